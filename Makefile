@@ -1,0 +1,50 @@
+# Every target makes .venv itself, and installs again only when pyproject.toml or the
+# build hook changed. PYTHON chooses the Python that .venv is made of.
+PYTHON ?= python3
+
+.DELETE_ON_ERROR:
+.PHONY: demo test test-slow lint bench docs lowest clean
+
+PIP := -m pip --quiet --disable-pip-version-check
+# The extras that a target needs, by a stamp each: `.venv/.has-dev` says that `.[dev]` is in.
+INSTALLED := .venv/.has
+
+demo: $(INSTALLED)-demo
+	.venv/bin/greenroom demo --out demo
+
+test: $(INSTALLED)-dev
+	.venv/bin/python -m pytest -m "not slow" --cov --cov-report=term-missing:skip-covered
+
+test-slow: $(INSTALLED)-dev
+	.venv/bin/python -m pytest -m slow
+
+lint: $(INSTALLED)-dev
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+bench: $(INSTALLED)-dev
+	.venv/bin/python benchmarks/run.py
+
+docs: $(INSTALLED)-docs
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
+
+# The tests with the oldest versions that pyproject.toml allows.
+lowest: .venv-lowest/.has-dev
+	.venv-lowest/bin/python -m pytest -m "not slow"
+
+clean:
+	rm -rf .venv .venv-lowest build demo dist site htmlcov .coverage .coverage.*
+	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache src/greenroom/segmenters/embedded
+	find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+
+.venv/bin/python .venv-lowest/bin/python:
+	$(PYTHON) -m venv $(@:/bin/python=)
+
+$(INSTALLED)-%: pyproject.toml hatch_build.py | .venv/bin/python
+	.venv/bin/python $(PIP) install --editable '.[$*]'
+	@touch $@
+
+.venv-lowest/.has-dev: pyproject.toml hatch_build.py tests/lowest.txt | .venv-lowest/bin/python
+	.venv-lowest/bin/python $(PIP) install --constraint tests/lowest.txt --editable '.[dev]'
+	@touch $@

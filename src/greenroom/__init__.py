@@ -1,0 +1,80 @@
+"""greenroom: be seen in front of another background, and keep your room private.
+
+>>> import greenroom
+>>> with greenroom.VirtualBackground(background="color:teal") as vb:  # doctest: +SKIP
+...     out = vb.process(frame)
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from greenroom.conversion import convert
+    from greenroom.engine import VirtualBackground
+    from greenroom.errors import (
+        BackgroundError,
+        ExistsError,
+        FormatError,
+        GreenroomError,
+        MissingExtraError,
+        ModelError,
+        ModelOutputError,
+        ModelTimeoutError,
+        ProcessingError,
+        SettingsError,
+        SinkError,
+        SourceError,
+        TruncatedError,
+    )
+    from greenroom.frames import Colour, Frame, Layout, Matte
+    from greenroom.settings import Settings
+
+__all__ = [
+    "BackgroundError",
+    "Colour",
+    "ExistsError",
+    "FormatError",
+    "Frame",
+    "GreenroomError",
+    "Layout",
+    "Matte",
+    "MissingExtraError",
+    "ModelError",
+    "ModelOutputError",
+    "ModelTimeoutError",
+    "ProcessingError",
+    "Settings",
+    "SettingsError",
+    "SinkError",
+    "SourceError",
+    "TruncatedError",
+    "VirtualBackground",
+    "convert",
+]
+
+# Where the public names live: they are imported when they are first used.
+_MODULES: Final = {
+    "greenroom.conversion": ("convert",),
+    "greenroom.engine": ("VirtualBackground",),
+    "greenroom.frames": ("Colour", "Frame", "Layout", "Matte"),
+    "greenroom.settings": ("Settings",),
+}
+_HOMES: Final = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        return importlib.import_module("importlib.metadata").version("greenroom")
+    if name not in __all__:
+        message = f"module 'greenroom' has no attribute {name!r}"
+        raise AttributeError(message)
+    module = importlib.import_module(_HOMES.get(name, "greenroom.errors"))
+    value = getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

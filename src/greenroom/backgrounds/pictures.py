@@ -1,0 +1,86 @@
+"""Pictures as backgrounds: one, or the pictures of a folder in turn."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from greenroom.backgrounds.base import Scene
+from greenroom.backgrounds.fitting import fitted
+from greenroom.decoding import decode_picture, pictures_in
+from greenroom.errors import BackgroundError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from greenroom.frames import Frame, Layout
+    from greenroom.settings import Fit
+
+__all__ = ["MOST_PIXELS_A_SIDE", "Picture", "Slideshow", "read_picture", "unreadable"]
+
+# Above this a picture is more likely a mistake than a background, and libswscale stops soon.
+MOST_PIXELS_A_SIDE: Final = 16384
+
+
+def read_picture(path: Path) -> Frame:
+    """Decode a picture, upright, in front of black where it has alpha.
+
+    Raises
+    ------
+    BackgroundError
+        If it cannot be read or is wider or higher than 16384 pixels.
+    """
+    try:
+        return decode_picture(path, MOST_PIXELS_A_SIDE)
+    except ValueError as error:
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path, reason: object) -> BackgroundError:
+    """Make the error for a background that cannot be read."""
+    message = (
+        f"background '{path}' cannot be read: {reason}. Give a picture, a video, a folder of "
+        f"pictures, blur, or a colour such as color:#204060."
+    )
+    return BackgroundError(message, path)
+
+
+class Picture(Scene):
+    """One picture, decoded when it is opened and fitted once for each layout."""
+
+    def __init__(self, path: Path, fit: Fit) -> None:
+        self._picture = read_picture(path)
+        self._fit = fit
+        self._fitted = lru_cache(maxsize=1)(self._make)
+
+    def at(self, layout: Layout, time_s: float) -> Frame:  # noqa: ARG002
+        """See `Scene.at`."""
+        return self._fitted(layout)
+
+    def _make(self, layout: Layout) -> Frame:
+        return fitted(self._picture, layout, self._fit)
+
+
+class Slideshow(Scene):
+    """The pictures of a folder in order of their names, each for the same time, over again.
+
+    Each is decoded and fitted once when its turn comes.
+    """
+
+    def __init__(self, folder: Path, fit: Fit, slide_seconds: float) -> None:
+        self._paths = pictures_in(folder)
+        self._fit = fit
+        self._slide_seconds = slide_seconds
+        if not self._paths:
+            raise unreadable(folder, "there is no picture in the folder")
+        for path in self._paths:  # a picture that cannot be read is found now, not in its turn
+            read_picture(path)
+        self._fitted = lru_cache(maxsize=1)(self._make)
+
+    def at(self, layout: Layout, time_s: float) -> Frame:
+        """See `Scene.at`."""
+        turn = int(time_s / self._slide_seconds) % len(self._paths)
+        return self._fitted(self._paths[turn], layout)
+
+    def _make(self, path: Path, layout: Layout) -> Frame:
+        return fitted(read_picture(path), layout, self._fit)

@@ -1,0 +1,47 @@
+"""Backgrounds without a picture: one colour, nothing, or the camera's own picture."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from greenroom.backgrounds.base import Background, Scene
+from greenroom.frames import Frame
+
+if TYPE_CHECKING:
+    from greenroom.frames import Layout, Matte
+
+__all__ = ["Camera", "Colour", "Transparent"]
+
+
+class Colour(Scene):
+    """One sRGB colour."""
+
+    def __init__(self, rgb: tuple[int, int, int]) -> None:
+        self.rgb = rgb
+        self._filled = lru_cache(maxsize=1)(Frame.filled)
+
+    def at(self, layout: Layout, time_s: float) -> Frame:  # noqa: ARG002
+        """See `Scene.at`."""
+        return self._filled(layout, self.rgb)
+
+
+class Transparent(Scene):
+    """Nothing: the result has alpha."""
+
+    def __init__(self) -> None:
+        self._filled = lru_cache(maxsize=1)(Frame.filled)
+
+    def at(self, layout: Layout, time_s: float) -> Frame:  # noqa: ARG002
+        """See `Scene.at`: black of no coverage."""
+        return self._filled(layout, (0, 0, 0), alpha=0)
+
+
+class Camera(Background):
+    """The camera's picture as it is: the one background that shows the room."""
+
+    needs_matte = False
+
+    def render(self, frame: Frame, matte: Matte, time_s: float) -> Frame:  # noqa: ARG002
+        """See `Background.render`."""
+        return frame

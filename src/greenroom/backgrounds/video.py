@@ -1,0 +1,135 @@
+"""A video or an animation as a background, looped at its own speed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from greenroom.backgrounds.base import Scene
+from greenroom.backgrounds.fitting import fitted
+from greenroom.backgrounds.pictures import MOST_PIXELS_A_SIDE, unreadable
+from greenroom.decoding import check_size, decoded, flattened, open_media, orientation_of, oriented
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from greenroom.frames import Frame, Layout
+    from greenroom.settings import Fit
+
+__all__ = ["Video"]
+
+# A loop whose fitted frames fit into this is decoded once and kept.
+KEPT_BYTES: Final = 64 * 2**20
+# No frame is shown for less: it would only be skipped, and a loop must take time.
+SHORTEST_S: Final = 0.01
+# After a longer jump, such as a suspended computer, the loop starts again.
+LONGEST_JUMP_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A fitted frame and when it is shown."""
+
+    frame: Frame
+    start_s: float
+    end_s: float
+
+
+class Video(Scene):
+    """A video, followed by its time stamps whatever the frame rate of the camera is.
+
+    Every frame is decoded and fitted once a loop; a loop that is small is kept whole. The
+    loop starts again when the layout changes, when time goes backwards, and when it jumps.
+
+    State: the place in the loop, and the frames kept.
+    """
+
+    def __init__(self, path: Path, fit: Fit) -> None:
+        self._path = path
+        self._fit = fit
+        self._layout: Layout | None = None
+        self._starts_s = 0.0
+        self._loop: Iterator[_Shown] = iter(())
+        self._current: _Shown | None = None
+        for _ in self._pictures():  # one that cannot be read is found now
+            return
+        raise unreadable(path, "there are no frames in it")
+
+    def at(self, layout: Layout, time_s: float) -> Frame:
+        """See `Scene.at`."""
+        current = self._current
+        if current is None or layout != self._layout or not self._is_near(time_s, current):
+            self._layout, self._starts_s, self._loop = layout, time_s, self._play(layout)
+            current = next(self._loop)
+        while time_s - self._starts_s >= current.end_s:
+            current = next(self._loop)
+        self._current = current
+        return current.frame
+
+    def reset(self) -> None:
+        """See `Background.reset`: start from the beginning."""
+        self._current = None
+
+    def close(self) -> None:
+        """See `Background.close`."""
+        self._current, self._loop = None, iter(())
+
+    def _is_near(self, time_s: float, current: _Shown) -> bool:
+        return current.start_s <= time_s - self._starts_s < current.end_s + LONGEST_JUMP_S
+
+    def _play(self, layout: Layout) -> Iterator[_Shown]:
+        """Yield the frames over and over, with times that go on."""
+        kept: list[_Shown] | None = []
+        starts_s, size = 0.0, 0
+        for shown in self._once(layout):
+            yield shown
+            starts_s = shown.end_s
+            size += _bytes_of(shown.frame)
+            if kept is not None:
+                kept = [*kept, shown] if size <= KEPT_BYTES else None
+        while True:
+            last_s = starts_s
+            for shown in kept or self._once(layout):
+                last_s = starts_s + shown.end_s
+                yield _Shown(shown.frame, starts_s + shown.start_s, last_s)
+            if last_s == starts_s:
+                raise unreadable(self._path, "there are no frames in it any more")
+            starts_s = last_s
+
+    def _once(self, layout: Layout) -> Iterator[_Shown]:
+        """Decode and fit the frames once; each lasts until the next."""
+        first_s = previous_s = None
+        waiting: Frame | None = None
+        length_s = SHORTEST_S
+        for picture in self._pictures():
+            time_s = _time_s(picture, 0.0 if previous_s is None else previous_s + SHORTEST_S)
+            if waiting is not None and first_s is not None and previous_s is not None:
+                length_s = max(SHORTEST_S, time_s - previous_s)
+                yield _Shown(waiting, previous_s - first_s, previous_s - first_s + length_s)
+                time_s = max(time_s, previous_s + SHORTEST_S)
+            first_s = time_s if first_s is None else first_s
+            waiting, previous_s = fitted(picture, layout, self._fit).at(picture), time_s
+        if waiting is not None and first_s is not None and previous_s is not None:
+            if waiting.duration and waiting.time_base:
+                length_s = max(SHORTEST_S, float(waiting.duration * waiting.time_base))
+            yield _Shown(waiting, previous_s - first_s, previous_s - first_s + length_s)
+
+    def _pictures(self) -> Iterator[Frame]:
+        """Decode the video once."""
+        try:
+            with open_media(self._path) as container:
+                stream = container.streams.video[0]
+                check_size(stream.width, stream.height, MOST_PIXELS_A_SIDE)
+                for frame in decoded(container, stream):
+                    yield oriented(flattened(frame), orientation_of(frame))
+        except (OSError, ValueError) as error:  # FFmpeg's errors are of both kinds
+            raise unreadable(self._path, error) from error
+
+
+def _time_s(frame: Frame, otherwise: float) -> float:
+    return otherwise if frame.time_s is None else frame.time_s
+
+
+def _bytes_of(frame: Frame) -> int:
+    return sum(plane.size for plane in frame.planes)

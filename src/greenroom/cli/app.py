@@ -1,0 +1,43 @@
+"""The command's entry: its subcommands, ``--version`` and ``--help``."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from typing import Annotated
+
+import typer
+
+from greenroom.cli import bench, convert, demo, matte
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="greenroom",
+    help="Be seen in front of another background, and keep your room private.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for module in (convert, matte, demo, bench):
+    app.command()(module.command)
+
+
+def _print_version(value: bool) -> None:  # noqa: FBT001 - typer's way of a callback
+    if value:
+        typer.echo(f"greenroom {metadata.version('greenroom')}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Be seen in front of another background, and keep your room private."""

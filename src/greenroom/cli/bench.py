@@ -1,0 +1,91 @@
+"""``greenroom bench``: how long each stage takes on this machine."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from greenroom.cli.options import settings_command
+from greenroom.errors import SettingsError
+from greenroom.settings import Group, Settings
+
+if TYPE_CHECKING:
+    from greenroom.engine import VirtualBackground
+
+__all__ = ["command"]
+
+_WARM_UP = 10
+
+
+@settings_command(Group.BACKGROUND, Group.MODEL, Group.EDGE)
+def bench(
+    *,
+    size: Annotated[
+        str, typer.Option(metavar="WIDTHxHEIGHT", help="Size of the frames, which are yuv420p.")
+    ] = "1280x720",
+    frames: Annotated[int, typer.Option(min=1, help="How many frames are measured.")] = 300,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    settings: Settings,
+) -> None:
+    """Measure the engine on frames in memory: milliseconds of each stage."""
+    width, height = _size(size)
+    report = _measure((width, height), frames, settings)
+    typer.echo(json.dumps(report) if as_json else _table(report))
+
+
+command = bench
+
+
+def _size(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text)
+    if found is None:
+        message = f"--size: expected WIDTHxHEIGHT such as 1920x1080, not {text!r}"
+        raise SettingsError(message)
+    return int(found[1]), int(found[2])
+
+
+def _measure(size: tuple[int, int], frames: int, settings: Settings) -> dict[str, Any]:
+    from greenroom.engine import VirtualBackground  # noqa: PLC0415 - help stays fast
+    from greenroom.testing import PersonSource  # noqa: PLC0415
+
+    source = PersonSource(size)
+    pictures = [source.frame(number) for number in range(4)]
+    with VirtualBackground(settings) as engine:
+        for number in range(_WARM_UP):
+            engine.process(pictures[number % len(pictures)])
+        engine.timings.clear()
+        for number in range(frames):
+            with engine.timings.stage("frame"):
+                engine.process(pictures[number % len(pictures)])
+        return _report(engine, size, frames)
+
+
+def _report(engine: VirtualBackground, size: tuple[int, int], frames: int) -> dict[str, Any]:
+    return {
+        "size": list(size),
+        "frames": frames,
+        "background": engine.settings.background,
+        "segmenter": asdict(engine.info),
+        "stages": {name: asdict(times) for name, times in engine.timings.summary().items()},
+    }
+
+
+def _table(report: dict[str, Any]) -> str:
+    segmenter = report["segmenter"]
+    width, height = report["size"]
+    lines = [
+        f"{width}x{height} yuv420p, background {report['background']}, {report['frames']} frames",
+        f"{segmenter['model']} on {segmenter['runtime']}, {segmenter['device']}, "
+        f"{segmenter['threads']} thread(s)",
+        "",
+        f"{'stage':<14}{'median ms':>10}{'p95 ms':>10}",
+    ]
+    lines += [
+        f"{name:<14}{times['median_ms']:>10.2f}{times['p95_ms']:>10.2f}"
+        for name, times in report["stages"].items()
+    ]
+    return "\n".join(lines)

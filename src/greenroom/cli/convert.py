@@ -1,0 +1,46 @@
+"""``greenroom convert``: files with another background."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - typer reads it
+from typing import Annotated
+
+import typer
+
+from greenroom.cli.files import each_file
+from greenroom.cli.options import settings_command
+from greenroom.settings import Group, Settings
+
+__all__ = ["command"]
+
+
+@settings_command(Group.BACKGROUND, Group.MODEL, Group.EDGE, Group.FAILURE, Group.OUTPUT)
+def convert(
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT... OUTPUT",
+            help=(
+                "A video, a picture, a folder of pictures, a pattern such as frames/%04d.png, or "
+                "- for standard input; last the output of the same kinds, or - for Y4M on "
+                "standard output. With --out-dir, inputs only."
+            ),
+        ),
+    ],
+    *,
+    out_dir: Annotated[
+        Path | None,
+        typer.Option(help="Write every input into this folder, under its own name."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a summary of each file as a line of JSON.")
+    ] = False,
+    settings: Settings,
+) -> None:
+    """Put another background behind the person in a video or picture."""
+    from greenroom.conversion import convert as run  # noqa: PLC0415 - help stays fast
+
+    each_file(run, files, out_dir, settings, as_json=as_json)
+
+
+command = convert

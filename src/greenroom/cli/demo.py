@@ -1,0 +1,127 @@
+"""``greenroom demo``: the main job, shown on a real person without a camera."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from greenroom.cli.options import settings_command
+from greenroom.cli.progress import progress_bar
+from greenroom.errors import MissingExtraError, SinkError
+from greenroom.settings import Group, Settings
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["command"]
+
+_SIZE: Final = (1280, 720)
+_FRAMES: Final = 100
+
+
+@settings_command(Group.MODEL, Group.EDGE)
+def demo(
+    *,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files go.")] = Path("demo"),
+    settings: Settings,
+) -> None:
+    """Make a clip of a person in front of a busy scene and replace its background three ways."""
+    portrait = _portrait()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"folder '{out}' cannot be made: {str(error.strerror).lower()}."
+        raise SinkError(message, out) from error
+    settings = settings.changed(overwrite=True)
+    _write_before(out / "before.mp4", portrait, settings)
+    _write_picture(out / "beach.png", settings)
+    backgrounds = {"picture": str(out / "beach.png"), "blur": "blur", "colour": "color:teal"}
+    for name, background in backgrounds.items():
+        _write_after(
+            out / f"after-{name}.mp4", out / "before.mp4", settings.changed(background=background)
+        )
+    sheet = [out / "before.mp4", *(out / f"after-{name}.mp4" for name in backgrounds)]
+    _write_sheet(out / "contact-sheet.png", sheet, settings)
+    typer.echo(f"Look at {out / 'contact-sheet.png'}.")
+
+
+command = demo
+
+
+def _portrait() -> NDArray[np.uint8]:
+    """Return the portrait of an astronaut that scikit-image carries (NASA, public domain)."""
+    try:
+        from skimage.data import astronaut  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        message = "the demo needs scikit-image for its portrait: pip install 'greenroom[demo]'"
+        raise MissingExtraError(message) from error
+    portrait: NDArray[np.uint8] = astronaut()
+    return portrait
+
+
+def _write_before(path: Path, portrait: NDArray[np.uint8], settings: Settings) -> None:
+    """Cut the portrait out and let it move in front of the drawn room."""
+    from greenroom.engine import VirtualBackground  # noqa: PLC0415 - help stays fast
+    from greenroom.pipeline import Pipeline  # noqa: PLC0415
+    from greenroom.sinks import create_sink  # noqa: PLC0415
+    from greenroom.sources.demo import DemoSource  # noqa: PLC0415
+
+    with VirtualBackground(settings, background="transparent", edge_shift=-0.4) as engine:
+        engine.process_rgb(portrait)
+        assert engine.matte is not None  # noqa: S101 - it has just been made
+        source = DemoSource(portrait, engine.matte, _SIZE, _FRAMES)
+    with progress_bar(path.name) as progress:
+        Pipeline(
+            source,
+            lambda frame: frame,
+            create_sink(path, settings, source.info),
+            on_frame=None if progress is None else lambda done: progress(done, _FRAMES),
+        ).run()
+    typer.echo(f"{path}: {_FRAMES} frames of {_SIZE[0]}x{_SIZE[1]}")
+
+
+def _write_picture(path: Path, settings: Settings) -> None:
+    from greenroom.frames import Frame  # noqa: PLC0415 - help stays fast
+    from greenroom.sinks import PictureSink  # noqa: PLC0415
+    from greenroom.sources.demo import draw_beach  # noqa: PLC0415
+
+    sink = PictureSink([path], settings)
+    sink.write(Frame.from_rgb(draw_beach(_SIZE)))
+    sink.close()
+
+
+def _write_after(path: Path, before: Path, settings: Settings) -> None:
+    from greenroom.conversion import convert  # noqa: PLC0415 - help stays fast
+
+    with progress_bar(path.name) as progress:
+        summary = convert(before, path, settings, progress=progress)
+    rate = summary.frames / summary.seconds
+    typer.echo(f"{path}: {summary.frames} frames, {rate:.0f} frames/s ({rate / 25:.1f}x real time)")
+
+
+def _write_sheet(path: Path, clips: list[Path], settings: Settings) -> None:
+    """Put four moments of every clip into one picture, a clip a row."""
+    import numpy as np  # noqa: PLC0415 - help stays fast
+
+    from greenroom.frames import FULL_RANGE_RGB, Frame, Layout  # noqa: PLC0415
+    from greenroom.sinks import PictureSink  # noqa: PLC0415
+    from greenroom.sources import create_source  # noqa: PLC0415
+
+    width, height = _SIZE[0] // 3, _SIZE[1] // 3
+    small = Layout(width, height, "gbrp", FULL_RANGE_RGB)
+    rows = []
+    for clip in clips:
+        source = create_source(clip, settings)
+        pictures = [
+            frame.converted(small).to_rgb()
+            for number, frame in enumerate(source)
+            if number % (_FRAMES // 4) == _FRAMES // 8
+        ]
+        source.close()
+        rows.append(np.hstack(pictures))
+    sink = PictureSink([path], settings)
+    sink.write(Frame.from_rgb(np.vstack(rows)))
+    sink.close()

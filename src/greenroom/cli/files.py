@@ -1,0 +1,85 @@
+"""What ``convert`` and ``matte`` share: inputs, outputs, progress and summaries."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from greenroom.cli.progress import progress_bar
+from greenroom.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from greenroom.conversion import Summary
+    from greenroom.settings import Settings
+
+__all__ = ["each_file"]
+
+_STREAM = "-"
+
+
+def each_file(
+    run: Callable[..., Summary],
+    files: Sequence[str],
+    out_dir: Path | None,
+    settings: Settings,
+    *,
+    as_json: bool,
+) -> None:
+    """Run a conversion for every input.
+
+    Raises
+    ------
+    SettingsError
+        If inputs and outputs do not go together.
+    """
+    pairs = _pairs(files, out_dir)
+    if as_json and any(target == _STREAM for _, target in pairs):
+        message = "--json and an output to '-' both need standard output. Write to a file."
+        raise SettingsError(message)
+    for source, target in pairs:
+        with progress_bar(Path(source).name) as progress:
+            summary = run(source, target, settings, progress=progress)
+        if as_json:
+            typer.echo(json.dumps(summary.to_dict()))
+
+
+def _pairs(files: Sequence[str], out_dir: Path | None) -> list[tuple[str, str]]:
+    """Say what goes where."""
+    if out_dir is None:
+        if len(files) != 2:
+            message = (
+                f"expected one input and one output, not {len(files)} name(s). Give several "
+                f"inputs with --out-dir FOLDER."
+            )
+            raise SettingsError(message)
+        return [(files[0], files[1])]
+    if not out_dir.is_dir():
+        message = f"--out-dir: there is no folder '{out_dir}'. Make it first."
+        raise SettingsError(message)
+    pairs = [(name, str(out_dir / _output_name(name))) for name in files]
+    targets = [target for _, target in pairs]
+    twice = next((target for target in targets if targets.count(target) > 1), None)
+    if twice is not None:
+        message = f"--out-dir: two inputs would be written to '{twice}'."
+        raise SettingsError(message)
+    return pairs
+
+
+def _output_name(name: str) -> str:
+    """Name an output after its input; kinds that cannot be written become .mp4 or .png."""
+    from greenroom.decoding import PICTURE_SUFFIXES  # noqa: PLC0415 - help stays fast
+    from greenroom.sinks import CONTAINERS, WRITTEN_SUFFIXES  # noqa: PLC0415
+
+    path = Path(name)
+    if name == _STREAM or "%" in name or path.is_dir():
+        message = f"--out-dir takes files, not '{name}'. Give its output by name."
+        raise SettingsError(message)
+    suffix = path.suffix.lower()
+    if suffix in CONTAINERS or suffix in WRITTEN_SUFFIXES:
+        return path.name
+    return f"{path.stem}.png" if suffix in PICTURE_SUFFIXES else f"{path.stem}.mp4"

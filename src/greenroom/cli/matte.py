@@ -1,0 +1,45 @@
+"""``greenroom matte``: the matte itself."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - typer reads it
+from typing import Annotated
+
+import typer
+
+from greenroom.cli.files import each_file
+from greenroom.cli.options import settings_command
+from greenroom.settings import Group, Settings
+
+__all__ = ["command"]
+
+
+@settings_command(Group.MODEL, Group.EDGE, Group.FAILURE, Group.OUTPUT)
+def matte(
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT... OUTPUT",
+            help=(
+                "As for convert. The output is gray: a picture, a pattern, a video (.mkv is "
+                "lossless), or - for Y4M. With --out-dir, inputs only."
+            ),
+        ),
+    ],
+    *,
+    out_dir: Annotated[
+        Path | None,
+        typer.Option(help="Write every input into this folder, under its own name."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a summary of each file as a line of JSON.")
+    ] = False,
+    settings: Settings,
+) -> None:
+    """Write the matte of a video or picture: white where the person is."""
+    from greenroom.conversion import extract_matte as run  # noqa: PLC0415 - help stays fast
+
+    each_file(run, files, out_dir, settings, as_json=as_json)
+
+
+command = matte

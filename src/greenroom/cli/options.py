@@ -1,0 +1,188 @@
+"""Flags made from `Settings`, and what every command does about errors."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+import signal
+import sys
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
+
+import typer
+
+from greenroom.errors import GreenroomError, SettingsError
+from greenroom.settings import Group, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
+    from pydantic.fields import FieldInfo
+
+__all__ = ["settings_command"]
+
+STATUS_FAILED = 1
+STATUS_USAGE = 2
+STATUS_INTERRUPTED = 130
+STATUS_TERMINATED = 143
+
+_Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE.toml",
+        help="Read settings from a TOML file, by the same names; flags take precedence.",
+    ),
+]
+_Debug = Annotated[bool, typer.Option("--debug", help="Show a traceback when something fails.")]
+
+
+class _Terminated(BaseException):
+    """SIGTERM came."""
+
+
+def settings_command(*groups: Group) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command a flag for every setting of some groups.
+
+    The command is called with ``settings=`` made of the flags and ``--config``. Errors that
+    greenroom raises end it with one sentence on standard error and status 1, or 2 for
+    wrong usage; Ctrl-C with 130, SIGTERM with 143.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        names = [name for name in Settings.model_fields if Settings.group(name) in groups]
+
+        @functools.wraps(command)
+        def run(*, config: Path | None, debug: bool, **values: Any) -> None:  # noqa: ANN401
+            with _reporting(debug=debug):
+                chosen = {name: value for name in names if (value := values.pop(name)) is not None}
+                settings = Settings.from_toml(config, **chosen) if config else Settings(**chosen)
+                command(**values, settings=settings)
+
+        own = [
+            parameter
+            for name, parameter in inspect.signature(command, eval_str=True).parameters.items()
+            if name != "settings"
+        ]
+        run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            [
+                *own,
+                *(_flag(name) for name in names),
+                _keyword("config", _Config, None),
+                _keyword("debug", _Debug, False),  # noqa: FBT003
+            ]
+        )
+        return run
+
+    return decorate
+
+
+def _flag(name: str) -> inspect.Parameter:
+    """Make the flag of a setting; None means that it was not given."""
+    field = Settings.model_fields[name]
+    kind = _kind(field)
+    dashed = name.replace("_", "-")
+    option = typer.Option(
+        f"--{dashed}/--no-{dashed}" if kind is bool else f"--{dashed}",
+        help=f"{field.description}.",
+        show_default=_shown(field.default),
+        rich_help_panel=Settings.group(name).value,
+        metavar=_metavar(name, field, kind),
+    )
+    return _keyword(name, Annotated[kind | None, option], None)
+
+
+def _keyword(name: str, annotation: object, default: object) -> inspect.Parameter:
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
+    )
+
+
+def _kind(field: FieldInfo) -> Any:  # noqa: ANN401 - a type
+    """Return the type of a setting without its None."""
+    if get_origin(field.annotation) is UnionType:
+        return next(part for part in get_args(field.annotation) if part is not type(None))
+    return field.annotation
+
+
+def _shown(default: object) -> str | bool:
+    if default is None:
+        return False
+    if isinstance(default, bool):
+        return "on" if default else "off"
+    return str(default.value if isinstance(default, Enum) else default)
+
+
+def _metavar(name: str, field: FieldInfo, kind: Any) -> str | None:  # noqa: ANN401 - a type
+    """Show the range of a number where the type alone would not."""
+    if kind in (int, float):
+        limits = {
+            sign: getattr(part, key)
+            for part in field.metadata
+            for key, sign in (("ge", "from"), ("gt", "above"), ("le", "to"), ("lt", "below"))
+            if getattr(part, key, None) is not None
+        }
+        return " ".join(f"{sign} {value:g}" for sign, value in limits.items()) or None
+    return "SPEC" if name == "background" else None
+
+
+@contextmanager
+def _reporting(*, debug: bool) -> Iterator[None]:
+    """Turn every end of a command into a sentence and an exit status."""
+    _log_to_stderr()
+    previous = signal.signal(signal.SIGTERM, _on_terminate)
+    try:
+        yield
+    except (typer.Exit, typer.Abort):
+        raise
+    except KeyboardInterrupt:
+        _say("interrupted")
+        raise typer.Exit(STATUS_INTERRUPTED) from None
+    except _Terminated:
+        _say("terminated")
+        raise typer.Exit(STATUS_TERMINATED) from None
+    except BrokenPipeError:
+        # The reader of standard output is gone; there is nobody to tell, and nothing to flush.
+        sys.stdout = None  # type: ignore[assignment]
+        raise typer.Exit(STATUS_FAILED) from None
+    except GreenroomError as error:
+        if debug:
+            raise
+        _say(f"error: {error}")
+        raise typer.Exit(
+            STATUS_USAGE if isinstance(error, SettingsError) else STATUS_FAILED
+        ) from None
+    except Exception as error:
+        if debug:
+            raise
+        _say(f"error: {type(error).__name__}: {error} (a bug; --debug shows where)")
+        raise typer.Exit(STATUS_FAILED) from None
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _on_terminate(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    raise _Terminated
+
+
+def _say(text: str) -> None:
+    typer.echo(f"greenroom: {text}", err=True)
+
+
+class _Messages(logging.Handler):
+    """Shows the library's log on standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        _say(f"{record.levelname.lower()}: {record.getMessage()}")
+
+
+def _log_to_stderr() -> None:
+    log = logging.getLogger("greenroom")
+    log.propagate = False
+    if not log.handlers:
+        log.addHandler(_Messages(logging.WARNING))

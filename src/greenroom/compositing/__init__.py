@@ -1,0 +1,63 @@
+"""Compositing: a person over a background, plane by plane."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+
+from greenroom.compositing.kernels import over
+from greenroom.errors import FormatError
+from greenroom.frames import Frame, Matte
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["composite"]
+
+
+def composite(frame: Frame, matte: Matte, background: Frame) -> Frame:
+    """Put the foreground of a frame over a background through a matte.
+
+    Per sample, ``matte * frame + (1 - matte) * background``: the *over* operator of [1]_
+    for straight colour, exact to rounding. Over a background that has alpha the result has
+    alpha too: its coverage is the matte, and its colour is the frame's wherever the matte
+    is not zero, and the background's where it is.
+
+    Parameters
+    ----------
+    frame, background : Frame
+        Of equal layout. Read only.
+    matte : Matte
+        Of the frame's size.
+
+    Returns
+    -------
+    Frame
+        New memory, with the frame's time.
+
+    Raises
+    ------
+    FormatError
+        If the layouts differ or the matte does not fit.
+
+    References
+    ----------
+    .. [1] T. Porter and T. Duff, "Compositing Digital Images", SIGGRAPH 1984.
+    """
+    if background.layout != frame.layout:
+        message = f"a background of {background.layout} does not fit a frame of {frame.layout}"
+        raise FormatError(message)
+    result = Frame.empty(frame.layout, alpha=background.alpha is not None)
+    for plane, behind, target in zip(frame.planes, background.planes, result.planes, strict=True):
+        coverage = matte.for_plane(plane.shape)
+        over(plane, behind, coverage if result.alpha is None else _support(coverage), target)
+    if result.alpha is not None:
+        result.alpha[:] = matte.for_plane(result.alpha.shape)
+    return result.at(frame)
+
+
+def _support(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """255 wherever there is any coverage."""
+    return cv2.threshold(values, 0, 255, cv2.THRESH_BINARY)[1]  # type: ignore[return-value]

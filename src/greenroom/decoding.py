@@ -1,0 +1,222 @@
+"""Opening and decoding media with FFmpeg, for sources and backgrounds alike."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+
+from greenroom.frames import Frame, Layout
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import av
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+    from numpy.typing import NDArray
+
+    from greenroom.frames import Plane
+
+__all__ = [
+    "PICTURE_SUFFIXES",
+    "STDIN",
+    "Orientation",
+    "check_size",
+    "decode_picture",
+    "decoded",
+    "flattened",
+    "open_media",
+    "orientation_of",
+    "oriented",
+    "pictures_in",
+    "why_unreadable",
+]
+
+STDIN: Final = "-"
+"""The name that stands for standard input, or standard output."""
+
+PICTURE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+
+
+def open_media(path: str | Path, *, format: str | None = None) -> InputContainer:  # noqa: A002 - the field's word
+    """Open a file, a ``%04d`` pattern or standard input (``-``) that has video in it.
+
+    Raises
+    ------
+    ValueError
+        With a reason to be put into the caller's own error.
+    """
+    import av  # noqa: PLC0415 - importing greenroom stays light
+
+    name = str(path)
+    if name != STDIN and "%" not in name:
+        reason = why_unreadable(Path(path))
+        if reason is not None:
+            raise ValueError(reason)
+    try:
+        container = av.open(
+            "pipe:0" if name == STDIN else _as_file(name), format=format, metadata_errors="replace"
+        )
+    except (av.error.FFmpegError, OSError) as error:
+        message = f"not an image or video that FFmpeg knows ({_reason(error)})"
+        raise ValueError(message) from error
+    if not container.streams.video:
+        container.close()
+        message = "it has no video in it"
+        raise ValueError(message)
+    return container
+
+
+def why_unreadable(path: Path) -> str | None:
+    """Say why a path cannot be a readable file with something in it, if so."""
+    try:
+        if path.is_dir():
+            return "it is a folder, where a file was expected"
+        if not path.exists():
+            return "there is no such file"
+        if path.is_file() and path.stat().st_size == 0:
+            return "the file is empty"
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        return str(error.strerror).lower()
+    return None
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """List the pictures of a folder by name, hidden files left out."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")
+    )
+
+
+class Orientation(NamedTuple):
+    """How decoded planes are to be turned: first transposed, then mirrored."""
+
+    transpose: bool
+    flip_x: bool
+    flip_y: bool
+
+
+UPRIGHT: Final = Orientation(transpose=False, flip_x=False, flip_y=False)
+
+
+def orientation_of(frame: av.VideoFrame) -> Orientation:
+    """Read the rotation flag or EXIF orientation that FFmpeg found.
+
+    It is FFmpeg's display matrix: nine 32-bit integers in native byte order, row by row,
+    which take a pixel's place (x, y, 1) to where it is shown.
+    """
+    data: Any = frame.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return UPRIGHT
+    a, b, _, c, d = struct.unpack_from("=5i", bytes(data))
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        return Orientation(transpose=True, flip_x=c < 0, flip_y=b < 0)
+    return Orientation(transpose=False, flip_x=a < 0, flip_y=d < 0)
+
+
+def oriented(frame: Frame, orientation: Orientation) -> Frame:
+    """Turn a frame upright; a new frame in new memory unless it is upright already."""
+    if orientation == UPRIGHT:
+        return frame
+    layout = frame.layout
+    if orientation.transpose:
+        layout = Layout(layout.height, layout.width, layout.format, layout.colour)
+    result = Frame.empty(layout, alpha=frame.alpha is not None)
+    for target, plane in zip(result.all_planes, frame.all_planes, strict=True):
+        target[:] = _turned(plane, orientation)
+    return result.at(frame)
+
+
+def _turned(plane: Plane, orientation: Orientation) -> Plane:
+    if orientation.transpose:
+        plane = plane.T
+    if orientation.flip_x:
+        plane = plane[:, ::-1]
+    return plane[::-1] if orientation.flip_y else plane
+
+
+def flattened(frame: av.VideoFrame) -> Frame:
+    """Take a decoded frame as it looks in front of black, if it has alpha."""
+    if not (frame.format.has_palette or any(part.is_alpha for part in frame.format.components)):
+        return Frame.from_av(frame)
+    cut_out = Frame.from_av(frame.reformat(format="gbrap"))
+    if cut_out.alpha is None or cut_out.alpha.min() == 255:
+        return cut_out.opaque()
+    coverage = cut_out.alpha.astype(np.uint16)
+    planes: tuple[NDArray[np.uint8], ...] = tuple(
+        ((plane * coverage + 127) // 255).astype(np.uint8) for plane in cut_out.planes
+    )
+    return Frame(planes, cut_out.layout).at(cut_out)
+
+
+def decode_picture(path: Path, most_pixels_a_side: int) -> Frame:
+    """Decode the first frame of a picture, upright, in front of black where it has alpha.
+
+    Raises
+    ------
+    ValueError
+        With a reason to be put into the caller's own error.
+    """
+    import av  # noqa: PLC0415 - importing greenroom stays light
+
+    try:
+        with open_media(path) as container:
+            stream = container.streams.video[0]
+            check_size(stream.width, stream.height, most_pixels_a_side)
+            frame = next(decoded(container, stream), None)
+    except av.error.FFmpegError as error:
+        message = f"the picture is damaged ({_reason(error)})"
+        raise ValueError(message) from error
+    if frame is None:
+        message = "there is no picture in it"
+        raise ValueError(message)
+    check_size(frame.width, frame.height, most_pixels_a_side)
+    upright = oriented(flattened(frame), orientation_of(frame))
+    return replace(upright, pts=None, time_base=None, duration=None)
+
+
+def check_size(width: int, height: int, most_pixels_a_side: int) -> None:
+    """Refuse pictures that are too large.
+
+    Raises
+    ------
+    ValueError
+        With a reason to be put into the caller's own error.
+    """
+    if max(width, height) > most_pixels_a_side:
+        message = (
+            f"it is too large, {width}x{height} pixels where at most {most_pixels_a_side} a side "
+            f"are taken"
+        )
+        raise ValueError(message)
+
+
+def decoded(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+    """Decode every frame of a stream in order of presentation.
+
+    Raises
+    ------
+    av.error.FFmpegError
+        At damage that the decoder cannot go over.
+    """
+    stream.thread_type = "AUTO"
+    for packet in container.demux(stream):
+        yield from packet.decode()
+
+
+def _as_file(name: str) -> str:
+    """Keep FFmpeg from reading a file's name as a protocol or a pattern."""
+    return f"file:{name}"
+
+
+def _reason(error: Exception) -> str:
+    text = getattr(error, "strerror", None) or str(error)
+    return str(text).rstrip(".").lower()

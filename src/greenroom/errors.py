@@ -1,0 +1,117 @@
+"""The exceptions that greenroom raises.
+
+::
+
+    GreenroomError
+    ├── SettingsError (ValueError)      a setting, or a combination of settings, is wrong
+    ├── FormatError (ValueError)        an array or frame has the wrong shape, type or format
+    ├── SourceError                     an input cannot be read
+    │   └── TruncatedError              it ends, or breaks, before its end
+    ├── BackgroundError                 a background cannot be read
+    ├── ModelError                      a model is missing, wrong, or failed
+    │   ├── ModelTimeoutError           it did not answer in time
+    │   └── ModelOutputError            its answer is not a matte
+    ├── ProcessingError                 a frame could not be processed, so nothing of it is shown
+    ├── SinkError                       an output cannot be written
+    │   └── ExistsError                 it is there already
+    └── MissingExtraError (ImportError) an optional dependency is not installed
+
+Every message says what was expected, what came, and what to do.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BackgroundError",
+    "ExistsError",
+    "FormatError",
+    "GreenroomError",
+    "MissingExtraError",
+    "ModelError",
+    "ModelOutputError",
+    "ModelTimeoutError",
+    "ProcessingError",
+    "SettingsError",
+    "SinkError",
+    "SourceError",
+    "TruncatedError",
+]
+
+
+class GreenroomError(Exception):
+    """Root of every error that greenroom raises on purpose."""
+
+
+class SettingsError(GreenroomError, ValueError):
+    """A setting, or a combination of settings, is wrong.
+
+    Attributes
+    ----------
+    name : str or None
+        The setting, as it is called in `Settings`.
+    """
+
+    def __init__(self, message: str, name: str | None = None) -> None:
+        super().__init__(message)
+        self.name = name
+
+
+class FormatError(GreenroomError, ValueError):
+    """An array or a frame has the wrong shape, type or format."""
+
+
+class _PathError(GreenroomError):
+    """An error about one file or device.
+
+    Attributes
+    ----------
+    path : str or None
+        The file or device.
+    """
+
+    def __init__(self, message: str, path: object = None) -> None:
+        super().__init__(message)
+        self.path = None if path is None else str(path)
+
+
+class SourceError(_PathError):
+    """An input cannot be read."""
+
+
+class TruncatedError(SourceError):
+    """An input ends, or breaks, before its end."""
+
+
+class BackgroundError(_PathError):
+    """A background cannot be read."""
+
+
+class ModelError(_PathError):
+    """A model is missing, wrong, or failed."""
+
+
+class ModelTimeoutError(ModelError):
+    """A model did not answer in time."""
+
+
+class ModelOutputError(ModelError):
+    """What a model answered is not a matte."""
+
+
+class ProcessingError(GreenroomError):
+    """A frame could not be processed, so nothing of it is shown.
+
+    The cause is in ``__cause__``.
+    """
+
+
+class SinkError(_PathError):
+    """An output cannot be written."""
+
+
+class ExistsError(SinkError):
+    """An output is there already, and replacing it was not asked for."""
+
+
+class MissingExtraError(GreenroomError, ImportError):
+    """An optional dependency is not installed."""

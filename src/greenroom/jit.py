@@ -1,0 +1,66 @@
+"""How numba kernels are compiled and where they are cached.
+
+A kernel has one explicit signature, so there is one compilation, and it is cached on
+disk: beside the package where that can be written, otherwise in the user's cache
+directory, otherwise not at all. None of this touches numba's own settings, which belong
+to the application.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import numba
+import platformdirs
+from numba.core import config, types
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["FLOATS", "FLOATS3", "MATTE", "PLANE", "kernel", "types"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# "A" takes any strides: a plane from FFmpeg is padded at the end of its rows. LLVM makes a
+# second version of the loop for samples that lie side by side, which ours always do.
+PLANE = types.Array(types.uint8, 2, "A")
+# Arrays that are always ours are contiguous, which LLVM makes more of.
+MATTE = types.Array(types.uint8, 2, "C")
+FLOATS = types.Array(types.float32, 2, "C")
+FLOATS3 = types.Array(types.float32, 3, "C")
+
+
+def kernel(*arguments: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:  # noqa: ANN401 - numba's types are untyped
+    """Compile a function that takes the given numba types and returns nothing.
+
+    The compiled function releases the GIL and does not check array bounds: its caller
+    checks shapes.
+    """
+
+    def compile_kernel(function: Callable[P, R]) -> Callable[P, R]:
+        options = {"nogil": True, "boundscheck": False, "fastmath": {"contract", "reassoc"}}
+        signature = types.void(*arguments)
+        if _is_writable(Path(__file__).parent):
+            return numba.njit(signature, cache=True, **options)(function)  # type: ignore[no-any-return]
+        cache = Path(platformdirs.user_cache_dir("greenroom")) / "kernels"
+        if not _is_writable(cache):
+            return numba.njit(signature, **options)(function)  # type: ignore[no-any-return]
+        previous, config.CACHE_DIR = config.CACHE_DIR, str(cache)
+        try:
+            return numba.njit(signature, cache=True, **options)(function)  # type: ignore[no-any-return]
+        finally:
+            config.CACHE_DIR = previous
+
+    return compile_kernel
+
+
+def _is_writable(folder: Path) -> bool:
+    """Whether files can be made in a folder, making the folder where it is missing."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)

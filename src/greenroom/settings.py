@@ -1,0 +1,246 @@
+"""Settings: the one declaration of every option.
+
+The command's flags, the TOML file and the keyword arguments of the library are views of
+`Settings`. A setting has its range, unit, default and help here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from greenroom.errors import SettingsError
+
+__all__ = ["Fit", "Group", "OnFailure", "Settings"]
+
+
+class Fit(StrEnum):
+    """How a background fills the frame."""
+
+    COVER = "cover"
+    CONTAIN = "contain"
+    STRETCH = "stretch"
+    TILE = "tile"
+
+
+class OnFailure(StrEnum):
+    """What to do with a frame for which there is no valid matte. It is never shown."""
+
+    STOP = "stop"
+    COVER = "cover"
+
+
+class Group(StrEnum):
+    """What a setting is about: the headings of the help."""
+
+    BACKGROUND = "Background"
+    MODEL = "Model"
+    EDGE = "Edge"
+    FAILURE = "When something fails"
+    OUTPUT = "Output"
+
+
+def _about(group: Group, **limits: Any) -> Any:  # noqa: ANN401 - passed on to pydantic
+    return Field(json_schema_extra={"group": group.value}, **limits)
+
+
+class Settings(BaseModel):
+    """Every option, with its default. Immutable; `changed` makes another one.
+
+    Raises
+    ------
+    SettingsError
+        If a name is unknown or a value is out of range, naming the setting.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True
+    )
+
+    background: Annotated[
+        str,
+        _about(
+            Group.BACKGROUND,
+            min_length=1,
+            description=(
+                "What is put behind: a picture, a video or GIF, a folder of pictures, "
+                "color:#204060 or color:NAME, blur or blur:0.6 (0 to 1), transparent, "
+                "or none (the input as it is)"
+            ),
+        ),
+    ] = "blur"
+    fit: Annotated[
+        Fit, _about(Group.BACKGROUND, description="How a background fills the frame")
+    ] = Fit.COVER
+    slide_seconds: Annotated[
+        float,
+        _about(
+            Group.BACKGROUND,
+            ge=0.1,
+            le=86400,
+            description="How long a folder shows each picture, in seconds",
+        ),
+    ] = 10.0
+
+    model: Annotated[
+        str,
+        _about(
+            Group.MODEL,
+            min_length=1,
+            description=(
+                "The segmentation model: selfie (chosen by the frame's shape), selfie-general "
+                "or selfie-landscape"
+            ),
+        ),
+    ] = "selfie"
+    threads: Annotated[
+        int, _about(Group.MODEL, ge=1, le=64, description="Threads that the model may use")
+    ] = 1
+
+    threshold: Annotated[
+        float | None,
+        _about(
+            Group.EDGE,
+            gt=0,
+            le=1,
+            description="Make a hard matte: foreground is what has at least this coverage",
+        ),
+    ] = None
+    edge_shift: Annotated[
+        float,
+        _about(
+            Group.EDGE,
+            ge=-5,
+            le=5,
+            description="Move the edge outwards, or inwards if negative, in % of the shorter side",
+        ),
+    ] = 0.0
+    edge_softness: Annotated[
+        float,
+        _about(Group.EDGE, ge=0, le=5, description="Soften the edge, in % of the shorter side"),
+    ] = 0.0
+    smoothing: Annotated[
+        float,
+        _about(
+            Group.EDGE,
+            ge=0,
+            lt=1,
+            description="Steady the matte over time where the picture stands still; 0 turns it off",
+        ),
+    ] = 0.3
+
+    on_failure: Annotated[
+        OnFailure,
+        _about(
+            Group.FAILURE,
+            description=(
+                "What to do when a frame has no valid matte: stop with an error, or show the "
+                "background alone and go on"
+            ),
+        ),
+    ] = OnFailure.STOP
+    timeout_s: Annotated[
+        float,
+        _about(Group.FAILURE, gt=0, le=3600, description="How long a frame may take, in seconds"),
+    ] = 10.0
+    allow_truncated: Annotated[
+        bool,
+        _about(
+            Group.FAILURE,
+            description="Convert what can be decoded of a damaged or cut-off input",
+        ),
+    ] = False
+
+    codec: Annotated[
+        str | None,
+        _about(
+            Group.OUTPUT,
+            description=(
+                "Video codec: h264, hevc, av1, vp9, prores, ffv1, or an encoder of FFmpeg by name; "
+                "by default the usual one of the file's type"
+            ),
+        ),
+    ] = None
+    quality: Annotated[
+        int,
+        _about(
+            Group.OUTPUT,
+            ge=0,
+            le=100,
+            description="Quality of lossy pictures and video, 100 is best",
+        ),
+    ] = 75
+    preset: Annotated[
+        str | None,
+        _about(
+            Group.OUTPUT,
+            description="Speed preset of the encoder, such as veryfast or slow for h264",
+        ),
+    ] = None
+    overwrite: Annotated[
+        bool, _about(Group.OUTPUT, description="Replace an output that is there already")
+    ] = False
+
+    def __init__(self, **values: Any) -> None:  # noqa: ANN401 - pydantic checks them
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise _settings_error(error) from None
+
+    def changed(self, **values: Any) -> Self:  # noqa: ANN401 - pydantic checks them
+        """Return settings with some values replaced, checked as a whole."""
+        return type(self)(**{**self.model_dump(exclude_unset=True), **values})
+
+    @classmethod
+    def from_toml(cls, path: str | Path, **values: Any) -> Self:  # noqa: ANN401 - pydantic checks them
+        """Read settings from a TOML file; keyword arguments take precedence.
+
+        Raises
+        ------
+        SettingsError
+            If the file cannot be read, is not TOML, or has an unknown name or wrong value.
+        """
+        try:
+            with Path(path).open("rb") as file:
+                read = tomllib.load(file)
+        except OSError as error:
+            message = f"settings file '{path}' cannot be read: {error.strerror}"
+            raise SettingsError(message) from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            message = f"settings file '{path}' is not valid TOML: {error}"
+            raise SettingsError(message) from error
+        try:
+            return cls(**{**read, **values})
+        except SettingsError as error:
+            if error.name in values:
+                raise
+            message = f"settings file '{path}': {error}"
+            raise SettingsError(message, error.name) from None
+
+    @classmethod
+    def group(cls, name: str) -> Group:
+        """Tell which group a setting belongs to."""
+        extra = cls.model_fields[name].json_schema_extra
+        assert isinstance(extra, dict)  # noqa: S101 - declared above, for the type checker
+        return Group(str(extra["group"]))
+
+
+def _settings_error(error: ValidationError) -> SettingsError:
+    """Turn pydantic's report into one sentence about the first wrong setting."""
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(name, Settings.model_fields, n=1, cutoff=0.4)
+        hint = (
+            f"did you mean '{near[0]}'?"
+            if near
+            else f"known are {', '.join(Settings.model_fields)}."
+        )
+        return SettingsError(f"unknown setting '{name}': {hint}", name)
+    reason = first["msg"][0].lower() + first["msg"][1:]
+    return SettingsError(f"setting '{name}': {reason}, not {first['input']!r}", name)

@@ -1,0 +1,119 @@
+"""Picture files: one, those of a folder, or a numbered sequence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import cv2
+import numpy as np
+
+from greenroom.errors import SettingsError, SinkError
+from greenroom.sinks.staging import Staging, writing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    from greenroom.frames import Frame
+    from greenroom.settings import Settings
+
+__all__ = ["WRITTEN_SUFFIXES", "PictureSink", "encoded", "numbered"]
+
+_QUALITY: Final = {
+    ".jpg": cv2.IMWRITE_JPEG_QUALITY,
+    ".jpeg": cv2.IMWRITE_JPEG_QUALITY,
+    ".webp": cv2.IMWRITE_WEBP_QUALITY,
+}
+WRITTEN_SUFFIXES: Final = (".png", *_QUALITY)
+_WITH_ALPHA: Final = (".png", ".webp")
+
+
+class PictureSink:
+    """Writes each frame as a picture, under the next of the given names.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        Where the pictures go.
+    settings : Settings
+        Quality and whether to overwrite.
+    """
+
+    def __init__(self, paths: Iterable[Path], settings: Settings) -> None:
+        self._paths = iter(paths)
+        self._settings = settings
+        self._staging = Staging(overwrite=settings.overwrite)
+        self._written = 0
+
+    def write(self, frame: Frame) -> None:
+        """See `Sink.write`."""
+        path = next(self._paths, None)
+        if path is None:
+            message = (
+                f"there are more frames than the {self._written} picture(s) to write: give a video, or a "
+                f"pattern such as frames/%04d.png."
+            )
+            raise SinkError(message)
+        data = encoded(frame, path, self._settings.quality)
+        temporary = self._staging.add(path)
+        with writing(path):
+            temporary.write_bytes(data)
+        self._written += 1
+
+    def close(self) -> None:
+        """See `Sink.close`."""
+        self._staging.commit()
+
+    def abort(self) -> None:
+        """See `Sink.abort`."""
+        self._staging.discard()
+
+
+def numbered(pattern: Path) -> Iterator[Path]:
+    """Name pictures by a pattern such as ``%04d.png``, from 1 on.
+
+    Raises
+    ------
+    SettingsError
+        If it is not such a pattern.
+    """
+    number = 1
+    while True:
+        try:
+            name = pattern.name % number
+        except (TypeError, ValueError):
+            message = (
+                f"output '{pattern}': expected a pattern with one number in it, such as %04d.png"
+            )
+            raise SettingsError(message) from None
+        yield pattern.with_name(name)
+        number += 1
+
+
+def encoded(frame: Frame, path: Path, quality: int) -> bytes:
+    """Encode a frame as the kind of picture that a path names; lossy ones by quality.
+
+    Raises
+    ------
+    SettingsError
+        If it has alpha and the kind has none.
+    """
+    suffix = path.suffix.lower()
+    if frame.alpha is not None and suffix not in _WITH_ALPHA:
+        message = f"'{path.name}' cannot carry transparency. Write a .png or a .webp."
+        raise SettingsError(message, "background")
+    options = [_QUALITY[suffix], max(1, quality)] if suffix in _QUALITY else []
+    _, data = cv2.imencode(suffix, _bgr(frame), options)
+    return data.tobytes()
+
+
+def _bgr(frame: Frame) -> NDArray[np.uint8]:
+    """Return gray, BGR or BGRA samples, as OpenCV writes them."""
+    if frame.format == "gray":
+        return np.ascontiguousarray(frame.planes[0])
+    rgb = frame.to_rgb()
+    if frame.alpha is None:
+        return cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)  # type: ignore[return-value]
+    return np.dstack([rgb[:, :, ::-1], frame.alpha])

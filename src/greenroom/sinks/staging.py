@@ -1,0 +1,100 @@
+"""Files that appear under their names only when they are complete."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from greenroom.errors import ExistsError, SinkError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Staging", "writing"]
+
+
+class Staging:
+    """Hands out temporary names beside the targets; all are renamed at once, or removed.
+
+    Parameters
+    ----------
+    overwrite : bool
+        Whether a target that is there already may be replaced.
+    """
+
+    def __init__(self, *, overwrite: bool) -> None:
+        self._overwrite = overwrite
+        self._staged: dict[Path, Path] = {}
+
+    def add(self, target: Path) -> Path:
+        """Return the temporary name for a target.
+
+        Raises
+        ------
+        ExistsError
+            If the target is there already.
+        SinkError
+            If its folder is missing or cannot be written.
+        """
+        self._check(target)
+        temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+        with writing(target):
+            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        self._staged[target] = temporary
+        return temporary
+
+    def commit(self) -> None:
+        """Give all files their names.
+
+        Raises
+        ------
+        SinkError
+            If that cannot be done; then nothing is left.
+        """
+        try:
+            for target, temporary in self._staged.items():
+                self._check(target)
+                with writing(target):
+                    temporary.replace(target)
+        finally:
+            self.discard()
+
+    def discard(self) -> None:
+        """Remove what is still temporary."""
+        for temporary in self._staged.values():
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+        self._staged.clear()
+
+    def _check(self, target: Path) -> None:
+        if target.is_dir():
+            message = (
+                f"output '{target}' cannot be written: it is a folder, where a file was expected."
+            )
+            raise SinkError(message, target)
+        if not target.parent.is_dir():
+            message = f"output '{target}' cannot be written: there is no folder '{target.parent}'. Make it first."
+            raise SinkError(message, target)
+        if target.exists() and not self._overwrite:
+            message = f"output '{target}' is there already. Give another name, or allow it to be replaced (--overwrite)."
+            raise ExistsError(message, target)
+
+
+@contextmanager
+def writing(target: object) -> Iterator[None]:
+    """Turn an error of the operating system, or of FFmpeg, into one about the output."""
+    try:
+        yield
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            reason = f"{reason}. Free some space, or write somewhere else"
+        message = f"output '{target}' cannot be written: {reason}."
+        raise SinkError(message, target) from error
+    except ValueError as error:
+        message = f"output '{target}' cannot be written: {error}."
+        raise SinkError(message, target) from error

@@ -1,0 +1,181 @@
+"""Video files."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from greenroom.frames import Frame
+from greenroom.sinks.carried import CarriedStreams
+from greenroom.sinks.codecs import CONTAINERS, choose_codec
+from greenroom.sinks.staging import Staging, writing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    import av
+    from av.container import OutputContainer
+    from av.video.stream import VideoStream
+
+    from greenroom.settings import Settings
+    from greenroom.sinks.codecs import Codec
+    from greenroom.sources import SourceInfo
+
+__all__ = ["VideoSink"]
+
+logger = logging.getLogger(__name__)
+
+
+class VideoSink:
+    """Encodes frames into a video file, with the sound and subtitles of the source.
+
+    Parameters
+    ----------
+    path : Path
+        ``.mp4``, ``.m4v``, ``.mov``, ``.mkv`` or ``.webm``.
+    settings : Settings
+        Codec, quality, preset and whether to overwrite.
+    info : SourceInfo
+        Of the source: rate, time base, aspect, and the file whose other streams are
+        carried along.
+
+    Raises
+    ------
+    SinkError
+        If the file cannot be made.
+    SettingsError
+        From the first frame on, if the codec is unknown or does not fit.
+    """
+
+    def __init__(self, path: Path, settings: Settings, info: SourceInfo) -> None:
+        self._path = path
+        self._settings = settings
+        self._info = info
+        self._staging = Staging(overwrite=settings.overwrite)
+        self._temporary = self._staging.add(path)
+        self._container: OutputContainer | None = None
+        self._stream: VideoStream | None = None
+        self._carried: CarriedStreams | None = None
+        self._even = False
+        self._last_pts: int | None = None
+
+    def write(self, frame: Frame) -> None:
+        """See `Sink.write`."""
+        with writing(self._path):
+            if self._stream is None:
+                self._stream = self._open(frame)
+            picture = self._picture(frame, self._stream)
+            self._mux(self._stream.encode(picture))
+
+    def close(self) -> None:
+        """See `Sink.close`."""
+        try:
+            with writing(self._path):
+                self._finish()
+        except BaseException:
+            self.abort()
+            raise
+        self._staging.commit()
+
+    def abort(self) -> None:
+        """See `Sink.abort`."""
+        if self._carried is not None:
+            self._carried.close()
+        if self._container is not None:
+            try:
+                self._container.close()
+            except (OSError, ValueError) as error:  # the file is thrown away in any case
+                logger.debug("closing '%s': %s", self._temporary, error)
+        self._staging.discard()
+
+    def _open(self, frame: Frame) -> VideoStream:
+        import av  # noqa: PLC0415 - importing greenroom stays light
+
+        kind = CONTAINERS[self._path.suffix.lower()]
+        codec = choose_codec(
+            self._path, self._settings, frame.layout, alpha=frame.alpha is not None
+        )
+        self._container = av.open(
+            str(self._temporary), "w", format=kind.format, options=dict(kind.options)
+        )
+        stream = self._container.add_stream(
+            codec.encoder, rate=self._info.rate, options=codec.all_options(self._settings)
+        )
+        self._describe(stream, codec, frame)
+        if self._info.streams_from is not None:
+            self._carried = CarriedStreams(self._info.streams_from, self._container)
+        return stream
+
+    def _describe(self, stream: VideoStream, codec: Codec, frame: Frame) -> None:
+        """Set the stream's size, format, time and colour."""
+        self._even = codec.even
+        width, height = frame.size
+        if codec.even:
+            if width % 2 or height % 2:
+                logger.warning(
+                    "output '%s': %dx%d is made even by repeating the last column or row",
+                    self._path,
+                    width,
+                    height,
+                )
+            width, height = width + width % 2, height + height % 2
+        stream.width, stream.height = width, height
+        stream.pix_fmt = codec.pixel_format(frame.layout, alpha=frame.alpha is not None)
+        stream.codec_context.time_base = frame.time_base or self._info.time_base
+        stream.codec_context.sample_aspect_ratio = self._info.sample_aspect_ratio
+        stream.thread_type = "AUTO"
+        colour = frame.layout.colour
+        if stream.pix_fmt.startswith("yuv") and frame.format == "gbrp":
+            return
+        stream.colorspace, stream.color_range = colour.matrix, colour.range
+        stream.color_primaries, stream.color_trc = colour.primaries, colour.transfer
+
+    def _picture(self, frame: Frame, stream: VideoStream) -> av.VideoFrame:
+        """Make the frame what the encoder takes: even, of its pixel format, later than the last."""
+        if self._even and (frame.layout.width % 2 or frame.layout.height % 2):
+            frame = _made_even(frame)
+        if frame.pts is not None:
+            if self._last_pts is not None and frame.pts <= self._last_pts:
+                frame = replace(frame, pts=self._last_pts + 1)
+            self._last_pts = frame.pts
+        picture = frame.to_av()
+        if picture.format.name != stream.pix_fmt:
+            picture = picture.reformat(format=stream.pix_fmt)
+        picture.pict_type = 0
+        return picture
+
+    def _mux(self, packets: Iterable[av.Packet]) -> None:
+        assert self._container is not None  # noqa: S101 - open since the first frame
+        for packet in packets:
+            if self._carried is not None and packet.dts is not None:
+                self._carried.mux_until(packet.dts * Fraction(packet.time_base))
+            self._container.mux(packet)
+
+    def _finish(self) -> None:
+        if self._stream is None or self._container is None:
+            message = "there are no frames to write"
+            raise ValueError(message)
+        self._mux(self._stream.encode(None))
+        if self._carried is not None:
+            self._carried.mux_rest()
+            self._carried.close()
+        self._container.close()
+        self._container = None
+
+
+def _made_even(frame: Frame) -> Frame:
+    """Repeat the last column and row where width or height is odd."""
+    layout = frame.layout
+    even = replace(
+        layout, width=layout.width + layout.width % 2, height=layout.height + layout.height % 2
+    )
+    result = Frame.empty(even, alpha=frame.alpha is not None)
+    for target, plane in zip(result.all_planes, frame.all_planes, strict=True):
+        height, width = plane.shape
+        target[:height, :width] = plane
+        target[height:, :width] = plane[-1:]
+        target[:, width:] = target[:, width - 1 : width]
+    return result.at(frame)

@@ -1,0 +1,37 @@
+"""Sources: where frames come from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from greenroom.decoding import PICTURE_SUFFIXES, STDIN
+from greenroom.sources.base import Source, SourceInfo
+from greenroom.sources.pictures import PictureSource, folder_source, sequence_source
+from greenroom.sources.video import VideoSource
+
+if TYPE_CHECKING:
+    from greenroom.settings import Settings
+
+__all__ = ["PictureSource", "Source", "SourceInfo", "VideoSource", "create_source"]
+
+
+def create_source(name: str | Path, settings: Settings) -> Source:
+    """Open a video, a picture, a folder, a ``%04d`` sequence, or ``-`` for standard input.
+
+    Raises
+    ------
+    SourceError
+        If it cannot be read.
+    """
+    name = str(name)
+    path = Path(name)
+    if name == STDIN:
+        return VideoSource(name, settings)
+    if path.is_dir():
+        return folder_source(path)
+    if "%" in path.name and not path.exists():
+        return sequence_source(path)
+    if path.suffix.lower() in PICTURE_SUFFIXES:
+        return PictureSource([path], name=name, related=False)
+    return VideoSource(name, settings)

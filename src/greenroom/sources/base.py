@@ -1,0 +1,74 @@
+"""What a source is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from greenroom.frames import Frame
+
+__all__ = ["Source", "SourceInfo"]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """What is known of a source before its first frame.
+
+    Attributes
+    ----------
+    name : str
+        The path, or what else it was opened by.
+    rate : Fraction
+        Frames a second, on average, for sinks that have to say one.
+    time_base : Fraction
+        Unit of the frames' ``pts``, in seconds.
+    frames : int or None
+        How many frames are to be expected, if that is known.
+    sample_aspect_ratio : Fraction
+        Width by height of a pixel as it is to be shown.
+    pictures : tuple of str
+        For pictures that have nothing to do with each other: their file names, in order.
+    streams_from : Path or None
+        The file whose sound, subtitles, chapters and tags belong to the frames.
+    """
+
+    name: str
+    rate: Fraction = Fraction(25)
+    time_base: Fraction = Fraction(1, 25)
+    frames: int | None = None
+    sample_aspect_ratio: Fraction = Fraction(1)
+    pictures: tuple[str, ...] = ()
+    streams_from: Path | None = None
+
+    def without_streams(self) -> SourceInfo:
+        """Return the same with only the frames."""
+        return replace(self, streams_from=None)
+
+
+class Source(Protocol):
+    """Gives frames, in order, once.
+
+    All have one layout unless the source consists of unrelated pictures. Iterating may
+    block; it happens on one thread, and `close` may be called on another after it ended.
+    """
+
+    @property
+    def info(self) -> SourceInfo:
+        """What is known before the first frame."""
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the frames; each has memory of its own.
+
+        Raises
+        ------
+        SourceError
+            If something cannot be read.
+        """
+
+    def close(self) -> None:
+        """Release the file or device."""

@@ -1,0 +1,144 @@
+"""A demonstration: a person moving in front of a busy scene that is drawn here."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING, Final
+
+import cv2
+import numpy as np
+
+from greenroom.frames import Colour, Frame, Layout
+from greenroom.sources.base import SourceInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+__all__ = ["DemoSource", "draw_beach", "draw_study"]
+
+_RATE: Final = Fraction(25)
+
+
+class DemoSource:
+    """Moves a cut-out portrait in front of a drawn study, as a webcam would see it.
+
+    Parameters
+    ----------
+    portrait : (H, W, 3) uint8
+        RGB.
+    matte : (H, W) uint8
+        Where the person is in it.
+    size : (int, int)
+        Width and height of the frames, even numbers.
+    frames : int
+        How many there are, 25 a second.
+    """
+
+    def __init__(
+        self,
+        portrait: NDArray[np.uint8],
+        matte: NDArray[np.uint8],
+        size: tuple[int, int] = (1280, 720),
+        frames: int = 100,
+    ) -> None:
+        self._portrait = portrait.astype(np.float32)
+        self._matte = matte.astype(np.float32) / 255
+        self._layout = Layout(*size, "yuv420p", Colour(1, 1, 1, 1))
+        self._room = draw_study(size).astype(np.float32)
+        self._frames = frames
+        self._noise = np.random.default_rng(20)
+        self.info = SourceInfo("demo", _RATE, 1 / _RATE, frames)
+
+    def __iter__(self) -> Iterator[Frame]:
+        """See `Source.__iter__`."""
+        for number in range(self._frames):
+            frame = Frame.from_rgb(self._picture(number)).converted(self._layout)
+            yield frame.shown_at(number, self.info.time_base, 1)
+
+    def close(self) -> None:
+        """See `Source.close`."""
+
+    def _picture(self, number: int) -> NDArray[np.uint8]:
+        """Draw one frame: the portrait swaying, leaning in and out, and sensor noise."""
+        width, height = self._layout.size
+        phase = 2 * np.pi * number / 100
+        scale = height / self._portrait.shape[0] * (0.92 + 0.05 * np.sin(phase))
+        turn = np.deg2rad(2.5 * np.sin(2 * phase))
+        middle = self._portrait.shape[1] / 2, float(self._portrait.shape[0])
+        cosine, sine = scale * np.cos(turn), scale * np.sin(turn)
+        x, y = width * (0.5 + 0.12 * np.sin(phase)), height * 1.01
+        move = np.array(
+            [
+                [cosine, -sine, x - cosine * middle[0] + sine * middle[1]],
+                [sine, cosine, y - sine * middle[0] - cosine * middle[1]],
+            ]
+        )
+        cover = cv2.warpAffine(self._matte, move, (width, height))[:, :, None]
+        person = cv2.warpAffine(
+            self._portrait, move, (width, height), borderMode=cv2.BORDER_REPLICATE
+        )
+        noise = self._noise.normal(0, 2, (height, width, 1)).astype(np.float32)
+        picture = cover * person + (1 - cover) * self._room + noise
+        return np.asarray(np.clip(picture + 0.5, 0, 255), np.uint8)
+
+
+def draw_study(size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Draw a room full of books, pictures and a window: RGB, busy on purpose."""
+    width, height = size
+    rng = np.random.default_rng(7)
+    room = np.full((height, width, 3), (168, 150, 128), np.uint8)
+    shelf = height // 5
+    for top in range(0, height, shelf):
+        x = 0
+        while x < width * 0.62:
+            thickness = int(rng.integers(width // 90, width // 32))
+            tall = int(shelf * rng.uniform(0.55, 0.88))
+            colour = tuple(int(value) for value in rng.integers(30, 220, 3))
+            base = top + shelf - shelf // 12
+            cv2.rectangle(room, (x, base - tall), (x + thickness - 2, base), colour, -1)
+            stripe = base - int(tall * rng.uniform(0.3, 0.8))
+            light = tuple(min(255, value + 50) for value in colour)
+            cv2.rectangle(room, (x, stripe), (x + thickness - 2, stripe + 4), light, -1)
+            x += thickness
+        board = (0, top + shelf - shelf // 12), (int(width * 0.63), top + shelf)
+        cv2.rectangle(room, *board, (96, 64, 40), -1)
+    left, right = int(width * 0.7), int(width * 0.95)
+    top, bottom = int(height * 0.1), int(height * 0.55)
+    cv2.rectangle(room, (left - 12, top - 12), (right + 12, bottom + 12), (240, 236, 228), -1)
+    cv2.rectangle(room, (left, top), (right, bottom), (196, 222, 246), -1)
+    for share in (1 / 3, 2 / 3):
+        bar = int(left + share * (right - left))
+        cv2.line(room, (bar, top), (bar, bottom), (240, 236, 228), 8)
+    for number in range(5):
+        colour = tuple(int(value) for value in rng.integers(60, 200, 3))
+        corner = int(width * (0.66 + 0.065 * number)), int(height * 0.68)
+        cv2.rectangle(room, corner, (corner[0] + width // 22, corner[1] + height // 6), colour, -1)
+    return cv2.GaussianBlur(room, (0, 0), height / 720)  # type: ignore[return-value]
+
+
+def draw_beach(size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Draw sky, sea and sand: RGB."""
+    width, height = size
+    horizon = 0.5
+    y = np.linspace(0, 1, height, dtype=np.float32)[:, None, None]
+    x = np.linspace(0, 1, width, dtype=np.float32)[None, :, None]
+    sky = _blend((120, 178, 232), (226, 238, 244), y / horizon)
+    sea = _blend((44, 120, 158), (98, 186, 190), (y - horizon) / 0.22)
+    sand = _blend((214, 190, 148), (238, 220, 182), (y - 0.72) / 0.28)
+    sea = sea + 9 * np.sin(260 * y + 6 * np.sin(9 * x)) * (y - 0.45)
+    shore = 0.72 + 0.015 * np.sin(7 * x) + 0.006 * np.sin(23 * x)
+    beach = np.where(y < horizon, sky, np.where(y < shore, sea, sand))
+    foam = np.exp(-(((y - shore) / 0.006) ** 2))
+    sun = np.exp(-(((x - 0.78) ** 2 * (width / height) ** 2 + (y - 0.18) ** 2) / 0.006))
+    grain = np.random.default_rng(3).normal(0, 3, (height, width, 1)) * (y > shore)
+    beach = beach + foam * (250 - beach) + sun * (255 - beach) + grain
+    return np.asarray(np.clip(beach, 0, 255), np.uint8)
+
+
+def _blend(
+    first: tuple[int, int, int], second: tuple[int, int, int], share: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    share = np.clip(share, 0, 1)
+    return (1 - share) * np.array(first, np.float32) + share * np.array(second, np.float32)

@@ -1,0 +1,113 @@
+"""Pictures as a source: one, the unrelated ones of a folder, or a numbered sequence."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from fractions import Fraction
+from typing import TYPE_CHECKING, Final
+
+from greenroom.decoding import decode_picture, pictures_in, why_unreadable
+from greenroom.errors import SourceError
+from greenroom.sources.base import SourceInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from greenroom.frames import Frame
+
+__all__ = ["PictureSource", "folder_source", "sequence_source"]
+
+MOST_PIXELS_A_SIDE: Final = 32768
+# Numbered pictures do not say how fast they are to be shown; FFmpeg assumes this too.
+SEQUENCE_RATE: Final = Fraction(25)
+
+
+class PictureSource:
+    """Decodes pictures one after the other.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        The files.
+    name : str
+        What they are called together.
+    related : bool
+        Whether they are the frames of one moving picture, so all of one size.
+    """
+
+    def __init__(self, paths: Sequence[Path], *, name: str, related: bool) -> None:
+        self._paths = paths
+        self._related = related
+        for path in paths:
+            reason = why_unreadable(path)
+            if reason is not None:
+                raise _unreadable(path, reason)
+        self.info = SourceInfo(
+            name=name,
+            rate=SEQUENCE_RATE,
+            time_base=1 / SEQUENCE_RATE,
+            frames=len(paths),
+            pictures=() if related else tuple(path.name for path in paths),
+        )
+
+    def __iter__(self) -> Iterator[Frame]:
+        """See `Source.__iter__`."""
+        first: Frame | None = None
+        for number, path in enumerate(self._paths):
+            try:
+                frame = decode_picture(path, MOST_PIXELS_A_SIDE)
+            except ValueError as error:
+                raise _unreadable(path, error) from error
+            first = first or frame
+            if self._related and frame.layout != first.layout:
+                frame = frame.converted(first.layout)
+            yield replace(frame, pts=number, time_base=self.info.time_base, duration=1)
+
+    def close(self) -> None:
+        """See `Source.close`: no file stays open."""
+
+
+def folder_source(folder: Path) -> PictureSource:
+    """Open the pictures of a folder, which have nothing to do with each other.
+
+    Raises
+    ------
+    SourceError
+        If there are none.
+    """
+    paths = pictures_in(folder)
+    if not paths:
+        raise _unreadable(folder, "there is no picture in the folder")
+    return PictureSource(paths, name=str(folder), related=False)
+
+
+def sequence_source(pattern: Path) -> PictureSource:
+    """Open the pictures that a pattern such as ``frames/%04d.png`` stands for.
+
+    Raises
+    ------
+    SourceError
+        If the pattern has no number in it, or no file fits.
+    """
+    parts = re.fullmatch(r"(.*?)%(0?)(\d*)d(.*)", pattern.name)
+    if parts is None:
+        raise _unreadable(pattern, "expected a pattern with one number in it, such as %04d")
+    before, _, _, after = (re.escape(part) for part in parts.groups())
+    expression = re.compile(before + r"(\d+)" + after)
+    numbered = {}
+    if pattern.parent.is_dir():
+        for path in pattern.parent.iterdir():
+            found = expression.fullmatch(path.name)
+            if found and path.name == pattern.name % int(found[1]):
+                numbered[int(found[1])] = path
+    if not numbered:
+        raise _unreadable(pattern, "no file fits the pattern")
+    return PictureSource(
+        [numbered[number] for number in sorted(numbered)], name=str(pattern), related=True
+    )
+
+
+def _unreadable(path: Path, reason: object) -> SourceError:
+    return SourceError(f"input '{path}' cannot be read: {reason}.", path)

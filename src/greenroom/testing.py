@@ -1,0 +1,213 @@
+"""Fakes for tests: a synthetic person, a segmenter that fails on demand, a sink in memory.
+
+They are public so that programs built on greenroom can test themselves without a camera,
+a model or a real person.
+"""
+
+from __future__ import annotations
+
+import threading
+from enum import StrEnum
+from fractions import Fraction
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from greenroom.frames import Colour, Frame, Layout
+from greenroom.segmenters.base import SegmenterInfo
+from greenroom.sources.base import SourceInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from greenroom.frames import Format
+
+__all__ = [
+    "PERSON_RGB",
+    "ROOM_RGB",
+    "Fault",
+    "FaultySegmenter",
+    "MemorySink",
+    "PersonSegmenter",
+    "PersonSource",
+    "count_room_pixels",
+]
+
+ROOM_RGB: Final = (255, 0, 255)
+"""The colour of the synthetic room: a watermark that nothing else has."""
+PERSON_RGB: Final = (230, 180, 140)
+"""The colour of the synthetic person."""
+
+_COARSE: Final = (36, 64)
+
+
+class PersonSource:
+    """A person, drawn as a head on shoulders, who sways in front of a magenta room.
+
+    Parameters
+    ----------
+    size : (int, int)
+        Width and height in pixels.
+    frames : int
+        How many frames there are.
+    rate : Fraction
+        Frames a second.
+    format : str
+        Pixel format of the frames.
+    """
+
+    def __init__(
+        self,
+        size: tuple[int, int] = (128, 72),
+        frames: int = 10,
+        rate: Fraction = Fraction(25),
+        format: Format = "yuv420p",  # noqa: A002 - the field's word
+    ) -> None:
+        self._frames = frames
+        self._layout = Layout(*size, format, Colour(matrix=1, range=1))
+        if format == "gbrp":
+            self._layout = Layout(*size, format, Colour(matrix=0, range=2))
+        self.info = SourceInfo("synthetic person", rate=rate, time_base=1 / rate, frames=frames)
+        self.closed = False
+
+    def __iter__(self) -> Iterator[Frame]:
+        """See `Source.__iter__`."""
+        for number in range(self._frames):
+            yield self.frame(number)
+
+    def close(self) -> None:
+        """See `Source.close`."""
+        self.closed = True
+
+    def frame(self, number: int) -> Frame:
+        """Draw one frame, in new memory."""
+        frame = Frame.filled(self._layout, ROOM_RGB)
+        samples = self._layout.samples(*PERSON_RGB)
+        for plane, sample in zip(frame.planes, samples, strict=True):
+            plane[person_mask(plane.shape, number)] = sample
+        made = Frame(frame.planes, frame.layout, number, self.info.time_base, 1)
+        return made.copy()
+
+
+def person_mask(shape: tuple[int, ...], number: int) -> NDArray[np.bool_]:
+    """Return where the synthetic person is in a frame, at the resolution of a plane."""
+    height, width = shape
+    y, x = np.mgrid[0:height, 0:width]
+    u, v = (x + 0.5) / width - 0.5 - 0.1 * np.sin(number / 5), (y + 0.5) / height
+    head = (u / 0.12) ** 2 + ((v - 0.35) / 0.2) ** 2 < 1
+    shoulders = (u / 0.3) ** 2 + ((v - 1.0) / 0.5) ** 2 < 1
+    return np.asarray(head | shoulders)
+
+
+class PersonSegmenter:
+    """Finds the synthetic person by colour, as a coarse matte of 64x36."""
+
+    def __init__(self) -> None:
+        self.info = SegmenterInfo("synthetic", "", "NumPy", "cpu", 1)
+        self.closed = False
+
+    def segment(self, frame: Frame) -> NDArray[np.float32]:
+        """See `Segmenter.segment`."""
+        plane = frame.planes[0].astype(np.int16)
+        room, person = (frame.layout.samples(*rgb)[0] for rgb in (ROOM_RGB, PERSON_RGB))
+        rows, columns = (
+            np.linspace(0, length - 1, count).astype(int)
+            for length, count in zip(plane.shape, _COARSE, strict=True)
+        )
+        coarse = plane[np.ix_(rows, columns)]
+        return np.asarray(abs(coarse - person) < abs(coarse - room), np.float32)
+
+    def reset(self) -> None:
+        """See `Segmenter.reset`."""
+
+    def close(self) -> None:
+        """See `Segmenter.close`."""
+        self.closed = True
+
+
+class Fault(StrEnum):
+    """What a segmenter can do wrong."""
+
+    RAISE = "raise"
+    HANG = "hang"
+    NAN = "nan"
+    WRONG_SHAPE = "wrong shape"
+    WRONG_TYPE = "wrong type"
+    OUT_OF_RANGE = "out of range"
+    EMPTY = "empty"
+    NONE = "none"
+
+
+class FaultySegmenter(PersonSegmenter):
+    """A `PersonSegmenter` that fails on chosen frames.
+
+    Parameters
+    ----------
+    faults : mapping
+        What happens at which call, counted from 0.
+
+    Attributes
+    ----------
+    released : threading.Event
+        Set it to let a segmenter that hangs go on; until then it waits.
+    """
+
+    def __init__(self, faults: Mapping[int, Fault]) -> None:
+        super().__init__()
+        self._faults = faults
+        self._calls = 0
+        self.released = threading.Event()
+
+    def segment(self, frame: Frame) -> NDArray[np.float32]:
+        """See `Segmenter.segment`."""
+        fault = self._faults.get(self._calls)
+        self._calls += 1
+        coarse = super().segment(frame)
+        if fault is None:
+            return coarse
+        if fault is Fault.RAISE:
+            message = "a fault was asked for"
+            raise RuntimeError(message)
+        if fault is Fault.HANG:
+            self.released.wait()
+            return np.ones_like(coarse)
+        if fault is Fault.NAN:
+            coarse[0, 0] = np.nan
+        wrong: dict[Fault, object] = {
+            Fault.NAN: coarse,
+            Fault.WRONG_SHAPE: coarse[..., None],
+            Fault.WRONG_TYPE: coarse.astype(np.float64),
+            Fault.OUT_OF_RANGE: coarse + 1,
+            Fault.EMPTY: coarse[:0],
+            Fault.NONE: None,
+        }
+        return wrong[fault]  # type: ignore[return-value]
+
+
+class MemorySink:
+    """Keeps the frames it is given."""
+
+    def __init__(self) -> None:
+        self.frames: list[Frame] = []
+        self.closed = False
+        self.aborted = False
+
+    def write(self, frame: Frame) -> None:
+        """See `Sink.write`."""
+        self.frames.append(frame)
+
+    def close(self) -> None:
+        """See `Sink.close`."""
+        self.closed = True
+
+    def abort(self) -> None:
+        """See `Sink.abort`."""
+        self.aborted = True
+
+
+def count_room_pixels(frame: Frame, tolerance: int = 12) -> int:
+    """Count the pixels that have the colour of the synthetic room, whatever their alpha."""
+    distance = abs(frame.to_rgb().astype(np.int16) - np.array(ROOM_RGB)).max(axis=2)
+    return int((distance <= tolerance).sum())

@@ -1,0 +1,65 @@
+"""How long each stage takes."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["StageTime", "Timings"]
+
+# Only the latest are kept, so that memory stays flat over hours.
+_KEPT: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class StageTime:
+    """Milliseconds that a stage took, over the frames that are kept."""
+
+    median_ms: float
+    p95_ms: float
+
+
+class Timings:
+    """The latest times of each stage. Written on one thread, read on any.
+
+    State: a ring of numbers for each stage.
+    """
+
+    def __init__(self) -> None:
+        self._rings: dict[str, np.ndarray[tuple[int], np.dtype[np.float64]]] = {}
+        self._counts: dict[str, int] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Measure what runs inside; what fails is not counted."""
+        start = time.perf_counter()
+        yield
+        self.add(name, time.perf_counter() - start)
+
+    def add(self, name: str, seconds: float) -> None:
+        """Count one run of a stage."""
+        if name not in self._rings:
+            self._rings[name] = np.zeros(_KEPT)
+            self._counts[name] = 0
+        self._rings[name][self._counts[name] % _KEPT] = seconds
+        self._counts[name] += 1
+
+    def clear(self) -> None:
+        """Start again."""
+        self._rings.clear()
+        self._counts.clear()
+
+    def summary(self) -> dict[str, StageTime]:
+        """Return the times of every stage, in the order in which they first ran."""
+        result = {}
+        for name, count in list(self._counts.items()):
+            times_ms = 1000 * self._rings[name][: min(count, _KEPT)]
+            result[name] = StageTime(float(np.median(times_ms)), float(np.percentile(times_ms, 95)))
+        return result

@@ -1,0 +1,168 @@
+"""What the tests share: media made on the spot, and a watch on threads."""
+
+from __future__ import annotations
+
+import struct
+import threading
+import time
+import zlib
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import av
+import cv2
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    Plane = NDArray[np.uint8]
+    MakeVideo = Callable[..., Path]
+    MakePicture = Callable[..., Path]
+
+# Kernels may be compiled in the first example, and the machine may be busy.
+settings.register_profile(
+    "greenroom",
+    deadline=None,
+    max_examples=50,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("greenroom")
+
+DEADLINE_S: Final = 10.0
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Return a generator of the same random numbers in every run."""
+    return np.random.default_rng(20)
+
+
+@pytest.fixture
+def no_thread_left() -> Iterator[None]:
+    """Fail a test after which there are more threads than before it."""
+    before = set(threading.enumerate())
+    yield
+    end = time.monotonic() + DEADLINE_S
+    while left := set(threading.enumerate()) - before:
+        assert time.monotonic() < end, f"threads are left: {left}"
+        for thread in left:
+            thread.join(timeout=0.1)
+
+
+@pytest.fixture
+def make_picture(tmp_path: Path) -> MakePicture:
+    """Return a function that writes (H, W[, 3 or 4]) RGB or RGBA samples as a picture."""
+
+    def make(
+        array: Plane, name: str = "picture.png", orientation: int | None = None
+    ) -> Path:
+        codes = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
+        if array.ndim == 3:
+            array = cv2.cvtColor(array, codes[array.shape[2]]).astype(np.uint8)
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        best = [cv2.IMWRITE_JPEG_QUALITY, 100, cv2.IMWRITE_WEBP_QUALITY, 101]
+        done, data = cv2.imencode(path.suffix, array, best)
+        assert done
+        path.write_bytes(with_orientation(data.tobytes(), orientation))
+        return path
+
+    return make
+
+
+def with_orientation(jpeg: bytes, orientation: int | None) -> bytes:
+    """Put an EXIF segment that has nothing but an orientation into a JPEG file.
+
+    TIFF 6.0 in the APP1 segment of Exif 2.3: one directory with the one entry 0x0112.
+    """
+    if orientation is None:
+        return jpeg
+    entry = struct.pack(">HHIHH", 0x0112, 3, 1, orientation, 0)
+    tiff = b"MM\0*" + struct.pack(">IH", 8, 1) + entry + struct.pack(">I", 0)
+    body = b"Exif\0\0" + tiff
+    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + jpeg[2:]
+
+
+@pytest.fixture
+def make_video(tmp_path: Path) -> MakeVideo:
+    """Return a function that writes (H, W, 3) RGB pictures as a video or GIF.
+
+    ``times`` are presentation times in units of ``time_base``; ``last`` is how long the
+    last picture is shown.
+    """
+
+    def make(
+        pictures: Sequence[Plane],
+        times: Sequence[int] | None = None,
+        name: str = "video.mkv",
+        *,
+        time_base: Fraction = Fraction(1, 1000),
+        last: int = 100,
+    ) -> Path:
+        path = tmp_path / name
+        times = [100 * number for number in range(len(pictures))] if times is None else times
+        if path.suffix == ".gif":
+            path.write_bytes(gif(pictures, [*times, times[-1] + last], time_base))
+            return path
+        height, width = pictures[0].shape[:2]
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("ffv1", rate=Fraction(1000), options={"g": "1"})
+            stream.width, stream.height, stream.pix_fmt = width, height, "bgr0"
+            stream.codec_context.time_base = time_base
+            for number, (picture, pts) in enumerate(zip(pictures, times, strict=True)):
+                frame = av.VideoFrame.from_ndarray(picture, "rgb24").reformat(format="bgr0")
+                frame.pts, frame.time_base = pts, time_base
+                following = times[number + 1] if number + 1 < len(times) else pts + last
+                frame.duration = following - pts
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        return path
+
+    return make
+
+
+def gif(pictures: Sequence[Plane], times: Sequence[int], time_base: Fraction) -> bytes:
+    """Write flat pictures as an animated GIF89a: one colour each, uncompressed codes."""
+    height, width = pictures[0].shape[:2]
+    parts = [b"GIF89a", struct.pack("<HHBBB", width, height, 0, 0, 0)]
+    for number, picture in enumerate(pictures):
+        hundredths = int((times[number + 1] - times[number]) * time_base * 100)
+        parts.append(b"\x21\xf9\x04" + struct.pack("<BHB", 4, hundredths, 0) + b"\0")
+        parts.append(b"\x2c" + struct.pack("<HHHHB", 0, 0, width, height, 0x80))
+        colour = bytes(picture[0, 0])
+        parts.append(colour + b"\0\0\0")
+        parts.append(_lzw(width * height))
+    return b"".join([*parts, b"\x3b"])
+
+
+def _lzw(count: int) -> bytes:
+    """Encode ``count`` times colour 0 in three-bit codes: it clears before codes grow."""
+    codes = [code for _ in range(count) for code in (4, 0)] + [5]
+    bits = sum(code << (3 * place) for place, code in enumerate(codes))
+    data = bits.to_bytes(len(codes) * 3 // 8 + 1, "little")
+    blocks = [data[start : start + 255] for start in range(0, len(data), 255)]
+    return b"\x02" + b"".join(bytes([len(block)]) + block for block in blocks) + b"\0"
+
+
+@pytest.fixture
+def huge_png(tmp_path: Path) -> Path:
+    """Write a black PNG of 16385x1 pixels."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", 16385, 1, 8, 0, 0, 0, 0)
+    path = tmp_path / "huge.png"
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(bytes(16386)))
+        + chunk(b"IEND", b"")
+    )
+    return path
