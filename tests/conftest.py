@@ -7,7 +7,6 @@ import threading
 import time
 import zlib
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import av
@@ -18,6 +17,7 @@ from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -155,7 +155,8 @@ def huge_png(tmp_path: Path) -> Path:
     """Write a black PNG of 16385x1 pixels."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        check = zlib.crc32(kind + body)
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", check)
 
     header = struct.pack(">IIBBBBB", 16385, 1, 8, 0, 0, 0, 0)
     path = tmp_path / "huge.png"

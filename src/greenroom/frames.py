@@ -8,6 +8,7 @@ libswscale when it enters.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
@@ -16,8 +17,6 @@ import numpy as np
 from greenroom.errors import FormatError
 
 if TYPE_CHECKING:
-    from fractions import Fraction
-
     import av
     from numpy.typing import NDArray
 
@@ -357,7 +356,7 @@ class Frame:
 
         Where nothing changes the result shares the frame's memory.
         """
-        samples = self.opaque()._samples_in_av()
+        samples = self.opaque()._samples_in_av()  # noqa: SLF001 - of this class
         return Frame._view(_reformat(samples, layout, self.layout.colour), layout).at(self)
 
     def opaque(self) -> Frame:
@@ -412,7 +411,7 @@ class Frame:
             planes=planes[: len(layout.plane_shapes)],
             layout=layout,
             pts=frame.pts,
-            time_base=frame.time_base if frame.pts is not None else None,
+            time_base=Fraction(frame.time_base) if frame.time_base else None,
             duration=frame.duration or None,
             alpha=planes[-1] if len(planes) > len(layout.plane_shapes) else None,
             _memory=_Memory(frame),
@@ -445,6 +444,22 @@ class Matte:
             return self.quarter
         message = f"a matte of {self.values.shape} does not fit a plane of {shape}"
         raise FormatError(message)
+
+    def reduced_to(self, shape: tuple[int, ...]) -> Plane:
+        """Return the coverage at the resolution of a small plane of the frame. Read only.
+
+        Raises
+        ------
+        FormatError
+            If halving does not lead there.
+        """
+        values = self.values
+        while values.shape != shape and values.size > 1:
+            values = self.quarter if values is self.values else _halved(values)
+        if values.shape != shape:
+            message = f"a matte of {self.values.shape} cannot be halved to {shape}"
+            raise FormatError(message)
+        return values
 
     @cached_property
     def quarter(self) -> Plane:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Final
 import numba
 import numpy as np
 
-from greenroom.jit import FLOATS, MATTE, PLANE, kernel, types
+from greenroom.jit import FLOATS, MATTE, PLANE, kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["halve", "shrink", "shrink_weighted", "upsample"]
+__all__ = ["halve", "shrink", "upsample"]
 
 
 @kernel(FLOATS, MATTE)
@@ -142,36 +142,3 @@ def shrink(plane: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
         target = out[y]
         for x in range(out_width):
             target[x] = np.float32(totals[x]) * share
-
-
-@kernel(PLANE, MATTE, FLOATS, FLOATS, types.int64)
-def shrink_weighted(
-    plane: NDArray[np.uint8],
-    matte: NDArray[np.uint8],
-    sums: NDArray[np.float32],
-    weights: NDArray[np.float32],
-    taps: int,
-) -> None:
-    """Resize the background part of a plane, ``taps`` x ``taps`` samples for each result.
-
-    ``sums`` gets the mean of sample times weight, ``weights`` the mean weight, which is
-    0 where the matte is foreground and 1 where it is background.
-    """
-    height, width = plane.shape
-    out_height, out_width = sums.shape
-    taps_y = min(taps, (height + out_height - 1) // out_height)
-    taps_x = min(taps, (width + out_width - 1) // out_width)
-    share = np.float32(1.0 / (255 * taps_x * taps_y))
-    for y in range(out_height):
-        for x in range(out_width):
-            total = 0
-            weight = 0
-            for tap_y in range(taps_y):
-                row = int((y + (tap_y + 0.5) / taps_y) * height / out_height)
-                for tap_x in range(taps_x):
-                    column = int((x + (tap_x + 0.5) / taps_x) * width / out_width)
-                    clear = 255 - int(matte[row, column])
-                    total += clear * int(plane[row, column])
-                    weight += clear
-            sums[y, x] = np.float32(total) * share
-            weights[y, x] = np.float32(weight) * share

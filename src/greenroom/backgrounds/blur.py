@@ -9,7 +9,7 @@ import numpy as np
 
 from greenroom.backgrounds.base import Background
 from greenroom.frames import Frame
-from greenroom.resampling import shrink_weighted, upsample
+from greenroom.resampling import upsample
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,15 +22,18 @@ __all__ = ["Blur"]
 FULL_STRENGTH: Final = 0.05
 # At reduced size the blur is still this wide, in samples, so that enlarging stays smooth.
 REDUCED_SIGMA: Final = 2.5
-_TAPS: Final = 3
+# What is covered by this much is not background at all: its colour is the person's too.
+MOST_COVERAGE: Final = 0.25 * 255
+# The weight of the mean background, which shows where no other is near.
+FAINT: Final = 1e-3
 
 
 class Blur(Background):
     """What is behind the person, blurred; the person's own colours stay out of it.
 
-    Each plane is reduced with the background's coverage as weight, blurred with the
-    weights, divided by them, and enlarged: the normalised convolution of [1]_. Where no
-    background is near, in the middle of the person, it is the mean of the background.
+    The small planes of the frame are blurred with the background's coverage as weight and
+    divided by the blurred weights: the normalised convolution of [1]_. Where no background
+    is near, in the middle of the person, it is the mean of the background.
 
     Its cover is a plain colour: a blurred room is made from the camera's pixels.
 
@@ -45,28 +48,33 @@ class Blur(Background):
 
     def render(self, frame: Frame, matte: Matte, time_s: float) -> Frame:  # noqa: ARG002
         """See `Background.render`."""
-        result = Frame.empty(frame.layout)
         sigma_px = self.strength * FULL_STRENGTH * min(frame.size)
-        for plane, target in zip(frame.planes, result.planes, strict=True):
-            sigma = sigma_px * plane.shape[0] / frame.layout.height
-            self._blur(plane, matte.for_plane(plane.shape), sigma, target)
+        scale = min(frame.small_planes[0].shape[0] / frame.layout.height, REDUCED_SIGMA / sigma_px)
+        size = tuple(max(1, round(length * scale)) for length in frame.size)
+        result = Frame.empty(frame.layout)
+        shape: tuple[int, ...] = ()
+        for small, target in zip(frame.small_planes, result.planes, strict=True):
+            if small.shape != shape:  # weights and sums are reduced alike, plane by plane
+                shape = small.shape
+                weight = _clear(matte.reduced_to(shape))
+                weights = _blurred(weight, size, sigma_px * scale) + FAINT
+            mean = float((weight * small).sum()) / max(float(weight.sum()), FAINT)
+            sums = _blurred(weight * small, size, sigma_px * scale) + FAINT * mean
+            enlarged = np.empty(target.shape, np.uint8)
+            upsample(sums / (255 * weights), enlarged)
+            target[:] = enlarged
         return result
 
-    def _blur(self, plane: Plane, matte: Plane, sigma: float, out: Plane) -> None:
-        scale = min(1.0, REDUCED_SIGMA / sigma)
-        shape = tuple(max(1, round(length * scale)) for length in plane.shape)
-        sums, weights = np.empty(shape, np.float32), np.empty(shape, np.float32)
-        shrink_weighted(plane, matte, sums, weights, _TAPS)
-        mean = float(sums.sum()) / max(float(weights.sum()), 1e-6)
-        reduced_sigma = sigma * scale
-        sums, weights = _smooth(sums, reduced_sigma), _smooth(weights, reduced_sigma)
-        faint = np.float32(1e-3)
-        blurred = np.empty(out.shape, np.uint8)
-        upsample((sums + faint * np.float32(mean)) / ((weights + faint) * np.float32(255)), blurred)
-        out[:] = blurred
+
+def _clear(matte: Plane) -> NDArray[np.float32]:
+    """Weigh the background: 1 where nothing is covered, 0 where too much is."""
+    weight = np.maximum(1 - matte.astype(np.float32) / np.float32(MOST_COVERAGE), 0)
+    return np.asarray(weight, np.float32)
 
 
-def _smooth(values: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
-    return cv2.GaussianBlur(  # type: ignore[return-value]
-        values, (0, 0), sigmaX=sigma, borderType=cv2.BORDER_REFLECT_101
-    )
+def _blurred(
+    values: NDArray[np.float32], size: tuple[int, ...], sigma: float
+) -> NDArray[np.float32]:
+    reduced = cv2.resize(values, size, interpolation=cv2.INTER_AREA)
+    smooth = cv2.GaussianBlur(reduced, (0, 0), sigmaX=sigma, borderType=cv2.BORDER_REFLECT_101)
+    return np.asarray(smooth, np.float32)

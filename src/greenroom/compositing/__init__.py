@@ -49,6 +49,9 @@ def composite(frame: Frame, matte: Matte, background: Frame) -> Frame:
     if background.layout != frame.layout:
         message = f"a background of {background.layout} does not fit a frame of {frame.layout}"
         raise FormatError(message)
+    if matte.values.shape != frame.layout.plane_shapes[0]:
+        message = f"a matte of {matte.values.shape} does not fit a frame of {frame.size}"
+        raise FormatError(message)
     result = Frame.empty(frame.layout, alpha=background.alpha is not None)
     for plane, behind, target in zip(frame.planes, background.planes, result.planes, strict=True):
         coverage = matte.for_plane(plane.shape)

@@ -64,11 +64,11 @@ class DemoSource:
         """Draw one frame: the portrait swaying, leaning in and out, and sensor noise."""
         width, height = self._layout.size
         phase = 2 * np.pi * number / 100
-        scale = height / self._portrait.shape[0] * (0.92 + 0.05 * np.sin(phase))
+        scale = height / self._portrait.shape[0] * (1.06 + 0.05 * np.sin(phase))
         turn = np.deg2rad(2.5 * np.sin(2 * phase))
         middle = self._portrait.shape[1] / 2, float(self._portrait.shape[0])
         cosine, sine = scale * np.cos(turn), scale * np.sin(turn)
-        x, y = width * (0.5 + 0.12 * np.sin(phase)), height * 1.01
+        x, y = width * (0.5 + 0.12 * np.sin(phase)), height * 1.1
         move = np.array(
             [
                 [cosine, -sine, x - cosine * middle[0] + sine * middle[1]],
@@ -95,7 +95,7 @@ def draw_study(size: tuple[int, int]) -> NDArray[np.uint8]:
         while x < width * 0.62:
             thickness = int(rng.integers(width // 90, width // 32))
             tall = int(shelf * rng.uniform(0.55, 0.88))
-            colour = tuple(int(value) for value in rng.integers(30, 220, 3))
+            colour = _cloth(rng)
             base = top + shelf - shelf // 12
             cv2.rectangle(room, (x, base - tall), (x + thickness - 2, base), colour, -1)
             stripe = base - int(tall * rng.uniform(0.3, 0.8))
@@ -112,10 +112,17 @@ def draw_study(size: tuple[int, int]) -> NDArray[np.uint8]:
         bar = int(left + share * (right - left))
         cv2.line(room, (bar, top), (bar, bottom), (240, 236, 228), 8)
     for number in range(5):
-        colour = tuple(int(value) for value in rng.integers(60, 200, 3))
+        colour = _cloth(rng)
         corner = int(width * (0.66 + 0.065 * number)), int(height * 0.68)
         cv2.rectangle(room, corner, (corner[0] + width // 22, corner[1] + height // 6), colour, -1)
-    return cv2.GaussianBlur(room, (0, 0), height / 720)  # type: ignore[return-value]
+    # Behind the person, so a little out of focus.
+    return cv2.GaussianBlur(room, (0, 0), height / 300)  # type: ignore[return-value]
+
+
+def _cloth(rng: np.random.Generator) -> tuple[int, ...]:
+    """Pick the colour of a book or frame: any hue, muted as such things are."""
+    hue = rng.uniform(-22, 22, 3)
+    return tuple(int(value) for value in np.clip(rng.uniform(45, 170) + hue, 0, 255))
 
 
 def draw_beach(size: tuple[int, int]) -> NDArray[np.uint8]:
