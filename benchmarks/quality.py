@@ -166,7 +166,7 @@ def read_mask(path: Path) -> Plane:
     if mask is None:
         message = f"mask {str(path)!r} cannot be read."
         raise FileNotFoundError(message)
-    return np.where(mask > 127, np.uint8(255), np.uint8(0))  # noqa: PLR2004 - half of 255
+    return np.where(mask > 127, np.uint8(255), np.uint8(0))
 
 
 def group(clips: dict[str, ClipScore]) -> dict[str, ClipScore]:

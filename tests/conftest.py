@@ -43,6 +43,13 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(20)
 
 
+@pytest.fixture(scope="session")
+def portrait() -> Plane:
+    """Return NASA's portrait of Eileen Collins, 512x512 RGB, public domain."""
+    data = pytest.importorskip("skimage.data", reason="the portrait comes with scikit-image")
+    return np.asarray(data.astronaut(), np.uint8)
+
+
 @pytest.fixture
 def no_thread_left() -> Iterator[None]:
     """Fail a test after which there are more threads than before it."""
@@ -59,9 +66,7 @@ def no_thread_left() -> Iterator[None]:
 def make_picture(tmp_path: Path) -> MakePicture:
     """Return a function that writes (H, W[, 3 or 4]) RGB or RGBA samples as a picture."""
 
-    def make(
-        array: Plane, name: str = "picture.png", orientation: int | None = None
-    ) -> Path:
+    def make(array: Plane, name: str = "picture.png", orientation: int | None = None) -> Path:
         codes = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
         if array.ndim == 3:
             array = cv2.cvtColor(array, codes[array.shape[2]]).astype(np.uint8)

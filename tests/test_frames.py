@@ -75,7 +75,7 @@ def to_rgb(ycc: NDArray[Any], matrix: int, *, full: bool) -> NDArray[np.float64]
     c_b, c_r = ((part - 128) / (255 if full else 224) for part in (c_b, c_r))
     red, blue = luma + 2 * (1 - k_r) * c_r, luma + 2 * (1 - k_b) * c_b
     green = (luma - k_r * red - k_b * blue) / (1 - k_r - k_b)
-    return np.clip(255 * np.stack([red, green, blue], axis=-1), 0, 255)
+    return np.asarray(np.clip(255 * np.stack([red, green, blue], axis=-1), 0, 255), np.float64)
 
 
 def encoded(layout: Layout, rgb: NDArray[Any]) -> Frame:
@@ -98,7 +98,10 @@ class TestColour:
         [(1, 1, False), (1, 2, True), (1, 0, False), (2, 0, False), (0, 0, True), (0, 1, False)],
     )
     def test_range_not_said_is_limited_but_for_rgb(
-        self, matrix: int, range_: int, full: bool  # noqa: FBT001
+        self,
+        matrix: int,
+        range_: int,
+        full: bool,  # noqa: FBT001
     ) -> None:
         """A range that is not said means limited, except for RGB."""
         assert Colour(matrix, range_).is_full_range is full
@@ -145,7 +148,10 @@ class TestLayout:
 
     @given(rgbs, st.sampled_from([1, 5, 6, 9]), st.booleans())
     def test_samples_follow_the_closed_form(
-        self, rgb: tuple[int, int, int], matrix: int, full: bool  # noqa: FBT001
+        self,
+        rgb: tuple[int, int, int],
+        matrix: int,
+        full: bool,  # noqa: FBT001
     ) -> None:
         """A colour is encoded as the recommendations say, to rounding."""
         samples = Layout(4, 4, "yuv444p", Colour(matrix, 2 if full else 1)).samples(*rgb)
@@ -160,7 +166,10 @@ class TestLayout:
 
     @given(rgbs, st.sampled_from([1, 5, 9]), st.booleans())
     def test_matrix_to_rgb_inverts_the_closed_form(
-        self, rgb: tuple[int, int, int], matrix: int, full: bool  # noqa: FBT001
+        self,
+        rgb: tuple[int, int, int],
+        matrix: int,
+        full: bool,  # noqa: FBT001
     ) -> None:
         """The matrix takes unrounded samples of a colour back to it, in 0..1."""
         layout = Layout(4, 4, "yuv420p", Colour(matrix, 2 if full else 1))
@@ -180,7 +189,10 @@ class TestFrame:
 
     @given(sizes, st.sampled_from(FORMATS), st.booleans())
     def test_copy_has_the_same_samples_in_memory_of_its_own(
-        self, size: tuple[int, int], format_: Format, alpha: bool  # noqa: FBT001
+        self,
+        size: tuple[int, int],
+        format_: Format,
+        alpha: bool,  # noqa: FBT001
     ) -> None:
         """A copy has the samples, alpha and time of its frame, and shares no memory with it."""
         frame = random_frame(Layout(*size, format_, colour_of(format_)), alpha=alpha)
@@ -200,7 +212,7 @@ class TestFrame:
         with pytest.raises(FormatError, match=r"\(2, 4\).*\(4, 2\)"):
             Frame((good, good, good.T), layout)
         with pytest.raises(FormatError, match="float32"):
-            Frame((good, good, good.astype(np.float32)), layout)  # type: ignore[arg-type]
+            Frame((good, good, good.astype(np.float32)), layout)
         with pytest.raises(FormatError, match=r"\(2, 4\)"):
             Frame((good,) * 3, layout, alpha=np.zeros((1, 2), np.uint8))
         with pytest.raises(FormatError, match="3 planes"):
@@ -415,7 +427,10 @@ class TestFFmpeg:
     @pytest.mark.parametrize("format_", FORMATS)
     @pytest.mark.parametrize("alpha", [False, True])
     def test_arrays_go_out_with_padded_rows(
-        self, format_: Format, alpha: bool, rng: np.random.Generator  # noqa: FBT001
+        self,
+        format_: Format,
+        alpha: bool,  # noqa: FBT001
+        rng: np.random.Generator,
     ) -> None:
         """Planes in memory of the caller, however padded, are copied into an FFmpeg frame."""
         layout = Layout(13, 7, format_, colour_of(format_))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import ndimage  # type: ignore[import-untyped, unused-ignore]
 
-from greenroom.resampling import halve, shrink, shrink_weighted, upsample
+from greenroom.resampling import halve, shrink, upsample
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,9 +49,7 @@ class TestUpsample:
     """The enlarging of a matte."""
 
     @given(shapes, shapes, seeds)
-    def test_is_bilinear(
-        self, small: tuple[int, int], large: tuple[int, int], seed: int
-    ) -> None:
+    def test_is_bilinear(self, small: tuple[int, int], large: tuple[int, int], seed: int) -> None:
         """Values are interpolated as OpenCV does, to ±1, whichever size is larger."""
         coarse = np.random.default_rng(seed).random(small, np.float32)
         out = np.empty(large, np.uint8)
@@ -107,9 +105,7 @@ class TestShrink:
     """The making of a model's input."""
 
     @given(shapes, st.integers(1, 4), seeds)
-    def test_enlarging_is_bilinear(
-        self, shape: tuple[int, int], factor: int, seed: int
-    ) -> None:
+    def test_enlarging_is_bilinear(self, shape: tuple[int, int], factor: int, seed: int) -> None:
         """At the same size or a larger one this is bilinear interpolation."""
         plane = random_plane(seed, shape)
         large = (shape[0] * factor, shape[1] * factor)
@@ -159,63 +155,3 @@ class TestShrink:
         before = plane.copy()
         shrunk(plane, (20, 30))
         assert_array_equal(plane, before)
-
-
-class TestShrinkWeighted:
-    """The background's share of a plane at reduced size."""
-
-    @given(
-        st.tuples(st.integers(1, 12), st.integers(1, 12)), st.integers(1, 3), seeds
-    )
-    def test_every_sample_counts_at_small_factors(
-        self, shape: tuple[int, int], factor: int, seed: int
-    ) -> None:
-        """Up to the number of taps, these are the means over all samples of a block."""
-        full = (shape[0] * factor, shape[1] * factor)
-        plane = random_plane(seed, full)
-        matte = np.ascontiguousarray(random_plane(seed + 1, full))
-        sums, weights = weighted(plane, matte, shape)
-        clear = 1 - matte / 255
-
-        def mean(values: NDArray[Any]) -> NDArray[Any]:
-            blocks = values.reshape(shape[0], factor, shape[1], factor)
-            return np.asarray(blocks.mean(axis=(1, 3)))
-
-        assert_allclose(sums, mean(plane * clear), atol=1e-2)
-        assert_allclose(weights, mean(clear), atol=1e-5)
-
-    @given(shapes, shapes, seeds)
-    def test_foreground_does_not_count(
-        self, shape: tuple[int, int], target: tuple[int, int], seed: int
-    ) -> None:
-        """Samples of the foreground change nothing, at any size."""
-        target = (min(shape[0], target[0]), min(shape[1], target[1]))
-        plane = random_plane(seed, shape)
-        matte = np.where(random_plane(seed + 1, shape) > 128, 255, 0).astype(np.uint8)
-        changed = np.where(matte == 255, 255 - plane, plane).astype(np.uint8)
-        first, second = weighted(plane, matte, target), weighted(changed, matte, target)
-        for ours, theirs in zip(first, second, strict=True):
-            assert_array_equal(ours, theirs)
-        assert (first[1] >= 0).all()
-        assert (first[1] <= 1 + 1e-6).all()
-
-    @given(shapes, shapes, st.integers(0, 255))
-    def test_without_foreground_flat_stays_flat(
-        self, shape: tuple[int, int], target: tuple[int, int], value: int
-    ) -> None:
-        """Where all is background the weight is one and a flat plane keeps its value."""
-        target = (min(shape[0], target[0]), min(shape[1], target[1]))
-        sums, weights = weighted(
-            np.full(shape, value, np.uint8), np.zeros(shape, np.uint8), target
-        )
-        assert_allclose(sums, value, rtol=1e-5)
-        assert_allclose(weights, 1, rtol=1e-5)
-
-
-def weighted(
-    plane: Plane, matte: Plane, shape: tuple[int, int]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the sums and weights of a plane at a shape."""
-    sums, weights = np.empty(shape, np.float32), np.empty(shape, np.float32)
-    shrink_weighted(plane, matte, sums, weights, 3)
-    return sums, weights

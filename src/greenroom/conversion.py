@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -125,36 +126,35 @@ def _run(
     process: Callable[[VirtualBackground, Frame], Frame],
 ) -> Summary:
     _refuse_same(source, target)
-    opened = create_source(source, settings)
-    try:
-        with VirtualBackground(settings) as engine:
-            info = opened.info
-            if opened.info.streams_from and process is VirtualBackground.process_matte:
-                info = info.without_streams()
-            sink = create_sink(target, settings, info)
+    with ExitStack() as opened:
+        frames = create_source(source, settings)
+        opened.callback(frames.close)
+        engine = opened.enter_context(VirtualBackground(settings))
+        info = frames.info
+        if process is VirtualBackground.process_matte:
+            info = info.without_streams()
+        sink = create_sink(target, settings, info)
 
-            def one(frame: Frame) -> Frame:
-                if info.pictures:
-                    engine.reset()
-                return process(engine, frame)
+        def one(frame: Frame) -> Frame:
+            if info.pictures:
+                engine.reset()
+            return process(engine, frame)
 
-            def on_frame(done: int) -> None:
-                if progress is not None:
-                    progress(done, info.frames)
+        def on_frame(done: int) -> None:
+            if progress is not None:
+                progress(done, info.frames)
 
-            statistics = Pipeline(opened, one, sink, on_frame=on_frame).run()
-            return Summary(
-                input=str(source),
-                output=str(target),
-                frames=statistics.frames,
-                covered=engine.failures,
-                seconds=statistics.seconds,
-                first_frame_s=statistics.first_frame_s or 0.0,
-                segmenter=engine.info,
-                stages=engine.timings.summary(),
-            )
-    finally:
-        opened.close()
+        statistics = Pipeline(frames, one, sink, on_frame=on_frame).run()
+        return Summary(
+            input=str(source),
+            output=str(target),
+            frames=statistics.frames,
+            covered=engine.failures,
+            seconds=statistics.seconds,
+            first_frame_s=statistics.first_frame_s or 0.0,
+            segmenter=engine.info,
+            stages=engine.timings.summary(),
+        )
 
 
 def _refuse_same(source: str | Path, target: str | Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import struct
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -29,6 +31,7 @@ __all__ = [
     "decode_picture",
     "decoded",
     "flattened",
+    "open_container",
     "open_media",
     "orientation_of",
     "oriented",
@@ -38,6 +41,8 @@ __all__ = [
 
 STDIN: Final = "-"
 """The name that stands for standard input, or standard output."""
+
+_BUFFER_BYTES: Final = 2**18
 
 PICTURE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
@@ -57,18 +62,62 @@ def open_media(path: str | Path, *, format: str | None = None) -> InputContainer
         reason = why_unreadable(Path(path))
         if reason is not None:
             raise ValueError(reason)
+    stdin = _StandardInput() if name == STDIN else None
     try:
-        container = av.open(
-            "pipe:0" if name == STDIN else _as_file(name), format=format, metadata_errors="replace"
-        )
+        container = open_container(stdin or _as_file(name), format)
     except (av.error.FFmpegError, OSError) as error:
+        if stdin is not None:
+            stdin.check()
         message = f"not an image or video that FFmpeg knows ({_reason(error)})"
         raise ValueError(message) from error
+    if stdin is not None:
+        stdin.check()
     if not container.streams.video:
         container.close()
         message = "it has no video in it"
         raise ValueError(message)
     return container
+
+
+def open_container(name: str | _StandardInput, format: str | None = None) -> InputContainer:  # noqa: A002
+    """Open something for reading; tags that are not UTF-8 are no reason to fail."""
+    import av  # noqa: PLC0415 - importing greenroom stays light
+
+    # PyAV replaces what is not UTF-8 from 19 on, and has no option for it any more.
+    lenient: Any = {}
+    if int(av.__version__.partition(".")[0]) < 19:
+        lenient = {"metadata_errors": "replace"}
+    container: InputContainer = av.open(
+        name, "r", format=format, buffer_size=_BUFFER_BYTES, **lenient
+    )
+    return container
+
+
+class _StandardInput:
+    """Standard input as FFmpeg reads it: whatever has arrived, without waiting for more.
+
+    What a signal raises while this waits cannot pass through FFmpeg: FFmpeg is told that the
+    input ends, and `check` raises it afterwards.
+    """
+
+    def __init__(self) -> None:
+        self._interruption: BaseException | None = None
+        self._descriptor = sys.stdin.fileno()
+
+    def read(self, size: int) -> bytes:
+        """Return what has arrived, at most ``size`` bytes; nothing at the end."""
+        if self._interruption is not None:  # FFmpeg tries again at an end
+            return b""
+        try:
+            return os.read(self._descriptor, size)
+        except BaseException as error:  # noqa: BLE001 - raised again by whoever opened it
+            self._interruption = error
+            return b""
+
+    def check(self) -> None:
+        """Raise what a signal raised."""
+        if self._interruption is not None:
+            raise self._interruption
 
 
 def why_unreadable(path: Path) -> str | None:

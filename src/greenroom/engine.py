@@ -41,6 +41,8 @@ logger = logging.getLogger(__name__)
 _SEGMENTER_SETTINGS = ("model", "threads")
 _BACKGROUND_SETTINGS = ("background", "fit", "slide_seconds")
 _MATTING_SETTINGS = ("threshold", "edge_shift", "edge_softness", "smoothing")
+# How long a cover waits for a background that another frame is using.
+_SCENE_WAIT_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,10 @@ class VirtualBackground:
         background = create_background(settings)
         self.timings = Timings()
         self._own_segmenter = segmenter is None
-        self._lock = threading.Lock()
+        self._updating = threading.Lock()  # held while what is new is built
+        self._lock = threading.Lock()  # of the stages and of what waits for the end of a frame
+        self._in_scene = threading.Lock()  # of the background, which one thread may use at a time
+        self._closed = False
         self._stages = _Stages(
             settings,
             segmenter or self._load(settings),
@@ -178,7 +183,7 @@ class VirtualBackground:
         SettingsError, BackgroundError, ModelError
             As on creation; the settings in force stay.
         """
-        with self._lock:
+        with self._updating:
             old = self._stages
             settings = old.settings.changed(**values)
             changed = {name for name in values if values[name] != getattr(old.settings, name)}
@@ -189,12 +194,13 @@ class VirtualBackground:
                 segmenter = self._load(settings)
             if changed & set(_MATTING_SETTINGS):
                 matting = UpsampledMatting(settings)
-            self._stages = _Stages(settings, segmenter, matting, background)
-            self._between_frames += [
-                stage.close
-                for stage, new in ((old.segmenter, segmenter), (old.background, background))
-                if stage is not new
-            ]
+            with self._lock:
+                self._stages = _Stages(settings, segmenter, matting, background)
+                self._between_frames += [
+                    stage.close
+                    for stage, new in ((old.segmenter, segmenter), (old.background, background))
+                    if stage is not new
+                ]
 
     def reset(self) -> None:
         """Forget earlier frames: call it between unrelated pictures."""
@@ -204,10 +210,13 @@ class VirtualBackground:
 
     def close(self) -> None:
         """Release the model and the background; what hangs is left behind."""
+        if self._closed:
+            return
+        self._closed = True
         if self._supervisor.close():
-            self._tidy()
-            self._stages.segmenter.close()
-            self._stages.background.close()
+            stages = self._next_stages()
+            stages.segmenter.close()
+            stages.background.close()
 
     def __enter__(self) -> Self:
         return self
@@ -230,18 +239,20 @@ class VirtualBackground:
         stages.background.reset()
         self._start_s = None
 
-    def _tidy(self) -> None:
-        """Do what was put off until no frame is being processed."""
+    def _next_stages(self) -> _Stages:
+        """Do what was put off until no frame is being processed; return the stages since then."""
         with self._lock:
             waiting, self._between_frames = self._between_frames, []
+            stages = self._stages
         for action in waiting:
             action()
+        return stages
 
     def _guarded(
         self,
         frame: Frame,
         render: Callable[[_Stages, Frame], tuple[Frame, Matte | None]],
-        cover: Callable[[_Stages, Frame], Frame],
+        cover: Callable[[Frame], Frame],
     ) -> Frame:
         """Apply the fail-closed rule: the one place that decides what leaves.
 
@@ -249,23 +260,25 @@ class VirtualBackground:
         user's word ``none``); when it fails, only ``cover``, which does not see them,
         can make a result.
         """
-        stages = self._stages
+        if self._closed:
+            message = "this engine is closed. Make another one."
+            raise ProcessingError(message)
+        settings = self.settings
         self._matte = None
 
         def work() -> tuple[Frame, Matte | None]:
-            self._tidy()
-            return render(stages, frame)
+            return render(self._next_stages(), frame)
 
         try:
-            result, matte = self._supervisor.run(work, stages.settings.timeout_s)
+            result, matte = self._supervisor.run(work, settings.timeout_s)
         except Exception as error:  # whatever it is, the frame stays in
             self.failures += 1
-            if stages.settings.on_failure is OnFailure.STOP:
+            if settings.on_failure is OnFailure.STOP:
                 where = "" if frame.time_s is None else f" at {frame.time_s:.3f} s"
                 message = f"the frame{where} could not be processed: {_sentence(error)}"
                 raise ProcessingError(message) from error
             logger.warning("a frame is covered: %s", _sentence(error))
-            return cover(stages, frame)
+            return cover(frame)
         self._matte = matte
         return result
 
@@ -273,7 +286,7 @@ class VirtualBackground:
         if not stages.background.needs_matte:
             return frame, None
         matte = self._find(stages, frame)
-        with self.timings.stage("background"):
+        with self.timings.stage("background"), self._in_scene:
             background = stages.background.render(frame, matte, self._time_s(frame))
         with self.timings.stage("composite"):
             return composite(frame, matte, background), matte
@@ -293,13 +306,17 @@ class VirtualBackground:
             raise FormatError(message)
         return matte
 
-    def _cover(self, stages: _Stages, frame: Frame) -> Frame:
+    def _cover(self, frame: Frame) -> Frame:
         """Make what is shown instead of a frame, from its layout and time only."""
-        try:
-            cover = stages.background.cover(frame.layout, self._time_s(frame)).copy()
-        except Exception as error:  # noqa: BLE001 - a colour remains
-            logger.warning("the background cannot be shown either: %s", _sentence(error))
-            cover = Frame.filled(frame.layout, COVER_RGB)
+        cover = Frame.filled(frame.layout, COVER_RGB)
+        if self._in_scene.acquire(timeout=_SCENE_WAIT_S):  # not if a frame hangs in it
+            try:
+                background = self._stages.background
+                cover = background.cover(frame.layout, self._time_s(frame)).copy()
+            except Exception as error:  # noqa: BLE001 - the colour remains
+                logger.warning("the background cannot be shown either: %s", _sentence(error))
+            finally:
+                self._in_scene.release()
         return cover.at(frame)
 
     def _time_s(self, frame: Frame) -> float:
@@ -313,7 +330,7 @@ class VirtualBackground:
 _GRAY = Colour(matrix=2, range=2)
 
 
-def _black(stages: _Stages, frame: Frame) -> Frame:  # noqa: ARG001 - the shape of a cover
+def _black(frame: Frame) -> Frame:
     return Frame.filled(Layout(*frame.size, "gray", _GRAY), (0, 0, 0)).at(frame)
 
 

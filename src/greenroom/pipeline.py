@@ -184,5 +184,4 @@ class Pipeline:
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join(timeout=max(0.0, deadline - time.monotonic()))
-        if not self._threads[0].is_alive():
-            self._source.close()
+        self._source.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from greenroom.errors import ModelTimeoutError
 
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 __all__ = ["Supervisor"]
 
 T = TypeVar("T")
+
+# How long work that is not waited for any more may take to end when the thread is closed.
+_PATIENCE_S: Final = 1.0
 
 
 class Supervisor(Generic[T]):
@@ -59,7 +62,7 @@ class Supervisor(Generic[T]):
     def close(self) -> bool:
         """End the thread; tell whether it ended, or hangs and is left behind."""
         self._asked.put(None)
-        self._thread.join(timeout=0.0 if self._late else None)
+        self._thread.join(timeout=_PATIENCE_S if self._late else None)
         return not self._thread.is_alive()
 
     def _collect_late(self) -> None:

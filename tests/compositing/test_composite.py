@@ -72,8 +72,8 @@ class TestOver:
 
     def test_every_triple_is_exact(self) -> None:
         """For all 256 x 256 x 256 samples the result is the formula's, rounded to nearest."""
-        background, matte = np.meshgrid(np.arange(256), np.arange(256))
-        background, matte = background.astype(np.uint8), matte.astype(np.uint8)
+        levels = np.arange(256, dtype=np.uint8)
+        background, matte = np.meshgrid(levels, levels)
         out = np.empty((256, 256), np.uint8)
         for sample in range(256):
             foreground = np.full((256, 256), sample, np.uint8)

@@ -79,8 +79,7 @@ def _table(report: dict[str, Any]) -> str:
     width, height = report["size"]
     lines = [
         f"{width}x{height} yuv420p, background {report['background']}, {report['frames']} frames",
-        f"{segmenter['model']} on {segmenter['runtime']}, {segmenter['device']}, "
-        f"{segmenter['threads']} thread(s)",
+        "{model} on {runtime}, {device}, {threads} thread(s)".format(**segmenter),
         "",
         f"{'stage':<14}{'median ms':>10}{'p95 ms':>10}",
     ]

@@ -148,7 +148,7 @@ def _reporting(*, debug: bool) -> Iterator[None]:
         raise typer.Exit(STATUS_TERMINATED) from None
     except BrokenPipeError:
         # The reader of standard output is gone; there is nobody to tell, and nothing to flush.
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         raise typer.Exit(STATUS_FAILED) from None
     except GreenroomError as error:
         if debug:

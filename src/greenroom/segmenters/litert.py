@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import threading
+import traceback
+from contextlib import contextmanager
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from greenroom.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     import numpy as np
@@ -47,8 +51,9 @@ class LiteRTRuntime:
         self.name = f"LiteRT {metadata.version('ai-edge-litert')} XNNPACK"
         self.device = "cpu"
         try:
-            self._interpreter: Any = Interpreter(model_path=str(path), num_threads=threads)
-            self._interpreter.allocate_tensors()
+            with _without_native_stderr():
+                self._interpreter: Any = Interpreter(model_path=str(path), num_threads=threads)
+                self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             message = f"model '{path}' cannot be loaded by LiteRT: {error}"
             raise ModelError(message, path) from error
@@ -60,7 +65,12 @@ class LiteRTRuntime:
 
     def run(self, fill: Callable[[NDArray[np.float32]], None]) -> NDArray[np.float32]:
         """See `Runtime.run`."""
-        fill(self._input())
+        try:
+            fill(self._input())
+        except Exception as error:
+            # Whoever keeps the error would keep the view of the tensor alive with it.
+            traceback.clear_frames(error.__traceback__)
+            raise
         self._interpreter.invoke()
         output: NDArray[np.float32] = self._output()
         return output
@@ -68,3 +78,28 @@ class LiteRTRuntime:
     def close(self) -> None:
         """See `Runtime.close`."""
         del self._input, self._output, self._interpreter
+
+
+_REDIRECTING = threading.Lock()
+
+
+@contextmanager
+def _without_native_stderr() -> Iterator[None]:
+    """Keep LiteRT's notes about itself, which cannot be turned off, from standard error.
+
+    Its errors are raised as well as printed, so nothing is lost.
+    """
+    with _REDIRECTING:
+        try:
+            kept = os.dup(2)
+        except OSError:  # there is none
+            yield
+            return
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, 2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            os.close(nowhere)

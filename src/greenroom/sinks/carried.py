@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from greenroom.decoding import open_container
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,16 +38,14 @@ class CarriedStreams:
     """
 
     def __init__(self, path: Path, target: OutputContainer) -> None:
-        import av  # noqa: PLC0415 - importing greenroom stays light
-
-        self._source = av.open(str(path), metadata_errors="replace")
+        self._source = open_container(f"file:{path}")
         self._target = target
         self._streams: dict[int, Stream] = {}
         for stream in self._source.streams:
             if stream.type in _CARRIED_TYPES:
                 self._add(path, stream)
         self._packets = self._demux()
-        self._waiting: av.Packet | None = None
+        self._waiting: av.Packet[Any] | None = None
         target.metadata.update(self._source.metadata)
         chapters = self._source.chapters()
         if chapters:
@@ -73,7 +73,7 @@ class CarriedStreams:
         self._source.close()
 
     def _add(self, path: Path, stream: Stream) -> None:
-        codec = stream.codec_context.name if stream.codec_context else "unknown"
+        codec = getattr(stream.codec_context, "name", "unknown")  # None for attachments
         if codec not in self._target.supported_codecs:
             logger.warning(
                 "%s stream %d of '%s' is left out: %s cannot be carried in %s",
@@ -89,7 +89,7 @@ class CarriedStreams:
         copy.disposition = stream.disposition
         self._streams[stream.index] = copy
 
-    def _demux(self) -> Iterator[av.Packet]:
+    def _demux(self) -> Iterator[av.Packet[Any]]:
         """Read the packets that are carried, in the order of the file."""
         if not self._streams:
             return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import cv2
@@ -13,6 +12,7 @@ from greenroom.sinks.staging import Staging, writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -52,8 +52,8 @@ class PictureSink:
         path = next(self._paths, None)
         if path is None:
             message = (
-                f"there are more frames than the {self._written} picture(s) to write: give a video, or a "
-                f"pattern such as frames/%04d.png."
+                f"there are more frames than the {self._written} picture(s) to write: give a "
+                f"video, or a pattern such as frames/%04d.png."
             )
             raise SinkError(message)
         data = encoded(frame, path, self._settings.quality)

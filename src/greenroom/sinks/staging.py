@@ -6,13 +6,13 @@ import errno
 import os
 import secrets
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from greenroom.errors import ExistsError, SinkError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 __all__ = ["Staging", "writing"]
 
@@ -77,10 +77,16 @@ class Staging:
             )
             raise SinkError(message, target)
         if not target.parent.is_dir():
-            message = f"output '{target}' cannot be written: there is no folder '{target.parent}'. Make it first."
+            message = (
+                f"output '{target}' cannot be written: there is no folder '{target.parent}'. "
+                f"Make it first."
+            )
             raise SinkError(message, target)
         if target.exists() and not self._overwrite:
-            message = f"output '{target}' is there already. Give another name, or allow it to be replaced (--overwrite)."
+            message = (
+                f"output '{target}' is there already. Give another name, or allow it to be "
+                f"replaced (--overwrite)."
+            )
             raise ExistsError(message, target)
 
 

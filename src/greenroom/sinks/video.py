@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from greenroom.frames import Frame
 from greenroom.sinks.carried import CarriedStreams
@@ -101,8 +101,11 @@ class VideoSink:
         self._container = av.open(
             str(self._temporary), "w", format=kind.format, options=dict(kind.options)
         )
-        stream = self._container.add_stream(
-            codec.encoder, rate=self._info.rate, options=codec.all_options(self._settings)
+        stream = cast(
+            "VideoStream",
+            self._container.add_stream(
+                codec.encoder, rate=self._info.rate, options=codec.all_options(self._settings)
+            ),
         )
         self._describe(stream, codec, frame)
         if self._info.streams_from is not None:
@@ -147,7 +150,7 @@ class VideoSink:
         picture.pict_type = 0
         return picture
 
-    def _mux(self, packets: Iterable[av.Packet]) -> None:
+    def _mux(self, packets: Iterable[av.Packet[VideoStream]]) -> None:
         assert self._container is not None  # noqa: S101 - open since the first frame
         for packet in packets:
             if self._carried is not None and packet.dts is not None:

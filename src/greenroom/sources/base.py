@@ -54,7 +54,7 @@ class Source(Protocol):
     """Gives frames, in order, once.
 
     All have one layout unless the source consists of unrelated pictures. Iterating may
-    block; it happens on one thread, and `close` may be called on another after it ended.
+    block; it happens on one thread. `close` may be called on another, and more than once.
     """
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -55,6 +56,7 @@ class VideoSource:
 
     def __init__(self, name: str, settings: Settings) -> None:
         self._name = name
+        self._reading = threading.Lock()
         self._allow_truncated = settings.allow_truncated
         try:
             self._container = open_media(name)
@@ -76,6 +78,11 @@ class VideoSource:
         TruncatedError
             If the file ends early or is damaged, unless ``allow_truncated``.
         """
+        with self._reading:
+            yield from self._frames()
+
+    def _frames(self) -> Iterator[Frame]:
+        """Decode every frame and bring it into the layout of the first."""
         layout: Layout | None = None
         number = 0
         for picture in self._pictures():
@@ -89,11 +96,13 @@ class VideoSource:
             yield self._timed(frame, number)
             number += 1
         if number == 0:
-            raise self._error("there are no frames in it")
+            reason = "there are no frames in it"
+            raise self._error(reason)
 
     def close(self) -> None:
-        """See `Source.close`."""
-        self._container.close()
+        """See `Source.close`; what a thread still waits to read from is left to it."""
+        if self._reading.acquire(blocking=False):
+            self._container.close()
 
     def _pictures(self) -> Iterator[av.VideoFrame]:
         """Decode, and find out whether something is missing."""
@@ -106,24 +115,23 @@ class VideoSource:
                 if packet.is_corrupt:
                     self._truncated("a part of it is damaged or cut off")
                 if packet.pts is not None:
-                    end_s = max(
-                        end_s or Fraction(0),
-                        (packet.pts + (packet.duration or 0)) * packet.time_base,
-                    )
+                    end = packet.pts + (packet.duration or 0)
+                    end_s = max(end_s or Fraction(0), end * Fraction(packet.time_base))
                 yield from self._decoded(packet)
         except av.error.FFmpegError as error:
             self._truncated(f"reading stopped with '{error.strerror}'")
         declared_s = _declared_end_s(self._stream)
         if declared_s is not None and end_s is not None and end_s < declared_s - MISSING_S:
             self._truncated(
-                f"it ends after {float(end_s):.1f} s, where its header says {float(declared_s):.1f} s"
+                f"it ends after {float(end_s):.1f} s, where its header says "
+                f"{float(declared_s):.1f} s"
             )
 
-    def _decoded(self, packet: av.Packet) -> list[av.VideoFrame]:
+    def _decoded(self, packet: av.Packet[VideoStream]) -> list[av.VideoFrame]:
         import av  # noqa: PLC0415
 
         try:
-            return packet.decode()  # type: ignore[return-value]
+            return packet.decode()
         except av.error.InvalidDataError as error:
             self._truncated(f"a frame cannot be decoded, '{error.strerror}'")
             return []
@@ -177,13 +185,14 @@ def _video_stream(container: InputContainer) -> VideoStream:
 
 def _info(name: str, container: InputContainer, stream: VideoStream) -> SourceInfo:
     rate = stream.average_rate or stream.guessed_rate or stream.base_rate or Fraction(25)
+    rate = Fraction(rate)
     time_base = stream.time_base or 1 / rate
     frames = stream.frames or None
     if frames is None and container.duration:
         frames = round(container.duration / 1_000_000 * rate) or None
     return SourceInfo(
         name=name,
-        rate=Fraction(rate),
+        rate=rate,
         time_base=Fraction(time_base),
         frames=frames,
         sample_aspect_ratio=Fraction(stream.sample_aspect_ratio or 1),
@@ -193,9 +202,10 @@ def _info(name: str, container: InputContainer, stream: VideoStream) -> SourceIn
 
 def _declared_end_s(stream: VideoStream) -> Fraction | None:
     """Say when a stream ends according to its header, where the header speaks of the stream."""
-    start_s = (stream.start_time or 0) * (stream.time_base or Fraction(0))
-    if stream.duration and stream.time_base:
-        return start_s + stream.duration * stream.time_base
+    time_base = Fraction(stream.time_base or 0)
+    start_s = (stream.start_time or 0) * time_base
+    if stream.duration and time_base:
+        return start_s + stream.duration * time_base
     tag = stream.metadata.get("DURATION", "")
     parts = tag.split(":")
     try:
