@@ -7,11 +7,13 @@ libswscale when it enters.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
+import cv2
 import numpy as np
 
 from greenroom.errors import FormatError
@@ -43,6 +45,8 @@ _HD_WIDTH: Final = 1280
 _SD_HEIGHT: Final = 576
 # Models look at pictures of this size or less.
 _SMALL_PX: Final = 256
+# A filter with a smaller standard deviation, in samples, changes nothing to speak of.
+_SHARP: Final = 0.3
 # libswscale: bicubic, with chroma interpolated at full resolution and accurate rounding.
 _INTERPOLATION: Final = 0x4 | 0x2000 | 0x4000 | 0x40000
 
@@ -244,10 +248,46 @@ class Frame:
         They are halved together while the shorter side stays at 256 pixels or more; made
         once, read only. A frame that is smaller than that gives its own planes.
         """
-        planes, shortest = self.planes, min(self.size)
-        while shortest >= 2 * _SMALL_PX:
-            planes, shortest = tuple(_halved(plane) for plane in planes), shortest // 2
-        return planes
+        return self._halved_to((_SMALL_PX, _SMALL_PX))
+
+    def reduced(self, shape: tuple[int, int]) -> tuple[Plane, ...]:
+        """Return all planes at one size that is not much larger than the frame's.
+
+        They are halved as long as they stay larger, then filtered and interpolated, so every
+        sample of the frame counts.
+
+        Parameters
+        ----------
+        shape : (int, int)
+            Height and width, such as those of a model's input.
+
+        Returns
+        -------
+        tuple of (height, width) uint8
+            Made once for each shape; read only.
+        """
+        if shape not in self._reduced:
+            self._reduced[shape] = tuple(_resized(plane, shape) for plane in self._halved_to(shape))
+        return self._reduced[shape]
+
+    @cached_property
+    def _reduced(self) -> dict[tuple[int, int], tuple[Plane, ...]]:
+        return {}
+
+    @cached_property
+    def _halvings(self) -> list[tuple[Plane, ...]]:
+        """The planes, their halves, and so on, as far as they were needed."""
+        return [self.planes]
+
+    def _halved_to(self, least: tuple[int, int]) -> tuple[Plane, ...]:
+        """Halve the planes as often as the first stays at least so high and wide."""
+        width, height = self.size
+        level = 0
+        while height >= 2 * least[0] and width >= 2 * least[1]:
+            height, width, level = height // 2, width // 2, level + 1
+            if level == len(self._halvings):
+                self._halvings.append(tuple(_halved(plane) for plane in self._halvings[-1]))
+        return self._halvings[level]
 
     @property
     def size(self) -> tuple[int, int]:
@@ -465,6 +505,22 @@ class Matte:
     def quarter(self) -> Plane:
         """The mean of every 2x2 samples, for 4:2:0 chroma; odd edges repeat."""
         return _halved(self.values)
+
+
+def _resized(plane: Plane, shape: tuple[int, int]) -> Plane:
+    """Resize a plane bilinearly, after a Gaussian filter where that alone would skip samples.
+
+    Together they are as wide as a triangle that reaches to the next sample of the result.
+    """
+    sigmas = [
+        math.sqrt(max(0.0, (length / wanted) ** 2 - 1) / 6)
+        for length, wanted in zip(plane.shape, shape, strict=True)
+    ]
+    size_y, size_x = (2 * math.ceil(1.5 * sigma) + 1 if sigma > _SHARP else 1 for sigma in sigmas)
+    filtered: NDArray[Any] = plane
+    if size_x > 1 or size_y > 1:
+        filtered = cv2.GaussianBlur(plane, (size_x, size_y), sigmas[1] or 1, None, sigmas[0] or 1)
+    return np.asarray(cv2.resize(filtered, shape[::-1], interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def _halved(plane: Plane) -> Plane:

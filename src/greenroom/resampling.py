@@ -16,7 +16,47 @@ from greenroom.jit import FLOATS, MATTE, PLANE, kernel
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["halve", "shrink", "upsample"]
+__all__ = ["halve", "upsample"]
+
+
+# What is less than this rounds to 0 of 255.
+_LEAST: Final = 0.4999 / 255
+
+
+@numba.njit(nogil=True)  # type: ignore[untyped-decorator]
+def _find_span(values: NDArray[np.float32], width: int, span: NDArray[np.int64]) -> None:
+    """Tell from where to where a row is more than 0 when it is stretched to a width."""
+    first, last = len(values), -1
+    for x in range(len(values)):
+        if values[x] >= _LEAST:
+            first, last = min(first, x), x
+    factor = width / len(values)
+    span[0] = max(0, int((first - 0.5) * factor) - 1) if last >= 0 else width
+    span[1] = min(width, int((last + 1.5) * factor) + 2) if last >= 0 else 0
+
+
+# The two loops are functions of slices that start at 0: only these are vectorised.
+@numba.njit(nogil=True, fastmath={"contract", "reassoc"})  # type: ignore[untyped-decorator]
+def _stretch(
+    values: NDArray[np.float32],
+    left: NDArray[np.uint32],
+    step: int,
+    weight: NDArray[np.float32],
+    row: NDArray[np.float32],
+) -> None:
+    """Interpolate along a row, to 0..255 and a half more, so that cutting off rounds."""
+    for x in range(len(row)):
+        value = values[left[x]]
+        value += (values[left[x] + step] - value) * weight[x]
+        row[x] = np.float32(255) * value + np.float32(0.5)
+
+
+@numba.njit(nogil=True, fastmath={"contract", "reassoc"})  # type: ignore[untyped-decorator]
+def _interpolate(
+    first: NDArray[np.float32], second: NDArray[np.float32], share: float, out: NDArray[np.uint8]
+) -> None:
+    for x in range(len(out)):
+        out[x] = np.uint8(np.int32(first[x] + (second[x] - first[x]) * share))
 
 
 @kernel(FLOATS, MATTE)
@@ -24,7 +64,8 @@ def upsample(coarse: NDArray[np.float32], out: NDArray[np.uint8]) -> None:
     """Enlarge values (h, w) in 0..1 to samples (H, W) in 0..255, bilinearly.
 
     Sample centres are aligned, edges are repeated. Every coarse row is stretched to full
-    width once; a row of the result is the weighted mean of two of these.
+    width once; a row of the result is the weighted mean of two of these. What is left and
+    right of all that rounds to more than 0, most of many a matte, is filled in.
     """
     coarse_height, coarse_width = coarse.shape
     height, width = out.shape
@@ -35,6 +76,9 @@ def upsample(coarse: NDArray[np.float32], out: NDArray[np.uint8]) -> None:
         left[x] = min(int(position), max(coarse_width - 2, 0))
         weight[x] = position - left[x]
     step = np.uint32(min(1, coarse_width - 1))
+    spans = np.empty((coarse_height, 2), np.int64)
+    for index in range(coarse_height):
+        _find_span(coarse[index], width, spans[index])
     rows = np.empty((2, width), np.float32)  # of odd and of even number
     held = np.full(2, -1, np.int64)
     for y in range(height):
@@ -44,16 +88,20 @@ def upsample(coarse: NDArray[np.float32], out: NDArray[np.uint8]) -> None:
         for index in range(top, bottom + 1):
             if held[index & 1] != index:
                 held[index & 1] = index
-                row = rows[index & 1]
-                source = coarse[index]
-                for x in range(width):
-                    value = source[left[x]]
-                    value += (source[left[x] + step] - value) * weight[x]
-                    row[x] = np.float32(255) * value + np.float32(0.5)  # so that it rounds
+                around = spans[max(index - 1, 0) : index + 2]
+                start, stop = around[:, 0].min(), max(around[:, 1].max(), 0)
+                if start < stop:
+                    row = rows[index & 1]
+                    _stretch(
+                        coarse[index], left[start:stop], step, weight[start:stop], row[start:stop]
+                    )
         lower = np.float32(position - top)
+        start = min(spans[top, 0], spans[bottom, 0])
+        stop = max(spans[top, 1], spans[bottom, 1], start)
         first, second, target = rows[top & 1], rows[bottom & 1], out[y]
-        for x in range(width):
-            target[x] = np.uint8(np.int32(first[x] + (second[x] - first[x]) * lower))
+        target[:start] = 0
+        _interpolate(first[start:stop], second[start:stop], lower, target[start:stop])
+        target[stop:] = 0
 
 
 @kernel(PLANE, MATTE)
@@ -73,72 +121,3 @@ def halve(plane: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
             target[x] = np.uint8(total >> np.uint16(2))
         for x in range(pairs, out_width):
             target[x] = np.uint8((sums[width - 1] + np.uint16(1)) >> np.uint16(1))
-
-
-# Weights of a triangle filter sum to this, so that sums of weighted samples fit 16 bits.
-WEIGHT: Final = 256
-HALF: Final = 2.0
-
-
-@numba.njit(nogil=True)  # type: ignore[untyped-decorator]
-def _triangle(length: int, places: NDArray[np.uint32], weights: NDArray[np.uint16]) -> None:
-    """Fill in where each tap of a triangle filter reads, and its weight."""
-    taps, out_length = places.shape
-    scale = length / out_length
-    for index in range(out_length):
-        centre = (index + 0.5) * scale
-        left = WEIGHT
-        for tap in range(taps):
-            if scale <= 1:
-                place = int(np.floor(centre - 0.5)) + tap
-                weight = max(0.0, 1.0 - abs(centre - (place + 0.5)))
-            else:
-                offset = (2 * tap + 1) / taps - 1
-                place = int(np.floor(centre + offset * scale))
-                weight = 2.0 * (1.0 - abs(offset)) / taps
-            places[tap, index] = min(max(place, 0), length - 1)
-            share = min(left, int(np.round(weight * WEIGHT)))
-            weights[tap, index] = share
-            left -= share
-        weights[taps // 2, index] += left
-
-
-@kernel(PLANE, FLOATS)
-def shrink(plane: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
-    """Resize a plane with a triangle filter of at most seven taps each way.
-
-    Where the result is smaller, the filter reaches over twice the area that a sample
-    stands for, and the taps lie evenly in it; to a third of the size none is left out.
-    Where it is larger, this is bilinear interpolation.
-    """
-    height, width = plane.shape
-    out_height, out_width = out.shape
-    scale = max(height / out_height, width / out_width)
-    taps = 2 if scale <= 1 else 5 if scale <= HALF else 7
-    rows = np.empty((taps, out_height), np.uint32)
-    row_weights = np.empty((taps, out_height), np.uint16)
-    columns = np.empty((taps, out_width), np.uint32)
-    column_weights = np.empty((taps, out_width), np.uint16)
-    _triangle(height, rows, row_weights)
-    _triangle(width, columns, column_weights)
-    sums = np.empty(width, np.uint16)
-    wide = np.empty(width, np.int32)
-    totals = np.empty(out_width, np.int32)
-    share = np.float32(1.0 / (WEIGHT * WEIGHT))
-    for y in range(out_height):
-        sums[:] = 0
-        for tap in range(taps):
-            weight = row_weights[tap, y]
-            if weight > 0:
-                row = plane[rows[tap, y]]
-                for x in range(width):
-                    sums[x] = np.uint16(sums[x] + np.uint16(weight * np.uint16(row[x])))
-        wide[:] = sums
-        totals[:] = 0
-        for tap in range(taps):
-            column, column_weight = columns[tap], column_weights[tap]
-            for x in range(out_width):
-                totals[x] += np.int32(column_weight[x]) * wide[column[x]]
-        target = out[y]
-        for x in range(out_width):
-            target[x] = np.float32(totals[x]) * share

@@ -55,12 +55,13 @@ def _measure(size: tuple[int, int], frames: int, settings: Settings) -> dict[str
     source = PersonSource(size)
     pictures = [source.frame(number) for number in range(4)]
     with VirtualBackground(settings) as engine:
-        for number in range(_WARM_UP):
-            engine.process(pictures[number % len(pictures)])
-        engine.timings.clear()
-        for number in range(frames):
+        for number in range(-_WARM_UP, frames):
+            if number == 0:
+                engine.timings.clear()
+            # A new frame of the same samples: what is made once a frame is made each time.
+            frame = pictures[number % len(pictures)].shown_at(number, source.info.time_base)
             with engine.timings.stage("frame"):
-                engine.process(pictures[number % len(pictures)])
+                engine.process(frame)
         return _report(engine, size, frames)
 
 

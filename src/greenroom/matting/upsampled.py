@@ -12,7 +12,7 @@ import numpy as np
 
 from greenroom.frames import Frame, Matte
 from greenroom.matting.kernels import follow
-from greenroom.resampling import shrink, upsample
+from greenroom.resampling import upsample
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -70,8 +70,9 @@ class UpsampledMatting:
         if smoothing == 0:
             self._steady = None
             return coarse
-        luma = np.empty_like(coarse)
-        shrink(frame.small_planes[0], luma)  # green, for a frame that is RGB
+        height, width = coarse.shape
+        # Green, for a frame that is RGB.
+        luma = frame.reduced((height, width))[0].astype(np.float32)
         if self._steady is None or self._reference is None or self._steady.shape != coarse.shape:
             self._steady, self._reference = coarse.copy(), luma
         else:

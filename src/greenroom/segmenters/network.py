@@ -5,9 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-
-from greenroom.resampling import shrink
 from greenroom.segmenters.base import SegmenterInfo
 from greenroom.segmenters.kernels import mix
 from greenroom.timings import Timings
@@ -16,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from greenroom.frames import Frame, Layout
@@ -68,15 +66,13 @@ class NetworkSegmenter:
     timings : Timings, optional
         Where "prepare", the making of the input, and "invoke" are counted.
 
-    State: buffers for the reduced planes, of the model's size.
+    State: the matrix of the last layout.
     """
 
     def __init__(self, model: str, runtime: Runtime, timings: Timings | None = None) -> None:
         self._timings = timings or Timings()
         self._model = model
         self._runtime = runtime
-        _, height, width, _ = runtime.input_shape
-        self._planes = np.empty((3, height, width), np.float32)
         self._matrix: tuple[Layout, NDArray[np.float32]] | None = None
 
     @property
@@ -94,9 +90,9 @@ class NetworkSegmenter:
 
         def fill(tensor: NDArray[np.float32]) -> None:
             nonlocal filled
-            for plane, reduced in zip(frame.small_planes, self._planes, strict=True):
-                shrink(plane, reduced)
-            mix(self._planes, self._rgb_matrix(frame.layout), tensor[0])
+            matrix = self._rgb_matrix(frame.layout)
+            first, second, third = frame.reduced((tensor.shape[1], tensor.shape[2]))
+            mix(first, second, third, matrix, tensor[0])
             filled = time.perf_counter()
 
         output = self._runtime.run(fill)
