@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     # pts, time base and duration
     Time = tuple[int | None, Fraction | None, int | None]
 
-__all__ = ["FULL_RANGE_RGB", "Colour", "Format", "Frame", "Layout", "Matte"]
+__all__ = ["FULL_RANGE_RGB", "Colour", "Format", "Frame", "Layout", "Matte", "fraction"]
 
 Format = Literal["yuv420p", "yuv444p", "gbrp", "gray"]
 """The pixel formats of frames, by FFmpeg's names; ``gray`` is for mattes shown as pictures."""
@@ -451,7 +451,7 @@ class Frame:
             planes=planes[: len(layout.plane_shapes)],
             layout=layout,
             pts=frame.pts,
-            time_base=Fraction(frame.time_base) if frame.time_base else None,
+            time_base=fraction(frame.time_base) if frame.time_base else None,
             duration=frame.duration or None,
             alpha=planes[-1] if len(planes) > len(layout.plane_shapes) else None,
             _memory=_Memory(frame),
@@ -540,13 +540,17 @@ def _check_plane(plane: Plane, shape: tuple[int, int]) -> None:
         raise FormatError(message)
 
 
+def fraction(value: Any) -> Fraction:  # noqa: ANN401 - PyAV's type depends on its version
+    """Take a number of PyAV's: a `Fraction` up to PyAV 18, then an ``AVRational``."""
+    return Fraction(value)
+
+
 def _planes(frame: av.VideoFrame) -> tuple[Plane, ...]:
     """View the planes of an FFmpeg frame of one of our formats."""
+    planes: Any = frame.planes  # which have the buffer protocol, not seen by type checkers
     return tuple(
-        np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[  # type: ignore[call-overload]
-            :, : plane.width
-        ]
-        for plane in frame.planes
+        np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
+        for plane in planes
     )
 
 

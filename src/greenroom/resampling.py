@@ -89,7 +89,7 @@ def upsample(coarse: NDArray[np.float32], out: NDArray[np.uint8]) -> None:
             if held[index & 1] != index:
                 held[index & 1] = index
                 around = spans[max(index - 1, 0) : index + 2]
-                start, stop = around[:, 0].min(), max(around[:, 1].max(), 0)
+                start, stop = around[:, 0].min(), around[:, 1].max()
                 if start < stop:
                     row = rows[index & 1]
                     _stretch(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from greenroom.decoding import open_container
+from greenroom.frames import fraction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from fractions import Fraction
     from pathlib import Path
 
     import av
@@ -55,7 +56,7 @@ class CarriedStreams:
         """Write the packets up to a time."""
         while (packet := self._waiting or next(self._packets, None)) is not None:
             self._waiting = packet
-            if packet.dts is not None and packet.dts * Fraction(packet.time_base) > time_s:
+            if packet.dts is not None and packet.dts * fraction(packet.time_base) > time_s:
                 return
             self._waiting = None
             self._target.mux(packet)

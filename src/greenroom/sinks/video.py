@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from fractions import Fraction
 from typing import TYPE_CHECKING, cast
 
-from greenroom.frames import Frame
+from greenroom.frames import Frame, fraction
 from greenroom.sinks.carried import CarriedStreams
 from greenroom.sinks.codecs import CONTAINERS, choose_codec
 from greenroom.sinks.staging import Staging, writing
@@ -154,7 +153,7 @@ class VideoSink:
         assert self._container is not None  # noqa: S101 - open since the first frame
         for packet in packets:
             if self._carried is not None and packet.dts is not None:
-                self._carried.mux_until(packet.dts * Fraction(packet.time_base))
+                self._carried.mux_until(packet.dts * fraction(packet.time_base))
             self._container.mux(packet)
 
     def _finish(self) -> None:

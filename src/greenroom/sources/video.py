@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from greenroom.decoding import STDIN, check_size, open_media, orientation_of, oriented
 from greenroom.errors import SourceError, TruncatedError
-from greenroom.frames import Frame
+from greenroom.frames import Frame, fraction
 from greenroom.sources.base import SourceInfo
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class VideoSource:
                     self._truncated("a part of it is damaged or cut off")
                 if packet.pts is not None:
                     end = packet.pts + (packet.duration or 0)
-                    end_s = max(end_s or Fraction(0), end * Fraction(packet.time_base))
+                    end_s = max(end_s or Fraction(0), end * fraction(packet.time_base))
                 yield from self._decoded(packet)
         except av.error.FFmpegError as error:
             self._truncated(f"reading stopped with '{error.strerror}'")
@@ -185,7 +185,7 @@ def _video_stream(container: InputContainer) -> VideoStream:
 
 def _info(name: str, container: InputContainer, stream: VideoStream) -> SourceInfo:
     rate = stream.average_rate or stream.guessed_rate or stream.base_rate or Fraction(25)
-    rate = Fraction(rate)
+    rate = fraction(rate)
     time_base = stream.time_base or 1 / rate
     frames = stream.frames or None
     if frames is None and container.duration:
@@ -193,16 +193,16 @@ def _info(name: str, container: InputContainer, stream: VideoStream) -> SourceIn
     return SourceInfo(
         name=name,
         rate=rate,
-        time_base=Fraction(time_base),
+        time_base=fraction(time_base),
         frames=frames,
-        sample_aspect_ratio=Fraction(stream.sample_aspect_ratio or 1),
+        sample_aspect_ratio=fraction(stream.sample_aspect_ratio or 1),
         streams_from=None if name == STDIN else Path(name),
     )
 
 
 def _declared_end_s(stream: VideoStream) -> Fraction | None:
     """Say when a stream ends according to its header, where the header speaks of the stream."""
-    time_base = Fraction(stream.time_base or 0)
+    time_base = fraction(stream.time_base or 0)
     start_s = (stream.start_time or 0) * time_base
     if stream.duration and time_base:
         return start_s + stream.duration * time_base
