@@ -160,7 +160,9 @@ def orientation_of(frame: av.VideoFrame) -> Orientation:
     """Read the rotation flag or EXIF orientation that FFmpeg found.
 
     It is FFmpeg's display matrix: nine 32-bit integers in native byte order, row by row,
-    which take a pixel's place (x, y, 1) to where it is shown.
+    which take a pixel's place (x, y, 1) to where it is shown. It is the same for all frames of
+    a stream, and to be read once: PyAV's view of such data and the frame hold on to each other
+    until the garbage collector comes by.
     """
     data: Any = frame.side_data.get("DISPLAYMATRIX")
     if data is None:

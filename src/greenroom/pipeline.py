@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Pipeline", "Policy", "Statistics"]
 
-# Frames that may wait at each hand-over: enough to even out, few enough for memory.
-_WAITING: Final = 3
+# Frames that may wait at each hand-over, besides the one in work on either side: more of them
+# cost memory and gain nothing (docs/performance.md).
+_WAITING: Final = 1
 # How long a thread may take to end after it was told to.
 _PATIENCE_S: Final = 5.0
 
@@ -90,8 +91,8 @@ class Pipeline:
         self._process = process
         self._sink = sink
         self._on_frame = on_frame
-        self._read: Channel[Frame] = Channel(1 if live else _WAITING, newest_wins=live)
-        self._made: Channel[Frame] = Channel(1 if live else _WAITING, newest_wins=live)
+        self._read: Channel[Frame] = Channel(_WAITING, newest_wins=live)
+        self._made: Channel[Frame] = Channel(_WAITING, newest_wins=live)
         self._error: BaseException | None = None
         self._threads = [
             threading.Thread(

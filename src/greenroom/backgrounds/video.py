@@ -121,8 +121,10 @@ class Video(Scene):
             with open_media(self._path) as container:
                 stream = container.streams.video[0]
                 check_size(stream.width, stream.height, MOST_PIXELS_A_SIDE)
+                orientation = None
                 for frame in decoded(container, stream):
-                    yield oriented(flattened(frame), orientation_of(frame))
+                    orientation = orientation or orientation_of(frame)
+                    yield oriented(flattened(frame), orientation)
         except (OSError, ValueError) as error:  # FFmpeg's errors are of both kinds
             raise unreadable(self._path, error) from error
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
+    from greenroom.decoding import Orientation
     from greenroom.frames import Layout
     from greenroom.settings import Settings
 
@@ -84,11 +85,13 @@ class VideoSource:
     def _frames(self) -> Iterator[Frame]:
         """Decode every frame and bring it into the layout of the first."""
         layout: Layout | None = None
+        orientation: Orientation | None = None
         number = 0
         for picture in self._pictures():
-            if layout is None:
+            if orientation is None:
                 self._warn_of_hdr(picture)
-            frame = oriented(Frame.from_av(picture, "yuv420p"), orientation_of(picture))
+                orientation = orientation_of(picture)
+            frame = oriented(Frame.from_av(picture, "yuv420p"), orientation)
             if layout is None:
                 layout = frame.layout
             elif frame.layout != layout:
