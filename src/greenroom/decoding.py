@@ -31,11 +31,13 @@ __all__ = [
     "decode_picture",
     "decoded",
     "flattened",
+    "media_errors",
     "open_container",
     "open_media",
     "orientation_of",
     "oriented",
     "pictures_in",
+    "reason_of",
     "why_unreadable",
 ]
 
@@ -68,7 +70,7 @@ def open_media(path: str | Path, *, format: str | None = None) -> InputContainer
     except (av.error.FFmpegError, OSError) as error:
         if stdin is not None:
             stdin.check()
-        message = f"not an image or video that FFmpeg knows ({_reason(error)})"
+        message = f"not an image or video that FFmpeg knows ({reason_of(error)})"
         raise ValueError(message) from error
     if stdin is not None:
         stdin.check()
@@ -224,7 +226,7 @@ def decode_picture(path: Path, most_pixels_a_side: int) -> Frame:
             check_size(stream.width, stream.height, most_pixels_a_side)
             frame = next(decoded(container, stream), None)
     except av.error.FFmpegError as error:
-        message = f"the picture is damaged ({_reason(error)})"
+        message = f"the picture is damaged ({reason_of(error)})"
         raise ValueError(message) from error
     if frame is None:
         message = "there is no picture in it"
@@ -268,6 +270,17 @@ def _as_file(name: str) -> str:
     return f"file:{name}"
 
 
-def _reason(error: Exception) -> str:
-    text = getattr(error, "strerror", None) or str(error)
-    return str(text).rstrip(".").lower()
+def media_errors() -> tuple[type[Exception], ...]:
+    """Return what reading or writing media may raise, for an ``except`` clause.
+
+    Not every error of FFmpeg is an OSError or a ValueError.
+    """
+    import av  # noqa: PLC0415 - importing greenroom stays light
+
+    return OSError, ValueError, av.error.FFmpegError
+
+
+def reason_of(error: Exception) -> str:
+    """Say in a few words what FFmpeg or the operating system said."""
+    said: str | None = getattr(error, "strerror", None)
+    return (said.lower() if said else str(error)).rstrip(".")

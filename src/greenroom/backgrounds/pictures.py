@@ -72,7 +72,7 @@ class Slideshow(Scene):
         self._fit = fit
         self._slide_seconds = slide_seconds
         if not self._paths:
-            raise unreadable(folder, "there is no picture in the folder")
+            raise unreadable(folder, "it is a folder without pictures")
         for path in self._paths:  # a picture that cannot be read is found now, not in its turn
             read_picture(path)
         self._fitted = lru_cache(maxsize=1)(self._make)

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Final
 from greenroom.backgrounds.base import Scene
 from greenroom.backgrounds.fitting import fitted
 from greenroom.backgrounds.pictures import MOST_PIXELS_A_SIDE, unreadable
-from greenroom.decoding import check_size, decoded, flattened, open_media, orientation_of, oriented
+from greenroom.decoding import (
+    check_size,
+    decoded,
+    flattened,
+    media_errors,
+    open_media,
+    orientation_of,
+    oriented,
+    reason_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,8 +134,8 @@ class Video(Scene):
                 for frame in decoded(container, stream):
                     orientation = orientation or orientation_of(frame)
                     yield oriented(flattened(frame), orientation)
-        except (OSError, ValueError) as error:  # FFmpeg's errors are of both kinds
-            raise unreadable(self._path, error) from error
+        except media_errors() as error:
+            raise unreadable(self._path, reason_of(error)) from error
 
 
 def _time_s(frame: Frame, otherwise: float) -> float:

@@ -8,7 +8,8 @@ import secrets
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from greenroom.errors import ExistsError, SinkError
+from greenroom.decoding import media_errors, reason_of
+from greenroom.errors import ExistsError, GreenroomError, SinkError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,12 +96,14 @@ def writing(target: object) -> Iterator[None]:
     """Turn an error of the operating system, or of FFmpeg, into one about the output."""
     try:
         yield
+    except GreenroomError:  # some are ValueErrors too
+        raise
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             reason = f"{reason}. Free some space, or write somewhere else"
         message = f"output '{target}' cannot be written: {reason}."
         raise SinkError(message, target) from error
-    except ValueError as error:
-        message = f"output '{target}' cannot be written: {error}."
+    except media_errors() as error:
+        message = f"output '{target}' cannot be written: {reason_of(error)}."
         raise SinkError(message, target) from error

@@ -79,7 +79,7 @@ def folder_source(folder: Path) -> PictureSource:
     """
     paths = pictures_in(folder)
     if not paths:
-        raise _unreadable(folder, "there is no picture in the folder")
+        raise _unreadable(folder, "it is a folder without pictures")
     return PictureSource(paths, name=str(folder), related=False)
 
 

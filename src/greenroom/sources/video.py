@@ -116,7 +116,7 @@ class VideoSource:
         try:
             for packet in self._container.demux(self._stream):
                 if packet.is_corrupt:
-                    self._truncated("a part of it is damaged or cut off")
+                    self._truncated("some of its data is missing or wrong")
                 if packet.pts is not None:
                     end = packet.pts + (packet.duration or 0)
                     end_s = max(end_s or Fraction(0), end * fraction(packet.time_base))
@@ -143,7 +143,7 @@ class VideoSource:
         if not self._allow_truncated:
             message = (
                 f"input '{self._name}' is damaged or cut off: {reason}. To convert what can be "
-                f"decoded, allow truncated input."
+                f"decoded, allow truncated input (--allow-truncated)."
             )
             raise TruncatedError(message, self._name)
         logger.warning("input '%s': %s", self._name, reason)
