@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import cv2
@@ -512,15 +512,23 @@ def _resized(plane: Plane, shape: tuple[int, int]) -> Plane:
 
     Together they are as wide as a triangle that reaches to the next sample of the result.
     """
-    sigmas = [
+    sigma_y, sigma_x = (
         math.sqrt(max(0.0, (length / wanted) ** 2 - 1) / 6)
         for length, wanted in zip(plane.shape, shape, strict=True)
-    ]
-    size_y, size_x = (2 * math.ceil(1.5 * sigma) + 1 if sigma > _SHARP else 1 for sigma in sigmas)
+    )
     filtered: NDArray[Any] = plane
-    if size_x > 1 or size_y > 1:
-        filtered = cv2.GaussianBlur(plane, (size_x, size_y), sigmas[1] or 1, None, sigmas[0] or 1)
+    if max(sigma_x, sigma_y) > _SHARP:
+        # Not cv2.GaussianBlur, which wakes OpenCV's threads, and they spin long after.
+        filtered = cv2.sepFilter2D(plane, -1, _gaussian(sigma_x), _gaussian(sigma_y))
     return np.asarray(cv2.resize(filtered, shape[::-1], interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+@cache
+def _gaussian(sigma: float) -> NDArray[np.float32]:
+    """Return the weights of a Gaussian filter of a standard deviation in samples."""
+    if sigma <= _SHARP:
+        return np.ones(1, np.float32)
+    return np.asarray(cv2.getGaussianKernel(2 * math.ceil(1.5 * sigma) + 1, sigma, cv2.CV_32F))
 
 
 def _halved(plane: Plane) -> Plane:
@@ -528,6 +536,7 @@ def _halved(plane: Plane) -> Plane:
 
     height, width = plane.shape
     out = np.empty(((height + 1) // 2, (width + 1) // 2), np.uint8)
+    plane.max()  # reads it at the memory's speed; the kernel, by itself, would wait for it
     halve(plane, out)
     return out
 

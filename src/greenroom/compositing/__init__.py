@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import cv2
+import numpy as np
 
 from greenroom.compositing.kernels import over
 from greenroom.errors import FormatError
 from greenroom.frames import Frame, Matte
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 __all__ = ["composite"]
@@ -49,8 +48,9 @@ def composite(frame: Frame, matte: Matte, background: Frame) -> Frame:
     if background.layout != frame.layout:
         message = f"a background of {background.layout} does not fit a frame of {frame.layout}"
         raise FormatError(message)
-    if matte.values.shape != frame.layout.plane_shapes[0]:
-        message = f"a matte of {matte.values.shape} does not fit a frame of {frame.size}"
+    values = matte.values
+    if values.shape != frame.layout.plane_shapes[0] or values.dtype != np.uint8:
+        message = f"a matte of {values.shape}, {values.dtype}, does not fit a frame of {frame.size}"
         raise FormatError(message)
     result = Frame.empty(frame.layout, alpha=background.alpha is not None)
     for plane, behind, target in zip(frame.planes, background.planes, result.planes, strict=True):
@@ -63,4 +63,4 @@ def composite(frame: Frame, matte: Matte, background: Frame) -> Frame:
 
 def _support(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """255 wherever there is any coverage."""
-    return cv2.threshold(values, 0, 255, cv2.THRESH_BINARY)[1]  # type: ignore[return-value]
+    return np.multiply(values > 0, np.uint8(255))

@@ -57,7 +57,7 @@ class UpsampledMatting:
         values = np.empty((height, width), np.uint8)
         upsample(coarse, values)
         if settings.threshold is not None:
-            cv2.threshold(values, 255 * settings.threshold - 0.5, 255, cv2.THRESH_BINARY, values)
+            np.multiply(values >= 255 * settings.threshold - 0.5, np.uint8(255), out=values)
         return Matte(values)
 
     def reset(self) -> None:

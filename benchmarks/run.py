@@ -1,0 +1,302 @@
+"""Measure greenroom beside a peer and a floor, and print tables.
+
+Ratios count, taken between things that ran in turns: machines are noisy.
+
+    python benchmarks/run.py --only engine convert
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final
+
+import av
+import numpy as np
+from skimage import data
+
+import greenroom
+from greenroom.frames import Frame
+from greenroom.segmenters.catalogue import CARDS
+from greenroom.sinks import PictureSink
+from greenroom.sources.demo import DemoSource, draw_beach
+
+HERE: Final = Path(__file__).parent
+PEER: Final = HERE / ".venv-mediapipe"
+PEER_VERSION: Final = "mediapipe==0.10.21"
+SIZES: Final = {"1080p": (1920, 1080), "720p": (1280, 720)}
+PYTHON: Final = sys.executable
+COMMAND: Final = Path(sys.executable).with_name("greenroom")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One figure, and the figure that it should be at most."""
+
+    what: str
+    value: float
+    unit: str
+    most: float | None = None
+
+    def __str__(self) -> str:
+        met = "" if self.most is None else "met" if self.value <= self.most else "missed"
+        most = "" if self.most is None else f"{self.most:g}"
+        return f"| {self.what} | {self.value:.3g} {self.unit} | {most} | {met} |"
+
+
+def main() -> None:
+    """Run the parts that are asked for."""
+    parts = {
+        "engine": engine,
+        "convert": convert,
+        "memory": memory,
+        "start": start,
+        "runtime": runtime,
+    }
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--only", nargs="+", choices=parts, default=list(parts))
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each measurement")
+    arguments = parser.parse_args()
+    print(f"{processor()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    print(f"PyAV {av.__version__}, NumPy {np.__version__}\n")
+    for name in arguments.only:
+        with tempfile.TemporaryDirectory() as folder:
+            rows = parts[name](Path(folder), arguments.rounds)
+        print(f"| {name} | measured | at most | |\n| --- | ---: | ---: | --- |")
+        print("\n".join(map(str, rows)) + "\n", flush=True)
+
+
+def processor() -> str:
+    """Name the processor."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text("utf-8").splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def engine(folder: Path, rounds: int) -> list[Row]:
+    """Compare CPU time a frame with MediaPipe's, and split up our own."""
+    peer = peer_python()
+    rows = []
+    for name, size in SIZES.items():
+        frames = folder / f"{name}.npz"
+        save_frames(frames, size)
+        ours, theirs = [], []
+        for _ in range(rounds):
+            ours.append(measured(PYTHON, HERE / "engine.py", frames, "200"))
+            theirs.append(measured(peer, HERE / "peer_mediapipe.py", frames, "60"))
+        cpu = statistics.median(one["cpu_ms"] for one in ours)
+        peer_cpu = statistics.median(one["cpu_ms"] for one in theirs)
+        most = {"1080p": (1 / 8, 1.0), "720p": (1 / 4, 0.6)}[name]
+        stages = {
+            stage: statistics.median(one["stages"][stage]["median_ms"] for one in ours)
+            for stage in ours[0]["stages"]
+        }
+        whole = sum(stages[stage] for stage in ("segment", "matte", "background", "composite"))
+        rows += [
+            Row(f"{name}: CPU time a frame, greenroom", cpu, "ms"),
+            Row(f"{name}: CPU time a frame, MediaPipe", peer_cpu, "ms"),
+            Row(f"{name}: ratio", cpu / peer_cpu, "", most[0]),
+            *(Row(f"{name}: {stage}", value, "ms") for stage, value in stages.items()),
+            Row(f"{name}: all but invoke", whole - stages["invoke"], "ms", most[1]),
+            Row(f"{name}: all but invoke, of the frame", 1 - stages["invoke"] / whole, ""),
+            Row(
+                f"{name}: reading two frames and writing one",
+                statistics.median(one["floor_ms"] for one in ours),
+                "ms",
+            ),
+        ]
+    return rows
+
+
+def convert(folder: Path, rounds: int) -> list[Row]:
+    """Compare the whole command with a bare transcode of the same clip."""
+    clip = make_clip(folder / "clip.mp4", SIZES["1080p"], 500)
+    background = save_background(folder / "beach.png", SIZES["1080p"])
+    ours, bare = [], []
+    for _ in range(rounds):
+        bare.append(watched(bare_command(clip, folder / "bare.mp4"))[0])
+        ours.append(watched(convert_command(clip, folder / "ours.mp4", background))[0])
+    ratios = [one / other for one, other in zip(ours, bare, strict=True)]
+    return [
+        Row("20 s of 1080p: bare transcode", statistics.median(bare), "s"),
+        Row("20 s of 1080p: greenroom convert", statistics.median(ours), "s"),
+        Row("ratio", statistics.median(ratios), "", 1.25),
+    ]
+
+
+def memory(folder: Path, rounds: int) -> list[Row]:  # noqa: ARG001 - it does not vary
+    """Compare peak memory with a bare transcode's, and look whether it grows."""
+    background = save_background(folder / "beach.png", SIZES["1080p"])
+    clip = make_clip(folder / "clip.mp4", SIZES["1080p"], 500)
+    bare = watched(bare_command(clip, folder / "bare.mp4"))
+    ours = watched(convert_command(clip, folder / "ours.mp4", background))
+    short = make_clip(folder / "short.mp4", (640, 360), 1000)
+    long = make_clip(folder / "long.mp4", (640, 360), 10_000)
+    ends = [
+        watched(convert_command(one, folder / f"out-{one.name}", background))[3]
+        for one in (short, long)
+    ]
+    return [
+        Row("bare transcode, peak", bare[1], "MiB"),
+        Row("greenroom convert, peak", ours[1], "MiB"),
+        Row("more than bare", ours[1] - bare[1], "MiB", 100),
+        Row("of that, memory of its own", ours[2] - bare[2], "MiB"),
+        Row("of that, pages of library files", ours[1] - ours[2] - bare[1] + bare[2], "MiB"),
+        Row("360p, at the end of 1,000 frames", ends[0], "MiB"),
+        Row("360p, at the end of 10,000 frames", ends[1], "MiB"),
+        Row("growth", abs(ends[1] - ends[0]), "MiB", 10),
+    ]
+
+
+def start(folder: Path, rounds: int) -> list[Row]:
+    """Time imports, the help, and the first frame."""
+    clip = make_clip(folder / "clip.mp4", SIZES["720p"], 2)
+    times: dict[str, list[float]] = {"numpy": [], "greenroom": [], "help": [], "first": []}
+    for _ in range(rounds):
+        times["numpy"].append(watched([PYTHON, "-c", "import numpy"])[0])
+        times["greenroom"].append(watched([PYTHON, "-c", "import numpy, greenroom"])[0])
+        times["help"].append(watched([str(COMMAND), "--help"])[0])
+        times["first"].append(watched(convert_command(clip, folder / "first.mp4", "blur"))[0])
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    return [
+        Row(
+            "import greenroom, beyond import numpy",
+            medians["greenroom"] - medians["numpy"],
+            "s",
+            0.2,
+        ),
+        Row("greenroom --help", medians["help"], "s", 0.5),
+        Row("convert of two frames, from start to end", medians["first"], "s", 2),
+    ]
+
+
+def runtime(folder: Path, rounds: int) -> list[Row]:  # noqa: ARG001 - nothing is written
+    """Compare LiteRT's two interfaces on the same model."""
+    from ai_edge_litert.compiled_model import CompiledModel  # noqa: PLC0415
+    from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415
+
+    path = str(CARDS["selfie-landscape"].path)
+    interpreter = Interpreter(model_path=path, num_threads=1)
+    interpreter.allocate_tensors()
+    compiled = CompiledModel.from_file(path)
+    inputs, outputs = compiled.create_input_buffers(0), compiled.create_output_buffers(0)
+    times: dict[str, list[float]] = {"Interpreter": [], "CompiledModel": []}
+    for _ in range(100 * rounds):
+        for name, call in (
+            ("Interpreter", interpreter.invoke),
+            ("CompiledModel", lambda: compiled.run_by_index(0, inputs, outputs)),
+        ):
+            begin = time.perf_counter()
+            call()
+            times[name].append(1000 * (time.perf_counter() - begin))
+    return [
+        Row(f"invoke, {name}", statistics.median(values), "ms") for name, values in times.items()
+    ]
+
+
+def peer_python() -> Path:
+    """Return the Python of an environment that has MediaPipe; make it where it is missing."""
+    python = PEER / "bin" / "python"
+    if not (PEER / ".complete").exists():
+        subprocess.run([PYTHON, "-m", "venv", "--clear", PEER], check=True)
+        install = [str(python), "-m", "pip", "install", "--quiet", PEER_VERSION]
+        if subprocess.run(install, check=False).returncode != 0:
+            sys.exit(f"{PEER_VERSION} cannot be installed. It has wheels for Python 3.9 to 3.12.")
+        (PEER / ".complete").touch()
+    return python
+
+
+def measured(python: str | Path, script: Path, *arguments: str | Path) -> Any:  # noqa: ANN401 - JSON
+    """Run a script that prints JSON."""
+    run = subprocess.run([python, script, *arguments], check=True, capture_output=True, text=True)
+    return json.loads(run.stdout.splitlines()[-1])
+
+
+def watched(command: list[str]) -> tuple[float, float, float, float]:
+    """Run a command: its seconds, peak MiB, peak MiB of its own memory, and last MiB seen."""
+    begin = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    peak = own = last = 0.0
+    while process.poll() is None:
+        try:
+            status = Path(f"/proc/{process.pid}/status").read_text("ascii")
+            anonymous, total = (
+                int(status.split(f"{name}:")[1].split()[0]) / 1024 for name in ("RssAnon", "VmRSS")
+            )
+        except (OSError, IndexError):  # it has just ended, or there is no /proc
+            break
+        peak, own, last = max(peak, total), max(own, anonymous), total
+        time.sleep(0.02)
+    _, errors = process.communicate()
+    if process.returncode != 0:
+        sys.exit(f"benchmarks: {command[0]} failed: {errors.decode()}")
+    return time.perf_counter() - begin, peak, own, last
+
+
+def convert_command(clip: Path, out: Path, background: str | Path) -> list[str]:
+    """Return the command that is measured."""
+    flags = ["--background", str(background), "--overwrite"]
+    return [str(COMMAND), "convert", str(clip), str(out), *flags]
+
+
+def bare_command(clip: Path, out: Path) -> list[str]:
+    """Return the command that it is compared with."""
+    return [PYTHON, str(HERE / "bare_transcode.py"), str(clip), str(out)]
+
+
+def demo_frames(size: tuple[int, int], count: int) -> DemoSource:
+    """Return a real person in front of a drawn room."""
+    portrait = data.astronaut()
+    with greenroom.VirtualBackground(background="transparent", edge_shift=-0.4) as engine:
+        engine.process_rgb(portrait)
+        matte = engine.matte
+    assert matte is not None
+    return DemoSource(portrait, matte, size, count)
+
+
+def save_frames(path: Path, size: tuple[int, int], count: int = 8) -> None:
+    """Save frames as planes for greenroom, and as BGR for the peer, with a background."""
+    frames = list(demo_frames(size, count))
+    planes = zip(*(frame.planes for frame in frames), strict=True)
+    saved = dict(zip("yuv", (np.stack(plane) for plane in planes), strict=True))
+    saved["bgr"] = np.stack([frame.to_rgb()[:, :, ::-1] for frame in frames])
+    saved["background"] = draw_beach(size)[:, :, ::-1]
+    np.savez(path, allow_pickle=False, **saved)
+
+
+def save_background(path: Path, size: tuple[int, int]) -> Path:
+    """Save a picture."""
+    sink = PictureSink([path], greenroom.Settings())
+    sink.write(Frame.from_rgb(draw_beach(size)))
+    sink.close()
+    return path
+
+
+def make_clip(path: Path, size: tuple[int, int], count: int) -> Path:
+    """Make an H.264 clip of the demo's frames, played back and forth."""
+    frames = [frame.to_av() for frame in demo_frames(size, min(count, 50))]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"preset": "veryfast"})
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        for number in range(count):
+            turn = max(1, len(frames) - 1)
+            frame = frames[turn - abs(number % (2 * turn) - turn)]
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+if __name__ == "__main__":
+    main()
