@@ -45,6 +45,8 @@ STDIN: Final = "-"
 """The name that stands for standard input, or standard output."""
 
 _BUFFER_BYTES: Final = 2**18
+# EXIF is one segment of a JPEG, of at most 64 KiB, after few others.
+_EXIF_BYTES: Final = 2**18
 
 PICTURE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
@@ -158,21 +160,61 @@ class Orientation(NamedTuple):
 UPRIGHT: Final = Orientation(transpose=False, flip_x=False, flip_y=False)
 
 
-def orientation_of(frame: av.VideoFrame) -> Orientation:
+# By the numbers of EXIF 2.3, section 4.6.5.
+EXIF_ORIENTATIONS: Final = (
+    UPRIGHT,
+    Orientation(transpose=False, flip_x=True, flip_y=False),
+    Orientation(transpose=False, flip_x=True, flip_y=True),
+    Orientation(transpose=False, flip_x=False, flip_y=True),
+    Orientation(transpose=True, flip_x=False, flip_y=False),
+    Orientation(transpose=True, flip_x=True, flip_y=False),
+    Orientation(transpose=True, flip_x=True, flip_y=True),
+    Orientation(transpose=True, flip_x=False, flip_y=True),
+)
+_BY_DEGREES: Final = {-90: 6, 180: 3, -180: 3, 90: 8}
+
+
+def orientation_of(frame: av.VideoFrame, path: Path | None = None) -> Orientation:
     """Read the rotation flag or EXIF orientation that FFmpeg found.
 
     It is FFmpeg's display matrix: nine 32-bit integers in native byte order, row by row,
     which take a pixel's place (x, y, 1) to where it is shown. It is the same for all frames of
     a stream, and to be read once: PyAV's view of such data and the frame hold on to each other
     until the garbage collector comes by.
+
+    PyAV up to 18 refuses to show any of it where a kind is new to it, such as EXIF; then a
+    picture's ``path`` is read, or the angle alone is taken.
     """
-    data: Any = frame.side_data.get("DISPLAYMATRIX")
+    try:
+        data: Any = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:
+        number = _BY_DEGREES.get(frame.rotation, 1)
+        return EXIF_ORIENTATIONS[((path and _exif_orientation(path)) or number) - 1]
     if data is None:
         return UPRIGHT
     a, b, _, c, d = struct.unpack_from("=5i", bytes(data))
     if abs(b) + abs(c) > abs(a) + abs(d):
         return Orientation(transpose=True, flip_x=c < 0, flip_y=b < 0)
     return Orientation(transpose=False, flip_x=a < 0, flip_y=d < 0)
+
+
+def _exif_orientation(path: Path) -> int | None:
+    """Find the orientation, 1 to 8, in a picture's EXIF: tag 0x0112 of TIFF's first directory."""
+    with path.open("rb") as file:
+        _, found, tiff = file.read(_EXIF_BYTES).partition(b"Exif\0\0")
+    order = {b"MM\0*": ">", b"II*\0": "<"}.get(tiff[:4])
+    if not found or order is None:
+        return None
+    try:
+        (start,) = struct.unpack_from(f"{order}I", tiff, 4)
+        (entries,) = struct.unpack_from(f"{order}H", tiff, start)
+        for place in range(start + 2, start + 2 + 12 * entries, 12):
+            tag, _, _, value = struct.unpack_from(f"{order}HHIH", tiff, place)
+            if tag == 0x0112 and 1 <= value <= len(EXIF_ORIENTATIONS):
+                return int(value)
+    except struct.error:  # it ends too early
+        pass
+    return None
 
 
 def oriented(frame: Frame, orientation: Orientation) -> Frame:
@@ -232,7 +274,7 @@ def decode_picture(path: Path, most_pixels_a_side: int) -> Frame:
         message = "there is no picture in it"
         raise ValueError(message)
     check_size(frame.width, frame.height, most_pixels_a_side)
-    upright = oriented(flattened(frame), orientation_of(frame))
+    upright = oriented(flattened(frame), orientation_of(frame, path))
     return replace(upright, pts=None, time_base=None, duration=None)
 
 
