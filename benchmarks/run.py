@@ -143,8 +143,8 @@ def memory(folder: Path, rounds: int) -> list[Row]:  # noqa: ARG001 - it does no
     ours = watched(convert_command(clip, folder / "ours.mp4", background))
     short = make_clip(folder / "short.mp4", (640, 360), 1000)
     long = make_clip(folder / "long.mp4", (640, 360), 10_000)
-    ends = [
-        watched(convert_command(one, folder / f"out-{one.name}", background))[3]
+    peaks = [
+        watched(convert_command(one, folder / f"out-{one.name}", background))[1]
         for one in (short, long)
     ]
     return [
@@ -153,9 +153,9 @@ def memory(folder: Path, rounds: int) -> list[Row]:  # noqa: ARG001 - it does no
         Row("more than bare", ours[1] - bare[1], "MiB", 100),
         Row("of that, memory of its own", ours[2] - bare[2], "MiB"),
         Row("of that, pages of library files", ours[1] - ours[2] - bare[1] + bare[2], "MiB"),
-        Row("360p, at the end of 1,000 frames", ends[0], "MiB"),
-        Row("360p, at the end of 10,000 frames", ends[1], "MiB"),
-        Row("growth", abs(ends[1] - ends[0]), "MiB", 10),
+        Row("360p, peak of 1,000 frames", peaks[0], "MiB"),
+        Row("360p, peak of 10,000 frames", peaks[1], "MiB"),
+        Row("growth", abs(peaks[1] - peaks[0]), "MiB", 10),
     ]
 
 
@@ -223,11 +223,11 @@ def measured(python: str | Path, script: Path, *arguments: str | Path) -> Any:  
     return json.loads(run.stdout.splitlines()[-1])
 
 
-def watched(command: list[str]) -> tuple[float, float, float, float]:
-    """Run a command: its seconds, peak MiB, peak MiB of its own memory, and last MiB seen."""
+def watched(command: list[str]) -> tuple[float, float, float]:
+    """Run a command: its seconds, peak MiB, and peak MiB of memory that is no file's."""
     begin = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    peak = own = last = 0.0
+    peak = own = 0.0
     while process.poll() is None:
         try:
             status = Path(f"/proc/{process.pid}/status").read_text("ascii")
@@ -236,12 +236,12 @@ def watched(command: list[str]) -> tuple[float, float, float, float]:
             )
         except (OSError, IndexError):  # it has just ended, or there is no /proc
             break
-        peak, own, last = max(peak, total), max(own, anonymous), total
+        peak, own = max(peak, total), max(own, anonymous)
         time.sleep(0.02)
     _, errors = process.communicate()
     if process.returncode != 0:
         sys.exit(f"benchmarks: {command[0]} failed: {errors.decode()}")
-    return time.perf_counter() - begin, peak, own, last
+    return time.perf_counter() - begin, peak, own
 
 
 def convert_command(clip: Path, out: Path, background: str | Path) -> list[str]:
