@@ -126,19 +126,25 @@ class TestOffline:
         assert sink.aborted
         assert source.closed
 
+    @pytest.mark.parametrize("wait_s", [0, 0.05])  # the run is busy, or waits for a frame
     def test_source_that_hangs_does_not_hold_up_the_end(
-        self, monkeypatch: pytest.MonkeyPatch
+        self, monkeypatch: pytest.MonkeyPatch, wait_s: float
     ) -> None:
         """After an error, a source that does not come back is left behind."""
         monkeypatch.setattr("greenroom.pipeline._PATIENCE_S", 0.05)
-        released = threading.Event()
+        hanging, released = threading.Event(), threading.Event()
 
         def hang() -> None:
+            hanging.set()
             released.wait()
 
-        source = Source(2, hang)
+        def fail(_: int) -> None:
+            hanging.wait()
+            time.sleep(wait_s)
+            raising(SinkError("it is full"))()
+
         with pytest.raises(SinkError):
-            Pipeline(source, same, Sink(raising(SinkError("full")))).run()
+            Pipeline(Source(2, hang), same, Sink(fail)).run()
         released.set()
 
 

@@ -141,9 +141,12 @@ class Pipeline:
         )
 
     def _next(self) -> Frame | None:
+        """Return the next frame, or None after the last; raise Ended if a thread failed."""
         try:
             return self._read.get()
         except Ended:
+            if self._error is not None:
+                raise
             return None
 
     def _reading(self) -> None:
