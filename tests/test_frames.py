@@ -523,6 +523,9 @@ class TestFFmpeg:
             palette = np.zeros((256, 4), np.uint8)
             palette[1] = (255, *rgb)
             frame = av.VideoFrame.from_ndarray((indices, palette), "pal8")  # type: ignore[arg-type]
+        elif name == "gray16le":  # which libswscale itself does not always make well
+            gray = np.full(size[::-1], 150 * 257, np.uint16)
+            frame = av.VideoFrame.from_ndarray(gray, name)
         else:
             plain = Frame.filled(Layout(*size, "gbrp", FULL_RANGE_RGB), rgb).to_av()
             frame = plain.reformat(format=name, dst_colorspace=5)

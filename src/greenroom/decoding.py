@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
 import sys
 from dataclasses import replace
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from greenroom.frames import Frame, Layout
+from greenroom.frames import LIMITED, UNSPECIFIED, Colour, Frame, Layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,12 +22,15 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
     from numpy.typing import NDArray
 
-    from greenroom.frames import Plane
+    from greenroom.frames import Format, Plane
 
 __all__ = [
     "PICTURE_SUFFIXES",
     "STDIN",
+    "UPRIGHT",
     "Orientation",
+    "StandardInput",
+    "as_file",
     "check_size",
     "decode_picture",
     "decoded",
@@ -38,6 +42,7 @@ __all__ = [
     "oriented",
     "pictures_in",
     "reason_of",
+    "video_stream",
     "why_unreadable",
 ]
 
@@ -48,11 +53,15 @@ _BUFFER_BYTES: Final = 2**18
 # EXIF is one segment of a JPEG, of at most 64 KiB, after few others.
 _EXIF_BYTES: Final = 2**18
 
+# A marker of JPEG that is not within, and does not separate, coded samples.
+_MARKER: Final = re.compile(rb"\xff[^\x00\xff\xd0-\xd7\x01]", re.DOTALL)
+_END_OF_IMAGE: Final = 0xD9
+
 PICTURE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 
-def open_media(path: str | Path, *, format: str | None = None) -> InputContainer:  # noqa: A002 - the field's word
-    """Open a file, a ``%04d`` pattern or standard input (``-``) that has video in it.
+def open_media(media: str | Path | StandardInput) -> InputContainer:
+    """Open a file or standard input that has video in it.
 
     Raises
     ------
@@ -61,29 +70,48 @@ def open_media(path: str | Path, *, format: str | None = None) -> InputContainer
     """
     import av  # noqa: PLC0415 - importing greenroom stays light
 
-    name = str(path)
-    if name != STDIN and "%" not in name:
-        reason = why_unreadable(Path(path))
+    if not isinstance(media, StandardInput):
+        reason = why_unreadable(Path(media))
         if reason is not None:
             raise ValueError(reason)
-    stdin = _StandardInput() if name == STDIN else None
     try:
-        container = open_container(stdin or _as_file(name), format)
+        container = open_container(media)
     except (av.error.FFmpegError, OSError) as error:
-        if stdin is not None:
-            stdin.check()
+        if isinstance(media, StandardInput):
+            media.check()
         message = f"not an image or video that FFmpeg knows ({reason_of(error)})"
         raise ValueError(message) from error
-    if stdin is not None:
-        stdin.check()
-    if not container.streams.video:
+    try:
+        video_stream(container)
+    except ValueError:
         container.close()
-        message = "it has no video in it"
-        raise ValueError(message)
+        raise
     return container
 
 
-def open_container(name: str | _StandardInput, format: str | None = None) -> InputContainer:  # noqa: A002
+def video_stream(container: InputContainer) -> VideoStream:
+    """Return the first stream that can be decoded and moves; cover art is not meant.
+
+    Raises
+    ------
+    ValueError
+        With a reason to be put into the caller's own error.
+    """
+    import av  # noqa: PLC0415 - importing greenroom stays light
+
+    art = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
+    reason = "it has no video in it"
+    for stream in container.streams.video:
+        if getattr(stream, "codec_context", None) is None:
+            reason = "the codec of its video is not known"
+        elif stream.disposition & art:
+            reason = "it has no video in it, only a cover picture"
+        else:
+            return stream
+    raise ValueError(reason)
+
+
+def open_container(media: str | Path | StandardInput) -> InputContainer:
     """Open something for reading; tags that are not UTF-8 are no reason to fail."""
     import av  # noqa: PLC0415 - importing greenroom stays light
 
@@ -91,13 +119,12 @@ def open_container(name: str | _StandardInput, format: str | None = None) -> Inp
     lenient: Any = {}
     if int(av.__version__.partition(".")[0]) < 19:
         lenient = {"metadata_errors": "replace"}
-    container: InputContainer = av.open(
-        name, "r", format=format, buffer_size=_BUFFER_BYTES, **lenient
-    )
+    opened: Any = media if isinstance(media, StandardInput) else as_file(media)
+    container: InputContainer = av.open(opened, "r", buffer_size=_BUFFER_BYTES, **lenient)
     return container
 
 
-class _StandardInput:
+class StandardInput:
     """Standard input as FFmpeg reads it: whatever has arrived, without waiting for more.
 
     What a signal raises while this waits cannot pass through FFmpeg: FFmpeg is told that the
@@ -105,6 +132,9 @@ class _StandardInput:
     """
 
     def __init__(self) -> None:
+        if sys.stdin is None:
+            message = "standard input is closed"
+            raise ValueError(message)
         self._interruption: BaseException | None = None
         self._descriptor = sys.stdin.fileno()
 
@@ -131,10 +161,11 @@ def why_unreadable(path: Path) -> str | None:
             return "it is a folder, where a file was expected"
         if not path.exists():
             return "there is no such file"
-        if path.is_file() and path.stat().st_size == 0:
-            return "the file is empty"
-        with path.open("rb"):
-            pass
+        if path.is_file():  # to look into a named pipe would take from what is in it
+            if path.stat().st_size == 0:
+                return "the file is empty"
+            with path.open("rb"):
+                pass
     except OSError as error:
         return str(error.strerror).lower()
     return None
@@ -223,7 +254,9 @@ def oriented(frame: Frame, orientation: Orientation) -> Frame:
         return frame
     layout = frame.layout
     if orientation.transpose:
-        layout = Layout(layout.height, layout.width, layout.format, layout.colour)
+        # Which matrix players assume depends on the size before it was turned.
+        colour = layout.colour.named(layout.size)
+        layout = Layout(layout.height, layout.width, layout.format, colour)
     result = Frame.empty(layout, alpha=frame.alpha is not None)
     for target, plane in zip(result.all_planes, frame.all_planes, strict=True):
         target[:] = _turned(plane, orientation)
@@ -238,18 +271,31 @@ def _turned(plane: Plane, orientation: Orientation) -> Plane:
     return plane[::-1] if orientation.flip_y else plane
 
 
-def flattened(frame: av.VideoFrame) -> Frame:
-    """Take a decoded frame as it looks in front of black, if it has alpha."""
+def flattened(frame: av.VideoFrame, format: Format | None = None) -> Frame:  # noqa: A002 - the field's word
+    """Take a decoded frame as it looks in front of black, if it has alpha; see `Frame.from_av`."""
     if not (frame.format.has_palette or any(part.is_alpha for part in frame.format.components)):
-        return Frame.from_av(frame)
-    cut_out = Frame.from_av(frame.reformat(format="gbrap"))
-    if cut_out.alpha is None or cut_out.alpha.min() == 255:
-        return cut_out.opaque()
-    coverage = cut_out.alpha.astype(np.uint16)
-    planes: tuple[NDArray[np.uint8], ...] = tuple(
-        ((plane * coverage + 127) // 255).astype(np.uint8) for plane in cut_out.planes
-    )
-    return Frame(planes, cut_out.layout).at(cut_out)
+        return Frame.from_av(frame, format)
+    has_rgb = frame.format.has_palette or frame.format.is_rgb
+    cut_out = Frame.from_av(frame.reformat(format="gbrap" if has_rgb else "yuva444p"))
+    result = _in_front_of_black(cut_out)
+    if format in (None, result.format):
+        return result
+    colour = result.layout.colour
+    if has_rgb:
+        colour = Colour(UNSPECIFIED, LIMITED).named(result.size)
+    return result.converted(Layout(*result.size, format, colour))
+
+
+def _in_front_of_black(frame: Frame) -> Frame:
+    alpha = frame.alpha
+    if alpha is None or alpha.min() == 255:
+        return frame.opaque()
+    coverage = alpha.astype(np.uint16)
+    planes: list[NDArray[np.uint8]] = []
+    for plane, black in zip(frame.planes, frame.layout.samples(0, 0, 0), strict=True):
+        blended = (plane * coverage + np.uint16(black) * (255 - coverage) + 127) // 255
+        planes.append(blended.astype(np.uint8))
+    return Frame(tuple(planes), frame.layout).at(frame)
 
 
 def decode_picture(path: Path, most_pixels_a_side: int) -> Frame:
@@ -264,8 +310,9 @@ def decode_picture(path: Path, most_pixels_a_side: int) -> Frame:
 
     try:
         with open_media(path) as container:
-            stream = container.streams.video[0]
+            stream = video_stream(container)
             check_size(stream.width, stream.height, most_pixels_a_side)
+            _check_jpeg(path)
             frame = next(decoded(container, stream), None)
     except av.error.FFmpegError as error:
         message = f"the picture is damaged ({reason_of(error)})"
@@ -276,6 +323,31 @@ def decode_picture(path: Path, most_pixels_a_side: int) -> Frame:
     check_size(frame.width, frame.height, most_pixels_a_side)
     upright = oriented(flattened(frame), orientation_of(frame, path))
     return replace(upright, pts=None, time_base=None, duration=None)
+
+
+def _check_jpeg(path: Path) -> None:
+    """Refuse a JPEG that ends before its picture does, which decoders fill up with gray.
+
+    Segments are walked through as ITU-T T.81, annex B, lays them out; a file of any other
+    kind passes.
+
+    Raises
+    ------
+    ValueError
+        With a reason to be put into the caller's own error.
+    """
+    data = path.read_bytes()
+    if not data.startswith(b"\xff\xd8"):
+        return
+    place = 2
+    while found := _MARKER.search(data, place):
+        marker, place = data[found.end() - 1], found.end()
+        if marker == _END_OF_IMAGE:
+            return
+        if len(data) >= place + 2:  # every other segment says how long it is
+            place += int.from_bytes(data[place : place + 2])
+    message = "the picture is cut off"
+    raise ValueError(message)
 
 
 def check_size(width: int, height: int, most_pixels_a_side: int) -> None:
@@ -307,9 +379,9 @@ def decoded(container: InputContainer, stream: VideoStream) -> Iterator[av.Video
         yield from packet.decode()
 
 
-def _as_file(name: str) -> str:
+def as_file(path: str | Path) -> str:
     """Keep FFmpeg from reading a file's name as a protocol or a pattern."""
-    return f"file:{name}"
+    return f"file:{path}"
 
 
 def media_errors() -> tuple[type[Exception], ...]:

@@ -26,7 +26,19 @@ if TYPE_CHECKING:
     # pts, time base and duration
     Time = tuple[int | None, Fraction | None, int | None]
 
-__all__ = ["FULL_RANGE_RGB", "Colour", "Format", "Frame", "Layout", "Matte", "fraction"]
+__all__ = [
+    "FULL",
+    "FULL_RANGE_RGB",
+    "LIMITED",
+    "RGB",
+    "UNSPECIFIED",
+    "Colour",
+    "Format",
+    "Frame",
+    "Layout",
+    "Matte",
+    "fraction",
+]
 
 Format = Literal["yuv420p", "yuv444p", "gbrp", "gray"]
 """The pixel formats of frames, by FFmpeg's names; ``gray`` is for mattes shown as pictures."""
@@ -94,6 +106,20 @@ class Colour:
         if matrix == BT709:
             return 0.2126, 0.0722
         return 0.299, 0.114
+
+    def means(self, other: Colour, size: tuple[int, int]) -> bool:
+        """Whether samples stand for the same light and colour in both."""
+        return (
+            self.is_full_range == other.is_full_range
+            and (self.matrix == RGB) == (other.matrix == RGB)
+            and self.resolved_matrix(size) == other.resolved_matrix(size)
+        )
+
+    def named(self, size: tuple[int, int]) -> Colour:
+        """Return the same with the matrix said that players would assume."""
+        if self.matrix != UNSPECIFIED:
+            return self
+        return replace(self, matrix=self.resolved_matrix(size))
 
     def resolved_matrix(self, size: tuple[int, int]) -> int:
         """Return BT.709 (1), BT.601 (5) or BT.2020 (9): the matrix said, or the usual one."""
@@ -352,7 +378,7 @@ class Frame:
         if wanted == _WITHOUT_ALPHA.get(name, name):
             return cls._view(frame, Layout(frame.width, frame.height, wanted, colour))
         layout = Layout(frame.width, frame.height, wanted, _converted_colour(colour, wanted))
-        return cls._view(_reformat(frame, layout, colour), layout)
+        return cls._view(_reformat(frame, layout.size, wanted, colour, layout.colour), layout)
 
     @classmethod
     def from_rgb(cls, array: NDArray[np.uint8]) -> Frame:
@@ -369,13 +395,26 @@ class Frame:
             plane[:] = array[:, :, channel]
         return frame
 
-    def to_av(self) -> av.VideoFrame:
+    def to_av(self, name: str | None = None, colour: Colour | None = None) -> av.VideoFrame:
         """Give the frame to FFmpeg, without copying where the memory is FFmpeg's already.
 
         Of frames that share memory but not their time, only the first goes out uncopied.
+
+        Parameters
+        ----------
+        name : str, optional
+            Any pixel format of FFmpeg; the frame's own if it is not given.
+        colour : Colour, optional
+            What the samples are to mean; what they mean now if it is not given. The matrix
+            of an RGB format is `RGB`.
         """
-        frame = self._samples_in_av(given_at=(self.pts, self.time_base, self.duration))
-        colour = self.layout.colour
+        name = name or self._name
+        own = self.layout.colour
+        colour = colour or own
+        if name == self._name and colour.means(own, self.size):
+            frame = self._samples_in_av(given_at=(self.pts, self.time_base, self.duration))
+        else:
+            frame = _reformat(self._samples_in_av(), self.size, name, own, colour)
         frame.colorspace, frame.color_range = colour.matrix, colour.range
         frame.color_primaries, frame.color_trc = colour.primaries, colour.transfer
         frame.pts = self.pts
@@ -397,7 +436,10 @@ class Frame:
         Where nothing changes the result shares the frame's memory.
         """
         samples = self.opaque()._samples_in_av()  # noqa: SLF001 - of this class
-        return Frame._view(_reformat(samples, layout, self.layout.colour), layout).at(self)
+        converted = _reformat(
+            samples, layout.size, layout.format, self.layout.colour, layout.colour
+        )
+        return Frame._view(converted, layout).at(self)
 
     def opaque(self) -> Frame:
         """Return the same samples without alpha."""
@@ -423,7 +465,7 @@ class Frame:
 
         To be read, or, where a time is given, to be given out at that time.
         """
-        name = self.format if self.alpha is None else _WITH_ALPHA[self.format]
+        name = self._name
         memory = self._memory
         if memory is not None and memory.frame.format.name == name:
             if given_at is None:
@@ -437,6 +479,11 @@ class Frame:
         for plane, view in zip(self.all_planes, _planes(frame), strict=True):
             view[:] = plane
         return frame
+
+    @property
+    def _name(self) -> str:
+        """FFmpeg's name of the format with what alpha it has."""
+        return self.format if self.alpha is None else _WITH_ALPHA[self.format]
 
     @property
     def all_planes(self) -> tuple[Plane, ...]:
@@ -607,21 +654,22 @@ def _tone_mapped(frame: av.VideoFrame, wanted: Format) -> av.VideoFrame:
     )
 
 
-def _reformat(frame: av.VideoFrame, layout: Layout, colour: Colour) -> av.VideoFrame:
-    """Convert an FFmpeg frame to a layout, reading it as the given colour."""
-    size = (frame.width, frame.height)
+def _reformat(
+    frame: av.VideoFrame, size: tuple[int, int], name: str, colour: Colour, wanted: Colour
+) -> av.VideoFrame:
+    """Convert an FFmpeg frame's size, format and colour, reading it as the given colour."""
 
     def code(full: bool) -> int:  # noqa: FBT001
         return FULL if full else LIMITED
 
     return frame.reformat(
-        width=layout.width,
-        height=layout.height,
-        format=layout.format,
-        src_colorspace=colour.resolved_matrix(size),
-        dst_colorspace=layout.colour.resolved_matrix(layout.size),
+        width=size[0],
+        height=size[1],
+        format=name,
+        src_colorspace=colour.resolved_matrix((frame.width, frame.height)),
+        dst_colorspace=wanted.resolved_matrix(size),
         src_color_range=code(colour.is_full_range),
-        dst_color_range=code(layout.colour.is_full_range),
+        dst_color_range=code(wanted.is_full_range),
         interpolation=_INTERPOLATION,
         threads=1,
     )

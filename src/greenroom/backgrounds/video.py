@@ -17,6 +17,7 @@ from greenroom.decoding import (
     orientation_of,
     oriented,
     reason_of,
+    video_stream,
 )
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ class Video(Scene):
         """Decode the video once."""
         try:
             with open_media(self._path) as container:
-                stream = container.streams.video[0]
+                stream = video_stream(container)
                 check_size(stream.width, stream.height, MOST_PIXELS_A_SIDE)
                 orientation = None
                 for frame in decoded(container, stream):

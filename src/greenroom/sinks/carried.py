@@ -39,7 +39,7 @@ class CarriedStreams:
     """
 
     def __init__(self, path: Path, target: OutputContainer) -> None:
-        self._source = open_container(f"file:{path}")
+        self._source = open_container(path)
         self._target = target
         self._streams: dict[int, Stream] = {}
         for stream in self._source.streams:

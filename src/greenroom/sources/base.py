@@ -33,6 +33,8 @@ class SourceInfo:
         Width by height of a pixel as it is to be shown.
     pictures : tuple of str
         For pictures that have nothing to do with each other: their file names, in order.
+    files : tuple of Path
+        What is read: an output may not be one of them.
     streams_from : Path or None
         The file whose sound, subtitles, chapters and tags belong to the frames.
     """
@@ -43,6 +45,7 @@ class SourceInfo:
     frames: int | None = None
     sample_aspect_ratio: Fraction = Fraction(1)
     pictures: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
     streams_from: Path | None = None
 
     def without_streams(self) -> SourceInfo:

@@ -49,6 +49,7 @@ class PictureSource:
             rate=SEQUENCE_RATE,
             time_base=1 / SEQUENCE_RATE,
             frames=len(paths),
+            files=tuple(paths),
             pictures=() if related else tuple(path.name for path in paths),
         )
 

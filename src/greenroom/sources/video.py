@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import logging
 import threading
+from bisect import insort
 from dataclasses import replace
 from fractions import Fraction
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from greenroom.decoding import STDIN, check_size, open_media, orientation_of, oriented
+from greenroom.decoding import (
+    STDIN,
+    UPRIGHT,
+    StandardInput,
+    check_size,
+    flattened,
+    open_media,
+    orientation_of,
+    oriented,
+    video_stream,
+)
 from greenroom.errors import SourceError, TruncatedError
 from greenroom.frames import Frame, fraction
 from greenroom.sources.base import SourceInfo
@@ -21,7 +33,6 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-    from greenroom.decoding import Orientation
     from greenroom.frames import Layout
     from greenroom.settings import Settings
 
@@ -30,8 +41,8 @@ __all__ = ["VideoSource"]
 logger = logging.getLogger(__name__)
 
 MOST_PIXELS_A_SIDE: Final = 16384
-# A stream that ends this much before the end that its header names is cut off.
-MISSING_S: Final = 0.5
+# H.264 and HEVC show pictures at most so many places from where they are decoded.
+_REORDERED: Final = 16
 _HDR_TRANSFERS: Final = (16, 18)
 
 
@@ -58,18 +69,28 @@ class VideoSource:
     def __init__(self, name: str, settings: Settings) -> None:
         self._name = name
         self._reading = threading.Lock()
+        self._orientation = UPRIGHT
         self._allow_truncated = settings.allow_truncated
         try:
-            self._container = open_media(name)
+            self._input = StandardInput() if name == STDIN else None
+            self._container = open_media(self._input or name)
         except ValueError as error:
             raise self._error(str(error)) from error
         try:
-            self._stream = _video_stream(self._container)
+            self._stream = video_stream(self._container)
             check_size(self._stream.width, self._stream.height, MOST_PIXELS_A_SIDE)
         except ValueError as error:
             self._container.close()
             raise self._error(str(error)) from error
         self.info = _info(name, self._container, self._stream)
+        self._decoding = self._pictures()
+        try:
+            self._first = self._look()
+        except BaseException:
+            self.close()
+            if self._input is not None:
+                self._input.check()
+            raise
 
     def __iter__(self) -> Iterator[Frame]:
         """See `Source.__iter__`.
@@ -82,25 +103,28 @@ class VideoSource:
         with self._reading:
             yield from self._frames()
 
+    def _look(self) -> av.VideoFrame:
+        """Decode the first frame: how it is to be turned is known only then."""
+        first = next(self._decoding, None)
+        if first is None:
+            reason = "there are no frames in it"
+            raise self._error(reason)
+        self._warn_of_hdr(first)
+        self._orientation = orientation_of(first)
+        if self._orientation.transpose:
+            self.info = replace(self.info, sample_aspect_ratio=1 / self.info.sample_aspect_ratio)
+        return first
+
     def _frames(self) -> Iterator[Frame]:
-        """Decode every frame and bring it into the layout of the first."""
+        """Bring every frame into the layout of the first."""
         layout: Layout | None = None
-        orientation: Orientation | None = None
-        number = 0
-        for picture in self._pictures():
-            if orientation is None:
-                self._warn_of_hdr(picture)
-                orientation = orientation_of(picture)
-            frame = oriented(Frame.from_av(picture, "yuv420p"), orientation)
+        for number, picture in enumerate(chain([self._first], self._decoding)):
+            frame = oriented(flattened(picture, "yuv420p"), self._orientation)
             if layout is None:
                 layout = frame.layout
             elif frame.layout != layout:
                 frame = self._converted(frame, layout)
             yield self._timed(frame, number)
-            number += 1
-        if number == 0:
-            reason = "there are no frames in it"
-            raise self._error(reason)
 
     def close(self) -> None:
         """See `Source.close`; what a thread still waits to read from is left to it."""
@@ -112,22 +136,20 @@ class VideoSource:
         import av  # noqa: PLC0415 - importing greenroom stays light
 
         self._stream.thread_type = "AUTO"
-        end_s: Fraction | None = None
+        extent = _Extent()
         try:
             for packet in self._container.demux(self._stream):
                 if packet.is_corrupt:
                     self._truncated("some of its data is missing or wrong")
-                if packet.pts is not None:
-                    end = packet.pts + (packet.duration or 0)
-                    end_s = max(end_s or Fraction(0), end * fraction(packet.time_base))
+                extent.add(packet)
                 yield from self._decoded(packet)
         except av.error.FFmpegError as error:
             self._truncated(f"reading stopped with '{error.strerror}'")
         declared_s = _declared_end_s(self._stream)
-        if declared_s is not None and end_s is not None and end_s < declared_s - MISSING_S:
+        if declared_s is not None and extent.ends_before(declared_s):
             self._truncated(
-                f"it ends after {float(end_s):.1f} s, where its header says "
-                f"{float(declared_s):.1f} s"
+                f"it ends after {float(extent.end_s):.2f} s, where its header says "
+                f"{float(declared_s):.2f} s"
             )
 
     def _decoded(self, packet: av.Packet[VideoStream]) -> list[av.VideoFrame]:
@@ -174,16 +196,45 @@ class VideoSource:
         return SourceError(f"input '{self._name}' cannot be read: {reason}.", self._name)
 
 
-def _video_stream(container: InputContainer) -> VideoStream:
-    """Return the first stream that moves; cover art is not meant."""
-    import av  # noqa: PLC0415
+class _Extent:
+    """The time that a stream's packets span, to find out whether the last ones are missing."""
 
-    art = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
-    for stream in container.streams.video:
-        if not stream.disposition & art:
-            return stream
-    message = "it has no video in it, only a cover picture"
-    raise ValueError(message)
+    def __init__(self) -> None:
+        self._times_s: list[Fraction] = []
+        self._last_s = self._gap_s = Fraction(0)
+        self._duration_s = Fraction(0)
+
+    def add(self, packet: av.Packet[VideoStream]) -> None:
+        """Take a packet; they come in the order of decoding."""
+        if packet.pts is None:
+            return
+        time_base = fraction(packet.time_base)
+        insort(self._times_s, packet.pts * time_base)
+        if len(self._times_s) > _REORDERED:
+            time_s = self._times_s.pop(0)
+            self._gap_s = max(self._gap_s, self._times_s[0] - time_s)
+        if self._times_s[-1] == packet.pts * time_base:
+            self._duration_s = (packet.duration or 0) * time_base
+
+    @property
+    def end_s(self) -> Fraction:
+        """When the last picture ends."""
+        last = self._times_s[-1] if self._times_s else Fraction(0)
+        return last + (self._duration_s or self._longest_s)
+
+    @property
+    def _longest_s(self) -> Fraction:
+        """How long any picture is shown."""
+        gaps = [second - first for first, second in pairwise(self._times_s)]
+        return max([self._gap_s, *gaps])
+
+    def ends_before(self, declared_s: Fraction) -> bool:
+        """Whether at least one picture is missing before a declared end.
+
+        Half the longest time between two is allowed for: some files do not say how long the
+        last picture is shown.
+        """
+        return bool(self._times_s) and self.end_s < declared_s - self._longest_s / 2
 
 
 def _info(name: str, container: InputContainer, stream: VideoStream) -> SourceInfo:
@@ -193,13 +244,15 @@ def _info(name: str, container: InputContainer, stream: VideoStream) -> SourceIn
     frames = stream.frames or None
     if frames is None and container.duration:
         frames = round(container.duration / 1_000_000 * rate) or None
+    is_file = name != STDIN and Path(name).is_file()  # which can be opened a second time
     return SourceInfo(
         name=name,
         rate=rate,
         time_base=fraction(time_base),
         frames=frames,
         sample_aspect_ratio=fraction(stream.sample_aspect_ratio or 1),
-        streams_from=None if name == STDIN else Path(name),
+        files=(Path(name),) if is_file else (),
+        streams_from=Path(name) if is_file else None,
     )
 
 
