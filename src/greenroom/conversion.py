@@ -5,12 +5,9 @@ from __future__ import annotations
 import logging
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from greenroom.decoding import STDIN
 from greenroom.engine import VirtualBackground
-from greenroom.errors import SettingsError
 from greenroom.pipeline import Pipeline
 from greenroom.settings import Settings
 from greenroom.sinks import create_sink
@@ -18,6 +15,7 @@ from greenroom.sources import create_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from greenroom.frames import Frame
     from greenroom.segmenters import SegmenterInfo
@@ -125,7 +123,6 @@ def _run(
     progress: Callable[[int, int | None], None] | None,
     process: Callable[[VirtualBackground, Frame], Frame],
 ) -> Summary:
-    _refuse_same(source, target)
     with ExitStack() as opened:
         frames = create_source(source, settings)
         opened.callback(frames.close)
@@ -155,19 +152,3 @@ def _run(
             segmenter=engine.info,
             stages=engine.timings.summary(),
         )
-
-
-def _refuse_same(source: str | Path, target: str | Path) -> None:
-    """Refuse to write over what is being read.
-
-    Raises
-    ------
-    SettingsError
-        If both names stand for one file.
-    """
-    if STDIN in (str(source), str(target)):
-        return
-    first, second = Path(source), Path(target)
-    if first == second or (first.exists() and second.exists() and first.samefile(second)):
-        message = f"output '{target}' is the input. Give another name."
-        raise SettingsError(message)

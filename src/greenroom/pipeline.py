@@ -27,8 +27,10 @@ __all__ = ["Pipeline", "Policy", "Statistics"]
 # Frames that may wait at each hand-over, besides the one in work on either side: more of them
 # cost memory and gain nothing (docs/performance.md).
 _WAITING: Final = 1
-# How long a thread may take to end after it was told to.
+# How long the writer, in the middle of a frame, and the reader, which may wait for a camera or
+# a pipe, may take to end after they were told to.
 _PATIENCE_S: Final = 5.0
+_READER_PATIENCE_S: Final = 0.5
 
 
 class Policy(StrEnum):
@@ -184,8 +186,9 @@ class Pipeline:
         """End the threads; one that hangs in a read or write is left behind."""
         self._read.cancel()
         self._made.cancel()
-        deadline = time.monotonic() + _PATIENCE_S
-        for thread in self._threads:
+        for thread, patience_s in zip(
+            self._threads, (_READER_PATIENCE_S, _PATIENCE_S), strict=True
+        ):
             if thread.ident is not None:
-                thread.join(timeout=max(0.0, deadline - time.monotonic()))
+                thread.join(timeout=patience_s)
         self._source.close()

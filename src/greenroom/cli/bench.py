@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _WARM_UP = 10
+_MOST_PIXELS_A_SIDE = 16384
 
 
 @settings_command(Group.BACKGROUND, Group.MODEL, Group.EDGE)
@@ -42,10 +43,14 @@ command = bench
 
 def _size(text: str) -> tuple[int, int]:
     found = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text)
-    if found is None:
-        message = f"--size: expected WIDTHxHEIGHT such as 1920x1080, not {text!r}"
+    size = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not 0 < max(size) <= _MOST_PIXELS_A_SIDE:
+        message = (
+            f"--size: expected WIDTHxHEIGHT such as 1920x1080, at most {_MOST_PIXELS_A_SIDE} "
+            f"pixels a side, not {text!r}"
+        )
         raise SettingsError(message)
-    return int(found[1]), int(found[2])
+    return size
 
 
 def _measure(size: tuple[int, int], frames: int, settings: Settings) -> dict[str, Any]:

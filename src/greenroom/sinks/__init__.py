@@ -43,9 +43,10 @@ def create_sink(name: str | Path, settings: Settings, info: SourceInfo) -> Sink:
     if str(name) == STDIN:
         return Y4MSink(info)
     if len(info.pictures) > 1 or (info.pictures and path.is_dir()):
-        return PictureSink(_in_folder(path, settings, info), settings)
+        return PictureSink(_in_folder(path, settings, info), settings, info.files)
     if suffix in WRITTEN_SUFFIXES:
-        return PictureSink(numbered(path) if "%" in path.name else [path], settings)
+        names = numbered(path) if "%" in path.name else [path]
+        return PictureSink(names, settings, info.files)
     if suffix in CONTAINERS:
         return VideoSink(path, settings, info)
     message = (

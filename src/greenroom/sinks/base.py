@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-if TYPE_CHECKING:
-    from greenroom.frames import Frame
+from greenroom.errors import SinkError
 
-__all__ = ["Sink"]
+if TYPE_CHECKING:
+    from greenroom.frames import Frame, Layout
+
+__all__ = ["Sink", "check_layout"]
 
 
 class Sink(Protocol):
@@ -37,3 +39,20 @@ class Sink(Protocol):
 
     def abort(self) -> None:
         """Leave nothing behind."""
+
+
+def check_layout(frame: Frame, layout: Layout, name: object) -> None:
+    """Refuse a frame that does not go with the first one of a video.
+
+    Raises
+    ------
+    SinkError
+        If size, format or colour is another.
+    """
+    if frame.layout != layout:
+        message = (
+            f"output '{name}': the frames of a video have one size and format, and after "
+            f"{layout.width}x{layout.height} {layout.format} came {frame.layout.width}x"
+            f"{frame.layout.height} {frame.format}. Write pictures into a folder."
+        )
+        raise SinkError(message)

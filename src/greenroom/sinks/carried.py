@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from greenroom.decoding import open_container
+from greenroom.decoding import open_container, video_stream
 from greenroom.frames import fraction
 
 if TYPE_CHECKING:
@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     import av
     from av.container import OutputContainer
     from av.stream import Stream
+    from av.video.stream import VideoStream
 
 __all__ = ["CarriedStreams"]
 
 logger = logging.getLogger(__name__)
 
 _CARRIED_TYPES = ("audio", "subtitle")
+_DESCRIBED = ("language", "title")
 
 
 class CarriedStreams:
@@ -51,6 +53,11 @@ class CarriedStreams:
         chapters = self._source.chapters()
         if chapters:
             target.set_chapters(chapters)
+
+    def describe(self, stream: VideoStream) -> None:
+        """Say of the new pictures what the source says of its own."""
+        said = video_stream(self._source).metadata
+        stream.metadata.update({name: said[name] for name in _DESCRIBED if name in said})
 
     def mux_until(self, time_s: Fraction) -> None:
         """Write the packets up to a time."""
@@ -96,6 +103,6 @@ class CarriedStreams:
             return
         carried = [self._source.streams[index] for index in self._streams]
         for packet in self._source.demux(carried):
-            if packet.size and packet.dts is not None:
+            if packet.size and packet.dts is not None and not packet.is_corrupt:
                 packet.stream = self._streams[packet.stream.index]
                 yield packet

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from greenroom.errors import SettingsError
+from greenroom.frames import FULL, LIMITED, RGB, UNSPECIFIED, Colour
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from av.container import OutputContainer
+
     from greenroom.frames import Layout
     from greenroom.settings import Settings
 
-__all__ = ["CONTAINERS", "Codec", "Container", "choose_codec"]
+__all__ = ["CONTAINERS", "Codec", "Container", "check_fits", "choose_codec"]
 
 Options = dict[str, str]
+
+BT601: Final = 6
+_ALPHA_NAMES: Final = {"yuv420p": "yuva420p", "yuv444p": "yuva444p", "gbrp": "gbrap"}
 
 
 def _crf(worst: int, best: int) -> Callable[[int], Options]:
@@ -34,6 +40,8 @@ class Codec:
 
     Attributes
     ----------
+    name : str
+        What users call it.
     encoder : str
         FFmpeg's name of the encoder.
     pixel_formats : tuple of str
@@ -42,62 +50,133 @@ class Codec:
         The same for frames with alpha; empty if it cannot carry alpha.
     even : bool
         Whether width and height must be even.
+    says_range : bool
+        Whether a file says that samples have full range; if not, they are made limited.
     options : callable
         Encoder options for a quality of 0 to 100.
-    fixed : dict
+    fixed : tuple of pairs
         Further options.
+    presets : tuple of str
+        The names of its speed presets, if it has any.
     preset : str or None
-        The encoder's speed preset when none is named; None if it has no such option.
+        The preset when none is named.
+    environment : tuple of pairs
+        Environment variables that the encoder reads, unless they are set.
     """
 
+    name: str
     encoder: str
     pixel_formats: tuple[str, ...] = ("yuv420p",)
     alpha_formats: tuple[str, ...] = ()
     even: bool = False
+    says_range: bool = True
     options: Callable[[int], Options] = _lossless
     fixed: tuple[tuple[str, str], ...] = ()
+    presets: tuple[str, ...] = ()
     preset: str | None = None
+    environment: tuple[tuple[str, str], ...] = ()
 
     def pixel_format(self, layout: Layout, *, alpha: bool) -> str:
         """Choose what frames of a layout are encoded as."""
-        if alpha:
-            return self.alpha_formats[0]
-        return layout.format if layout.format in self.pixel_formats else self.pixel_formats[0]
+        offered = self.alpha_formats if alpha else self.pixel_formats
+        own = _ALPHA_NAMES.get(layout.format, layout.format) if alpha else layout.format
+        if own in offered:
+            return own
+        if layout.format == "gbrp":
+            return next((name for name in offered if _is_rgb(name)), offered[0])
+        return offered[0]
+
+    def colour(self, layout: Layout, pixel_format: str) -> Colour:
+        """Say what the samples of a layout's frames mean once they are encoded."""
+        colour = layout.colour
+        if _is_rgb(pixel_format):
+            return replace(colour, matrix=RGB, range=FULL)
+        if pixel_format.startswith("yuvj"):  # a JPEG has no other matrix
+            return replace(colour, matrix=BT601, range=FULL)
+        if layout.format == "gbrp":
+            return replace(colour, matrix=UNSPECIFIED, range=LIMITED).named(layout.size)
+        if colour.is_full_range and not self.says_range:
+            return replace(colour, range=LIMITED)
+        return colour
 
     def all_options(self, settings: Settings) -> Options:
-        """Return the encoder's options for these settings."""
+        """Return the encoder's options for these settings.
+
+        Raises
+        ------
+        SettingsError
+            If it has no such preset.
+        """
+        preset = settings.preset
+        if preset is not None and preset not in self.presets:
+            expected = (
+                f"expected one of {', '.join(self.presets)}" if self.presets else "it has none"
+            )
+            message = f"preset: codec {self.name} has no preset {preset!r}: {expected}."
+            raise SettingsError(message, "preset")
         options = dict(self.fixed) | self.options(settings.quality)
-        preset = settings.preset or self.preset
+        preset = preset or self.preset
         return options | ({"preset": preset} if preset else {})
 
+
+# x264 and x265 share these.
+_PRESETS: Final = (
+    *("ultrafast", "superfast", "veryfast", "faster", "fast"),
+    *("medium", "slow", "slower", "veryslow", "placebo"),
+)
 
 # The fast presets keep a file job several times faster than real time on two cores; at the
 # same rate factor they cost size, not quality.
 CODECS: Final = {
-    "h264": Codec("libx264", even=True, options=_crf(50, 10), preset="veryfast"),
-    "hevc": Codec(
-        "libx265",
-        even=True,
-        options=_crf(51, 12),
-        fixed=(("x265-params", "log-level=error"),),
-        preset="fast",
-    ),
-    "av1": Codec("libsvtav1", options=_crf(63, 20), preset="8"),
-    "vp9": Codec(
-        "libvpx-vp9",
-        alpha_formats=("yuva420p",),
-        options=lambda quality: _crf(63, 12)(quality) | {"b": "0"},
-        fixed=(("deadline", "good"), ("cpu-used", "5"), ("row-mt", "1")),
-    ),
-    "prores": Codec(
-        "prores_ks",
-        pixel_formats=("yuv422p10le",),
-        alpha_formats=("yuva444p10le",),
-        fixed=(("vendor", "apl0"),),
-    ),
-    "ffv1": Codec(
-        "ffv1", pixel_formats=("yuv420p", "yuv444p", "gbrp", "gray"), alpha_formats=("yuva420p",)
-    ),
+    codec.name: codec
+    for codec in (
+        Codec(
+            "h264",
+            "libx264",
+            even=True,
+            options=_crf(50, 10),
+            presets=_PRESETS,
+            preset="veryfast",
+        ),
+        Codec(
+            "hevc",
+            "libx265",
+            even=True,
+            options=_crf(51, 12),
+            fixed=(("x265-params", "log-level=error"),),
+            presets=_PRESETS,
+            preset="fast",
+        ),
+        Codec(
+            "av1",
+            "libsvtav1",
+            options=_crf(63, 20),
+            presets=tuple(str(number) for number in range(14)),
+            preset="8",
+            environment=(("SVT_LOG", "1"),),  # errors only
+        ),
+        Codec(
+            "vp9",
+            "libvpx-vp9",
+            alpha_formats=("yuva420p",),
+            options=lambda quality: _crf(63, 12)(quality) | {"b": "0"},
+            fixed=(("deadline", "good"), ("cpu-used", "5"), ("row-mt", "1")),
+        ),
+        Codec(
+            "prores",
+            "prores_ks",
+            pixel_formats=("yuv422p10le",),
+            alpha_formats=("yuva444p10le",),
+            says_range=False,
+            fixed=(("vendor", "apl0"),),
+        ),
+        Codec(
+            "ffv1",
+            "ffv1",
+            pixel_formats=("yuv420p", "yuv444p", "bgr0", "gray"),
+            alpha_formats=("yuva420p", "yuva444p", "bgra"),
+        ),
+    )
 }
 
 
@@ -113,6 +192,8 @@ class Container:
         What is used when no codec is named; None if it cannot be.
     options : tuple of pairs
         Options of the muxer.
+    refused : tuple of str
+        Encoders whose output it cannot hold, although FFmpeg's muxer takes them at first.
     """
 
     format: str
@@ -120,14 +201,17 @@ class Container:
     alpha_codec: str | None
     matte_codec: str
     options: tuple[tuple[str, str], ...] = ()
+    refused: tuple[str, ...] = ()
 
 
-_FAST_START = (("movflags", "+faststart+use_metadata_tags"),)
+_FAST_START = (("movflags", "+faststart+use_metadata_tags+write_colr"),)
 
 CONTAINERS: Final = {
     ".mp4": Container("mp4", "h264", None, "h264", _FAST_START),
     ".m4v": Container("mp4", "h264", None, "h264", _FAST_START),
-    ".mov": Container("mov", "h264", "prores", "h264", _FAST_START),
+    ".mov": Container(
+        "mov", "h264", "prores", "h264", _FAST_START, refused=("libvpx-vp9", "libsvtav1")
+    ),
     ".mkv": Container("matroska", "h264", "ffv1", "ffv1"),
     ".webm": Container("webm", "vp9", "vp9", "vp9"),
 }
@@ -139,14 +223,13 @@ def choose_codec(path: Path, settings: Settings, layout: Layout, *, alpha: bool)
     Raises
     ------
     SettingsError
-        If FFmpeg has no such encoder, or it cannot carry the alpha that is wanted.
+        If FFmpeg has no such encoder, the file cannot hold what it makes, or it cannot carry
+        the alpha that is wanted.
     """
     container = CONTAINERS[path.suffix.lower()]
     default = container.matte_codec if layout.format == "gray" else container.codec
     name = settings.codec or (container.alpha_codec if alpha else default)
-    codec = CODECS.get(name) if name else None
-    if name and codec is None:
-        codec = _by_encoder(name)
+    codec = _named(name) if name else None
     if codec is None or (alpha and not codec.alpha_formats):
         message = (
             f"'{path.name}' cannot carry transparency{f' with codec {name}' if name else ''}. "
@@ -154,6 +237,32 @@ def choose_codec(path: Path, settings: Settings, layout: Layout, *, alpha: bool)
         )
         raise SettingsError(message, "codec")
     return codec
+
+
+def check_fits(codec: Codec, path: Path, container: OutputContainer) -> None:
+    """Refuse a codec that a kind of file cannot hold.
+
+    Raises
+    ------
+    SettingsError
+        If FFmpeg's muxer does not take it.
+    """
+    import av  # noqa: PLC0415 - importing greenroom stays light
+
+    kind = CONTAINERS[path.suffix.lower()]
+    canonical = av.Codec(codec.encoder, "w").canonical_name
+    if canonical not in container.supported_codecs or codec.encoder in kind.refused:
+        message = (
+            f"a {path.suffix.lower()} file cannot hold codec {codec.name}. Leave the codec out "
+            f"for the usual one, or write an .mkv, which holds all."
+        )
+        raise SettingsError(message, "codec")
+
+
+def _named(name: str) -> Codec:
+    """Return a codec by its own name or its encoder's; any encoder of FFmpeg has one."""
+    known = CODECS | {codec.encoder: codec for codec in CODECS.values()}
+    return known.get(name) or _by_encoder(name)
 
 
 def _by_encoder(name: str) -> Codec:
@@ -168,13 +277,22 @@ def _by_encoder(name: str) -> Codec:
         message = f"unknown codec '{name}': expected {', '.join(CODECS)} or an encoder of FFmpeg."
         raise SettingsError(message, "codec")
     formats = tuple(given.name for given in codec.video_formats or ()) or ("yuv420p",)
+    opaque = tuple(given for given in formats if not _has_alpha(given))
+    if opaque and opaque[0].startswith("yuvj"):  # others it takes only when forced
+        opaque = tuple(given for given in opaque if given.startswith("yuvj"))
     return Codec(
         name,
-        pixel_formats=tuple(
-            given for given in formats if not given.startswith(("yuva", "rgba", "gbrap"))
-        ),
-        alpha_formats=tuple(
-            given for given in formats if given.startswith(("yuva", "rgba", "gbrap"))
-        ),
+        name,
+        pixel_formats=opaque or formats,
+        alpha_formats=tuple(given for given in formats if _has_alpha(given)),
         even="264" in name or "265" in name or "hevc" in name,
+        says_range=False,
     )
+
+
+def _is_rgb(pixel_format: str) -> bool:
+    return any(part in pixel_format for part in ("rgb", "bgr", "gbr"))
+
+
+def _has_alpha(pixel_format: str) -> bool:
+    return any(part in pixel_format for part in ("yuva", "rgba", "bgra", "argb", "abgr", "gbrap"))

@@ -39,12 +39,16 @@ class PictureSink:
         Where the pictures go.
     settings : Settings
         Quality and whether to overwrite.
+    inputs : iterable of Path
+        What is being read, which is never replaced.
     """
 
-    def __init__(self, paths: Iterable[Path], settings: Settings) -> None:
+    def __init__(
+        self, paths: Iterable[Path], settings: Settings, inputs: Iterable[Path] = ()
+    ) -> None:
         self._paths = iter(paths)
         self._settings = settings
-        self._staging = Staging(overwrite=settings.overwrite)
+        self._staging = Staging(overwrite=settings.overwrite, inputs=inputs)
         self._written = 0
 
     def write(self, frame: Frame) -> None:

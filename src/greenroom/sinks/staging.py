@@ -9,10 +9,10 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from greenroom.decoding import media_errors, reason_of
-from greenroom.errors import ExistsError, GreenroomError, SinkError
+from greenroom.errors import ExistsError, GreenroomError, SettingsError, SinkError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 __all__ = ["Staging", "writing"]
@@ -25,10 +25,13 @@ class Staging:
     ----------
     overwrite : bool
         Whether a target that is there already may be replaced.
+    inputs : iterable of Path
+        What is being read, which is never replaced.
     """
 
-    def __init__(self, *, overwrite: bool) -> None:
+    def __init__(self, *, overwrite: bool, inputs: Iterable[Path] = ()) -> None:
         self._overwrite = overwrite
+        self._inputs = {identity for path in inputs if (identity := _identity(path)) is not None}
         self._staged: dict[Path, Path] = {}
 
     def add(self, target: Path) -> Path:
@@ -36,13 +39,16 @@ class Staging:
 
         Raises
         ------
+        SettingsError
+            If the target is an input.
         ExistsError
             If the target is there already.
         SinkError
             If its folder is missing or cannot be written.
         """
         self._check(target)
-        temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+        # Not after the target, whose name may be as long as names can be.
+        temporary = target.with_name(f".greenroom-{secrets.token_hex(8)}.part")
         with writing(target):
             os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         self._staged[target] = temporary
@@ -54,13 +60,23 @@ class Staging:
         Raises
         ------
         SinkError
-            If that cannot be done; then nothing is left.
+            If that cannot be done; then none has one that was not there before.
         """
+        appeared: list[Path] = []
         try:
-            for target, temporary in self._staged.items():
+            for target in self._staged:
                 self._check(target)
+            for target, temporary in self._staged.items():
+                is_new = not target.exists()
                 with writing(target):
                     temporary.replace(target)
+                if is_new:
+                    appeared.append(target)
+        except BaseException:
+            for target in appeared:
+                with suppress(OSError):
+                    target.unlink()
+            raise
         finally:
             self.discard()
 
@@ -83,6 +99,9 @@ class Staging:
                 f"Make it first."
             )
             raise SinkError(message, target)
+        if self._inputs and _identity(target) in self._inputs:
+            message = f"output '{target}' is the input. Give another name."
+            raise SettingsError(message)
         if target.exists() and not self._overwrite:
             message = (
                 f"output '{target}' is there already. Give another name, or allow it to be "
@@ -91,12 +110,21 @@ class Staging:
             raise ExistsError(message, target)
 
 
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what a file is known by, whatever it is called."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 @contextmanager
 def writing(target: object) -> Iterator[None]:
     """Turn an error of the operating system, or of FFmpeg, into one about the output."""
     try:
         yield
-    except GreenroomError:  # some are ValueErrors too
+    except (GreenroomError, BrokenPipeError):  # some of ours are ValueErrors too
         raise
     except OSError as error:
         reason = (error.strerror or str(error)).lower()

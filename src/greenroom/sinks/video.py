@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-from greenroom.frames import Frame, fraction
+from greenroom.decoding import as_file
+from greenroom.errors import SettingsError
+from greenroom.frames import Colour, Frame, fraction
+from greenroom.sinks.base import check_layout
 from greenroom.sinks.carried import CarriedStreams
-from greenroom.sinks.codecs import CONTAINERS, choose_codec
+from greenroom.sinks.codecs import CONTAINERS, check_fits, choose_codec
 from greenroom.sinks.staging import Staging, writing
 
 if TYPE_CHECKING:
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
     from av.container import OutputContainer
     from av.video.stream import VideoStream
 
+    from greenroom.frames import Layout
     from greenroom.settings import Settings
     from greenroom.sinks.codecs import Codec
     from greenroom.sources import SourceInfo
@@ -53,19 +58,24 @@ class VideoSink:
         self._path = path
         self._settings = settings
         self._info = info
-        self._staging = Staging(overwrite=settings.overwrite)
+        self._staging = Staging(overwrite=settings.overwrite, inputs=info.files)
         self._temporary = self._staging.add(path)
         self._container: OutputContainer | None = None
         self._stream: VideoStream | None = None
         self._carried: CarriedStreams | None = None
-        self._even = False
+        self._even = self._alpha = False
+        self._layout: Layout | None = None
+        self._colour = Colour()
         self._last_pts: int | None = None
+        self._frames = 0
 
     def write(self, frame: Frame) -> None:
         """See `Sink.write`."""
         with writing(self._path):
             if self._stream is None:
                 self._stream = self._open(frame)
+            self._check(frame)
+            self._frames += 1
             picture = self._picture(frame, self._stream)
             self._mux(self._stream.encode(picture))
 
@@ -94,21 +104,23 @@ class VideoSink:
         import av  # noqa: PLC0415 - importing greenroom stays light
 
         kind = CONTAINERS[self._path.suffix.lower()]
-        codec = choose_codec(
-            self._path, self._settings, frame.layout, alpha=frame.alpha is not None
-        )
+        self._layout, self._alpha = frame.layout, frame.alpha is not None
+        codec = choose_codec(self._path, self._settings, self._layout, alpha=self._alpha)
+        options = codec.all_options(self._settings)
+        for name, value in codec.environment:
+            os.environ.setdefault(name, value)
         self._container = av.open(
-            str(self._temporary), "w", format=kind.format, options=dict(kind.options)
+            as_file(self._temporary), "w", format=kind.format, options=dict(kind.options)
         )
+        check_fits(codec, self._path, self._container)
         stream = cast(
             "VideoStream",
-            self._container.add_stream(
-                codec.encoder, rate=self._info.rate, options=codec.all_options(self._settings)
-            ),
+            self._container.add_stream(codec.encoder, rate=self._info.rate, options=options),
         )
         self._describe(stream, codec, frame)
         if self._info.streams_from is not None:
             self._carried = CarriedStreams(self._info.streams_from, self._container)
+            self._carried.describe(stream)
         return stream
 
     def _describe(self, stream: VideoStream, codec: Codec, frame: Frame) -> None:
@@ -125,15 +137,33 @@ class VideoSink:
                 )
             width, height = width + width % 2, height + height % 2
         stream.width, stream.height = width, height
-        stream.pix_fmt = codec.pixel_format(frame.layout, alpha=frame.alpha is not None)
+        stream.pix_fmt = codec.pixel_format(frame.layout, alpha=self._alpha)
         stream.codec_context.time_base = frame.time_base or self._info.time_base
         stream.codec_context.sample_aspect_ratio = self._info.sample_aspect_ratio
         stream.thread_type = "AUTO"
-        colour = frame.layout.colour
-        if stream.pix_fmt.startswith("yuv") and frame.format == "gbrp":
-            return
+        self._colour = colour = codec.colour(frame.layout, stream.pix_fmt)
         stream.colorspace, stream.color_range = colour.matrix, colour.range
         stream.color_primaries, stream.color_trc = colour.primaries, colour.transfer
+
+    def _check(self, frame: Frame) -> None:
+        """Refuse a frame that the file cannot show as it is.
+
+        Raises
+        ------
+        SettingsError
+            If it can be seen through and those before it could not: without its alpha it
+            would show what is not to be seen.
+        SinkError
+            If it is of another size or format.
+        """
+        if frame.alpha is not None and not self._alpha:
+            message = (
+                f"output '{self._path}' cannot become transparent: its first frame was not. "
+                f"Write another file."
+            )
+            raise SettingsError(message, "background")
+        if self._layout is not None:
+            check_layout(frame, self._layout, self._path)
 
     def _picture(self, frame: Frame, stream: VideoStream) -> av.VideoFrame:
         """Make the frame what the encoder takes: even, of its pixel format, later than the last."""
@@ -143,15 +173,15 @@ class VideoSink:
             if self._last_pts is not None and frame.pts <= self._last_pts:
                 frame = replace(frame, pts=self._last_pts + 1)
             self._last_pts = frame.pts
-        picture = frame.to_av()
-        if picture.format.name != stream.pix_fmt:
-            picture = picture.reformat(format=stream.pix_fmt)
+        picture = frame.to_av(stream.pix_fmt, self._colour)
         picture.pict_type = 0
         return picture
 
     def _mux(self, packets: Iterable[av.Packet[VideoStream]]) -> None:
         assert self._container is not None  # noqa: S101 - open since the first frame
         for packet in packets:
+            if self._frames == 1:  # x265 leaves this undefined for a single picture
+                packet.dts = packet.pts
             if self._carried is not None and packet.dts is not None:
                 self._carried.mux_until(packet.dts * fraction(packet.time_base))
             self._container.mux(packet)

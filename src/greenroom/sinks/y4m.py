@@ -9,8 +9,9 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, BinaryIO
 
-from greenroom.errors import SettingsError
+from greenroom.errors import SettingsError, SinkError
 from greenroom.frames import Colour, Layout
+from greenroom.sinks.base import check_layout
 from greenroom.sinks.staging import writing
 
 if TYPE_CHECKING:
@@ -31,10 +32,18 @@ class Y4MSink:
         Rate and pixel aspect.
     stream : binary file, optional
         Standard output by default. It is flushed, not closed.
+
+    Raises
+    ------
+    SinkError
+        If there is no standard output.
     """
 
     def __init__(self, info: SourceInfo, stream: BinaryIO | None = None) -> None:
         self._info = info
+        if stream is None and sys.stdout is None:
+            message = "output '-' cannot be written: standard output is closed."
+            raise SinkError(message)
         self._stream = stream or sys.stdout.buffer
         self._layout: Layout | None = None
 
@@ -45,10 +54,12 @@ class Y4MSink:
             raise SettingsError(message, "background")
         if frame.format not in _CHROMA:
             frame = frame.converted(Layout(*frame.size, "yuv444p", Colour(range=1)))
-        with writing("-"):
-            if self._layout is None:
-                self._layout = frame.layout
+        if self._layout is None:
+            self._layout = frame.layout
+            with writing("-"):
                 self._stream.write(self._header(frame.layout))
+        check_layout(frame, self._layout, "-")
+        with writing("-"):
             self._stream.write(b"FRAME\n")
             for plane in frame.planes:
                 self._stream.write(plane.tobytes())
