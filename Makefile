@@ -34,7 +34,7 @@ lowest: .venv-lowest/.has-dev
 	.venv-lowest/bin/python -m pytest -m "not slow"
 
 clean:
-	rm -rf .venv .venv-lowest benchmarks/.venv-mediapipe build demo dist site htmlcov .coverage .coverage.*
+	rm -rf .venv .venv-lowest benchmarks/.venv-* build demo dist site htmlcov .coverage .coverage.*
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache src/greenroom/segmenters/embedded
 	find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
