@@ -28,7 +28,8 @@ from skimage import data
 
 import greenroom
 from greenroom.frames import Frame
-from greenroom.segmenters.catalogue import CARDS
+from greenroom.segmenters.catalogue import card_named
+from greenroom.segmenters.store import Store
 from greenroom.sinks import PictureSink
 from greenroom.sources.demo import DemoSource, draw_beach
 
@@ -216,7 +217,7 @@ def runtime(folder: Path, arguments: argparse.Namespace) -> list[Row]:  # noqa: 
     from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415
     from ai_edge_litert.options import CpuOptions, Options  # noqa: PLC0415
 
-    path = str(CARDS["selfie-landscape"].path)
+    path = str(Store().get(card_named("selfie-landscape")))
     interpreter = Interpreter(model_path=path, num_threads=1)
     interpreter.allocate_tensors()
     compiled = CompiledModel.from_file(path, options=Options(cpu_options=CpuOptions(num_threads=1)))

@@ -98,6 +98,26 @@ class Settings(BaseModel):
             ),
         ),
     ] = "selfie"
+    models_dir: Annotated[
+        Path | None,
+        _about(
+            Group.MODEL,
+            description=(
+                "A folder with model files, looked into before the cache and the network; by "
+                "default what GREENROOM_MODELS_DIR names"
+            ),
+        ),
+    ] = None
+    accept_license: Annotated[
+        bool,
+        _about(
+            Group.MODEL,
+            description=(
+                "Accept the licence of a model that is downloaded, also if it is copyleft or "
+                "non-commercial"
+            ),
+        ),
+    ] = False
     threads: Annotated[
         int, _about(Group.MODEL, ge=1, le=64, description="Threads that the model may use")
     ] = 1

@@ -15,7 +15,6 @@ from greenroom.errors import FormatError, ModelError, ModelOutputError, Settings
 from greenroom.frames import Colour, Format, Frame, Layout
 from greenroom.resampling import upsample
 from greenroom.segmenters import check_coarse_matte, create_segmenter
-from greenroom.segmenters.catalogue import CARDS, Card
 from greenroom.segmenters.litert import LiteRTRuntime
 from greenroom.segmenters.network import NetworkSegmenter
 
@@ -99,7 +98,7 @@ class TestCatalogue:
         segmenter = create_segmenter("selfie")
         segmenter.segment(Frame.filled(Layout(*size, "yuv420p"), (90, 90, 90)))
         assert segmenter.info.model == model
-        assert segmenter.info.file.endswith(CARDS[model].file)
+        assert segmenter.info.file.endswith(f"{model.replace('-', '_')}.tflite")
         segmenter.close()
 
     @pytest.mark.parametrize("name", ["selfie-genral", "nothing-like-it", ""])
@@ -107,11 +106,6 @@ class TestCatalogue:
         """An unknown name is answered with those that are known."""
         with pytest.raises(SettingsError, match="selfie"):
             create_segmenter(name)
-
-    def test_weights_that_are_missing(self) -> None:
-        """A broken installation says which file is missing."""
-        with pytest.raises(ModelError, match=r"nowhere\.tflite.*Install greenroom again"):
-            _ = Card("nowhere", "", "nowhere.tflite", "MIT").path
 
     def test_threads_and_answers(self, portrait: Plane) -> None:
         """Threads change nothing but the time; the answer belongs to the caller."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from greenroom.cli import bench, convert, demo, matte
+from greenroom.cli import bench, convert, demo, matte, models
 
 __all__ = ["app"]
 
@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 for module in (convert, matte, demo, bench):
     app.command()(module.command)
+app.add_typer(models.app)
 
 
 def _print_version(value: bool) -> None:  # noqa: FBT001 - typer's way of a callback

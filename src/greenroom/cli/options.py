@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from pydantic.fields import FieldInfo
 
-__all__ = ["settings_command"]
+__all__ = ["plain_command", "settings_command"]
 
 STATUS_FAILED = 1
 STATUS_USAGE = 2
@@ -44,6 +44,21 @@ _Debug = Annotated[bool, typer.Option("--debug", help="Show a traceback when som
 
 class _Terminated(BaseException):
     """SIGTERM came."""
+
+
+def plain_command(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command without settings the same end as one with them: see `settings_command`."""
+
+    @functools.wraps(command)
+    def run(*, debug: bool, **values: Any) -> None:  # noqa: ANN401
+        with _reporting(debug=debug):
+            command(**values)
+
+    own = inspect.signature(command, eval_str=True).parameters.values()
+    run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [*own, _keyword("debug", _Debug, False)]  # noqa: FBT003
+    )
+    return run
 
 
 def settings_command(*groups: Group) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -10,16 +10,24 @@ from __future__ import annotations
 import re
 import tomllib
 from enum import StrEnum
-from pathlib import Path  # noqa: TC003 - in read
+from pathlib import Path
 from typing import Annotated, Any, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 
 from greenroom.errors import ModelError
 
 __all__ = ["Card", "ChooseSpec", "FileSpec", "InputSpec", "Layout", "OutputSpec", "Reading", "Task"]
 
 _NAME: Final = r"[a-z0-9][a-z0-9._-]*"
+_LINK: Final = r"^(https://\S+)?$"
 _HASHES: Final = {"sha256": 64, "sha384": 96, "sha512": 128, "md5": 32}
 
 
@@ -170,6 +178,9 @@ class OutputSpec(_Part):
         Of logits: how steeply coverage rises with the distance between classes.
     foreground : str, optional
         The output that is the person's own colour, RGB in 0..1.
+    threshold : float
+        The coverage from which a sample is the person, where a mask and not a matte is
+        wanted.
     """
 
     name: str = ""
@@ -179,6 +190,7 @@ class OutputSpec(_Part):
     keep: tuple[str, ...] = ("person",)
     gain: Annotated[float, Field(gt=0)] = 1.0
     foreground: str | None = None
+    threshold: Annotated[float, Field(gt=0, le=1)] = 0.5
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -219,6 +231,10 @@ class Card(_Part):
         What it was made for.
     license : str
         SPDX identifier of the weights' licence.
+    license_url : str
+        Where that licence is said.
+    homepage : str
+        Where the model comes from.
     paper : str
         Where it was published.
     runtime : str
@@ -237,13 +253,21 @@ class Card(_Part):
     description: Annotated[str, Field(min_length=1)]
     family: str = ""
     task: Task = Task.PERSON
-    license: str = "unknown"
-    paper: str = ""
+    license: Annotated[str, Field(min_length=1)] = "unknown"
+    license_url: Annotated[str, Field(pattern=_LINK)] = ""
+    homepage: Annotated[str, Field(pattern=_LINK)] = ""
+    paper: Annotated[str, Field(pattern=_LINK)] = ""
     runtime: Annotated[str, Field(pattern="^(litert|onnx|tensorflow|chroma)$")]
     file: FileSpec | None = None
     input: InputSpec | None = None
     output: OutputSpec = OutputSpec()
     choose: ChooseSpec | None = None
+    _folder: Path | None = PrivateAttr(None)
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder that it was read from; None if it was not read from a file."""
+        return self._folder
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -272,9 +296,11 @@ class Card(_Part):
             message = f"model card '{path}' is not valid TOML: {error}."
             raise ModelError(message, path) from error
         try:
-            return cls(**values)
+            card = cls(**values)
         except ValidationError as error:
             raise ModelError(_sentence(error, path, text), path) from None
+        card._folder = path.parent.absolute()
+        return card
 
 
 def _sentence(error: ValidationError, path: Path, text: str) -> str:

@@ -1,18 +1,16 @@
-"""The models that can be named, and where their weights are."""
+"""The model cards that can be named: those of the package and those of the user."""
 
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
-from functools import cache, partial
-from importlib import resources
+from functools import cache
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+import platformdirs
+
 from greenroom.errors import ModelError, SettingsError
-from greenroom.segmenters.litert import LiteRTRuntime
-from greenroom.segmenters.network import NetworkSegmenter
+from greenroom.segmenters.card import Card
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,63 +22,105 @@ if TYPE_CHECKING:
     from greenroom.segmenters.base import Segmenter, SegmenterInfo
     from greenroom.timings import Timings
 
-__all__ = ["CARDS", "Card", "create_segmenter"]
+__all__ = [
+    "CARD_SUFFIX",
+    "PACKAGE_CARDS",
+    "card_named",
+    "cards",
+    "parts",
+    "read_cards",
+    "user_cards_folder",
+]
+
+CARD_SUFFIX: Final = ".toml"
+PACKAGE_CARDS: Final = Path(__file__).parent / "cards"
 
 
-@dataclass(frozen=True, slots=True)
-class Card:
-    """A model as data: where its weights are, what they are, and under which licence.
+def user_cards_folder() -> Path:
+    """Return where the user's own cards are; it may not be there."""
+    return platformdirs.user_config_path("greenroom") / "models"
 
-    The input is RGB in 0..1, height x width x 3, stretched to the model's size; the
-    output is one channel of coverage in 0..1.
+
+def cards() -> Mapping[str, Card]:
+    """Return every card that can be read, by name: the package's, then the user's."""
+    return read_cards()[0]
+
+
+def read_cards() -> tuple[Mapping[str, Card], list[ModelError]]:
+    """Read every card, and say what is wrong with those of the user that cannot be read."""
+    found, errors = {}, []
+    for name, path in _paths().items():
+        try:
+            found[name] = _read(path)
+        except ModelError as error:
+            errors.append(error)
+    return found, errors
+
+
+def card_named(model: str) -> Card:
+    """Return the card of a model; no other card is read.
+
+    Parameters
+    ----------
+    model : str
+        Its name, or the path of a card, which ends in ``.toml``.
+
+    Raises
+    ------
+    SettingsError
+        If no card has that name.
+    ModelError
+        If the card cannot be read or says something wrong.
     """
-
-    name: str
-    description: str
-    file: str
-    licence: str
-
-    @property
-    def path(self) -> Path:
-        """Where the embedded weights are.
-
-        Raises
-        ------
-        ModelError
-            If they are not there, which means a broken installation.
-        """
-        path = Path(str(resources.files("greenroom.segmenters"))) / "embedded" / self.file
-        if not path.is_file():
-            message = (
-                f"the weights of model '{self.name}' are missing from the installation: expected "
-                f"'{path}'. Install greenroom again with pip."
-            )
-            raise ModelError(message, path)
-        return path
+    if model.lower().endswith(CARD_SUFFIX):
+        return Card.read(Path(model))
+    paths = _paths()
+    if model in paths:
+        return _read(paths[model])
+    near = difflib.get_close_matches(model.lower(), paths, n=1, cutoff=0.3)
+    hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(paths)}."
+    message = f"unknown model '{model}': {hint}"
+    raise SettingsError(message, "model")
 
 
-CARDS: Final[Mapping[str, Card]] = MappingProxyType(
-    {
-        card.name: card
-        for card in (
-            Card(
-                "selfie-general",
-                "MediaPipe selfie segmentation, 256x256",
-                "selfie_general.tflite",
-                "Apache-2.0",
-            ),
-            Card(
-                "selfie-landscape",
-                "MediaPipe selfie segmentation for wide pictures, 256x144",
-                "selfie_landscape.tflite",
-                "Apache-2.0",
-            ),
+def parts(card: Card) -> list[Card]:
+    """Return the cards whose weights a model needs: its own, or those that it chooses from."""
+    if card.choose is None:
+        return [card]
+    return [card_named(card.choose.otherwise), card_named(card.choose.wide)]
+
+
+def _paths() -> dict[str, Path]:
+    """Find the cards by their names, the package's first, without reading any."""
+    found: dict[str, Path] = {}
+    for folder in (PACKAGE_CARDS, user_cards_folder()):
+        try:
+            paths = sorted(folder.glob(f"*{CARD_SUFFIX}"), key=lambda path: path.stem)
+        except OSError:  # a folder that may not be read has no cards for us
+            continue
+        for path in paths:
+            found.setdefault(path.stem, path)
+    return found
+
+
+def _read(path: Path) -> Card:
+    if path.parent == PACKAGE_CARDS:
+        return _packaged(path)
+    card = Card.read(path)
+    if card.name != path.stem:
+        message = (
+            f"model card '{path}': field 'name': expected '{path.stem}', as the file is called, "
+            f"not '{card.name}'."
         )
-    }
-)
+        raise ModelError(message, path)
+    return card
 
-# From this width by height on the landscape model is at least as good (docs/quality.md).
-LANDSCAPE_FROM: Final = 2.0
+
+_packaged = cache(Card.read)
+
+
+# What follows makes segmenters of the two embedded models, until creation.py makes them of
+# every card.
 
 
 def create_segmenter(model: str, *, threads: int = 1, timings: Timings | None = None) -> Segmenter:
@@ -93,30 +133,35 @@ def create_segmenter(model: str, *, threads: int = 1, timings: Timings | None = 
     ModelError
         If its weights are missing or cannot be loaded.
     """
-    if model in CARDS:
-        return _load(CARDS[model], threads, timings)
-    if model == "selfie":
-        return ByShape(partial(_load, threads=threads, timings=timings))
-    names = ["selfie", *CARDS]
-    near = difflib.get_close_matches(model, names, n=1, cutoff=0.3)
-    hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(names)}."
-    message = f"unknown model '{model}': {hint}"
-    raise SettingsError(message, "model")
+    card = card_named(model)
+    if card.choose is None:
+        return _load(card, threads, timings)
+    return _ByShape(card, lambda part: _load(part, threads, timings))
 
 
 def _load(card: Card, threads: int, timings: Timings | None) -> Segmenter:
-    return NetworkSegmenter(card.name, LiteRTRuntime(card.path, threads=threads), timings)
+    from greenroom.segmenters.litert import LiteRTRuntime  # noqa: PLC0415 - loads on use
+    from greenroom.segmenters.network import NetworkSegmenter  # noqa: PLC0415
+    from greenroom.segmenters.store import Store  # noqa: PLC0415
+
+    if card.file is None or not card.file.embedded:
+        message = f"model '{card.name}' cannot be run yet. Use selfie."
+        raise ModelError(message)
+    runtime = LiteRTRuntime(Store().get(card), threads=threads)
+    return NetworkSegmenter(card.name, runtime, timings)
 
 
-class ByShape:
-    """Chooses between the selfie models by the shape of each frame; loads what it needs.
+class _ByShape:
+    """Chooses between two models by the shape of each frame; loads what it needs.
 
     State: the models loaded so far.
     """
 
-    def __init__(self, load: Callable[[Card], Segmenter]) -> None:
-        self._load = cache(load)
-        self._current = self._choose("selfie-general")
+    def __init__(self, card: Card, load: Callable[[Card], Segmenter]) -> None:
+        assert card.choose is not None  # noqa: S101 - the caller looked
+        self._spec = card.choose
+        self._load = cache(lambda name: load(card_named(name)))
+        self._current = self._load(self._spec.otherwise)
 
     @property
     def info(self) -> SegmenterInfo:
@@ -125,8 +170,8 @@ class ByShape:
 
     def segment(self, frame: Frame) -> NDArray[np.float32]:
         """See `Segmenter.segment`."""
-        wide = frame.layout.width >= LANDSCAPE_FROM * frame.layout.height
-        self._current = self._choose("selfie-landscape" if wide else "selfie-general")
+        wide = frame.layout.width >= self._spec.wide_from * frame.layout.height
+        self._current = self._load(self._spec.wide if wide else self._spec.otherwise)
         return self._current.segment(frame)
 
     def reset(self) -> None:
@@ -137,6 +182,3 @@ class ByShape:
         """See `Segmenter.close`."""
         self._current.close()
         self._load.cache_clear()
-
-    def _choose(self, name: str) -> Segmenter:
-        return self._load(CARDS[name])

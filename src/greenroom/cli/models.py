@@ -1,0 +1,241 @@
+"""``greenroom models``: what models there are, and their weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from greenroom.cli.options import plain_command
+from greenroom.errors import ModelError
+
+if TYPE_CHECKING:
+    from greenroom.segmenters.card import Card
+    from greenroom.segmenters.store import Store
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="models", help="List models, and get, add, check or remove them.", no_args_is_help=True
+)
+
+_Name = Annotated[str, typer.Argument(metavar="NAME", help="A model's name, or a card.toml.")]
+_ModelsDir = Annotated[
+    Path | None,
+    typer.Option(
+        help="A folder with model files; by default what GREENROOM_MODELS_DIR names.",
+        show_default=False,
+    ),
+]
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("list")
+@plain_command
+def list_models(*, models_dir: _ModelsDir = None, as_json: _Json = False) -> None:
+    """List the models that can be named, their licences, and where their weights are."""
+    from greenroom.segmenters.catalogue import read_cards  # noqa: PLC0415 - help stays fast
+
+    store = _store(models_dir)
+    found, errors = read_cards()
+    for error in errors:
+        typer.echo(f"greenroom: warning: {error}", err=True)
+    rows = [_row(card, store) for card in found.values()]
+    typer.echo(json.dumps(rows) if as_json else _table(rows))
+
+
+@app.command()
+@plain_command
+def info(name: _Name, *, models_dir: _ModelsDir = None, as_json: _Json = False) -> None:
+    """Show what is known of a model: its classes, licence, paper, and file."""
+    from greenroom.segmenters.catalogue import card_named  # noqa: PLC0415 - help stays fast
+    from greenroom.segmenters.store import size_text  # noqa: PLC0415
+
+    card = card_named(name)
+    store = _store(models_dir)
+    row = _row(card, store) | {
+        "description": card.description,
+        "family": card.family,
+        "license_url": card.license_url,
+        "homepage": card.homepage,
+        "paper": card.paper,
+        "url": card.file and card.file.url,
+        "hash": store.expected_hash(card) or None,
+        "path": _path(card, store),
+        "threshold": card.output.threshold,
+        "classes": list(card.output.classes),
+        "keep": list(card.output.keep) if card.output.classes else [],
+        "chooses": [card.choose.otherwise, card.choose.wide] if card.choose else [],
+    }
+    if as_json:
+        typer.echo(json.dumps(row))
+        return
+    for key, value in (row | {"size": size_text(row["size"])}).items():
+        if text := ", ".join(value) if isinstance(value, list) else value:
+            typer.echo(f"{key.replace('_', ' '):<13}{text}")
+
+
+@app.command()
+@plain_command
+def get(
+    name: _Name,
+    *,
+    accept_license: Annotated[
+        bool,
+        typer.Option(
+            "--accept-license",
+            help="Accept the model's licence, also if it is copyleft or non-commercial.",
+        ),
+    ] = False,
+    trust: Annotated[
+        bool,
+        typer.Option(
+            "--trust",
+            help="Take a file that no hash is documented of, and expect the same from then on.",
+        ),
+    ] = False,
+    models_dir: _ModelsDir = None,
+    as_json: _Json = False,
+) -> None:
+    """Download a model's weights, unless they are here, and print where they are."""
+    from greenroom.cli.progress import download_bar  # noqa: PLC0415 - help stays fast
+    from greenroom.segmenters.catalogue import card_named, parts  # noqa: PLC0415
+
+    store = _store(models_dir)
+    for card in parts(card_named(name)):
+        with download_bar(card.name) as progress:
+            path = store.get(
+                card,
+                accept_license=accept_license,
+                trust=trust,
+                on_start=lambda text: typer.echo(f"greenroom: {text}", err=True),
+                progress=progress,
+            )
+        typer.echo(json.dumps({"name": card.name, "path": str(path)}) if as_json else path)
+
+
+@app.command()
+@plain_command
+def add(
+    card: Annotated[Path, typer.Argument(metavar="CARD.toml", help="What the model is.")],
+    weights: Annotated[
+        Path | None,
+        typer.Argument(help="Its file; by default the one beside the card.", show_default=False),
+    ] = None,
+    *,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a model of that name that you added.")
+    ] = False,
+    as_json: _Json = False,
+) -> None:
+    """Add a model of your own: its card, and its weights if they are not to be downloaded."""
+    from greenroom.segmenters.user_cards import add_card  # noqa: PLC0415 - help stays fast
+
+    made = add_card(card, weights, _store(None), overwrite=overwrite)
+    _print_files("added", made, as_json=as_json)
+
+
+@app.command()
+@plain_command
+def remove(name: _Name, *, as_json: _Json = False) -> None:
+    """Remove a model that you added, or what was downloaded of another."""
+    from greenroom.segmenters.user_cards import remove_card  # noqa: PLC0415 - help stays fast
+
+    _print_files("removed", remove_card(name, _store(None)), as_json=as_json)
+
+
+@app.command()
+@plain_command
+def verify(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help="Models; by default all.", show_default=False),
+    ] = None,
+    *,
+    models_dir: _ModelsDir = None,
+    as_json: _Json = False,
+) -> None:
+    """Compare the weights that are here with their hashes; status 1 if any is wrong."""
+    from greenroom.segmenters.catalogue import card_named, cards, parts  # noqa: PLC0415
+
+    store = _store(models_dir)
+    chosen = [part for name in names or () for part in parts(card_named(name))]
+    results = [
+        result
+        for card in (chosen if names else cards().values())
+        if (result := _verified(card, store))
+    ]
+    if as_json:
+        typer.echo(json.dumps(results))
+    else:
+        for result in results:
+            typer.echo(f"{result['name']:<22}{result['status']:<10}{result['path']}")
+    for result in results:
+        if result["error"]:
+            typer.echo(f"greenroom: error: {result['error']}", err=True)
+    if any(result["error"] for result in results):
+        raise typer.Exit(1)
+
+
+def _store(models_dir: Path | None) -> Store:
+    from greenroom.segmenters.store import Store  # noqa: PLC0415 - help stays fast
+
+    return Store(models_dir)
+
+
+def _row(card: Card, store: Store) -> dict[str, Any]:
+    """Put what the list shows of a model together."""
+    from greenroom.segmenters.catalogue import parts  # noqa: PLC0415 - help stays fast
+
+    needed = parts(card)
+    sizes = [part.file.size for part in needed if part.file is not None]
+    places = [found[0].value if (found := store.locate(part)) else None for part in needed]
+    place = "not here" if None in places else str(places[0])
+    return {
+        "name": card.name,
+        "task": card.task.value,
+        "license": card.license,
+        "size": sum(size or 0 for size in sizes) if all(sizes) else None,
+        "where": place if sizes else "needs none",
+        "runtime": card.runtime,
+    }
+
+
+def _path(card: Card, store: Store) -> str | None:
+    found = store.locate(card)
+    return None if found is None else str(found[1])
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    from greenroom.segmenters.store import size_text  # noqa: PLC0415 - help stays fast
+
+    shown = [{**row, "size": size_text(row["size"])} for row in rows]
+    head = {key: key.replace("license", "licence") for key in shown[0]}
+    widths = {key: max(len(row[key]) for row in (head, *shown)) + 2 for key in head}
+    return "\n".join(
+        "".join(row[key].ljust(width) for key, width in widths.items()).rstrip()
+        for row in (head, *shown)
+    )
+
+
+def _verified(card: Card, store: Store) -> dict[str, str] | None:
+    """Check one model; None if it is not here."""
+    found = store.locate(card)
+    if found is None:
+        return None
+    status, text = "ok" if store.expected_hash(card) else "no hash", ""
+    try:
+        store.verify(card, found[1])
+    except ModelError as error:
+        status, text = "wrong", str(error)
+    return {"name": card.name, "path": str(found[1]), "status": status, "error": text}
+
+
+def _print_files(what: str, paths: list[Path], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({what: [str(path) for path in paths]}))
+        return
+    for path in paths:
+        typer.echo(f"{what} {path}")

@@ -1,0 +1,219 @@
+"""A file out of the network, whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from greenroom.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import requests
+
+__all__ = ["Download"]
+
+# What may be asked for, redirections included.
+_PREFIXES: Final = ("https://",)
+_CONNECT_TIMEOUT_S: Final = 15.0
+# Without a byte for so long, or with less than this in so long, a server is too slow.
+_STALL_S: Final = 30.0
+_SLOWEST_BYTES: Final = 30 * 1024
+# Of a file whose size neither the card nor the server tells.
+_LARGEST_BYTES: Final = 4 << 30
+_CHUNK_BYTES: Final = 1 << 18
+# What was left by a process that was killed is removed after a day.
+_ABANDONED_S: Final = 86400.0
+_PART_SUFFIX: Final = ".part"
+# How a server that answers with something else than the file begins.
+_OTHER_CONTENT: Final = {
+    b"<!doctype": "a web page",
+    b"<html": "a web page",
+    b"<?xml": "an XML message",
+    b"version https://git-lfs": "a Git LFS pointer",
+}
+_OTHER: Final = "the server sent {} instead of the file; perhaps the network asks for a login"
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A file to have.
+
+    Attributes
+    ----------
+    url : str
+        Where it is. Proxies and certificates are taken from the environment, as `requests`
+        does.
+    target : Path
+        Where it goes; missing folders are made.
+    size : int, optional
+        How many bytes are expected.
+    progress : callable, optional
+        Called with the bytes so far, and all of them where that is known.
+    """
+
+    url: str
+    target: Path
+    size: int | None = None
+    progress: Callable[[int, int | None], None] | None = None
+
+    def run(self, check: Callable[[Path], None]) -> None:
+        """Download the file beside its target, check it, and move it there in one step.
+
+        Two processes that fetch the same file do not meet: each has its own temporary
+        file, and the later one replaces a file by its equal.
+
+        Parameters
+        ----------
+        check : callable
+            Called with the temporary file; raises `ModelError` if it is not the right one.
+
+        Raises
+        ------
+        ModelError
+            If the file cannot be had or written. Then nothing is left.
+        """
+        folder = self.target.parent
+        with self._writing():
+            folder.mkdir(parents=True, exist_ok=True)
+            _sweep(folder)
+            number, name = tempfile.mkstemp(_PART_SUFFIX, f".{self.target.name}.", folder)
+        part = Path(name)
+        try:
+            with os.fdopen(number, "wb", buffering=0) as file:
+                self._receive(file)
+            check(part)
+            with self._writing():
+                # mkstemp makes files that nobody else may read.
+                part.chmod(0o644)
+                part.replace(self.target)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _receive(self, file: Any) -> None:  # noqa: ANN401 - a binary file
+        import requests  # noqa: PLC0415 - loads on use
+        import urllib3  # noqa: PLC0415
+
+        try:
+            with (
+                _session() as session,
+                session.get(
+                    self.url,
+                    stream=True,
+                    timeout=(_CONNECT_TIMEOUT_S, _STALL_S),
+                    # As it is stored: the length that is announced is the file's own.
+                    headers={"Accept-Encoding": "identity"},
+                ) as response,
+            ):
+                self._copy(response, file, self._expected(response))
+        except requests.exceptions.InvalidSchema:
+            self._refuse("it leads to an address that is not HTTPS")
+        except (requests.Timeout, urllib3.exceptions.TimeoutError):
+            self._fail("the server is too slow or silent")
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            self._fail(_reason(error))
+
+    def _expected(self, response: requests.Response) -> int | None:
+        """Return how many bytes will come, after a look at the head of the answer."""
+        if not response.ok:
+            self._fail(f"the server answered {response.status_code} {response.reason}".rstrip())
+        if response.headers.get("Content-Type", "").startswith("text/html"):
+            self._fail(_OTHER.format("a web page"))
+        announced = response.headers.get("Content-Length", "")
+        total = int(announced) if announced.isdecimal() else None
+        if self.size is not None and total not in (None, self.size):
+            self._refuse(f"it should have {self.size:,} bytes, but has {total:,}")
+        return self.size if total is None else total
+
+    def _copy(self, response: requests.Response, file: Any, total: int | None) -> None:  # noqa: ANN401
+        done = 0
+        for chunk in self._chunks(response):
+            done += len(chunk)
+            if done > (limit := _LARGEST_BYTES if total is None else total):
+                self._refuse(f"it should have {limit:,} bytes, but has more")
+            with self._writing():
+                # Without a buffer, of which a full disk may take a part only.
+                while chunk := chunk[file.write(chunk) :]:
+                    pass
+            if self.progress is not None:
+                self.progress(done, total)
+        with self._writing():
+            os.fsync(file.fileno())
+        if total is not None and done != total:
+            self._fail(f"the connection was cut after {done:,} of {total:,} bytes")
+
+    def _chunks(self, response: requests.Response) -> Iterator[bytes]:
+        """Yield what comes as it comes, if it is no web page and comes fast enough."""
+        done = marked = 0
+        mark = time.monotonic()
+        # read1 gives what is there rather than wait for the whole of a chunk.
+        while chunk := response.raw.read1(_CHUNK_BYTES):
+            if done == 0:
+                start = chunk[:64].lstrip().lower()
+                other = (what for head, what in _OTHER_CONTENT.items() if start.startswith(head))
+                if what := next(other, None):
+                    self._fail(_OTHER.format(what))
+            done += len(chunk)
+            yield chunk
+            now = time.monotonic()
+            if now - mark >= _STALL_S:
+                if done - marked < _SLOWEST_BYTES:
+                    self._fail("the server is too slow or silent")
+                mark, marked = now, done
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            message = (
+                f"model file '{self.target}' cannot be written: "
+                f"{(error.strerror or str(error)).lower()}. Make room there, or put the file into "
+                f"a folder of your own and name that with --models-dir."
+            )
+            raise ModelError(message, self.target) from error
+
+    def _fail(self, why: str) -> NoReturn:
+        message = (
+            f"'{self.url}' cannot be downloaded: {why}. Try again, or get it elsewhere and put it "
+            f"into the folder of --models-dir."
+        )
+        raise ModelError(message, self.target)
+
+    def _refuse(self, why: str) -> NoReturn:
+        message = f"'{self.url}' is not what the model's card says: {why}. Do not use it."
+        raise ModelError(message, self.target)
+
+
+def _session() -> requests.Session:
+    """Make a session that asks for nothing but what `_PREFIXES` says."""
+    import requests  # noqa: PLC0415 - loads on use
+
+    session = requests.Session()
+    session.adapters.clear()
+    for prefix in _PREFIXES:
+        session.mount(prefix, requests.adapters.HTTPAdapter())
+    return session
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed processes left."""
+    for part in folder.glob(f".*{_PART_SUFFIX}"):
+        with contextlib.suppress(OSError):
+            if time.time() - part.stat().st_mtime > _ABANDONED_S:
+                part.unlink()
+
+
+def _reason(error: BaseException) -> str:
+    """Find the plainest words for why a connection failed: those of its first cause."""
+    seen = error
+    while (cause := seen.__cause__ or seen.__context__) is not None:
+        seen = cause
+    text = seen.strerror if isinstance(seen, OSError) else None
+    return (text or str(seen) or type(seen).__name__).rstrip(".").lower()
