@@ -13,7 +13,9 @@ import av
 import cv2
 import numpy as np
 import pytest
+import requests
 from hypothesis import HealthCheck, settings
+from model_server import ModelServer, adapter_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -172,3 +174,20 @@ def huge_png(tmp_path: Path) -> Path:
         + chunk(b"IEND", b"")
     )
     return path
+
+
+@pytest.fixture
+def model_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelServer]:
+    """Serve models on this machine, reached as https://models.test."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    with ModelServer() as running:
+        thread = threading.Thread(target=running.serve_forever, args=(0.01,))
+        thread.start()
+        monkeypatch.setattr(requests.adapters, "HTTPAdapter", adapter_to(running.url))
+        yield running
+        running.ended.set()
+        running.both.abort()
+        running.shutdown()
+        thread.join()

@@ -305,7 +305,9 @@ class Card(_Part):
 
 def _sentence(error: ValidationError, path: Path, text: str) -> str:
     """Say what is wrong with a card, and in which line."""
-    first: Any = error.errors()[0]
+    errors: list[Any] = list(error.errors())
+    # A field that is misspelt is unknown and missing; the former is what helps.
+    first = min(errors, key=lambda one: one["type"] != "extra_forbidden")
     names = [str(part) for part in first["loc"] if isinstance(part, str)]
     line = _line_of(names, text)
     where = f" line {line}," if line else ""

@@ -77,7 +77,7 @@ def card_named(model: str) -> Card:
     paths = _paths()
     if model in paths:
         return _read(paths[model])
-    near = difflib.get_close_matches(model.lower(), paths, n=1, cutoff=0.3)
+    near = difflib.get_close_matches(model.lower(), paths, n=1, cutoff=0.5)
     hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(paths)}."
     message = f"unknown model '{model}': {hint}"
     raise SettingsError(message, "model")

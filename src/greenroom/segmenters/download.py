@@ -116,6 +116,8 @@ class Download:
             self._refuse("it leads to an address that is not HTTPS")
         except (requests.Timeout, urllib3.exceptions.TimeoutError):
             self._fail("the server is too slow or silent")
+        except urllib3.exceptions.ProtocolError:
+            self._fail("the connection was cut")
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             self._fail(_reason(error))
 
@@ -146,7 +148,7 @@ class Download:
         with self._writing():
             os.fsync(file.fileno())
         if total is not None and done != total:
-            self._fail(f"the connection was cut after {done:,} of {total:,} bytes")
+            self._fail(f"only {done:,} of {total:,} bytes came")
 
     def _chunks(self, response: requests.Response) -> Iterator[bytes]:
         """Yield what comes as it comes, if it is no web page and comes fast enough."""

@@ -32,6 +32,8 @@ __all__ = ["MODELS_DIR_VARIABLE", "Place", "Store", "size_text"]
 # Names the models folder where nothing else does.
 MODELS_DIR_VARIABLE: Final = "GREENROOM_MODELS_DIR"
 _EMBEDDED: Final = Path(__file__).parent / "embedded"
+# The hash of a smaller file costs less than to remember it.
+_REMEMBERED_BYTES: Final = 8 << 20
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -86,7 +88,7 @@ class Store:
     def find(self, card: Card) -> Path | None:
         """Return a model's weights if they are on this machine.
 
-        Their hash is computed once for a file, and again when its size or time changes.
+        The hash of a large file is computed once, and again when its size or time changes.
 
         Raises
         ------
@@ -169,6 +171,8 @@ class Store:
         if record.checked.get(key) == known:
             return
         self._compare(card, card.file, path, str(path))
+        if status.st_size < _REMEMBERED_BYTES:
+            return
         record.checked[key] = known
         # A cache that cannot be written to only means that it is computed again.
         with contextlib.suppress(OSError):
