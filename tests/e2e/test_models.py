@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -40,8 +41,8 @@ NO_ADDRESS = NO_HASH.replace(f'url = "{HOST}/model"\n', "")
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the folder of the user's cards; the cache is beside it."""
     monkeypatch.delenv(MODELS_DIR_VARIABLE, raising=False)
-    monkeypatch.setattr("platformdirs.user_config_path", lambda _: tmp_path / "config")
-    monkeypatch.setattr("platformdirs.user_cache_path", lambda _: tmp_path / "cache")
+    monkeypatch.setattr("platformdirs.user_config_path", lambda *_, **__: tmp_path / "config")
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda *_, **__: tmp_path / "cache")
     return tmp_path / "config" / "models"
 
 
@@ -49,6 +50,14 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def cached(tmp_path: Path) -> Path:
     """Return where the weights of the card go when they are downloaded."""
     return tmp_path / "cache" / "models" / "mine" / "mine.onnx"
+
+
+class _Terminal(io.StringIO):
+    """Standard error as a terminal."""
+
+    def isatty(self) -> bool:
+        """Say that it is one."""
+        return True
 
 
 def card(folder: Path, text: str = CARD, name: str = "mine.toml") -> Path:
@@ -154,6 +163,7 @@ class TestGet:
         assert result.out == f"{cached}\n"
         assert f"downloading model 'mine', size unknown, from {HOST}/model" in result.err
         assert "licence MIT" in result.err
+        assert len(result.err.splitlines()) == 1
         again = run("models", "get", "mine", "--json")
         assert (json.loads(again.out), again.err) == ({"name": "mine", "path": str(cached)}, "")
         assert model_server.asked == ["/model"]
@@ -166,6 +176,18 @@ class TestGet:
             "selfie_general.tflite",
             "selfie_landscape.tflite",
         ]
+
+    def test_progress(
+        self, run: Run, own: Path, model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A terminal shows how many bytes there are."""
+        terminal = _Terminal()
+        monkeypatch.setattr("sys.stderr", terminal)
+        monkeypatch.setenv("TERM", "xterm")
+        card(own)
+        assert run("models", "get", "mine").status == 0
+        assert model_server.asked == ["/model"]
+        assert "102.4/102.4 kB" in terminal.getvalue()
 
     def test_failure(self, run: Run, own: Path, cached: Path, model_server: ModelServer) -> None:
         """A download that fails ends with status 1, and nothing is left."""

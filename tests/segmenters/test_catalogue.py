@@ -140,7 +140,7 @@ class TestCards:
     @pytest.fixture(autouse=True)
     def own(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         """Return the folder of the user's cards."""
-        monkeypatch.setattr("platformdirs.user_config_path", lambda _: tmp_path)
+        monkeypatch.setattr("platformdirs.user_config_path", lambda *_, **__: tmp_path)
         (tmp_path / "models").mkdir()
         return tmp_path / "models"
 

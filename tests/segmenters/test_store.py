@@ -296,6 +296,17 @@ class TestFailures:
         assert model_server.asked == [f"/{path}"]
         assert written(tmp_path) == set()
 
+    def test_interrupt(self, store: Store, model_server: ModelServer, tmp_path: Path) -> None:
+        """Ctrl-C in the middle leaves nothing."""
+
+        def interrupt(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            store.get(card(), progress=interrupt)
+        assert model_server.asked == ["/model"]
+        assert written(tmp_path) == set()
+
     def test_no_server(self, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A server that is not there is one sentence too."""
         with ModelServer() as closed:

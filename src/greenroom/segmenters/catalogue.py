@@ -38,7 +38,7 @@ PACKAGE_CARDS: Final = Path(__file__).parent / "cards"
 
 def user_cards_folder() -> Path:
     """Return where the user's own cards are; it may not be there."""
-    return platformdirs.user_config_path("greenroom") / "models"
+    return platformdirs.user_config_path("greenroom", appauthor=False) / "models"
 
 
 def cards() -> Mapping[str, Card]:

@@ -66,7 +66,9 @@ class Store:
     def __init__(self, models_dir: Path | None = None, cache_dir: Path | None = None) -> None:
         named = os.environ.get(MODELS_DIR_VARIABLE)
         self._models_dir = models_dir or (Path(named) if named else None)
-        self._cache_dir = cache_dir or platformdirs.user_cache_path("greenroom") / "models"
+        self._cache_dir = (
+            cache_dir or platformdirs.user_cache_path("greenroom", appauthor=False) / "models"
+        )
         if self._models_dir is not None and not self._models_dir.is_dir():
             message = (
                 f"models folder '{self._models_dir}' is not there. Give a folder with model files, "
