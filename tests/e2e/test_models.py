@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -278,6 +280,33 @@ class TestOwn:
         assert "it should have sha256" in sentence(run("models", "add", source, "bad.onnx"), 1)
         assert "no such file" in sentence(run("models", "add", source, "none.onnx"), 1)
         assert not own.exists()
+
+    def test_weights_of_a_model_without_any(self, run: Run, tmp_path: Path) -> None:
+        """A model that needs no weights takes none."""
+        source = card(tmp_path, 'name = "key"\ndescription = "d"\nruntime = "chroma"\n')
+        assert "Leave them out" in sentence(run("models", "add", source, source), 2)
+        assert run("models", "add", source).status == 0
+        assert listed(run)["key"]["where"] == "needs none"
+
+    def test_folder_that_cannot_be_written(self, run: Run, own: Path, tmp_path: Path) -> None:
+        """A configuration folder that cannot be made is named."""
+        own.parent.touch()
+        text = sentence(run("models", "add", card(tmp_path)), 1)
+        assert f"cannot be copied to '{own / 'mine.toml'}': " in text
+
+    def test_card_that_cannot_be_removed(
+        self, run: Run, own: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A card that the system does not let go is named."""
+        path = card(own)
+
+        def refuse(*_: object) -> None:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+        monkeypatch.setattr("pathlib.Path.unlink", refuse)
+        text = sentence(run("models", "remove", "mine"), 1)
+        monkeypatch.undo()
+        assert f"'{path}' cannot be removed: permission denied." in text
 
     def test_downloads_are_removed(
         self, run: Run, own: Path, cached: Path, model_server: ModelServer

@@ -143,6 +143,18 @@ class TestPlaces:
             Store(tmp_path, tmp_path / "cache").find(card())
         assert caught.value.path == str(tmp_path / "m.onnx")
 
+    def test_file_that_is_gone(self, store: Store, tmp_path: Path) -> None:
+        """A file that cannot be read is named."""
+        for look in (store.check, store.verify):
+            with pytest.raises(ModelError, match=r"gone' cannot be read: no such file"):
+                look(card(), tmp_path / "gone")
+
+    def test_folder_that_cannot_be_removed(self, store: Store, tmp_path: Path) -> None:
+        """What is not a file of the store stays, and is said to."""
+        (tmp_path / "cache" / "tried" / "folder").mkdir(parents=True)
+        with pytest.raises(ModelError, match="tried' cannot be removed: "):
+            store.remove(card())
+
     def test_hash_is_remembered(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A large file is read once, and again when its time changes."""
         monkeypatch.setattr("greenroom.segmenters.store._REMEMBERED_BYTES", 1)
@@ -430,6 +442,24 @@ class TestConsent:
         store.remove(card(hash=""))
         assert written(tmp_path) == set()
         assert store.get(card("other", hash=""), trust=True).read_bytes() == CONTENT[::-1]
+
+    def test_hash_that_cannot_be_remembered(
+        self,
+        store: Store,
+        model_server: ModelServer,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """A trusted file whose hash cannot be written down is not kept."""
+
+        def refuse(*_: object) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr("greenroom.segmenters.records.Record.write", refuse)
+        with pytest.raises(ModelError, match=r"cannot be remembered.*no space left"):
+            store.get(card(hash=""), trust=True)
+        assert model_server.asked == ["/model"]
+        assert written(tmp_path) == set()
 
     def test_unknown_file_in_the_cache(self, store: Store, tmp_path: Path) -> None:
         """A file in the cache that nothing vouches for is not used."""

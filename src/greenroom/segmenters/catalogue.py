@@ -94,10 +94,7 @@ def _paths() -> dict[str, Path]:
     """Find the cards by their names, the package's first, without reading any."""
     found: dict[str, Path] = {}
     for folder in (PACKAGE_CARDS, user_cards_folder()):
-        try:
-            paths = sorted(folder.glob(f"*{CARD_SUFFIX}"), key=lambda path: path.stem)
-        except OSError:  # a folder that may not be read has no cards for us
-            continue
+        paths = sorted(folder.glob(f"*{CARD_SUFFIX}"), key=lambda path: path.stem)
         for path in paths:
             found.setdefault(path.stem, path)
     return found
