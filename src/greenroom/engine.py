@@ -38,7 +38,7 @@ __all__ = ["VirtualBackground"]
 logger = logging.getLogger(__name__)
 
 # What makes a stage be built anew when it changes.
-_SEGMENTER_SETTINGS = ("model", "threads")
+_SEGMENTER_SETTINGS = ("model", "threads", "device", "keep", "models_dir", "accept_license")
 _BACKGROUND_SETTINGS = ("background", "fit", "slide_seconds")
 _MATTING_SETTINGS = ("threshold", "edge_shift", "edge_softness", "smoothing")
 # How long a cover waits for a background that another frame is using.
@@ -230,7 +230,7 @@ class VirtualBackground:
         self.close()
 
     def _load(self, settings: Settings) -> Segmenter:
-        return create_segmenter(settings.model, threads=settings.threads, timings=self.timings)
+        return create_segmenter(settings, self.timings)
 
     def _forget(self) -> None:
         stages = self._stages
@@ -288,8 +288,9 @@ class VirtualBackground:
         matte = self._find(stages, frame)
         with self.timings.stage("background"), self._in_scene:
             background = stages.background.render(frame, matte, self._time_s(frame))
+        coloured = stages.segmenter.foreground(frame)
         with self.timings.stage("composite"):
-            return composite(frame, matte, background), matte
+            return composite(frame if coloured is None else coloured, matte, background), matte
 
     def _render_matte(self, stages: _Stages, frame: Frame) -> tuple[Frame, Matte]:
         matte = self._find(stages, frame)

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from greenroom.errors import SettingsError
 
-__all__ = ["Fit", "Group", "OnFailure", "Settings"]
+__all__ = ["Device", "Fit", "Group", "OnFailure", "Settings"]
 
 
 class Fit(StrEnum):
@@ -33,6 +33,18 @@ class OnFailure(StrEnum):
 
     STOP = "stop"
     COVER = "cover"
+
+
+class Device(StrEnum):
+    """Where a model runs."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+    TENSORRT = "tensorrt"
+    OPENVINO = "openvino"
+    COREML = "coreml"
+    DIRECTML = "directml"
 
 
 class Group(StrEnum):
@@ -93,8 +105,8 @@ class Settings(BaseModel):
             Group.MODEL,
             min_length=1,
             description=(
-                "The segmentation model: selfie (chosen by the frame's shape), selfie-general "
-                "or selfie-landscape"
+                "The segmentation model: a name that greenroom models lists, a card (.toml), or a "
+                "model file (.tflite, .onnx, .pb, .tar.gz)"
             ),
         ),
     ] = "selfie"
@@ -118,6 +130,27 @@ class Settings(BaseModel):
             ),
         ),
     ] = False
+    device: Annotated[
+        Device,
+        _about(
+            Group.MODEL,
+            description=(
+                "Where the model runs; auto takes the best device that really runs it, any other "
+                "that cannot is an error"
+            ),
+        ),
+    ] = Device.AUTO
+    keep: Annotated[
+        str | None,
+        _about(
+            Group.MODEL,
+            min_length=1,
+            description=(
+                "What stays, of a model that knows several classes: names with commas between, "
+                "such as person,chair,dog; by default what the model is meant for"
+            ),
+        ),
+    ] = None
     threads: Annotated[
         int, _about(Group.MODEL, ge=1, le=64, description="Threads that the model may use")
     ] = 1

@@ -119,6 +119,10 @@ class PersonSegmenter:
         coarse = plane[np.ix_(rows, columns)]
         return np.asarray(abs(coarse - person) < abs(coarse - room), np.float32)
 
+    def foreground(self, frame: Frame) -> Frame | None:  # noqa: ARG002 - the protocol's signature
+        """See `Segmenter.foreground`: the frame is taken as it is."""
+        return None
+
     def reset(self) -> None:
         """See `Segmenter.reset`."""
 

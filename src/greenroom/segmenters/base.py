@@ -71,6 +71,21 @@ class Segmenter(Protocol):
             Owned by the caller; later calls do not change it.
         """
 
+    def foreground(self, frame: Frame) -> Frame | None:
+        """Return the person's own colours in the frame that was segmented last.
+
+        Parameters
+        ----------
+        frame : Frame
+            That frame. Read only, and not to be kept after the call.
+
+        Returns
+        -------
+        Frame or None
+            Of the same layout and time; what it shows outside the person is not used. None
+            to take the frame as it is. Read only until the next call.
+        """
+
     def reset(self) -> None:
         """Forget what was learned from earlier frames."""
 

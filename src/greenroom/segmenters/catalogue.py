@@ -13,14 +13,8 @@ from greenroom.errors import ModelError, SettingsError
 from greenroom.segmenters.card import Card
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from greenroom.frames import Frame
-    from greenroom.segmenters.base import Segmenter, SegmenterInfo
-    from greenroom.timings import Timings
 
 __all__ = [
     "CARD_SUFFIX",
@@ -114,68 +108,3 @@ def _read(path: Path) -> Card:
 
 
 _packaged = cache(Card.read)
-
-
-# What follows makes segmenters of the two embedded models, until creation.py makes them of
-# every card.
-
-
-def create_segmenter(model: str, *, threads: int = 1, timings: Timings | None = None) -> Segmenter:
-    """Make the segmenter of a name.
-
-    Raises
-    ------
-    SettingsError
-        If no model has that name.
-    ModelError
-        If its weights are missing or cannot be loaded.
-    """
-    card = card_named(model)
-    if card.choose is None:
-        return _load(card, threads, timings)
-    return _ByShape(card, lambda part: _load(part, threads, timings))
-
-
-def _load(card: Card, threads: int, timings: Timings | None) -> Segmenter:
-    from greenroom.segmenters.litert import LiteRTRuntime  # noqa: PLC0415 - loads on use
-    from greenroom.segmenters.network import NetworkSegmenter  # noqa: PLC0415
-    from greenroom.segmenters.store import Store  # noqa: PLC0415
-
-    if card.file is None or not card.file.embedded:
-        message = f"model '{card.name}' cannot be run yet. Use selfie."
-        raise ModelError(message)
-    runtime = LiteRTRuntime(Store().get(card), threads=threads)
-    return NetworkSegmenter(card.name, runtime, timings)
-
-
-class _ByShape:
-    """Chooses between two models by the shape of each frame; loads what it needs.
-
-    State: the models loaded so far.
-    """
-
-    def __init__(self, card: Card, load: Callable[[Card], Segmenter]) -> None:
-        assert card.choose is not None  # noqa: S101 - the caller looked
-        self._spec = card.choose
-        self._load = cache(lambda name: load(card_named(name)))
-        self._current = self._load(self._spec.otherwise)
-
-    @property
-    def info(self) -> SegmenterInfo:
-        """The model that ran last."""
-        return self._current.info
-
-    def segment(self, frame: Frame) -> NDArray[np.float32]:
-        """See `Segmenter.segment`."""
-        wide = frame.layout.width >= self._spec.wide_from * frame.layout.height
-        self._current = self._load(self._spec.wide if wide else self._spec.otherwise)
-        return self._current.segment(frame)
-
-    def reset(self) -> None:
-        """See `Segmenter.reset`."""
-        self._current.reset()
-
-    def close(self) -> None:
-        """See `Segmenter.close`."""
-        self._current.close()
-        self._load.cache_clear()

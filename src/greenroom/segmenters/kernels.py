@@ -1,30 +1,58 @@
-"""Loops that make a model's input from planes, compiled by numba."""
+"""Loops between planes and what networks take and give, compiled by numba."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from greenroom.jit import FLOATS, FLOATS3, MATTE, kernel
+from greenroom.jit import FLOATS, MATTE, kernel, types
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
-__all__ = ["mix"]
+    Plane = NDArray[np.uint8]
+    Planes = tuple[Plane, Plane, Plane]
+    Floats = NDArray[np.float32]
+
+__all__ = ["difference", "margin", "mixer"]
+
+_PLANES: Any = types.UniTuple(MATTE, 3)  # type: ignore[attr-defined]
+_SAMPLES = {"float32": types.float32, "uint8": types.uint8}
 
 
-@kernel(MATTE, MATTE, MATTE, FLOATS, FLOATS3)
-def mix(
-    first: NDArray[np.uint8],
-    second: NDArray[np.uint8],
-    third: NDArray[np.uint8],
-    matrix: NDArray[np.float32],
-    out: NDArray[np.float32],
-) -> None:
-    """Turn three planes (h, w) into channels (h, w, 3) by a (3, 4) matrix, cut to 0..1."""
+@cache
+def mixer(dtype: str, *, planar: bool) -> Callable[..., None]:
+    """Return the loop that fills an input, compiled when it is first asked for.
+
+    Parameters
+    ----------
+    dtype : str
+        ``float32`` or ``uint8``.
+    planar : bool
+        Whether the target is (3, h, w), not (h, w, 3).
+
+    Returns
+    -------
+    callable
+        Of a tuple of three planes (h, w), a (3, 4) matrix that takes their samples to the channels,
+        (3, 2) least and largest values, and the target. Real numbers are cut off, not
+        rounded, where the target's are whole.
+    """
+    target = types.Array(_SAMPLES[dtype], 3, "C")
+    compiled = kernel(_PLANES, FLOATS, FLOATS, target)
+    return compiled(_mix_planar if planar else _mix)
+
+
+def _mix(planes: Planes, matrix: Floats, limits: Floats, out: NDArray[Any]) -> None:
+    first, second, third = planes
     height, width = first.shape
-    low, high = np.float32(0), np.float32(1)
+    low0, low1, low2 = limits[0, 0], limits[1, 0], limits[2, 0]
+    high0, high1, high2 = limits[0, 1], limits[1, 1], limits[2, 1]
     for y in range(height):
         target = out[y]
         for x in range(width):
@@ -32,6 +60,85 @@ def mix(
             red = matrix[0, 0] * a + matrix[0, 1] * b + matrix[0, 2] * c + matrix[0, 3]
             green = matrix[1, 0] * a + matrix[1, 1] * b + matrix[1, 2] * c + matrix[1, 3]
             blue = matrix[2, 0] * a + matrix[2, 1] * b + matrix[2, 2] * c + matrix[2, 3]
-            target[x, 0] = min(max(red, low), high)
-            target[x, 1] = min(max(green, low), high)
-            target[x, 2] = min(max(blue, low), high)
+            target[x, 0] = min(max(red, low0), high0)
+            target[x, 1] = min(max(green, low1), high1)
+            target[x, 2] = min(max(blue, low2), high2)
+
+
+def _mix_planar(planes: Planes, matrix: Floats, limits: Floats, out: NDArray[Any]) -> None:
+    first, second, third = planes
+    height, width = first.shape
+    for channel in range(3):
+        from_a, from_b, from_c = matrix[channel, 0], matrix[channel, 1], matrix[channel, 2]
+        offset, low, high = matrix[channel, 3], limits[channel, 0], limits[channel, 1]
+        for y in range(height):
+            target = out[channel, y]
+            for x in range(width):
+                a, b, c = np.float32(first[y, x]), np.float32(second[y, x]), np.float32(third[y, x])
+                value = from_a * a + from_b * b + from_c * c + offset
+                target[x] = min(max(value, low), high)
+
+
+@cache
+def margin() -> Callable[..., None]:
+    """Return the loop from logits to coverage, compiled when it is first asked for.
+
+    Returns
+    -------
+    callable
+        Of logits (h, w, c), of any strides, which channels are kept (c,) bool, a gain, and
+        the coverage (h, w) float32 to write:
+        ``1 / (1 + exp(-gain * (best kept - best other)))``, NaN where a logit is NaN.
+    """
+    logits = types.Array(types.float32, 3, "A")
+    return kernel(logits, types.Array(types.boolean, 1, "C"), types.float32, FLOATS)(_margin)
+
+
+def _margin(logits: Floats, kept: NDArray[np.bool_], gain: float, out: Floats) -> None:
+    height, width, channels = logits.shape
+    for y in range(height):
+        for x in range(width):
+            best, other = np.float32(-np.inf), np.float32(-np.inf)
+            poison = np.float32(0)
+            for channel in range(channels):
+                value = logits[y, x, channel]
+                poison += value
+                if kept[channel]:
+                    best = max(best, value)
+                else:
+                    other = max(other, value)
+            distance = gain * (best - other)
+            if poison != poison:  # noqa: PLR0124 - only NaN is not equal to itself
+                out[y, x] = np.nan
+            else:
+                out[y, x] = 1 / (1 + math.exp(-distance))
+
+
+@cache
+def difference() -> Callable[..., None]:
+    """Return the loop that compares a foreground with what the network saw.
+
+    Returns
+    -------
+    callable
+        Of a foreground (h, w, 3) RGB in 0..1, of any strides; a tuple of the three planes
+        (h, w) that the network saw; the (3, 4) matrix from (red, green, blue, 1) to their
+        samples; and the differences (3, h, w) float32 to write.
+    """
+    foreground = types.Array(types.float32, 3, "A")
+    out = types.Array(types.float32, 3, "C")
+    return kernel(foreground, _PLANES, FLOATS, out)(_difference)
+
+
+def _difference(foreground: Floats, planes: Planes, matrix: Floats, out: Floats) -> None:
+    first, second, third = planes
+    height, width = first.shape
+    for y in range(height):
+        for x in range(width):
+            red, green, blue = foreground[y, x, 0], foreground[y, x, 1], foreground[y, x, 2]
+            a = matrix[0, 0] * red + matrix[0, 1] * green + matrix[0, 2] * blue + matrix[0, 3]
+            b = matrix[1, 0] * red + matrix[1, 1] * green + matrix[1, 2] * blue + matrix[1, 3]
+            c = matrix[2, 0] * red + matrix[2, 1] * green + matrix[2, 2] * blue + matrix[2, 3]
+            out[0, y, x] = a - np.float32(first[y, x])
+            out[1, y, x] = b - np.float32(second[y, x])
+            out[2, y, x] = c - np.float32(third[y, x])

@@ -3,111 +3,166 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Protocol
+import traceback
+from typing import TYPE_CHECKING, Any
 
-from greenroom.segmenters.base import SegmenterInfo
-from greenroom.segmenters.kernels import mix
+import numpy as np
+
+from greenroom.errors import ModelOutputError
+from greenroom.segmenters.base import SegmenterInfo, check_coarse_matte
+from greenroom.segmenters.foreground import recoloured
+from greenroom.segmenters.inputs import PictureInput, further_inputs, ratio_of
+from greenroom.segmenters.readings import CoverageReader, picture_axes
+from greenroom.segmenters.recurrence import States
 from greenroom.timings import Timings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
-    from greenroom.frames import Frame, Layout
+    from greenroom.frames import Frame
+    from greenroom.segmenters.card import Card
+    from greenroom.segmenters.runtimes.base import Example, Runtime, TensorInfo
 
-__all__ = ["NetworkSegmenter", "Runtime"]
+__all__ = ["NetworkSegmenter", "example_inputs", "output_names"]
 
-
-class Runtime(Protocol):
-    """Executes one model."""
-
-    @property
-    def name(self) -> str:
-        """Library and version."""
-
-    @property
-    def device(self) -> str:
-        """Device that executes."""
-
-    @property
-    def threads(self) -> int:
-        """Threads that it may use."""
-
-    @property
-    def path(self) -> Path:
-        """Where the weights were read."""
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """Shape of the input: (1, h, w, 3)."""
-
-    def run(self, fill: Callable[[NDArray[np.float32]], None]) -> NDArray[np.float32]:
-        """Let ``fill`` write the input in place, run, and return a view of the output.
-
-        The view is valid until the next call.
-        """
-
-    def close(self) -> None:
-        """Release the model."""
+# A frame such as many have, to try a network with.
+_EXAMPLE_SIZE = (1280, 720)
 
 
 class NetworkSegmenter:
-    """Runs a model whose output is one channel of coverage.
+    """Runs a model as its card says.
 
     Parameters
     ----------
-    model : str
-        Its name.
+    card : Card
+        How it is given a picture, and what it answers.
     runtime : Runtime
-        What executes it.
+        What executes it. Closed with the segmenter.
+    keep : str, optional
+        The classes that are foreground, in place of the card's.
     timings : Timings, optional
-        Where "prepare", the making of the input, and "invoke" are counted.
+        Where "prepare", the making of the input, "invoke" and "foreground" are counted.
 
-    State: the matrix of the last layout.
+    Raises
+    ------
+    ModelError
+        If the model is not what the card says.
+    SettingsError
+        If the model has no class that is to be kept.
+
+    State: what a recurrent network remembers; it is forgotten when the size changes, and
+    where another scene begins.
     """
 
-    def __init__(self, model: str, runtime: Runtime, timings: Timings | None = None) -> None:
-        self._timings = timings or Timings()
-        self._model = model
+    def __init__(
+        self,
+        card: Card,
+        runtime: Runtime,
+        keep: str | None = None,
+        timings: Timings | None = None,
+    ) -> None:
+        assert card.input is not None  # noqa: S101 - every card of a network has one
+        self._card = card
+        self._spec = card.input
         self._runtime = runtime
-        self._matrix: tuple[Layout, NDArray[np.float32]] | None = None
+        self._timings = timings or Timings()
+        self._reader = CoverageReader(card, keep)
+        self._picture = PictureInput(card, runtime.inputs, runtime.path)
+        further_inputs(card, runtime.inputs, self._picture.name, runtime.path)
+        self._states = States(self._spec.states, runtime.inputs)
+        self._output = card.output.name or runtime.outputs[0].name
+        shapes = {info.name: info.shape for info in runtime.outputs}
+        self._reader.check(shapes[self._output], runtime.path)
+        self._colours: NDArray[Any] | None = None
 
     @property
     def info(self) -> SegmenterInfo:
         """See `Segmenter.info`."""
         runtime = self._runtime
         return SegmenterInfo(
-            self._model, str(runtime.path), runtime.name, runtime.device, runtime.threads
+            self._card.name, str(runtime.path), runtime.name, runtime.device, runtime.threads
         )
 
     def segment(self, frame: Frame) -> NDArray[np.float32]:
         """See `Segmenter.segment`."""
-        start = time.perf_counter()
-        filled = start
+        self._colours = None  # a view of the runtime's memory
+        start = filled = time.perf_counter()
+        size = self._picture.size_for(frame.size)
 
-        def fill(tensor: NDArray[np.float32]) -> None:
+        def fill(tensor: NDArray[Any]) -> None:
             nonlocal filled
-            matrix = self._rgb_matrix(frame.layout)
-            first, second, third = frame.reduced((tensor.shape[1], tensor.shape[2]))
-            mix(first, second, third, matrix, tensor[0])
+            self._picture.fill(frame, size, tensor)
             filled = time.perf_counter()
 
-        output = self._runtime.run(fill)
-        self._timings.add("prepare", filled - start)
-        self._timings.add("invoke", time.perf_counter() - filled)
-        return output[0, :, :, 0].copy()
+        try:
+            others = {**self._states.of(frame), **ratio_of(self._spec, self._runtime.inputs, size)}
+            outputs = self._runtime.run(
+                self._picture.name, self._picture.shape_of(size), fill, others
+            )
+            self._timings.add("prepare", filled - start)
+            self._timings.add("invoke", time.perf_counter() - filled)
+            return self._take(outputs)
+        except Exception as error:
+            self._states.reset()  # what it remembers may be what made it fail
+            # Whoever keeps the error would keep views of the runtime's memory alive with it.
+            traceback.clear_frames(error.__traceback__)
+            raise
+        finally:
+            outputs = {}
+
+    def foreground(self, frame: Frame) -> Frame | None:
+        """See `Segmenter.foreground`; only networks for matting find one."""
+        if self._colours is None:
+            return None
+        with self._timings.stage("foreground"):
+            return recoloured(frame, self._colours)
 
     def reset(self) -> None:
-        """See `Segmenter.reset`; every frame stands alone here."""
+        """See `Segmenter.reset`."""
+        self._states.reset()
 
     def close(self) -> None:
         """See `Segmenter.close`."""
+        self._colours = None
         self._runtime.close()
 
-    def _rgb_matrix(self, layout: Layout) -> NDArray[np.float32]:
-        if self._matrix is None or self._matrix[0] != layout:
-            self._matrix = layout, layout.to_rgb_matrix()
-        return self._matrix[1]
+    def _take(self, outputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+        coverage = self._reader.read(outputs[self._output])
+        if self._states:
+            check_coarse_matte(coverage)  # before anything wrong is remembered
+            self._states.take(outputs)
+        if (name := self._card.output.foreground) is not None:
+            self._colours = picture_axes(outputs[name], self._card.output.layout, 3)
+            if self._colours is None or self._colours.shape[:2] != coverage.shape:
+                message = (
+                    f"the foreground of model '{self._card.name}' does not fit its matte: "
+                    f"{outputs[name].shape} and {coverage.shape}"
+                )
+                raise ModelOutputError(message)
+        return coverage
+
+
+def output_names(card: Card) -> tuple[str, ...]:
+    """Return the outputs that a card needs; empty stands for all."""
+    if not card.output.name:
+        return ()
+    states = () if card.input is None else card.input.states.values()
+    return tuple(filter(None, (card.output.name, card.output.foreground, *states)))
+
+
+def example_inputs(card: Card, path: object) -> Example:
+    """Return what makes inputs to try a model with: black, at the size of a usual frame."""
+    assert card.input is not None  # noqa: S101 - every card of a network has one
+    spec = card.input
+
+    def make(inputs: Sequence[TensorInfo]) -> dict[str, NDArray[Any]]:
+        picture = PictureInput(card, inputs, path)
+        further_inputs(card, inputs, picture.name, path)
+        size = picture.size_for(_EXAMPLE_SIZE)
+        states = States(spec.states, inputs).first
+        black = np.zeros(picture.shape_of(size), picture.info.dtype)
+        return {picture.name: black, **states, **ratio_of(spec, inputs, size)}
+
+    return make

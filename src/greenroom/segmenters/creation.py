@@ -1,0 +1,128 @@
+"""Segmenters from settings: a card by its name or path, or a model file alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from greenroom.segmenters.catalogue import card_named
+from greenroom.segmenters.inspection import MODEL_SUFFIXES, card_of_file
+from greenroom.segmenters.network import NetworkSegmenter, example_inputs, output_names
+from greenroom.segmenters.runtimes import load_runtime
+from greenroom.segmenters.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from greenroom.frames import Frame
+    from greenroom.segmenters.base import Segmenter, SegmenterInfo
+    from greenroom.segmenters.card import Card, ChooseSpec
+    from greenroom.settings import Settings
+    from greenroom.timings import Timings
+
+__all__ = ["create_segmenter"]
+
+
+def create_segmenter(settings: Settings, timings: Timings | None = None) -> Segmenter:
+    """Make the segmenter that the settings name.
+
+    Parameters
+    ----------
+    settings : Settings
+        ``model`` is a name, a card (``.toml``) or a model file; ``device``, ``keep``,
+        ``threads``, ``models_dir`` and ``accept_license`` say how it is had and run.
+    timings : Timings, optional
+        Where it counts its own steps.
+
+    Raises
+    ------
+    SettingsError
+        If no model has that name, or it has no such class or device.
+    MissingExtraError
+        If what executes it is not installed.
+    ModelError
+        If its weights cannot be had or loaded, or are not what the card says.
+    """
+    if settings.model.lower().endswith(MODEL_SUFFIXES):
+        path = Path(settings.model)
+        return _network(card_of_file(path), path, settings, timings)
+    return _of_card(card_named(settings.model), settings, timings)
+
+
+def _of_card(card: Card, settings: Settings, timings: Timings | None) -> Segmenter:
+    if card.choose is not None:
+        return ByShape(card.choose, lambda part: _of_card(part, settings, timings))
+    store = Store(settings.models_dir)
+    path = store.get(card, accept_license=settings.accept_license)
+    return _network(card, path, settings, timings)
+
+
+def _network(card: Card, path: Path, settings: Settings, timings: Timings | None) -> Segmenter:
+    runtime = load_runtime(
+        card.runtime,
+        path,
+        threads=settings.threads,
+        device=settings.device,
+        outputs=output_names(card),
+        member=None if card.file is None else card.file.member,
+        example=example_inputs(card, path),
+    )
+    try:
+        return NetworkSegmenter(card, runtime, settings.keep, timings)
+    except Exception:
+        runtime.close()
+        raise
+
+
+class ByShape:
+    """Chooses between two models by the shape of each frame; loads what it needs.
+
+    Parameters
+    ----------
+    choose : ChooseSpec
+        Which models, and from which shape on.
+    load : callable
+        Makes the segmenter of a card.
+
+    State: the models loaded so far.
+    """
+
+    def __init__(self, choose: ChooseSpec, load: Callable[[Card], Segmenter]) -> None:
+        self._choose = choose
+        self._load = load
+        self._loaded: dict[str, Segmenter] = {}
+        self._current = self._segmenter(choose.otherwise)
+
+    @property
+    def info(self) -> SegmenterInfo:
+        """The model that ran last."""
+        return self._current.info
+
+    def segment(self, frame: Frame) -> NDArray[np.float32]:
+        """See `Segmenter.segment`."""
+        wide = frame.layout.width >= self._choose.wide_from * frame.layout.height
+        self._current = self._segmenter(self._choose.wide if wide else self._choose.otherwise)
+        return self._current.segment(frame)
+
+    def foreground(self, frame: Frame) -> Frame | None:
+        """See `Segmenter.foreground`."""
+        return self._current.foreground(frame)
+
+    def reset(self) -> None:
+        """See `Segmenter.reset`."""
+        for segmenter in self._loaded.values():
+            segmenter.reset()
+
+    def close(self) -> None:
+        """See `Segmenter.close`."""
+        for segmenter in self._loaded.values():
+            segmenter.close()
+        self._loaded.clear()
+
+    def _segmenter(self, name: str) -> Segmenter:
+        if name not in self._loaded:
+            self._loaded[name] = self._load(card_named(name))
+        return self._loaded[name]

@@ -1,0 +1,64 @@
+"""A network's own idea of the person's colours, put into a frame without losing detail."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from greenroom.errors import ModelOutputError
+from greenroom.frames import Frame
+from greenroom.segmenters.kernels import difference
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["recoloured"]
+
+
+def recoloured(frame: Frame, colours: NDArray[Any]) -> Frame:
+    """Give a frame the colours that a network found for the person in it.
+
+    What is added to the frame's own samples is the difference between the network's colours
+    and the picture that it saw, enlarged where that was smaller: so a room's colour leaves
+    hair and edges, and every detail of the frame stays.
+
+    Parameters
+    ----------
+    frame : Frame
+        What was segmented. Read only.
+    colours : (h, w, 3) float
+        RGB in 0..1, of the size that the network saw. Read only.
+
+    Returns
+    -------
+    Frame
+        The same layout and time, in new memory. It means nothing where there is no person.
+
+    Raises
+    ------
+    ModelOutputError
+        If a colour is not a finite number.
+    """
+    height, width = colours.shape[:2]
+    seen = frame.reduced((height, width))
+    changes = np.empty((3, height, width), np.float32)
+    matrix = _from_rgb(frame.layout.to_rgb_matrix())
+    difference()(colours.astype(np.float32, copy=False), seen, matrix, changes)
+    low, high = float(changes.min()), float(changes.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        message = "the model's foreground is not a picture: it has values that are no numbers"
+        raise ModelOutputError(message)
+    result = Frame.empty(frame.layout)
+    for plane, change, target in zip(frame.planes, changes, result.planes, strict=True):
+        rows, columns = plane.shape
+        enlarged = cv2.resize(change, (columns, rows), interpolation=cv2.INTER_LINEAR)
+        cv2.add(plane, enlarged, target, dtype=cv2.CV_8U)
+    return result.at(frame)
+
+
+def _from_rgb(to_rgb: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Invert a (3, 4) matrix from samples to RGB."""
+    inverse = np.linalg.inv(to_rgb[:, :3].astype(np.float64))
+    return np.ascontiguousarray(np.column_stack([inverse, -inverse @ to_rgb[:, 3]]), np.float32)

@@ -1,0 +1,196 @@
+"""A frame as a network's input: size, order of axes and channels, normalisation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from greenroom.errors import ModelError
+from greenroom.segmenters.card import Layout as Axes
+from greenroom.segmenters.kernels import mixer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from greenroom.frames import Frame, Layout
+    from greenroom.segmenters.card import Card, InputSpec
+    from greenroom.segmenters.runtimes.base import TensorInfo
+
+    Floats = NDArray[np.float32]
+
+__all__ = ["PictureInput", "further_inputs", "ratio_of"]
+
+_TYPES: Final = ("float32", "float16", "uint8")
+
+
+class PictureInput:
+    """Writes frames into the input that takes a picture.
+
+    Parameters
+    ----------
+    card : Card
+        How the picture is given.
+    inputs : sequence of TensorInfo
+        What the model takes.
+    path : object
+        The model file, for messages.
+
+    Raises
+    ------
+    ModelError
+        If the model has no such input as the card says.
+
+    State: the matrix of the last layout, and memory where the input is float16.
+    """
+
+    def __init__(self, card: Card, inputs: Sequence[TensorInfo], path: object) -> None:
+        assert card.input is not None  # noqa: S101 - every card of a network has one
+        self._spec = card.input
+        self.info = _named(self._spec.name, inputs, path)
+        self.name = self.info.name
+        self._planar = self._spec.layout is Axes.NCHW
+        self._matrix: tuple[Layout, Floats] | None = None
+        self._scratch: Floats = np.empty(0, np.float32)
+        self._check(path)
+        dtype = self.info.dtype
+        self._limits = _limits(self._spec, dtype)
+        self._mix = mixer("uint8" if dtype == np.uint8 else "float32", planar=self._planar)
+
+    def size_for(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Return the height and width that a frame of (width, height) is given at.
+
+        A network that reduces the picture by itself is never given a larger one.
+        """
+        spec = self._spec
+        if spec.size is not None:
+            return spec.size[1], spec.size[0]
+        assert spec.longest is not None  # noqa: S101 - a card has one of both
+        scale = spec.longest / max(size)
+        if spec.ratio is not None:
+            scale = min(scale, 1.0)
+        width, height = (
+            max(1, round(length * scale / spec.multiple)) * spec.multiple for length in size
+        )
+        return height, width
+
+    def shape_of(self, size: tuple[int, int]) -> tuple[int, ...]:
+        """Return the tensor's shape for a height and width."""
+        return (1, 3, *size) if self._planar else (1, *size, 3)
+
+    def fill(self, frame: Frame, size: tuple[int, int], tensor: NDArray[Any]) -> None:
+        """Write a frame at a height and width into the tensor, in place."""
+        matrix = self._matrix_of(frame.layout)
+        target = tensor[0]
+        if tensor.dtype == np.float16:
+            if self._scratch.shape != target.shape:
+                self._scratch = np.empty(target.shape, np.float32)
+            target = self._scratch
+        self._mix(frame.reduced(size), matrix, self._limits, target)
+        if target is self._scratch:
+            tensor[0] = target
+
+    def _matrix_of(self, layout: Layout) -> Floats:
+        """Return the (3, 4) matrix from a layout's samples to the input's channels."""
+        if self._matrix is None or self._matrix[0] != layout:
+            spec = self._spec
+            matrix = 255.0 * layout.to_rgb_matrix().astype(np.float64)
+            if spec.order == "BGR":
+                matrix = matrix[::-1].copy()
+            matrix[:, 3] -= spec.mean
+            matrix /= np.array(spec.std)[:, None]
+            matrix[:, 3] += _rounding(self.info.dtype)
+            self._matrix = layout, np.ascontiguousarray(matrix, np.float32)
+        return self._matrix[1]
+
+    def _check(self, path: object) -> None:
+        """Compare the tensor with the card."""
+        info, spec = self.info, self._spec
+        if info.dtype.name not in _TYPES:
+            message = (
+                f"model file '{path}' takes {info.dtype} in '{info.name}': expected one of "
+                f"{', '.join(_TYPES)}. Use another export of the model."
+            )
+            raise ModelError(message, path)
+        size = (None, None) if spec.size is None else (spec.size[1], spec.size[0])
+        wanted = (1, 3, *size) if self._planar else (1, *size, 3)
+        if not info.shape or (len(info.shape) == 4 and all(map(_fits, info.shape, wanted))):
+            return
+        message = (
+            f"model file '{path}' takes {_shape_text(info.shape)} in '{info.name}', but its card "
+            f"gives {_shape_text(wanted)}. Correct size, layout or name of the card's [input]."
+        )
+        raise ModelError(message, path)
+
+
+def further_inputs(card: Card, inputs: Sequence[TensorInfo], picture: str, path: object) -> None:
+    """Raise `ModelError` unless the card says what every other input is."""
+    assert card.input is not None  # noqa: S101 - every card of a network has one
+    known = {picture, card.input.ratio, *card.input.states}
+    names = [info.name for info in inputs]
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        message = (
+            f"model file '{path}' also takes '{unknown[0]}', of which its card says nothing: its "
+            f"inputs are {', '.join(names)}. Say in the card's [input] which one is the picture "
+            f"(name), and which are states or the ratio; others cannot be filled."
+        )
+        raise ModelError(message, path)
+    missing = [name for name in known if name is not None and name not in names]
+    if missing:
+        message = (
+            f"model file '{path}' has no input '{missing[0]}', which its card names: its inputs "
+            f"are {', '.join(names)}."
+        )
+        raise ModelError(message, path)
+
+
+def ratio_of(
+    spec: InputSpec, inputs: Sequence[TensorInfo], size: tuple[int, int]
+) -> dict[str, NDArray[Any]]:
+    """Return the input that says how far the network reduces a picture, if it has one."""
+    return {
+        info.name: np.full(
+            [length or 1 for length in info.shape],
+            min(1.0, spec.ratio_longest / max(size)),
+            info.dtype,
+        )
+        for info in inputs
+        if info.name == spec.ratio
+    }
+
+
+def _named(name: str, inputs: Sequence[TensorInfo], path: object) -> TensorInfo:
+    found = [info for info in inputs if name in ("", info.name)]
+    if not found:
+        message = (
+            f"model file '{path}' has no input '{name}': its inputs are "
+            f"{', '.join(info.name for info in inputs) or 'none'}. Is it the file that the card "
+            f"describes?"
+        )
+        raise ModelError(message, path)
+    return found[0]
+
+
+def _limits(spec: InputSpec, dtype: np.dtype[Any]) -> Floats:
+    """Return the least and largest value of each channel, (3, 2)."""
+    ends = (np.array([[0.0], [255.0]]) - spec.mean) / spec.std + _rounding(dtype)
+    limits = np.sort(ends.T, axis=1)
+    if dtype == np.uint8:
+        limits = np.clip(limits, 0, 255.5)
+    return np.ascontiguousarray(limits, np.float32)
+
+
+def _rounding(dtype: np.dtype[Any]) -> float:
+    """Return what has to be added so that cutting off rounds."""
+    return 0.5 if dtype == np.uint8 else 0.0
+
+
+def _fits(length: int | None, wanted: int | None) -> bool:
+    return None in (length, wanted) or length == wanted
+
+
+def _shape_text(shape: tuple[int | None, ...]) -> str:
+    return "x".join("any" if length is None else str(length) for length in shape) or "one number"

@@ -1,0 +1,206 @@
+"""What a network's output means: arrays to coverage, and which classes are kept."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from greenroom.errors import ModelError, ModelOutputError, SettingsError
+from greenroom.segmenters.card import Layout, Reading
+from greenroom.segmenters.kernels import margin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from greenroom.segmenters.card import Card, OutputSpec
+
+    Floats = NDArray[np.float32]
+
+__all__ = ["CoverageReader", "kept_classes", "picture_axes"]
+
+# What can never be foreground.
+_BACKGROUND: Final = "background"
+
+
+def kept_classes(card: Card, keep: str | None) -> tuple[str, ...]:
+    """Return the classes that are foreground.
+
+    Parameters
+    ----------
+    card : Card
+        What the model knows, and what it is meant for.
+    keep : str or None
+        Names of classes with commas between, in place of the card's.
+
+    Raises
+    ------
+    SettingsError
+        If the model has no classes, or none of a name.
+    """
+    if keep is None:
+        return card.output.keep if card.output.classes else ()
+    known = [name for name in card.output.classes if name != _BACKGROUND]
+    if not card.output.reading.has_classes or not known:
+        message = f"model '{card.name}' has no classes to keep: leave the setting 'keep' away."
+        raise SettingsError(message, "keep")
+    names = [name.strip() for name in keep.split(",") if name.strip()]
+    if not names:
+        message = f"setting 'keep': expected names of classes, not {keep!r}: {', '.join(known)}."
+        raise SettingsError(message, "keep")
+    by_lower = {name.lower(): name for name in known}
+    for name in names:
+        if name.lower() not in by_lower:
+            near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
+            hint = f"did you mean '{by_lower[near[0]]}'? It" if near else "it"
+            message = f"model '{card.name}' has no class '{name}': {hint} knows {', '.join(known)}."
+            raise SettingsError(message, "keep")
+    return tuple(dict.fromkeys(by_lower[name.lower()] for name in names))
+
+
+class CoverageReader:
+    """Turns a network's output into coverage.
+
+    Parameters
+    ----------
+    card : Card
+        What the output means.
+    keep : str or None
+        See `kept_classes`.
+
+    Raises
+    ------
+    SettingsError
+        See `kept_classes`.
+    """
+
+    def __init__(self, card: Card, keep: str | None = None) -> None:
+        self._spec: OutputSpec = card.output
+        self._model = card.name
+        names = kept_classes(card, keep)
+        self._kept = [index for index, name in enumerate(card.output.classes) if name in names]
+        self._mask = np.isin(np.arange(len(card.output.classes)), self._kept)
+        self._read: Callable[[NDArray[Any]], Floats] = {
+            Reading.COVERAGE: _coverage,
+            Reading.LOGIT: _sigmoid,
+            Reading.PROBABILITIES: self._probabilities,
+            Reading.LOGITS: self._logits,
+            Reading.LABELS: self._labels,
+        }[self._spec.reading]
+
+    def read(self, output: NDArray[Any]) -> Floats:
+        """Return the coverage of an output.
+
+        Parameters
+        ----------
+        output : array
+            As the runtime gave it, with its batch of 1. Not written to and not kept.
+
+        Returns
+        -------
+        (h, w) float32
+            In new memory, 0 to 1 where the output is what it should be.
+
+        Raises
+        ------
+        ModelOutputError
+            If its shape or type is not what the card says.
+        """
+        if self._spec.reading is Reading.LABELS:
+            return self._read(self._labels_of(output))
+        picture = self._check(output)
+        return self._read(picture)
+
+    def check(self, shape: tuple[int | None, ...], path: object) -> None:
+        """Raise `ModelError` if outputs of a shape can never be read; None is any length."""
+        known = (
+            shape[-1] if self._spec.layout is Layout.NHWC else shape[1:2][0] if shape[1:2] else 0
+        )
+        channels = self._channels
+        if self._spec.reading is Reading.LABELS or len(shape) != 4 or known in (None, channels):
+            return
+        message = (
+            f"model file '{path}' answers with {known} channels, but the card of "
+            f"'{self._model}' describes {channels}: is it the right file?"
+        )
+        raise ModelError(message, path)
+
+    @property
+    def _channels(self) -> int:
+        return len(self._spec.classes) if self._spec.reading.has_classes else 1
+
+    def _check(self, output: NDArray[Any]) -> NDArray[Any]:
+        """View an output as (h, w, channels)."""
+        if output.dtype not in (np.float32, np.float16, np.float64):
+            raise self._wrong(output, "real numbers")
+        picture = picture_axes(output, self._spec.layout, self._channels)
+        if picture is None:
+            raise self._wrong(output, f"a picture of {self._channels} channel(s)")
+        return picture
+
+    def _labels_of(self, output: NDArray[Any]) -> NDArray[Any]:
+        if output.dtype.kind not in "iu" and not _is_whole(output):
+            raise self._wrong(output, "whole numbers")
+        picture = picture_axes(output, self._spec.layout, 1)
+        if picture is None:
+            raise self._wrong(output, "a picture of labels")
+        return picture[..., 0]
+
+    def _wrong(self, output: NDArray[Any], expected: str) -> ModelOutputError:
+        return ModelOutputError(
+            f"the answer of model '{self._model}' is not what its card says: expected {expected}, "
+            f"not {output.dtype} of shape {output.shape}"
+        )
+
+    def _probabilities(self, picture: NDArray[Any]) -> Floats:
+        total = picture[..., self._kept[0]].astype(np.float32)
+        for index in self._kept[1:]:
+            total += picture[..., index]
+        # The sum of many may be over 1 by their rounding.
+        return np.minimum(total, np.float32(1), out=total) if len(self._kept) > 1 else total
+
+    def _logits(self, picture: NDArray[Any]) -> Floats:
+        out = np.empty(picture.shape[:2], np.float32)
+        margin()(picture.astype(np.float32, copy=False), self._mask, self._spec.gain, out)
+        return out
+
+    def _labels(self, labels: NDArray[Any]) -> Floats:
+        if len(self._kept) == 1:
+            return np.array(labels == self._kept[0], np.float32)
+        return np.array(np.isin(labels, self._kept), np.float32)
+
+
+def picture_axes(output: NDArray[Any], layout: Layout, channels: int) -> NDArray[Any] | None:
+    """View an output, with or without batch, as (h, w, channels); None if it is no such picture."""
+    if output.ndim == 4 and output.shape[0] == 1:
+        output = output[0]
+        if layout is Layout.NCHW:
+            output = output.transpose(1, 2, 0)
+    elif channels == 1 and output.ndim in (2, 3):
+        output = output[0] if output.ndim == 3 and output.shape[0] == 1 else output
+        output = output[..., None] if output.ndim == 2 else output
+    if output.ndim != 3 or output.shape[2] != channels or output.size == 0:
+        return None
+    return output
+
+
+def _coverage(picture: NDArray[Any]) -> Floats:
+    return np.array(picture[..., 0], np.float32)
+
+
+def _sigmoid(picture: NDArray[Any]) -> Floats:
+    # By tanh, which does not overflow.
+    half = picture[..., 0].astype(np.float32)
+    half *= np.float32(0.5)
+    np.tanh(half, out=half)
+    half *= np.float32(0.5)
+    half += np.float32(0.5)
+    return half
+
+
+def _is_whole(output: NDArray[Any]) -> bool:
+    """Whether real numbers are labels, as some exports write them; infinities are none."""
+    return bool((np.isfinite(output) & (output == np.rint(output))).all())

@@ -1,0 +1,139 @@
+"""LiteRT with XNNPACK, on the CPU."""
+
+from __future__ import annotations
+
+import traceback
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from greenroom.segmenters.runtimes.base import (
+    TensorInfo,
+    cannot_load,
+    check_file,
+    failed,
+    wanted_outputs,
+)
+from greenroom.segmenters.runtimes.quiet import native_stderr_caught
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from greenroom.segmenters.runtimes.base import Fill
+
+__all__ = ["LiteRTRuntime"]
+
+
+class LiteRTRuntime:
+    """Executes a ``.tflite`` model on the CPU.
+
+    Parameters
+    ----------
+    path : Path
+        The model file.
+    threads : int
+        Threads that it may use.
+    outputs : sequence of str
+        The outputs that are wanted; without any, all.
+
+    Raises
+    ------
+    ModelError
+        If the file is not a model that LiteRT can load.
+
+    Notes
+    -----
+    The input is written into the interpreter's own tensor, and the outputs are views of
+    its tensors. LiteRT's newer ``CompiledModel`` measures the same on the CPU
+    (docs/performance.md) and prints about accelerators that are not there.
+
+    State: the shape of the input.
+    """
+
+    def __init__(self, path: Path, *, threads: int = 1, outputs: Sequence[str] = ()) -> None:
+        from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415 - loads on use
+
+        check_file(path)
+        self.path = path
+        self.threads = threads
+        self.name = f"LiteRT {metadata.version('ai-edge-litert')} XNNPACK"
+        self.device = "cpu"
+        try:
+            # Its errors are raised as well as printed, so nothing is lost.
+            with native_stderr_caught():
+                self._interpreter: Any = Interpreter(model_path=str(path), num_threads=threads)
+                self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise cannot_load(path, "LiteRT", error) from error
+        self.inputs = tuple(map(_info, self._interpreter.get_input_details()))
+        details = self._interpreter.get_output_details()
+        self.outputs = wanted_outputs(path, tuple(map(_info, details)), outputs)
+        self._index = {
+            each["name"]: each["index"]
+            for each in (*self._interpreter.get_input_details(), *details)
+        }
+        self._shapes = {
+            each["name"]: tuple(each["shape"]) for each in self._interpreter.get_input_details()
+        }
+        # These make a view at each call: LiteRT refuses to run while one is alive.
+        self._views: dict[str, Callable[[], NDArray[Any]]] = {}
+        self._find_views()
+
+    def run(
+        self,
+        picture: str,
+        shape: tuple[int, ...],
+        fill: Fill,
+        others: Mapping[str, NDArray[Any]] | None = None,
+    ) -> dict[str, NDArray[Any]]:
+        """See `Runtime.run`."""
+        self._fit(picture, shape)
+        for name, values in (others or {}).items():
+            self._fit(name, values.shape)
+            self._views[name]()[...] = values
+        try:
+            fill(self._views[picture]())
+        except Exception as error:
+            # Whoever keeps the error would keep the view of the tensor alive with it.
+            traceback.clear_frames(error.__traceback__)
+            raise
+        try:
+            self._interpreter.invoke()
+        except (ValueError, RuntimeError) as error:
+            raise failed(self.path, error) from error
+        return {info.name: self._views[info.name]() for info in self.outputs}
+
+    def close(self) -> None:
+        """See `Runtime.close`."""
+        del self._views, self._interpreter
+
+    def _fit(self, name: str, shape: tuple[int, ...]) -> None:
+        """Give an input another shape, if the model allows it."""
+        if self._shapes[name] == shape:
+            return
+        self._views.clear()
+        try:
+            with native_stderr_caught():
+                self._interpreter.resize_tensor_input(self._index[name], shape, strict=True)
+                self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise failed(self.path, error) from error
+        self._shapes[name] = shape
+        self._find_views()
+
+    def _find_views(self) -> None:
+        for info in (*self.inputs, *self.outputs):
+            self._views[info.name] = self._interpreter.tensor(self._index[info.name])
+
+
+def _info(details: dict[str, Any]) -> TensorInfo:
+    lengths = (int(length) for length in details["shape_signature"])
+    # Some files have no signature where nothing varies.
+    shape = tuple(None if length < 0 else length for length in lengths)
+    if not shape:
+        shape = tuple(int(length) for length in details["shape"])
+    return TensorInfo(str(details["name"]), shape, np.dtype(details["dtype"]))

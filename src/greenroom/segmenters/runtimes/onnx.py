@@ -1,0 +1,183 @@
+"""ONNX Runtime, on whatever device it was built for."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from greenroom.errors import ModelError
+from greenroom.segmenters.devices import open_session
+from greenroom.segmenters.runtimes.base import (
+    TensorInfo,
+    cannot_load,
+    check_file,
+    failed,
+    missing_extra,
+    wanted_outputs,
+)
+from greenroom.segmenters.runtimes.quiet import native_stderr_caught
+from greenroom.settings import Device
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from greenroom.segmenters.devices import Provider
+    from greenroom.segmenters.runtimes.base import Example, Fill
+
+__all__ = ["OnnxRuntime"]
+
+_LIBRARY: Final = "ONNX Runtime"
+_OF_CUDA: Final = ("CUDAExecutionProvider", "TensorrtExecutionProvider")
+_FATAL_ONLY: Final = 4
+# What ONNX Runtime calls the types of tensors, where NumPy has another name.
+_TYPES: Final = {"float": "float32", "double": "float64"}
+
+
+class OnnxRuntime:
+    """Executes an ``.onnx`` model.
+
+    Parameters
+    ----------
+    path : Path
+        The model file.
+    threads : int
+        Threads that it may use on the CPU.
+    device : Device
+        Where it should run.
+    outputs : sequence of str
+        The outputs that are wanted; without any, all.
+    example : callable, optional
+        Makes inputs that the model is tried with on each device that comes into question.
+        Without it the CPU is taken, untried.
+
+    Raises
+    ------
+    MissingExtraError
+        If ONNX Runtime is not installed.
+    ModelError
+        If the file is not a model that it can load, or the device cannot run it.
+
+    Notes
+    -----
+    Its threads wait without spinning and there is one pool only: with the default pools the
+    model takes every core, and idle ones spin (docs/performance.md).
+
+    State: the memory of the input.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        threads: int = 1,
+        device: Device = Device.AUTO,
+        outputs: Sequence[str] = (),
+        example: Example | None = None,
+    ) -> None:
+        try:
+            with native_stderr_caught():  # it looks for devices, and tells
+                import onnxruntime  # noqa: PLC0415 - loads on use
+        except ImportError as error:
+            raise missing_extra(_LIBRARY, "onnx", error) from error
+        check_file(path)
+        self.path = path
+        self.threads = threads
+        self.name = f"{_LIBRARY} {onnxruntime.__version__}"
+        self._onnxruntime: Any = onnxruntime
+        self._errors = _errors()
+        self._buffer: NDArray[Any] = np.empty(0)
+        if example is None:
+            self._session, self.device = self._open([("CPUExecutionProvider", {})]), "cpu"
+        else:
+            self._session, self.device = self._open_on(device, example)
+        inputs = _infos(path, self._session.get_inputs())
+        self.inputs = inputs
+        self.outputs = wanted_outputs(path, _infos(path, self._session.get_outputs()), outputs)
+        self._names = [info.name for info in self.outputs]
+        self._types = {info.name: info.dtype for info in inputs}
+
+    def run(
+        self,
+        picture: str,
+        shape: tuple[int, ...],
+        fill: Fill,
+        others: Mapping[str, NDArray[Any]] | None = None,
+    ) -> dict[str, NDArray[Any]]:
+        """See `Runtime.run`; the outputs are in memory of their own here."""
+        if self._buffer.shape != shape:
+            self._buffer = np.zeros(shape, self._types[picture])
+        fill(self._buffer)
+        try:
+            results = self._session.run(self._names, {picture: self._buffer, **(others or {})})
+        except self._errors as error:
+            raise failed(self.path, error) from error
+        return dict(zip(self._names, results, strict=True))
+
+    def close(self) -> None:
+        """See `Runtime.close`."""
+        del self._session, self._buffer
+
+    def _open_on(self, device: Device, example: Example) -> tuple[Any, str]:
+        def try_out(session: Any) -> None:  # noqa: ANN401 - ONNX Runtime is untyped
+            inputs = _infos(self.path, session.get_inputs())
+            session.run(None, dict(example(inputs)))
+
+        return open_session(
+            device,
+            available=self._onnxruntime.get_available_providers(),
+            create=self._open,
+            try_out=try_out,
+            errors=self._errors,
+            path=self.path,
+        )
+
+    def _open(self, providers: list[Provider]) -> Any:  # noqa: ANN401 - ONNX Runtime is untyped
+        options = self._onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self.threads
+        options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+        first = providers[0][0]
+        if first == "CPUExecutionProvider":
+            options.log_severity_level = _FATAL_ONLY  # errors are raised as well
+        elif first == "DmlExecutionProvider":
+            options.enable_mem_pattern = False  # which it demands
+        elif first in _OF_CUDA and hasattr(self._onnxruntime, "preload_dlls"):
+            self._onnxruntime.preload_dlls()  # finds CUDA where pip put it
+        try:
+            return self._onnxruntime.InferenceSession(
+                str(self.path), options, providers=providers, enable_fallback=0
+            )
+        except self._errors as error:
+            if first != "CPUExecutionProvider":
+                raise
+            raise cannot_load(self.path, _LIBRARY, error) from error
+
+
+def _infos(path: Path, tensors: Sequence[Any]) -> tuple[TensorInfo, ...]:
+    infos = []
+    for tensor in tensors:
+        found = re.fullmatch(r"tensor\((\w+)\)", tensor.type)
+        if found is None:
+            message = f"model file '{path}': '{tensor.name}' is a {tensor.type}, not a tensor."
+            raise ModelError(message, path)
+        shape = tuple(n if isinstance(n, int) and n > 0 else None for n in tensor.shape)
+        name = _TYPES.get(found[1], found[1])
+        if not hasattr(np, name):
+            message = f"model file '{path}': type {name} of '{tensor.name}' is not supported."
+            raise ModelError(message, path)
+        infos.append(TensorInfo(tensor.name, shape, np.dtype(name)))
+    return tuple(infos)
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    """Return what ONNX Runtime raises; its classes have no common parent of their own."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state  # noqa: PLC0415
+
+    own = [each for each in vars(state).values() if isinstance(each, type)]
+    return (RuntimeError, ValueError, *(each for each in own if issubclass(each, Exception)))

@@ -1,0 +1,208 @@
+"""TensorFlow, for frozen graphs, on the CPU."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from greenroom.errors import ModelError
+from greenroom.segmenters.runtimes.archives import read_graph
+from greenroom.segmenters.runtimes.base import (
+    TensorInfo,
+    cannot_load,
+    check_file,
+    failed,
+    missing_extra,
+)
+from greenroom.segmenters.runtimes.operations import forbidden
+from greenroom.segmenters.runtimes.quiet import native_stderr_caught
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from greenroom.segmenters.runtimes.base import Fill
+
+__all__ = ["TensorFlowRuntime"]
+
+_LIBRARY: Final = "TensorFlow"
+_LOG_LEVEL: Final = "TF_CPP_MIN_LOG_LEVEL"
+_FATAL_ONLY: Final = "3"
+# What ends a graph without being an answer.
+_NO_ANSWERS: Final = ("Assert", "Const", "NoOp", "Placeholder")
+
+
+class TensorFlowRuntime:
+    """Executes a frozen graph: a ``.pb`` file, or an archive with one inside.
+
+    Only the graph of the file is taken, and only if it consists of operations that compute
+    (`operations`); it is run by a session of TensorFlow 1's interface.
+
+    Parameters
+    ----------
+    path : Path
+        The model file.
+    threads : int
+        Threads that it may use.
+    outputs : sequence of str
+        The tensors that are wanted, such as ``SemanticPredictions:0``; without any, all
+        that nothing in the graph uses.
+    member : str, optional
+        Of an archive: how the name of the graph inside ends.
+
+    Raises
+    ------
+    MissingExtraError
+        If TensorFlow is not installed.
+    ModelError
+        If the file has no graph, or one that may not or cannot be run.
+
+    State: the memory of the input.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        threads: int = 1,
+        outputs: Sequence[str] = (),
+        member: str | None = None,
+    ) -> None:
+        check_file(path)
+        tensorflow = _import()
+        v1 = tensorflow.compat.v1
+        self.path = path
+        self.threads = threads
+        self.name = f"{_LIBRARY} {tensorflow.__version__}"
+        self.device = "cpu"
+        self._errors = (tensorflow.errors.OpError, ValueError, TypeError)
+        definition = _parse(v1, path, read_graph(path, member))
+        graph = tensorflow.Graph()
+        try:
+            with native_stderr_caught(), graph.as_default():
+                v1.import_graph_def(definition, name="")
+                self._session: Any = v1.Session(graph=graph, config=_config(v1, threads))
+        except (*self._errors, KeyError) as error:
+            raise cannot_load(path, _LIBRARY, error) from error
+        self.inputs = tuple(_info(op.outputs[0]) for op in _placeholders(graph))
+        self._fetched = _tensors(path, graph, outputs)
+        self.outputs = tuple(map(_info, self._fetched))
+        self._types = {info.name: info.dtype for info in self.inputs}
+        self._callable: tuple[tuple[str, ...], Callable[..., list[NDArray[Any]]]] | None = None
+        self._buffer: NDArray[Any] = np.empty(0)
+
+    def run(
+        self,
+        picture: str,
+        shape: tuple[int, ...],
+        fill: Fill,
+        others: Mapping[str, NDArray[Any]] | None = None,
+    ) -> dict[str, NDArray[Any]]:
+        """See `Runtime.run`; the outputs are in memory of their own here."""
+        if self._buffer.shape != shape:
+            self._buffer = np.zeros(shape, self._types[picture])
+        fill(self._buffer)
+        feeds = {picture: self._buffer, **(others or {})}
+        names = tuple(feeds)
+        try:
+            if self._callable is None or self._callable[0] != names:
+                tensors = [self._session.graph.get_tensor_by_name(name) for name in names]
+                made = self._session.make_callable(list(self._fetched), tensors)
+                self._callable = names, made
+            results = self._callable[1](*feeds.values())
+        except self._errors as error:
+            raise failed(self.path, getattr(error, "message", error)) from error
+        return {info.name: values for info, values in zip(self.outputs, results, strict=True)}
+
+    def close(self) -> None:
+        """See `Runtime.close`."""
+        self._callable = None
+        self._session.close()
+
+
+def _import() -> Any:  # noqa: ANN401 - TensorFlow is untyped
+    try:
+        with _quiet(), native_stderr_caught():
+            import tensorflow as tf  # noqa: PLC0415 - loads on use, for seconds
+    except ImportError as error:
+        raise missing_extra(_LIBRARY, "tensorflow", error) from error
+    return tf
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep TensorFlow's notes about the processor off, unless the user chose a level."""
+    before = os.environ.get(_LOG_LEVEL)
+    os.environ.setdefault(_LOG_LEVEL, _FATAL_ONLY)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_LOG_LEVEL]
+
+
+def _parse(v1: Any, path: Path, data: bytes) -> Any:  # noqa: ANN401 - TensorFlow is untyped
+    """Read a graph, and refuse one that does more than compute."""
+    from google.protobuf.message import DecodeError  # noqa: PLC0415 - TensorFlow brings it
+
+    definition = v1.GraphDef()
+    try:
+        definition.ParseFromString(data)
+    except (DecodeError, RecursionError) as error:
+        raise cannot_load(path, _LIBRARY, f"not a frozen graph ({error})") from error
+    if not definition.node:
+        raise cannot_load(path, _LIBRARY, "the graph is empty")
+    if names := forbidden(definition):
+        message = (
+            f"model file '{path}' is not run: its graph uses {', '.join(names[:5])}, and only "
+            f"operations that compute are allowed. Export a frozen graph for inference."
+        )
+        raise ModelError(message, path)
+    return definition
+
+
+def _config(v1: Any, threads: int) -> Any:  # noqa: ANN401 - TensorFlow is untyped
+    return v1.ConfigProto(
+        intra_op_parallelism_threads=threads,
+        inter_op_parallelism_threads=1,
+        device_count={"GPU": 0},
+    )
+
+
+def _placeholders(graph: Any) -> list[Any]:  # noqa: ANN401 - TensorFlow is untyped
+    return [op for op in graph.get_operations() if op.type == "Placeholder"]
+
+
+def _tensors(path: Path, graph: Any, names: Sequence[str]) -> list[Any]:  # noqa: ANN401
+    """Find the tensors of some names, or those that nothing in the graph uses."""
+    ends = [
+        op.outputs[0]
+        for op in graph.get_operations()
+        if op.outputs and op.type not in _NO_ANSWERS
+        if not any(output.consumers() for output in op.outputs)
+    ]
+    if not names:
+        return ends
+    found = []
+    for name in names:
+        try:
+            found.append(graph.get_tensor_by_name(name))
+        except (KeyError, ValueError) as error:
+            message = (
+                f"model file '{path}' has no tensor '{name}': it ends in "
+                f"{', '.join(end.name for end in ends) or 'nothing'}. Is it the file that the card "
+                f"describes?"
+            )
+            raise ModelError(message, path) from error
+    return found
+
+
+def _info(tensor: Any) -> TensorInfo:  # noqa: ANN401 - TensorFlow is untyped
+    rank = tensor.shape.rank
+    shape = () if rank is None else tuple(tensor.shape.as_list())
+    return TensorInfo(tensor.name, shape, np.dtype(tensor.dtype.as_numpy_dtype))

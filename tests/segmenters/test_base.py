@@ -1,0 +1,42 @@
+"""What counts as a coarse matte."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from greenroom.errors import ModelOutputError
+from greenroom.resampling import upsample
+from greenroom.segmenters import check_coarse_matte
+
+
+class TestCoarseMatte:
+    """What counts as an answer."""
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            None,
+            [[0.5]],
+            np.zeros((4, 4)),
+            np.zeros((4, 4, 1), np.float32),
+            np.zeros((0, 4), np.float32),
+            np.full((4, 4), np.nan, np.float32),
+            np.full((4, 4), np.inf, np.float32),
+            np.full((4, 4), 1.1, np.float32),
+            np.full((4, 4), -0.1, np.float32),
+        ],
+    )
+    def test_what_is_none(self, answer: object) -> None:
+        """Everything that is not a finite picture in 0..1 is refused."""
+        with pytest.raises(ModelOutputError):
+            check_coarse_matte(answer)
+
+    def test_rounding_is_forgiven(self) -> None:
+        """A hair over 1 or under 0 is rounding, and becomes 255 or 0."""
+        answer = np.array([[1.0009, 1.0009, -0.0009, -0.0009]], np.float32)
+        out = np.empty((8, 64), np.uint8)
+        upsample(check_coarse_matte(answer), out)
+        assert (out[:, 0] == 255).all()
+        assert (out[:, -1] == 0).all()
+        assert (np.diff(out.astype(int), axis=1) <= 0).all()
