@@ -40,10 +40,16 @@ def kept_classes(card: Card, keep: str | None) -> tuple[str, ...]:
     ------
     SettingsError
         If the model has no classes, or none of a name.
+    ModelError
+        If the card keeps no class.
     """
-    if keep is None:
-        return card.output.keep if card.output.classes else ()
     known = [name for name in card.output.classes if name != _BACKGROUND]
+    if keep is None:
+        kept = tuple(name for name in card.output.keep if name in known)
+        if card.output.reading.has_classes and not kept:
+            message = f"the card of model '{card.name}' keeps none of {', '.join(known)}."
+            raise ModelError(message)
+        return kept
     if not card.output.reading.has_classes or not known:
         message = f"model '{card.name}' has no classes to keep: leave the setting 'keep' away."
         raise SettingsError(message, "keep")
@@ -73,7 +79,7 @@ class CoverageReader:
 
     Raises
     ------
-    SettingsError
+    SettingsError, ModelError
         See `kept_classes`.
     """
 

@@ -19,7 +19,9 @@ __all__ = ["CutTest", "States"]
 
 # Height and width at which two frames are compared.
 _LOOK: Final = (36, 64)
-# Mean difference of the planes from which another scene begins, in 8-bit levels.
+# Mean difference of luma from which another scene begins, in 8-bit levels: consecutive frames
+# of 13 clips of people, one of whom walks up to the camera, reach 15; of frames of two
+# different clips 94 % are over 20, and those that are not show one person at one desk.
 _CUT: Final = 20.0
 
 
@@ -27,9 +29,8 @@ class CutTest:
     """Tells whether a frame shows another scene than the one before.
 
     The test is the mean absolute difference of luma at 64x36, made from the small planes
-    that other stages look at too; it takes some hundredths of a millisecond. On the clips
-    it was chosen with, movement stays well below it (docs/quality.md). Where it is wrong, a network
-    only starts anew, as it does with the first frame.
+    that other stages look at too; it takes some hundredths of a millisecond. Where it is
+    wrong, a network only starts anew, as it does with the first frame.
 
     State: the last frame at that size.
     """

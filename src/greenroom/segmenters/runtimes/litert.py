@@ -122,8 +122,10 @@ class LiteRTRuntime:
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise failed(self.path, error) from error
-        self._shapes[name] = shape
-        self._find_views()
+        else:
+            self._shapes[name] = shape
+        finally:
+            self._find_views()
 
     def _find_views(self) -> None:
         for info in (*self.inputs, *self.outputs):
