@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -81,37 +80,32 @@ def _mix_planar(planes: Planes, matrix: Floats, limits: Floats, out: NDArray[Any
 
 @cache
 def margin() -> Callable[..., None]:
-    """Return the loop from logits to coverage, compiled when it is first asked for.
+    """Return the loop that compares classes, compiled when it is first asked for.
 
     Returns
     -------
     callable
-        Of logits (h, w, c), of any strides, which channels are kept (c,) bool, a gain, and
-        the coverage (h, w) float32 to write:
-        ``1 / (1 + exp(-gain * (best kept - best other)))``, NaN where a logit is NaN.
+        Of logits (h, w, c) float32, of any strides; handicaps (2, c) float32, the first row
+        0 for kept classes and the second for others, and far below every logit otherwise;
+        and the distances (h, w) float32 to write: the best kept logit minus the best other
+        one, NaN where any is no finite number.
     """
     logits = types.Array(types.float32, 3, "A")
-    return kernel(logits, types.Array(types.boolean, 1, "C"), types.float32, FLOATS)(_margin)
+    return kernel(logits, FLOATS, FLOATS)(_margin)
 
 
-def _margin(logits: Floats, kept: NDArray[np.bool_], gain: float, out: Floats) -> None:
+def _margin(logits: Floats, handicaps: Floats, out: Floats) -> None:
     height, width, channels = logits.shape
     for y in range(height):
         for x in range(width):
-            best, other = np.float32(-np.inf), np.float32(-np.inf)
-            poison = np.float32(0)
+            best, other, total = np.float32(-np.inf), np.float32(-np.inf), np.float32(0)
             for channel in range(channels):
                 value = logits[y, x, channel]
-                poison += value
-                if kept[channel]:
-                    best = max(best, value)
-                else:
-                    other = max(other, value)
-            distance = gain * (best - other)
-            if poison != poison:  # noqa: PLR0124 - only NaN is not equal to itself
-                out[y, x] = np.nan
-            else:
-                out[y, x] = 1 / (1 + math.exp(-distance))
+                total += value
+                best = max(best, value + handicaps[0, channel])
+                other = max(other, value + handicaps[1, channel])
+            # A maximum may pass over NaN; a sum does not.
+            out[y, x] = best - other + (total - total)
 
 
 @cache

@@ -24,6 +24,8 @@ __all__ = ["CoverageReader", "kept_classes", "picture_axes"]
 
 # What can never be foreground.
 _BACKGROUND: Final = "background"
+# What is added to a logit that is not to win.
+_FAR: Final = -1e30
 
 
 def kept_classes(card: Card, keep: str | None) -> tuple[str, ...]:
@@ -88,10 +90,11 @@ class CoverageReader:
         self._model = card.name
         names = kept_classes(card, keep)
         self._kept = [index for index, name in enumerate(card.output.classes) if name in names]
-        self._mask = np.isin(np.arange(len(card.output.classes)), self._kept)
+        kept = np.isin(np.arange(len(card.output.classes)), self._kept)
+        self._handicaps = np.where([kept, ~kept], 0, _FAR).astype(np.float32)
         self._read: Callable[[NDArray[Any]], Floats] = {
             Reading.COVERAGE: _coverage,
-            Reading.LOGIT: _sigmoid,
+            Reading.LOGIT: _logit,
             Reading.PROBABILITIES: self._probabilities,
             Reading.LOGITS: self._logits,
             Reading.LABELS: self._labels,
@@ -170,8 +173,8 @@ class CoverageReader:
 
     def _logits(self, picture: NDArray[Any]) -> Floats:
         out = np.empty(picture.shape[:2], np.float32)
-        margin()(picture.astype(np.float32, copy=False), self._mask, self._spec.gain, out)
-        return out
+        margin()(picture.astype(np.float32, copy=False), self._handicaps, out)
+        return _sigmoid(out, self._spec.gain)
 
     def _labels(self, labels: NDArray[Any]) -> Floats:
         if len(self._kept) == 1:
@@ -197,14 +200,17 @@ def _coverage(picture: NDArray[Any]) -> Floats:
     return np.array(picture[..., 0], np.float32)
 
 
-def _sigmoid(picture: NDArray[Any]) -> Floats:
-    # By tanh, which does not overflow.
-    half = picture[..., 0].astype(np.float32)
-    half *= np.float32(0.5)
-    np.tanh(half, out=half)
-    half *= np.float32(0.5)
-    half += np.float32(0.5)
-    return half
+def _logit(picture: NDArray[Any]) -> Floats:
+    return _sigmoid(np.array(picture[..., 0], np.float32))
+
+
+def _sigmoid(values: Floats, gain: float = 1.0) -> Floats:
+    """Squash values in place, by tanh, which does not overflow."""
+    values *= np.float32(0.5 * gain)
+    np.tanh(values, out=values)
+    values *= np.float32(0.5)
+    values += np.float32(0.5)
+    return values
 
 
 def _is_whole(output: NDArray[Any]) -> bool:

@@ -64,8 +64,9 @@ class OnnxRuntime:
 
     Notes
     -----
-    Its threads wait without spinning and there is one pool only: with the default pools the
-    model takes every core, and idle ones spin (docs/performance.md).
+    Its threads wait without spinning and there is one pool only. With the default pools a
+    small model at 25 frames a second takes ten times the processor time, nearly all of it
+    spent waiting for the next frame (``benchmarks/onnx_threads.py``).
 
     State: the memory of the input.
     """

@@ -25,7 +25,7 @@ DynamicPartition DynamicStitch EnsureShape ExpandDims Fill Gather GatherNd Gathe
 InvertPermutation LinSpace MirrorPad OneHot OnesLike Pack PadV2 Pad ParallelConcat Range Rank
 Reshape ResizeArea ResizeBicubic ResizeBilinear ResizeNearestNeighbor Reverse ReverseV2 Roll
 ScatterNd SelectV2 Select Shape ShapeN Size Slice SpaceToBatch SpaceToBatchND SpaceToDepth Split
-SplitV SplitDedupe Squeeze StridedSlice TensorScatterAdd TensorScatterUpdate Tile TopK TopKV2
+SplitV Squeeze StridedSlice TensorScatterAdd TensorScatterUpdate Tile TopK TopKV2
 Transpose Unique UniqueV2 Unpack Where ZerosLike CropAndResize NonMaxSuppression
 NonMaxSuppressionV2 NonMaxSuppressionV3 NonMaxSuppressionV4 NonMaxSuppressionV5
 ScaleAndTranslate ExtractImagePatches AdjustContrastv2 AdjustHue AdjustSaturation RGBToHSV
@@ -47,7 +47,7 @@ DepthwiseConv2dNative Dilation2D Elu FakeQuantWithMinMaxArgs FakeQuantWithMinMax
 FakeQuantWithMinMaxVarsPerChannel FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3
 FusedPadConv2D FusedResizeAndPadConv2D L2Loss LeakyRelu LogSoftmax LRN MaxPool MaxPoolV2 Relu
 Relu6 Selu Softmax Softplus Softsign QuantizeV2 Dequantize QuantizeAndDequantizeV2
-QuantizeAndDequantizeV3 FusedConv2DBiasActivation _FusedConv2D _FusedBatchNormEx
+QuantizeAndDequantizeV3 _FusedConv2D _FusedBatchNormEx
 _FusedDepthwiseConv2dNative _FusedMatMul
 """
 
