@@ -191,7 +191,8 @@ def test_offline_means_offline(tmp_path: Path) -> None:
 def test_the_lowest_versions_are_the_lower_bounds() -> None:
     """What `make lowest` installs is exactly what pyproject.toml allows at least."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["demo"]]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["demo"], *extras["onnx"]]
     lines = (ROOT / "tests" / "lowest.txt").read_text("utf-8").splitlines()
     pinned = dict(line.split("==") for line in lines if not line.startswith("#"))
     bounds = dict(requirement.split(">=") for requirement in wanted)

@@ -296,6 +296,14 @@ class TestStates:
         segmenter.segment(filled((9, 9, 9), (8, 6)))
         assert float(runtime.others[1]["d"]) == 1
 
+    def test_ratio_of_one_axis(self) -> None:
+        """It may be a number alone or a list of one."""
+        inputs = [*STATEFUL[:2], TensorInfo("d", (1,), FLOAT)]
+        runtime = Recorder(inputs, count_up, ["y", "ro"])
+        card = card_of(input=STATES, output={"name": "y"})
+        NetworkSegmenter(card, runtime).segment(filled((9, 9, 9)))
+        assert runtime.others[0]["d"].tolist() == [0.25]
+
     def test_example(self) -> None:
         """A model is tried with everything that it takes."""
         feeds = example_inputs(card_of(input=STATES, output={"name": "y"}), "mine.onnx")(STATEFUL)
