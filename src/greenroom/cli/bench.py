@@ -35,6 +35,8 @@ def bench(
     """Measure the engine on frames in memory: milliseconds of each stage."""
     width, height = _size(size)
     report = _measure((width, height), frames, settings)
+    if "segment" in report["stages"]:
+        _remember(report)
     typer.echo(json.dumps(report) if as_json else _table(report))
 
 
@@ -78,6 +80,14 @@ def _report(engine: VirtualBackground, size: tuple[int, int], frames: int) -> di
         "segmenter": asdict(engine.info),
         "stages": {name: asdict(times) for name, times in engine.timings.summary().items()},
     }
+
+
+def _remember(report: dict[str, Any]) -> None:
+    from greenroom.segmenters import SegmenterInfo  # noqa: PLC0415 - help stays fast
+    from greenroom.segmenters.speeds import remember_speed  # noqa: PLC0415
+
+    info = SegmenterInfo(**report["segmenter"])
+    remember_speed(info, report["stages"]["segment"]["median_ms"])
 
 
 def _table(report: dict[str, Any]) -> str:

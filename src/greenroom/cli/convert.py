@@ -17,7 +17,7 @@ __all__ = ["command"]
 @settings_command(Group.BACKGROUND, Group.MODEL, Group.EDGE, Group.FAILURE, Group.OUTPUT)
 def convert(
     files: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="INPUT... OUTPUT",
             help=(
@@ -26,7 +26,7 @@ def convert(
                 "standard output. With --out-dir, inputs only."
             ),
         ),
-    ],
+    ] = None,
     *,
     out_dir: Annotated[
         Path | None,
@@ -40,7 +40,7 @@ def convert(
     """Put another background behind the person in a video or picture."""
     from greenroom.conversion import convert as run  # noqa: PLC0415 - help stays fast
 
-    each_file(run, files, out_dir, settings, as_json=as_json)
+    each_file(run, files or [], out_dir, settings, as_json=as_json)
 
 
 command = convert

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["each_file"]
 
 _STREAM = "-"
+# Of fewer the median says little about a model's speed.
+_ENOUGH_FRAMES = 10
 
 
 def each_file(
@@ -37,6 +39,8 @@ def each_file(
     SettingsError
         If inputs and outputs do not go together.
     """
+    from greenroom.segmenters.speeds import remember_speed  # noqa: PLC0415 - help stays fast
+
     pairs = _pairs(files, out_dir)
     if as_json and any(target == _STREAM for _, target in pairs):
         message = "--json and an output to '-' both need standard output. Write to a file."
@@ -44,6 +48,8 @@ def each_file(
     for source, target in pairs:
         with progress_bar(Path(source).name) as progress:
             summary = run(source, target, settings, progress=progress)
+        if summary.frames >= _ENOUGH_FRAMES and "segment" in summary.stages:
+            remember_speed(summary.segmenter, summary.stages["segment"].median_ms)
         if as_json:
             typer.echo(json.dumps(summary.to_dict()))
 

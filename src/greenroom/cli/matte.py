@@ -17,7 +17,7 @@ __all__ = ["command"]
 @settings_command(Group.MODEL, Group.EDGE, Group.FAILURE, Group.OUTPUT)
 def matte(
     files: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="INPUT... OUTPUT",
             help=(
@@ -25,7 +25,7 @@ def matte(
                 "lossless), or - for Y4M. With --out-dir, inputs only."
             ),
         ),
-    ],
+    ] = None,
     *,
     out_dir: Annotated[
         Path | None,
@@ -39,7 +39,7 @@ def matte(
     """Write the matte of a video or picture: white where the person is."""
     from greenroom.conversion import extract_matte as run  # noqa: PLC0415 - help stays fast
 
-    each_file(run, files, out_dir, settings, as_json=as_json)
+    each_file(run, files or [], out_dir, settings, as_json=as_json)
 
 
 command = matte

@@ -35,14 +35,14 @@ _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 @app.command("list")
 @plain_command
 def list_models(*, models_dir: _ModelsDir = None, as_json: _Json = False) -> None:
-    """List the models that can be named, their licences, and where their weights are."""
+    """List the models: licences, where their weights are, and how fast they ran here."""
     from greenroom.segmenters.catalogue import read_cards  # noqa: PLC0415 - help stays fast
 
     store = _store(models_dir)
     found, errors = read_cards()
     for error in errors:
         typer.echo(f"greenroom: warning: {error}", err=True)
-    rows = [_row(card, store) for card in found.values()]
+    rows = [_row(card, store) | {"description": card.description} for card in found.values()]
     typer.echo(json.dumps(rows) if as_json else _table(rows))
 
 
@@ -188,8 +188,11 @@ def _store(models_dir: Path | None) -> Store:
 def _row(card: Card, store: Store) -> dict[str, Any]:
     """Put what the list shows of a model together."""
     from greenroom.segmenters.catalogue import parts  # noqa: PLC0415 - help stays fast
+    from greenroom.segmenters.speeds import read_speeds  # noqa: PLC0415
 
     needed = parts(card)
+    speeds = read_speeds()
+    ran = [speeds[part.name] for part in needed if part.name in speeds]
     sizes = [part.file.size for part in needed if part.file is not None]
     places = [found[0].value if (found := store.locate(part)) else None for part in needed]
     place = "not here" if None in places else str(places[0])
@@ -200,6 +203,7 @@ def _row(card: Card, store: Store) -> dict[str, Any]:
         "size": sum(size or 0 for size in sizes) if all(sizes) else None,
         "where": place if sizes else "needs none",
         "runtime": card.runtime,
+        "speed": f"{ran[0].ms:.3g} ms, {ran[0].device}" if ran else "not run yet",
     }
 
 

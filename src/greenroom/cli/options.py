@@ -42,6 +42,16 @@ _Config = Annotated[
 _Debug = Annotated[bool, typer.Option("--debug", help="Show a traceback when something fails.")]
 
 
+_ListClasses = Annotated[
+    bool,
+    typer.Option(
+        "--list-classes",
+        help="Print the classes that --keep can name, of the model that is chosen, and end.",
+        rich_help_panel=Group.MODEL.value,
+    ),
+]
+
+
 class _Terminated(BaseException):
     """SIGTERM came."""
 
@@ -71,12 +81,16 @@ def settings_command(*groups: Group) -> Callable[[Callable[..., None]], Callable
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         names = [name for name in Settings.model_fields if Settings.group(name) in groups]
+        has_model = Group.MODEL in groups
 
         @functools.wraps(command)
         def run(*, config: Path | None, debug: bool, **values: Any) -> None:  # noqa: ANN401
             with _reporting(debug=debug):
                 chosen = {name: value for name in names if (value := values.pop(name)) is not None}
                 settings = Settings.from_toml(config, **chosen) if config else Settings(**chosen)
+                if values.pop("list_classes", False):
+                    _print_classes(settings.model)
+                    return
                 command(**values, settings=settings)
 
         own = [
@@ -88,6 +102,7 @@ def settings_command(*groups: Group) -> Callable[[Callable[..., None]], Callable
             [
                 *own,
                 *(_flag(name) for name in names),
+                *([_keyword("list_classes", _ListClasses, False)] if has_model else []),  # noqa: FBT003
                 _keyword("config", _Config, None),
                 _keyword("debug", _Debug, False),  # noqa: FBT003
             ]
@@ -95,6 +110,16 @@ def settings_command(*groups: Group) -> Callable[[Callable[..., None]], Callable
         return run
 
     return decorate
+
+
+def _print_classes(model: str) -> None:
+    from greenroom.segmenters.creation import classes_of  # noqa: PLC0415 - help stays fast
+
+    classes = classes_of(model)
+    if not classes:
+        message = f"model '{model}' tells no classes apart. Try deeplabv3 or selfie-multiclass."
+        raise SettingsError(message, "model")
+    typer.echo("\n".join(classes))
 
 
 def _flag(name: str) -> inspect.Parameter:

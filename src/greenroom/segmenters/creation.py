@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from greenroom.segmenters.catalogue import card_named
+from greenroom.segmenters.catalogue import card_named, parts
 from greenroom.segmenters.inspection import MODEL_SUFFIXES, card_of_file
 from greenroom.segmenters.network import NetworkSegmenter, example_inputs, output_names
+from greenroom.segmenters.readings import keepable
 from greenroom.segmenters.runtimes import load_runtime
 from greenroom.segmenters.store import Store
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from greenroom.settings import Settings
     from greenroom.timings import Timings
 
-__all__ = ["create_segmenter"]
+__all__ = ["classes_of", "create_segmenter"]
 
 
 def create_segmenter(settings: Settings, timings: Timings | None = None) -> Segmenter:
@@ -50,6 +51,26 @@ def create_segmenter(settings: Settings, timings: Timings | None = None) -> Segm
         path = Path(settings.model)
         return _network(card_of_file(path), path, settings, timings)
     return _of_card(card_named(settings.model), settings, timings)
+
+
+def classes_of(model: str) -> tuple[str, ...]:
+    """Return the classes that a model knows and that can be kept; none for most.
+
+    Parameters
+    ----------
+    model : str
+        A name, a card (``.toml``) or a model file.
+
+    Raises
+    ------
+    SettingsError, MissingExtraError, ModelError
+        As in `create_segmenter`.
+    """
+    if model.lower().endswith(MODEL_SUFFIXES):
+        card = card_of_file(Path(model))
+    else:
+        card = parts(card_named(model))[0]
+    return keepable(card)
 
 
 def _of_card(card: Card, settings: Settings, timings: Timings | None) -> Segmenter:

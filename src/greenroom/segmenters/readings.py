@@ -20,12 +20,19 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
-__all__ = ["CoverageReader", "kept_classes", "picture_axes"]
+__all__ = ["CoverageReader", "keepable", "kept_classes", "picture_axes"]
 
 # What can never be foreground.
 _BACKGROUND: Final = "background"
 # What is added to a logit that is not to win.
 _FAR: Final = -1e30
+
+
+def keepable(card: Card) -> tuple[str, ...]:
+    """Return the classes that may be foreground; none where a model tells no classes apart."""
+    if not card.output.reading.has_classes:
+        return ()
+    return tuple(name for name in card.output.classes if name != _BACKGROUND)
 
 
 def kept_classes(card: Card, keep: str | None) -> tuple[str, ...]:
@@ -45,14 +52,14 @@ def kept_classes(card: Card, keep: str | None) -> tuple[str, ...]:
     ModelError
         If the card keeps no class.
     """
-    known = [name for name in card.output.classes if name != _BACKGROUND]
+    known = keepable(card)
     if keep is None:
         kept = tuple(name for name in card.output.keep if name in known)
-        if card.output.reading.has_classes and not kept:
+        if known and not kept:
             message = f"the card of model '{card.name}' keeps none of {', '.join(known)}."
             raise ModelError(message)
         return kept
-    if not card.output.reading.has_classes or not known:
+    if not known:
         message = f"model '{card.name}' has no classes to keep: leave the setting 'keep' away."
         raise SettingsError(message, "keep")
     names = [name.strip() for name in keep.split(",") if name.strip()]
