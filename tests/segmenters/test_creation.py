@@ -145,7 +145,7 @@ output = {{ {} }}
         with pytest.raises(ModelError, match="no output 'pha': its outputs are y"):
             VirtualBackground(model=str(card))
 
-    def test_chooser_has_no_gap(self, make_onnx: MakeOnnx) -> None:
+    def test_answers_that_are_no_numbers(self, make_onnx: MakeOnnx) -> None:
         """A model whose answer is no number for some pictures never shows them."""
         path = make_onnx(
             [

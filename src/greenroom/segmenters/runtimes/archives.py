@@ -16,6 +16,7 @@ __all__ = ["ARCHIVE_SUFFIXES", "read_graph"]
 
 ARCHIVE_SUFFIXES: Final = (".tar.gz", ".tgz", ".tar")
 
+_GZIP: Final = b"\x1f\x8b"
 # What DeepLab's releases, and the exports that follow them, call the graph.
 _GRAPH: Final = "frozen_inference_graph"
 # The largest graph that protocol buffers can hold is 2 GiB; known ones have up to 0.5.
@@ -56,7 +57,9 @@ def read_graph(path: Path, member: str | None = None) -> bytes:
 
 def _from_archive(path: Path, member: str | None) -> bytes:
     total = 0
-    with tarfile.open(path, "r:*") as archive:
+    with path.open("rb") as file:
+        compressed = file.read(2) == _GZIP
+    with tarfile.open(path, "r:gz" if compressed else "r:") as archive:
         for count, entry in enumerate(archive, 1):
             total += entry.size
             _check(path, entry, count, total)
@@ -64,9 +67,9 @@ def _from_archive(path: Path, member: str | None) -> bytes:
                 continue
             if entry.size > _MOST_BYTES:
                 raise _error(path, f"'{entry.name}' has more than {_MOST_BYTES:,} bytes")
-            file = archive.extractfile(entry)
-            if file is not None:
-                return file.read()
+            content = archive.extractfile(entry)
+            if content is not None:
+                return content.read()
     raise _error(path, f"it has no file whose name ends in '{member or _GRAPH + '.pb'}'")
 
 
