@@ -97,6 +97,55 @@ class TestInput:
 
     @pytest.mark.parametrize("dtype", [FLOAT, HALF, BYTE])
     @pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
+    @pytest.mark.parametrize(
+        ("size", "part"),
+        [
+            ((64, 36), (slice(8, 44), slice(0, 64))),
+            ((30, 60), (slice(0, 52), slice(19, 45))),
+            ((128, 104), (slice(0, 52), slice(0, 64))),
+        ],
+    )
+    @pytest.mark.parametrize("scale", [1, 2])
+    def test_keeps_proportions_where_the_card_says_so(
+        self,
+        dtype: np.dtype[Any],
+        layout: str,
+        size: tuple[int, int],
+        part: tuple[slice, slice],
+        scale: int,
+    ) -> None:
+        """Around the picture is black, and of the answer the picture's part is taken."""
+
+        def answer(given: NDArray[Any], _: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+            seen = given[0].transpose(1, 2, 0) if layout == "NCHW" else given[0]
+            marks = (seen[..., 0].astype(float) > -0.5).astype(np.float32)
+            return {"y": marks.repeat(scale, 0).repeat(scale, 1)[None, ..., None]}
+
+        card = card_of(
+            input={
+                "size": [64, 52],
+                "aspect": "pad",
+                "layout": layout,
+                "mean": [0, 0, 0] if dtype == BYTE else [127.5] * 3,
+                "std": [1, 1, 1] if dtype == BYTE else [127.5] * 3,
+            }
+        )
+        runtime = Recorder([TensorInfo("x", NONE, dtype)], answer)
+        coverage = NetworkSegmenter(card, runtime).segment(filled((200, 200, 200), size))
+        seen = runtime.given[0].transpose(1, 2, 0) if layout == "NCHW" else runtime.given[0]
+        inside = np.zeros((52, 64), bool)
+        inside[part] = True
+        grey, black = (200, 0) if dtype == BYTE else (200 / 127.5 - 1, -1)
+        np.testing.assert_allclose(
+            seen[inside].astype(float), grey, atol=2 if dtype == BYTE else 0.02
+        )
+        np.testing.assert_array_equal(seen[~inside].astype(float), black)
+        assert coverage.shape == (scale * seen[part].shape[0], scale * seen[part].shape[1])
+        if dtype != BYTE:
+            assert coverage.min() == 1
+
+    @pytest.mark.parametrize("dtype", [FLOAT, HALF, BYTE])
+    @pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
     @pytest.mark.parametrize("order", ["RGB", "BGR"])
     @pytest.mark.parametrize(
         "normal",

@@ -24,7 +24,17 @@ from pydantic import (
 
 from greenroom.errors import ModelError
 
-__all__ = ["Card", "ChooseSpec", "FileSpec", "InputSpec", "Layout", "OutputSpec", "Reading", "Task"]
+__all__ = [
+    "Aspect",
+    "Card",
+    "ChooseSpec",
+    "FileSpec",
+    "InputSpec",
+    "Layout",
+    "OutputSpec",
+    "Reading",
+    "Task",
+]
 
 _NAME: Final = r"[a-z0-9][a-z0-9._-]*"
 _LINK: Final = r"^(https://\S+)?$"
@@ -48,6 +58,13 @@ class Layout(StrEnum):
 
     NHWC = "NHWC"
     NCHW = "NCHW"
+
+
+class Aspect(StrEnum):
+    """How a picture of one shape is given to a network of another."""
+
+    STRETCH = "stretch"
+    PAD = "pad"
 
 
 class Reading(StrEnum):
@@ -117,7 +134,10 @@ class InputSpec(_Part):
     name : str
         The tensor; empty for the first.
     size : (int, int), optional
-        Width and height; the picture is stretched to it.
+        Width and height.
+    aspect : Aspect
+        With a size: whether the picture is stretched to it, or keeps its proportions and
+        has black around it.
     longest : int, optional
         Instead of a size: the longer side, with the picture's proportions kept.
     multiple : int
@@ -138,6 +158,7 @@ class InputSpec(_Part):
 
     name: str = ""
     size: tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]] | None = None
+    aspect: Aspect = Aspect.STRETCH
     longest: Annotated[int | None, Field(gt=0)] = None
     multiple: Annotated[int, Field(gt=0)] = 1
     layout: Layout = Layout.NHWC

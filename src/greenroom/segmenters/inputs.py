@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from greenroom.errors import ModelError
+from greenroom.segmenters.card import Aspect
 from greenroom.segmenters.card import Layout as Axes
 from greenroom.segmenters.kernels import mixer
 
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
     from greenroom.segmenters.runtimes.base import TensorInfo
 
     Floats = NDArray[np.float32]
+    Part = tuple[slice, slice]
 
-__all__ = ["PictureInput", "further_inputs", "ratio_of"]
+__all__ = ["PictureInput", "cut_to", "further_inputs", "ratio_of"]
 
 _TYPES: Final = ("float32", "float16", "uint8")
 
@@ -43,7 +45,7 @@ class PictureInput:
     ModelError
         If the model has no such input as the card says.
 
-    State: the matrix of the last layout, and memory where the input is float16.
+    State: the matrix of the last layout, and memory where the input is float16 or padded.
     """
 
     def __init__(self, card: Card, inputs: Sequence[TensorInfo], path: object) -> None:
@@ -53,10 +55,12 @@ class PictureInput:
         self.name = self.info.name
         self._planar = self._spec.layout is Axes.NCHW
         self._matrix: tuple[Layout, Floats] | None = None
-        self._scratch: Floats = np.empty(0, np.float32)
+        self._scratch: NDArray[Any] = np.empty(0, np.float32)
         self._check(path)
         dtype = self.info.dtype
         self._limits = _limits(self._spec, dtype)
+        black = ((0.0 - np.array(self._spec.mean)) / self._spec.std).astype(dtype)
+        self._black = black[:, None, None] if self._planar else black
         self._mix = mixer("uint8" if dtype == np.uint8 else "float32", planar=self._planar)
 
     def size_for(self, size: tuple[int, int]) -> tuple[int, int]:
@@ -80,17 +84,36 @@ class PictureInput:
         """Return the tensor's shape for a height and width."""
         return (1, 3, *size) if self._planar else (1, *size, 3)
 
+    def part_for(self, frame_size: tuple[int, int], size: tuple[int, int]) -> Part:
+        """Return which part of an input of a height and width a frame of (width, height) takes."""
+        height, width = size
+        if self._spec.aspect is Aspect.STRETCH or self._spec.size is None:
+            return slice(0, height), slice(0, width)
+        scale = min(width / frame_size[0], height / frame_size[1])
+        wide, high = (max(1, round(length * scale)) for length in frame_size)
+        top, left = (height - high) // 2, (width - wide) // 2
+        return slice(top, top + high), slice(left, left + wide)
+
     def fill(self, frame: Frame, size: tuple[int, int], tensor: NDArray[Any]) -> None:
-        """Write a frame at a height and width into the tensor, in place."""
-        matrix = self._matrix_of(frame.layout)
+        """Write a frame into the tensor for a height and width, in place."""
+        rows, columns = self.part_for(frame.size, size)
+        shape = rows.stop - rows.start, columns.stop - columns.start
         target = tensor[0]
-        if tensor.dtype == np.float16:
-            if self._scratch.shape != target.shape:
-                self._scratch = np.empty(target.shape, np.float32)
-            target = self._scratch
-        self._mix(frame.reduced(size), matrix, self._limits, target)
-        if target is self._scratch:
-            tensor[0] = target
+        if shape != size:
+            target[...] = self._black
+            target = target[:, rows, columns] if self._planar else target[rows, columns]
+        direct = target.dtype != np.float16 and target.flags.c_contiguous
+        samples = target if direct else self._scratch_for(target)
+        self._mix(frame.reduced(shape), self._matrix_of(frame.layout), self._limits, samples)
+        if not direct:
+            target[...] = samples
+
+    def _scratch_for(self, target: NDArray[Any]) -> NDArray[Any]:
+        """Return memory for what the loop cannot write where it is to be."""
+        dtype = np.float32 if target.dtype == np.float16 else target.dtype
+        if self._scratch.shape != target.shape:
+            self._scratch = np.empty(target.shape, dtype)
+        return self._scratch
 
     def _matrix_of(self, layout: Layout) -> Floats:
         """Return the (3, 4) matrix from a layout's samples to the input's channels."""
@@ -123,6 +146,25 @@ class PictureInput:
             f"gives {_shape_text(wanted)}. Correct size, layout or name of the card's [input]."
         )
         raise ModelError(message, path)
+
+
+def cut_to(values: NDArray[Any], part: Part, size: tuple[int, int]) -> NDArray[Any]:
+    """View what a network answered for the part of its input that a frame took.
+
+    Parameters
+    ----------
+    values : (h, w, ...)
+        The answer for the whole input, of any size.
+    part : (slice, slice)
+        Rows and columns of the input.
+    size : (int, int)
+        Height and width of the input.
+    """
+    taken = []
+    for length, total, within in zip(values.shape, size, part, strict=False):
+        start, stop = (round(place * length / total) for place in (within.start, within.stop))
+        taken.append(slice(start, max(stop, start + 1)))
+    return values[tuple(taken)]
 
 
 def further_inputs(card: Card, inputs: Sequence[TensorInfo], picture: str, path: object) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from greenroom.errors import ModelOutputError
 from greenroom.segmenters.base import SegmenterInfo, check_coarse_matte
 from greenroom.segmenters.foreground import recoloured
-from greenroom.segmenters.inputs import PictureInput, further_inputs, ratio_of
+from greenroom.segmenters.inputs import PictureInput, cut_to, further_inputs, ratio_of
 from greenroom.segmenters.kernels import difference
 from greenroom.segmenters.readings import CoverageReader, picture_axes
 from greenroom.segmenters.recurrence import States
@@ -106,7 +106,11 @@ class NetworkSegmenter:
             )
             self._timings.add("prepare", filled - start)
             self._timings.add("invoke", time.perf_counter() - filled)
-            return self._take(outputs)
+            part = self._picture.part_for(frame.size, size)
+            coverage, self._colours = self._take(outputs)
+            if self._colours is not None:
+                self._colours = cut_to(self._colours, part, size)
+            return np.ascontiguousarray(cut_to(coverage, part, size))
         except Exception as error:
             self._states.reset()  # what it remembers may be what made it fail
             # Whoever keeps the error would keep views of the runtime's memory alive with it.
@@ -131,20 +135,25 @@ class NetworkSegmenter:
         self._colours = None
         self._runtime.close()
 
-    def _take(self, outputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+    def _take(
+        self, outputs: Mapping[str, NDArray[Any]]
+    ) -> tuple[NDArray[np.float32], NDArray[Any] | None]:
+        """Read the coverage, and the person's colours where the network finds them."""
         coverage = self._reader.read(outputs[self._output])
         if self._states:
             check_coarse_matte(coverage)  # before anything wrong is remembered
             self._states.take(outputs)
-        if (name := self._card.output.foreground) is not None:
-            self._colours = picture_axes(outputs[name], self._card.output.layout, 3)
-            if self._colours is None or self._colours.shape[:2] != coverage.shape:
-                message = (
-                    f"the foreground of model '{self._card.name}' does not fit its matte: "
-                    f"{outputs[name].shape} and {coverage.shape}"
-                )
-                raise ModelOutputError(message)
-        return coverage
+        name = self._card.output.foreground
+        if name is None:
+            return coverage, None
+        colours = picture_axes(outputs[name], self._card.output.layout, 3)
+        if colours is None or colours.shape[:2] != coverage.shape:
+            message = (
+                f"the foreground of model '{self._card.name}' does not fit its matte: "
+                f"{outputs[name].shape} and {coverage.shape}"
+            )
+            raise ModelOutputError(message)
+        return coverage, colours
 
 
 def output_names(card: Card) -> tuple[str, ...]:
