@@ -1,14 +1,13 @@
 """Time the engine on frames in memory; prints JSON. Run by ``run.py``.
 
-python benchmarks/engine.py FRAMES.npz FRAMES ROUND_FRAMES
+python benchmarks/engine.py FRAMES.npz FRAMES [--model MODEL] [--threads N] [--masks MASKS.npy]
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 import cv2
@@ -16,33 +15,52 @@ import numpy as np
 
 import greenroom
 from greenroom import Colour, Frame, Layout
+from greenroom.segmenters import create_segmenter
 
 
 def main() -> None:
     """Process the frames over and over."""
-    saved, count = np.load(sys.argv[1]), int(sys.argv[2])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("frames", type=Path)
+    parser.add_argument("count", type=int)
+    parser.add_argument("--model", default="selfie-landscape")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--masks", type=Path, help="where coarse mattes are saved")
+    arguments = parser.parse_args()
+    saved, count = np.load(arguments.frames), arguments.count
     height, width = saved["y"].shape[1:]
     layout = Layout(width, height, "yuv420p", Colour(1, 1, 1, 1))
     frames = [
         Frame(tuple(np.ascontiguousarray(part) for part in planes), layout).copy()
         for planes in zip(saved["y"], saved["u"], saved["v"], strict=True)
     ]
-    picture = Path(sys.argv[1]).with_suffix(".png")
+    picture = arguments.frames.with_suffix(".png")
     cv2.imwrite(str(picture), saved["background"])
-    with greenroom.VirtualBackground(
-        background=str(picture), model="selfie-landscape", threads=1
-    ) as engine:
+    settings = greenroom.Settings(
+        background=str(picture), model=arguments.model, threads=arguments.threads
+    )
+    if arguments.masks is not None:
+        segmenter = create_segmenter(settings)
+        np.save(arguments.masks, np.stack([segmenter.segment(frame) for frame in frames]))
+        segmenter.close()
+    with greenroom.VirtualBackground(settings) as engine:
+        spent: dict[str, list[float]] = {}
         for number in range(-20, count):
-            if number == 0:
-                engine.timings.clear()
-                cpu, wall = time.process_time(), time.perf_counter()
             frame = frames[number % len(frames)]
+            engine.timings.clear()
+            cpu, wall = time.process_time(), time.perf_counter()
             # A new frame of the same samples: what is made once a frame is made each time.
             engine.process(Frame(frame.planes, layout, number, None))
-        cpu_ms = 1000 * (time.process_time() - cpu) / count
-        wall_ms = 1000 * (time.perf_counter() - wall) / count
-        stages = {name: asdict(times) for name, times in engine.timings.summary().items()}
-    print(json.dumps({"cpu_ms": cpu_ms, "wall_ms": wall_ms, "stages": stages, **floors(frames)}))
+            cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+            stages = {name: times.median_ms for name, times in engine.timings.summary().items()}
+            stages |= {"cpu": 1000 * cpu, "wall": 1000 * wall}
+            stages["rest"] = stages["wall"] - stages["invoke"]
+            if number >= 0:
+                for name, value in stages.items():
+                    spent.setdefault(name, []).append(value)
+    medians = {name: float(np.median(values)) for name, values in spent.items()}
+    means = {f"mean_{name}": float(np.mean(spent[name])) for name in ("cpu", "wall")}
+    print(json.dumps({**medians, **means, **floors(frames)}))
 
 
 def floors(frames: list[Frame]) -> dict[str, float]:
@@ -55,7 +73,7 @@ def floors(frames: list[Frame]) -> dict[str, float]:
         for target, one, other in zip(out.planes, first.planes, second.planes, strict=True):
             cv2.max(one, other, target)
         times.append(time.perf_counter() - start)
-    return {"floor_ms": 1000 * float(np.median(times))}
+    return {"floor": 1000 * float(np.median(times))}
 
 
 if __name__ == "__main__":

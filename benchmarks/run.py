@@ -36,6 +36,23 @@ from greenroom.sources.demo import DemoSource, draw_beach
 HERE: Final = Path(__file__).parent
 PEER_VERSION: Final = "mediapipe==0.10.21"
 SIZES: Final = {"1080p": (1920, 1080), "720p": (1280, 720)}
+# The tutorial's model: label maps of any size, the longer side 513.
+ARTICLE_CARD: Final = """
+name = "article"
+description = "The tutorial's frozen graph"
+license = "unknown"
+runtime = "tensorflow"
+[file]
+name = "{file.name}"
+[input]
+name = "ImageTensor:0"
+longest = 513
+std = [1, 1, 1]
+[output]
+name = "SemanticPredictions:0"
+reading = "labels"
+classes = {classes}
+"""
 PYTHON: Final = sys.executable
 COMMAND: Final = Path(sys.executable).with_name("greenroom")
 
@@ -63,11 +80,14 @@ def main() -> None:
         "memory": memory,
         "start": start,
         "runtime": runtime,
+        "article": article,
     }
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--only", nargs="+", choices=parts, default=list(parts))
     parser.add_argument("--rounds", type=int, default=5, help="turns of each measurement")
     parser.add_argument("--clip", type=Path, help="a recording of a person to convert as well")
+    parser.add_argument("--graph", type=Path, help="DeepLab's frozen graph, for 'article'")
+    parser.add_argument("--label", type=int, default=1, help="its label of a person")
     arguments = parser.parse_args()
     print(f"{processor()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     print(f"PyAV {av.__version__}, NumPy {np.__version__}\n")
@@ -97,28 +117,22 @@ def engine(folder: Path, arguments: argparse.Namespace) -> list[Row]:
         for _ in range(arguments.rounds):
             ours.append(measured(PYTHON, HERE / "engine.py", frames, "200"))
             theirs.append(measured(peer, HERE / "peer_mediapipe.py", frames, "60"))
-        cpu = statistics.median(one["cpu_ms"] for one in ours)
+        cpu = statistics.median(one["mean_cpu"] for one in ours)
         peer_cpu = statistics.median(one["cpu_ms"] for one in theirs)
         most = {"1080p": (1 / 8, 1.0), "720p": (1 / 4, 0.6)}[name]
-        stages = {
-            stage: statistics.median(one["stages"][stage]["median_ms"] for one in ours)
-            for stage in ours[0]["stages"]
-        }
+        names = ("prepare", "invoke", "segment", "matte", "background", "composite", "rest")
+        stages = {name: statistics.median(one[name] for one in ours) for name in names}
         whole = sum(stages[stage] for stage in ("segment", "matte", "background", "composite"))
         rows += [
             Row(f"{name}: CPU time a frame, greenroom", cpu, "ms"),
             Row(f"{name}: CPU time a frame, MediaPipe", peer_cpu, "ms"),
             Row(f"{name}: ratio", cpu / peer_cpu, "", most[0]),
-            *(Row(f"{name}: {stage}", value, "ms") for stage, value in stages.items()),
+            *(Row(f"{name}: {stage}", stages[stage], "ms") for stage in names[:-1]),
             Row(f"{name}: all but invoke", whole - stages["invoke"], "ms", most[1]),
-            Row(
-                f"{name}: all but invoke, on the clock",
-                statistics.median(one["wall_ms"] for one in ours) - stages["invoke"],
-                "ms",
-            ),
+            Row(f"{name}: all but invoke, on the clock", stages["rest"], "ms"),
             Row(
                 f"{name}: reading two frames and writing one",
-                statistics.median(one["floor_ms"] for one in ours),
+                statistics.median(one["floor"] for one in ours),
                 "ms",
             ),
         ]
@@ -233,6 +247,51 @@ def runtime(folder: Path, arguments: argparse.Namespace) -> list[Row]:  # noqa: 
             times[name].append(1000 * (time.perf_counter() - begin))
     return [
         Row(f"invoke, {name}", statistics.median(values), "ms") for name, values in times.items()
+    ]
+
+
+def article(folder: Path, arguments: argparse.Namespace) -> list[Row]:
+    """Compare with a tutorial's pipeline: the same frozen graph, and DeepLab's smaller model.
+
+    Everything runs with as many threads as the tutorial leaves TensorFlow: all.
+    """
+    if arguments.graph is None:
+        return []
+    python = environment("article", "--editable", f"{HERE.parent}[tensorflow]", "pillow")
+    frames, masks = folder / "720p.npz", folder / "masks.npy"
+    save_frames(frames, SIZES["720p"])
+    card = folder / "article.toml"
+    classes = [f"other-{number}" for number in range(arguments.label)] + ["person"]
+    card.write_text(ARTICLE_CARD.format(file=arguments.graph.resolve(), classes=classes), "utf-8")
+    (folder / arguments.graph.name).symlink_to(arguments.graph.resolve())
+    threads = str(os.cpu_count())
+    runs: dict[str, list[Any]] = {"article": [], "graph": [], "deeplabv3": []}
+    models = {"graph": str(card), "deeplabv3": "deeplabv3"}
+    for _ in range(arguments.rounds):
+        runs["article"].append(
+            measured(
+                *(python, HERE / "peer_article.py", frames, "40"),
+                *(arguments.graph, str(arguments.label), masks),
+            )
+        )
+        for name, model in models.items():
+            runs[name].append(
+                measured(
+                    *(python, HERE / "engine.py", frames, "40", "--model", model),
+                    *("--threads", threads, "--masks", folder / f"{name}.npy"),
+                )
+            )
+    whole, rest = (
+        {name: statistics.median(one[what] for one in ran) for name, ran in runs.items()}
+        for what in ("wall", "rest")
+    )
+    same = (np.load(folder / "graph.npy") > 0.5) == (np.load(masks) > 0)
+    return [
+        *(Row(f"{name}: a frame of 720p", value, "ms") for name, value in whole.items()),
+        *(Row(f"{name}: all but the network", value, "ms") for name, value in rest.items()),
+        Row("graph, all but the network: ratio", rest["graph"] / rest["article"], "", 1 / 5),
+        Row("deeplabv3, a frame: ratio", whole["deeplabv3"] / whole["article"], "", 1 / 4),
+        Row("masks of the same graph that differ", 100 * (1 - float(same.mean())), "%", 0.1),
     ]
 
 

@@ -555,9 +555,10 @@ class Matte:
 
 
 def _resized(plane: Plane, shape: tuple[int, int]) -> Plane:
-    """Resize a plane bilinearly, after a Gaussian filter where that alone would skip samples.
+    """Resize a plane bicubically, after a Gaussian filter where that alone would skip samples.
 
-    Together they are as wide as a triangle that reaches to the next sample of the result.
+    The filter is as wide as what a triangle that reaches to the next sample of the result has
+    over one that reaches to the next sample of the plane.
     """
     sigma_y, sigma_x = (
         math.sqrt(max(0.0, (length / wanted) ** 2 - 1) / 6)
@@ -567,7 +568,7 @@ def _resized(plane: Plane, shape: tuple[int, int]) -> Plane:
     if max(sigma_x, sigma_y) > _SHARP:
         # Not cv2.GaussianBlur, which wakes OpenCV's threads, and they spin long after.
         filtered = cv2.sepFilter2D(plane, -1, _gaussian(sigma_x), _gaussian(sigma_y))
-    return np.asarray(cv2.resize(filtered, shape[::-1], interpolation=cv2.INTER_LINEAR), np.uint8)
+    return np.asarray(cv2.resize(filtered, shape[::-1], interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
 @cache

@@ -72,11 +72,13 @@ class PictureInput:
         if spec.size is not None:
             return spec.size[1], spec.size[0]
         assert spec.longest is not None  # noqa: S101 - a card has one of both
-        scale = spec.longest / max(size)
+        longest = spec.longest
         if spec.ratio is not None:
-            scale = min(scale, 1.0)
+            longest = min(longest, max(size))
+        # Cut off, as DeepLab's notebook and MODNet's demo do it.
         width, height = (
-            max(1, round(length * scale / spec.multiple)) * spec.multiple for length in size
+            max(1, length * longest // max(size) // spec.multiple) * spec.multiple
+            for length in size
         )
         return height, width
 
