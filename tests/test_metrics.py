@@ -25,8 +25,24 @@ if TYPE_CHECKING:
     Plane = NDArray[np.uint8]
     Measure = Callable[[NDArray[Any], NDArray[Any]], float]
 
-MEASURES = [metrics.iou, metrics.boundary_iou, metrics.mad, metrics.mse, metrics.leak]
-SYMMETRIC = [metrics.iou, metrics.mad, metrics.mse]
+MEASURES = [
+    metrics.iou,
+    metrics.boundary_iou,
+    metrics.mad,
+    metrics.mse,
+    metrics.sad,
+    metrics.gradient_error,
+    metrics.connectivity_error,
+    metrics.leak,
+]
+SYMMETRIC = [
+    metrics.iou,
+    metrics.mad,
+    metrics.mse,
+    metrics.sad,
+    metrics.gradient_error,
+    metrics.connectivity_error,
+]
 
 
 def shapes() -> st.SearchStrategy[tuple[int, ...]]:
@@ -179,6 +195,98 @@ def test_mad_and_mse_are_means_over_pixels(pair: tuple[Plane, Plane]) -> None:
     assert metrics.mse(prediction, truth) == pytest.approx(mean_squared, abs=1e-6)
 
 
+@given(pairs())
+def test_sad_is_the_sum_over_pixels_in_thousands(pair: tuple[Plane, Plane]) -> None:
+    """SAD equals the exact sum of absolute differences."""
+    prediction, truth = pair
+    errors = [
+        abs(int(found) - int(true)) / 255
+        for found, true in zip(prediction.flat, truth.flat, strict=True)
+    ]
+
+    assert metrics.sad(prediction, truth) == pytest.approx(math.fsum(errors) / 1000, abs=1e-6)
+
+
+def scipys_steepness(matte: Plane) -> NDArray[np.float64]:
+    """Return the gradient's magnitude by SciPy, with two-dimensional filters of 9x9 weights."""
+    y, x = np.mgrid[-4:5, -4:5]
+    bell = np.exp(-(x**2 + y**2) / (2 * 1.4**2))
+    filters = (-x * bell, -y * bell)
+    parts = [
+        ndimage.convolve(matte / 255, weights / np.sqrt((weights**2).sum()), mode="nearest")
+        for weights in filters
+    ]
+    return np.asarray(np.sqrt(parts[0] ** 2 + parts[1] ** 2))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_gradient_error_equals_its_formula_by_scipy(seed: int) -> None:
+    """Grad is the sum of squared differences of gradients, also at the border."""
+    prediction, truth = blobs(seed), blobs(seed + 100)
+    difference = scipys_steepness(prediction) - scipys_steepness(truth)
+    expected = (difference**2).sum() / 1000
+
+    assert expected > 0.01
+    assert metrics.gradient_error(prediction, truth) == pytest.approx(expected, rel=1e-4)
+
+
+def test_gradient_error_sees_a_blurred_edge() -> None:
+    """An edge that is too soft costs more, the softer it is; shifting both costs nothing."""
+    truth = half_plane(32).astype(np.float64) / 255
+    soft = [np.clip(ndimage.gaussian_filter(truth, (0, sigma)), 0, 1) for sigma in (0.5, 1, 2, 4)]
+    errors = [metrics.gradient_error(one, truth) for one in soft]
+
+    assert errors == sorted(errors)
+    assert errors[0] > 0
+    flat = np.full((40, 64), 0.2), np.full((40, 64), 0.9)
+    assert metrics.gradient_error(*flat) == pytest.approx(0, abs=1e-9)
+
+
+def slow_connectivity(prediction: Plane, truth: Plane) -> float:
+    """Return Conn by its definition, pixel by pixel, with SciPy's labels and exact levels."""
+    level = np.full(truth.shape, -1)
+    for step in range(1, 11):
+        both = (10 * prediction.astype(int) >= 255 * step) & (10 * truth.astype(int) >= 255 * step)
+        labels, count = ndimage.label(both)
+        areas = [(labels == label).sum() for label in range(1, count + 1)]
+        largest = labels == 1 + int(np.argmax(areas)) if count else np.zeros_like(both)
+        level[(level < 0) & ~largest] = step - 1
+    level[level < 0] = 10
+    total = 0.0
+    for found, true, connected in zip(prediction.flat, truth.flat, level.flat, strict=True):
+        beyond = [int(value) / 255 - int(connected) / 10 for value in (found, true)]
+        degrees = [1 - distance * (distance >= 0.15) for distance in beyond]
+        total += abs(degrees[0] - degrees[1])
+    return total / 1000
+
+
+@given(pairs())
+def test_connectivity_error_equals_its_definition(pair: tuple[Plane, Plane]) -> None:
+    """Conn of any mattes, torn ones above all, is what its definition says."""
+    assert metrics.connectivity_error(*pair) == pytest.approx(slow_connectivity(*pair), abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_connectivity_error_of_soft_shapes(seed: int) -> None:
+    """The same for mattes with several soft parts."""
+    prediction, truth = blobs(seed), blobs(seed + 100)
+    expected = slow_connectivity(prediction, truth)
+
+    assert expected > 0.01
+    assert metrics.connectivity_error(prediction, truth) == pytest.approx(expected, rel=1e-4)
+
+
+def test_connectivity_error_forgives_what_hangs_together() -> None:
+    """Too much at the edge is a little loose coverage; an island of the same area is all loose."""
+    truth = half_plane(32).astype(np.float64) / 255
+    attached, torn = truth.copy(), truth.copy()
+    attached[:, 29:32] = 0.1
+    torn[:, 10:13] = 1
+
+    assert metrics.connectivity_error(attached, truth) == 0
+    assert metrics.connectivity_error(torn, truth) == pytest.approx(3 * 40 / 1000)
+
+
 @given(sequences())
 def test_dtssd_equals_its_formula(sequence: tuple[Plane, Plane]) -> None:
     """The value is the mean over time of the RMS difference between the two changes."""
@@ -322,6 +430,9 @@ def test_every_measure_stays_in_its_range(pair: tuple[Plane, Plane]) -> None:
     assert not metrics.boundary_iou(*pair) > 1
     assert not metrics.leak(*pair) < 0
     assert not metrics.leak(*pair) > 100
+    assert 0 <= metrics.sad(*pair) <= pair[0].size / 1000 + 1e-6
+    assert metrics.gradient_error(*pair) >= 0
+    assert 0 <= metrics.connectivity_error(*pair) <= pair[0].size / 1000 + 1e-6
 
 
 @given(pairs())
@@ -332,6 +443,9 @@ def test_a_matte_agrees_with_itself(pair: tuple[Plane, Plane]) -> None:
     assert metrics.iou(matte, matte) == 1
     assert metrics.mad(matte, matte) == 0
     assert metrics.mse(matte, matte) == 0
+    assert metrics.sad(matte, matte) == 0
+    assert metrics.gradient_error(matte, matte) == 0
+    assert metrics.connectivity_error(matte, matte) == 0
     assert metrics.boundary_iou(matte, matte) == 1 or (matte > 127).all() or not (matte > 127).any()
     assert not metrics.leak(matte, matte) > 0
 
