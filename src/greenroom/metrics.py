@@ -560,8 +560,8 @@ def _steepness(coverage: NDArray[np.float32]) -> NDArray[np.float32]:
     slope = offset * smooth
     smooth, slope = smooth / np.linalg.norm(smooth), slope / np.linalg.norm(slope)
     x, y = (
-        cv2.sepFilter2D(coverage, cv2.CV_32F, *filters, borderType=cv2.BORDER_REPLICATE)
-        for filters in ((slope, smooth), (smooth, slope))
+        cv2.sepFilter2D(coverage, cv2.CV_32F, along, across, borderType=cv2.BORDER_REPLICATE)
+        for along, across in ((slope, smooth), (smooth, slope))
     )
     return np.hypot(x, y).astype(np.float32, copy=False)
 

@@ -45,6 +45,18 @@ class TestReadings:
         assert coverage.dtype == np.float32
         assert not np.shares_memory(coverage, output)
 
+    @pytest.mark.parametrize("threshold", [0.1, 0.5, 0.8])
+    def test_threshold(self, threshold: float) -> None:
+        """What stands for half coverage becomes 0.5; ends stay, order stays, NaN stays."""
+        values = np.array([0, threshold / 2, threshold, (1 + threshold) / 2, 1], np.float32)
+        coverage = reader(threshold=threshold).read(values[None, None, :, None])
+        np.testing.assert_allclose(coverage[0], [0, 0.25, 0.5, 0.75, 1], atol=1e-6)
+        assert coverage.dtype == np.float32
+        with pytest.raises(ModelOutputError):
+            check_coarse_matte(
+                reader(threshold=threshold).read(np.full((1, 2, 2, 1), np.nan, "f4"))
+            )
+
     @pytest.mark.parametrize("shape", [(6, 8), (1, 6, 8), (1, 6, 8, 1)])
     def test_fewer_axes(self, shape: tuple[int, ...]) -> None:
         """One channel may have no axis for it, and no batch."""

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from greenroom.cli import bench, convert, demo, matte, models
+from greenroom.cli import eval as evaluation
 
 __all__ = ["app"]
 
@@ -22,6 +23,7 @@ app = typer.Typer(
 )
 for module in (convert, matte, demo, bench):
     app.command()(module.command)
+app.command("eval")(evaluation.command)
 app.add_typer(models.app)
 
 

@@ -200,8 +200,7 @@ class OutputSpec(_Part):
     foreground : str, optional
         The output that is the person's own colour, RGB in 0..1.
     threshold : float
-        The coverage from which a sample is the person, where a mask and not a matte is
-        wanted.
+        The answer that stands for half coverage, where that is not 0.5; not for labels.
     """
 
     name: str = ""
@@ -211,7 +210,7 @@ class OutputSpec(_Part):
     keep: tuple[str, ...] = ("person",)
     gain: Annotated[float, Field(gt=0)] = 1.0
     foreground: str | None = None
-    threshold: Annotated[float, Field(gt=0, le=1)] = 0.5
+    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -26,6 +26,7 @@ __all__ = ["CoverageReader", "keepable", "kept_classes", "picture_axes"]
 _BACKGROUND: Final = "background"
 # What is added to a logit that is not to win.
 _FAR: Final = -1e30
+_HALF: Final = 0.5
 
 
 def keepable(card: Card) -> tuple[str, ...]:
@@ -129,8 +130,10 @@ class CoverageReader:
         """
         if self._spec.reading is Reading.LABELS:
             return self._read(self._labels_of(output))
-        picture = self._check(output)
-        return self._read(picture)
+        coverage = self._read(self._check(output))
+        return (
+            coverage if self._spec.threshold == _HALF else _centred(coverage, self._spec.threshold)
+        )
 
     def check(self, shape: tuple[int | None, ...], path: object) -> None:
         """Raise `ModelError` if outputs of a shape can never be read; None is any length."""
@@ -221,6 +224,13 @@ def _sigmoid(values: Floats, gain: float = 1.0) -> Floats:
     values *= np.float32(0.5)
     values += np.float32(0.5)
     return values
+
+
+def _centred(coverage: Floats, threshold: float) -> Floats:
+    """Stretch both sides of a threshold, so that it becomes one half; NaN stays NaN."""
+    below = coverage * np.float32(_HALF / threshold)
+    above = 1 - (1 - coverage) * np.float32(_HALF / (1 - threshold))
+    return np.where(coverage < threshold, below, above).astype(np.float32)
 
 
 def _is_whole(output: NDArray[Any]) -> bool:

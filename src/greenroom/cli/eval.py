@@ -1,0 +1,107 @@
+"""``greenroom eval``: how good models are on labelled pictures or clips."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path  # noqa: TC003 - typer reads it
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from greenroom.cli.options import settings_command
+from greenroom.cli.progress import progress_bar
+from greenroom.errors import SettingsError
+from greenroom.settings import Group, Settings
+
+if TYPE_CHECKING:
+    from greenroom.evaluation import Evaluation
+
+__all__ = ["command"]
+
+
+@settings_command(Group.MODEL, Group.EDGE)
+def evaluate(
+    dataset: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="DATASET",
+            help=(
+                "A folder with pictures in image/ and their mattes in mask/, or with clips "
+                "NAME.mp4 and their mattes NAME.alpha.mkv."
+            ),
+        ),
+    ] = None,
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Write report.json, a sheet of the worst cases of each model, and a plot.",
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a report that is there already.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    settings: Settings,
+) -> None:
+    """Measure models on labelled pictures or clips; --model takes several, with commas between."""
+    if dataset is None:
+        message = "expected a DATASET to measure on."
+        raise SettingsError(message)
+    from greenroom import evaluation, reports  # noqa: PLC0415 - help stays fast
+    from greenroom.segmenters.speeds import remember_speed  # noqa: PLC0415
+
+    report = None if out is None else reports.Report(out, overwrite=overwrite)
+    results = []
+    for model in _models(settings.model):
+        with progress_bar(model) as progress:
+            result = evaluation.evaluate(dataset, settings, model=model, progress=progress)
+        remember_speed(result.segmenter, result.segment_ms)
+        results.append(result)
+    if report is not None:
+        report.write(results)
+        if not report.has_plot:
+            typer.echo(
+                "greenroom: the plot is left out: it needs matplotlib, "
+                "pip install 'greenroom[eval]'",
+                err=True,
+            )
+    if as_json:
+        typer.echo(json.dumps([result.to_dict() for result in results]))
+    else:
+        typer.echo(_table(results))
+
+
+command = evaluate
+
+
+def _models(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        message = f"model: expected names with commas between, not {text!r}."
+        raise SettingsError(message, "model")
+    return list(dict.fromkeys(names))
+
+
+def _table(results: list[Evaluation]) -> str:
+    """Print means, and below each the worst tenth."""
+    from greenroom.evaluation import MEASURES  # noqa: PLC0415 - help stays fast
+
+    names = [name for name in MEASURES if name in results[0].mean]
+    head = ["model", "", *(MEASURES[name].label for name in names), "ms a frame"]
+    rows = []
+    for result in results:
+        for what, scores in (("mean", result.mean), ("worst tenth", result.worst_tenth)):
+            cells = [f"{scores[name]:.{MEASURES[name].digits}f}" for name in names]
+            first = what == "mean"
+            speed = f"{result.frame_ms:.1f}" if first else ""
+            rows.append([result.model if first else "", what, *cells, speed])
+    widths = [max(len(row[place]) for row in (head, *rows)) for place in range(len(head))]
+    lines = []
+    for row in (head, *rows):
+        texts = [cell.ljust(width) for cell, width in zip(row[:2], widths[:2], strict=True)]
+        texts += [cell.rjust(width) for cell, width in zip(row[2:], widths[2:], strict=True)]
+        lines.append("  ".join(texts).rstrip())
+    count = len(results[0].cases)
+    return "\n".join([f"{count} cases", "", *lines])
