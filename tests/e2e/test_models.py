@@ -40,7 +40,7 @@ NO_ADDRESS = NO_HASH.replace(f'url = "{HOST}/model"\n', "")
 
 
 @pytest.fixture(autouse=True)
-def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> Path:  # noqa: ARG001 - goes after run's cache
     """Return the folder of the user's cards; the cache is beside it."""
     monkeypatch.delenv(MODELS_DIR_VARIABLE, raising=False)
     monkeypatch.setattr("platformdirs.user_config_path", lambda *_, **__: tmp_path / "config")

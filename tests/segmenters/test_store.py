@@ -19,11 +19,10 @@ import requests
 from model_server import CONTENT, HOST, ModelServer, adapter_to
 
 from greenroom.errors import ModelError, SettingsError
-from greenroom.segmenters import download
 from greenroom.segmenters.card import Card
 from greenroom.segmenters.catalogue import card_named, cards
-from greenroom.segmenters.licences import concern
-from greenroom.segmenters.store import MODELS_DIR_VARIABLE, Place, Store
+from greenroom.segmenters.store import MODELS_DIR_VARIABLE, Place, Store, download
+from greenroom.segmenters.store.licences import concern
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -157,7 +156,7 @@ class TestPlaces:
 
     def test_hash_is_remembered(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A large file is read once, and again when its time changes."""
-        monkeypatch.setattr("greenroom.segmenters.store._REMEMBERED_BYTES", 1)
+        monkeypatch.setattr("greenroom.segmenters.store.weights._REMEMBERED_BYTES", 1)
         path = tmp_path / "m.onnx"
         path.write_bytes(CONTENT)
         os.utime(path, ns=(0, 1_000_000_000))
@@ -455,7 +454,7 @@ class TestConsent:
         def refuse(*_: object) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        monkeypatch.setattr("greenroom.segmenters.records.Record.write", refuse)
+        monkeypatch.setattr("greenroom.segmenters.store.records.Record.write", refuse)
         with pytest.raises(ModelError, match=r"cannot be remembered.*no space left"):
             store.get(card(hash=""), trust=True)
         assert model_server.asked == ["/model"]

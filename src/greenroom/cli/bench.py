@@ -84,7 +84,7 @@ def _report(engine: VirtualBackground, size: tuple[int, int], frames: int) -> di
 
 def _remember(report: dict[str, Any]) -> None:
     from greenroom.segmenters import SegmenterInfo  # noqa: PLC0415 - help stays fast
-    from greenroom.segmenters.speeds import remember_speed  # noqa: PLC0415
+    from greenroom.segmenters.store.speeds import remember_speed  # noqa: PLC0415
 
     info = SegmenterInfo(**report["segmenter"])
     remember_speed(info, report["stages"]["segment"]["median_ms"])

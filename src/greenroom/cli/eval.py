@@ -50,7 +50,7 @@ def evaluate(
         message = "expected a DATASET to measure on."
         raise SettingsError(message)
     from greenroom import evaluation, reports  # noqa: PLC0415 - help stays fast
-    from greenroom.segmenters.speeds import remember_speed  # noqa: PLC0415
+    from greenroom.segmenters.store.speeds import remember_speed  # noqa: PLC0415
 
     report = None if out is None else reports.Report(out, overwrite=overwrite)
     results = []

@@ -39,7 +39,7 @@ def each_file(
     SettingsError
         If inputs and outputs do not go together.
     """
-    from greenroom.segmenters.speeds import remember_speed  # noqa: PLC0415 - help stays fast
+    from greenroom.segmenters.store.speeds import remember_speed  # noqa: PLC0415 - help stays fast
 
     pairs = _pairs(files, out_dir)
     if as_json and any(target == _STREAM for _, target in pairs):

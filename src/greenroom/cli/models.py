@@ -131,7 +131,7 @@ def add(
     as_json: _Json = False,
 ) -> None:
     """Add a model of your own: its card, and its weights if they are not to be downloaded."""
-    from greenroom.segmenters.user_cards import add_card  # noqa: PLC0415 - help stays fast
+    from greenroom.segmenters.store.user_cards import add_card  # noqa: PLC0415 - help stays fast
 
     made = add_card(card, weights, _store(None), overwrite=overwrite)
     _print_files("added", made, as_json=as_json)
@@ -141,7 +141,7 @@ def add(
 @plain_command
 def remove(name: _Name, *, as_json: _Json = False) -> None:
     """Remove a model that you added, or what was downloaded of another."""
-    from greenroom.segmenters.user_cards import remove_card  # noqa: PLC0415 - help stays fast
+    from greenroom.segmenters.store.user_cards import remove_card  # noqa: PLC0415 - help stays fast
 
     _print_files("removed", remove_card(name, _store(None)), as_json=as_json)
 
@@ -188,7 +188,7 @@ def _store(models_dir: Path | None) -> Store:
 def _row(card: Card, store: Store) -> dict[str, Any]:
     """Put what the list shows of a model together."""
     from greenroom.segmenters.catalogue import parts  # noqa: PLC0415 - help stays fast
-    from greenroom.segmenters.speeds import read_speeds  # noqa: PLC0415
+    from greenroom.segmenters.store.speeds import read_speeds  # noqa: PLC0415
 
     needed = parts(card)
     speeds = read_speeds()

@@ -18,9 +18,9 @@ import platformdirs
 
 from greenroom.errors import ModelError, SettingsError
 from greenroom.segmenters.catalogue import PACKAGE_CARDS
-from greenroom.segmenters.download import Download
-from greenroom.segmenters.licences import concern
-from greenroom.segmenters.records import Record, digest
+from greenroom.segmenters.store.download import Download
+from greenroom.segmenters.store.licences import concern
+from greenroom.segmenters.store.records import Record, digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ __all__ = ["MODELS_DIR_VARIABLE", "Place", "Store", "size_text"]
 
 # Names the models folder where nothing else does.
 MODELS_DIR_VARIABLE: Final = "GREENROOM_MODELS_DIR"
-_EMBEDDED: Final = Path(__file__).parent / "embedded"
+_EMBEDDED: Final = Path(__file__).parents[1] / "embedded"
 # The hash of a smaller file costs less than to remember it.
 _REMEMBERED_BYTES: Final = 8 << 20
 _LOG: Final = logging.getLogger(__name__)

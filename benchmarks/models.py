@@ -1,0 +1,222 @@
+"""Measure the models whose weights are here, and write the page about all models.
+
+The page is made of the cards and of what was measured, which is kept in ``docs/models.json``.
+
+    python benchmarks/models.py                          # only the page
+    python benchmarks/models.py --data ../shared/data --measure sinet my_card.toml
+    python benchmarks/models.py --check                  # is the page up to date?
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from greenroom import Settings, VirtualBackground
+from greenroom.evaluation import evaluate
+from greenroom.segmenters.catalogue import card_named, cards, parts
+from greenroom.segmenters.store import size_text
+from greenroom.segmenters.store.licences import concern
+from greenroom.testing import PersonSource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from greenroom.segmenters.card import Card
+
+DOCS: Final = Path(__file__).parents[1] / "docs"
+PAGE: Final = DOCS / "models.md"
+MEASURED: Final = DOCS / "models.json"
+HEAD: Final = """# Models
+
+<!-- Made by `python benchmarks/models.py` from the cards and docs/models.json. -->
+
+`--model` takes one of these names, a card of your own (`my_card.toml`), or a model file
+(`.tflite`, `.onnx`, `.pb`, `.tar.gz`) that leaves no doubt how it is used. `greenroom models` says
+which weights are here and how fast each ran on your machine; `greenroom models get NAME` downloads
+them, after it has said what comes from where under which licence.
+
+"""
+CLASSES: Final = """
+## Classes
+
+Models that tell more than people apart keep what `--keep person,chair,dog` names;
+`--list-classes` prints the names.
+
+"""
+FIGURES: Final = """
+## How good, how fast
+
+Mean IoU on {portraits} portraits and {mixed} mixed photos (several people, small people, odd
+poses), with the 10th percentile in brackets; on clips of four people who talk to a webcam and of
+two dancers, the mean absolute error times 1000 and dtSSD times 100 (flicker and lag; less is
+better). The metrics are those of [Quality](quality.md). Milliseconds are those of the model alone
+at 1080p, on two cores of an AMD EPYC server with one thread; they vary by half from hour to hour
+there. Made by
+
+```console
+$ python benchmarks/models.py --data DATA --measure NAME...
+```
+
+"""
+OWN: Final = """
+## A model of your own
+
+A card says all that greenroom has to know; there is no code to write. Its fields are those of
+`greenroom.segmenters.card`, and a field that is missing or unknown is named with its line.
+
+```toml
+name = "mine"
+description = "My portrait network, 256x256"
+license = "MIT"
+runtime = "onnx"               # or litert, tensorflow
+
+[file]
+name = "mine.onnx"             # beside the card, or in the folder of --models-dir
+
+[input]
+size = [256, 256]              # or longest = 512 with multiple = 32
+layout = "NCHW"                # or NHWC
+mean = [127.5, 127.5, 127.5]   # (sample - mean) / std, samples from 0 to 255
+std = [127.5, 127.5, 127.5]
+
+[output]
+layout = "NCHW"
+reading = "probabilities"      # or coverage, logit, logits, labels
+classes = ["background", "person"]
+```
+
+`--model mine.toml` uses it; `greenroom models add mine.toml mine.onnx` keeps both, so that
+`--model mine` does. `greenroom eval DATASET --model selfie,mine --out report` compares it with
+others on your own pictures: a table, a plot of quality against time, and the worst cases to look
+at.
+"""
+
+
+def main() -> None:
+    """Measure what is asked for, and write or check the page."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--measure", nargs="+", default=[], metavar="MODEL")
+    parser.add_argument("--check", action="store_true", help="only tell whether it is up to date")
+    options = parser.parse_args()
+    measured = json.loads(MEASURED.read_text("utf-8")) if MEASURED.exists() else {}
+    for model in options.measure:
+        measured[card_named(model).name] = measure(model, options.data)
+        MEASURED.write_text(json.dumps(measured, indent=1, sort_keys=True) + "\n", "utf-8")
+    text = page(measured)
+    if options.check:
+        sys.exit(0 if PAGE.read_text("utf-8") == text else f"{PAGE} is not up to date: run me.")
+    PAGE.write_text(text, "utf-8")
+
+
+def measure(model: str, data: Path) -> dict[str, Any]:
+    """Measure one model on everything."""
+    result: dict[str, Any] = {"description": card_named(model).description}
+    for name in ("portraits", "mixed"):
+        found = evaluate(data / name, model=model)
+        result[name] = {
+            "number": len(found.cases),
+            "iou": found.mean["iou"],
+            "tenth": found.worst_tenth["iou"],
+        }
+    clips = evaluate(data / "clips", model=model).cases
+    for name, rows in (
+        ("talkers", [one for key, one in clips.items() if not key.startswith("dancer")]),
+        ("dancers", [one for key, one in clips.items() if key.startswith("dancer")]),
+    ):
+        result[name] = {
+            what: float(np.mean([row[what] for row in rows])) for what in ("mad", "dtssd")
+        }
+    result["ms"] = invoke_ms(model)
+    return result
+
+
+def invoke_ms(model: str) -> float:
+    """Time the model on frames in memory."""
+    frames = list(PersonSource((1920, 1080), 8))
+    with VirtualBackground(Settings(model=model, background="color:black")) as engine:
+        for number in range(40):
+            engine.process_matte(frames[number % len(frames)])
+            if number == 8:
+                engine.timings.clear()
+        return engine.timings.summary()["invoke"].median_ms
+
+
+def page(measured: dict[str, Any]) -> str:
+    """Write the page."""
+    known = cards()
+    lines = table(
+        ["model", "what it is", "task", "licence", "runtime", "weights"],
+        (description(card) for card in known.values()),
+    )
+    rows = [figures(name, measured[name]) for name in known if name in measured]
+    rows += [
+        figures(f"{name}: {one['description']}", one)
+        for name, one in measured.items()
+        if name not in known
+    ]
+    head = ["model", "portraits", "mixed", "talkers MAD, dtSSD", "dancers MAD, dtSSD", "ms"]
+    numbers = {
+        name: max([one[name]["number"] for one in measured.values()] or [0])
+        for name in ("portraits", "mixed")
+    }
+    return (
+        HEAD + lines + classes(known.values()) + FIGURES.format(**numbers) + table(head, rows) + OWN
+    )
+
+
+def description(card: Card) -> list[str]:
+    """Return a card's row."""
+    sizes = [part.file.size if part.file else 0 for part in parts(card)]
+    size = size_text(None if None in sizes else sum(size or 0 for size in sizes))
+    embedded = all(part.file and part.file.embedded for part in parts(card))
+    reason = concern(card.license)
+    licence = f"[{card.license}]({card.license_url})" if card.license_url else card.license
+    what = f"{card.description} ([paper]({card.paper}))" if card.paper else card.description
+    return [
+        f"`{card.name}`",
+        what,
+        card.task.value,
+        f"{licence}, {reason}" if reason else licence,
+        card.runtime,
+        "in the package" if embedded else size,
+    ]
+
+
+def classes(known: Iterable[Card]) -> str:
+    """Say which classes can be kept."""
+    lists: dict[tuple[str, ...], list[str]] = {}
+    for card in known:
+        if len(card.output.classes) > 2:
+            lists.setdefault(card.output.classes, []).append(f"`{card.name}`")
+    text = CLASSES
+    for names, models in lists.items():
+        text += (
+            f"- {', '.join(models)}: {', '.join(name for name in names if name != 'background')}\n"
+        )
+    return text
+
+
+def figures(name: str, one: dict[str, Any]) -> list[str]:
+    """Return a row of measurements."""
+    photos = [
+        f"{one[what]['iou']:.3f} ({one[what]['tenth']:.3f})" for what in ("portraits", "mixed")
+    ]
+    clips = [f"{one[what]['mad']:.1f}, {one[what]['dtssd']:.2f}" for what in ("talkers", "dancers")]
+    return [name, *photos, *clips, f"{one['ms']:.3g}"]
+
+
+def table(head: list[str], rows: Iterable[list[str]]) -> str:
+    """Return a Markdown table."""
+    rule = ["---"] * len(head)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows)) + "\n"
+
+
+if __name__ == "__main__":
+    main()
