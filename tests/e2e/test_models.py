@@ -221,6 +221,37 @@ class TestGet:
         assert run("models", "verify", "mine").status == 1
 
 
+class TestUse:
+    """Commands that use a model whose weights are not here."""
+
+    def test_it_is_downloaded_once_and_said(
+        self, run: Run, own: Path, cached: Path, model_server: ModelServer
+    ) -> None:
+        """It is fetched before anything is done; here it then turns out to be no model."""
+        card(own)
+        first, second = (run("bench", "--model", "mine", "--frames", "1") for _ in range(2))
+        assert first.status == second.status == 1
+        said, *errors = first.err.splitlines()
+        assert "downloading model 'mine'" in said
+        assert errors == second.err.splitlines()
+        assert "cannot be loaded" in errors[0]
+        assert model_server.asked == ["/model"]
+        assert cached.is_file()
+
+    @pytest.mark.parametrize("command", ["convert", "matte"])
+    def test_licence_comes_first(
+        self, run: Run, own: Path, tmp_path: Path, model_server: ModelServer, command: str
+    ) -> None:
+        """A copyleft licence is named, and nothing is fetched or written without a yes."""
+        card(own, CARD.replace('"MIT"', '"GPL-3.0-only"'))
+        result = run(command, "in.mp4", "out.mp4", "--model", "mine")
+        assert result.status == 1
+        assert "GPL-3.0-only" in result.err
+        assert "--accept-license" in result.err
+        assert model_server.asked == []
+        assert not (tmp_path / "out.mp4").exists()
+
+
 class TestOwn:
     """Models that a user adds."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from greenroom.cli.options import plain_command
+from greenroom.cli.weights import get_weights
 from greenroom.errors import ModelError
 
 if TYPE_CHECKING:
@@ -100,20 +101,12 @@ def get(
     as_json: _Json = False,
 ) -> None:
     """Download a model's weights, unless they are here, and print where they are."""
-    from greenroom.cli.progress import download_bar  # noqa: PLC0415 - help stays fast
-    from greenroom.segmenters.catalogue import card_named, parts  # noqa: PLC0415
+    from greenroom.segmenters.catalogue import card_named, parts  # noqa: PLC0415 - help stays fast
 
     store = _store(models_dir)
     for card in parts(card_named(name)):
-        with download_bar(card.name) as progress:
-            path = store.get(
-                card,
-                accept_license=accept_license,
-                trust=trust,
-                on_start=lambda text: typer.echo(f"greenroom: {text}", err=True),
-                progress=progress,
-            )
-        typer.echo(json.dumps({"name": card.name, "path": str(path)}) if as_json else path)
+        path = get_weights(store, card, accept_license=accept_license, trust=trust)
+        typer.echo(json.dumps({"name": card.name, "path": path}) if as_json else path)
 
 
 @app.command()

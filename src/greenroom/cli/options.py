@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 import typer
 
+from greenroom.cli.weights import fetch_weights
 from greenroom.errors import GreenroomError, SettingsError
 from greenroom.settings import Group, Settings
 
@@ -91,6 +92,8 @@ def settings_command(*groups: Group) -> Callable[[Callable[..., None]], Callable
                 if values.pop("list_classes", False):
                     _print_classes(settings.model)
                     return
+                if has_model:
+                    fetch_weights(settings)
                 command(**values, settings=settings)
 
         own = [
