@@ -38,7 +38,15 @@ __all__ = ["VirtualBackground"]
 logger = logging.getLogger(__name__)
 
 # What makes a stage be built anew when it changes.
-_SEGMENTER_SETTINGS = ("model", "threads", "device", "keep", "models_dir", "accept_license")
+_SEGMENTER_SETTINGS = (
+    "model",
+    "threads",
+    "device",
+    "keep",
+    "key_color",
+    "models_dir",
+    "accept_license",
+)
 _BACKGROUND_SETTINGS = ("background", "fit", "slide_seconds")
 _MATTING_SETTINGS = ("threshold", "edge_shift", "edge_softness", "smoothing")
 # How long a cover waits for a background that another frame is using.

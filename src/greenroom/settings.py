@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from greenroom.errors import SettingsError
 
@@ -151,6 +151,16 @@ class Settings(BaseModel):
             ),
         ),
     ] = None
+    key_color: Annotated[
+        str | None,
+        _about(
+            Group.MODEL,
+            description=(
+                "The colour of the screen behind you, for the model chroma: #00b140 or a CSS "
+                "name; found by itself if it is not given"
+            ),
+        ),
+    ] = None
     threads: Annotated[
         int, _about(Group.MODEL, ge=1, le=64, description="Threads that the model may use")
     ] = 1
@@ -275,6 +285,15 @@ class Settings(BaseModel):
             message = f"settings file '{path}': {error}"
             raise SettingsError(message, error.name) from None
 
+    @field_validator("key_color")
+    @classmethod
+    def _check_colour(cls, colour: str | None) -> str | None:
+        if colour is not None:
+            from greenroom.backgrounds.css import rgb_of  # noqa: PLC0415 - settings stay light
+
+            rgb_of(colour, "key_color")
+        return colour
+
     @classmethod
     def group(cls, name: str) -> Group:
         """Tell which group a setting belongs to."""
@@ -295,5 +314,8 @@ def _settings_error(error: ValidationError) -> SettingsError:
             else f"known are {', '.join(Settings.model_fields)}."
         )
         return SettingsError(f"unknown setting '{name}': {hint}", name)
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, SettingsError):
+        return SettingsError(f"setting '{name}': {cause}", name)
     reason = first["msg"][0].lower() + first["msg"][1:]
     return SettingsError(f"setting '{name}': {reason}, not {first['input']!r}", name)

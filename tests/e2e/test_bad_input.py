@@ -284,6 +284,22 @@ class TestSettings:
     """Settings that say nothing."""
 
     @pytest.mark.parametrize(
+        ("key", "words"),
+        [("gren", "did you mean 'green'"), ("#00b14", "#rrggbb"), ("white", "too near to gray")],
+    )
+    def test_wrong_key_colours(self, run: Run, clip: Path, key: str, words: str) -> None:
+        """A screen's colour that is none is refused before anything is written."""
+        flags = ("--model", "chroma", "--key-color", key)
+        assert_refused(run("convert", clip, "out.mp4", *flags), 2, "key_color", words)
+        assert files(clip.parent) == {"clip.mp4"}
+
+    def test_no_screen(self, run: Run, clip: Path) -> None:
+        """A clip without a screen is not converted by the chroma key."""
+        result = run("convert", clip, "out.mp4", "--model", "chroma")
+        assert_refused(result, 1, "no screen of one strong colour", "key_color")
+        assert files(clip.parent) == {"clip.mp4"}
+
+    @pytest.mark.parametrize(
         ("flags", "words"),
         [
             (("--smoothing", "nan"), ("smoothing", "finite")),

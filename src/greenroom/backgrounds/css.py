@@ -51,8 +51,15 @@ NAMES: Final = MappingProxyType(dict(zip(*[iter(_TABLE.split())] * 2, strict=Tru
 """Six hexadecimal digits for each name."""
 
 
-def rgb_of(colour: str) -> tuple[int, int, int]:
+def rgb_of(colour: str, setting: str = "background") -> tuple[int, int, int]:
     """Read a colour: a CSS name, ``#rgb`` or ``#rrggbb``.
+
+    Parameters
+    ----------
+    colour : str
+        What somebody wrote.
+    setting : str
+        Where, for the error.
 
     >>> rgb_of("#204060")
     (32, 64, 96)
@@ -72,6 +79,6 @@ def rgb_of(colour: str) -> tuple[int, int, int]:
         near = difflib.get_close_matches(name, NAMES, n=1)
         hint = f"did you mean '{near[0]}'?" if near else "give a CSS name or #rrggbb."
         message = f"unknown colour '{colour}': {hint}"
-        raise SettingsError(message, "background")
+        raise SettingsError(message, setting)
     red, green, blue = bytes.fromhex(digits)
     return red, green, blue

@@ -34,7 +34,8 @@ def create_segmenter(settings: Settings, timings: Timings | None = None) -> Segm
     ----------
     settings : Settings
         ``model`` is a name, a card (``.toml``) or a model file; ``device``, ``keep``,
-        ``threads``, ``models_dir`` and ``accept_license`` say how it is had and run.
+        ``key_color``, ``threads``, ``models_dir`` and ``accept_license`` say how it is had and
+        run.
     timings : Timings, optional
         Where it counts its own steps.
 
@@ -76,6 +77,12 @@ def classes_of(model: str) -> tuple[str, ...]:
 def _of_card(card: Card, settings: Settings, timings: Timings | None) -> Segmenter:
     if card.choose is not None:
         return ByShape(card.choose, lambda part: _of_card(part, settings, timings))
+    if card.runtime == "chroma":
+        from greenroom.segmenters.chroma import ChromaSegmenter  # noqa: PLC0415 - loads on use
+        from greenroom.segmenters.devices import cpu_only  # noqa: PLC0415
+
+        cpu_only(settings.device, "the chroma key", card.name)
+        return ChromaSegmenter(settings.key_color, timings)
     store = Store(settings.models_dir)
     path = store.get(card, accept_license=settings.accept_license)
     return _network(card, path, settings, timings)

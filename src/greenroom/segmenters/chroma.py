@@ -1,0 +1,212 @@
+"""A chroma key: a person in front of a green screen, or one of any other strong colour.
+
+No network: what is the person's and what the screen's is told from the chroma of a frame's own
+planes. Every sample is taken for a mixture of the screen's colour and the person's [1]_, as both
+look around it, so uneven light on the screen does no harm; as the person's colours are known
+to be free of the screen's, the mixture can be undone.
+
+References
+----------
+.. [1] A. R. Smith and J. F. Blinn, "Blue Screen Matting", SIGGRAPH 1996.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+import cv2
+import numpy as np
+
+from greenroom.backgrounds.css import rgb_of
+from greenroom.errors import FormatError, SettingsError
+from greenroom.frames import Frame
+from greenroom.resampling import halve
+from greenroom.segmenters.base import SegmenterInfo
+from greenroom.segmenters.chroma_kernels import CELL, changes, coverage, statistics
+from greenroom.segmenters.chroma_screen import LEAST_CHROMA, KeyFinder, Surroundings
+from greenroom.timings import Timings
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from greenroom.frames import Layout
+
+    Plane = NDArray[np.uint8]
+    Planes = tuple[Plane, Plane, Plane]
+    Floats = NDArray[np.float32]
+
+__all__ = ["ChromaSegmenter"]
+
+# The longer side of the coarse matte at most: that of the chroma of 1920x1080.
+_LONGEST_PX: Final = 960
+
+# Full-range BT.601 for frames that are RGB, as any matrix would do: to Y, Cb, Cr of the planes
+# G, B, R, and the changes of these of the changes of those, which are written with 128 added.
+_TO_YUV: Final = np.array(
+    [
+        [0.587, 0.114, 0.299, 0],
+        [-0.331264, 0.5, -0.168736, 128],
+        [-0.418688, -0.081312, 0.5, 128],
+    ]
+)
+_FROM_YUV: Final = np.array([[1, -0.344136, -0.714136], [1, 1.772, 0], [1, 0, 1.402]])
+
+
+class ChromaSegmenter:
+    """Tells a person from a screen of one colour.
+
+    Parameters
+    ----------
+    key_color : str, optional
+        The screen's colour, a CSS name or ``#rrggbb``. If it is not given, it is found at the
+        upper, left and right borders of the first frames.
+    timings : Timings, optional
+        Where "foreground" is counted.
+
+    Raises
+    ------
+    SettingsError
+        If it is no colour, or one that is too near to gray.
+
+    State: the screen's colour, until `reset` or a change of the frames' layout, and what the
+    last frame looked like.
+    """
+
+    def __init__(self, key_color: str | None = None, timings: Timings | None = None) -> None:
+        self.info = SegmenterInfo("chroma", "", "greenroom", "cpu", 1)
+        self._rgb = None if key_color is None else rgb_of(key_color, "key_color")
+        self._timings = timings or Timings()
+        self._layout: Layout | None = None
+        self._finder = KeyFinder()
+        self._key: Floats | None = None
+        self._surroundings: Surroundings | None = None
+        if self._rgb is not None and math.hypot(*_chroma_of(self._rgb)) < LEAST_CHROMA:
+            message = (
+                f"the colour '{key_color}' is too near to gray to tell a person from it: "
+                "key_color is that of a screen, such as #00b140"
+            )
+            raise SettingsError(message, "key_color")
+        # Compiled now rather than in the first frame, which has a deadline.
+        self._statistics, self._coverage, self._changes = statistics(), coverage(), changes()
+
+    def segment(self, frame: Frame) -> NDArray[np.float32]:
+        """See `Segmenter.segment`. The size is that of the frame's chroma, or a half and so on.
+
+        Raises
+        ------
+        ModelOutputError
+            If no screen is seen.
+        FormatError
+            If the frame is gray.
+        """
+        self._surroundings = None
+        if frame.layout != self._layout:
+            self.reset()
+            self._layout = frame.layout
+        luma, c_b, c_r = _seen(frame)
+        key = self._key_for(frame.layout, c_b, c_r)
+        height, width = c_b.shape
+        cells = np.empty((-(-height // CELL), -(-width // CELL), 10), np.float32)
+        self._statistics(luma, c_b, c_r, key, cells)
+        surroundings = Surroundings.of(cells, key, c_b.size)
+        coarse = np.empty((height, width), np.float32)
+        self._coverage(c_b, c_r, surroundings.key, surroundings.maps, coarse)
+        self._surroundings = surroundings
+        return coarse
+
+    def foreground(self, frame: Frame) -> Frame | None:
+        """See `Segmenter.foreground`: a frame without the screen's colour, in new memory.
+
+        Where screen and person mix the person's colour around takes the screen's part, in all
+        planes; then chroma is limited in the direction of the screen's, for the light that the
+        screen throws on the person.
+        """
+        surroundings = self._surroundings
+        if surroundings is None:
+            return None
+        with self._timings.stage("foreground"):
+            _, c_b, c_r = _seen(frame)
+            added = np.empty((3, *c_b.shape), np.uint8)
+            self._changes(c_b, c_r, surroundings.key, surroundings.maps, added)
+            return _changed(frame, added)
+
+    def reset(self) -> None:
+        """See `Segmenter.reset`: a colour that was found is looked for again."""
+        self._layout = self._key = self._surroundings = None
+        self._finder.reset()
+
+    def close(self) -> None:
+        """See `Segmenter.close`."""
+        self.reset()
+
+    def _key_for(self, layout: Layout, c_b: Plane, c_r: Plane) -> Floats:
+        """Return the screen's direction in (Cb, Cr), of length 1, and how far it is from gray."""
+        if self._rgb is not None:
+            self._key = _as_key(*_chroma_of(self._rgb, layout))
+        elif self._key is None or not self._finder.is_done:
+            self._key = None
+            self._key = _as_key(*self._finder.look(c_b, c_r))
+        return self._key
+
+
+def _as_key(c_b: float, c_r: float) -> Floats:
+    length = math.hypot(c_b, c_r)
+    return np.array([c_b / length, c_r / length, length], np.float32)
+
+
+def _chroma_of(rgb: tuple[int, int, int], layout: Layout | None = None) -> tuple[float, float]:
+    """Return Cb and Cr, from 128, as `_seen` has them."""
+    if layout is not None and layout.format != "gbrp":
+        _, c_b, c_r = layout.samples(*rgb)
+        return c_b - 128, c_r - 128
+    red, green, blue = rgb
+    _, c_b, c_r = (_TO_YUV[:, :3] @ (green, blue, red)).tolist()
+    return c_b, c_r
+
+
+def _seen(frame: Frame) -> Planes:
+    """Return Y, Cb and Cr at one size: that of the chroma, halved until it is small enough.
+
+    Views of the frame where nothing has to be done. Read only.
+    """
+    if frame.format == "gray":
+        message = "expected a colour frame, not a gray one"
+        raise FormatError(message)
+    shape = frame.layout.plane_shapes[-1]
+    while max(shape) > _LONGEST_PX:
+        shape = _half(shape)
+    first, second, third = (_halved_to(plane, shape) for plane in frame.planes)
+    if frame.format != "gbrp":
+        return first, second, third
+    luma, c_b, c_r = cv2.split(cv2.transform(cv2.merge([first, second, third]), _TO_YUV))
+    return luma, c_b, c_r  # type: ignore[return-value] # cv2 does not say that they are uint8
+
+
+def _halved_to(plane: Plane, shape: tuple[int, int]) -> Plane:
+    while plane.shape != shape:
+        half = np.empty(_half(plane.shape), np.uint8)
+        halve(plane, half)
+        plane = half
+    return plane
+
+
+def _half(shape: tuple[int, ...]) -> tuple[int, int]:
+    height, width = shape
+    return (height + 1) // 2, (width + 1) // 2
+
+
+def _changed(frame: Frame, added: Plane) -> Frame:
+    """Add changes (3, h, w) of Y, Cb and Cr, which have 128 added, to a frame's own planes."""
+    by_plane = list(added)
+    if frame.format == "gbrp":
+        offset = 128 - 128 * _FROM_YUV.sum(axis=1, keepdims=True)
+        matrix = np.column_stack([_FROM_YUV, offset])
+        by_plane = list(cv2.split(cv2.transform(cv2.merge(by_plane), matrix)))
+    result = Frame.empty(frame.layout)
+    for plane, change, target in zip(frame.planes, by_plane, result.planes, strict=True):
+        rows, columns = plane.shape
+        if change.shape != plane.shape:
+            change = cv2.resize(change, (columns, rows))  # noqa: PLW2901
+        cv2.addWeighted(plane, 1, change, 1, -128, target)
+    return result.at(frame)

@@ -1,0 +1,211 @@
+"""The screen behind a person: its colour, and how it looks around every place."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import cv2
+import numpy as np
+
+from greenroom.errors import ModelOutputError
+from greenroom.segmenters.chroma_kernels import CELL
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Plane = NDArray[np.uint8]
+    Floats = NDArray[np.float32]
+
+__all__ = ["LEAST_CHROMA", "KeyFinder", "Surroundings"]
+
+LEAST_CHROMA: Final = 24.0
+"""The length of (Cb, Cr) from which on a colour is strong enough, in 8-bit levels."""
+
+# The borders of the picture that are looked at, as a share of its longer side, and how far
+# down on the left and the right: the person stands at the lower border.
+_BORDER: Final = 0.04
+_UPPER: Final = 0.75
+# The colour is found in so many frames, then it is kept.
+_FRAMES: Final = 10
+# Hues, in steps of 5 degrees; a screen lies within 15 degrees on both sides.
+_HUES: Final = 72
+_NEAR: Final = 3
+# The share of the borders that a screen takes at least.
+_LEAST_SHARE: Final = 0.4
+# Skin and wood: a screen of such a colour has to be named. In degrees, from Cb to Cr.
+_SKIN: Final = (90.0, 170.0)
+
+# The share of the picture that is screen at least: without one, all would be the person.
+_LEAST_SEEN: Final = 0.03
+# A cell is of the screen only, if this share of its samples is.
+_PURE: Final = 0.9
+# Samples with this share of the screen's colour or more show that there is screen around.
+_SCREEN: Final = 0.75
+# How far around, in cells: 32 pixels of a picture of 1920x1080.
+_REACH: Final = 2
+# Cells that are averaged, for the screen and for the person.
+_SCREEN_CELLS: Final = ((31, 31), (7, 7))
+_PERSON_CELLS: Final = ((13, 13), (5, 5))
+# How much the wider average counts in the narrower one, in samples.
+_PRIOR: Final = 0.5
+# How far samples may be from screen or person and still be nothing else, as a share of the
+# distance between the two: so many times the noise, within limits.
+_NOISE: Final = 2.5
+_MARGIN: Final = (0.06, 0.3)
+
+
+class KeyFinder:
+    """Finds the colour of a screen at the borders of the first frames.
+
+    State: how often each hue was seen.
+    """
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was seen."""
+        self._frames = 0
+        self._samples = 0
+        self._hues = np.zeros((_HUES, 3))  # how many samples, and the sums of their Cb and Cr
+
+    @property
+    def is_done(self) -> bool:
+        """Whether enough frames were looked at."""
+        return self._frames >= _FRAMES
+
+    def look(self, c_b: Plane, c_r: Plane) -> tuple[float, float]:
+        """Return the chroma (Cb, Cr) of the screen, from 128, as far as it was seen.
+
+        Raises
+        ------
+        ModelOutputError
+            If no strong colour prevails at the borders; what was seen is then forgotten.
+        """
+        b, r = (np.concatenate(_borders(plane)).astype(np.float64) - 128 for plane in (c_b, c_r))
+        strong = np.hypot(b, r) >= LEAST_CHROMA
+        hues = (np.arctan2(r, b) * (_HUES / (2 * math.pi))).astype(np.int64) % _HUES
+        for column, weights in enumerate((np.ones_like(b), b, r)):
+            self._hues[:, column] += np.bincount(hues[strong], weights[strong], minlength=_HUES)
+        self._samples += len(b)
+        self._frames += 1
+        steps = range(-_NEAR, _NEAR + 1)
+        near = np.sum([np.roll(self._hues, step, axis=0) for step in steps], axis=0)
+        count, sum_b, sum_r = near[int(near[:, 0].argmax())].tolist()
+        if count < _LEAST_SHARE * self._samples or _is_like_skin(sum_b, sum_r):
+            self.reset()
+            message = (
+                "no screen of one strong colour is seen at the borders of the picture: let it "
+                "fill the picture, or name its colour with key_color, or choose another model"
+            )
+            raise ModelOutputError(message)
+        return sum_b / count, sum_r / count
+
+
+def _borders(plane: Plane) -> list[Plane]:
+    height, width = plane.shape
+    wide = max(1, round(_BORDER * max(height, width)))
+    down = max(wide, round(_UPPER * height))
+    parts = plane[:wide], plane[wide:down, :wide], plane[wide:down, -wide:]
+    return [part.ravel() for part in parts]
+
+
+def _is_like_skin(c_b: float, c_r: float) -> bool:
+    return _SKIN[0] < math.degrees(math.atan2(c_r, c_b)) < _SKIN[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What screen and person look like around every cell of a picture.
+
+    Attributes
+    ----------
+    maps : (rows, columns, 8) float32
+        Three numbers that take Cb and Cr, from 128, to the share of the screen in a sample,
+        0 for the person's colour around and 1 for the screen's; the inverse of the screen's
+        chroma; whether there is screen around, 0 to 1; and the person's Y, Cb and Cr minus
+        the screen's.
+    key : (4,) float32
+        The key, as `chroma_kernels.statistics` takes it, and how far noise takes the share
+        from 0 and 1.
+    """
+
+    maps: Floats
+    key: Floats
+
+    @classmethod
+    def of(cls, cells: Floats, key: Floats, samples: int) -> Surroundings:
+        """Make them of the statistics of cells.
+
+        Parameters
+        ----------
+        cells : (rows, columns, 10) float32
+            As `chroma_kernels.statistics` writes them.
+        key : (3,) float32
+            As it takes it.
+        samples : int
+            How many samples the picture has.
+
+        Raises
+        ------
+        ModelOutputError
+            If there is next to nothing of the screen in the picture.
+        """
+        seen = float(cells[:, :, 0].sum())
+        if seen < _LEAST_SEEN * samples:
+            message = (
+                "the screen behind the person is not seen in the picture: give its colour as "
+                "key_color, or leave that out to have it found, or choose another model"
+            )
+            raise ModelOutputError(message)
+        k_x, k_y, length = key.tolist()
+        pure = cells[:, :, 0:5] * (cells[:, :, 0:1] >= _PURE * CELL * CELL)
+        if not pure.any():
+            pure = cells[:, :, 0:5]
+        total = pure.sum(axis=(0, 1))
+        screen = _averaged(pure[:, :, :4], total[1:4] / total[0], _SCREEN_CELLS)
+        # Where nothing of the person is near: gray, as bright as the screen.
+        unknown = screen * np.array([1, 0, 0], np.float32)
+        person = _averaged(cells[:, :, 5:9], unknown, _PERSON_CELLS)
+        strength = np.maximum(screen[:, :, 1] * k_x + screen[:, :, 2] * k_y, 0.3 * length)
+        distance = screen - person
+        square = np.maximum((distance[:, :, 1:] ** 2).sum(axis=2), (0.3 * length) ** 2)
+        maps = np.empty((*cells.shape[:2], 8), np.float32)
+        maps[:, :, 0:2] = distance[:, :, 1:] / square[:, :, None]
+        maps[:, :, 2] = -(maps[:, :, 0:2] * person[:, :, 1:]).sum(axis=2)
+        maps[:, :, 3] = 1 / strength
+        around = (cells[:, :, 9] >= _SCREEN * strength).astype(np.float32)
+        size = 2 * _REACH + 1
+        maps[:, :, 4] = cv2.blur(cv2.dilate(around, np.ones((size, size), np.uint8)), (3, 3))
+        maps[:, :, 5:8] = -distance
+        return cls(maps, np.append(key, np.float32(_margin(pure, k_x, k_y))))
+
+
+def _averaged(
+    sums: Floats, prior: NDArray[np.floating], windows: tuple[tuple[int, int], ...]
+) -> Floats:
+    """Average colours over ever narrower windows; where one is empty, the wider counts.
+
+    Parameters
+    ----------
+    sums : (rows, columns, 4) float32
+        How many samples a cell has, and the sums of their components.
+    prior : (3,) or (rows, columns, 3) float
+        The colour without any.
+    """
+    average = np.broadcast_to(prior, (*sums.shape[:2], 3)).astype(np.float32)
+    for window in windows:
+        near = cv2.blur(sums, window, borderType=cv2.BORDER_CONSTANT).reshape(sums.shape)
+        average = (near[:, :, 1:] + _PRIOR * average) / (near[:, :, :1] + _PRIOR)
+    return average
+
+
+def _margin(pure: Floats, k_x: float, k_y: float) -> float:
+    """Tell what noise does, from how samples of the screen differ within their cells."""
+    count, _, c_b, c_r, squares = np.moveaxis(pure[pure[:, :, 0] > 0].astype(np.float64), 1, 0)
+    along = (c_b * k_x + c_r * k_y) / count
+    deviation = math.sqrt(max(0.0, float(np.median(squares / count - along**2))))
+    relative = deviation / max(1.0, float(np.mean(along)))
+    return min(max(_NOISE * relative, _MARGIN[0]), _MARGIN[1])
