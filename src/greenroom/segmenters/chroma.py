@@ -127,9 +127,10 @@ class ChromaSegmenter:
             return None
         with self._timings.stage("foreground"):
             _, c_b, c_r = _seen(frame)
-            added = np.empty((3, *c_b.shape), np.uint8)
+            height, width = c_b.shape
+            added = np.empty((height, 3, width), np.uint8)
             self._changes(c_b, c_r, surroundings.key, surroundings.maps, added)
-            return _changed(frame, added)
+            return _changed(frame, added.swapaxes(0, 1))
 
     def reset(self) -> None:
         """See `Segmenter.reset`: a colour that was found is looked for again."""

@@ -42,6 +42,32 @@ _OPPOSITE: Final = 4.0
 _ALLOWED: Final = 0.3
 
 
+# Loops over one row are functions of slices that start at 0: only these are vectorised.
+@numba.njit(nogil=True, fastmath={"contract", "reassoc"})  # type: ignore[untyped-decorator]
+def _add_row(luma: Plane, c_b: Plane, c_r: Plane, key: Floats, sums: Floats) -> None:
+    """Add a row of samples, each to its column, to what `statistics` counts."""
+    k_x, k_y, length = key[0], key[1], key[2]
+    least, own = np.float32(_WEAKEST) * length, np.float32(_OWN) * length
+    none, one = np.float32(0), np.float32(1)
+    for x in range(len(luma)):
+        light = np.float32(luma[x])
+        b, r = np.float32(c_b[x]) - np.float32(128), np.float32(c_r[x]) - np.float32(128)
+        along, across = b * k_x + r * k_y, abs(r * k_x - b * k_y)
+        amount = along - np.float32(_ACCEPTANCE) * across
+        screen = one if (along > least) & (across < np.float32(_WIDEST) * along) else none
+        person = one if amount < own else none
+        sums[0, x] += screen
+        sums[1, x] += screen * light
+        sums[2, x] += screen * b
+        sums[3, x] += screen * r
+        sums[4, x] += screen * along * along
+        sums[5, x] += person
+        sums[6, x] += person * light
+        sums[7, x] += person * b
+        sums[8, x] += person * r
+        sums[9, x] = max(sums[9, x], amount)
+
+
 @cache
 def statistics() -> Callable[..., None]:
     """Return the loop that describes every cell, compiled when it is first asked for.
@@ -60,32 +86,21 @@ def statistics() -> Callable[..., None]:
 
 def _statistics(luma: Plane, c_b: Plane, c_r: Plane, key: Floats, out: NDArray[Any]) -> None:
     height, width = luma.shape
-    k_x, k_y, length = key[0], key[1], key[2]
-    least, own = np.float32(_WEAKEST) * length, np.float32(_OWN) * length
-    widest, acceptance = np.float32(_WIDEST), np.float32(_ACCEPTANCE)
-    out[:] = 0
-    for y in range(height):
-        for column in range(out.shape[1]):
-            cell = out[y // CELL, column]
-            most = cell[9] if y % CELL else np.float32(-255)
+    columns, count = out.shape[1], out.shape[2]
+    sums = np.empty((count, width), np.float32)
+    for row in range(out.shape[0]):
+        sums[:] = 0
+        sums[count - 1] = -255
+        for y in range(row * CELL, min(height, row * CELL + CELL)):
+            _add_row(luma[y], c_b[y], c_r[y], key, sums)
+        out[row] = 0
+        out[row, :, count - 1] = -255
+        for number in range(count - 1):
+            for x in range(width):
+                out[row, x // CELL, number] += sums[number, x]
+        for column in range(columns):
             for x in range(column * CELL, min(width, column * CELL + CELL)):
-                light = np.float32(luma[y, x])
-                b, r = np.float32(c_b[y, x]) - 128, np.float32(c_r[y, x]) - 128
-                along, across = b * k_x + r * k_y, abs(r * k_x - b * k_y)
-                amount = along - acceptance * across
-                most = max(most, amount)
-                if along > least and across < widest * along:
-                    cell[0] += 1
-                    cell[1] += light
-                    cell[2] += b
-                    cell[3] += r
-                    cell[4] += along * along
-                elif amount < own:
-                    cell[5] += 1
-                    cell[6] += light
-                    cell[7] += b
-                    cell[8] += r
-            cell[9] = most
+                out[row, column, count - 1] = max(out[row, column, count - 1], sums[count - 1, x])
 
 
 @numba.njit(nogil=True, inline="always")  # type: ignore[untyped-decorator]
@@ -108,20 +123,6 @@ def _share(  # noqa: PLR0913, PLR0917 - a sample, the key and the maps at its pl
     return min(max(share, np.float32(0)), np.float32(1))
 
 
-@numba.njit(nogil=True)  # type: ignore[untyped-decorator]
-def _row(maps: NDArray[np.float32], y: int, row: Floats) -> None:
-    """Interpolate maps of cells between two rows of cells, for one row of samples."""
-    rows, columns, count = maps.shape
-    place = np.float32((y + 0.5) / CELL - 0.5)
-    upper = int(np.floor(place))
-    share = place - np.float32(upper)
-    first, second = max(0, upper), min(rows - 1, upper + 1)
-    for column in range(columns):
-        for number in range(count):
-            value = maps[first, column, number]
-            row[column, number] = value + (maps[second, column, number] - value) * share
-
-
 @cache
 def coverage() -> Callable[..., None]:
     """Return the loop that finds the matte, compiled when it is first asked for.
@@ -129,38 +130,57 @@ def coverage() -> Callable[..., None]:
     Returns
     -------
     callable
-        Of the planes Cb and Cr (h, w) uint8, the key and the maps of `Surroundings`, and the
-        coverage (h, w) float32 to write, in 0..1.
+        Of the planes Cb and Cr (h, w) uint8; the key of `Surroundings`; its maps, stretched
+        to the width of the planes, (rows, 8, w or more) float32; and the coverage (h, w)
+        float32 to write, in 0..1.
     """
     key = types.Array(types.float32, 1, "C")
     return kernel(PLANE, PLANE, key, FLOATS3, FLOATS)(_coverage)
 
 
 def _coverage(c_b: Plane, c_r: Plane, key: Floats, maps: NDArray[Any], out: Floats) -> None:
-    height, width = c_b.shape
-    columns, count = maps.shape[1], maps.shape[2]
-    row = np.empty((columns, count), np.float32)
+    for y in range(len(c_b)):
+        upper, lower, share = _rows_around(y, len(maps))
+        _cover_row(c_b[y], c_r[y], key, maps[upper], maps[lower], share, out[y])
+
+
+@numba.njit(nogil=True)  # type: ignore[untyped-decorator]
+def _rows_around(y: int, rows: int) -> tuple[int, int, np.float32]:
+    """Tell between which rows of cells a row of samples is, and how near to the second."""
+    place = (y + 0.5) / CELL - 0.5
+    upper = int(np.floor(place))
+    return max(0, upper), min(rows - 1, upper + 1), np.float32(place - upper)
+
+
+@numba.njit(nogil=True, inline="always")  # type: ignore[untyped-decorator]
+def _mixed(first: np.float32, second: np.float32, share: np.float32) -> np.float32:
+    return first + (second - first) * share
+
+
+@numba.njit(nogil=True, fastmath={"contract", "reassoc"})  # type: ignore[untyped-decorator]
+def _cover_row(  # noqa: PLR0913, PLR0917 - kernels take bare arrays
+    c_b: Plane,
+    c_r: Plane,
+    key: Floats,
+    upper: Floats,
+    lower: Floats,
+    at: np.float32,
+    out: NDArray[np.float32],
+) -> None:
     k_x, k_y, margin = key[0], key[1], key[3]
-    for y in range(height):
-        _row(maps, y, row)
-        # From the middle of one cell to that of the next.
-        for column in range(-1, columns):
-            left, right = row[max(column, 0)], row[min(column + 1, columns - 1)]
-            middle = column * CELL + CELL // 2
-            for x in range(max(0, middle), min(width, middle + CELL)):
-                at = (np.float32(x - middle) + np.float32(0.5)) / np.float32(CELL)
-                share = _share(
-                    np.float32(c_b[y, x]) - np.float32(128),
-                    np.float32(c_r[y, x]) - np.float32(128),
-                    k_x,
-                    k_y,
-                    left[0] + (right[0] - left[0]) * at,
-                    left[1] + (right[1] - left[1]) * at,
-                    left[2] + (right[2] - left[2]) * at,
-                    left[3] + (right[3] - left[3]) * at,
-                    margin,
-                )
-                out[y, x] = np.float32(1) - share * (left[4] + (right[4] - left[4]) * at)
+    for x in range(len(out)):
+        share = _share(
+            np.float32(c_b[x]) - np.float32(128),
+            np.float32(c_r[x]) - np.float32(128),
+            k_x,
+            k_y,
+            _mixed(upper[0, x], lower[0, x], at),
+            _mixed(upper[1, x], lower[1, x], at),
+            _mixed(upper[2, x], lower[2, x], at),
+            _mixed(upper[3, x], lower[3, x], at),
+            margin,
+        )
+        out[x] = np.float32(1) - share * _mixed(upper[4, x], lower[4, x], at)
 
 
 @cache
@@ -170,7 +190,7 @@ def changes() -> Callable[..., None]:
     Returns
     -------
     callable
-        Of what `coverage` takes, and a (3, h, w) uint8 array to write: what is to be added
+        Of what `coverage` takes, and a (h, 3, w) uint8 array to write: what is to be added
         to Y, Cb and Cr, and 128.
     """
     key = types.Array(types.float32, 1, "C")
@@ -179,40 +199,51 @@ def changes() -> Callable[..., None]:
 
 
 def _changes(c_b: Plane, c_r: Plane, key: Floats, maps: NDArray[Any], out: NDArray[Any]) -> None:
-    height, width = c_b.shape
-    columns, count = maps.shape[1], maps.shape[2]
-    row = np.empty((columns, count), np.float32)
+    for y in range(len(c_b)):
+        upper, lower, share = _rows_around(y, len(maps))
+        _change_row(c_b[y], c_r[y], key, maps[upper], maps[lower], share, out[y])
+
+
+@numba.njit(nogil=True, fastmath={"contract", "reassoc"})  # type: ignore[untyped-decorator]
+def _change_row(  # noqa: PLR0913, PLR0917 - kernels take bare arrays
+    c_b: Plane,
+    c_r: Plane,
+    key: Floats,
+    upper: Floats,
+    lower: Floats,
+    at: np.float32,
+    out: Plane,
+) -> None:
     k_x, k_y, margin = key[0], key[1], key[3]
-    half, most = np.float32(128.5), np.float32(255)
-    for y in range(height):
-        _row(maps, y, row)
-        for column in range(-1, columns):
-            left, right = row[max(column, 0)], row[min(column + 1, columns - 1)]
-            middle = column * CELL + CELL // 2
-            for x in range(max(0, middle), min(width, middle + CELL)):
-                at = (np.float32(x - middle) + np.float32(0.5)) / np.float32(CELL)
-                b = np.float32(c_b[y, x]) - np.float32(128)
-                r = np.float32(c_r[y, x]) - np.float32(128)
-                share = _share(
-                    b,
-                    r,
-                    k_x,
-                    k_y,
-                    left[0] + (right[0] - left[0]) * at,
-                    left[1] + (right[1] - left[1]) * at,
-                    left[2] + (right[2] - left[2]) * at,
-                    left[3] + (right[3] - left[3]) * at,
-                    margin,
-                )
-                share *= left[4] + (right[4] - left[4]) * at
-                # The screen's part, and the person's own colour in its place.
-                light = share * (left[5] + (right[5] - left[5]) * at)
-                by_b = share * (left[6] + (right[6] - left[6]) * at)
-                by_r = share * (left[7] + (right[7] - left[7]) * at)
-                b, r = b + by_b, r + by_r
-                along, across = b * k_x + r * k_y, abs(r * k_x - b * k_y)
-                spill = max(np.float32(0), along - np.float32(_ALLOWED) * across)
-                by_b, by_r = by_b - spill * k_x, by_r - spill * k_y
-                out[0, y, x] = np.uint8(min(max(light + half, np.float32(0)), most))
-                out[1, y, x] = np.uint8(min(max(by_b + half, np.float32(0)), most))
-                out[2, y, x] = np.uint8(min(max(by_r + half, np.float32(0)), most))
+    for x in range(out.shape[1]):
+        b = np.float32(c_b[x]) - np.float32(128)
+        r = np.float32(c_r[x]) - np.float32(128)
+        share = _share(
+            b,
+            r,
+            k_x,
+            k_y,
+            _mixed(upper[0, x], lower[0, x], at),
+            _mixed(upper[1, x], lower[1, x], at),
+            _mixed(upper[2, x], lower[2, x], at),
+            _mixed(upper[3, x], lower[3, x], at),
+            margin,
+        )
+        share *= _mixed(upper[4, x], lower[4, x], at)
+        # The screen's part, and the person's own colour in its place.
+        light = share * _mixed(upper[5, x], lower[5, x], at)
+        by_b = share * _mixed(upper[6, x], lower[6, x], at)
+        by_r = share * _mixed(upper[7, x], lower[7, x], at)
+        b, r = b + by_b, r + by_r
+        along, across = b * k_x + r * k_y, abs(r * k_x - b * k_y)
+        spill = max(np.float32(0), along - np.float32(_ALLOWED) * across)
+        out[0, x] = _biased(light)
+        out[1, x] = _biased(by_b - spill * k_x)
+        out[2, x] = _biased(by_r - spill * k_y)
+
+
+@numba.njit(nogil=True, inline="always")  # type: ignore[untyped-decorator]
+def _biased(value: np.float32) -> np.uint8:
+    """Round a change to 8 bits, 128 for none."""
+    value = min(max(value + np.float32(128.5), np.float32(0)), np.float32(255))
+    return np.uint8(np.int32(value))

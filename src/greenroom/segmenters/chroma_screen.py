@@ -122,8 +122,9 @@ class Surroundings:
 
     Attributes
     ----------
-    maps : (rows, columns, 8) float32
-        Three numbers that take Cb and Cr, from 128, to the share of the screen in a sample,
+    maps : (rows, 8, columns * CELL) float32
+        For every row of cells, along which they are interpolated, so for every sample:
+        three numbers that take Cb and Cr, from 128, to the share of the screen in a sample,
         0 for the person's colour around and 1 for the screen's; the inverse of the screen's
         chroma; whether there is screen around, 0 to 1; and the person's Y, Cb and Cr minus
         the screen's.
@@ -172,7 +173,8 @@ class Surroundings:
         strength = np.maximum(screen[:, :, 1] * k_x + screen[:, :, 2] * k_y, 0.3 * length)
         distance = screen - person
         square = np.maximum((distance[:, :, 1:] ** 2).sum(axis=2), (0.3 * length) ** 2)
-        maps = np.empty((*cells.shape[:2], 8), np.float32)
+        rows, columns = cells.shape[:2]
+        maps = np.empty((rows, columns, 8), np.float32)
         maps[:, :, 0:2] = distance[:, :, 1:] / square[:, :, None]
         maps[:, :, 2] = -(maps[:, :, 0:2] * person[:, :, 1:]).sum(axis=2)
         maps[:, :, 3] = 1 / strength
@@ -180,7 +182,11 @@ class Surroundings:
         size = 2 * _REACH + 1
         maps[:, :, 4] = cv2.blur(cv2.dilate(around, np.ones((size, size), np.uint8)), (3, 3))
         maps[:, :, 5:8] = -distance
-        return cls(maps, np.append(key, np.float32(_margin(pure, k_x, k_y))))
+        wide = np.empty((rows, 8, columns * CELL), np.float32)
+        for number in range(8):
+            plane = np.ascontiguousarray(maps[:, :, number])
+            wide[:, number] = cv2.resize(plane, (columns * CELL, rows))
+        return cls(wide, np.append(key, np.float32(_margin(pure, k_x, k_y))))
 
 
 def _averaged(
