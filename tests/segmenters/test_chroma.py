@@ -75,14 +75,27 @@ def person(size: tuple[int, int] = SIZE) -> Floats:
     return picture
 
 
-def scene(screen: RGB, layout: Layout = LAYOUTS[0], noise: float = 4.0) -> tuple[Frame, Floats]:
-    """Put the person in front of a screen with light that differs by a quarter, and noise."""
+def scene(
+    screen: RGB,
+    layout: Layout = LAYOUTS[0],
+    noise: float = 4.0,
+    spill: float = 0.0,
+    shirt: RGB | None = None,
+) -> tuple[Frame, Floats]:
+    """Put the person in front of a screen with light that differs by a quarter, and noise.
+
+    Spill is how much of the screen's colour is mixed into all of the person's.
+    """
     width, height = layout.size
     y, x = np.mgrid[0:height, 0:width]
     light = 1 + 0.25 * np.cos(np.pi * x / width) * np.cos(np.pi * y / height)
     behind = light[:, :, None] * np.array(screen)
     alpha = true_alpha(layout.size)
-    picture = alpha[:, :, None] * person(layout.size) + (1 - alpha[:, :, None]) * behind
+    own = person(layout.size)
+    if shirt is not None:
+        own[height * 6 // 10 :] = shirt
+    own += spill * (np.array(screen, np.float32) - own)
+    picture = alpha[:, :, None] * own + (1 - alpha[:, :, None]) * behind
     picture += np.random.default_rng(7).normal(0, noise, picture.shape)
     rgb = np.clip(np.rint(picture), 0, 255).astype(np.uint8)
     return Frame.from_rgb(rgb).converted(layout), alpha
@@ -129,6 +142,33 @@ class TestCoverage:
         picked = ChromaSegmenter(key).segment(frame)
         assert metrics.mad(matte_of(picked), alpha) < LARGEST_MAD
         assert abs(picked - ChromaSegmenter().segment(frame)).mean() < 0.005
+
+    @pytest.mark.parametrize("screen", [(25, 80, 40), (110, 220, 130)], ids=["dark", "bright"])
+    @pytest.mark.parametrize("key", [None, "#00b140"])
+    def test_screens_in_other_light(self, screen: RGB, key: str | None) -> None:
+        """A screen may be darker or paler than its colour says, found or picked."""
+        frame, alpha = scene(screen)
+        coarse = ChromaSegmenter(key).segment(frame)
+        assert metrics.mad(matte_of(coarse), alpha) < LARGEST_MAD
+
+    @pytest.mark.parametrize(
+        "shirt", [(230, 210, 40), (110, 120, 60), (30, 60, 160), (200, 30, 40), (0, 0, 0)]
+    )
+    def test_clothes_of_other_colours(self, shirt: RGB) -> None:
+        """Yellow, olive, blue, red and black are not green."""
+        frame, alpha = scene(GREEN, shirt=shirt)
+        assert metrics.mad(matte_of(ChromaSegmenter().segment(frame)), alpha) < LARGEST_MAD
+
+    def test_a_person_in_the_light_of_the_screen(self) -> None:
+        """A fifth of the screen's colour all over the person makes no holes, and is taken out."""
+        frame, alpha = scene(GREEN, spill=0.2)
+        segmenter = ChromaSegmenter()
+        assert metrics.mad(matte_of(segmenter.segment(frame)), alpha) < LARGEST_MAD
+        coloured = segmenter.foreground(frame)
+        assert coloured is not None
+        inside = alpha > 0.999
+        assert screen_share(frame.to_rgb()[inside], GREEN).mean() > 0.1
+        assert screen_share(coloured.to_rgb()[inside], GREEN).mean() < 0.04
 
     @pytest.mark.parametrize("format_", ["yuv420p", "yuv444p", "gbrp"])
     def test_large_frames_are_looked_at_in_small(self, format_: Format) -> None:

@@ -59,8 +59,9 @@ class ChromaSegmenter:
     Parameters
     ----------
     key_color : str, optional
-        The screen's colour, a CSS name or ``#rrggbb``. If it is not given, it is found at the
-        upper, left and right borders of the first frames.
+        The screen's colour, a CSS name or ``#rrggbb``; its hue counts, as light makes more or
+        less of it. If it is not given, it is found at the upper, left and right borders of
+        the first frames.
     timings : Timings, optional
         Where "foreground" is counted.
 
@@ -143,11 +144,10 @@ class ChromaSegmenter:
 
     def _key_for(self, layout: Layout, c_b: Plane, c_r: Plane) -> Floats:
         """Return the screen's direction in (Cb, Cr), of length 1, and how far it is from gray."""
-        if self._rgb is not None:
-            self._key = _as_key(*_chroma_of(self._rgb, layout))
-        elif self._key is None or not self._finder.is_done:
+        if self._key is None or not self._finder.is_done:
             self._key = None
-            self._key = _as_key(*self._finder.look(c_b, c_r))
+            picked = None if self._rgb is None else _chroma_of(self._rgb, layout)
+            self._key = _as_key(*self._finder.look(c_b, c_r, picked))
         return self._key
 
 

@@ -33,8 +33,9 @@ _WIDEST: Final = 0.35
 # Along minus this share of across is how much of the screen's colour a sample has at least:
 # other strong colours have none of it (K. Jack, Video Demystified, "chroma keying").
 _ACCEPTANCE: Final = 0.6
-# A sample with less of it, as a share of the key's chroma, is surely the person's own.
-_OWN: Final = 0.05
+# A sample with less of it, as a share of the key's chroma, is the person's own, the light that
+# the screen throws on them included; samples of soft edges with that little are few.
+_OWN: Final = 0.25
 # Up to so many times as much of the screen may be in a sample of which the person's part
 # has the opposite colour, as skin has in front of green.
 _OPPOSITE: Final = 4.0

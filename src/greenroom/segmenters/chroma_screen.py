@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import cv2
 import numpy as np
@@ -34,6 +34,8 @@ _HUES: Final = 72
 _NEAR: Final = 3
 # The share of the borders that a screen takes at least.
 _LEAST_SHARE: Final = 0.4
+# ... and one whose colour is known, for it to be measured.
+_ENOUGH: Final = 0.05
 # Skin and wood: a screen of such a colour has to be named. In degrees, from Cb to Cr.
 _SKIN: Final = (90.0, 170.0)
 
@@ -76,8 +78,18 @@ class KeyFinder:
         """Whether enough frames were looked at."""
         return self._frames >= _FRAMES
 
-    def look(self, c_b: Plane, c_r: Plane) -> tuple[float, float]:
+    def look(
+        self, c_b: Plane, c_r: Plane, picked: tuple[float, float] | None = None
+    ) -> tuple[float, float]:
         """Return the chroma (Cb, Cr) of the screen, from 128, as far as it was seen.
+
+        Parameters
+        ----------
+        c_b, c_r : (h, w) uint8
+            The frame's chroma. Read only.
+        picked : (float, float), optional
+            The chroma that the screen is said to have: what is near to its hue is looked
+            for, as light makes more or less of it, and itself taken where that is not seen.
 
         Raises
         ------
@@ -86,13 +98,16 @@ class KeyFinder:
         """
         b, r = (np.concatenate(_borders(plane)).astype(np.float64) - 128 for plane in (c_b, c_r))
         strong = np.hypot(b, r) >= LEAST_CHROMA
-        hues = (np.arctan2(r, b) * (_HUES / (2 * math.pi))).astype(np.int64) % _HUES
+        hues = _hues(b, r)
         for column, weights in enumerate((np.ones_like(b), b, r)):
             self._hues[:, column] += np.bincount(hues[strong], weights[strong], minlength=_HUES)
         self._samples += len(b)
         self._frames += 1
         steps = range(-_NEAR, _NEAR + 1)
         near = np.sum([np.roll(self._hues, step, axis=0) for step in steps], axis=0)
+        if picked is not None:
+            count, sum_b, sum_r = near[int(_hues(*picked))].tolist()
+            return (sum_b / count, sum_r / count) if count > _ENOUGH * self._samples else picked
         count, sum_b, sum_r = near[int(near[:, 0].argmax())].tolist()
         if count < _LEAST_SHARE * self._samples or _is_like_skin(sum_b, sum_r):
             self.reset()
@@ -102,6 +117,12 @@ class KeyFinder:
             )
             raise ModelOutputError(message)
         return sum_b / count, sum_r / count
+
+
+def _hues(c_b: Any, c_r: Any) -> NDArray[np.int64]:  # noqa: ANN401 - numbers or arrays
+    """Return the numbers of the hues of colours."""
+    turns = np.arctan2(c_r, c_b) / (2 * math.pi)
+    return np.asarray(np.floor(turns * _HUES), np.int64) % _HUES
 
 
 def _borders(plane: Plane) -> list[Plane]:
