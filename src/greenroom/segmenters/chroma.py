@@ -108,7 +108,7 @@ class ChromaSegmenter:
         luma, c_b, c_r = _seen(frame)
         key = self._key_for(frame.layout, c_b, c_r)
         height, width = c_b.shape
-        cells = np.empty((-(-height // CELL), -(-width // CELL), 10), np.float32)
+        cells = np.empty((10, -(-height // CELL), -(-width // CELL)), np.float32)
         self._statistics(luma, c_b, c_r, key, cells)
         surroundings = Surroundings.of(cells, key, c_b.size)
         coarse = np.empty((height, width), np.float32)

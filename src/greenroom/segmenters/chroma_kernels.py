@@ -77,7 +77,7 @@ def statistics() -> Callable[..., None]:
     -------
     callable
         Of the planes Y, Cb and Cr (h, w) uint8; the key (kx, ky, length) float32, a unit
-        vector in (Cb, Cr) and the chroma's length; and a (rows, columns, 10) float32 array to
+        vector in (Cb, Cr) and the chroma's length; and a (10, rows, columns) float32 array to
         write: of the samples that look like the screen their number, the sums of Y, Cb, Cr
         (from 128) and of the square of along; number and sums of Y, Cb and Cr of those that
         are surely the person's; the most that a sample has of the screen's colour.
@@ -87,21 +87,21 @@ def statistics() -> Callable[..., None]:
 
 def _statistics(luma: Plane, c_b: Plane, c_r: Plane, key: Floats, out: NDArray[Any]) -> None:
     height, width = luma.shape
-    columns, count = out.shape[1], out.shape[2]
+    count, rows, columns = out.shape
     sums = np.empty((count, width), np.float32)
-    for row in range(out.shape[0]):
+    for row in range(rows):
         sums[:] = 0
         sums[count - 1] = -255
         for y in range(row * CELL, min(height, row * CELL + CELL)):
             _add_row(luma[y], c_b[y], c_r[y], key, sums)
-        out[row] = 0
-        out[row, :, count - 1] = -255
+        out[:, row] = 0
+        out[count - 1, row] = -255
         for number in range(count - 1):
             for x in range(width):
-                out[row, x // CELL, number] += sums[number, x]
+                out[number, row, x // CELL] += sums[number, x]
         for column in range(columns):
             for x in range(column * CELL, min(width, column * CELL + CELL)):
-                out[row, column, count - 1] = max(out[row, column, count - 1], sums[count - 1, x])
+                out[count - 1, row, column] = max(out[count - 1, row, column], sums[count - 1, x])
 
 
 @numba.njit(nogil=True, inline="always")  # type: ignore[untyped-decorator]

@@ -163,7 +163,7 @@ class Surroundings:
 
         Parameters
         ----------
-        cells : (rows, columns, 10) float32
+        cells : (10, rows, columns) float32
             As `chroma_kernels.statistics` writes them.
         key : (3,) float32
             As it takes it.
@@ -175,7 +175,7 @@ class Surroundings:
         ModelOutputError
             If there is next to nothing of the screen in the picture.
         """
-        seen = float(cells[:, :, 0].sum())
+        seen = float(cells[0].sum())
         if seen < _LEAST_SEEN * samples:
             message = (
                 "the screen behind the person is not seen in the picture: give its colour as "
@@ -183,56 +183,55 @@ class Surroundings:
             )
             raise ModelOutputError(message)
         k_x, k_y, length = key.tolist()
-        pure = cells[:, :, 0:5] * (cells[:, :, 0:1] >= _PURE * CELL * CELL)
-        if not pure.any():
-            pure = cells[:, :, 0:5]
-        total = pure.sum(axis=(0, 1))
-        screen = _averaged(pure[:, :, :4], total[1:4] / total[0], _SCREEN_CELLS)
+        pure = cells[0:5] * (cells[0] >= _PURE * CELL * CELL)
+        if not pure[0].any():
+            pure = cells[0:5]
+        total = pure.sum(axis=(1, 2))
+        mean = (total[1:4] / total[0])[:, None, None]
+        screen = _averaged(pure[0:4], mean, _SCREEN_CELLS)
         # Where nothing of the person is near: gray, as bright as the screen.
-        unknown = screen * np.array([1, 0, 0], np.float32)
-        person = _averaged(cells[:, :, 5:9], unknown, _PERSON_CELLS)
-        strength = np.maximum(screen[:, :, 1] * k_x + screen[:, :, 2] * k_y, 0.3 * length)
+        unknown = screen * np.array([1, 0, 0], np.float32)[:, None, None]
+        person = _averaged(cells[5:9], unknown, _PERSON_CELLS)
+        strength = np.maximum(screen[1] * k_x + screen[2] * k_y, 0.3 * length)
         distance = screen - person
-        square = np.maximum((distance[:, :, 1:] ** 2).sum(axis=2), (0.3 * length) ** 2)
-        rows, columns = cells.shape[:2]
-        maps = np.empty((rows, columns, 8), np.float32)
-        maps[:, :, 0:2] = distance[:, :, 1:] / square[:, :, None]
-        maps[:, :, 2] = -(maps[:, :, 0:2] * person[:, :, 1:]).sum(axis=2)
-        maps[:, :, 3] = 1 / strength
-        around = (cells[:, :, 9] >= _SCREEN * strength).astype(np.float32)
+        square = np.maximum(distance[1] ** 2 + distance[2] ** 2, (0.3 * length) ** 2)
+        _, rows, columns = cells.shape
+        maps = np.empty((8, rows, columns), np.float32)
+        maps[0:2] = distance[1:] / square
+        maps[2] = -maps[0] * person[1] - maps[1] * person[2]
+        maps[3] = 1 / strength
+        around = (cells[9] >= _SCREEN * strength).astype(np.float32)
         size = 2 * _REACH + 1
-        maps[:, :, 4] = cv2.blur(cv2.dilate(around, np.ones((size, size), np.uint8)), (3, 3))
-        maps[:, :, 5:8] = -distance
+        maps[4] = cv2.blur(cv2.dilate(around, np.ones((size, size), np.uint8)), (3, 3))
+        maps[5:8] = -distance
         wide = np.empty((rows, 8, columns * CELL), np.float32)
-        for number in range(8):
-            plane = np.ascontiguousarray(maps[:, :, number])
-            wide[:, number] = cv2.resize(plane, (columns * CELL, rows))
+        for number, narrow in enumerate(maps):
+            wide[:, number] = cv2.resize(narrow, (columns * CELL, rows))
         return cls(wide, np.append(key, np.float32(_margin(pure, k_x, k_y))))
 
 
-def _averaged(
-    sums: Floats, prior: NDArray[np.floating], windows: tuple[tuple[int, int], ...]
-) -> Floats:
+def _averaged(sums: Floats, prior: Floats, windows: tuple[tuple[int, int], ...]) -> Floats:
     """Average colours over ever narrower windows; where one is empty, the wider counts.
 
     Parameters
     ----------
-    sums : (rows, columns, 4) float32
+    sums : (4, rows, columns) float32
         How many samples a cell has, and the sums of their components.
-    prior : (3,) or (rows, columns, 3) float
+    prior : (3, rows, columns) float32, or of rows and columns of one
         The colour without any.
     """
-    average = np.broadcast_to(prior, (*sums.shape[:2], 3)).astype(np.float32)
+    average, near = prior, np.empty_like(sums)
     for window in windows:
-        near = cv2.blur(sums, window, borderType=cv2.BORDER_CONSTANT).reshape(sums.shape)
-        average = (near[:, :, 1:] + _PRIOR * average) / (near[:, :, :1] + _PRIOR)
+        for plane, blurred in zip(sums, near, strict=True):
+            cv2.blur(plane, window, blurred, borderType=cv2.BORDER_CONSTANT)
+        average = (near[1:] + _PRIOR * average) / (near[0] + _PRIOR)
     return average
 
 
 def _margin(pure: Floats, k_x: float, k_y: float) -> float:
     """Tell what noise does, from how samples of the screen differ within their cells."""
-    count, _, c_b, c_r, squares = np.moveaxis(pure[pure[:, :, 0] > 0].astype(np.float64), 1, 0)
+    count, _, c_b, c_r, squares = pure[:, pure[0] > 0]
     along = (c_b * k_x + c_r * k_y) / count
     deviation = math.sqrt(max(0.0, float(np.median(squares / count - along**2))))
-    relative = deviation / max(1.0, float(np.mean(along)))
+    relative = deviation / max(1.0, float(along.mean()))
     return min(max(_NOISE * relative, _MARGIN[0]), _MARGIN[1])
