@@ -292,12 +292,20 @@ class Frame:
         tuple of (height, width) uint8
             Made once for each shape; read only.
         """
-        if shape not in self._reduced:
-            self._reduced[shape] = tuple(_resized(plane, shape) for plane in self._halved_to(shape))
-        return self._reduced[shape]
+        return tuple(self._reduced_plane(shape, index) for index in range(len(self.planes)))
+
+    def reduced_luma(self, shape: tuple[int, int]) -> Plane:
+        """Return the first plane at a size: `reduced` without the others."""
+        return self._reduced_plane(shape, 0)
+
+    def _reduced_plane(self, shape: tuple[int, int], index: int) -> Plane:
+        if (shape, index) not in self._reduced:
+            plane = self._halved_to(shape)[index]
+            self._reduced[shape, index] = _resized(plane, shape)
+        return self._reduced[shape, index]
 
     @cached_property
-    def _reduced(self) -> dict[tuple[int, int], tuple[Plane, ...]]:
+    def _reduced(self) -> dict[tuple[tuple[int, int], int], Plane]:
         return {}
 
     @cached_property

@@ -273,6 +273,25 @@ class TestScreen:
         with pytest.raises(ModelOutputError, match=r"screen .* key_color"):
             ChromaSegmenter(key).segment(frame)
 
+    @pytest.mark.parametrize("key", [None, "#1e963c"])
+    def test_room_beside_the_screen_is_said(
+        self, caplog: pytest.LogCaptureFixture, key: str | None
+    ) -> None:
+        """A screen that leaves a part of the room in sight is worth a warning, one time."""
+        frame, _ = scene((30, 150, 60))
+        segmenter = ChromaSegmenter(key)
+        with caplog.at_level("WARNING", logger="greenroom"):
+            segmenter.segment(frame)
+            assert not caplog.records
+            segmenter.reset()
+            rgb = frame.to_rgb()
+            rgb[:, : rgb.shape[1] // 3] = (120, 110, 100)
+            narrow = Frame.from_rgb(rgb).converted(frame.layout)
+            segmenter.segment(narrow)
+            segmenter.segment(narrow)
+        (record,) = caplog.records
+        assert "beside it is shown" in record.getMessage()
+
     def test_a_colour_that_is_kept_may_go_missing(self) -> None:
         """When the screen is gone the room behind it is not taken for the person."""
         segmenter = ChromaSegmenter()

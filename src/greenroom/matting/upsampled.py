@@ -72,7 +72,7 @@ class UpsampledMatting:
             return coarse
         height, width = coarse.shape
         # Green, for a frame that is RGB.
-        luma = frame.reduced((height, width))[0].astype(np.float32)
+        luma = frame.reduced_luma((height, width)).astype(np.float32)
         if self._steady is None or self._reference is None or self._steady.shape != coarse.shape:
             self._steady, self._reference = coarse.copy(), luma
         else:

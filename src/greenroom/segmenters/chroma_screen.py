@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -23,6 +24,8 @@ __all__ = ["LEAST_CHROMA", "KeyFinder", "Surroundings"]
 LEAST_CHROMA: Final = 24.0
 """The length of (Cb, Cr) from which on a colour is strong enough, in 8-bit levels."""
 
+logger = logging.getLogger(__name__)
+
 # The borders of the picture that are looked at, as a share of its longer side, and how far
 # down on the left and the right: the person stands at the lower border.
 _BORDER: Final = 0.04
@@ -34,6 +37,8 @@ _HUES: Final = 72
 _NEAR: Final = 3
 # The share of the borders that a screen takes at least.
 _LEAST_SHARE: Final = 0.4
+# The share of the borders from which a screen fills the picture, arms aside.
+_WHOLE_SHARE: Final = 0.85
 # ... and one whose colour is known, for it to be measured.
 _ENOUGH: Final = 0.05
 # Skin and wood: a screen of such a colour has to be named. In degrees, from Cb to Cr.
@@ -107,6 +112,7 @@ class KeyFinder:
         near = np.sum([np.roll(self._hues, step, axis=0) for step in steps], axis=0)
         if picked is not None:
             count, sum_b, sum_r = near[int(_hues(*picked))].tolist()
+            self._warn(count)
             return (sum_b / count, sum_r / count) if count > _ENOUGH * self._samples else picked
         count, sum_b, sum_r = near[int(near[:, 0].argmax())].tolist()
         if count < _LEAST_SHARE * self._samples or _is_like_skin(sum_b, sum_r):
@@ -116,7 +122,17 @@ class KeyFinder:
                 "fill the picture, or name its colour with key_color, or choose another model"
             )
             raise ModelOutputError(message)
+        self._warn(count)
         return sum_b / count, sum_r / count
+
+    def _warn(self, count: float) -> None:
+        """Say that the room may be seen, at the first frame only."""
+        if self._frames == 1 and count < _WHOLE_SHARE * self._samples:
+            logger.warning(
+                "the screen takes only %.0f %% of the picture's borders: what is beside it is "
+                "shown as it is",
+                100 * count / self._samples,
+            )
 
 
 def _hues(c_b: Any, c_r: Any) -> NDArray[np.int64]:  # noqa: ANN401 - numbers or arrays
