@@ -163,7 +163,7 @@ class TestPixelFormats:
     )
     def test_colour(self, tmp_path: Path, name: str, codec: str, pix_fmt: str) -> None:
         """Every format that FFmpeg knows becomes 4:2:0 of eight bits in the same colour."""
-        frame, *_ = read(write(tmp_path / name, [flat()], codec, pix_fmt))
+        frame, *_ = read(write(tmp_path / name, [flat()] * 2, codec, pix_fmt))
         assert frame.format == "yuv420p"
         np.testing.assert_allclose(frame.to_rgb().mean(axis=(0, 1)), RUST, atol=5)
 
