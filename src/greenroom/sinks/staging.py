@@ -46,12 +46,12 @@ class Staging:
         SinkError
             If its folder is missing or cannot be written.
         """
-        self._check(target)
+        self.check(target)
         # Not after the target, whose name may be as long as names can be.
         temporary = target.with_name(f".greenroom-{secrets.token_hex(8)}.part")
+        self._staged[target] = temporary  # before it is there, so that it is removed in any case
         with writing(target):
             os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-        self._staged[target] = temporary
         return temporary
 
     def commit(self) -> None:
@@ -65,7 +65,7 @@ class Staging:
         appeared: list[Path] = []
         try:
             for target in self._staged:
-                self._check(target)
+                self.check(target)
             for target, temporary in self._staged.items():
                 is_new = not target.exists()
                 with writing(target):
@@ -87,7 +87,14 @@ class Staging:
                 temporary.unlink(missing_ok=True)
         self._staged.clear()
 
-    def _check(self, target: Path) -> None:
+    def check(self, target: Path) -> None:
+        """Refuse a target that cannot be written, or may not be replaced.
+
+        Raises
+        ------
+        SettingsError, ExistsError, SinkError
+            As in `add`.
+        """
         if target.is_dir():
             message = (
                 f"output '{target}' cannot be written: it is a folder, where a file was expected."

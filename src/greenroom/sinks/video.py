@@ -48,10 +48,9 @@ class VideoSink:
 
     Raises
     ------
-    SinkError
-        If the file cannot be made.
-    SettingsError
-        From the first frame on, if the codec is unknown or does not fit.
+    SinkError, SettingsError
+        If there can be no such file; from the first frame on, also if it cannot be made, or the
+        codec is unknown or does not fit.
     """
 
     def __init__(self, path: Path, settings: Settings, info: SourceInfo) -> None:
@@ -59,7 +58,9 @@ class VideoSink:
         self._settings = settings
         self._info = info
         self._staging = Staging(overwrite=settings.overwrite, inputs=info.files)
-        self._temporary = self._staging.add(path)
+        # A file is made by the first frame: whoever makes this sink may be interrupted before it
+        # is theirs to abort.
+        self._staging.check(path)
         self._container: OutputContainer | None = None
         self._stream: VideoStream | None = None
         self._carried: CarriedStreams | None = None
@@ -97,7 +98,7 @@ class VideoSink:
             try:
                 self._container.close()
             except (OSError, ValueError) as error:  # the file is thrown away in any case
-                logger.debug("closing '%s': %s", self._temporary, error)
+                logger.debug("closing '%s': %s", self._path, error)
         self._staging.discard()
 
     def _open(self, frame: Frame) -> VideoStream:
@@ -107,10 +108,11 @@ class VideoSink:
         self._layout, self._alpha = frame.layout, frame.alpha is not None
         codec = choose_codec(self._path, self._settings, self._layout, alpha=self._alpha)
         options = codec.all_options(self._settings)
+        temporary = self._staging.add(self._path)
         for name, value in codec.environment:
             os.environ.setdefault(name, value)
         self._container = av.open(
-            as_file(self._temporary), "w", format=kind.format, options=dict(kind.options)
+            as_file(temporary), "w", format=kind.format, options=dict(kind.options)
         )
         check_fits(codec, self._path, self._container)
         stream = cast(
