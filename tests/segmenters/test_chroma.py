@@ -273,24 +273,30 @@ class TestScreen:
         with pytest.raises(ModelOutputError, match=r"screen .* key_color"):
             ChromaSegmenter(key).segment(frame)
 
-    @pytest.mark.parametrize("key", [None, "#1e963c"])
-    def test_room_beside_the_screen_is_said(
-        self, caplog: pytest.LogCaptureFixture, key: str | None
-    ) -> None:
-        """A screen that leaves a part of the room in sight is worth a warning, one time."""
+    @pytest.mark.parametrize("side", ["left", "right", "both", "below"])
+    def test_room_beside_the_screen(self, caplog: pytest.LogCaptureFixture, side: str) -> None:
+        """A screen, or a sky, that leaves room in sight has to be named; then that is said once."""
         frame, _ = scene((30, 150, 60))
-        segmenter = ChromaSegmenter(key)
+        rgb = frame.to_rgb()
+        height, width = rgb.shape[:2]
+        if side in ("left", "both"):
+            rgb[:, : width // 5] = (120, 110, 100)
+        if side in ("right", "both"):
+            rgb[:, -width // 5 :] = (120, 110, 100)
+        if side == "below":
+            rgb[height * 11 // 20 :] = (120, 110, 100)
+        narrow = Frame.from_rgb(rgb).converted(frame.layout)
+        with pytest.raises(ModelOutputError, match="top and both sides"):
+            ChromaSegmenter().segment(narrow)
+        segmenter = ChromaSegmenter("#1e963c")
         with caplog.at_level("WARNING", logger="greenroom"):
             segmenter.segment(frame)
             assert not caplog.records
             segmenter.reset()
-            rgb = frame.to_rgb()
-            rgb[:, : rgb.shape[1] // 3] = (120, 110, 100)
-            narrow = Frame.from_rgb(rgb).converted(frame.layout)
             segmenter.segment(narrow)
             segmenter.segment(narrow)
         (record,) = caplog.records
-        assert "beside it is shown" in record.getMessage()
+        assert "what is beside it is shown" in record.getMessage()
 
     def test_a_colour_that_is_kept_may_go_missing(self) -> None:
         """When the screen is gone the room behind it is not taken for the person."""

@@ -26,19 +26,20 @@ LEAST_CHROMA: Final = 24.0
 
 logger = logging.getLogger(__name__)
 
-# The borders of the picture that are looked at, as a share of its longer side, and how far
-# down on the left and the right: the person stands at the lower border.
+# How wide the borders are that are looked at, as a share of the picture's longer side. The
+# person stands at the lower one, which is not.
 _BORDER: Final = 0.04
-_UPPER: Final = 0.75
 # The colour is found in so many frames, then it is kept.
 _FRAMES: Final = 10
 # Hues, in steps of 5 degrees; a screen lies within 15 degrees on both sides.
 _HUES: Final = 72
 _NEAR: Final = 3
-# The share of the borders that a screen takes at least.
-_LEAST_SHARE: Final = 0.4
-# The share of the borders from which a screen fills the picture, arms aside.
-_WHOLE_SHARE: Final = 0.85
+# The share of each border that a screen takes at least: a sky fills the top, but hardly the
+# sides.
+_LEAST_SHARE: Final = 0.6
+# Where light is weak a screen may have so much of the colour that it has to have elsewhere.
+_WEAK: Final = 0.8
+_EDGES: Final = 3
 # ... and one whose colour is known, for it to be measured.
 _ENOUGH: Final = 0.05
 # Skin and wood: a screen of such a colour has to be named. In degrees, from Cb to Cr.
@@ -75,8 +76,10 @@ class KeyFinder:
     def reset(self) -> None:
         """Forget what was seen."""
         self._frames = 0
-        self._samples = 0
-        self._hues = np.zeros((_HUES, 3))  # how many samples, and the sums of their Cb and Cr
+        # Of the top, the left and the right: samples; and of each hue, how many strong ones, the
+        # sums of their Cb and Cr, and how many with the weak ones.
+        self._samples = np.zeros(_EDGES)
+        self._hues = np.zeros((_EDGES, _HUES, 4))
 
     @property
     def is_done(self) -> bool:
@@ -101,38 +104,38 @@ class KeyFinder:
         ModelOutputError
             If no strong colour prevails at the borders; what was seen is then forgotten.
         """
-        b, r = (np.concatenate(_borders(plane)).astype(np.float64) - 128 for plane in (c_b, c_r))
-        strong = np.hypot(b, r) >= LEAST_CHROMA
-        hues = _hues(b, r)
-        for column, weights in enumerate((np.ones_like(b), b, r)):
-            self._hues[:, column] += np.bincount(hues[strong], weights[strong], minlength=_HUES)
-        self._samples += len(b)
+        for edge, (blue, red) in enumerate(zip(_borders(c_b), _borders(c_r), strict=True)):
+            self._count(edge, blue.astype(np.float64) - 128, red.astype(np.float64) - 128)
         self._frames += 1
         steps = range(-_NEAR, _NEAR + 1)
-        near = np.sum([np.roll(self._hues, step, axis=0) for step in steps], axis=0)
-        if picked is not None:
-            count, sum_b, sum_r = near[int(_hues(*picked))].tolist()
-            self._warn(count)
-            return (sum_b / count, sum_r / count) if count > _ENOUGH * self._samples else picked
-        count, sum_b, sum_r = near[int(near[:, 0].argmax())].tolist()
-        if count < _LEAST_SHARE * self._samples or _is_like_skin(sum_b, sum_r):
+        near = np.sum([np.roll(self._hues, step, axis=1) for step in steps], axis=0)
+        hue = int(near[:, :, 0].sum(axis=0).argmax()) if picked is None else int(_hues(*picked))
+        count, sum_b, sum_r, _ = near[:, hue].sum(axis=0).tolist()
+        shares = near[:, hue, 3] / self._samples
+        if picked is None and (
+            count == 0 or shares.min() < _LEAST_SHARE or _is_like_skin(sum_b, sum_r)
+        ):
             self.reset()
             message = (
-                "no screen of one strong colour is seen at the borders of the picture: let it "
-                "fill the picture, or name its colour with key_color, or choose another model"
+                "no screen of one strong colour is seen at the top and both sides of the picture: "
+                "let it fill the picture, or name its colour with key_color, or choose another "
+                "model"
             )
             raise ModelOutputError(message)
-        self._warn(count)
+        if self._frames == 1 and shares.min() < _LEAST_SHARE:
+            logger.warning("the screen does not fill the picture: what is beside it is shown")
+        if picked is not None and count <= _ENOUGH * self._samples.sum():
+            return picked
         return sum_b / count, sum_r / count
 
-    def _warn(self, count: float) -> None:
-        """Say that the room may be seen, at the first frame only."""
-        if self._frames == 1 and count < _WHOLE_SHARE * self._samples:
-            logger.warning(
-                "the screen takes only %.0f %% of the picture's borders: what is beside it is "
-                "shown as it is",
-                100 * count / self._samples,
-            )
+    def _count(self, edge: int, b: NDArray[np.float64], r: NDArray[np.float64]) -> None:
+        chroma, hues, one = np.hypot(b, r), _hues(b, r), np.ones_like(b)
+        weak, strong = chroma >= _WEAK * LEAST_CHROMA, chroma >= LEAST_CHROMA
+        for column, (weights, of) in enumerate(
+            ((one, strong), (b, strong), (r, strong), (one, weak))
+        ):
+            self._hues[edge, :, column] += np.bincount(hues[of], weights[of], minlength=_HUES)
+        self._samples[edge] += len(b)
 
 
 def _hues(c_b: Any, c_r: Any) -> NDArray[np.int64]:  # noqa: ANN401 - numbers or arrays
@@ -142,10 +145,10 @@ def _hues(c_b: Any, c_r: Any) -> NDArray[np.int64]:  # noqa: ANN401 - numbers or
 
 
 def _borders(plane: Plane) -> list[Plane]:
+    """Return the samples of the top, the left and the right border."""
     height, width = plane.shape
     wide = max(1, round(_BORDER * max(height, width)))
-    down = max(wide, round(_UPPER * height))
-    parts = plane[:wide], plane[wide:down, :wide], plane[wide:down, -wide:]
+    parts = plane[:wide], plane[:, :wide], plane[:, -wide:]
     return [part.ravel() for part in parts]
 
 
