@@ -123,7 +123,9 @@ def make_video(tmp_path: Path) -> MakeVideo:
             stream.width, stream.height, stream.pix_fmt = width, height, "bgr0"
             stream.codec_context.time_base = time_base
             for number, (picture, pts) in enumerate(zip(pictures, times, strict=True)):
-                frame = av.VideoFrame.from_ndarray(picture, "rgb24").reformat(format="bgr0")
+                frame = av.VideoFrame.from_ndarray(picture, "rgb24").reformat(
+                    threads=1, format="bgr0"
+                )
                 frame.pts, frame.time_base = pts, time_base
                 following = times[number + 1] if number + 1 < len(times) else pts + last
                 frame.duration = following - pts

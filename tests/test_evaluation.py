@@ -69,7 +69,7 @@ def write(path: Path, arrays: list[Plane], pixel_format: str) -> None:
         stream.pix_fmt = pixel_format
         for array in arrays:
             frame = av.VideoFrame.from_ndarray(array, "gray" if array.ndim == 2 else "rgb24")
-            container.mux(stream.encode(frame.reformat(format=pixel_format)))
+            container.mux(stream.encode(frame.reformat(threads=1, format=pixel_format)))
         container.mux(stream.encode(None))
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from greenroom.frames import LIMITED, UNSPECIFIED, Colour, Frame, Layout
+from greenroom.frames import LIMITED, ONE_THREAD, UNSPECIFIED, Colour, Frame, Layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -276,7 +276,8 @@ def flattened(frame: av.VideoFrame, format: Format | None = None) -> Frame:  # n
     if not (frame.format.has_palette or any(part.is_alpha for part in frame.format.components)):
         return Frame.from_av(frame, format)
     has_rgb = frame.format.has_palette or frame.format.is_rgb
-    cut_out = Frame.from_av(frame.reformat(format="gbrap" if has_rgb else "yuva444p"))
+    name = "gbrap" if has_rgb else "yuva444p"
+    cut_out = Frame.from_av(frame.reformat(format=name, threads=ONE_THREAD))
     result = _in_front_of_black(cut_out)
     if format in (None, result.format):
         return result

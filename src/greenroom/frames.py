@@ -30,6 +30,7 @@ __all__ = [
     "FULL",
     "FULL_RANGE_RGB",
     "LIMITED",
+    "ONE_THREAD",
     "RGB",
     "UNSPECIFIED",
     "Colour",
@@ -59,6 +60,8 @@ _SD_HEIGHT: Final = 576
 _SMALL_PX: Final = 256
 # A filter with a smaller standard deviation, in samples, changes nothing to speak of.
 _SHARP: Final = 0.3
+# With more, libswscale now and then spoils a row of a frame of odd width.
+ONE_THREAD: Final = 1
 # libswscale: bicubic, with chroma interpolated at full resolution and accurate rounding.
 _INTERPOLATION: Final = 0x4 | 0x2000 | 0x4000 | 0x40000
 
@@ -660,6 +663,7 @@ def _tone_mapped(frame: av.VideoFrame, wanted: Format) -> av.VideoFrame:
         dst_color_range=LIMITED,
         dst_color_trc=BT709,
         dst_color_primaries=BT709,
+        threads=ONE_THREAD,
     )
 
 
@@ -680,5 +684,5 @@ def _reformat(
         src_color_range=code(colour.is_full_range),
         dst_color_range=code(wanted.is_full_range),
         interpolation=_INTERPOLATION,
-        threads=1,
+        threads=ONE_THREAD,
     )

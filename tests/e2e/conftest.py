@@ -72,7 +72,9 @@ def write_clip(path: Path, size: tuple[int, int], count: int, rate: int = 25) ->
         rng = np.random.default_rng(5)
         for number in range(count):
             picture: NDArray[np.uint8] = rng.integers(90, 120, (size[1], size[0], 3), np.uint8)
-            frame = av.VideoFrame.from_ndarray(picture, "rgb24").reformat(format="yuv420p")
+            frame = av.VideoFrame.from_ndarray(picture, "rgb24").reformat(
+                threads=1, format="yuv420p"
+            )
             frame.pts, frame.time_base = number, Fraction(1, rate)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))

@@ -141,7 +141,7 @@ class TestVideo:
             codec: Any = av.CodecContext.create(decoder, "r") if decoder else stream.codec_context
             packets = container.demux(stream)
             read = next(shown for packet in packets for shown in codec.decode(packet))
-        alpha = read.reformat(format="rgba").to_ndarray()[:, :, 3]
+        alpha = read.reformat(threads=1, format="rgba").to_ndarray()[:, :, 3]
         assert np.abs(alpha.astype(int) - frame.alpha).max() <= 4
 
     def test_quality_preset_and_codec_matter(self, tmp_path: Path) -> None:

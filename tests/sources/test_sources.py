@@ -145,7 +145,9 @@ class TestVideo:
             stream = container.add_stream("libx264", rate=25)
             stream.height, stream.width = stored.shape[:2]
             stream.pix_fmt = "yuv420p"
-            frame = av.VideoFrame.from_ndarray(stored, "rgb24").reformat(format="yuv420p")
+            frame = av.VideoFrame.from_ndarray(stored, "rgb24").reformat(
+                threads=1, format="yuv420p"
+            )
             container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
         path.write_bytes(with_rotation(path.read_bytes(), degrees))
@@ -162,7 +164,7 @@ class TestVideo:
             stream = container.add_stream("ffv1", rate=25)
             stream.width, stream.height, stream.pix_fmt = 32, 24, "yuv420p10le"
             frame = av.VideoFrame.from_ndarray(flat(COLOURS[1]), "rgb24")
-            container.mux(stream.encode(frame.reformat(format="yuv420p10le")))
+            container.mux(stream.encode(frame.reformat(threads=1, format="yuv420p10le")))
             container.mux(stream.encode(None))
         (decoded,) = create_source(path, Settings())
         assert decoded.format == "yuv420p"
@@ -180,7 +182,7 @@ class TestVideo:
             stream.colorspace, stream.color_primaries, stream.color_trc = 9, 9, transfer
             stream.color_range = 1
             frame = av.VideoFrame.from_ndarray(flat((120, 120, 120)), "rgb24")
-            frame = frame.reformat(format="yuv420p10le")
+            frame = frame.reformat(threads=1, format="yuv420p10le")
             frame.color_trc, frame.color_primaries = transfer, 9
             frame.colorspace, frame.color_range = 9, 1
             container.mux(stream.encode(frame))
@@ -220,7 +222,9 @@ class TestVideo:
             stream.codec_context.sample_aspect_ratio = Fraction(16, 11)
             stream.colorspace, stream.color_range = 6, 2
             frame = av.VideoFrame.from_ndarray(flat(COLOURS[0]), "rgb24")
-            container.mux(stream.encode(frame.reformat(format="yuv420p", dst_color_range=2)))
+            container.mux(
+                stream.encode(frame.reformat(threads=1, format="yuv420p", dst_color_range=2))
+            )
             container.mux(stream.encode(None))
         source = create_source(path, Settings())
         (frame_,) = source

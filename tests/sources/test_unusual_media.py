@@ -57,7 +57,7 @@ def write(  # noqa: PLR0913
         stream.codec_context.sample_aspect_ratio = aspect
         for number, picture in enumerate(pictures):
             name = "rgba" if picture.shape[2] == 4 else "rgb24"
-            frame = av.VideoFrame.from_ndarray(picture, name).reformat(format=pix_fmt)
+            frame = av.VideoFrame.from_ndarray(picture, name).reformat(threads=1, format=pix_fmt)
             frame.pts, frame.time_base = number, Fraction(1, 25)
             target.mux(stream.encode(frame))
         target.mux(stream.encode(None))
@@ -163,7 +163,7 @@ class TestPixelFormats:
     )
     def test_colour(self, tmp_path: Path, name: str, codec: str, pix_fmt: str) -> None:
         """Every format that FFmpeg knows becomes 4:2:0 of eight bits in the same colour."""
-        frame, *_ = read(write(tmp_path / name, [flat()] * 2, codec, pix_fmt))
+        frame, *_ = read(write(tmp_path / name, [flat()] * 5, codec, pix_fmt))
         assert frame.format == "yuv420p"
         np.testing.assert_allclose(frame.to_rgb().mean(axis=(0, 1)), RUST, atol=5)
 
