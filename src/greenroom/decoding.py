@@ -337,9 +337,11 @@ def _check_jpeg(path: Path) -> None:
     ValueError
         With a reason to be put into the caller's own error.
     """
-    data = path.read_bytes()
-    if not data.startswith(b"\xff\xd8"):
-        return
+    with path.open("rb") as file:
+        data = file.read(2)
+        if data != b"\xff\xd8":
+            return
+        data += file.read()
     place = 2
     while found := _MARKER.search(data, place):
         marker, place = data[found.end() - 1], found.end()

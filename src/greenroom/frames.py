@@ -33,6 +33,7 @@ __all__ = [
     "ONE_THREAD",
     "RGB",
     "UNSPECIFIED",
+    "WITH_ALPHA",
     "Colour",
     "Format",
     "Frame",
@@ -65,8 +66,8 @@ ONE_THREAD: Final = 1
 # libswscale: bicubic, with chroma interpolated at full resolution and accurate rounding.
 _INTERPOLATION: Final = 0x4 | 0x2000 | 0x4000 | 0x40000
 
-_WITH_ALPHA: Final = {"yuv420p": "yuva420p", "yuv444p": "yuva444p", "gbrp": "gbrap"}
-_WITHOUT_ALPHA: Final = {alpha: opaque for opaque, alpha in _WITH_ALPHA.items()}
+WITH_ALPHA: Final = {"yuv420p": "yuva420p", "yuv444p": "yuva444p", "gbrp": "gbrap"}
+_WITHOUT_ALPHA: Final = {alpha: opaque for opaque, alpha in WITH_ALPHA.items()}
 # The same samples under a name that also says "full range".
 _FULL_RANGE_NAMES: Final = {"yuvj420p": "yuv420p", "yuvj444p": "yuv444p"}
 # Chroma that is stored at half the width and half the height, or less.
@@ -348,7 +349,7 @@ class Frame:
         """Allocate a frame with undefined samples, in memory that encoders take as it is."""
         import av  # noqa: PLC0415 - importing greenroom stays light
 
-        name = _WITH_ALPHA[layout.format] if alpha else layout.format
+        name = WITH_ALPHA[layout.format] if alpha else layout.format
         return cls._view(av.VideoFrame(layout.width, layout.height, name), layout)
 
     @classmethod
@@ -494,7 +495,7 @@ class Frame:
     @property
     def _name(self) -> str:
         """FFmpeg's name of the format with what alpha it has."""
-        return self.format if self.alpha is None else _WITH_ALPHA[self.format]
+        return self.format if self.alpha is None else WITH_ALPHA[self.format]
 
     @property
     def all_planes(self) -> tuple[Plane, ...]:

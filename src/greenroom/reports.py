@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 
 from greenroom.errors import ExistsError, SinkError
+from greenroom.frames import Frame
+from greenroom.sinks.pictures import encoded
 from greenroom.sinks.staging import Staging, writing
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ __all__ = ["Report", "contact_sheet", "plot"]
 
 _REPORT: Final = "report.json"
 _PLOT: Final = "quality-against-time.png"
+_LOSSLESS: Final = 100
 _ROW_PX: Final = 240
 _LABEL_PX: Final = 28
 _GAP_PX: Final = 2
@@ -78,7 +81,9 @@ class Report:
             name = "".join(
                 each if each.isalnum() or each in "-._" else "_" for each in result.model
             )
-            files[f"worst-{name}.png"] = _png(contact_sheet(result.worst))
+            sheet = Frame.from_rgb(contact_sheet(result.worst))
+            file = f"worst-{name}.png"
+            files[file] = encoded(sheet, self._folder / file, _LOSSLESS)
         drawn = plot(results)
         self.has_plot = drawn is not None
         if drawn is not None:
@@ -154,8 +159,3 @@ def plot(results: Sequence[Evaluation]) -> bytes | None:
     data = io.BytesIO()
     figure.savefig(data, format="png", dpi=150)
     return data.getvalue()
-
-
-def _png(picture: Picture) -> bytes:
-    _, data = cv2.imencode(".png", picture[:, :, ::-1])
-    return data.tobytes()

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _WARM_UP = 10
-_MOST_PIXELS_A_SIDE = 16384
 
 
 @settings_command(Group.BACKGROUND, Group.MODEL, Group.EDGE)
@@ -44,11 +43,13 @@ command = bench
 
 
 def _size(text: str) -> tuple[int, int]:
+    from greenroom.sources.video import MOST_PIXELS_A_SIDE  # noqa: PLC0415 - help stays fast
+
     found = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text)
     size = (int(found[1]), int(found[2])) if found else (0, 0)
-    if not 0 < max(size) <= _MOST_PIXELS_A_SIDE:
+    if not 0 < max(size) <= MOST_PIXELS_A_SIDE:
         message = (
-            f"--size: expected WIDTHxHEIGHT such as 1920x1080, at most {_MOST_PIXELS_A_SIDE} "
+            f"--size: expected WIDTHxHEIGHT such as 1920x1080, at most {MOST_PIXELS_A_SIDE} "
             f"pixels a side, not {text!r}"
         )
         raise SettingsError(message)

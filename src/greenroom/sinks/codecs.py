@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from greenroom.errors import SettingsError
-from greenroom.frames import FULL, LIMITED, RGB, UNSPECIFIED, Colour
+from greenroom.frames import FULL, LIMITED, RGB, UNSPECIFIED, WITH_ALPHA, Colour
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +22,6 @@ __all__ = ["CONTAINERS", "Codec", "Container", "check_fits", "choose_codec"]
 Options = dict[str, str]
 
 BT601: Final = 6
-_ALPHA_NAMES: Final = {"yuv420p": "yuva420p", "yuv444p": "yuva444p", "gbrp": "gbrap"}
 
 
 def _crf(worst: int, best: int) -> Callable[[int], Options]:
@@ -79,7 +78,7 @@ class Codec:
     def pixel_format(self, layout: Layout, *, alpha: bool) -> str:
         """Choose what frames of a layout are encoded as."""
         offered = self.alpha_formats if alpha else self.pixel_formats
-        own = _ALPHA_NAMES.get(layout.format, layout.format) if alpha else layout.format
+        own = WITH_ALPHA.get(layout.format, layout.format) if alpha else layout.format
         if own in offered:
             return own
         if layout.format == "gbrp":

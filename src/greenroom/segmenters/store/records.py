@@ -11,7 +11,7 @@ from pydantic import BaseModel
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Record", "digest"]
+__all__ = ["Record", "digest", "write_whole"]
 
 _NAME: Final = "record.json"
 
@@ -49,13 +49,24 @@ class Record(BaseModel):
         OSError
             If the folder cannot be written to.
         """
-        folder.mkdir(parents=True, exist_ok=True)
-        part = folder / f".{_NAME}.{os.getpid()}.part"
-        try:
-            part.write_text(self.model_dump_json(indent=1), "utf-8")
-            part.replace(folder / _NAME)
-        finally:
-            part.unlink(missing_ok=True)
+        write_whole(folder / _NAME, self.model_dump_json(indent=1).encode())
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a small file in one step, making its folder where it is missing.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; then it is as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(data)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def digest(path: Path, kind: str) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import platformdirs
 from pydantic import BaseModel, TypeAdapter
+
+from greenroom.segmenters.store.records import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,14 +62,8 @@ def remember_speed(info: SegmenterInfo, ms: float) -> None:
         and before == new.model_copy(update={"ms": before.ms})
     ):
         return
-    path = _path()
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(_Speeds.dump_json(speeds | {info.model: new}, indent=1))
-        part.replace(path)
-    with suppress(OSError):
-        part.unlink(missing_ok=True)
+        write_whole(_path(), _Speeds.dump_json(speeds | {info.model: new}, indent=1))
 
 
 def _path() -> Path:
