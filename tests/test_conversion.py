@@ -221,7 +221,7 @@ class TestConvert:
     ) -> None:
         """An RGB picture behind a YUV video has the picture's colours in the file."""
         use(PersonSegmenter())
-        convert(person, tmp_path / "out.mp4", background=background("picture"), quality=95)
+        convert(person, tmp_path / "out.mp4", background=background("picture"), output_quality=95)
         for frame in create_source(tmp_path / "out.mp4", Settings()):
             assert np.abs(frame.to_rgb()[:8, :8].astype(int) - (0, 160, 60)).max() <= 5
 
@@ -238,7 +238,7 @@ class TestMatte:
     ) -> None:
         """Black is 0 and white is 255 in every kind of file, at the times of the input."""
         use(PersonSegmenter())
-        extract_matte(person, tmp_path / target, quality=95)
+        extract_matte(person, tmp_path / target, output_quality=95)
         pictures: list[Any] = []
         names = sorted(tmp_path.glob("out*"))
         for name in names:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,7 +16,7 @@ from greenroom.backgrounds import COVER_RGB, create_background
 from greenroom.compositing import composite
 from greenroom.errors import FormatError, ProcessingError
 from greenroom.frames import Colour, Frame, Layout
-from greenroom.matting import UpsampledMatting
+from greenroom.matting import create_matting
 from greenroom.segmenters import check_coarse_matte, create_segmenter
 from greenroom.settings import OnFailure, Settings
 from greenroom.supervision import Supervisor
@@ -48,7 +49,7 @@ _SEGMENTER_SETTINGS = (
     "accept_license",
 )
 _BACKGROUND_SETTINGS = ("background", "fit", "slide_seconds")
-_MATTING_SETTINGS = ("threshold", "edge_shift", "edge_softness", "smoothing")
+_MATTING_SETTINGS = ("threshold", "edge_shift", "edge_softness", "smoothing", "quality")
 # How long a cover waits for a background that another frame is using.
 _SCENE_WAIT_S = 0.1
 
@@ -108,12 +109,9 @@ class VirtualBackground:
         self._lock = threading.Lock()  # of the stages and of what waits for the end of a frame
         self._in_scene = threading.Lock()  # of the background, which one thread may use at a time
         self._closed = False
-        self._stages = _Stages(
-            settings,
-            segmenter or self._load(settings),
-            UpsampledMatting(settings),
-            background,
-        )
+        segmenter = segmenter or self._load(settings)
+        matting = create_matting(settings, segmenter)
+        self._stages = _Stages(settings, segmenter, matting, background)
         self._supervisor: Supervisor[tuple[Frame, Matte | None]] = Supervisor()
         self._between_frames: list[Callable[[], None]] = []
         self._matte: Matte | None = None
@@ -200,8 +198,8 @@ class VirtualBackground:
                 background = create_background(settings)
             if self._own_segmenter and changed & set(_SEGMENTER_SETTINGS):
                 segmenter = self._load(settings)
-            if changed & set(_MATTING_SETTINGS):
-                matting = UpsampledMatting(settings)
+            if changed & set(_MATTING_SETTINGS) or segmenter is not old.segmenter:
+                matting = create_matting(settings, segmenter)
             with self._lock:
                 self._stages = _Stages(settings, segmenter, matting, background)
                 self._between_frames += [
@@ -306,10 +304,19 @@ class VirtualBackground:
         return Frame((matte.values,), layout).at(frame), matte
 
     def _find(self, stages: _Stages, frame: Frame) -> Matte:
-        with self.timings.stage("segment"):
-            coarse = check_coarse_matte(stages.segmenter.segment(frame))
-        with self.timings.stage("matte"):
-            matte = stages.matting.matte(frame, coarse)
+        looked_s = 0.0
+
+        def look(part: Frame) -> NDArray[np.float32]:
+            nonlocal looked_s
+            start = time.perf_counter()
+            coarse = check_coarse_matte(stages.segmenter.segment(part))
+            looked_s += time.perf_counter() - start
+            return coarse
+
+        start = time.perf_counter()
+        matte = stages.matting.matte(frame, look)
+        self.timings.add("segment", looked_s)
+        self.timings.add("matte", time.perf_counter() - start - looked_s)
         if matte.values.shape != frame.layout.plane_shapes[0]:
             message = f"a matte of {matte.values.shape} does not fit a frame of {frame.size}"
             raise FormatError(message)

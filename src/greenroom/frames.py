@@ -280,6 +280,57 @@ class Frame:
         """
         return self._halved_to((_SMALL_PX, _SMALL_PX))
 
+    @cached_property
+    def half_planes(self) -> NDArray[np.uint8]:
+        """All planes at half the size of the first of `small_planes`: (planes, h, w) uint8.
+
+        Sizes that are odd round up. Made once, read only.
+        """
+        small = self.small_planes
+        height, width = small[0].shape
+        shape = ((height + 1) // 2, (width + 1) // 2)
+        return np.stack([one if one.shape == shape else _halved(one) for one in small])
+
+    def part(self, box: tuple[int, int, int, int]) -> Frame:
+        """View a part of the picture as a frame of its own, halved as far as that does no harm.
+
+        Parameters
+        ----------
+        box : (int, int, int, int)
+            Left, top, right and bottom in samples of the first of `small_planes`; even, but for
+            a right or bottom that is the picture's own.
+
+        Returns
+        -------
+        Frame
+            Of this frame's format and time, without alpha. It shares memory with this frame,
+            or with what was halved for others already. Its shorter side has 256 pixels or more
+            where the part of this frame has.
+        """
+        height, width = self.small_planes[0].shape
+        level = small = next(
+            index for index, one in enumerate(self._halvings) if one is self.small_planes
+        )
+        left, top, right, bottom = box
+        shorter = min(right - left, bottom - top)
+        while level and shorter << (small - level) < _SMALL_PX:
+            level -= 1
+        scale = 1 << (small - level)
+        planes = self._halvings[level]
+        high, wide = planes[0].shape
+        right = wide if right == width else right * scale
+        bottom = high if bottom == height else bottom * scale
+        left, top = left * scale, top * scale
+        views = []
+        for plane in planes:
+            step = 1 if plane.shape == (high, wide) else 2
+            views.append(plane[top // step : -(-bottom // step), left // step : -(-right // step)])
+        colour = self.layout.colour
+        if colour.matrix != RGB:
+            colour = replace(colour, matrix=colour.resolved_matrix(self.size))
+        layout = Layout(right - left, bottom - top, self.format, colour)
+        return Frame(tuple(views), layout).at(self)
+
     def reduced(self, shape: tuple[int, int]) -> tuple[Plane, ...]:
         """Return all planes at one size that is not much larger than the frame's.
 

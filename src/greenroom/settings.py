@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from greenroom.errors import SettingsError
 
-__all__ = ["Device", "Fit", "Group", "OnFailure", "Settings"]
+__all__ = ["Device", "Fit", "Group", "OnFailure", "Quality", "Settings"]
 
 
 class Fit(StrEnum):
@@ -45,6 +45,14 @@ class Device(StrEnum):
     OPENVINO = "openvino"
     COREML = "coreml"
     DIRECTML = "directml"
+
+
+class Quality(StrEnum):
+    """How much is done for a good matte."""
+
+    FAST = "fast"
+    BALANCED = "balanced"
+    BEST = "best"
 
 
 class Group(StrEnum):
@@ -187,15 +195,29 @@ class Settings(BaseModel):
         float,
         _about(Group.EDGE, ge=0, le=5, description="Soften the edge, in % of the shorter side"),
     ] = 0.0
+    quality: Annotated[
+        Quality,
+        _about(
+            Group.EDGE,
+            description=(
+                "How much is done for a good matte: fast follows the person and steadies the "
+                "edge, balanced also learns colours and the room and finds the picture's own "
+                "edges, best looks at every frame twice"
+            ),
+        ),
+    ] = Quality.BALANCED
     smoothing: Annotated[
         float,
         _about(
             Group.EDGE,
             ge=0,
             lt=1,
-            description="Steady the matte over time where the picture stands still; 0 turns it off",
+            description=(
+                "Steady the matte over time where the picture stands still; 0 turns it off. Not "
+                "for models that make mattes themselves"
+            ),
         ),
-    ] = 0.3
+    ] = 0.95
 
     on_failure: Annotated[
         OnFailure,
@@ -229,7 +251,7 @@ class Settings(BaseModel):
             ),
         ),
     ] = None
-    quality: Annotated[
+    output_quality: Annotated[
         int,
         _about(
             Group.OUTPUT,

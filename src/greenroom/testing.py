@@ -108,6 +108,8 @@ class PersonSegmenter:
         self.info = SegmenterInfo("synthetic", "", "NumPy", "cpu", 1)
         self.closed = False
 
+    makes_mattes = True
+
     def segment(self, frame: Frame) -> NDArray[np.float32]:
         """See `Segmenter.segment`."""
         plane = frame.planes[0].astype(np.int16)

@@ -115,7 +115,7 @@ output = {{ {} }}
         with VirtualBackground(model=str(card), background="color:#000000") as vb:
             vb.process(filled((0, 128, 0)))
             assert vb.matte is not None
-            assert abs(vb.matte.astype(int) - 128).max() <= 2
+            assert abs(vb.matte.astype(int) - 128).max() <= 8
             assert vb.info.model == "mine"
             assert vb.info.file == str(green_onnx)
             assert vb.info.runtime.startswith("ONNX Runtime ")
@@ -180,7 +180,7 @@ class TestFilesAlone:
         with caplog.at_level(logging.WARNING), VirtualBackground(model=str(path)) as vb:
             vb.process(filled((0, 128, 0)))
             assert vb.matte is not None
-            assert abs(vb.matte.astype(int) - 128).max() <= 2
+            assert abs(vb.matte.astype(int) - 128).max() <= 8
         (record,) = caplog.records
         assert record.levelname == "WARNING"
         assert "'x' takes RGB from 0 to 1, NHWC, 8x6; 'y' is coverage" in record.getMessage()

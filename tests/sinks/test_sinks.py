@@ -88,7 +88,7 @@ class TestEveryFile:
             folder = tmp_path / str(number)
             folder.mkdir()
             frame = Frame.filled(Layout(64, 48, "yuv420p", colour), (200, 60, 30))
-            sink = create_sink(folder / name, Settings(quality=90), INFO)
+            sink = create_sink(folder / name, Settings(output_quality=90), INFO)
             sink.write(frame.shown_at(0, INFO.time_base))
             sink.close()
             (path,) = folder.iterdir()
@@ -129,7 +129,7 @@ class TestVideo:
         assert frame.alpha is not None
         frame.alpha[:, :32] = 0
         frame.alpha[:12] = 128
-        settings = Settings(background="transparent", quality=100)
+        settings = Settings(background="transparent", output_quality=100)
         sink = create_sink(tmp_path / name, settings, INFO)
         sink.write(frame.shown_at(0, INFO.time_base))
         sink.close()
@@ -156,7 +156,11 @@ class TestVideo:
             sink.close()
             return (tmp_path / name).stat().st_size
 
-        assert size("low.mp4", quality=10) < size("mid.mp4") < size("high.mp4", quality=95)
+        assert (
+            size("low.mp4", output_quality=10)
+            < size("mid.mp4")
+            < size("high.mp4", output_quality=95)
+        )
         assert size("slow.mp4", preset="slow") != size("fast.mp4", preset="ultrafast")
         for codec, name in (("hevc", "hevc"), ("ffv1", "ffv1"), ("mpeg4", "mpeg4")):
             size(f"{codec}.mkv", codec=codec)

@@ -88,7 +88,7 @@ class TestColours:
         """Matrix and range are converted or said, so that one colour comes back as it was."""
         format_, colour = LAYOUTS[layout]
         frame = Frame.filled(Layout(*SMALL, format_, colour), RUST)  # type: ignore[arg-type]
-        path = write(tmp_path / name, [frame] * 3, quality=95, codec=codec)
+        path = write(tmp_path / name, [frame] * 3, output_quality=95, codec=codec)
         np.testing.assert_allclose(shown(path), RUST, atol=5)
 
     @pytest.mark.parametrize("layout", ["rgb", "420 of BT.601, full", "420 that says nothing"])
@@ -105,7 +105,7 @@ class TestColours:
         """They are so where the frame has coverage, too."""
         format_, colour = LAYOUTS[layout]
         frame = Frame.filled(Layout(*SMALL, format_, colour), RUST, alpha=255)  # type: ignore[arg-type]
-        path = write(tmp_path / name, [frame], quality=95, background="transparent")
+        path = write(tmp_path / name, [frame], output_quality=95, background="transparent")
         np.testing.assert_allclose(shown(path), RUST, atol=5)
 
     @pytest.mark.parametrize(("name", "codec"), WRITTEN)
@@ -113,7 +113,7 @@ class TestColours:
         """Black, gray and white of a matte are those that FFmpeg decodes."""
         values = np.repeat(np.array([0, 128, 255], np.uint8), 16)[:, None] * np.ones(64, np.uint8)
         matte = Frame((values,), Layout(64, 48, "gray", Colour(2, 2)))
-        path = write(tmp_path / name, [matte] * 3, quality=95, codec=codec)
+        path = write(tmp_path / name, [matte] * 3, output_quality=95, codec=codec)
         with av.open(str(path)) as container:
             picture = next(container.decode(video=0)).to_ndarray(format="rgb24")
         for row, value in ((6, 0), (24, 128), (42, 255)):
@@ -228,7 +228,7 @@ class TestCodecs:
         frames = [noise.converted(Layout(*SMALL, "yuv420p", Colour(1, 1)))] * 3
         sizes = {
             (codec, quality): write(
-                tmp_path / f"{codec}-{quality}.mkv", frames, codec=codec, quality=quality
+                tmp_path / f"{codec}-{quality}.mkv", frames, codec=codec, output_quality=quality
             )
             .stat()
             .st_size

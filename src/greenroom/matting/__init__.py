@@ -1,8 +1,29 @@
-"""Matting: a coarse matte in, the matte of the frame out."""
+"""Matting: what a model finds in a frame, and the matte of the frame out of it."""
 
 from __future__ import annotations
 
-from greenroom.matting.base import Matting
-from greenroom.matting.upsampled import UpsampledMatting
+from typing import TYPE_CHECKING
 
-__all__ = ["Matting", "UpsampledMatting"]
+from greenroom.matting.base import Matting
+from greenroom.matting.refined import RefinedMatting, Steps
+from greenroom.matting.upsampled import UpsampledMatting
+from greenroom.settings import Quality
+
+if TYPE_CHECKING:
+    from greenroom.segmenters import Segmenter
+    from greenroom.settings import Settings
+
+__all__ = ["Matting", "RefinedMatting", "Steps", "UpsampledMatting", "create_matting"]
+
+_STEPS = {
+    Quality.FAST: Steps(evidence=False, guide=False),
+    Quality.BALANCED: Steps(),
+    Quality.BEST: Steps(mirror=True),
+}
+
+
+def create_matting(settings: Settings, segmenter: Segmenter) -> Matting:
+    """Make the matting for a segmenter: none of ours refines what is a matte already."""
+    if segmenter.makes_mattes:
+        return UpsampledMatting(settings)
+    return RefinedMatting(settings, _STEPS[settings.quality])

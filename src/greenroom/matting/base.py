@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from numpy.typing import NDArray
 
     from greenroom.frames import Frame, Matte
+    from greenroom.matting.plate import CleanPlate
 
-__all__ = ["Matting"]
+    Look: TypeAlias = Callable[[Frame], NDArray[np.float32]]
+
+__all__ = ["Look", "Matting"]
 
 
 class Matting(Protocol):
-    """Makes the matte of a frame from the coarse one. Called on one thread."""
+    """Makes the matte of a frame from what a model finds in it. Called on one thread."""
 
-    def matte(self, frame: Frame, coarse: NDArray[np.float32]) -> Matte:
+    @property
+    def plate(self) -> CleanPlate | None:
+        """The room as far as it was learned; None if nothing is, or none is kept."""
+
+    def matte(self, frame: Frame, look: Look) -> Matte:
         """Return a matte of the frame's size, in new memory.
 
         Parameters
         ----------
         frame : Frame
             Read only, and not to be kept after the call.
-        coarse : (h, w) float32
-            Coverage in 0..1 that stands for the whole frame. Read only.
+        look : callable
+            Asks the model about a frame, which may be a part of this one: returns coverage
+            (h, w) float32 in 0..1, of any size, that stands for what it was shown.
         """
 
     def reset(self) -> None:

@@ -56,6 +56,14 @@ class Segmenter(Protocol):
     def info(self) -> SegmenterInfo:
         """What runs, and on what."""
 
+    @property
+    def makes_mattes(self) -> bool:
+        """Whether its answers are mattes already, made from whole frames in their order.
+
+        If not, it may be asked about parts of frames, about some more than once, and its
+        answers are refined.
+        """
+
     def segment(self, frame: Frame) -> NDArray[np.float32]:
         """Return the coarse matte of a frame.
 

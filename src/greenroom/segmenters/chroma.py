@@ -91,6 +91,8 @@ class ChromaSegmenter:
         # Compiled now rather than in the first frame, which has a deadline.
         self._statistics, self._coverage, self._changes = statistics(), coverage(), changes()
 
+    makes_mattes = True
+
     def segment(self, frame: Frame) -> NDArray[np.float32]:
         """See `Segmenter.segment`. The size is that of the frame's chroma, or a half and so on.
 

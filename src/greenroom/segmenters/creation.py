@@ -129,6 +129,11 @@ class ByShape:
         """The model that ran last."""
         return self._current.info
 
+    @property
+    def makes_mattes(self) -> bool:
+        """See `Segmenter.makes_mattes`."""
+        return self._current.makes_mattes
+
     def segment(self, frame: Frame) -> NDArray[np.float32]:
         """See `Segmenter.segment`."""
         wide = frame.layout.width >= self._choose.wide_from * frame.layout.height

@@ -10,6 +10,7 @@ import numpy as np
 
 from greenroom.errors import ModelOutputError
 from greenroom.segmenters.base import SegmenterInfo, check_coarse_matte
+from greenroom.segmenters.card import Task
 from greenroom.segmenters.foreground import recoloured
 from greenroom.segmenters.inputs import PictureInput, cut_to, further_inputs, ratio_of
 from greenroom.segmenters.kernels import difference
@@ -87,6 +88,11 @@ class NetworkSegmenter:
         return SegmenterInfo(
             self._card.name, str(runtime.path), runtime.name, runtime.device, runtime.threads
         )
+
+    @property
+    def makes_mattes(self) -> bool:
+        """See `Segmenter.makes_mattes`."""
+        return bool(self._states) or self._card.task is Task.MATTING
 
     def segment(self, frame: Frame) -> NDArray[np.float32]:
         """See `Segmenter.segment`."""

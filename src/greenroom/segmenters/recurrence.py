@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
+
+from greenroom.cuts import CutTest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,39 +16,7 @@ if TYPE_CHECKING:
     from greenroom.frames import Frame
     from greenroom.segmenters.runtimes.base import TensorInfo
 
-__all__ = ["CutTest", "States"]
-
-# Height and width at which two frames are compared.
-_LOOK: Final = (36, 64)
-# Mean difference of luma from which another scene begins, in 8-bit levels: consecutive frames
-# of 13 clips of people, one of whom walks up to the camera, reach 15; of frames of two
-# different clips 94 % are over 20, and those that are not show one person at one desk.
-_CUT: Final = 20.0
-
-
-class CutTest:
-    """Tells whether a frame shows another scene than the one before.
-
-    The test is the mean absolute difference of luma at 64x36, made from the small planes
-    that other stages look at too; it takes some hundredths of a millisecond. Where it is
-    wrong, a network only starts anew, as it does with the first frame.
-
-    State: the last frame at that size.
-    """
-
-    def __init__(self) -> None:
-        self._last: NDArray[np.uint8] | None = None
-
-    def is_cut(self, frame: Frame) -> bool:
-        """Compare a frame with the last one, which it then becomes."""
-        luma = cv2.resize(frame.small_planes[0], _LOOK[::-1], interpolation=cv2.INTER_AREA)
-        look = np.asarray(luma, np.uint8)
-        last, self._last = self._last, look
-        return last is not None and float(cv2.absdiff(look, last).mean()) > _CUT
-
-    def reset(self) -> None:
-        """Forget the last frame."""
-        self._last = None
+__all__ = ["States"]
 
 
 class States:

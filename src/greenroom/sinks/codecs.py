@@ -113,7 +113,7 @@ class Codec:
             )
             message = f"preset: codec {self.name} has no preset {preset!r}: {expected}."
             raise SettingsError(message, "preset")
-        options = dict(self.fixed) | self.options(settings.quality)
+        options = dict(self.fixed) | self.options(settings.output_quality)
         preset = preset or self.preset
         return options | ({"preset": preset} if preset else {})
 

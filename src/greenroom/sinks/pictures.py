@@ -60,7 +60,7 @@ class PictureSink:
                 f"video, or a pattern such as frames/%04d.png."
             )
             raise SinkError(message)
-        data = encoded(frame, path, self._settings.quality)
+        data = encoded(frame, path, self._settings.output_quality)
         temporary = self._staging.add(path)
         with writing(path):
             temporary.write_bytes(data)

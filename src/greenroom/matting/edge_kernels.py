@@ -1,0 +1,313 @@
+"""Loops that steady a matte and give it edges, compiled by numba.
+
+Two grids appear: the *working grid*, which is that of ``Frame.small_planes``, and the *half grid*
+of ``Frame.half_planes``, a sample of which stands for 2x2 of it. Where a loop takes maps of both,
+those of the half grid are enlarged bilinearly on the way.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numba
+import numpy as np
+
+from greenroom.jit import FLOATS, MATTE, PLANE, kernel, types
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Bytes = NDArray[np.uint8]
+    Floats = NDArray[np.float32]
+
+__all__ = ["EDGE", "EMPTY", "FULL", "follow", "guide", "settle", "sharpen"]
+
+EMPTY, FULL, EDGE = 0, 1, 2
+"""What `sharpen` is told of a sample of the half grid: certainly 0, certainly 1, or neither."""
+
+
+@kernel(FLOATS, PLANE, types.float32, types.float32, FLOATS, FLOATS, FLOATS)
+def follow(  # noqa: PLR0913, PLR0917
+    change: Floats,
+    luma: Bytes,
+    still: float,
+    least: float,
+    age: Floats,
+    reference: Floats,
+    share: Floats,
+) -> None:
+    """Tell how far a matte is to move toward a new frame's, and move its picture so far.
+
+    All the way where the picture moves, and by the n-th part in the n-th frame in which it does
+    not, down to a least share.
+
+    Parameters
+    ----------
+    change : (h, w) float32
+        Absolute difference of frame and reference, averaged over neighbours.
+    luma : (h, w) uint8
+        The frame's first plane, on the half grid.
+    still, least : float
+        The change up to which the picture stands still; from twice that on it moves.
+    age, reference : (h, w) float32
+        For how many frames it has stood still, and its average since; changed in place.
+    share : (h, w) float32
+        Where the result goes.
+    """
+    height, width = share.shape
+    zero, one = np.float32(0), np.float32(1)
+    for y in range(height):
+        for x in range(width):
+            moving = min(max(change[y, x] / still - one, zero), one)
+            age[y, x] = age[y, x] * (one - moving) + one
+            part = max(one / age[y, x], moving, least)
+            share[y, x] = part
+            reference[y, x] += part * (np.float32(luma[y, x]) - reference[y, x])
+
+
+@numba.njit(nogil=True, fastmath={"contract", "reassoc"})  # type: ignore[untyped-decorator]
+def _mix(near: Floats, far: Floats, line: Floats) -> None:
+    for x in range(len(near)):
+        line[x] = np.float32(0.75) * near[x] + np.float32(0.25) * far[x]
+
+
+@numba.njit(nogil=True, fastmath={"contract", "reassoc"})  # type: ignore[untyped-decorator]
+def _double(line: Floats, before: Floats, after: Floats, row: Floats) -> None:
+    """Write a row of twice the length, from one and the same moved by a sample each way."""
+    for x in range(len(line)):
+        middle = np.float32(0.75) * line[x]
+        row[2 * x] = middle + np.float32(0.25) * before[x]
+        row[2 * x + 1] = middle + np.float32(0.25) * after[x]
+
+
+@numba.njit(nogil=True)  # type: ignore[untyped-decorator]
+def _enlarge(half: Floats, y: int, line: Floats, row: Floats) -> None:
+    """Write row y of a map on the half grid, enlarged to the working grid.
+
+    The line has room for the half grid's width and a sample more at either end, the row for
+    twice the half grid's width.
+    """
+    near = y // 2
+    far = near - 1 if y % 2 == 0 else near + 1
+    width = half.shape[1]
+    _mix(half[near], half[min(max(far, 0), len(half) - 1)], line[1 : 1 + width])
+    line[0], line[1 + width] = line[1], line[width]
+    _double(line[1 : 1 + width], line[:width], line[2:], row)
+
+
+@numba.njit(nogil=True, fastmath={"contract", "reassoc"})  # type: ignore[untyped-decorator]
+def _update(coarse: Floats, odds: Floats) -> None:
+    """Turn the evidence's probabilities into those of the model's coverage and it together."""
+    one = np.float32(1)
+    for x in range(len(coarse)):
+        value = min(coarse[x], np.float32(0.997))
+        person = value * odds[x]
+        odds[x] = person / (person + (one - value) * (one - odds[x]))
+
+
+@numba.njit(nogil=True, fastmath={"contract", "reassoc"})  # type: ignore[untyped-decorator]
+def _approach(target: Floats, share: Floats, steady: Floats) -> None:
+    for x in range(len(target)):
+        steady[x] += share[x] * (target[x] - steady[x])
+
+
+@numba.njit(nogil=True, fastmath={"contract", "reassoc"})  # type: ignore[untyped-decorator]
+def _approach_bytes(target: Bytes, share: Floats, steady: Floats) -> None:
+    for x in range(len(target)):
+        steady[x] += share[x] * (np.float32(target[x]) - steady[x])
+
+
+@kernel(FLOATS, FLOATS, FLOATS, PLANE, FLOATS, FLOATS)
+def settle(  # noqa: PLR0913, PLR0917
+    coarse: Floats,
+    probability: Floats,
+    share: Floats,
+    luma: Bytes,
+    steady: Floats,
+    reference: Floats,
+) -> None:
+    """Update a model's coverage with evidence, and move the steadied matte toward it.
+
+    Parameters
+    ----------
+    coarse : (H, W) float32
+        The model's coverage, on the working grid, taken for a probability.
+    probability, share : (h, w) float32
+        On the half grid: the evidence's probability of foreground, and how far to move.
+    luma : (H, W) uint8
+        The frame's first plane.
+    steady, reference : (H, W) float32
+        The matte, and the picture that it belongs to; changed in place.
+    """
+    height = len(coarse)
+    half = probability.shape[1]
+    line = np.empty(half + 2, np.float32)
+    odds, shares = np.empty(2 * half, np.float32), np.empty(2 * half, np.float32)
+    for y in range(height):
+        _enlarge(probability, y, line, odds)
+        _enlarge(share, y, line, shares)
+        _update(coarse[y], odds)
+        _approach(odds, shares, steady[y])
+        _approach_bytes(luma[y], shares, reference[y])
+
+
+@numba.njit(nogil=True, fastmath={"contract", "reassoc"})  # type: ignore[untyped-decorator]
+def _guide_row(  # noqa: PLR0913, PLR0917
+    steep: Floats,
+    offset: Floats,
+    reference: Floats,
+    middle: float,
+    gain: float,
+    base: Floats,
+    slope: Floats,
+) -> None:
+    for x in range(len(base)):
+        value = steep[x] * reference[x] + offset[x]
+        base[x] = (value - middle) * gain + np.float32(0.5)
+        slope[x] = steep[x] * gain
+
+
+@kernel(FLOATS, FLOATS, FLOATS, types.float32, types.float32, FLOATS, FLOATS)
+def guide(  # noqa: PLR0913, PLR0917
+    slopes: Floats,
+    offsets: Floats,
+    reference: Floats,
+    middle: float,
+    gain: float,
+    base: Floats,
+    slope: Floats,
+) -> None:
+    """Apply a guided filter's coefficients to the picture that they belong to.
+
+    Parameters
+    ----------
+    slopes, offsets : (h, w) float32
+        On the half grid.
+    reference : (H, W) float32
+        The guide, on the working grid.
+    middle, gain : float
+        The coverage that becomes one half, and by how much the edge is made steeper around it.
+    base, slope : (H, W) float32
+        Where the coverage goes, not yet cut to 0..1, and how it changes with the guide.
+    """
+    height = len(base)
+    half = slopes.shape[1]
+    line = np.empty(half + 2, np.float32)
+    steep, row = np.empty(2 * half, np.float32), np.empty(2 * half, np.float32)
+    for y in range(height):
+        _enlarge(slopes, y, line, steep)
+        _enlarge(offsets, y, line, row)
+        _guide_row(steep, row, reference[y], middle, gain, base[y], slope[y])
+
+
+# These take whole rows and where to begin and end, as a slice of each would cost more than the
+# few samples that it holds; unsigned, as only then the loops are vectorised.
+@numba.njit(nogil=True, fastmath={"contract", "reassoc"})  # type: ignore[untyped-decorator]
+def _stretch(  # noqa: PLR0913, PLR0917
+    left: NDArray[np.uint32], weight: Floats, values: Floats, row: Floats, start: int, stop: int
+) -> None:
+    for x in range(start, stop):
+        value = values[left[x]]
+        row[x] = value + (values[left[x] + np.uint32(1)] - value) * weight[x]
+
+
+@numba.njit(nogil=True, fastmath={"contract", "reassoc"})  # type: ignore[untyped-decorator]
+def _sharpen_span(  # noqa: PLR0913, PLR0917
+    upper: Floats,
+    lower: Floats,
+    share: float,
+    luma: Bytes,
+    core: float,
+    out: Bytes,
+    start: int,
+    stop: int,
+) -> None:
+    zero, full, half = np.float32(0), np.float32(255), np.float32(0.5)
+    for x in range(start, stop):
+        step = np.float32(luma[x]) - (upper[2, x] + (lower[2, x] - upper[2, x]) * share)
+        detail = max(step - core, zero) + min(step + core, zero)
+        value = upper[0, x] + (lower[0, x] - upper[0, x]) * share
+        value += (upper[1, x] + (lower[1, x] - upper[1, x]) * share) * detail
+        out[x] = np.uint8(np.int32(min(max(full * value + half, half), full)))
+
+
+@numba.njit(nogil=True)  # type: ignore[untyped-decorator]
+def _fill(out: Bytes, value: int, start: int, stop: int) -> None:
+    for x in range(start, stop):
+        out[x] = value
+
+
+@numba.njit(nogil=True)  # type: ignore[untyped-decorator]
+def _find_runs(kinds: Bytes, width: int, starts: NDArray[np.uint64], runs: Bytes) -> int:
+    """Divide a row of the result into runs of one kind; return how many there are."""
+    count, factor, last = 0, width / len(kinds), -1
+    for x in range(len(kinds)):
+        if kinds[x] != last:
+            last = kinds[x]
+            starts[count] = np.uint64(x * factor)
+            runs[count] = last
+            count += 1
+    starts[count] = width
+    return count
+
+
+@kernel(FLOATS, FLOATS, FLOATS, MATTE, PLANE, types.float32, MATTE)
+def sharpen(  # noqa: PLR0913, PLR0917
+    base: Floats,
+    slope: Floats,
+    reference: Floats,
+    kinds: Bytes,
+    luma: Bytes,
+    core: float,
+    out: Bytes,
+) -> None:
+    """Enlarge a matte to the frame's size, with the edges of the frame's own luma.
+
+    What the frame shows beyond the enlarged reference moves the matte as the guide's slope says.
+
+    Parameters
+    ----------
+    base, slope, reference : (h, w) float32
+        From `guide`; at least two samples wide.
+    kinds : (h / 2, w / 2) uint8
+        `EMPTY` or `FULL` where that is what all samples around it are, otherwise `EDGE`: only
+        there anything is computed.
+    luma : (H, W) uint8
+        The frame's first plane.
+    core : float
+        Detail of less than this is noise, in 8-bit levels.
+    out : (H, W) uint8
+        Where the matte goes.
+    """
+    low_height, low_width = base.shape
+    height, width = out.shape
+    left, weight = np.empty(width, np.uint32), np.empty(width, np.float32)
+    for x in range(width):
+        position = min(max((x + 0.5) * low_width / width - 0.5, 0.0), low_width - 1.0)
+        left[x] = min(int(position), low_width - 2)
+        weight[x] = position - left[x]
+    upper, lower = np.empty((3, width), np.float32), np.empty((3, width), np.float32)
+    starts, runs = np.empty(kinds.shape[1] + 1, np.uint64), np.empty(kinds.shape[1], np.uint8)
+    held, band, count = -1, -1, 0
+    for y in range(height):
+        if y * len(kinds) // height != band:
+            held, band = -1, y * len(kinds) // height
+            count = _find_runs(kinds[band], width, starts, runs)
+        position = min(max((y + 0.5) * low_height / height - 0.5, 0.0), low_height - 1.0)
+        top = min(int(position), max(low_height - 2, 0))
+        bottom = min(top + 1, low_height - 1)
+        if held != top:
+            held = top
+            for run in range(count):
+                if runs[run] == EDGE:
+                    start, stop = starts[run], starts[run + 1]
+                    for part, values in enumerate((base, slope, reference)):
+                        _stretch(left, weight, values[top], upper[part], start, stop)
+                        _stretch(left, weight, values[bottom], lower[part], start, stop)
+        share, samples, target = np.float32(position - top), luma[y], out[y]
+        for run in range(count):
+            start, stop = starts[run], starts[run + 1]
+            if runs[run] == EDGE:
+                _sharpen_span(upper, lower, share, samples, core, target, start, stop)
+            else:
+                _fill(target, np.uint8(255 * runs[run]), start, stop)

@@ -1,0 +1,203 @@
+"""Loops over what is learned of person and room, compiled by numba, on the half grid."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numba
+import numpy as np
+
+from greenroom.jit import FLOATS, FLOATS3, MATTE, kernel, types
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Bytes = NDArray[np.uint8]
+    Floats = NDArray[np.float32]
+
+__all__ = [
+    "BINS",
+    "NOBODY",
+    "PERSON",
+    "STRANGE",
+    "SURE",
+    "TRUSTED",
+    "judge",
+    "learn",
+    "weigh",
+]
+
+BINS = 16
+"""How many bins a histogram of colours has along each plane."""
+
+PERSON, NOBODY = 242, 25
+"""Coverage, 0 to 255, above which it is surely the person, and below which surely nobody."""
+
+TRUSTED, SURE = 3.0, 8.0
+"""In how many frames the room must have been seen somewhere to be trusted, and to be certain."""
+
+STRANGE = 9.0
+"""The squared difference, of 1 that the room itself may have, from which it is not the room."""
+
+_VECTOR = types.Array(types.float32, 1, "C")
+_PLANES = types.Array(types.uint8, 3, "C")
+_REPORT = types.Array(types.float64, 1, "C")
+_NUMBERS = types.Array(types.uint16, 2, "C")
+
+
+@numba.njit(nogil=True)  # type: ignore[untyped-decorator]
+def _number(samples: Bytes, first: bool, numbers: NDArray[np.uint16]) -> None:  # noqa: FBT001
+    """Add one plane to the numbers of a row's colours in a histogram."""
+    four = np.uint16(4)
+    for x in range(len(samples)):
+        number = np.uint16(0) if first else np.uint16(numbers[x] << four)
+        numbers[x] = np.uint16(number + np.uint16(np.uint16(samples[x]) >> four))
+
+
+@numba.njit(nogil=True, fastmath={"contract", "reassoc"})  # type: ignore[untyped-decorator]
+def _differ(samples: Bytes, room: Floats, weight: float, difference: Floats) -> None:
+    for x in range(len(samples)):
+        step = np.float32(samples[x]) - room[x]
+        difference[x] += weight * step * step
+
+
+@kernel(_PLANES, _VECTOR, FLOATS3, _VECTOR, _NUMBERS, FLOATS, FLOATS)
+def weigh(  # noqa: PLR0913, PLR0917
+    planes: Bytes,
+    weights: Floats,
+    plate: Floats,
+    ratios: Floats,
+    numbers: NDArray[np.uint16],
+    colour: Floats,
+    difference: Floats,
+) -> None:
+    """Look up what a frame's colours tell, and its squared difference from the clean plate.
+
+    Parameters
+    ----------
+    planes : (planes, h, w) uint8
+        The frame, on the half grid.
+    weights : (planes,) float32
+        What a squared difference of each plane counts.
+    plate : (planes, h, w) float32
+        The room.
+    ratios : (bins,) float32
+        For each colour the log of how much likelier it is in the foreground.
+    numbers : (h, w) uint16
+        Where each sample's colour goes: its number in a histogram.
+    colour, difference : (h, w) float32
+        Where the two results go.
+    """
+    height, width = colour.shape
+    for y in range(height):
+        difference[y] = 0
+        for index in range(len(weights)):
+            _number(planes[index, y], index == 0, numbers[y])
+            _differ(planes[index, y], plate[index, y], weights[index], difference[y])
+        for x in range(width):
+            colour[y, x] = ratios[numbers[y, x]]
+
+
+@kernel(FLOATS, FLOATS, FLOATS, MATTE, FLOATS, _VECTOR, FLOATS)
+def judge(  # noqa: PLR0913, PLR0917
+    colour: Floats,
+    difference: Floats,
+    seen: Floats,
+    inside: Bytes,
+    prior: Floats,
+    weights: Floats,
+    probability: Floats,
+) -> None:
+    """Weigh two kinds of evidence to the probability that a sample is foreground.
+
+    It is one half, which says nothing, where the model's own answer is sure enough not to be
+    moved by it.
+
+    Parameters
+    ----------
+    colour, difference : (h, w) float32
+        From `weigh`, averaged over neighbours.
+    seen : (h, w) float32
+        In how many frames the clean plate was: it is trusted from `TRUSTED`, fully from `SURE` on.
+    inside : (h, w) uint8
+        Above `PERSON` deep inside the person, where what looks like the room is a coincidence.
+    prior : (h, w) float32
+        The model's coverage.
+    weights : (4,) float32
+        What a log ratio of colours counts, what a squared difference from the plate does, the
+        log odds of the room where there is none, and the most that a difference tells.
+    probability : (h, w) float32
+        Where the result goes.
+    """
+    height, width = colour.shape
+    by_colour, by_plate, room, most = weights[0], weights[1], weights[2], weights[3]
+    for y in range(height):
+        for x in range(width):
+            probability[y, x] = 0.5
+            deep = inside[y, x] > PERSON
+            trust = (
+                min(seen[y, x] / SURE, np.float32(1)) if seen[y, x] >= TRUSTED else np.float32(0)
+            )
+            if prior[y, x] < 1e-3 or (prior[y, x] > 0.998 and (trust == 0 or deep)):
+                continue
+            told = trust * min(by_plate * difference[y, x] - room, most)
+            if deep:
+                told = max(told, np.float32(0))
+            odds = by_colour * colour[y, x] + told
+            probability[y, x] = 1 / (1 + np.exp(-odds))
+
+
+@kernel(_PLANES, _NUMBERS, MATTE, MATTE, FLOATS, FLOATS3, FLOATS, FLOATS, types.float32, _REPORT)
+def learn(  # noqa: PLR0913, PLR0917
+    planes: Bytes,
+    numbers: NDArray[np.uint16],
+    least: Bytes,
+    most: Bytes,
+    difference: Floats,
+    plate: Floats,
+    seen: Floats,
+    counts: Floats,
+    memory: float,
+    report: NDArray[np.float64],
+) -> None:
+    """Count the colours of the person and of the room, and average the room into the plate.
+
+    Parameters
+    ----------
+    planes : (planes, h, w) uint8
+        The frame, on the half grid.
+    numbers : (h, w) uint16
+        From `weigh`.
+    least, most : (h, w) uint8
+        The smallest and largest coverage around: above `PERSON` it is surely the person, below
+        `NOBODY` surely the room.
+    difference : (h, w) float32
+        From `weigh`: 1 is what the room itself may differ.
+    plate, seen : (planes, h, w) and (h, w) float32
+        The room, and in how many frames it was seen there; changed in place.
+    counts : (2, bins) float32
+        Colours of the person and of the room; added to.
+    memory : float
+        Over how many frames the plate is averaged at most.
+    report : (3,) float64
+        How many samples of the room were known, how many of these do not fit, and by how much
+        the first plane was brighter than the plate in those that do, in all.
+    """
+    height, width = seen.shape
+    report[:] = 0
+    for y in range(height):
+        for x in range(width):
+            if least[y, x] > PERSON:
+                counts[0, numbers[y, x]] += 1
+            elif most[y, x] < NOBODY:
+                counts[1, numbers[y, x]] += 1
+                if seen[y, x] >= TRUSTED:
+                    report[0] += 1
+                    if difference[y, x] > STRANGE:
+                        report[1] += 1
+                    else:
+                        report[2] += planes[0, y, x] - plate[0, y, x]
+                seen[y, x] = min(seen[y, x] + 1, memory)
+                share = 1 / seen[y, x]
+                for index in range(len(planes)):
+                    plate[index, y, x] += share * (planes[index, y, x] - plate[index, y, x])

@@ -1,0 +1,263 @@
+"""Matting for models that find people roughly: followed, weighed, steadied, and given edges.
+
+A frame goes through five steps. The model looks at the part of the frame where the person is
+(`region`). What colours and the clean plate tell is weighed in (`evidence`). Where the picture
+stands still the result is averaged over time. A guided filter [1]_ with the frame's own luma
+moves it to the edges of the picture; its coefficients are found on a small grid [2]_ and applied
+at full size. All but the last step happens on small grids, where it costs little.
+
+References
+----------
+.. [1] K. He, J. Sun and X. Tang, "Guided Image Filtering", ECCV 2010.
+.. [2] K. He and J. Sun, "Fast Guided Filter", arXiv:1505.00996, 2015.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import cv2
+import numpy as np
+
+from greenroom.cuts import CutTest
+from greenroom.frames import Frame, Matte
+from greenroom.matting.edge_kernels import EDGE, EMPTY, FULL, follow, guide, settle, sharpen
+from greenroom.matting.evidence import Evidence
+from greenroom.matting.region import Box, RegionTracker, box_of, extent
+from greenroom.matting.shaping import hardened, shifted, softened
+from greenroom.resampling import upsample
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from greenroom.matting.base import Look
+    from greenroom.matting.plate import CleanPlate
+    from greenroom.settings import Settings
+
+    Bytes = NDArray[np.uint8]
+    Floats = NDArray[np.float32]
+
+__all__ = ["RefinedMatting", "Steps"]
+
+# A change of brightness up to which the picture stands still, in 8-bit levels: above the noise
+# that is left after averaging, below what movement makes (docs/quality.md).
+_STILL: Final = 3.0
+_PIXEL: Final = (3, 3)
+# The guided filter's regularisation, in squared 8-bit levels: luma that varies less is flat.
+_FLAT: Final = 3e-3 * 255**2
+# The coverage that becomes one half, and how much steeper the edge is made around it, which the
+# model and the filter make too soft. A little more than one half: rather lose a hair than show
+# the room.
+_MIDDLE: Final = 0.52
+_GAIN: Final = 1.25
+# Every so many pixels one is looked at to tell the camera's noise; what is within so many of its
+# standard deviations is no detail; and how fast its estimate follows.
+_GRID: Final = 16
+_NOISE_SIGMAS: Final = 2.5
+_NOISE_FOLLOW: Final = 0.1
+_NOISE_AT_FIRST: Final = 1.0
+# Of normally distributed numbers, the median of absolute differences of two is so many standard
+# deviations.
+_MEDIAN_OF_DIFFERENCES: Final = 0.9539
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Which steps are taken: what a quality is made of.
+
+    Attributes
+    ----------
+    region : bool
+        Look where the person is, rather than at the whole frame.
+    evidence : bool
+        Learn colours and the room, and weigh them in.
+    guide : bool
+        Move the edge to the picture's own.
+    mirror : bool
+        Look at every part a second time, mirrored, and take the mean.
+    """
+
+    region: bool = True
+    evidence: bool = True
+    guide: bool = True
+    mirror: bool = False
+
+
+class RefinedMatting:
+    """See the module.
+
+    Parameters
+    ----------
+    settings : Settings
+        Edge and smoothing.
+    steps : Steps, optional
+        All but the mirrored look if they are not given.
+
+    Latency: none. State, which another size of frame or another scene resets: the person's
+    region, colours and clean plate, the steadied matte with the picture that it belongs to, and
+    the camera's noise.
+    """
+
+    def __init__(self, settings: Settings, steps: Steps | None = None) -> None:
+        self._settings = settings
+        self._steps = steps or Steps()
+        self._cuts = CutTest()
+        self._region = RegionTracker()
+        self._evidence = Evidence()
+        self._size: tuple[int, int] | None = None
+        self._history: _History | None = None
+        self._noise = _NOISE_AT_FIRST
+        self._dots: Bytes | None = None
+
+    @property
+    def plate(self) -> CleanPlate | None:
+        """See `Matting.plate`."""
+        return self._evidence.plate
+
+    def reset(self) -> None:
+        """See `Matting.reset`."""
+        self._cuts.reset()
+        self._region.reset()
+        self._evidence.reset()
+        self._history = None
+        self._dots = None
+
+    def matte(self, frame: Frame, look: Look) -> Matte:
+        """See `Matting.matte`."""
+        if frame.size != self._size or self._cuts.is_cut(frame):
+            self.reset()
+            self._size = frame.size
+        history = self._history or _History(frame)
+        coarse = self._coarse(frame, look)
+        self._settle(frame, coarse, history)
+        self._history = history
+        self._region.follow(frame, extent(history.steady_half, history.steady))
+        values = np.empty(frame.layout.plane_shapes[0], np.uint8)
+        self._enlarge(frame, history, values)
+        return Matte(hardened(values, self._settings.threshold))
+
+    def _coarse(self, frame: Frame, look: Look) -> Floats:
+        """Return what the model finds, on the working grid."""
+        luma = frame.small_planes[0]
+        whole = Box(0, 0, luma.shape[1], luma.shape[0])
+        if not self._steps.region:
+            return self._placed(frame, whole, look)
+        region = self._region
+        if region.needs_whole(frame):
+            coarse = self._placed(frame, whole, look)
+            region.found(frame, box_of(_halved(coarse), coarse))
+            if region.box is None:
+                return coarse
+        assert region.box is not None  # noqa: S101 - without one the whole is needed
+        coarse = self._placed(frame, region.box, look)
+        if region.box != whole and extent(_halved(coarse), coarse) is None:  # gone, or missed
+            coarse = self._placed(frame, whole, look)
+        return coarse
+
+    def _placed(self, frame: Frame, box: Box, look: Look) -> Floats:
+        """Look at a part, and put what is found where it belongs; elsewhere nobody is."""
+        part = frame.part(box)
+        found = look(part)
+        if self._steps.mirror:
+            planes = tuple(np.ascontiguousarray(plane[:, ::-1]) for plane in part.planes)
+            found = (found + look(Frame(planes, part.layout).at(frame))[:, ::-1]) / np.float32(2)
+        width, height = box.right - box.left, box.bottom - box.top
+        smaller = found.shape[0] > height and found.shape[1] > width
+        way = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+        found = np.asarray(cv2.resize(found, (width, height), interpolation=way), np.float32)
+        if found.shape == frame.small_planes[0].shape:
+            return found
+        coarse = np.zeros(frame.small_planes[0].shape, np.float32)
+        coarse[box.slices] = found
+        return coarse
+
+    def _settle(self, frame: Frame, coarse: Floats, history: _History) -> None:
+        """Weigh the evidence, and follow the result over time."""
+        prior = _halved(coarse)
+        if self._steps.evidence:
+            probability = self._evidence.weigh(frame, prior)
+        else:
+            probability = np.full(prior.shape, 0.5, np.float32)
+        share = history.share(frame, self._settings.smoothing)
+        settle(coarse, probability, share, frame.small_planes[0], history.steady, history.reference)
+        history.steady_half = _halved(history.steady)
+        if self._steps.evidence:
+            self._evidence.learn(frame, np.maximum(prior, history.steady_half))
+
+    def _enlarge(self, frame: Frame, history: _History, values: Bytes) -> None:
+        """Make the matte at full size: guided, or where a soft edge is asked for, only enlarged."""
+        settings = self._settings
+        steady = shifted(history.steady, settings.edge_shift / 100, frame.size)
+        if not self._steps.guide or settings.edge_softness > 0:
+            upsample(softened(steady, settings.edge_softness / 100, frame.size), values)
+            return
+        slopes, offsets = _coefficients(history.reference_half, _halved(steady))
+        base, slope = np.empty_like(steady), np.empty_like(steady)
+        guide(slopes, offsets, history.reference, _MIDDLE, _GAIN, base, slope)
+        core = _NOISE_SIGMAS * self._noise_of(frame)
+        kinds = _kinds(slopes, offsets)
+        sharpen(base, slope, history.reference, kinds, frame.planes[0], core, values)
+
+    def _noise_of(self, frame: Frame) -> float:
+        """Estimate the standard deviation of the camera's noise, in 8-bit levels."""
+        dots = frame.planes[0][::_GRID, ::_GRID].copy()
+        if self._dots is not None:
+            median = float(np.median(cv2.absdiff(dots, self._dots)))
+            self._noise += _NOISE_FOLLOW * (median / _MEDIAN_OF_DIFFERENCES - self._noise)
+        self._dots = dots
+        return self._noise
+
+
+class _History:
+    """A steadied matte, the picture that it belongs to, and for how long it has stood still."""
+
+    def __init__(self, frame: Frame) -> None:
+        shape = frame.small_planes[0].shape
+        half = frame.half_planes[0].shape
+        self.steady = np.zeros(shape, np.float32)
+        self.reference = np.zeros(shape, np.float32)
+        self.steady_half = np.zeros(half, np.float32)
+        self.reference_half = np.zeros(half, np.float32)
+        self._age = np.zeros(half, np.float32)
+
+    def share(self, frame: Frame, smoothing: float) -> Floats:
+        """Return how far the matte is to move toward a new frame's, on the half grid."""
+        luma = frame.half_planes[0]
+        change = cv2.blur(cv2.absdiff(luma.astype(np.float32), self.reference_half), _PIXEL)
+        share = np.empty_like(self._age)
+        follow(change, luma, _STILL, 1 - smoothing, self._age, self.reference_half, share)  # type: ignore[arg-type]
+        return share
+
+
+def _halved(values: Floats) -> Floats:
+    """Take the mean of every 2x2 samples; the last row and column repeat if odd."""
+    height, width = values.shape
+    if height % 2 or width % 2:
+        values = np.pad(values, ((0, height % 2), (0, width % 2)), mode="edge")
+    return cv2.resize(  # type: ignore[return-value]
+        values, ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA
+    )
+
+
+def _coefficients(guide: Floats, matte: Floats) -> tuple[Floats, Floats]:
+    """Return slopes and offsets of the local linear models that take the guide to the matte."""
+    mean_guide, mean = cv2.blur(guide, _PIXEL), cv2.blur(matte, _PIXEL)
+    covariance = cv2.blur(guide * matte, _PIXEL) - mean_guide * mean
+    variance = cv2.blur(guide * guide, _PIXEL) - mean_guide * mean_guide
+    slopes = covariance / (variance + np.float32(_FLAT))
+    offsets = mean - slopes * mean_guide
+    return cv2.blur(slopes, _PIXEL), cv2.blur(offsets, _PIXEL)  # type: ignore[return-value]
+
+
+def _kinds(slopes: Floats, offsets: Floats) -> Bytes:
+    """Tell where the guided matte is certainly 0, certainly 1, or neither, for `sharpen`."""
+    kinds = np.full(slopes.shape, EDGE, np.uint8)
+    # What changes the result by less than a third of a level over all of the guide's range.
+    flat = np.abs(slopes) * (_GAIN * 255) < 0.3 / 255
+    kinds[flat & (offsets <= _MIDDLE - 0.5 / _GAIN)] = EMPTY
+    kinds[flat & (offsets >= _MIDDLE + 0.5 / _GAIN)] = FULL
+    square = np.ones((3, 3), np.uint8)
+    alike = cv2.dilate(kinds, square) == cv2.erode(kinds, square)
+    kinds[~alike] = EDGE
+    return kinds
