@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from greenroom.errors import SettingsError
 
-__all__ = ["Device", "Fit", "Group", "OnFailure", "Quality", "Settings"]
+__all__ = ["Device", "Fit", "Group", "OnFailure", "People", "Quality", "Settings"]
 
 
 class Fit(StrEnum):
@@ -33,6 +33,13 @@ class OnFailure(StrEnum):
 
     STOP = "stop"
     COVER = "cover"
+
+
+class People(StrEnum):
+    """Who stays of the people in a frame."""
+
+    ALL = "all"
+    MAIN = "main"
 
 
 class Device(StrEnum):
@@ -173,6 +180,15 @@ class Settings(BaseModel):
         int, _about(Group.MODEL, ge=1, le=64, description="Threads that the model may use")
     ] = 1
 
+    people: Annotated[
+        People,
+        _about(
+            Group.EDGE,
+            description=(
+                "Who stays; main: only the person in front, passers-by do not appear"
+            ),
+        ),
+    ] = People.ALL
     threshold: Annotated[
         float | None,
         _about(
