@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Plane = NDArray[np.uint8]
-    Floats = NDArray[np.float64]
+    Floats = NDArray[np.float32]
 
 RATE: Final = Fraction(25)
 FRAMES: Final = 150
@@ -87,8 +87,11 @@ def main() -> int:
 def print_row(scene: str, name: str, row: tuple[float, ...]) -> None:
     """Print a row of the table; there is no leak without a passer-by."""
     leaks = " | ".join("" if np.isnan(value) else f"{value:.2f}" for value in row[:3])
-    print(f"| {scene} | {name} | {leaks} | {' | '.join(f'{value:.4f}' for value in row[3:6])} "
-          f"| {row[6]:.2f} |", flush=True)
+    print(
+        f"| {scene} | {name} | {leaks} | {' | '.join(f'{value:.4f}' for value in row[3:6])} "
+        f"| {row[6]:.2f} |",
+        flush=True,
+    )
 
 
 def measure(shots: Iterator[Shot], model: str, sheet: Path | None) -> tuple[float, ...]:
@@ -112,7 +115,9 @@ def measure(shots: Iterator[Shot], model: str, sheet: Path | None) -> tuple[floa
             weights = people.weights(alpha, shot.frame)
             kept = alpha if weights is None else alpha * weights
             times.append(1000 * (time.perf_counter() - began))
-            rows.append(compare(alpha, kept, reduced(shot.main, small), reduced(shot.passer_by, small)))
+            rows.append(
+                compare(alpha, kept, reduced(shot.main, small), reduced(shot.passer_by, small))
+            )
             if number % (FRAMES // SHOWN) == 0:
                 pictures.append(drawn(shot.frame, alpha, kept))
     if sheet is not None:
@@ -136,13 +141,14 @@ def measure(shots: Iterator[Shot], model: str, sheet: Path | None) -> tuple[floa
     )
 
 
-def compare(alpha: Plane, kept: Plane, main: Plane, passer_by: Plane) -> tuple[float, ...]:
+def compare(alpha: Floats, kept: Floats, main: Floats, passer_by: Floats) -> tuple[float, ...]:
     """Count the passer-by's samples found, shown and in sight; IoU of the main person."""
     near = cv2.dilate(main, np.ones((2 * MARGIN + 1, 2 * MARGIN + 1), np.uint8)) > 0.1
     theirs = (passer_by > 0.5) & ~near
     elsewhere = passer_by < 0.1
     ious = [
-        metrics.iou(np.where(elsewhere, one, 0), np.where(elsewhere, main, 0)) for one in (alpha, kept)
+        metrics.iou(np.where(elsewhere, one, 0), np.where(elsewhere, main, 0))
+        for one in (alpha, kept)
     ]
     return (
         float((theirs & (alpha > 0.5)).sum()),
@@ -163,14 +169,18 @@ def compose(scene: str, front: Path, behind: Path) -> Iterator[Shot]:
     for number in range(FRAMES):
         rgb, main_ = (part[:height, :width] for part in clip[to_and_fro(number, len(clip))])
         own, cover = passers[to_and_fro(number, len(passers))]
-        own = cv2.resize(own[top:bottom, left:right], size, interpolation=cv2.INTER_AREA)
-        cover = cv2.resize(cover[top:bottom, left:right], size, interpolation=cv2.INTER_AREA)
         x = place(scene, number / FRAMES, width, size[0])
         move = np.array([[1, 0, x], [0, 1, height - size[1]]], np.float64)
-        cover = cv2.warpAffine(cover, move, (width, height))
+        own, cover = (
+            cv2.warpAffine(
+                cv2.resize(part[top:bottom, left:right], size, interpolation=cv2.INTER_AREA),
+                move,
+                (width, height),
+            ).astype(np.uint8)
+            for part in (own, cover)
+        )
         if scene == "nobody":
             cover[:] = 0
-        own = cv2.warpAffine(own, move, (width, height))
         a, b = main_[..., None] / 255, cover[..., None] / 255
         mixed = a * rgb + (1 - a) * (b * own + (1 - b) * rgb)
         picture = Frame.from_rgb(np.asarray(mixed + 0.5, np.uint8))
@@ -202,7 +212,7 @@ def read(alpha: Path) -> list[tuple[Plane, Plane]]:
 
 
 def to_and_fro(number: int, count: int) -> int:
-    """Number the frames of a clip that is played forwards and backwards."""
+    """Return the number of a frame of a clip that is played forwards and backwards."""
     number %= 2 * count - 2
     return number if number < count else 2 * count - 2 - number
 
@@ -214,13 +224,13 @@ def box(mattes: list[Plane]) -> tuple[int, int, int, int]:
     return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
 
 
-def reduced(plane: Plane, shape: tuple[int, ...]) -> NDArray[np.float32]:
+def reduced(plane: Plane, shape: tuple[int, ...]) -> Floats:
     """Return a matte at the working size, 0 to 1."""
     small = cv2.resize(plane, shape[::-1], interpolation=cv2.INTER_AREA)
     return np.asarray(small, np.float32) / np.float32(255)
 
 
-def drawn(frame: Frame, alpha: Plane, kept: Plane) -> Plane:
+def drawn(frame: Frame, alpha: Floats, kept: Floats) -> Plane:
     """Draw what is kept as it is, what is taken away red, the rest gray."""
     rgb = cv2.resize(frame.to_rgb(), alpha.shape[::-1], interpolation=cv2.INTER_AREA)
     gray = np.full_like(rgb, 128)

@@ -184,9 +184,7 @@ class Settings(BaseModel):
         People,
         _about(
             Group.EDGE,
-            description=(
-                "Who stays; main: only the person in front, passers-by do not appear"
-            ),
+            description=("Who stays; main: only the person in front, passers-by do not appear"),
         ),
     ] = People.ALL
     threshold: Annotated[
