@@ -67,6 +67,7 @@ class Group(StrEnum):
 
     BACKGROUND = "Background"
     MODEL = "Model"
+    SCENE = "Who and what stays"
     EDGE = "Edge"
     FAILURE = "When something fails"
     OUTPUT = "Output"
@@ -183,10 +184,30 @@ class Settings(BaseModel):
     people: Annotated[
         People,
         _about(
-            Group.EDGE,
-            description=("Who stays; main: only the person in front, passers-by do not appear"),
+            Group.SCENE,
+            description="Who stays; main: only the person in front, passers-by do not appear",
         ),
     ] = People.ALL
+    keep_region: Annotated[
+        str | None,
+        _about(
+            Group.SCENE,
+            min_length=1,
+            description=(
+                "What stays of the room, such as your chair: x,y,width,height around it, in pixels "
+                "or in % (40%,30%,20%,70%), or a picture that is white there; several with ; "
+                "between"
+            ),
+        ),
+    ] = None
+    plate: Annotated[
+        Path | None,
+        _about(
+            Group.SCENE,
+            description="A picture of the empty room, made by greenroom plate record",
+        ),
+    ] = None
+
     threshold: Annotated[
         float | None,
         _about(
@@ -329,6 +350,15 @@ class Settings(BaseModel):
 
             rgb_of(colour, "key_color")
         return colour
+
+    @field_validator("keep_region")
+    @classmethod
+    def _check_regions(cls, regions: str | None) -> str | None:
+        if regions is not None:
+            from greenroom.matting.keep import parse_regions  # noqa: PLC0415 - settings stay light
+
+            parse_regions(regions)
+        return regions
 
     @classmethod
     def group(cls, name: str) -> Group:

@@ -14,7 +14,9 @@ from greenroom.settings import Group, Settings
 __all__ = ["command"]
 
 
-@settings_command(Group.BACKGROUND, Group.MODEL, Group.EDGE, Group.FAILURE, Group.OUTPUT)
+@settings_command(
+    Group.BACKGROUND, Group.MODEL, Group.SCENE, Group.EDGE, Group.FAILURE, Group.OUTPUT
+)
 def convert(
     files: Annotated[
         list[str] | None,

@@ -1,0 +1,307 @@
+"""Keep: objects of the room that stay visible, such as the chair.
+
+They are marked by a rectangle, in which the object's outline is found once on the clean
+plate, or by a picture. They stay where the present frame looks as the clean plate does there:
+whatever comes before them is hidden again, unless it is the person.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
+
+import cv2
+import numpy as np
+
+from greenroom.decoding import decode_picture
+from greenroom.errors import SettingsError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from greenroom.frames import Layout
+    from greenroom.settings import Settings
+
+    Floats = NDArray[np.float32]
+    Grid = NDArray[np.uint8]
+
+__all__ = ["KeptRegions", "Plate", "Rectangle", "parse_regions"]
+
+logger = logging.getLogger(__name__)
+
+_NUMBER: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(%?)\s*")
+# So much of a rectangle has to be known before the object in it is looked for, ...
+_KNOWN: Final = 0.9
+# ... around which so much of the room is looked at, as a share of the rectangle's sides.
+_MARGIN: Final = 0.3
+# An object has at least this share of its rectangle.
+_LEAST: Final = 0.02
+# GrabCut settles within a few rounds; each takes as long as the first.
+_ROUNDS: Final = 4
+# Holes and crumbs of the outline up to this size, in samples, are not the object's.
+_GRAIN: Final = 5
+_MOST_PIXELS_A_SIDE: Final = 16384
+_EXPECTED: Final = (
+    "expected x,y,width,height in pixels of the frame or in % of it, such as 820,300,260,420 or "
+    "40%,30%,20%,70%, or a picture that is white where the room is kept; several with ; between"
+)
+
+
+class Plate(Protocol):
+    """What is known of the room, at the working size.
+
+    Attributes
+    ----------
+    planes : tuple of (h, w) float32
+        The room's samples, 0 to 255, one array for each small plane of a frame.
+    confidence : (h, w) float32
+        0 where the room was never seen, up to 1.
+    """
+
+    @property
+    def planes(self) -> tuple[Floats, ...]: ...  # noqa: D102 - see above
+    @property
+    def confidence(self) -> Floats: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class Rectangle:
+    """A rectangle of the frame, as it was written.
+
+    Attributes
+    ----------
+    text : str
+        What somebody wrote.
+    values : tuple of float
+        Left, top, width and height.
+    in_percent : tuple of bool
+        Which of these are in % of the frame's width or height, not in pixels.
+    """
+
+    text: str
+    values: tuple[float, ...]
+    in_percent: tuple[bool, ...]
+
+    def placed(self, size: tuple[int, int], shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+        """Return left, top, right and bottom in samples of a matte that stands for a frame.
+
+        Parameters
+        ----------
+        size : (int, int)
+            Width and height of the frame in pixels.
+        shape : (int, int)
+            Height and width of the matte.
+
+        Raises
+        ------
+        SettingsError
+            If it does not lie within the frame.
+        """
+        left, top, width, height = (
+            value / 100 if percent else value / length
+            for value, percent, length in zip(self.values, self.in_percent, 2 * size, strict=True)
+        )
+        if left + width > 1 + 1e-9 or top + height > 1 + 1e-9:
+            message = (
+                f"setting 'keep_region': '{self.text}' does not lie within the frame of "
+                f"{size[0]}x{size[1]} pixels. Give left, top, width and height of a part of it."
+            )
+            raise SettingsError(message, "keep_region")
+        first = round(left * shape[1]), round(top * shape[0])
+        last = round((left + width) * shape[1]), round((top + height) * shape[0])
+        return (*first, max(last[0], first[0] + 1), max(last[1], first[1] + 1))
+
+
+def parse_regions(text: str) -> tuple[Rectangle | Path, ...]:
+    """Read the setting ``keep_region``: rectangles and paths of pictures with ``;`` between.
+
+    Raises
+    ------
+    SettingsError
+        If it is neither.
+    """
+    return tuple(_parsed(part.strip()) for part in text.split(";"))
+
+
+def _parsed(text: str) -> Rectangle | Path:
+    parts = text.split(",")
+    found = [_NUMBER.fullmatch(part) for part in parts]
+    numbers = [one for one in found if one is not None]
+    if len(parts) == len(numbers) == 4:
+        rectangle = Rectangle(
+            text,
+            tuple(float(one[1]) for one in numbers),
+            tuple(bool(one[2]) for one in numbers),
+        )
+        if min(rectangle.values[2:]) > 0:
+            return rectangle
+    if not text or numbers:
+        message = f"{_EXPECTED}; not {text!r}"
+        raise SettingsError(message, "keep_region")
+    return Path(text)
+
+
+class KeptRegions:
+    """Raises the matte where marked objects of the room are in sight.
+
+    The pictures are read on creation. Outlines are found on the first plate that is known
+    well enough, and kept until there is no plate any more: a plate that comes after that
+    is of another view.
+
+    State: the outlines, at the resolution of the working matte.
+
+    Raises
+    ------
+    SettingsError
+        If the setting is malformed or a picture cannot be read.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        regions = parse_regions(settings.keep_region) if settings.keep_region else ()
+        self._rectangles = [one for one in regions if isinstance(one, Rectangle)]
+        self._pictures = [_read(one) for one in regions if isinstance(one, Path)]
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the outlines: of another view, or another size."""
+        self._waiting = list(self._rectangles)
+        self._outlines: Floats | None = None
+
+    def apply(
+        self, alpha: Floats, plate: Plate | None, similarity: Floats | None, layout: Layout
+    ) -> Floats:
+        """Return a matte in which the objects stay: max(alpha, outline x similarity).
+
+        Parameters
+        ----------
+        alpha : (h, w) float32
+            Coverage, 0 to 1, at the working size. Read only.
+        plate : Plate, optional
+            The room without the person. Without one, and where it is not known, nothing is
+            kept.
+        similarity : (h, w) float32, optional
+            0 to 1, how much the present frame looks like the plate. Read only. Without one
+            nothing is kept.
+        layout : Layout
+            That of the frame.
+
+        Returns
+        -------
+        (h, w) float32
+            New memory, or ``alpha`` itself where nothing is kept.
+
+        Raises
+        ------
+        SettingsError
+            If a rectangle does not lie within the frame.
+        """
+        if not (self._rectangles or self._pictures):
+            return alpha
+        for rectangle in self._waiting:
+            rectangle.placed(layout.size, alpha.shape)  # an error of the setting is told at once
+        if plate is None or similarity is None:
+            if self._outlines is not None:
+                self.reset()
+            return alpha
+        if self._outlines is None or self._outlines.shape != alpha.shape:
+            self.reset()
+            self._outlines = _of_pictures(self._pictures, alpha.shape)
+        self._look_for_objects(self._outlines, plate, layout)
+        kept = self._outlines * similarity
+        kept[plate.confidence <= 0] = 0
+        return np.asarray(np.maximum(alpha, kept), np.float32)
+
+    def _look_for_objects(self, outlines: Floats, plate: Plate, layout: Layout) -> None:
+        """Find the outlines of objects in rectangles that have become known."""
+        for rectangle in list(self._waiting):
+            box = rectangle.placed(layout.size, outlines.shape)
+            left, top, right, bottom = box
+            known = plate.confidence[top:bottom, left:right] > 0
+            if known.mean() < _KNOWN:
+                continue
+            self._waiting.remove(rectangle)
+            outline = _outline(plate, box, layout)
+            if outline is None:
+                logger.warning(
+                    "nothing stands out in keep_region '%s', so nothing is kept there",
+                    rectangle.text,
+                )
+                continue
+            np.maximum(outlines, outline, out=outlines)
+
+
+def _read(path: Path) -> Grid:
+    """Read a picture that is white where the room is kept."""
+    try:
+        picture = decode_picture(path, _MOST_PIXELS_A_SIDE)
+    except ValueError as error:
+        message = (
+            f"setting 'keep_region': '{path}' cannot be read: {error}. {_EXPECTED.capitalize()}."
+        )
+        raise SettingsError(message, "keep_region") from error
+    return np.asarray(cv2.cvtColor(picture.to_rgb(), cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+def _of_pictures(pictures: list[Grid], shape: tuple[int, ...]) -> Floats:
+    """Return what the pictures keep, scaled to a matte's shape: 0 to 1."""
+    outlines = np.zeros(shape, np.float32)
+    for picture in pictures:
+        fitted = cv2.resize(picture, shape[::-1], interpolation=cv2.INTER_AREA)
+        np.maximum(outlines, fitted.astype(np.float32) / 255, out=outlines)
+    return outlines
+
+
+def _outline(plate: Plate, box: tuple[int, int, int, int], layout: Layout) -> Floats | None:
+    """Find the object in a box of the plate by GrabCut [1]_; None if nothing stands out.
+
+    What is around the box is the background that it is told from, and what is in the box may
+    be either. It is done at half the size, where chroma need not be interpolated: colours
+    between those of both would be taken for the object's.
+
+    References
+    ----------
+    .. [1] C. Rother, V. Kolmogorov and A. Blake, "GrabCut: Interactive Foreground Extraction
+       using Iterated Graph Cuts", SIGGRAPH 2004.
+    """
+    height, width = plate.confidence.shape
+    left, top, right, bottom = box
+    across, down = round(_MARGIN * (right - left)) + 2, round(_MARGIN * (bottom - top)) + 2
+    near = (
+        slice(max(0, top - down), min(height, bottom + down)),
+        slice(max(0, left - across), min(width, right + across)),
+    )
+    states = np.full((height, width), cv2.GC_BGD, np.uint8)
+    states[top:bottom, left:right] = cv2.GC_PR_FGD
+    states[plate.confidence <= 0] = cv2.GC_BGD
+    states = np.ascontiguousarray(states[near])
+    size = states.shape[1], states.shape[0]
+    half = max(1, size[0] // 2), max(1, size[1] // 2)
+    states = np.asarray(cv2.resize(states, half, interpolation=cv2.INTER_NEAREST), np.uint8)
+    if (states == cv2.GC_BGD).any() and (states == cv2.GC_PR_FGD).any():
+        picture = cv2.resize(_rgb(plate, layout)[near], half, interpolation=cv2.INTER_AREA)
+        models = np.zeros((1, 65)), np.zeros((1, 65))
+        cv2.grabCut(picture, states, None, *models, _ROUNDS, cv2.GC_INIT_WITH_MASK)  # type: ignore[call-overload]
+    found = ((states == cv2.GC_FGD) | (states == cv2.GC_PR_FGD)).astype(np.float32)
+    found = cv2.resize(found, size, interpolation=cv2.INTER_LINEAR)
+    found = np.asarray(cv2.medianBlur(found, _GRAIN), np.float32)
+    if found.sum() < _LEAST * (right - left) * (bottom - top):
+        return None
+    outline = np.zeros((height, width), np.float32)
+    outline[near] = found
+    return outline
+
+
+def _rgb(plate: Plate, layout: Layout) -> Grid:
+    """Return the plate as (h, w, 3) uint8 RGB; chroma is interpolated."""
+    shape = plate.confidence.shape
+    planes = [
+        cv2.resize(plane, shape[::-1], interpolation=cv2.INTER_LINEAR) for plane in plate.planes
+    ]
+    if len(planes) == 1:
+        return np.repeat(np.clip(planes[0], 0, 255).astype(np.uint8)[..., None], 3, axis=2)
+    samples = np.stack([*planes, np.ones(shape, np.float32)], axis=2)
+    rgb = 255 * samples @ layout.to_rgb_matrix().T
+    return np.asarray(np.clip(np.rint(rgb), 0, 255), np.uint8)
