@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from greenroom.cli import bench, convert, demo, matte, models
+from greenroom.cli import bench, convert, demo, matte, models, plate
 from greenroom.cli import eval as evaluation
 
 __all__ = ["app"]
@@ -25,6 +25,7 @@ for module in (convert, matte, demo, bench):
     app.command()(module.command)
 app.command("eval")(evaluation.command)
 app.add_typer(models.app)
+app.add_typer(plate.app)
 
 
 def _print_version(value: bool) -> None:  # noqa: FBT001 - typer's way of a callback

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["command"]
+    from greenroom.sources.demo import DemoSource
+
+__all__ = ["command", "demo_source"]
 
 _SIZE: Final = (1280, 720)
 _FRAMES: Final = 100
@@ -29,14 +31,14 @@ def demo(
     settings: Settings,
 ) -> None:
     """Make a clip of a person in front of a busy scene and replace its background three ways."""
-    portrait = _portrait()
+    _portrait()  # whose absence is told before anything is made
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         message = f"folder '{out}' cannot be made: {str(error.strerror).lower()}."
         raise SinkError(message, out) from error
     settings = settings.changed(overwrite=True)
-    _write_before(out / "before.mp4", portrait, settings)
+    _write_before(out / "before.mp4", settings)
     _write_picture(out / "beach.png", settings)
     backgrounds = {"picture": str(out / "beach.png"), "blur": "blur", "colour": "color:teal"}
     for name, background in backgrounds.items():
@@ -62,17 +64,29 @@ def _portrait() -> NDArray[np.uint8]:
     return portrait
 
 
-def _write_before(path: Path, portrait: NDArray[np.uint8], settings: Settings) -> None:
-    """Cut the portrait out and let it move in front of the drawn room."""
+def demo_source(settings: Settings, frames: int) -> DemoSource:
+    """Cut the portrait out and let it move in front of the drawn room.
+
+    Raises
+    ------
+    MissingExtraError
+        If the portrait is not installed.
+    """
     from greenroom.engine import VirtualBackground  # noqa: PLC0415 - help stays fast
-    from greenroom.pipeline import Pipeline  # noqa: PLC0415
-    from greenroom.sinks import create_sink  # noqa: PLC0415
     from greenroom.sources.demo import DemoSource  # noqa: PLC0415
 
+    portrait = _portrait()
     with VirtualBackground(settings, background="transparent", edge_shift=-0.4) as engine:
         engine.process_rgb(portrait)
         assert engine.matte is not None  # noqa: S101 - it has just been made
-        source = DemoSource(portrait, engine.matte, _SIZE, _FRAMES)
+        return DemoSource(portrait, engine.matte, _SIZE, frames)
+
+
+def _write_before(path: Path, settings: Settings) -> None:
+    from greenroom.pipeline import Pipeline  # noqa: PLC0415 - help stays fast
+    from greenroom.sinks import create_sink  # noqa: PLC0415
+
+    source = demo_source(settings, _FRAMES)
     with progress_bar(path.name) as progress:
         Pipeline(
             source,

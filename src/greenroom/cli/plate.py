@@ -1,0 +1,84 @@
+"""``greenroom plate``: a picture of the empty room."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, cast
+
+import typer
+
+from greenroom.cli.options import settings_command
+from greenroom.cli.progress import progress_bar
+from greenroom.settings import Group, Settings
+
+if TYPE_CHECKING:
+    from greenroom.recording import RoomLearner
+    from greenroom.sources import Source
+
+__all__ = ["app"]
+
+_DEMO: Final = "demo"
+_RATE: Final = 25
+
+app = typer.Typer(name="plate", help="Record a picture of the empty room.", no_args_is_help=True)
+
+
+@app.callback()
+def common() -> None:
+    """Record a picture of the empty room."""
+
+
+@app.command()
+@settings_command(Group.MODEL)
+def record(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="INPUT",
+            help="A video, a pattern such as frames/%04d.png, - for standard input, or demo.",
+        ),
+    ],
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT.png", help="Where the picture goes.")],
+    *,
+    seconds: Annotated[
+        float, typer.Option(min=0.1, max=600, help="How long the room is watched, in seconds.")
+    ] = 5.0,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an output that is there already.")
+    ] = False,
+    settings: Settings,
+) -> None:
+    """Learn the room in some seconds of a video, and save it for the setting plate.
+
+    Nobody has to be in it. What is behind someone all the time stays unknown.
+    """
+    from greenroom.engine import VirtualBackground  # noqa: PLC0415 - help stays fast
+    from greenroom.recording import check_plate_output, record_plate  # noqa: PLC0415
+
+    settings = settings.changed(overwrite=overwrite, background="color:black", plate=None)
+    opened = _open(source, settings, seconds)
+    try:
+        check_plate_output(output, opened, settings)
+        with VirtualBackground(settings) as engine, progress_bar(opened.info.name) as progress:
+            known = record_plate(
+                opened,
+                output,
+                settings,
+                cast("RoomLearner", engine),
+                seconds=seconds,
+                progress=progress,
+            )
+    finally:
+        opened.close()
+    typer.echo(f"{output}: {100 * known:.0f} % of the room is known")
+
+
+def _open(name: str, settings: Settings, seconds: float) -> Source:
+    """Open what is watched."""
+    if name == _DEMO and not Path(name).exists():
+        from greenroom.cli.demo import demo_source  # noqa: PLC0415 - help stays fast
+
+        return demo_source(settings, max(1, round(_RATE * seconds)))
+    from greenroom.sources import create_source  # noqa: PLC0415
+
+    return create_source(name, settings)

@@ -1,0 +1,94 @@
+"""The learned room as a picture: RGB, and alpha 255 where it is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import cv2
+import numpy as np
+
+from greenroom.decoding import why_unreadable
+from greenroom.errors import SettingsError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Plane = NDArray[np.uint8]
+
+__all__ = ["read_plate", "share_known"]
+
+_CODES: Final = {1: cv2.COLOR_GRAY2RGBA, 3: cv2.COLOR_BGR2RGBA, 4: cv2.COLOR_BGRA2RGBA}
+# Width by height of the picture may differ from the frame's by so much: odd sizes, rounded.
+_MOST_STRETCHED: Final = 0.01
+
+
+def share_known(rgba: Plane) -> float:
+    """Return the share of an (H, W, 4) picture that is known, 0 to 1."""
+    return float((rgba[..., 3] > 0).mean())
+
+
+def read_plate(path: str | Path, size: tuple[int, int]) -> Plane:
+    """Read the picture that the setting ``plate`` names, for frames of a size.
+
+    A picture of the same shape but another size is scaled; one without alpha is known
+    everywhere.
+
+    Parameters
+    ----------
+    path : path
+        A PNG of ``greenroom plate record``, or any other picture of the empty room.
+    size : (int, int)
+        Width and height of the frames.
+
+    Returns
+    -------
+    (H, W, 4) uint8
+        Straight RGBA, alpha 0 (unknown) or 255.
+
+    Raises
+    ------
+    SettingsError
+        If it cannot be read or has another shape than the frames.
+    """
+    picture = _decoded(Path(path))
+    height, width = picture.shape[:2]
+    if abs(width * size[1] / (height * size[0]) - 1) > _MOST_STRETCHED:
+        message = (
+            f"setting 'plate': '{path}' has {width}x{height} pixels, which is another shape than "
+            f"the input's {size[0]}x{size[1]}. Record the room with the same camera settings."
+        )
+        raise SettingsError(message, "plate")
+    if (width, height) == size:
+        return picture
+    way = cv2.INTER_AREA if size[0] < width else cv2.INTER_LINEAR
+    colours = np.asarray(cv2.resize(picture[..., :3], size, interpolation=way), np.uint8)
+    # Known is only what is made of nothing unknown, whose colours mean nothing.
+    known = cv2.resize(picture[..., 3], size, interpolation=way) == 255
+    return np.dstack([colours, np.where(known, 255, 0).astype(np.uint8)])
+
+
+def _decoded(path: Path) -> Plane:
+    """Read a picture with its alpha, which is made 0 or 255."""
+    reason = why_unreadable(path)
+    picture = None
+    if reason is None:
+        reason = "not a picture that OpenCV knows"
+        try:
+            data = np.fromfile(path, np.uint8)
+            picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
+        except OSError as error:
+            reason = str(error.strerror).lower()
+        except cv2.error:  # larger than OpenCV reads
+            reason = "too large"
+    if picture is None or picture.dtype != np.uint8:
+        reason = reason if picture is None else "its samples have more than 8 bits"
+        message = (
+            f"setting 'plate': '{path}' cannot be read: {reason}. Give a picture of the empty "
+            f"room, made by greenroom plate record."
+        )
+        raise SettingsError(message, "plate")
+    channels = 1 if picture.ndim == 2 else picture.shape[2]
+    rgba = np.asarray(cv2.cvtColor(picture, _CODES[channels]), np.uint8)
+    rgba[..., 3] = np.where(rgba[..., 3] >= 128, 255, 0)
+    return rgba
