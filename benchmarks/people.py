@@ -80,7 +80,7 @@ def main() -> int:
             sheet = None if options.out is None else options.out / f"{scene}-{name}.png"
             rows.append(measure(shots, options.model, sheet))
             print_row(scene, name, rows[-1])
-        print_row(scene, "**mean**", tuple(np.nanmean(rows, axis=0)))
+        print_row(scene, "**mean**", tuple(np.mean(rows, axis=0)))
     return 0
 
 

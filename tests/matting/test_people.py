@@ -254,6 +254,34 @@ class TestAbsence:
         assert kept(watched.see(other), inside(other)) == 1
 
 
+class TestAnything:
+    """Whatever is found."""
+
+    @given(
+        st.lists(
+            st.lists(
+                st.tuples(st.floats(-0.2, 2), st.floats(0, 0.8), st.floats(0.05, 0.9)), max_size=3
+            ),
+            max_size=12,
+        )
+    )
+    def test_matte_is_only_ever_lowered(
+        self, scenes: list[list[tuple[float, float, float]]]
+    ) -> None:
+        """People who appear, jump and vanish: weights stay within 0 and 1, inputs as they are."""
+        people = PeopleFilter(People.MAIN)
+        for number, bodies in enumerate(scenes):
+            alpha, frame = shot([Body(*body, RED) for body in bodies], number)
+            before = alpha.copy()
+            weights = people.weights(alpha, frame)
+            assert_array_equal(alpha, before)
+            if weights is not None:
+                assert weights.shape == alpha.shape
+                assert weights.min() >= 0
+                assert weights.max() <= 1
+                assert not np.shares_memory(weights, alpha)
+
+
 class TestParts:
     """What belongs to the main person besides their body."""
 

@@ -27,7 +27,6 @@ from greenroom.matting.people_kernels import (
 )
 from greenroom.matting.people_parts import (
     SPECK,
-    arrives,
     dilated,
     enlarged,
     in_cells,
@@ -37,6 +36,7 @@ from greenroom.matting.people_parts import (
     parts_of,
     scores,
 )
+from greenroom.matting.people_strangers import Strangers
 from greenroom.settings import People
 
 if TYPE_CHECKING:
@@ -53,18 +53,6 @@ __all__ = ["PeopleFilter"]
 
 # What grows out of the main person at once, as a share of the frame's area, is someone else.
 _SUDDEN: Final = 0.02
-# Who is seen apart from the main person and has this share of the frame's area, for so long
-# or coming in from the frame's edge, is known to be somebody else.
-_STRANGER: Final = 0.005
-_KNOWN_S: Final = 0.15
-# What is held to be someone else's though it was never seen apart from the main person is theirs
-# after this time, the longer one if somebody else is known to be about.
-_FORGIVEN_S: Final = 2.0
-_FORGIVEN_LATE_S: Final = 4.0
-# While less than this share of those others is seen who touched the main person, and for some
-# time after, someone may be behind them.
-_HIDDEN: Final = 3 / 4
-_BEHIND_S: Final = 2.0
 # The main person may grow as they like for so long after they were chosen: some models need
 # a few frames to see all of them.
 _GRACE_S: Final = 0.5
@@ -115,21 +103,19 @@ class PeopleFilter:
     def __init__(self, people: People) -> None:
         self.people = people
         self._contact = Contact()
+        self._strangers = Strangers()
         self.reset()
 
     def reset(self) -> None:
         """Forget earlier frames: after a cut, or between unrelated pictures."""
         self._contact.reset()
+        self._strangers.reset()
         self._roles: Grid = np.empty((0, 0), np.uint8)  # of the last frame
         self._owned_s: Floats = np.empty((0, 0), np.float32)  # when a cell was last MAIN
         self._time_s: float | None = None
         self._clock_s = 0.0
         self._chosen_s = -math.inf
         self._seen_s = -math.inf  # when the main person was last there
-        self._behind_s = -math.inf  # when others were last hidden behind them
-        self._doubted_s = math.inf  # since when a part of them is held to be someone else's
-        self._apart_s = 0.0  # for how long somebody else has been seen apart from them
-        self._others = 0.0  # the most cells of others of late
         self._usual = 0.0  # the most cells of the main person of late
 
     def weights(self, alpha: Floats, frame: Frame) -> Floats | None:
@@ -163,22 +149,20 @@ class PeopleFilter:
             if not specks.any():
                 return None
             return enlarged(~dilated(specks[labels], _SOFT_EDGE), alpha.shape)
-        of_part = self._choose(parts) if self._is_vacant else self._follow(labels, parts)
-        of_part[specks] = NOBODY
-        of_part[0] = NOBODY
-        roles = of_part.take(labels)
-        self._contest(roles, labels, parts, frame, frame_s)
-        self._remember_main(roles, frame_s)
-        self._remember_others(roles, parts, of_part, frame_s)
-        self._roles = roles
-        main = roles == MAIN
-        near = dilated(main, _SOFT_EDGE)
-        if (of_part[1:] == MAIN).all() and roles.max() <= MAIN:
-            if not ((cells > _HAZE) & ~near).any():
-                return None
+        if self._is_steady(parts):
+            self._contact.reset()
+            self._roles = (labels > 0).view(np.uint8)
         else:
-            near &= main | ~dilated(roles > MAIN, 1)
-        return enlarged(near, alpha.shape)
+            self._roles = self._tell_apart(labels, parts, specks, frame, frame_s)
+        main = self._roles == MAIN
+        self._remember(main, frame_s)
+        if self._roles.max() > MAIN:
+            near = dilated(main, _SOFT_EDGE)
+            near &= main | ~dilated(self._roles > MAIN, 1)
+            return enlarged(near, alpha.shape)
+        if _is_clear(cells, main):
+            return None
+        return enlarged(dilated(main, _SOFT_EDGE), alpha.shape)
 
     def _advance(self, time_s: float | None) -> float:
         """Set the clock to a frame's time; return how long the frame stands for."""
@@ -193,15 +177,30 @@ class PeopleFilter:
     def _is_vacant(self) -> bool:
         return self._clock_s - self._seen_s > _GONE_S
 
-    @property
-    def _is_known(self) -> bool:
-        """Whether somebody else is known to be about."""
-        return self._apart_s >= _KNOWN_S
+    def _is_steady(self, parts: Whole) -> bool:
+        """Whether there is one part, which is the main person's and was it before."""
+        if len(parts) != 2 or self._strangers.are_about or self._is_vacant:
+            return False
+        mine, area = int(parts[1, MAIN]), int(parts[1, AREA])
+        return 0 < area - self._least_sudden <= mine
 
     @property
-    def _is_behind(self) -> bool:
-        """Whether somebody else may be behind the main person."""
-        return self._clock_s - self._behind_s < _BEHIND_S
+    def _least_sudden(self) -> float:
+        """From how many cells on something new may be someone else's."""
+        behind = self._strangers.may_be_behind(self._clock_s)
+        return (SPECK if behind else _SUDDEN) * self._roles.size
+
+    def _tell_apart(
+        self, labels: Whole, parts: Whole, specks: Cells, frame: Frame, frame_s: float
+    ) -> Grid:
+        """Return whose every cell is."""
+        of_part = self._choose(parts) if self._is_vacant else self._follow(labels, parts)
+        of_part[specks] = NOBODY
+        of_part[0] = NOBODY
+        roles: Grid = of_part.take(labels)
+        self._contest(roles, labels, parts, frame, frame_s)
+        self._strangers.remember(roles, parts, of_part, self._clock_s, frame_s)
+        return roles
 
     def _choose(self, parts: Whole) -> Grid:
         """Make the part with the best score the main person."""
@@ -244,7 +243,7 @@ class PeopleFilter:
 
         It is where they left, or as near as they can have come since.
         """
-        rows, columns = np.nonzero(self._owned_s >= self._seen_s)
+        rows, columns = np.nonzero(self._owned_s >= np.float32(self._seen_s))
         reach = _QUICK * len(self._roles) * (self._clock_s - self._seen_s)
         near = (
             (parts[:, AREA] >= SPECK * self._roles.size)
@@ -268,10 +267,10 @@ class PeopleFilter:
         self, roles: Grid, labels: Whole, parts: Whole, frame: Frame, frame_s: float
     ) -> None:
         """Take from the main person's parts what is someone else's; write roles."""
-        past = self._past(roles)
+        past = self._strangers.revised(self._roles, roles, self._clock_s)
         contested = roles == OPEN
         touching = bool(contested.any())
-        least = (SPECK if self._is_behind else _SUDDEN) * roles.size
+        least = self._least_sudden
         new = parts[:, AREA] - parts[:, MAIN] - parts[:, OTHER] - parts[:, DOUBTED]
         strange: Cells = np.zeros(roles.shape, np.bool_)
         if self._clock_s - self._chosen_s > _GRACE_S and new.max() > least:
@@ -289,49 +288,28 @@ class PeopleFilter:
         reach = max(2, round(_BETWEEN * len(roles) * frame_s))
         self._contact.settle(frame, roles, past, contested, strange, reach)
 
-    def _past(self, roles: Grid) -> Grid:
-        """Return the roles of the frame before, with doubts as they are seen by now."""
-        past = self._roles
-        if self._others and not self._is_known:
-            past = np.where((past == OTHER) & (roles == OPEN), np.uint8(DOUBTED), past)
-        if self._doubted_s == math.inf:
-            return past
-        waited_s = self._clock_s - self._doubted_s
-        settled = waited_s > (_FORGIVEN_LATE_S if self._is_known else _FORGIVEN_S)
-        if self._is_known and np.count_nonzero(past == OTHER) >= _HIDDEN * self._others:
-            settled = True  # they are all in sight
-        return np.where(past == DOUBTED, np.uint8(MAIN), past) if settled else past
-
     def _is_far(self, past: Grid, frame_s: float) -> Cells:
         """Tell which cells the main person cannot have reached since the frame before."""
-        speed = _SLOW if self._is_behind else _QUICK
+        speed = _SLOW if self._strangers.may_be_behind(self._clock_s) else _QUICK
         reach = max(1, round(speed * len(past) * frame_s))
         far = ~dilated(past == MAIN, reach)
         far &= past == NOBODY
         far &= self._owned_s < self._clock_s - _RECENT_S
         return far
 
-    def _remember_main(self, roles: Grid, frame_s: float) -> None:
-        main = roles == MAIN
+    def _remember(self, main: Cells, frame_s: float) -> None:
+        """Take note of where the main person is."""
         area = np.count_nonzero(main)
-        if area < SPECK * roles.size:
+        if area < SPECK * main.size:
             return
         np.copyto(self._owned_s, np.float32(self._clock_s), where=main)
         self._usual = max(float(area), self._usual * (1 - frame_s / _USUAL_S))
         if area >= _LEFT_OVER * self._usual:
             self._seen_s = self._clock_s
 
-    def _remember_others(self, roles: Grid, parts: Whole, of_part: Grid, frame_s: float) -> None:
-        if self._others == 0 and of_part.max() <= MAIN and roles.max() <= MAIN:
-            return
-        apart = parts[(of_part == OTHER) & (parts[:, AREA] > _STRANGER * roles.size)]
-        if len(apart):
-            self._apart_s += _KNOWN_S if arrives(apart, roles.shape[1]).any() else frame_s
-        others = float(np.count_nonzero(roles == OTHER))
-        doubted = bool((roles == DOUBTED).any())
-        self._doubted_s = min(self._doubted_s, self._clock_s) if doubted else math.inf
-        self._others = max(others, self._others * (1 - frame_s / _USUAL_S))
-        if self._is_known and (of_part == OPEN).any() and others < _HIDDEN * self._others:
-            self._behind_s = self._clock_s
-        if not others and not doubted and not self._is_behind:
-            self._apart_s = self._others = 0.0
+
+def _is_clear(cells: Floats, main: Cells) -> bool:
+    """Whether nothing is found but at the main person; every other cell is looked at."""
+    some = np.ascontiguousarray(cells[::2, ::2]) > _HAZE
+    some &= ~dilated(np.ascontiguousarray(main[::2, ::2]), _SOFT_EDGE // 2)
+    return not some.any()
