@@ -24,6 +24,7 @@ from greenroom.matting.people_kernels import (
     OTHER,
     RIGHT,
     TOP,
+    dividing,
 )
 from greenroom.matting.people_parts import (
     SPECK,
@@ -102,6 +103,8 @@ class PeopleFilter:
 
     def __init__(self, people: People) -> None:
         self.people = people
+        if people is People.MAIN:
+            dividing()  # is compiled now, not when the first two touch
         self._contact = Contact()
         self._strangers = Strangers()
         self.reset()
