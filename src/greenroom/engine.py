@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from greenroom.backgrounds import Background
     from greenroom.frames import Matte
     from greenroom.matting import Matting
+    from greenroom.matting.plate import CleanPlate
     from greenroom.segmenters import Segmenter, SegmenterInfo
 
 __all__ = ["VirtualBackground"]
@@ -49,7 +50,16 @@ _SEGMENTER_SETTINGS = (
     "accept_license",
 )
 _BACKGROUND_SETTINGS = ("background", "fit", "slide_seconds")
-_MATTING_SETTINGS = ("threshold", "edge_shift", "edge_softness", "smoothing", "quality")
+_MATTING_SETTINGS = (
+    "threshold",
+    "edge_shift",
+    "edge_softness",
+    "smoothing",
+    "quality",
+    "people",
+    "keep_region",
+    "plate",
+)
 # How long a cover waits for a background that another frame is using.
 _SCENE_WAIT_S = 0.1
 
@@ -135,6 +145,14 @@ class VirtualBackground:
         Every frame has memory of its own. Read only.
         """
         return None if self._matte is None else self._matte.values
+
+    @property
+    def clean_plate(self) -> CleanPlate | None:
+        """The empty room, as far as it was learned; None without a model that needs it.
+
+        It changes with every frame: to be read between frames only.
+        """
+        return self._stages.matting.plate
 
     def process(self, frame: Frame) -> Frame:
         """Replace the background of a frame.

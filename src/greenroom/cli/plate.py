@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, cast
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -12,7 +12,6 @@ from greenroom.cli.progress import progress_bar
 from greenroom.settings import Group, Settings
 
 if TYPE_CHECKING:
-    from greenroom.recording import RoomLearner
     from greenroom.sources import Source
 
 __all__ = ["app"]
@@ -64,7 +63,7 @@ def record(
                 opened,
                 output,
                 settings,
-                cast("RoomLearner", engine),
+                engine,
                 seconds=seconds,
                 progress=progress,
             )

@@ -64,11 +64,20 @@ class Evidence:
     def __init__(self) -> None:
         self.plate: CleanPlate | None = None
         self._counts: Floats | None = None
+        self._difference: Floats = np.empty((0, 0), np.float32)
+        self._numbers: NDArray[np.uint16] = np.empty((0, 0), np.uint16)
 
-    def reset(self) -> None:
-        """Forget colours and room."""
-        self.plate = None
+    def reset(self, plate: CleanPlate | None = None) -> None:
+        """Forget colours and room; begin with a plate that is known already, if there is one."""
+        self.plate = plate
         self._counts = None
+
+    @property
+    def similarity(self) -> Floats | None:
+        """How much the frame that was weighed last looks like the room, (h, w) float32, 0 to 1."""
+        if self.plate is None or self._counts is None:
+            return None
+        return np.asarray(self.plate.confidence * np.exp(-self._difference / 2), np.float32)
 
     def weigh(self, frame: Frame, prior: Floats) -> Floats:
         """Return the probability that a sample is the person's by all but the model.
@@ -90,34 +99,11 @@ class Evidence:
         if self.plate is None:
             self.plate = CleanPlate(shape, len(planes))
         plate = self.plate
-        colour, difference = np.empty(shape, np.float32), np.empty(shape, np.float32)
-        self._numbers = np.empty(shape, np.uint16)
-        spread = np.full(len(planes), _SPREAD, np.float32)
-        if frame.format != "gbrp":
-            spread[1:] /= _CHROMA
-        weigh(
-            planes,
-            spread**-2,
-            plate.planes,
-            self._ratios(len(planes)),
-            self._numbers,
-            colour,
-            difference,
-        )
-        if self._counts is None:  # the first frame has its own colours only
-            self._difference = difference
+        if self._counts is None:  # the first frame is weighed with its own colours
+            self._compare(frame, plate)
             self.learn(frame, prior)
-            plate.forget()
-            weigh(
-                planes,
-                spread**-2,
-                plate.planes,
-                self._ratios(len(planes)),
-                self._numbers,
-                colour,
-                difference,
-            )
-        self._difference = np.asarray(cv2.blur(difference, _PIXEL))
+        colour = self._compare(frame, plate)
+        self._difference = np.asarray(cv2.blur(self._difference, _PIXEL), np.float32)
         inside = np.asarray(cv2.erode(_bytes(prior), _window(prior, _DEEP)), np.uint8)
         probability = np.empty(shape, np.float32)
         judge(
@@ -130,6 +116,19 @@ class Evidence:
             probability,
         )
         return probability
+
+    def _compare(self, frame: Frame, plate: CleanPlate) -> Floats:
+        """Find a frame's difference from the room, and return what its colours tell."""
+        planes = frame.half_planes
+        shape = planes[0].shape
+        spread = np.full(len(planes), _SPREAD, np.float32)
+        if frame.format != "gbrp":
+            spread[1:] /= _CHROMA
+        colour, self._difference = np.empty(shape, np.float32), np.empty(shape, np.float32)
+        self._numbers = np.empty(shape, np.uint16)
+        ratios = self._ratios(len(planes))
+        weigh(planes, spread**-2, plate.planes, ratios, self._numbers, colour, self._difference)
+        return colour
 
     def learn(self, frame: Frame, matte: Floats) -> None:
         """Take what is sure in the matte of the frame that was weighed last.

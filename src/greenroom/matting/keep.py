@@ -55,14 +55,14 @@ class Plate(Protocol):
 
     Attributes
     ----------
-    planes : tuple of (h, w) float32
+    planes : (h, w) float32 each
         The room's samples, 0 to 255, one array for each small plane of a frame.
     confidence : (h, w) float32
         0 where the room was never seen, up to 1.
     """
 
     @property
-    def planes(self) -> tuple[Floats, ...]: ...  # noqa: D102 - see above
+    def planes(self) -> tuple[Floats, ...] | Floats: ...  # noqa: D102 - see above
     @property
     def confidence(self) -> Floats: ...  # noqa: D102
 
@@ -258,8 +258,8 @@ def _outline(plate: Plate, box: tuple[int, int, int, int], layout: Layout) -> Fl
     """Find the object in a box of the plate by GrabCut [1]_; None if nothing stands out.
 
     What is around the box is the background that it is told from, and what is in the box may
-    be either. It is done at half the size, where chroma need not be interpolated: colours
-    between those of both would be taken for the object's.
+    be either. Where chroma is smaller it is done at half the size, as colours that are
+    interpolated between those of both would be taken for the object's.
 
     References
     ----------
@@ -278,7 +278,9 @@ def _outline(plate: Plate, box: tuple[int, int, int, int], layout: Layout) -> Fl
     states[plate.confidence <= 0] = cv2.GC_BGD
     states = np.ascontiguousarray(states[near])
     size = states.shape[1], states.shape[0]
-    half = max(1, size[0] // 2), max(1, size[1] // 2)
+    half = size
+    if plate.planes[-1].shape != plate.confidence.shape:
+        half = max(1, size[0] // 2), max(1, size[1] // 2)
     states = np.asarray(cv2.resize(states, half, interpolation=cv2.INTER_NEAREST), np.uint8)
     if (states == cv2.GC_BGD).any() and (states == cv2.GC_PR_FGD).any():
         picture = cv2.resize(_rgb(plate, layout)[near], half, interpolation=cv2.INTER_AREA)

@@ -151,7 +151,9 @@ class PeopleFilter:
         if self.people is People.ALL:
             if not specks.any():
                 return None
-            return enlarged(~dilated(specks[labels], _SOFT_EDGE), alpha.shape)
+            dust = dilated(specks[labels], _SOFT_EDGE)
+            dust &= ~dilated((labels > 0) & ~specks[labels], _SOFT_EDGE)
+            return enlarged(~dust, alpha.shape)
         if self._is_steady(parts):
             self._contact.reset()
             self._roles = (labels > 0).view(np.uint8)

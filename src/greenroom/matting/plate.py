@@ -7,10 +7,12 @@ plate never leaves the engine but in a file that the user asks for.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
+import cv2
 import numpy as np
 
+from greenroom.frames import FULL_RANGE_RGB, Frame, Layout
 from greenroom.matting.evidence_kernels import SURE, TRUSTED
 
 if TYPE_CHECKING:
@@ -59,6 +61,37 @@ class CleanPlate:
         return np.where(self.seen >= TRUSTED, np.minimum(self.seen / SURE, 1), 0).astype(
             np.float32, copy=False
         )
+
+    @classmethod
+    def from_picture(cls, rgba: NDArray[np.uint8], layout: Layout) -> Self:
+        """Take a picture of the room for certain where its alpha is not zero.
+
+        Parameters
+        ----------
+        rgba : (H, W, 4) uint8
+            Of the size of frames, straight. Read only.
+        layout : Layout
+            That of the frames.
+        """
+        frame = Frame.from_rgb(np.ascontiguousarray(rgba[..., :3])).converted(layout)
+        planes = frame.half_planes
+        plate = cls(planes.shape[1:], len(planes))
+        plate.planes[...] = planes
+        shape = plate.seen.shape
+        known = cv2.resize(rgba[..., 3], shape[::-1], interpolation=cv2.INTER_AREA)
+        plate.seen[np.asarray(known) == 255] = MEMORY
+        return plate
+
+    def to_picture(self, layout: Layout) -> NDArray[np.uint8]:
+        """Return the room as (H, W, 4) uint8 RGBA of a layout's size; alpha 255 where known."""
+        frame = Frame.empty(layout)
+        for plane, room in zip(frame.planes, self.planes, strict=True):
+            samples = np.clip(np.rint(room), 0, 255).astype(np.uint8)
+            plane[...] = cv2.resize(samples, plane.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        known = np.greater(self.confidence, 0).view(np.uint8) * np.uint8(255)
+        alpha = cv2.resize(known, layout.size, interpolation=cv2.INTER_NEAREST)
+        rgb = frame.converted(Layout(*layout.size, "gbrp", FULL_RANGE_RGB)).to_rgb()
+        return np.dstack([rgb, np.asarray(alpha, np.uint8)])
 
     def check(self, known: float, misfits: float, brighter: float) -> None:
         """Follow the light, and forget a room that is no longer there.

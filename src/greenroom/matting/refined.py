@@ -1,10 +1,11 @@
 """Matting for models that find people roughly: followed, weighed, steadied, and given edges.
 
-A frame goes through five steps. The model looks at the part of the frame where the person is
-(`region`). What colours and the clean plate tell is weighed in (`evidence`). Where the picture
-stands still the result is averaged over time. A guided filter [1]_ with the frame's own luma
-moves it to the edges of the picture; its coefficients are found on a small grid [2]_ and applied
-at full size. All but the last step happens on small grids, where it costs little.
+A frame goes through these steps. The model looks at the part of the frame where the person is
+(`region`). What colours and the clean plate tell is weighed in (`evidence`), and who is not to be
+shown is left out (`people`). Where the picture stands still the result is averaged over time. A
+guided filter [1]_ with the frame's own luma moves it to the edges of the picture; its coefficients
+are found on a small grid [2]_ and applied at full size. All but the last step happens on small
+grids, where it costs little.
 
 References
 ----------
@@ -24,15 +25,19 @@ from greenroom.cuts import CutTest
 from greenroom.frames import Frame, Matte
 from greenroom.matting.edge_kernels import EDGE, EMPTY, FULL, follow, guide, settle, sharpen
 from greenroom.matting.evidence import Evidence
+from greenroom.matting.keep import KeptRegions
+from greenroom.matting.people import PeopleFilter
+from greenroom.matting.plate import CleanPlate
+from greenroom.matting.plate_picture import read_plate
 from greenroom.matting.region import Box, RegionTracker, box_of, extent
 from greenroom.matting.shaping import hardened, shifted, softened
 from greenroom.resampling import upsample
+from greenroom.settings import People
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from greenroom.matting.base import Look
-    from greenroom.matting.plate import CleanPlate
     from greenroom.settings import Settings
 
     Bytes = NDArray[np.uint8]
@@ -90,7 +95,7 @@ class RefinedMatting:
     Parameters
     ----------
     settings : Settings
-        Edge and smoothing.
+        Edge, smoothing, who and what stays.
     steps : Steps, optional
         All but the mirrored look if they are not given.
 
@@ -105,6 +110,8 @@ class RefinedMatting:
         self._cuts = CutTest()
         self._region = RegionTracker()
         self._evidence = Evidence()
+        self._people = PeopleFilter(settings.people)
+        self._kept = KeptRegions(settings)
         self._size: tuple[int, int] | None = None
         self._history: _History | None = None
         self._noise = _NOISE_AT_FIRST
@@ -120,6 +127,8 @@ class RefinedMatting:
         self._cuts.reset()
         self._region.reset()
         self._evidence.reset()
+        self._people.reset()
+        self._kept.reset()
         self._history = None
         self._dots = None
 
@@ -128,11 +137,13 @@ class RefinedMatting:
         if frame.size != self._size or self._cuts.is_cut(frame):
             self.reset()
             self._size = frame.size
+        if self._history is None:
+            self._evidence.reset(self._recorded(frame))
         history = self._history or _History(frame)
         coarse = self._coarse(frame, look)
-        self._settle(frame, coarse, history)
+        seen = self._settle(frame, coarse, history)
         self._history = history
-        self._region.follow(frame, extent(history.steady_half, history.steady))
+        self._region.follow(frame, extent(seen, history.steady))
         values = np.empty(frame.layout.plane_shapes[0], np.uint8)
         self._enlarge(frame, history, values)
         return Matte(hardened(values, self._settings.threshold))
@@ -172,23 +183,39 @@ class RefinedMatting:
         coarse[box.slices] = found
         return coarse
 
-    def _settle(self, frame: Frame, coarse: Floats, history: _History) -> None:
-        """Weigh the evidence, and follow the result over time."""
+    def _recorded(self, frame: Frame) -> CleanPlate | None:
+        """Read the room that the settings name."""
+        path = self._settings.plate
+        if path is None:
+            return None
+        return CleanPlate.from_picture(read_plate(path, frame.size), frame.layout)
+
+    def _settle(self, frame: Frame, coarse: Floats, history: _History) -> Floats:
+        """Weigh the evidence, and follow the result over time; return where anybody is."""
         prior = _halved(coarse)
         if self._steps.evidence:
             probability = self._evidence.weigh(frame, prior)
         else:
             probability = np.full(prior.shape, 0.5, np.float32)
+        weights = self._people.weights(coarse, frame)
+        if weights is not None:
+            coarse *= weights
         share = history.share(frame, self._settings.smoothing)
         settle(coarse, probability, share, frame.small_planes[0], history.steady, history.reference)
         history.steady_half = _halved(history.steady)
+        # Those who are not shown are no part of the room, either.
+        everybody = np.maximum(prior, history.steady_half)
         if self._steps.evidence:
-            self._evidence.learn(frame, np.maximum(prior, history.steady_half))
+            self._evidence.learn(frame, everybody)
+        return everybody if self._people.people is People.MAIN else history.steady_half
 
     def _enlarge(self, frame: Frame, history: _History, values: Bytes) -> None:
         """Make the matte at full size: guided, or where a soft edge is asked for, only enlarged."""
         settings = self._settings
-        steady = shifted(history.steady, settings.edge_shift / 100, frame.size)
+        steady = history.steady
+        if settings.keep_region is not None:
+            steady = self._with_kept(frame, steady)
+        steady = shifted(steady, settings.edge_shift / 100, frame.size)
         if not self._steps.guide or settings.edge_softness > 0:
             upsample(softened(steady, settings.edge_softness / 100, frame.size), values)
             return
@@ -198,6 +225,14 @@ class RefinedMatting:
         core = _NOISE_SIGMAS * self._noise_of(frame)
         kinds = _kinds(slopes, offsets)
         sharpen(base, slope, history.reference, kinds, frame.planes[0], core, values)
+
+    def _with_kept(self, frame: Frame, steady: Floats) -> Floats:
+        """Add what of the room is to stay."""
+        evidence = self._evidence
+        nothing = np.zeros(frame.half_planes.shape[1:], np.float32)
+        kept = self._kept.apply(nothing, evidence.plate, evidence.similarity, frame.layout)
+        height, width = steady.shape
+        return np.asarray(np.maximum(steady, cv2.resize(kept, (width, height))), np.float32)
 
     def _noise_of(self, frame: Frame) -> float:
         """Estimate the standard deviation of the camera's noise, in 8-bit levels."""
