@@ -107,13 +107,13 @@ def _update(coarse: Floats, odds: Floats) -> None:
 
 @numba.njit(nogil=True, fastmath={"contract", "reassoc"})  # type: ignore[untyped-decorator]
 def _approach(target: Floats, share: Floats, steady: Floats) -> None:
-    for x in range(len(target)):
+    for x in range(len(steady)):  # the target has a sample more where the width is odd
         steady[x] += share[x] * (target[x] - steady[x])
 
 
 @numba.njit(nogil=True, fastmath={"contract", "reassoc"})  # type: ignore[untyped-decorator]
 def _approach_bytes(target: Bytes, share: Floats, steady: Floats) -> None:
-    for x in range(len(target)):
+    for x in range(len(steady)):
         steady[x] += share[x] * (np.float32(target[x]) - steady[x])
 
 

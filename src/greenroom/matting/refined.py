@@ -27,6 +27,7 @@ from greenroom.matting.edge_kernels import EDGE, EMPTY, FULL, follow, guide, set
 from greenroom.matting.evidence import Evidence
 from greenroom.matting.keep import KeptRegions
 from greenroom.matting.people import PeopleFilter
+from greenroom.matting.photograph import refine_photograph
 from greenroom.matting.plate import CleanPlate
 from greenroom.matting.plate_picture import read_plate
 from greenroom.matting.region import Box, RegionTracker, box_of, extent
@@ -116,6 +117,7 @@ class RefinedMatting:
         self._history: _History | None = None
         self._noise = _NOISE_AT_FIRST
         self._dots: Bytes | None = None
+        self._is_photograph = False
 
     @property
     def plate(self) -> CleanPlate | None:
@@ -133,13 +135,18 @@ class RefinedMatting:
         self._dots = None
 
     def matte(self, frame: Frame, look: Look) -> Matte:
-        """See `Matting.matte`."""
+        """See `Matting.matte`.
+
+        A frame without a time and without others before it is taken for a photograph, and gets
+        more work.
+        """
         if frame.size != self._size or self._cuts.is_cut(frame):
             self.reset()
             self._size = frame.size
         if self._history is None:
             self._evidence.reset(self._recorded(frame))
         history = self._history or _History(frame)
+        self._is_photograph = self._history is None and frame.time_s is None
         coarse = self._coarse(frame, look)
         seen = self._settle(frame, coarse, history)
         self._history = history
@@ -170,7 +177,7 @@ class RefinedMatting:
         """Look at a part, and put what is found where it belongs; elsewhere nobody is."""
         part = frame.part(box)
         found = look(part)
-        if self._steps.mirror:
+        if self._steps.mirror or self._is_photograph:
             planes = tuple(np.ascontiguousarray(plane[:, ::-1]) for plane in part.planes)
             found = (found + look(Frame(planes, part.layout).at(frame))[:, ::-1]) / np.float32(2)
         width, height = box.right - box.left, box.bottom - box.top
@@ -216,8 +223,11 @@ class RefinedMatting:
         if settings.keep_region is not None:
             steady = self._with_kept(frame, steady)
         steady = shifted(steady, settings.edge_shift / 100, frame.size)
-        if not self._steps.guide or settings.edge_softness > 0:
+        if not self._steps.guide or settings.edge_softness > 0 or min(steady.shape) == 1:
             upsample(softened(steady, settings.edge_softness / 100, frame.size), values)
+            return
+        if self._is_photograph:
+            refine_photograph(frame, steady, _MIDDLE, _GAIN, values)
             return
         slopes, offsets = _coefficients(history.reference_half, _halved(steady))
         base, slope = np.empty_like(steady), np.empty_like(steady)
