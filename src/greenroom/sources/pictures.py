@@ -62,7 +62,10 @@ class PictureSource:
             except ValueError as error:
                 raise _unreadable(path, error) from error
             first = first or frame
-            if self._related and frame.layout != first.layout:
+            if not self._related:  # of no time, so each is taken for itself
+                yield frame
+                continue
+            if frame.layout != first.layout:
                 frame = frame.converted(first.layout)
             yield replace(frame, pts=number, time_base=self.info.time_base, duration=1)
 
