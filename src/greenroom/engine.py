@@ -84,6 +84,9 @@ class VirtualBackground:
     segmenter : Segmenter, optional
         Use this one instead of the model that the settings name. It is closed with the
         engine.
+    matting : callable
+        Makes the matting for settings and a segmenter; that of the setting ``quality`` if it is
+        not given.
     **values
         Single settings by name, such as ``background="beach.jpg"``; they take precedence.
 
@@ -109,6 +112,7 @@ class VirtualBackground:
         settings: Settings | None = None,
         *,
         segmenter: Segmenter | None = None,
+        matting: Callable[[Settings, Segmenter], Matting] = create_matting,
         **values: Any,  # noqa: ANN401 - Settings checks them
     ) -> None:
         settings = (settings or Settings()).changed(**values)
@@ -120,8 +124,8 @@ class VirtualBackground:
         self._in_scene = threading.Lock()  # of the background, which one thread may use at a time
         self._closed = False
         segmenter = segmenter or self._load(settings)
-        matting = create_matting(settings, segmenter)
-        self._stages = _Stages(settings, segmenter, matting, background)
+        self._create_matting = matting
+        self._stages = _Stages(settings, segmenter, matting(settings, segmenter), background)
         self._supervisor: Supervisor[tuple[Frame, Matte | None]] = Supervisor()
         self._between_frames: list[Callable[[], None]] = []
         self._matte: Matte | None = None
@@ -217,7 +221,7 @@ class VirtualBackground:
             if self._own_segmenter and changed & set(_SEGMENTER_SETTINGS):
                 segmenter = self._load(settings)
             if changed & set(_MATTING_SETTINGS) or segmenter is not old.segmenter:
-                matting = create_matting(settings, segmenter)
+                matting = self._create_matting(settings, segmenter)
             with self._lock:
                 self._stages = _Stages(settings, segmenter, matting, background)
                 self._between_frames += [

@@ -17,6 +17,7 @@ from greenroom import metrics
 from greenroom.decoding import decode_picture, pictures_in
 from greenroom.engine import VirtualBackground
 from greenroom.errors import SourceError
+from greenroom.matting import Matting, create_matting
 from greenroom.settings import Settings
 from greenroom.sources import create_source
 from greenroom.sources.pictures import MOST_PIXELS_A_SIDE
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from greenroom.frames import Frame
-    from greenroom.segmenters import SegmenterInfo
+    from greenroom.segmenters import Segmenter, SegmenterInfo
 
     Plane = NDArray[np.uint8]
 
@@ -182,6 +183,7 @@ def evaluate(
     settings: Settings | None = None,
     *,
     progress: Callable[[int, int | None], None] | None = None,
+    matting: Callable[[Settings, Segmenter], Matting] = create_matting,
     **values: Any,  # noqa: ANN401 - Settings checks them
 ) -> Evaluation:
     """Measure a model on a dataset.
@@ -194,6 +196,8 @@ def evaluate(
         The model, and how its matte is made.
     progress : callable, optional
         Called with the number of cases done, and of all.
+    matting : callable
+        See `VirtualBackground`.
     **values
         Single settings by name; they take precedence.
 
@@ -208,7 +212,7 @@ def evaluate(
     cases = find_cases(Path(dataset))
     scores: dict[str, Scores] = {}
     worst: list[Sample] = []
-    with VirtualBackground(settings) as engine:
+    with VirtualBackground(settings, matting=matting) as engine:
         for done, case in enumerate(cases, 1):
             engine.reset()
             found = _samples(engine, case, settings)

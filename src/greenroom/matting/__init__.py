@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Matting", "RefinedMatting", "Steps", "UpsampledMatting", "create_matting"]
 
 _STEPS = {
-    Quality.FAST: Steps(evidence=False, guide=False),
+    Quality.FAST: Steps(colours=False, plate=False, guide=False),
     Quality.BALANCED: Steps(),
     Quality.BEST: Steps(mirror=True),
 }

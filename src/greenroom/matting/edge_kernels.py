@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Bytes = NDArray[np.uint8]
     Floats = NDArray[np.float32]
 
-__all__ = ["EDGE", "EMPTY", "FULL", "follow", "guide", "settle", "sharpen"]
+__all__ = ["EDGE", "EMPTY", "FULL", "classify", "follow", "guide", "settle", "sharpen"]
 
 EMPTY, FULL, EDGE = 0, 1, 2
 """What `sharpen` is told of a sample of the half grid: certainly 0, certainly 1, or neither."""
@@ -96,11 +96,11 @@ def _enlarge(half: Floats, y: int, line: Floats, row: Floats) -> None:
 
 
 @numba.njit(nogil=True, fastmath={"contract", "reassoc"})  # type: ignore[untyped-decorator]
-def _update(coarse: Floats, odds: Floats) -> None:
+def _update(coarse: Floats, surest: float, odds: Floats) -> None:
     """Turn the evidence's probabilities into those of the model's coverage and it together."""
     one = np.float32(1)
     for x in range(len(coarse)):
-        value = min(coarse[x], np.float32(0.997))
+        value = min(coarse[x], surest)
         person = value * odds[x]
         odds[x] = person / (person + (one - value) * (one - odds[x]))
 
@@ -117,9 +117,10 @@ def _approach_bytes(target: Bytes, share: Floats, steady: Floats) -> None:
         steady[x] += share[x] * (np.float32(target[x]) - steady[x])
 
 
-@kernel(FLOATS, FLOATS, FLOATS, PLANE, FLOATS, FLOATS)
+@kernel(FLOATS, types.float32, FLOATS, FLOATS, PLANE, FLOATS, FLOATS)
 def settle(  # noqa: PLR0913, PLR0917
     coarse: Floats,
+    surest: float,
     probability: Floats,
     share: Floats,
     luma: Bytes,
@@ -132,6 +133,8 @@ def settle(  # noqa: PLR0913, PLR0917
     ----------
     coarse : (H, W) float32
         The model's coverage, on the working grid, taken for a probability.
+    surest : float
+        The most that one is believed; less than 1 for evidence to the contrary to count at all.
     probability, share : (h, w) float32
         On the half grid: the evidence's probability of foreground, and how far to move.
     luma : (H, W) uint8
@@ -146,7 +149,7 @@ def settle(  # noqa: PLR0913, PLR0917
     for y in range(height):
         _enlarge(probability, y, line, odds)
         _enlarge(share, y, line, shares)
-        _update(coarse[y], odds)
+        _update(coarse[y], surest, odds)
         _approach(odds, shares, steady[y])
         _approach_bytes(luma[y], shares, reference[y])
 
@@ -229,6 +232,31 @@ def _sharpen_span(  # noqa: PLR0913, PLR0917
         value = upper[0, x] + (lower[0, x] - upper[0, x]) * share
         value += (upper[1, x] + (lower[1, x] - upper[1, x]) * share) * detail
         out[x] = np.uint8(np.int32(min(max(full * value + half, half), full)))
+
+
+@kernel(FLOATS, FLOATS, types.float32, types.float32, types.float32, MATTE)
+def classify(  # noqa: PLR0913, PLR0917
+    slopes: Floats, offsets: Floats, flat: float, low: float, high: float, kinds: Bytes
+) -> None:
+    """Tell `EMPTY`, `FULL` and `EDGE` apart by a guided filter's coefficients.
+
+    Parameters
+    ----------
+    slopes, offsets : (h, w) float32
+        On the half grid.
+    flat : float
+        The slope below which the guide makes no difference.
+    low, high : float
+        The offsets up to which the matte is 0, and from which it is 1, if it is flat.
+    kinds : (h, w) uint8
+        Where the result goes.
+    """
+    height, width = kinds.shape
+    for y in range(height):
+        slope, offset, row = slopes[y], offsets[y], kinds[y]
+        for x in range(width):
+            kind = EMPTY if offset[x] <= low else (FULL if offset[x] >= high else EDGE)
+            row[x] = kind if abs(slope[x]) < flat else EDGE
 
 
 @numba.njit(nogil=True)  # type: ignore[untyped-decorator]

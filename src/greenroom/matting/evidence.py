@@ -35,11 +35,11 @@ __all__ = ["Evidence"]
 
 # What the log of a ratio of colours counts, how far one goes, and what a colour that was never
 # seen is taken for, as a share.
-_BY_COLOUR: Final = 0.5
+_BY_COLOUR: Final = 0.8
 _FAR: Final = 3.0
 _UNSEEN: Final = 1e-4
 # By how much the colours of earlier frames fade with each.
-_FADE: Final = 0.9
+_FADE: Final = 0.85
 # A sample differs from the room by one unit at this distance, in 8-bit levels of luma; chroma,
 # which shadows change less, counts double.
 _SPREAD: Final = 10.0
@@ -52,16 +52,22 @@ _STRANGE: Final = 2.0
 _DEEP: Final = 0.05
 _CLEAR: Final = 0.02
 _PIXEL: Final = (3, 3)
-_WEIGHTS: Final = np.array([_BY_COLOUR, 0.5, _ROOM, _STRANGE], np.float32)
 
 
 class Evidence:
     """Learns the person's colours and the room, and tells what they say of a new frame.
 
+    Parameters
+    ----------
+    colours, plate : bool
+        Whether each of the two counts.
+
     State: histograms of colours, the clean plate, and what was last made of a frame.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, colours: bool = True, plate: bool = True) -> None:
+        by_plate = (0.5, _ROOM, _STRANGE) if plate else (0, 0, 0)
+        self._weights = np.array([_BY_COLOUR if colours else 0, *by_plate], np.float32)
         self.plate: CleanPlate | None = None
         self._counts: Floats | None = None
         self._difference: Floats = np.empty((0, 0), np.float32)
@@ -112,7 +118,7 @@ class Evidence:
             plate.seen,
             inside,
             prior,
-            _WEIGHTS,
+            self._weights,
             probability,
         )
         return probability

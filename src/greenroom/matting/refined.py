@@ -23,7 +23,7 @@ import numpy as np
 
 from greenroom.cuts import CutTest
 from greenroom.frames import Frame, Matte
-from greenroom.matting.edge_kernels import EDGE, EMPTY, FULL, follow, guide, settle, sharpen
+from greenroom.matting.edge_kernels import EDGE, classify, follow, guide, settle, sharpen
 from greenroom.matting.evidence import Evidence
 from greenroom.matting.keep import KeptRegions
 from greenroom.matting.people import PeopleFilter
@@ -50,6 +50,10 @@ __all__ = ["RefinedMatting", "Steps"]
 # that is left after averaging, below what movement makes (docs/quality.md).
 _STILL: Final = 3.0
 _PIXEL: Final = (3, 3)
+# What the model says for certain is believed so far, so that evidence may change it.
+_SUREST: Final = 0.997
+# For so many frames every one is learned from.
+_EAGER: Final = 12
 # The guided filter's regularisation, in squared 8-bit levels: luma that varies less is flat.
 _FLAT: Final = 3e-3 * 255**2
 # The coverage that becomes one half, and how much steeper the edge is made around it, which the
@@ -57,11 +61,12 @@ _FLAT: Final = 3e-3 * 255**2
 # the room.
 _MIDDLE: Final = 0.52
 _GAIN: Final = 1.25
-# Every so many pixels one is looked at to tell the camera's noise; what is within so many of its
-# standard deviations is no detail; and how fast its estimate follows.
+# Every so many pixels one is looked at to tell the camera's noise, in every so many frames; what is
+# within so many of its standard deviations is no detail; and how fast its estimate follows.
 _GRID: Final = 16
 _NOISE_SIGMAS: Final = 2.5
-_NOISE_FOLLOW: Final = 0.1
+_NOISE_FOLLOW: Final = 0.3
+_NOISE_EVERY: Final = 8
 _NOISE_AT_FIRST: Final = 1.0
 # Of normally distributed numbers, the median of absolute differences of two is so many standard
 # deviations.
@@ -76,8 +81,10 @@ class Steps:
     ----------
     region : bool
         Look where the person is, rather than at the whole frame.
-    evidence : bool
-        Learn colours and the room, and weigh them in.
+    colours : bool
+        Learn the colours of person and room, and weigh them in.
+    plate : bool
+        Learn what the room looks like, and weigh that in.
     guide : bool
         Move the edge to the picture's own.
     mirror : bool
@@ -85,9 +92,15 @@ class Steps:
     """
 
     region: bool = True
-    evidence: bool = True
+    colours: bool = True
+    plate: bool = True
     guide: bool = True
     mirror: bool = False
+
+    @property
+    def evidence(self) -> bool:
+        """Whether anything besides the model counts."""
+        return self.colours or self.plate
 
 
 class RefinedMatting:
@@ -110,7 +123,7 @@ class RefinedMatting:
         self._steps = steps or Steps()
         self._cuts = CutTest()
         self._region = RegionTracker()
-        self._evidence = Evidence()
+        self._evidence = Evidence(colours=self._steps.colours, plate=self._steps.plate)
         self._people = PeopleFilter(settings.people)
         self._kept = KeptRegions(settings)
         self._size: tuple[int, int] | None = None
@@ -118,6 +131,7 @@ class RefinedMatting:
         self._noise = _NOISE_AT_FIRST
         self._dots: Bytes | None = None
         self._is_photograph = False
+        self._frames = 0  # since the last reset
 
     @property
     def plate(self) -> CleanPlate | None:
@@ -133,6 +147,7 @@ class RefinedMatting:
         self._kept.reset()
         self._history = None
         self._dots = None
+        self._frames = 0
 
     def matte(self, frame: Frame, look: Look) -> Matte:
         """See `Matting.matte`.
@@ -150,6 +165,7 @@ class RefinedMatting:
         coarse = self._coarse(frame, look)
         seen = self._settle(frame, coarse, history)
         self._history = history
+        self._frames += 1
         self._region.follow(frame, extent(seen, history.steady))
         values = np.empty(frame.layout.plane_shapes[0], np.uint8)
         self._enlarge(frame, history, values)
@@ -208,11 +224,14 @@ class RefinedMatting:
         if weights is not None:
             coarse *= weights
         share = history.share(frame, self._settings.smoothing)
-        settle(coarse, probability, share, frame.small_planes[0], history.steady, history.reference)
+        surest = _SUREST if self._steps.evidence else 1.0
+        luma = frame.small_planes[0]
+        settle(coarse, surest, probability, share, luma, history.steady, history.reference)
         history.steady_half = _halved(history.steady)
         # Those who are not shown are no part of the room, either.
         everybody = np.maximum(prior, history.steady_half)
-        if self._steps.evidence:
+        # Every second frame once something is known: neighbouring frames tell much the same.
+        if self._steps.evidence and (self._frames < _EAGER or self._frames % 2):
             self._evidence.learn(frame, everybody)
         return everybody if self._people.people is People.MAIN else history.steady_half
 
@@ -246,11 +265,12 @@ class RefinedMatting:
 
     def _noise_of(self, frame: Frame) -> float:
         """Estimate the standard deviation of the camera's noise, in 8-bit levels."""
-        dots = frame.planes[0][::_GRID, ::_GRID].copy()
-        if self._dots is not None:
-            median = float(np.median(cv2.absdiff(dots, self._dots)))
-            self._noise += _NOISE_FOLLOW * (median / _MEDIAN_OF_DIFFERENCES - self._noise)
-        self._dots = dots
+        if self._frames % _NOISE_EVERY < 2:  # of two frames in a row
+            dots = frame.planes[0][::_GRID, ::_GRID].copy()
+            if self._dots is not None and self._frames % _NOISE_EVERY == 1:
+                median = float(np.median(cv2.absdiff(dots, self._dots)))
+                self._noise += _NOISE_FOLLOW * (median / _MEDIAN_OF_DIFFERENCES - self._noise)
+            self._dots = dots
         return self._noise
 
 
@@ -297,12 +317,10 @@ def _coefficients(guide: Floats, matte: Floats) -> tuple[Floats, Floats]:
 
 def _kinds(slopes: Floats, offsets: Floats) -> Bytes:
     """Tell where the guided matte is certainly 0, certainly 1, or neither, for `sharpen`."""
-    kinds = np.full(slopes.shape, EDGE, np.uint8)
+    kinds = np.empty(slopes.shape, np.uint8)
     # What changes the result by less than a third of a level over all of the guide's range.
-    flat = np.abs(slopes) * (_GAIN * 255) < 0.3 / 255
-    kinds[flat & (offsets <= _MIDDLE - 0.5 / _GAIN)] = EMPTY
-    kinds[flat & (offsets >= _MIDDLE + 0.5 / _GAIN)] = FULL
+    flat = 0.3 / 255 / (_GAIN * 255)
+    classify(slopes, offsets, flat, _MIDDLE - 0.5 / _GAIN, _MIDDLE + 0.5 / _GAIN, kinds)
     square = np.ones((3, 3), np.uint8)
-    alike = cv2.dilate(kinds, square) == cv2.erode(kinds, square)
-    kinds[~alike] = EDGE
-    return kinds
+    highest = cv2.dilate(kinds, square)
+    return np.where(highest == cv2.erode(kinds, square), kinds, np.uint8(EDGE))

@@ -1,0 +1,154 @@
+"""Measure what each step of the matting brings, and what it costs.
+
+Steps are switched on one after the other. The folder holds the datasets ``portraits``, ``mixed``
+and ``clips``, as `greenroom.evaluation` reads them. Three tables go to standard output: quality on
+clips, quality on photos, and how still the matte of a person is who does not move, with the cost
+of the steps at 1080p beside it.
+
+    python benchmarks/matting.py --data ../shared/data
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from quality import CLIP_MEASURES, CLIPS, DANCERS, PHOTO_SETS, table
+
+from greenroom.engine import VirtualBackground
+from greenroom.evaluation import MEASURES, evaluate
+from greenroom.frames import Colour, Frame, Layout
+from greenroom.matting import RefinedMatting, Steps, UpsampledMatting
+from greenroom.settings import Settings
+from greenroom.sources import create_source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    from greenroom.matting.base import Matting
+    from greenroom.segmenters import Segmenter
+
+_NONE: Final = {"region": False, "colours": False, "plate": False, "guide": False}
+# The model as it answers, and then one step more in each row.
+ROWS: Final[tuple[tuple[str, Steps | None], ...]] = (
+    ("the model's answer, enlarged", None),
+    ("+ averaged over time", Steps(**_NONE)),
+    ("+ looked at where the person is", Steps(**{**_NONE, "region": True})),
+    ("+ guided by the picture", Steps(colours=False, plate=False)),
+    ("+ colours", Steps(plate=False)),
+    ("+ clean plate (balanced)", Steps()),
+    ("+ a mirrored look (best)", Steps(mirror=True)),
+)
+# Sensor noise that is added to a frozen frame, in 8-bit levels, and for how many frames; the first
+# half of these is not measured.
+_NOISE: Final = 3.0
+_STILL_FRAMES: Final = 60
+_HD: Final = (1920, 1080)
+
+
+def main() -> None:
+    """Measure what the command line asks for and print it."""
+    parser = argparse.ArgumentParser(description="Measure what each step of the matting brings.")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--only", choices=("clips", "photos", "still"))
+    options = parser.parse_args()
+    for name, make in (("clips", clips), ("photos", photos), ("still", still)):
+        if options.only in {None, name}:
+            print(make(options.data) + "\n", flush=True)
+
+
+def clips(data: Path) -> str:
+    """Return a table of the means over both kinds of clips."""
+    rows = []
+    for name, steps in ROWS:
+        cases = evaluate(data / CLIPS, matting=_made_with(steps)).cases
+        row = [name]
+        for dancers in (False, True):
+            scores = [one for case, one in cases.items() if case.startswith(DANCERS) == dancers]
+            for measure in CLIP_MEASURES:
+                value = float(np.mean([one[measure] for one in scores]))
+                row.append(f"{value:.{MEASURES[measure].digits}f}")
+        rows.append(row)
+    labels = [MEASURES[measure].label for measure in CLIP_MEASURES]
+    return table(["", *(f"talkers {label}" for label in labels), *labels], rows)
+
+
+def photos(data: Path) -> str:
+    """Return a table of both sets of photos."""
+    rows = []
+    for name, steps in ROWS:
+        row = [name]
+        for one in PHOTO_SETS:
+            found = evaluate(data / one, matting=_made_with(steps))
+            row += [
+                f"{value:.3f}"
+                for value in (found.mean["iou"], found.worst_tenth["iou"], found.mean["band_iou"])
+            ]
+        rows.append(row)
+    head = [f"{one} {what}" for one in PHOTO_SETS for what in ("IoU", "10th", "band")]
+    return table(["", *head], rows)
+
+
+def still(data: Path) -> str:
+    """Return a table of the flicker of a still person, and of the cost at 1080p."""
+    rows = []
+    settings = Settings(background="color:black")
+    for name, steps in ROWS:
+        found = []
+        for clip in sorted((data / CLIPS).glob("*.alpha.mkv")):
+            path = clip.with_name(clip.name.replace(".alpha.mkv", ".mp4"))
+            with VirtualBackground(settings, matting=_made_with(steps)) as engine:
+                found.append(_flicker(engine, path))
+        with VirtualBackground(settings, matting=_made_with(steps)) as engine:
+            cost_ms = _cost_ms(engine, path)
+        rows.append([name, f"{1000 * np.mean(found):.2f}", f"{cost_ms:.2f}"])
+    return table(["", "standard deviation x 1000", "ms a frame at 1080p"], rows)
+
+
+def _made_with(steps: Steps | None) -> Callable[[Settings, Segmenter], Matting]:
+    """Return what makes a matting of certain steps, whatever the settings say."""
+
+    def make(settings: Settings, _: Segmenter) -> Matting:
+        return UpsampledMatting(settings) if steps is None else RefinedMatting(settings, steps)
+
+    return make
+
+
+def _flicker(engine: VirtualBackground, path: Path) -> float:
+    """Return the standard deviation over time of a frozen frame's matte, near its edge."""
+    frozen = next(iter(create_source(path, Settings())))
+    noise = np.random.default_rng(1)
+    mattes = []
+    for number in range(_STILL_FRAMES):
+        planes = tuple(_noisy(plane, noise) for plane in frozen.planes)
+        frame = Frame(planes, frozen.layout, number, frozen.time_base, 1)
+        mattes.append(engine.process_matte(frame).planes[0].astype(np.float32) / 255)
+    settled = np.stack(mattes[_STILL_FRAMES // 2 :])
+    mean = settled.mean(axis=0)
+    band = (mean > 0.02) & (mean < 0.98)
+    return float(settled.std(axis=0)[band].mean())
+
+
+def _noisy(plane: NDArray[np.uint8], noise: np.random.Generator) -> NDArray[np.uint8]:
+    values = plane + noise.normal(0, _NOISE, plane.shape)
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
+
+def _cost_ms(engine: VirtualBackground, path: Path) -> float:
+    """Return the median milliseconds a frame of 1080p takes but for the model."""
+    for frame in _in_hd(path):
+        engine.process_matte(frame)
+    return engine.timings.summary()["matte"].median_ms
+
+
+def _in_hd(path: Path) -> Iterator[Frame]:
+    for frame in create_source(path, Settings()):
+        yield frame.converted(Layout(*_HD, "yuv420p", Colour(1, 1)))
+
+
+if __name__ == "__main__":
+    main()
