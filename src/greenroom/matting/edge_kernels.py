@@ -316,22 +316,25 @@ def sharpen(  # noqa: PLR0913, PLR0917
         weight[x] = position - left[x]
     upper, lower = np.empty((3, width), np.float32), np.empty((3, width), np.float32)
     starts, runs = np.empty(kinds.shape[1] + 1, np.uint64), np.empty(kinds.shape[1], np.uint8)
-    held, band, count = -1, -1, 0
+    held, band, count = -2, -1, 0
     for y in range(height):
         if y * len(kinds) // height != band:
-            held, band = -1, y * len(kinds) // height
+            held, band = -2, y * len(kinds) // height
             count = _find_runs(kinds[band], width, starts, runs)
         position = min(max((y + 0.5) * low_height / height - 0.5, 0.0), low_height - 1.0)
         top = min(int(position), max(low_height - 2, 0))
         bottom = min(top + 1, low_height - 1)
         if held != top:
-            held = top
+            if held == top - 1:
+                upper, lower = lower, upper
             for run in range(count):
                 if runs[run] == EDGE:
                     start, stop = starts[run], starts[run + 1]
                     for part, values in enumerate((base, slope, reference)):
-                        _stretch(left, weight, values[top], upper[part], start, stop)
+                        if held != top - 1:
+                            _stretch(left, weight, values[top], upper[part], start, stop)
                         _stretch(left, weight, values[bottom], lower[part], start, stop)
+            held = top
         share, samples, target = np.float32(position - top), luma[y], out[y]
         for run in range(count):
             start, stop = starts[run], starts[run + 1]
