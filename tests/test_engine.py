@@ -546,8 +546,28 @@ class TestProcess:
             assert_same(result, vb.process(late))
 
 
+class Rough(PersonSegmenter):
+    """Finds the person, but makes no mattes."""
+
+    makes_mattes = False
+
+
 class TestUpdate:
     """Changes while running."""
+
+    @pytest.mark.parametrize("setting", [{"edge_shift": 1.0}, {"people": "main"}])
+    def test_what_was_learned_stays(self, setting: dict[str, Any]) -> None:
+        """The room need not be learned again because something else is wanted of the edge."""
+        source = PersonSource(size=(640, 360), frames=12)
+        with VirtualBackground(background="color:#000000", segmenter=Rough()) as vb:
+            for frame in source:
+                vb.process(frame)
+            assert vb.clean_plate is not None
+            known = vb.clean_plate.confidence
+            assert known.mean() > 0.3
+            vb.update(**setting)
+            vb.process(source.frame(12))
+            assert (vb.clean_plate.confidence >= known).all()
 
     def test_settings_change_between_frames(self) -> None:
         """A change is in force from the next frame on."""

@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from greenroom.backgrounds import COVER_RGB, create_background
@@ -216,14 +217,18 @@ class VirtualBackground:
             settings = old.settings.changed(**values)
             changed = {name for name in values if values[name] != getattr(old.settings, name)}
             background, segmenter, matting = old.background, old.segmenter, old.matting
+            between: list[Callable[[], None]] = []
             if changed & set(_BACKGROUND_SETTINGS):
                 background = create_background(settings)
             if self._own_segmenter and changed & set(_SEGMENTER_SETTINGS):
                 segmenter = self._load(settings)
             if changed & set(_MATTING_SETTINGS) or segmenter is not old.segmenter:
                 matting = self._create_matting(settings, segmenter)
+                if segmenter is old.segmenter:
+                    between.append(partial(matting.take_over, old.matting))
             with self._lock:
                 self._stages = _Stages(settings, segmenter, matting, background)
+                self._between_frames += between
                 self._between_frames += [
                     stage.close
                     for stage, new in ((old.segmenter, segmenter), (old.background, background))

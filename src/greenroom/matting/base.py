@@ -37,5 +37,8 @@ class Matting(Protocol):
             (h, w) float32 in 0..1, of any size, that stands for what it was shown.
         """
 
+    def take_over(self, previous: Matting) -> None:
+        """Go on where another one is that has seen the same stream, as far as that is useful."""
+
     def reset(self) -> None:
         """Forget earlier frames."""

@@ -207,11 +207,20 @@ def guide(  # noqa: PLR0913, PLR0917
 # few samples that it holds; unsigned, as only then the loops are vectorised.
 @numba.njit(nogil=True, fastmath={"contract", "reassoc"})  # type: ignore[untyped-decorator]
 def _stretch(  # noqa: PLR0913, PLR0917
-    left: NDArray[np.uint32], weight: Floats, values: Floats, row: Floats, start: int, stop: int
+    left: NDArray[np.uint32],
+    weight: Floats,
+    values: Floats,
+    row: Floats,
+    starts: NDArray[np.uint64],
+    runs: Bytes,
+    count: int,
 ) -> None:
-    for x in range(start, stop):
-        value = values[left[x]]
-        row[x] = value + (values[left[x] + np.uint32(1)] - value) * weight[x]
+    """Interpolate along a row where its runs are edges."""
+    for run in range(count):
+        if runs[run] == EDGE:
+            for x in range(starts[run], starts[run + 1]):
+                value = values[left[x]]
+                row[x] = value + (values[left[x] + np.uint32(1)] - value) * weight[x]
 
 
 @numba.njit(nogil=True, fastmath={"contract", "reassoc"})  # type: ignore[untyped-decorator]
@@ -327,13 +336,10 @@ def sharpen(  # noqa: PLR0913, PLR0917
         if held != top:
             if held == top - 1:
                 upper, lower = lower, upper
-            for run in range(count):
-                if runs[run] == EDGE:
-                    start, stop = starts[run], starts[run + 1]
-                    for part, values in enumerate((base, slope, reference)):
-                        if held != top - 1:
-                            _stretch(left, weight, values[top], upper[part], start, stop)
-                        _stretch(left, weight, values[bottom], lower[part], start, stop)
+            for part, values in enumerate((base, slope, reference)):
+                if held != top - 1:
+                    _stretch(left, weight, values[top], upper[part], starts, runs, count)
+                _stretch(left, weight, values[bottom], lower[part], starts, runs, count)
             held = top
         share, samples, target = np.float32(position - top), luma[y], out[y]
         for run in range(count):

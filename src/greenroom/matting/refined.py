@@ -38,7 +38,7 @@ from greenroom.settings import People
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from greenroom.matting.base import Look
+    from greenroom.matting.base import Look, Matting
     from greenroom.settings import Settings
 
     Bytes = NDArray[np.uint8]
@@ -71,6 +71,10 @@ _NOISE_AT_FIRST: Final = 1.0
 # Of normally distributed numbers, the median of absolute differences of two is so many standard
 # deviations.
 _MEDIAN_OF_DIFFERENCES: Final = 0.9539
+
+
+# What a matting knows of a stream whatever its settings are.
+_STREAM: Final = ("_cuts", "_region", "_size", "_history", "_noise", "_dots", "_frames")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +141,21 @@ class RefinedMatting:
     def plate(self) -> CleanPlate | None:
         """See `Matting.plate`."""
         return self._evidence.plate
+
+    def take_over(self, previous: Matting) -> None:
+        """See `Matting.take_over`: what was learned under other settings is left."""
+        if not isinstance(previous, RefinedMatting):
+            return
+        known = vars(previous)
+        ours, others = self._settings, known["_settings"]
+        names = set(_STREAM)
+        if self._steps == known["_steps"] and ours.plate == others.plate:
+            names.add("_evidence")
+        if ours.people is others.people:
+            names.add("_people")
+        if ours.keep_region == others.keep_region:
+            names.add("_kept")
+        vars(self).update({name: known[name] for name in names})
 
     def reset(self) -> None:
         """See `Matting.reset`."""

@@ -11,7 +11,7 @@ from greenroom.matting.shaping import hardened, shifted, softened
 from greenroom.resampling import upsample
 
 if TYPE_CHECKING:
-    from greenroom.matting.base import Look
+    from greenroom.matting.base import Look, Matting
     from greenroom.settings import Settings
 
 __all__ = ["UpsampledMatting"]
@@ -36,6 +36,9 @@ class UpsampledMatting:
         values = np.empty(frame.layout.plane_shapes[0], np.uint8)
         upsample(coarse, values)
         return Matte(hardened(values, settings.threshold))
+
+    def take_over(self, previous: Matting) -> None:
+        """See `Matting.take_over`: nothing is kept."""
 
     def reset(self) -> None:
         """See `Matting.reset`."""
