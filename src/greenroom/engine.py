@@ -17,7 +17,7 @@ from greenroom.backgrounds import COVER_RGB, create_background
 from greenroom.compositing import composite
 from greenroom.errors import FormatError, ProcessingError
 from greenroom.frames import Colour, Frame, Layout
-from greenroom.matting import create_matting
+from greenroom.matting import create_matting, edge_colours
 from greenroom.segmenters import check_coarse_matte, create_segmenter
 from greenroom.settings import OnFailure, Settings
 from greenroom.supervision import Supervisor
@@ -322,8 +322,13 @@ class VirtualBackground:
         with self.timings.stage("background"), self._in_scene:
             background = stages.background.render(frame, matte, self._time_s(frame))
         coloured = stages.segmenter.foreground(frame)
+        edges = None
+        if coloured is None and stages.settings.clean_edges:
+            with self.timings.stage("edges"):
+                edges = edge_colours(frame, matte)
+        person = frame if coloured is None else coloured
         with self.timings.stage("composite"):
-            return composite(frame if coloured is None else coloured, matte, background), matte
+            return composite(person, matte, background, edges), matte
 
     def _render_matte(self, stages: _Stages, frame: Frame) -> tuple[Frame, Matte]:
         matte = self._find(stages, frame)

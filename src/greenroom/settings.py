@@ -69,6 +69,7 @@ class Group(StrEnum):
     MODEL = "Model"
     SCENE = "Who and what stays"
     EDGE = "Edge"
+    SCENE = "Belonging to the scene"
     FAILURE = "When something fails"
     OUTPUT = "Output"
 
@@ -253,6 +254,39 @@ class Settings(BaseModel):
             ),
         ),
     ] = 0.95
+
+    clean_edges: Annotated[
+        bool,
+        _about(
+            Group.EDGE,
+            description="Take the room's colour out of soft edges, such as hair",
+        ),
+    ] = True
+
+    light_wrap: Annotated[
+        float,
+        _about(
+            Group.SCENE,
+            ge=0,
+            le=1,
+            description=(
+                "Let the background's light spill over the person's edge; 0 turns it off. No "
+                "effect with a transparent background"
+            ),
+        ),
+    ] = 0.0
+    match_light: Annotated[
+        float,
+        _about(
+            Group.SCENE,
+            ge=0,
+            le=1,
+            description=(
+                "Match the person's brightness and white balance to the background's; 0 turns it "
+                "off. No effect with a transparent background"
+            ),
+        ),
+    ] = 0.0
 
     on_failure: Annotated[
         OnFailure,

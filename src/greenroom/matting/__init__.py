@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from greenroom.matting.base import Matting
+from greenroom.matting.decontamination import EdgeColours, edge_colours
 from greenroom.matting.refined import RefinedMatting, Steps
 from greenroom.matting.upsampled import UpsampledMatting
 from greenroom.settings import Quality
@@ -13,7 +14,15 @@ if TYPE_CHECKING:
     from greenroom.segmenters import Segmenter
     from greenroom.settings import Settings
 
-__all__ = ["Matting", "RefinedMatting", "Steps", "UpsampledMatting", "create_matting"]
+__all__ = [
+    "EdgeColours",
+    "Matting",
+    "RefinedMatting",
+    "Steps",
+    "UpsampledMatting",
+    "create_matting",
+    "edge_colours",
+]
 
 _STEPS = {
     Quality.FAST: Steps(colours=False, plate=False, guide=False),

@@ -1,0 +1,152 @@
+"""The person's and the room's colours beside a soft edge, so that the room can be taken out.
+
+Where a matte is soft, the camera's sample is a mixture ``a * person + (1 - a) * room``. To
+blend it over another background shows the old room through the edge. What the mixture is made
+of is estimated here, at low resolution; `greenroom.compositing.composite` takes the mixture
+apart at full resolution.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import cv2
+import numpy as np
+
+from greenroom.matting.decontamination_kernels import gather, settle
+from greenroom.resampling import halve
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    from numpy.typing import NDArray
+
+    from greenroom.frames import Frame, Matte
+
+    class Plate(Protocol):
+        """The part of a clean plate that is used here."""
+
+        @property
+        def planes(self) -> tuple[NDArray[np.float32], ...]:
+            """The room's samples, 0..255, for each of the frame's small planes."""
+
+        @property
+        def confidence(self) -> NDArray[np.float32]:
+            """How sure they are, 0..1, of the first plane's shape."""
+
+
+__all__ = ["EdgeColours", "edge_colours"]
+
+# The shorter side of a frame is at least so many cells; a cell is a power of two wide.
+_CELLS: Final = 45
+_LEAST_CELL_PX: Final = 4
+# The doubt about a plate that is sure: low, but noise shall not be amplified without limit.
+_PLATE_DOUBT: Final = 0.03
+
+
+@dataclass(frozen=True, eq=False)
+class EdgeColours:
+    """What is mixed at the edges of one frame.
+
+    Attributes
+    ----------
+    maps : (n, 3, h + 1, w + 1) float32, contiguous
+        For each plane, at the corners of square cells: the person's sample, the room's, and
+        the variance of the room's divided by that of the person's.
+    cell_px : int
+        Width of a cell, in pixels of the frame.
+    """
+
+    maps: NDArray[np.float32]
+    cell_px: int
+
+
+def edge_colours(frame: Frame, matte: Matte, plate: Plate | None = None) -> EdgeColours:
+    """Estimate the person's and the room's colours around the edges of a matte.
+
+    The foreground estimation of [1]_, which takes both from blurred, weighted means and then
+    adds what the mixture has too much, with three changes: weights rise steeply with coverage,
+    so that mixed samples hardly count; means are taken of cells, a sixteenth of a 1080p frame
+    wide in pixels; and the surplus is shared out by how much the colours of each side vary,
+    as in the Bayesian matting of [2]_.
+
+    Parameters
+    ----------
+    frame : Frame
+        Read only, not kept.
+    matte : Matte
+        Of the frame's size.
+    plate : CleanPlate, optional
+        The room without the person, where it is known.
+
+    Returns
+    -------
+    EdgeColours
+        In new memory. It means nothing far from the edge.
+
+    References
+    ----------
+    .. [1] M. Forte, "Approximate Fast Foreground Colour Estimation", ICIP 2021.
+    .. [2] Y.-Y. Chuang, B. Curless, D. H. Salesin and R. Szeliski, "A Bayesian Approach to
+       Digital Matting", CVPR 2001.
+    """
+    width, height = frame.size
+    cell_px = _LEAST_CELL_PX
+    while min(frame.size) >= 2 * cell_px * _CELLS:
+        cell_px *= 2
+    half = cell_px // 2
+    rows, columns = -(-height // half), -(-width // half)
+    planes = np.empty((len(frame.planes), rows, columns), np.uint8)
+    for small, target in zip(frame.small_planes, planes, strict=True):
+        _halve_to(small, target)
+    count = len(planes)
+    sums = np.empty(((rows + 1) // 2, 2 * (count + 2), (columns + 1) // 2 + 1), np.float32)
+    gather(planes, matte.reduced_to((rows, columns)), sums)
+    maps = np.empty((count, 3, sums.shape[0] + 1, sums.shape[2]), np.float32)
+    settle(sums, maps)
+    maps[1:, 2] = maps[0, 2]
+    colours = EdgeColours(maps, cell_px)
+    return colours if plate is None else _with_plate(colours, plate, frame.size)
+
+
+def _halve_to(plane: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
+    """Halve a plane until it has the shape of the result."""
+    while plane.shape != out.shape:
+        height, width = plane.shape
+        shape = (height + 1) // 2, (width + 1) // 2
+        half = out if shape == out.shape else np.empty(shape, np.uint8)
+        halve(plane, half)
+        if half is out:
+            return
+        plane = half
+    out[:] = plane
+
+
+def _with_plate(colours: EdgeColours, plate: Plate, size: tuple[int, int]) -> EdgeColours:
+    """Put a plate's room in the place of the estimated one, on a finer grid."""
+    width, height = size
+    # Twice the distance of the plate's luma samples, that of its chroma samples in 4:2:0.
+    cell_px = 2 * round(height / plate.confidence.shape[0])
+    shape = -(-height // cell_px) + 1, -(-width // cell_px) + 1
+    maps = np.empty((*colours.maps.shape[:2], *shape), np.float32)
+    for coarse, fine in zip(colours.maps, maps, strict=True):
+        for values, target in zip(coarse, fine, strict=True):
+            _sample(values, cell_px / colours.cell_px, 0, target)
+    sure = np.empty(shape, np.float32)
+    _sample(plate.confidence, 2, -0.5, sure)
+    room = np.empty(shape, np.float32)
+    for plane, fine in zip(plate.planes, maps, strict=True):
+        _sample(plane, 2 * plane.shape[0] / plate.confidence.shape[0], -0.5, room)
+        fine[1] += sure * (room - fine[1])
+        fine[2] += sure * (_PLATE_DOUBT - fine[2])
+    return EdgeColours(maps, cell_px)
+
+
+def _sample(
+    values: NDArray[np.float32], step: float, start: float, out: NDArray[np.float32]
+) -> None:
+    """Interpolate values at positions a step apart, in both directions; the border repeats."""
+    transform = np.array([[step, 0, start], [0, step, start]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    cv2.warpAffine(values, transform, out.shape[::-1], out, flags, cv2.BORDER_REPLICATE)
