@@ -171,9 +171,7 @@ def shots(alpha: Path) -> Iterator[Shot]:
         [_enlarged(where, truths[0].values.shape) for _, where, _ in rooms]
     )
     for number in np.linspace(0, len(frames) - 1, SCORED).astype(int):
-        room = tuple(
-            plane * light[number, 0] + light[number, 1] for plane, _, light in rooms
-        )
+        room = tuple(plane * light[number, 0] + light[number, 1] for plane, _, light in rooms)
         yield Shot(frames[number], truths[number], mattes[number], room, known)
 
 
@@ -202,7 +200,7 @@ def _band(truth: Plane, kind: str) -> NDArray[np.bool_]:
     size = 2 * BAND_PX + 1
     disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
     inside = (truth > 127).astype(np.uint8)
-    return (cv2.dilate(inside, disk) > 0) & (cv2.erode(inside, disk) == 0)
+    return np.asarray((cv2.dilate(inside, disk) > 0) & (cv2.erode(inside, disk) == 0))
 
 
 def _enlarged(plane: NDArray[np.generic], shape: tuple[int, ...]) -> NDArray[np.generic]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from greenroom.backgrounds import COVER_RGB, create_background
 from greenroom.compositing import composite
+from greenroom.compositing.light import LightMatch, wrap_light
 from greenroom.errors import FormatError, ProcessingError
 from greenroom.frames import Colour, Frame, Layout
 from greenroom.matting import create_matting, edge_colours
@@ -128,6 +129,7 @@ class VirtualBackground:
         self._create_matting = matting
         self._stages = _Stages(settings, segmenter, matting(settings, segmenter), background)
         self._supervisor: Supervisor[tuple[Frame, Matte | None]] = Supervisor()
+        self._light = LightMatch()
         self._between_frames: list[Callable[[], None]] = []
         self._matte: Matte | None = None
         self._start_s: float | None = None
@@ -270,6 +272,7 @@ class VirtualBackground:
         stages.segmenter.reset()
         stages.matting.reset()
         stages.background.reset()
+        self._light.reset()
         self._start_s = None
 
     def _next_stages(self) -> _Stages:
@@ -322,13 +325,22 @@ class VirtualBackground:
         with self.timings.stage("background"), self._in_scene:
             background = stages.background.render(frame, matte, self._time_s(frame))
         coloured = stages.segmenter.foreground(frame)
-        edges = None
-        if coloured is None and stages.settings.clean_edges:
-            with self.timings.stage("edges"):
-                edges = edge_colours(frame, matte)
         person = frame if coloured is None else coloured
+        settings = stages.settings
+        has_scene = background.alpha is None
+        if has_scene and settings.match_light:
+            with self.timings.stage("light"):
+                person = self._light.match(frame, matte, background, settings.match_light, person)
+        edges = None
+        if coloured is None and settings.clean_edges:
+            with self.timings.stage("edges"):
+                edges = edge_colours(person, matte)
         with self.timings.stage("composite"):
-            return composite(person, matte, background, edges), matte
+            result = composite(person, matte, background, edges)
+        if has_scene and settings.light_wrap:
+            with self.timings.stage("light"):
+                wrap_light(result, matte, background, settings.light_wrap)
+        return result, matte
 
     def _render_matte(self, stages: _Stages, frame: Frame) -> tuple[Frame, Matte]:
         matte = self._find(stages, frame)

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
     Corners = NDArray[np.uint32]
 
-__all__ = ["CLEAR", "SOFT", "SOLID", "TILE",
-    "TILE_ROWS", "over_clean", "survey"]
+__all__ = ["CLEAR", "SOFT", "SOLID", "TILE", "TILE_ROWS", "over_clean", "survey"]
 
 TILE: Final = 32
 """Samples in each row of a tile."""
@@ -116,7 +115,7 @@ def _copy(source: Plane, out: Plane) -> None:
 
 
 @numba.njit(inline="always", **_OPTIONS)  # type: ignore[untyped-decorator]
-def _stretch(
+def _stretch(  # noqa: PLR0913, PLR0917 - a kernel has no object to put them in
     maps: Floats, row: int, start: int, length: int, cell: Corners, along: Floats, edges: Floats
 ) -> None:
     """Interpolate a row of cells of each map: at their top, and how much more at their bottom."""
@@ -188,21 +187,26 @@ def _correct_tile(  # noqa: PLR0913, PLR0917 - a kernel has no object to put the
         if length == TILE:
             if row != held:
                 _stretch(maps, row, start, TILE, cell, along, edges)
-            _correct(
-                foreground, background, matte, out, straight, line, start, TILE, edges, down
-            )
+            _correct(foreground, background, matte, out, straight, line, start, TILE, edges, down)
         else:
             if row != held:
                 _stretch(maps, row, start, length, cell, along, edges)
-            _correct(
-                foreground, background, matte, out, straight, line, start, length, edges, down
-            )
+            _correct(foreground, background, matte, out, straight, line, start, length, edges, down)
         held = row
 
 
-@kernel(
-    PLANE, PLANE, MATTE, MATTE, types.int64, FLOATS3, types.int64, types.boolean, PLANE
-)
+@numba.njit(nogil=True)  # type: ignore[untyped-decorator]
+def _widen(kinds: Plane, scale: int, out: NDArray[np.int64]) -> None:
+    """Sort tiles that are so many of the matte's wide: of one kind, or soft."""
+    for tile in range(len(out)):
+        first = tile * scale
+        out[tile] = kinds[first]
+        for other in range(first + 1, min(first + scale, len(kinds))):
+            if kinds[other] != out[tile]:
+                out[tile] = SOFT
+
+
+@kernel(PLANE, PLANE, MATTE, MATTE, types.int64, FLOATS3, types.int64, types.boolean, PLANE)
 def over_clean(  # noqa: PLR0913, PLR0917 - a kernel has no object to put them in
     foreground: Plane,
     background: Plane,
@@ -233,7 +237,7 @@ def over_clean(  # noqa: PLR0913, PLR0917 - a kernel has no object to put them i
         Write the person's own sample wherever there is any coverage, not blended.
     """
     height, width = matte.shape
-    groups, tiles = kinds.shape
+    groups = len(kinds)
     rows = TILE_ROWS // scale
     cell = np.empty(width, np.uint32)
     along = np.empty(width, np.float32)
@@ -246,11 +250,7 @@ def over_clean(  # noqa: PLR0913, PLR0917 - a kernel has no object to put them i
     sorts = np.empty(count, np.int64)
     for group in range(groups):
         top, bottom = group * rows, min(group * rows + rows, height)
-        for tile in range(count):
-            sorts[tile] = kinds[group, tile * scale]
-            for other in range(tile * scale, min((tile + 1) * scale, tiles)):
-                if kinds[group, other] != sorts[tile]:
-                    sorts[tile] = SOFT
+        _widen(kinds[group], scale, sorts)
         tile = 0
         while tile < count:
             begin, kind = tile, sorts[tile]

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from greenroom.jit import MATTE, PLANE, kernel
+from greenroom.jit import MATTE, PLANE, kernel, types
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["over"]
+__all__ = ["over", "spill"]
 
 
 @kernel(PLANE, PLANE, MATTE, PLANE)
@@ -36,3 +36,23 @@ def over(
             target[x] = np.uint8(
                 np.uint16(total + np.uint16(total >> np.uint16(8))) >> np.uint16(8)
             )
+
+
+@kernel(MATTE, MATTE, MATTE, types.boolean, PLANE)
+def spill(
+    light: NDArray[np.uint8],
+    weight: NDArray[np.uint8],
+    matte: NDArray[np.uint8],
+    only_lighter: bool,  # noqa: FBT001
+    out: NDArray[np.uint8],
+) -> None:
+    """Move a plane toward the light, by weight times coverage; only upwards where that is said."""
+    height, width = matte.shape
+    least = np.float32(0 if only_lighter else -255)
+    unit, half = np.float32(1 / 255**2), np.float32(0.5)
+    for y in range(height):
+        source, share, cover, target = light[y], weight[y], matte[y], out[y]
+        for x in range(width):
+            more = max(np.float32(source[x]) - np.float32(target[x]), least)
+            more *= np.float32(share[x]) * np.float32(cover[x]) * unit
+            target[x] = np.uint8(np.int32(np.float32(target[x]) + more + half))

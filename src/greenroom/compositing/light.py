@@ -1,0 +1,241 @@
+"""Light of the scene on the person: what falls over their edge, and how bright they are.
+
+Both are off unless asked for. With a transparent background there is no scene, and neither
+does anything.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+import cv2
+import numpy as np
+
+from greenroom.compositing.kernels import spill
+from greenroom.frames import Frame
+from greenroom.resampling import upsample
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from greenroom.frames import Layout, Matte
+
+    Floats = NDArray[np.float32]
+
+__all__ = ["LightMatch", "wrap_light"]
+
+# How far light reaches over the edge: a standard deviation, in shares of the shorter side.
+_REACH: Final = 0.02
+# It is blurred at no more than this size; of a picture so smooth nothing is lost.
+_WRAP_PX: Final = 128
+
+# The person follows the scene's brightness by this exponent: between lit rooms and sunlight
+# cameras have evened out the rest already.
+_EXPOSURE: Final = 0.5
+_LEAST_GAIN, _MOST_GAIN = 0.7, 1.4
+# By how much of the difference white balance follows, and by how much at most: in chroma, in
+# 8-bit levels; of red, green and blue, as a ratio. More would leave the range of skin.
+_CAST: Final = 0.4
+_MOST_SHIFT: Final = 8.0
+_MOST_RATIO: Final = 1.08
+# Darkest, brightest and most colourful samples say nothing about the light of a scene.
+_TRIM: Final = (5.0, 95.0)
+# A room of which less can be seen says nothing; the person is then compared themselves.
+_LEAST_ROOM: Final = 0.02
+# Time constant of changes, and what a frame without a time stands for.
+_SETTLE_S: Final = 1.0
+_FRAME_S: Final = 1 / 30
+
+
+def wrap_light(result: Frame, matte: Matte, background: Frame, strength: float) -> None:
+    """Let the background's light fall over the person's edge.
+
+    What is added is the blurred background where it is lighter than the person, by a weight
+    that is the background's brightness times the blurred inverse matte: it falls off within
+    about 4 % of the shorter side. Samples where the matte is 0 stay as they are.
+
+    Parameters
+    ----------
+    result : Frame
+        A composite without alpha; changed in place.
+    matte : Matte
+        Of its size. Read only.
+    background : Frame
+        What is behind, of equal layout. Read only.
+    strength : float
+        0 to 1.
+    """
+    height, width = matte.values.shape
+    scale = min(1.0, _WRAP_PX / min(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    sigma = max(_REACH * min(height, width) * scale, 0.5)
+    clear = 255 - cv2.resize(matte.values, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    lights = [_blurred(_reduced(plane, size), 2 * sigma) for plane in background.small_planes]
+    black, white = _range(result.layout)
+    brightness = np.clip((lights[0] - black) / (white - black), 0, 1)
+    # Half of what is blurred is left at an edge: there the light has all its strength.
+    near = np.minimum(_blurred(clear, sigma) * (2 / 255), 1)
+    weight = np.asarray(strength * near * brightness, np.float32)
+    weights: dict[tuple[int, ...], NDArray[np.uint8]] = {}
+    for index, (target, light) in enumerate(zip(result.planes, lights, strict=True)):
+        if target.shape not in weights:
+            weights[target.shape] = _enlarged(weight, target.shape)
+        shown = _enlarged(light / np.float32(255), target.shape)
+        only_lighter = not _is_chroma(result.layout, index)
+        coverage = matte.for_plane(target.shape)
+        spill(shown, weights[target.shape], coverage, only_lighter, target)
+
+
+class LightMatch:
+    """Moves the person's exposure and white balance toward the scene they are put into.
+
+    The light of the old room and that of the background are compared by trimmed means. The
+    person becomes brighter or darker by the square root of the ratio, 0.7 to 1.4 times; the
+    colour cast follows by less than half, 8 levels at most. Over a blur of the room itself that
+    is nearly nothing.
+
+    State: what it has settled on, which changes over about a second of the frames' time. The
+    first frame takes it at once.
+    """
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget earlier frames."""
+        self._settled: NDArray[np.float64] | None = None
+        self._layout: Layout | None = None
+        self._time_s: float | None = None
+
+    def match(
+        self, frame: Frame, matte: Matte, background: Frame, strength: float, person: Frame
+    ) -> Frame:
+        """Return the person in the background's light.
+
+        Parameters
+        ----------
+        frame : Frame
+            What the camera saw.
+        matte : Matte
+            Of its size.
+        background : Frame
+            What is put behind, of equal layout.
+        strength : float
+            0 to 1.
+        person : Frame
+            What is changed: the frame, or the person's own colours in it.
+
+        Returns
+        -------
+        Frame
+            New memory, with the person's time.
+        """
+        if frame.layout != self._layout:
+            self.reset()
+            self._layout = frame.layout
+        wanted = _wanted(frame, matte, background)
+        change = self._settle(wanted, frame.time_s)
+        result = Frame.empty(person.layout)
+        for index, (plane, target) in enumerate(zip(person.planes, result.planes, strict=True)):
+            table = _table(person.layout, index, strength * float(change[index]))
+            cv2.LUT(plane, table, target)
+        return result.at(person)
+
+    def _settle(self, wanted: NDArray[np.float64], time_s: float | None) -> NDArray[np.float64]:
+        """Move toward what is wanted, by how much time has gone by."""
+        passed_s = _FRAME_S
+        if time_s is not None and self._time_s is not None:
+            passed_s = max(0.0, time_s - self._time_s)
+        self._time_s = time_s
+        if self._settled is None:
+            self._settled = wanted
+        else:
+            share = -math.expm1(-passed_s / _SETTLE_S)
+            self._settled = self._settled + share * (wanted - self._settled)
+        return self._settled
+
+
+def _wanted(frame: Frame, matte: Matte, background: Frame) -> NDArray[np.float64]:
+    """Compare scenes: for each plane the logarithm of a gain, or a shift of chroma."""
+    coverage = matte.reduced_to(frame.small_planes[0].shape)
+    seen = coverage == 0
+    if seen.mean() < _LEAST_ROOM:
+        seen = coverage == coverage.max()
+    olds, news = [], []
+    for old, new in zip(frame.small_planes, background.small_planes, strict=True):
+        where = seen
+        if old.shape != seen.shape:
+            where = matte.reduced_to(old.shape) == (0 if coverage[seen].max() == 0 else 255)
+        olds.append(_trimmed_mean(old[where] if where.any() else old.ravel()))
+        news.append(_trimmed_mean(new.ravel()))
+    black, _ = _range(frame.layout)
+    result = np.zeros(len(olds))
+    if frame.layout.format == "gbrp":
+        ratios = np.log(
+            [max(new, 1.0) / max(old, 1.0) for old, new in zip(olds, news, strict=True)]
+        )
+        cast = _CAST * (ratios - ratios.mean())
+        limit = math.log(_MOST_RATIO)
+        result[:] = _bounded_gain(float(ratios.mean())) + np.clip(cast, -limit, limit)
+        return result
+    result[0] = _bounded_gain(math.log(max(news[0] - black, 1.0) / max(olds[0] - black, 1.0)))
+    shifts = _CAST * (np.array(news[1:]) - np.array(olds[1:]))
+    result[1:] = np.clip(shifts, -_MOST_SHIFT, _MOST_SHIFT)
+    return result
+
+
+def _bounded_gain(ratio: float) -> float:
+    """Return the logarithm of a gain for that of a ratio of brightness."""
+    return min(max(_EXPOSURE * ratio, math.log(_LEAST_GAIN)), math.log(_MOST_GAIN))
+
+
+def _table(layout: Layout, index: int, change: float) -> NDArray[np.uint8]:
+    """Make the lookup table of a plane.
+
+    Darkening scales light; brightening bends the curve up from black and leaves white where it
+    is, so that nothing is burnt out.
+    """
+    samples = np.arange(256, dtype=np.float64)
+    if _is_chroma(layout, index):
+        changed = samples + change
+    else:
+        black, white = _range(layout)
+        light = (samples - black) / (white - black)
+        gain = math.exp(change)
+        inside = np.clip(light, 0, 1)
+        bent = inside * gain if gain < 1 else 1 - (1 - inside) ** gain
+        changed = black + (bent + light - inside) * (white - black)
+    return np.clip(np.rint(changed), 0, 255).astype(np.uint8)
+
+
+def _trimmed_mean(samples: NDArray[np.uint8]) -> float:
+    low, high = np.percentile(samples, _TRIM)
+    return float(np.clip(samples, low, high).mean())
+
+
+def _is_chroma(layout: Layout, index: int) -> bool:
+    return index > 0 and layout.format.startswith("yuv")
+
+
+def _range(layout: Layout) -> tuple[int, int]:
+    """Return the samples of black and white in a plane that is not chroma."""
+    return layout.samples(0, 0, 0)[0], layout.samples(255, 255, 255)[0]
+
+
+def _reduced(plane: NDArray[np.uint8], size: tuple[int, int]) -> Floats:
+    reduced = cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(reduced, np.float32)
+
+
+def _blurred(values: Floats, sigma: float) -> Floats:
+    # Not cv2.GaussianBlur, which wakes OpenCV's threads, and they spin long after.
+    weights = cv2.getGaussianKernel(2 * math.ceil(3 * sigma) + 1, sigma, cv2.CV_32F)
+    blurred = cv2.sepFilter2D(values, -1, weights, weights, borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(blurred, np.float32)
+
+
+def _enlarged(values: Floats, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    out = np.empty(shape, np.uint8)
+    upsample(np.clip(values, 0, 1, dtype=np.float32), out)
+    return out
