@@ -161,11 +161,12 @@ def test_light_never_reaches_what_is_not_covered(
     source = np.random.default_rng(seed)
     layout = layout_of(format_)
     shapes = layout.plane_shapes
-    result, background = (
+    frame, background = (
         Frame(tuple(source.integers(0, 256, shape, np.uint8) for shape in shapes), layout)
         for _ in range(2)
     )
     values = np.clip(source.integers(-300, 500, SIZE[::-1]), 0, 255).astype(np.uint8)
+    result = composite(frame, Matte(values), background)
     before = [plane.copy() for plane in result.planes]
     wrap_light(result, Matte(values), background, strength)
     for plane, earlier in zip(result.planes, before, strict=True):
@@ -198,9 +199,12 @@ def test_transparent_background_has_no_light() -> None:
     """With a transparent background neither does anything."""
     frame = PersonSource((256, 144), 1).frame(0)
     results = []
-    for values in ({}, {"light_wrap": 1.0, "match_light": 1.0}):
+    for strength in (0, 1):
         with VirtualBackground(
-            background="transparent", segmenter=PersonSegmenter(), **values
+            background="transparent",
+            segmenter=PersonSegmenter(),
+            light_wrap=strength,
+            match_light=strength,
         ) as engine:
             results.append(engine.process(frame))
     for ours, theirs in zip(results[0].all_planes, results[1].all_planes, strict=True):

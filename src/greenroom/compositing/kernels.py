@@ -38,21 +38,35 @@ def over(
             )
 
 
-@kernel(MATTE, MATTE, MATTE, types.boolean, PLANE)
-def spill(
+@kernel(MATTE, MATTE, PLANE, MATTE, types.boolean, PLANE)
+def spill(  # noqa: PLR0913, PLR0917 - a kernel has no object to put them in
     light: NDArray[np.uint8],
     weight: NDArray[np.uint8],
+    background: NDArray[np.uint8],
     matte: NDArray[np.uint8],
     only_lighter: bool,  # noqa: FBT001
     out: NDArray[np.uint8],
 ) -> None:
-    """Move a plane toward the light, by weight times coverage; only upwards where that is said."""
+    """Move the person in a composite toward the light by a weight; only up where that is said.
+
+    Of a composite ``a * person + (1 - a) * background`` it is ``a * (light - person)`` that is
+    added, as if the person had been lit before.
+    """
     height, width = matte.shape
     least = np.float32(0 if only_lighter else -255)
-    unit, half = np.float32(1 / 255**2), np.float32(0.5)
+    one, half, unit = np.float32(1), np.float32(0.5), np.float32(1 / 255)
     for y in range(height):
-        source, share, cover, target = light[y], weight[y], matte[y], out[y]
+        source, share, back, cover, target = (
+            light[y],
+            weight[y],
+            background[y],
+            matte[y],
+            out[y],
+        )
         for x in range(width):
-            more = max(np.float32(source[x]) - np.float32(target[x]), least)
-            more *= np.float32(share[x]) * np.float32(cover[x]) * unit
-            target[x] = np.uint8(np.int32(np.float32(target[x]) + more + half))
+            part = np.float32(cover[x]) * unit
+            shown = np.float32(target[x])
+            more = part * np.float32(source[x]) + (one - part) * np.float32(back[x]) - shown
+            lit = shown + max(more, least) * np.float32(share[x]) * unit
+            # Rounding of the composite may have left a little more than there was.
+            target[x] = np.uint8(np.int32(min(max(lit, np.float32(0)), np.float32(255)) + half))

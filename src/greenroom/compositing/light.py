@@ -58,7 +58,7 @@ def wrap_light(result: Frame, matte: Matte, background: Frame, strength: float) 
     Parameters
     ----------
     result : Frame
-        A composite without alpha; changed in place.
+        The composite of that matte and background, without alpha; changed in place.
     matte : Matte
         Of its size. Read only.
     background : Frame
@@ -78,13 +78,15 @@ def wrap_light(result: Frame, matte: Matte, background: Frame, strength: float) 
     near = np.minimum(_blurred(clear, sigma) * (2 / 255), 1)
     weight = np.asarray(strength * near * brightness, np.float32)
     weights: dict[tuple[int, ...], NDArray[np.uint8]] = {}
-    for index, (target, light) in enumerate(zip(result.planes, lights, strict=True)):
+    for index, (target, behind, light) in enumerate(
+        zip(result.planes, background.planes, lights, strict=True)
+    ):
         if target.shape not in weights:
             weights[target.shape] = _enlarged(weight, target.shape)
         shown = _enlarged(light / np.float32(255), target.shape)
         only_lighter = not _is_chroma(result.layout, index)
         coverage = matte.for_plane(target.shape)
-        spill(shown, weights[target.shape], coverage, only_lighter, target)
+        spill(shown, weights[target.shape], behind, coverage, only_lighter, target)
 
 
 class LightMatch:
