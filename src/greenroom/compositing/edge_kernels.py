@@ -29,12 +29,11 @@ TILE_ROWS: Final = 16
 """Rows of a tile of the matte."""
 
 CLEAR: Final = 0
-SOFT: Final = 1
-SOLID: Final = 2
+SOLID: Final = 1
+SOFT: Final = 2
 
-# A uint64 of four codes: coverage of any row of a tile above, of every row below.
-_ANY: Final = np.uint64(0xFF00FF00FF00FF00)
-_EVERY: Final = np.uint64(0x00FF00FF00FF00FF)
+# Eight codes of `SOLID` columns.
+_ALL_SOLID: Final = np.uint64(0x0101010101010101)
 _FULL: Final = np.float32(255)
 _HALF: Final = np.float32(0.5)
 _UNIT: Final = np.float32(1 / 255)
@@ -56,27 +55,29 @@ def _fold(  # noqa: PLR0913, PLR0917 - eight rows at once: a store for each woul
     f: Plane,
     g: Plane,
     h: Plane,
-    codes: NDArray[np.uint16],
+    codes: Plane,
 ) -> None:
-    """Tell of every column of eight rows which bits are set in any of them, and in all."""
+    """Tell of every column of eight rows whether it is clear, soft or solid."""
     for x in range(len(codes)):
-        some = a[x] | b[x] | c[x] | d[x] | e[x] | f[x] | g[x] | h[x]
-        every = a[x] & b[x] & c[x] & d[x] & e[x] & f[x] & g[x] & h[x]
-        codes[x] = np.uint16(some) << np.uint16(8) | np.uint16(every)
+        whole = np.uint8(255) if a[x] > np.uint8(127) else np.uint8(0)
+        near = (a[x] ^ whole) | (b[x] ^ whole) | (c[x] ^ whole) | (d[x] ^ whole)
+        far = (e[x] ^ whole) | (f[x] ^ whole) | (g[x] ^ whole) | (h[x] ^ whole)
+        codes[x] = whole & np.uint8(SOLID) if near | far == np.uint8(0) else np.uint8(SOFT)
 
 
 @numba.njit(nogil=True)  # type: ignore[untyped-decorator]
 def _sort(first: NDArray[np.uint64], second: NDArray[np.uint64], kinds: Plane) -> None:
-    """Tell of every tile whether it is clear, soft or solid."""
+    """Tell of every tile whether it is clear, soft or solid, from the codes of its columns."""
+    length = TILE // 8
     for tile in range(len(kinds)):
         some, every = np.uint64(0), ~np.uint64(0)
-        for index in range(tile * (TILE // 4), (tile + 1) * (TILE // 4)):
+        for index in range(tile * length, (tile + 1) * length):
             some |= first[index] | second[index]
             every &= first[index] & second[index]
-        if some & _ANY == np.uint64(0):
+        if some == np.uint64(0):
             kinds[tile] = CLEAR
         else:
-            kinds[tile] = SOLID if every & _EVERY == _EVERY else SOFT
+            kinds[tile] = SOLID if some == every == _ALL_SOLID else SOFT
 
 
 @kernel(MATTE, MATTE)
@@ -88,7 +89,7 @@ def survey(matte: Plane, kinds: Plane) -> None:
     """
     height, width = matte.shape
     groups, tiles = kinds.shape
-    codes = np.empty((2, tiles * TILE), np.uint16)
+    codes = np.empty((2, tiles * TILE), np.uint8)
     last = height - 1
     for group in range(groups):
         for half in range(2):
