@@ -131,6 +131,12 @@ def _add_rows(first: Floats, second: Floats, third: Floats, out: Floats) -> None
 
 
 @numba.njit(**_OPTIONS)  # type: ignore[untyped-decorator]
+def _add_row(row: Floats, total: Floats) -> None:
+    for x in range(len(total)):
+        total[x] += row[x]
+
+
+@numba.njit(**_OPTIONS)  # type: ignore[untyped-decorator]
 def _add_columns(rows: Floats, width: int, out: Floats) -> None:
     """Sum every corner with those two to its left and right; beyond the border they repeat."""
     middle, right, inner = rows[2:], rows[4:], out[2:]
@@ -145,13 +151,19 @@ def _add_columns(rows: Floats, width: int, out: Floats) -> None:
 
 
 @numba.njit(**_OPTIONS)  # type: ignore[untyped-decorator]
-def _divide(  # noqa: PLR0913, PLR0917 - a kernel has no object to put them in
-    near: Floats, far: Floats, near_weight: Floats, far_weight: Floats, whole: float, out: Floats
+def _invert(weights: Floats, more: float, out: Floats) -> None:
+    for x in range(len(out)):
+        out[x] = np.float32(1) / (weights[x] + more)
+
+
+@numba.njit(**_OPTIONS)  # type: ignore[untyped-decorator]
+def _average(  # noqa: PLR0913, PLR0917 - a kernel has no object to put them in
+    near: Floats, far: Floats, near_inverse: Floats, far_inverse: Floats, rest: float, out: Floats
 ) -> None:
     """Take the mean near a corner, of a wider neighbourhood where little is near."""
     for x in range(len(out)):
-        wide = (far[x] + _WHOLE * whole) / (far_weight[x] + _WHOLE)
-        out[x] = (near[x] + _WIDE * wide) / (near_weight[x] + _WIDE)
+        wide = (far[x] + rest) * far_inverse[x]
+        out[x] = (near[x] + _WIDE * wide) * near_inverse[x]
 
 
 @numba.njit(**_OPTIONS)  # type: ignore[untyped-decorator]
@@ -180,13 +192,14 @@ def settle(sums: Floats, maps: Floats) -> None:
     height, channels, width = sums.shape
     count = maps.shape[0]
     near = np.empty((height + 1, channels * width), np.float32)
-    whole = np.zeros(channels, np.float32)
+    totals = np.zeros((channels, width), np.float32)
     for y in range(height + 1):
         upper, lower = sums[max(y - 1, 0)], sums[min(y, height - 1)]
         _to_corners(upper.reshape(-1), lower.reshape(-1), width, near[y])
-    for channel in range(channels):
-        for y in range(height):
-            whole[channel] += sums[y, channel].sum()
+    for y in range(height):
+        _add_row(sums[y].reshape(-1), totals.reshape(-1))
+    whole = totals[:, :-1].sum(axis=1)
+    inverses = np.empty((2, width), np.float32)
     rows = np.empty(channels * width, np.float32)
     far = np.empty((channels, width), np.float32)
     squares = np.empty((2, width), np.float32)
@@ -196,10 +209,12 @@ def settle(sums: Floats, maps: Floats) -> None:
         close = near[y].reshape(channels, width)
         for side in range(2):
             first = side * (count + 2)
+            _invert(close[first], _WIDE, inverses[0])
+            _invert(far[first], _WHOLE, inverses[1])
             for index in range(count + 1):
                 channel = first + 1 + index
                 middle = _MIDDLE if index < count else _MIDDLE * _MIDDLE
-                mean = (whole[channel] + _SOME * middle) / (whole[first] + _SOME)
+                rest = _WHOLE * (whole[channel] + _SOME * middle) / (whole[first] + _SOME)
                 out = maps[index, side, y] if index < count else squares[side]
-                _divide(close[channel], far[channel], close[first], far[first], mean, out)
+                _average(close[channel], far[channel], inverses[0], inverses[1], rest, out)
         _compare(maps[0, 0, y], squares[0], maps[0, 1, y], squares[1], maps[0, 2, y])
