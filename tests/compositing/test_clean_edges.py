@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
+from greenroom import VirtualBackground
 from greenroom.compositing import composite
 from greenroom.compositing.edge_kernels import CLEAR, SOFT, SOLID, TILE, TILE_ROWS, survey
 from greenroom.frames import FULL_RANGE_RGB, Colour, Format, Frame, Layout, Matte
 from greenroom.matting import EdgeColours, edge_colours
+from greenroom.testing import PersonSegmenter, PersonSource
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -206,3 +208,51 @@ def test_little_coverage_does_not_amplify_noise(rng: np.random.Generator) -> Non
     result = composite(frame, matte, background, edge_colours(frame, matte))
     for plane in result.planes:
         assert plane[:, 240:400].std() < 12
+
+
+class ColouredSegmenter(PersonSegmenter):
+    """Finds the synthetic person softly, and may give colours of their own."""
+
+    def __init__(self, rgb: tuple[int, int, int] | None) -> None:
+        super().__init__()
+        self._rgb = rgb
+
+    def segment(self, frame: Frame) -> NDArray[np.float32]:
+        """See `Segmenter.segment`."""
+        return np.asarray(super().segment(frame) * np.float32(0.6), np.float32)
+
+    def foreground(self, frame: Frame) -> Frame | None:
+        """See `Segmenter.foreground`."""
+        return None if self._rgb is None else Frame.filled(frame.layout, self._rgb).at(frame)
+
+
+def test_engine_cleans_edges_unless_told_not_to() -> None:
+    """The setting decides, between two frames, whether the room is taken out."""
+    frame = PersonSource((256, 144), 1).frame(0)
+    with VirtualBackground(background="color:white", segmenter=ColouredSegmenter(None)) as engine:
+        clean = engine.process(frame)
+        matte = Matte(np.array(engine.matte))
+        engine.update(clean_edges=False)
+        plain = engine.process(frame)
+    background = Frame.filled(frame.layout, (255, 255, 255))
+    expected = {
+        "clean": composite(frame, matte, background, edge_colours(frame, matte)),
+        "plain": composite(frame, matte, background),
+    }
+    for ours, theirs in ((clean, expected["clean"]), (plain, expected["plain"])):
+        for plane, other in zip(ours.planes, theirs.planes, strict=True):
+            assert_array_equal(plane, other)
+    assert (clean.planes[0] != plain.planes[0]).any()
+
+
+def test_colours_of_a_model_take_precedence() -> None:
+    """Where a model gives the person's own colours, they are blended as they are."""
+    frame = PersonSource((256, 144), 1).frame(0)
+    segmenter = ColouredSegmenter((20, 200, 30))
+    with VirtualBackground(background="color:white", segmenter=segmenter) as engine:
+        result = engine.process(frame)
+        matte = Matte(np.array(engine.matte))
+    own = Frame.filled(frame.layout, (20, 200, 30))
+    expected = composite(own, matte, Frame.filled(frame.layout, (255, 255, 255)))
+    for plane, other in zip(result.planes, expected.planes, strict=True):
+        assert_array_equal(plane, other)
