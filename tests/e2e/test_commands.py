@@ -215,7 +215,7 @@ class TestOtherCommands:
         assert result.status == 0
         for name in Settings.model_fields:
             assert f"--{name.replace('_', '-')}" in result.out
-        for group in ("Background", "Model", "Edge", "Output"):
+        for group in ("Background", "Model", "Edge", "Belonging to the scene", "Output"):
             assert group in result.out
         for command in ("convert", "matte", "demo", "bench"):
             assert command in run("--help").out
