@@ -67,7 +67,7 @@ class Group(StrEnum):
 
     BACKGROUND = "Background"
     MODEL = "Model"
-    SCENE = "Who and what stays"
+    STAYS = "Who and what stays"
     EDGE = "Edge"
     SCENE = "Belonging to the scene"
     FAILURE = "When something fails"
@@ -185,14 +185,14 @@ class Settings(BaseModel):
     people: Annotated[
         People,
         _about(
-            Group.SCENE,
+            Group.STAYS,
             description="Who stays; main: only the person in front, passers-by do not appear",
         ),
     ] = People.ALL
     keep_region: Annotated[
         str | None,
         _about(
-            Group.SCENE,
+            Group.STAYS,
             min_length=1,
             description=(
                 "What stays of the room, such as your chair: x,y,width,height around it, in pixels "
@@ -204,7 +204,7 @@ class Settings(BaseModel):
     plate: Annotated[
         Path | None,
         _about(
-            Group.SCENE,
+            Group.STAYS,
             description="A picture of the empty room, made by greenroom plate record",
         ),
     ] = None

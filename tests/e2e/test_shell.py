@@ -27,9 +27,9 @@ COMMAND: Final = [sys.executable, "-m", "greenroom"]
 DEADLINE_S: Final = 60.0
 GROUPS: Final = {
     "convert": tuple(Group),
-    "matte": (Group.MODEL, Group.SCENE, Group.EDGE, Group.FAILURE, Group.OUTPUT),
+    "matte": (Group.MODEL, Group.STAYS, Group.EDGE, Group.FAILURE, Group.OUTPUT),
     "demo": (Group.MODEL, Group.EDGE),
-    "bench": (Group.BACKGROUND, Group.MODEL, Group.SCENE, Group.EDGE),
+    "bench": (Group.BACKGROUND, Group.MODEL, Group.STAYS, Group.EDGE, Group.SCENE),
 }
 
 

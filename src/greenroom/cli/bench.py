@@ -21,7 +21,7 @@ __all__ = ["command"]
 _WARM_UP = 10
 
 
-@settings_command(Group.BACKGROUND, Group.MODEL, Group.SCENE, Group.EDGE)
+@settings_command(Group.BACKGROUND, Group.MODEL, Group.STAYS, Group.EDGE, Group.SCENE)
 def bench(
     *,
     size: Annotated[

@@ -14,7 +14,7 @@ from greenroom.settings import Group, Settings
 __all__ = ["command"]
 
 
-@settings_command(Group.MODEL, Group.SCENE, Group.EDGE, Group.FAILURE, Group.OUTPUT)
+@settings_command(Group.MODEL, Group.STAYS, Group.EDGE, Group.FAILURE, Group.OUTPUT)
 def matte(
     files: Annotated[
         list[str] | None,
