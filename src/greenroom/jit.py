@@ -41,7 +41,12 @@ def kernel(*arguments: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:  # no
     """
 
     def compile_kernel(function: Callable[P, R]) -> Callable[P, R]:
-        options = {"nogil": True, "boundscheck": False, "fastmath": {"contract", "reassoc"}}
+        options = {
+            "nogil": True,
+            "boundscheck": False,
+            "error_model": "numpy",  # a loop that may raise on a division is not vectorised
+            "fastmath": {"contract", "reassoc"},
+        }
         signature = types.void(*arguments)
         if _is_writable(Path(__file__).parent):
             return numba.njit(signature, cache=True, **options)(function)  # type: ignore[no-any-return]

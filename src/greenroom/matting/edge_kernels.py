@@ -95,7 +95,7 @@ def _enlarge(half: Floats, y: int, line: Floats, row: Floats) -> None:
     _double(line[1 : 1 + width], line[:width], line[2:], row)
 
 
-@numba.njit(nogil=True, fastmath={"contract", "reassoc"})  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})  # type: ignore[untyped-decorator]
 def _update(coarse: Floats, surest: float, odds: Floats) -> None:
     """Turn the evidence's probabilities into those of the model's coverage and it together."""
     one = np.float32(1)
