@@ -1,0 +1,145 @@
+"""The loops that steady a matte and give it edges, against NumPy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+from greenroom.matting.edge_kernels import (
+    EDGE,
+    EMPTY,
+    FULL,
+    classify,
+    follow,
+    guide,
+    settle,
+    sharpen,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SHAPES = [(2, 2), (8, 10), (9, 11), (27, 48), (33, 2)]
+
+
+def enlarged(values: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float64]:
+    """Enlarge bilinearly, samples' centres aligned, edges repeated."""
+    result = values.astype(np.float64)
+    for axis, length in enumerate(shape):
+        count = result.shape[axis]
+        # Of an odd length the half grid stands for a sample more.
+        factor = 2.0 if count == (length + 1) // 2 else length / count
+        places = np.clip((np.arange(length) + 0.5) / factor - 0.5, 0, count - 1)
+        low = np.minimum(places.astype(int), max(count - 2, 0))
+        high = np.minimum(low + 1, count - 1)
+        share = (places - low).reshape([-1 if one == axis else 1 for one in range(2)])
+        result = np.take(result, low, axis) * (1 - share) + np.take(result, high, axis) * share
+    return result
+
+
+def half(shape: tuple[int, int]) -> tuple[int, int]:
+    """Return the shape of the half grid."""
+    return (shape[0] + 1) // 2, (shape[1] + 1) // 2
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_settle(shape: tuple[int, int]) -> None:
+    """Bayes' rule, and then a share of the way."""
+    rng = np.random.default_rng(1)
+    coarse, steady, reference = (rng.random(shape, np.float32) for _ in range(3))
+    odds, share = (0.05 + 0.9 * rng.random(half(shape), np.float32) for _ in range(2))
+    luma = np.pad(rng.integers(0, 256, shape, dtype=np.uint8), ((0, 0), (0, 5)))[:, : shape[1]]
+    way, p = enlarged(share, shape), enlarged(odds, shape)
+    prior = np.minimum(coarse, 0.9)
+    posterior = prior * p / (prior * p + (1 - prior) * (1 - p))
+    expected = steady + way * (posterior - steady), reference + way * (luma - reference)
+    settle(coarse, 0.9, odds, share, luma, steady, reference)
+    assert_allclose(steady, expected[0], atol=1e-5)
+    assert_allclose(reference, expected[1], atol=1e-3)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_guide(shape: tuple[int, int]) -> None:
+    """The local linear models are applied to the guide, and made steeper."""
+    rng = np.random.default_rng(2)
+    slopes, offsets = (rng.normal(size=half(shape)).astype(np.float32) for _ in range(2))
+    reference = rng.random(shape, np.float32)
+    base, slope = np.empty(shape, np.float32), np.empty(shape, np.float32)
+    guide(slopes, offsets, reference, 0.6, 1.5, base, slope)
+    steep = enlarged(slopes, shape)
+    value = steep * reference + enlarged(offsets, shape)
+    assert_allclose(base, (value - 0.6) * 1.5 + 0.5, atol=1e-5)
+    assert_allclose(slope, 1.5 * steep, atol=1e-5)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.tuples(st.integers(2, 20), st.integers(2, 20)),
+    st.floats(1, 5),
+    st.floats(0, 10, width=32),
+    st.integers(0, 99),
+)
+def test_sharpen(shape: tuple[int, int], factor: float, core: float, seed: int) -> None:
+    """Everything is enlarged, and detail beyond the noise counts by the slope."""
+    rng = np.random.default_rng(seed)
+    large = round(shape[0] * factor), round(shape[1] * factor)
+    base = (2 * rng.random(shape, np.float32) - 0.5).astype(np.float32)
+    slope = (0.01 * rng.normal(size=shape)).astype(np.float32)
+    reference = (255 * rng.random(shape, np.float32)).astype(np.float32)
+    luma = np.pad(rng.integers(0, 256, large, dtype=np.uint8), ((0, 0), (0, 3)))[:, : large[1]]
+    out = np.empty(large, np.uint8)
+    kinds = np.full(half(shape), EDGE, np.uint8)
+    sharpen(base, slope, reference, kinds, luma, core, out)
+
+    def stretched(values: NDArray[np.float32]) -> NDArray[np.float64]:
+        rows, columns = (
+            np.clip((np.arange(n) + 0.5) * m / n - 0.5, 0, m - 1)
+            for n, m in zip(large, shape, strict=True)
+        )
+        across = np.stack([np.interp(columns, np.arange(shape[1]), row) for row in values])
+        return np.stack(
+            [np.interp(rows, np.arange(shape[0]), column) for column in across.T], axis=1
+        )
+
+    step = luma - stretched(reference)
+    detail = np.sign(step) * np.maximum(np.abs(step) - core, 0)
+    expected = 255 * np.clip(stretched(base) + stretched(slope) * detail, 0, 1)
+    assert np.abs(out - expected).max() <= 1
+
+
+def test_sharpen_fills_in() -> None:
+    """Where the matte is certain nothing is computed."""
+    base = np.full((8, 8), 0.5, np.float32)
+    kinds = np.array([[EMPTY] * 4, [EMPTY, FULL, FULL, EMPTY], [FULL] * 4, [EDGE] * 4], np.uint8)
+    out = np.empty((32, 32), np.uint8)
+    sharpen(base, 0 * base, base, kinds, np.zeros((32, 32), np.uint8), 0.0, out)
+    expected = np.repeat(np.repeat(np.array([0, 255, 128])[kinds], 8, 0), 8, 1)
+    assert_array_equal(out, expected)
+
+
+def test_classify() -> None:
+    """Flat and at either end, or an edge."""
+    offsets = np.array([[-1, 0, 0.5, 1, 2]], np.float32)
+    kinds = np.empty((1, 5), np.uint8)
+    classify(0 * offsets, offsets, 0.1, 0.0, 1.0, kinds)
+    assert kinds.tolist() == [[EMPTY, EMPTY, EDGE, FULL, FULL]]
+    classify(0 * offsets + 0.2, offsets, 0.1, 0.0, 1.0, kinds)
+    assert (kinds == EDGE).all()
+
+
+def test_follow() -> None:
+    """A still picture is averaged evenly at first, a moving one taken as it is."""
+    shape = (1, 3)
+    age, reference = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    share = np.empty(shape, np.float32)
+    luma = np.full(shape, 90, np.uint8)
+    change = np.array([[0, 3, 6]], np.float32)
+    for count in range(1, 30):
+        follow(change, luma, 3.0, 0.1, age, reference, share)
+        assert_allclose(share, [[max(1 / count, 0.1)] * 2 + [1]], rtol=1e-5)
+    assert_allclose(reference, 90)
