@@ -418,4 +418,6 @@ def _settings_error(error: ValidationError) -> SettingsError:
     if isinstance(cause, SettingsError):
         return SettingsError(f"setting '{name}': {cause}", name)
     reason = first["msg"][0].lower() + first["msg"][1:]
+    if name == "quality" and str(first["input"]).isdigit():
+        reason = f"{reason} (0 to 100 is for output_quality)"
     return SettingsError(f"setting '{name}': {reason}, not {first['input']!r}", name)

@@ -312,7 +312,7 @@ class TestSettings:
             (("--config", "no.toml"), ("no.toml", "cannot be read")),
             (("--config", "text.toml"), ("text.toml", "not valid TOML", "line 1")),
             (("--config", "typo.toml"), ("typo.toml", "'backgroud'", "did you mean 'background'")),
-            (("--config", "range.toml"), ("range.toml", "quality", "100")),
+            (("--config", "range.toml"), ("range.toml", "output_quality", "100")),
         ],
     )
     def test_is_refused(
@@ -326,14 +326,14 @@ class TestSettings:
         """The setting, and what it should be, are in the sentence."""
         (tmp_path / "text.toml").write_text("no toml")
         (tmp_path / "typo.toml").write_text('backgroud = "blur"\n')
-        (tmp_path / "range.toml").write_text("quality = 400\n")
+        (tmp_path / "range.toml").write_text("output_quality = 400\n")
         before = files(tmp_path)
         assert_refused(run("convert", clip, "out.mp4", *flags), 2, *words)
         assert files(tmp_path) == before
 
     def test_flags_go_before_the_file(self, run: Run, clip: Path, tmp_path: Path) -> None:
         """A settings file is read by the same names, and a flag takes precedence."""
-        (tmp_path / "my.toml").write_text('background = "missing.jpg"\nquality = 10\n')
+        (tmp_path / "my.toml").write_text('background = "missing.jpg"\noutput_quality = 10\n')
         assert_refused(run("convert", clip, "out.mp4", "--config", "my.toml"), 1, "missing.jpg")
         flags = ("--config", "my.toml", "--background", "color:teal")
         assert run("convert", clip, "out.mp4", *flags).status == 0

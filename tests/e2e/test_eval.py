@@ -14,6 +14,8 @@ from greenroom.testing import PersonSource
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from e2e.conftest import Run
 
 
@@ -54,13 +56,15 @@ def test_json_and_report(run: Run, dataset: Path, tmp_path: Path) -> None:
     assert (tmp_path / "report" / "worst-selfie.png").is_file()
 
 
-def test_settings_of_the_edge_count(run: Run, dataset: Path) -> None:
-    """An edge that is moved far outwards has another IoU."""
+def test_settings_of_the_edge_count(run: Run, dataset: Path, portrait: NDArray[np.uint8]) -> None:
+    """An edge that is moved far outwards has another error."""
+    cv2.imwrite(str(dataset / "image" / "0.jpg"), portrait[:, :, ::-1])
+    cv2.imwrite(str(dataset / "mask" / "0.png"), np.zeros(portrait.shape[:2], np.uint8))
     plain, moved = (
         json.loads(run("eval", dataset, "--json", "--edge-shift", shift).out)[0]["mean"]["mad"]
         for shift in (0, 5)
     )
-    assert plain != moved
+    assert moved > plain + 10
 
 
 @pytest.mark.parametrize(

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from people_drawn import frame_of, person, room
 
 from greenroom.frames import Frame
 from greenroom.matting.evidence import Evidence
 from greenroom.matting.evidence_kernels import BINS, judge, learn, weigh
 from greenroom.matting.plate import CleanPlate
-from tests.matting.people_drawn import frame_of, person, room
 
 
-def halved(matte: np.ndarray) -> np.ndarray:
+def halved(matte: Any) -> Any:  # noqa: ANN401
     """Return a matte on the half grid."""
     return matte.reshape(180, 2, 320, 2).mean(axis=(1, 3)).astype(np.float32)
 
@@ -71,10 +73,10 @@ class TestPlate:
                 assert evidence.plate is not None
                 assert evidence.plate.seen.max() <= 1
 
-    @pytest.mark.parametrize("format", ["yuv420p", "yuv444p", "gbrp"])
-    def test_as_a_picture_and_back(self, format: str) -> None:
+    @pytest.mark.parametrize("kind", ["yuv420p", "yuv444p", "gbrp"])
+    def test_as_a_picture_and_back(self, kind: str) -> None:
         """What is known survives being saved; what is not stays unknown."""
-        frame = frame_of(0 * person(), 0, format=format)
+        frame = frame_of(0 * person(), 0, kind=kind)
         plate = CleanPlate(frame.half_planes.shape[1:], 3)
         plate.planes[...] = frame.half_planes
         plate.seen[:, 100:] = 25

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from people_drawn import frame_of, person
 
 from greenroom.matting.region import Box, RegionTracker, box_of, extent
-from tests.matting.people_drawn import frame_of, person
 
 SHAPE = (360, 640)
 

@@ -37,17 +37,17 @@ def person(
     y, x = np.mgrid[0:rows, 0:width].astype(np.float32)
     across, down = (x + 0.5) / width - centre[0], (y + 0.5) / rows - centre[1]
     radius = np.hypot(across * width / (0.5 * height * rows), down / height)
-    return np.clip((1 - radius) * height * rows / 2 + 0.5, 0, 1).astype(np.float32)
+    return np.asarray(np.clip((1 - radius) * height * rows / 2 + 0.5, 0, 1), np.float32)
 
 
-def frame_of(
+def frame_of(  # noqa: PLR0913 - a drawing has as many
     matte: Floats,
     number: int | None = 0,
     *,
     behind: Any = None,  # noqa: ANN401
     rate: int = 25,
     noise: np.random.Generator | None = None,
-    format: str = "yuv420p",  # noqa: A002
+    kind: str = "yuv420p",
 ) -> Frame:
     """Draw a bright person over a room; without a number the frame has no time."""
     height, width = matte.shape
@@ -55,10 +55,10 @@ def frame_of(
     luma = matte * BRIGHT + (1 - matte) * luma
     if noise is not None:
         luma = luma + noise.normal(0, 3, luma.shape)
-    colour = Colour(1, 1) if format != "gbrp" else Colour(0, 2)
-    layout = Layout(width, height, format, colour)  # type: ignore[arg-type]
+    colour = Colour(1, 1) if kind != "gbrp" else Colour(0, 2)
+    layout = Layout(width, height, kind, colour)  # type: ignore[arg-type]
     frame = Frame.filled(layout, (128, 128, 128))
-    for plane in frame.planes[:1] if format.startswith("yuv") else frame.planes:
+    for plane in frame.planes[:1] if kind.startswith("yuv") else frame.planes:
         plane[...] = np.clip(np.rint(luma), 0, 255).astype(np.uint8)
     if number is None:
         return Frame(frame.planes, layout)
