@@ -552,6 +552,37 @@ class Rough(PersonSegmenter):
     makes_mattes = False
 
 
+class RoughFaulty(FaultySegmenter):
+    """Fails on demand, and makes no mattes."""
+
+    makes_mattes = False
+
+
+class TestLooks:
+    """A frame may be looked at more than once: no look may fail unseen."""
+
+    @pytest.mark.parametrize("fault", [fault for fault in Fault if fault is not Fault.HANG])
+    @pytest.mark.parametrize("call", range(6))
+    def test_no_room_leaves(self, fault: Fault, call: int) -> None:
+        """Whichever look fails, its frame is covered, and those that follow are not.
+
+        The synthetic model is so coarse that a few pixels beside the neck are the room's.
+        """
+        source = PersonSource(size=(640, 360), frames=8)
+        segmenter = RoughFaulty({call: fault})
+        with VirtualBackground(
+            background="color:#204060", on_failure="cover", segmenter=segmenter
+        ) as vb:
+            mattes = []
+            for frame in source:
+                shown = count_room_pixels(vb.process(frame))
+                mattes.append(vb.matte is not None)
+                assert shown <= (8 if mattes[-1] else 0)
+            assert vb.failures == 1
+            assert mattes.count(False) == 1
+            assert mattes[-1]
+
+
 class TestUpdate:
     """Changes while running."""
 

@@ -591,6 +591,68 @@ def _padded(values: NDArray[Any], line_size: int) -> bytes:
     return rows.tobytes()
 
 
+def _noise(size: tuple[int, int], kind: Format) -> Frame:
+    colour = Colour(0, 2) if kind == "gbrp" else Colour(2, 1)
+    frame = Frame.empty(Layout(*size, kind, colour))
+    rng = np.random.default_rng(size[0])
+    for plane in frame.planes:
+        plane[...] = rng.integers(0, 256, plane.shape)
+    return frame
+
+
+class TestParts:
+    """Parts of frames, and half planes."""
+
+    @pytest.mark.parametrize("kind", ["yuv420p", "yuv444p", "gbrp", "gray"])
+    @pytest.mark.parametrize("size", [(1, 1), (2, 1), (3, 200), (320, 180), (321, 181)])
+    def test_small_frames_give_their_own_samples(self, size: tuple[int, int], kind: Format) -> None:
+        """A part of what was not halved is a view of it, odd borders included."""
+        frame = _noise(size, kind)
+        width, height = size
+        for box in ((0, 0, width, height), (width // 4 * 2, height // 4 * 2, width, height)):
+            left, top, right, bottom = box
+            part = frame.part(box)
+            assert part.size == (right - left, bottom - top)
+            assert_array_equal(part.planes[0], frame.planes[0][top:, left:])
+            for ours, whole in zip(part.planes, frame.planes, strict=True):
+                assert np.shares_memory(ours, whole)
+                step = 1 if whole.shape == frame.planes[0].shape else 2
+                assert_array_equal(ours, whole[top // step :, left // step :])
+
+    @pytest.mark.parametrize("kind", ["yuv420p", "gbrp"])
+    def test_small_parts_are_not_halved_too_far(self, kind: Format) -> None:
+        """Of a large frame a small part keeps the detail that a model can use."""
+        frame = _noise((1920, 1080), kind)
+        assert frame.small_planes[0].shape == (270, 480)
+        large, medium, small = (
+            frame.part(box) for box in ((0, 0, 480, 270), (100, 60, 300, 200), (100, 60, 180, 140))
+        )
+        assert large.size == (480, 270)
+        assert medium.size == (400, 280)
+        assert small.size == (320, 320)
+        assert_array_equal(small.planes[0], frame.planes[0][240:560, 400:720])
+
+    def test_the_matrix_stays(self) -> None:
+        """A part of a large picture is not taken for standard definition."""
+        frame = _noise((1920, 1080), "yuv420p")
+        part = frame.part((0, 0, 64, 64))
+        assert part.layout.colour.resolved_matrix(part.size) == 1
+        assert_allclose(part.layout.to_rgb_matrix(), frame.layout.to_rgb_matrix())
+
+    @pytest.mark.parametrize("kind", ["yuv420p", "yuv444p", "gbrp", "gray"])
+    @pytest.mark.parametrize("size", [(1, 1), (321, 181), (1280, 720)])
+    def test_half_planes(self, size: tuple[int, int], kind: Format) -> None:
+        """All planes have half the size of the first small one, rounded up."""
+        frame = _noise(size, kind)
+        height, width = frame.small_planes[0].shape
+        halves = frame.half_planes
+        assert halves.shape == (len(frame.planes), (height + 1) // 2, (width + 1) // 2)
+        luma = frame.small_planes[0][: height // 2 * 2, : width // 2 * 2].astype(float)
+        if luma.size:
+            means = luma.reshape(height // 2, 2, width // 2, 2).mean(axis=(1, 3))
+            assert np.abs(halves[0][: height // 2, : width // 2] - means).max() <= 0.5
+
+
 class TestMatte:
     """Coverage at the resolution of each plane."""
 
