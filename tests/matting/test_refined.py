@@ -16,8 +16,9 @@ from people_drawn import SIZE, finder, frame_of, person, room
 
 from greenroom import metrics
 from greenroom.frames import Format, Frame
-from greenroom.matting import RefinedMatting, Steps
-from greenroom.settings import Settings
+from greenroom.matting import RefinedMatting, Steps, UpsampledMatting, create_matting
+from greenroom.settings import Quality, Settings
+from greenroom.testing import PersonSegmenter
 
 
 def refined(**values: Any) -> RefinedMatting:  # noqa: ANN401
@@ -241,3 +242,41 @@ class TestPeople:
         matte[40:46, 500:506] = 1
         found = refined().matte(frame_of(matte, 0), finder((180, 320))).values
         assert found[30:60, 480:520].max() < 30
+
+
+class TestChoice:
+    """Which matting a segmenter gets."""
+
+    def test_by_what_it_makes(self) -> None:
+        """Mattes are only enlarged, also those of a segmenter that does not say."""
+
+        class Silent:
+            """Says nothing."""
+
+        class Rough:
+            """Finds people roughly."""
+
+            makes_mattes = False
+
+        for silent in (Silent(), PersonSegmenter()):
+            assert isinstance(create_matting(Settings(), silent), UpsampledMatting)  # type: ignore[arg-type]
+        assert isinstance(create_matting(Settings(), Rough()), RefinedMatting)  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize("quality", list(Quality))
+    def test_every_quality_finds_people(self, quality: Quality) -> None:
+        """Each preset gives a good matte of somebody who moves."""
+
+        class Drawn(PersonSegmenter):
+            """Finds what is bright."""
+
+            makes_mattes = False
+            look = staticmethod(finder((128, 128)))
+
+            def segment(self, frame: Frame) -> Any:  # noqa: ANN401
+                return self.look(frame)
+
+        matting = create_matting(Settings(quality=quality), Drawn())
+        for number in range(8):
+            matte = person(centre=(0.3 + 0.02 * number, 0.6))
+            found = matting.matte(frame_of(matte, number), Drawn().segment).values
+        assert metrics.iou(found, matte) > 0.96

@@ -33,6 +33,6 @@ _STEPS = {
 
 def create_matting(settings: Settings, segmenter: Segmenter) -> Matting:
     """Make the matting for a segmenter: none of ours refines what is a matte already."""
-    if segmenter.makes_mattes:
+    if getattr(segmenter, "makes_mattes", True):  # a segmenter of the user's may not say
         return UpsampledMatting(settings)
     return RefinedMatting(settings, _STEPS[settings.quality])
