@@ -35,7 +35,7 @@ __all__ = ["Evidence"]
 
 # What the log of a ratio of colours counts, how far one goes, and what a colour that was never
 # seen is taken for, as a share.
-_BY_COLOUR: Final = 0.8
+_BY_COLOUR: Final = 0.6
 _FAR: Final = 3.0
 _UNSEEN: Final = 1e-4
 # By how much the colours of earlier frames fade with each.
