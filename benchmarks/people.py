@@ -241,6 +241,7 @@ def drawn(frame: Frame, alpha: Floats, kept: Floats) -> Plane:
 def write_sheet(path: Path, pictures: list[Plane]) -> None:
     """Write pictures in rows of six."""
     rows = [np.hstack(pictures[start : start + 6]) for start in range(0, SHOWN, 6)]
+    path.parent.mkdir(parents=True, exist_ok=True)
     assert cv2.imwrite(str(path), np.vstack(rows)[:, :, ::-1])
 
 
