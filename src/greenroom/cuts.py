@@ -5,17 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import cv2
-import numpy as np
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from greenroom.frames import Frame
 
 __all__ = ["CutTest"]
 
-# Height and width at which two frames are compared.
-_LOOK: Final = (36, 64)
 # Mean difference of luma from which another scene begins, in 8-bit levels: consecutive frames
 # of 13 clips of people, one of whom walks up to the camera, reach 15; of frames of two
 # different clips 94 % are over 20, and those that are not show one person at one desk.
@@ -25,8 +23,7 @@ _CUT: Final = 20.0
 class CutTest:
     """Tells whether a frame shows another scene than the one before.
 
-    The test is the mean absolute difference of luma at 64x36, made from the small planes
-    that other stages look at too; it takes some hundredths of a millisecond. Where it is
+    The test is the mean absolute difference of luma at a very small size (`Frame.glance`). Where it is
     wrong, a stage only starts anew, as it does with the first frame.
 
     State: the last frame at that size.
@@ -37,8 +34,7 @@ class CutTest:
 
     def is_cut(self, frame: Frame) -> bool:
         """Compare a frame with the last one, which it then becomes."""
-        luma = cv2.resize(frame.small_planes[0], _LOOK[::-1], interpolation=cv2.INTER_AREA)
-        look = np.asarray(luma, np.uint8)
+        look = frame.glance
         last, self._last = self._last, look
         return last is not None and float(cv2.absdiff(look, last).mean()) > _CUT
 

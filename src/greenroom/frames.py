@@ -291,6 +291,14 @@ class Frame:
         shape = ((height + 1) // 2, (width + 1) // 2)
         return np.stack([one if one.shape == shape else _halved(one) for one in small])
 
+    @cached_property
+    def glance(self) -> Plane:
+        """The first plane at an eighth of the size of the first of `small_planes`.
+
+        It is enough to tell whether something has changed. Made once, read only.
+        """
+        return _halved(_halved(self.half_planes[0]))
+
     def part(self, box: tuple[int, int, int, int]) -> Frame:
         """View a part of the picture as a frame of its own, halved as far as that does no harm.
 

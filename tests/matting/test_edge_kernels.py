@@ -123,13 +123,15 @@ def test_sharpen_fills_in() -> None:
 
 
 def test_classify() -> None:
-    """Flat and at either end, or an edge."""
+    """At either end whatever the guide is, or an edge."""
     offsets = np.array([[-1, 0, 0.5, 1, 2]], np.float32)
     kinds = np.empty((1, 5), np.uint8)
-    classify(0 * offsets, offsets, 0.1, 0.0, 1.0, kinds)
+    classify(0 * offsets, offsets, 255.0, 0.0, 1.0, kinds)
     assert kinds.tolist() == [[EMPTY, EMPTY, EDGE, FULL, FULL]]
-    classify(0 * offsets + 0.2, offsets, 0.1, 0.0, 1.0, kinds)
-    assert (kinds == EDGE).all()
+    classify(0 * offsets + 1 / 255, offsets, 255.0, 0.0, 1.0, kinds)
+    assert kinds.tolist() == [[EMPTY, EDGE, EDGE, FULL, FULL]]
+    classify(0 * offsets - 1 / 255, offsets, 255.0, 0.0, 1.0, kinds)
+    assert kinds.tolist() == [[EMPTY, EMPTY, EDGE, EDGE, FULL]]
 
 
 def test_follow() -> None:

@@ -245,7 +245,7 @@ def _sharpen_span(  # noqa: PLR0913, PLR0917
 
 @kernel(FLOATS, FLOATS, types.float32, types.float32, types.float32, MATTE)
 def classify(  # noqa: PLR0913, PLR0917
-    slopes: Floats, offsets: Floats, flat: float, low: float, high: float, kinds: Bytes
+    slopes: Floats, offsets: Floats, guides: float, low: float, high: float, kinds: Bytes
 ) -> None:
     """Tell `EMPTY`, `FULL` and `EDGE` apart by a guided filter's coefficients.
 
@@ -253,19 +253,21 @@ def classify(  # noqa: PLR0913, PLR0917
     ----------
     slopes, offsets : (h, w) float32
         On the half grid.
-    flat : float
-        The slope below which the guide makes no difference.
+    guides : float
+        The largest value of a guide; the smallest is 0.
     low, high : float
-        The offsets up to which the matte is 0, and from which it is 1, if it is flat.
+        The coverage up to which the matte is 0, and from which it is 1.
     kinds : (h, w) uint8
         Where the result goes.
     """
     height, width = kinds.shape
+    zero = np.float32(0)
     for y in range(height):
         slope, offset, row = slopes[y], offsets[y], kinds[y]
         for x in range(width):
-            kind = EMPTY if offset[x] <= low else (FULL if offset[x] >= high else EDGE)
-            row[x] = kind if abs(slope[x]) < flat else EDGE
+            least = offset[x] + min(guides * slope[x], zero)
+            most = offset[x] + max(guides * slope[x], zero)
+            row[x] = EMPTY if most <= low else (FULL if least >= high else EDGE)
 
 
 @numba.njit(nogil=True)  # type: ignore[untyped-decorator]

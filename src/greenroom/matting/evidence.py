@@ -70,6 +70,7 @@ class Evidence:
         self._weights = np.array([_BY_COLOUR if colours else 0, *by_plate], np.float32)
         self.plate: CleanPlate | None = None
         self._counts: Floats | None = None
+        self._known_ratios: Floats | None = None
         self._difference: Floats = np.empty((0, 0), np.float32)
         self._numbers: NDArray[np.uint16] = np.empty((0, 0), np.uint16)
 
@@ -77,6 +78,7 @@ class Evidence:
         """Forget colours and room; begin with a plate that is known already, if there is one."""
         self.plate = plate
         self._counts = None
+        self._known_ratios = None
 
     @property
     def similarity(self) -> Floats | None:
@@ -168,6 +170,7 @@ class Evidence:
         counts /= np.maximum(counts.sum(axis=1, keepdims=True), 1)
         self._counts = counts if self._counts is None else self._counts
         self._counts += np.float32(1 - _FADE) * (counts - self._counts)
+        self._known_ratios = None
         known, misfits, brighter = report
         plate.check(known, misfits, brighter / max(known - misfits, 1))
 
@@ -175,8 +178,11 @@ class Evidence:
         """Return for each colour the log of how much likelier it is the person's."""
         if self._counts is None:
             return np.zeros(BINS**planes, np.float32)
-        person, room = self._counts + np.float32(_UNSEEN)
-        return np.asarray(np.clip(np.log(person / room), -_FAR, _FAR), np.float32)
+        if self._known_ratios is None:
+            person, room = self._counts + np.float32(_UNSEEN)
+            ratios = np.clip(np.log(person / room), -_FAR, _FAR)
+            self._known_ratios = np.asarray(ratios, np.float32)
+        return self._known_ratios
 
 
 _SQUARE: Final = np.ones((3, 3), np.uint8)

@@ -337,9 +337,7 @@ def _coefficients(guide: Floats, matte: Floats) -> tuple[Floats, Floats]:
 def _kinds(slopes: Floats, offsets: Floats) -> Bytes:
     """Tell where the guided matte is certainly 0, certainly 1, or neither, for `sharpen`."""
     kinds = np.empty(slopes.shape, np.uint8)
-    # What changes the result by less than a third of a level over all of the guide's range.
-    flat = 0.3 / 255 / (_GAIN * 255)
-    classify(slopes, offsets, flat, _MIDDLE - 0.5 / _GAIN, _MIDDLE + 0.5 / _GAIN, kinds)
+    classify(slopes, offsets, 255.0, _MIDDLE - 0.5 / _GAIN, _MIDDLE + 0.5 / _GAIN, kinds)
     square = np.ones((3, 3), np.uint8)
     highest = cv2.dilate(kinds, square)
     return np.where(highest == cv2.erode(kinds, square), kinds, np.uint8(EDGE))

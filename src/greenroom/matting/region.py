@@ -34,10 +34,10 @@ _WHOLE: Final = 0.85
 _CHANGED_S: Final = 0.2
 _UNCHANGED_S: Final = 1.0
 _FRAME_S: Final = 1 / 30
-# Height and width at which changes are looked for, and from which difference of luma on a sample
-# has changed, in 8-bit levels: each is the mean of about 60 of the working grid.
-_LOOK: Final = (36, 64)
+# From which difference of luma on a sample of `Frame.glance` has changed, in 8-bit levels, and how
+# many samples of the working grid, in each direction, it is the mean of.
 _CHANGE: Final = 6
+_COARSER: Final = 8
 # Coverage from which there is somebody.
 _SOMEBODY: Final = 0.5
 # What is smaller than this share of the frame is nobody.
@@ -162,7 +162,7 @@ class RegionTracker:
 
     def found(self, frame: Frame, everyone: Box | None) -> None:
         """Take what a look at the whole frame has found; the part grows over newcomers."""
-        self._seen, self._seen_s = _look(frame), self._now_s
+        self._seen, self._seen_s = frame.glance, self._now_s
         if everyone is None:
             return
         shape = frame.small_planes[0].shape
@@ -195,12 +195,10 @@ class RegionTracker:
         """Compare what is outside the part with the last time that it was looked at."""
         assert self.box is not None  # noqa: S101 - asked only then
         assert self._seen is not None  # noqa: S101
-        height, width = frame.small_planes[0].shape
-        changed = cv2.absdiff(_look(frame), self._seen) >= _CHANGE
-        rows, columns = _LOOK
+        changed = cv2.absdiff(frame.glance, self._seen) >= _CHANGE
+        left, top, right, bottom = self.box
         changed[
-            self.box.top * rows // height : -(-self.box.bottom * rows // height),
-            self.box.left * columns // width : -(-self.box.right * columns // width),
+            top // _COARSER : -(-bottom // _COARSER), left // _COARSER : -(-right // _COARSER)
         ] = False
         return bool(changed.any())
 
@@ -208,8 +206,3 @@ class RegionTracker:
 def _whole(frame: Frame) -> Box:
     height, width = frame.small_planes[0].shape
     return Box(0, 0, width, height)
-
-
-def _look(frame: Frame) -> NDArray[np.uint8]:
-    luma = cv2.resize(frame.small_planes[0], _LOOK[::-1], interpolation=cv2.INTER_AREA)
-    return np.asarray(luma, np.uint8)
