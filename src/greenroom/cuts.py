@@ -23,8 +23,8 @@ _CUT: Final = 20.0
 class CutTest:
     """Tells whether a frame shows another scene than the one before.
 
-    The test is the mean absolute difference of luma at a very small size (`Frame.glance`). Where it is
-    wrong, a stage only starts anew, as it does with the first frame.
+    The test is the mean absolute difference of luma at a very small size (`Frame.glance`). Where
+    it is wrong, a stage only starts anew, as it does with the first frame.
 
     State: the last frame at that size.
     """

@@ -197,9 +197,8 @@ class RegionTracker:
         assert self._seen is not None  # noqa: S101
         changed = cv2.absdiff(frame.glance, self._seen) >= _CHANGE
         left, top, right, bottom = self.box
-        changed[
-            top // _COARSER : -(-bottom // _COARSER), left // _COARSER : -(-right // _COARSER)
-        ] = False
+        rows = slice(top // _COARSER, -(-bottom // _COARSER))
+        changed[rows, left // _COARSER : -(-right // _COARSER)] = False
         return bool(changed.any())
 
 
