@@ -15,6 +15,7 @@ from numpy.testing import assert_array_equal
 from people_drawn import SIZE, finder, frame_of, person, room
 
 from greenroom import metrics
+from greenroom.errors import SettingsError
 from greenroom.frames import Format, Frame
 from greenroom.matting import RefinedMatting, Steps, UpsampledMatting, create_matting
 from greenroom.settings import Quality, Settings
@@ -280,3 +281,29 @@ class TestChoice:
             matte = person(centre=(0.3 + 0.02 * number, 0.6))
             found = matting.matte(frame_of(matte, number), Drawn().segment).values
         assert metrics.iou(found, matte) > 0.96
+
+    @pytest.mark.parametrize(
+        ("values", "name"),
+        [
+            ({"people": "main"}, "people"),
+            ({"keep_region": "1,1,9,9"}, "keep_region"),
+            ({"plate": "room.png"}, "plate"),
+        ],
+    )
+    def test_what_has_no_effect_is_refused(self, values: dict[str, Any], name: str) -> None:
+        """Nobody believes to be alone in the picture who is not."""
+        with pytest.raises(SettingsError, match="makes mattes itself") as error:
+            create_matting(Settings(**values), PersonSegmenter())
+        assert error.value.name == name
+
+    def test_a_fast_matting_keeps_nothing(self) -> None:
+        """It learns no room, of which something could be kept."""
+
+        class Rough:
+            """Finds people roughly."""
+
+            makes_mattes = False
+
+        settings = Settings(quality="fast", keep_region="1,1,9,9")
+        with pytest.raises(SettingsError, match="balanced or best"):
+            create_matting(settings, Rough())  # type: ignore[arg-type]

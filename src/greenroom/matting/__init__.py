@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from greenroom.errors import SettingsError
 from greenroom.matting.base import Matting
 from greenroom.matting.decontamination import EdgeColours, edge_colours
 from greenroom.matting.refined import RefinedMatting, Steps
@@ -32,7 +33,26 @@ _STEPS = {
 
 
 def create_matting(settings: Settings, segmenter: Segmenter) -> Matting:
-    """Make the matting for a segmenter: none of ours refines what is a matte already."""
+    """Make the matting for a segmenter: none of ours refines what is a matte already.
+
+    Raises
+    ------
+    SettingsError
+        If a setting asks for what this segmenter or this quality does not have.
+    """
     if getattr(segmenter, "makes_mattes", True):  # a segmenter of the user's may not say
+        reason = "a model that makes mattes itself is taken as it is. Choose another model"
+        _refuse(settings, reason, "people", "keep_region", "plate")
         return UpsampledMatting(settings)
-    return RefinedMatting(settings, _STEPS[settings.quality])
+    steps = _STEPS[settings.quality]
+    if not steps.plate:
+        reason = f"quality {settings.quality} does not learn the room. Choose balanced or best"
+        _refuse(settings, reason, "keep_region", "plate")
+    return RefinedMatting(settings, steps)
+
+
+def _refuse(settings: Settings, reason: str, *names: str) -> None:
+    for name in names:
+        if getattr(settings, name) != type(settings).model_fields[name].default:
+            message = f"setting '{name}' has no effect here: {reason}."
+            raise SettingsError(message, name)
