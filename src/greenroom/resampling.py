@@ -88,8 +88,9 @@ def upsample(coarse: NDArray[np.float32], out: NDArray[np.uint8]) -> None:
         for index in range(top, bottom + 1):
             if held[index & 1] != index:
                 held[index & 1] = index
-                around = spans[max(index - 1, 0) : index + 2]
-                start, stop = around[:, 0].min(), around[:, 1].max()
+                start, stop = width, 0
+                for near in range(max(index - 1, 0), min(index + 2, coarse_height)):
+                    start, stop = min(start, spans[near, 0]), max(stop, spans[near, 1])
                 if start < stop:
                     row = rows[index & 1]
                     _stretch(

@@ -198,7 +198,10 @@ def settle(sums: Floats, maps: Floats) -> None:
         _to_corners(upper.reshape(-1), lower.reshape(-1), width, near[y])
     for y in range(height):
         _add_row(sums[y].reshape(-1), totals.reshape(-1))
-    whole = totals[:, :-1].sum(axis=1)
+    whole = np.zeros(channels, np.float32)  # numba takes seconds to compile sums along an axis
+    for channel in range(channels):
+        for x in range(width - 1):
+            whole[channel] += totals[channel, x]
     inverses = np.empty((2, width), np.float32)
     rows = np.empty(channels * width, np.float32)
     far = np.empty((channels, width), np.float32)
