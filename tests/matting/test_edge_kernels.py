@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -17,6 +18,7 @@ from greenroom.matting.edge_kernels import (
     classify,
     follow,
     guide,
+    place,
     settle,
     sharpen,
 )
@@ -145,3 +147,15 @@ def test_follow() -> None:
         follow(change, luma, 3.0, 0.1, age, reference, share)
         assert_allclose(share, [[max(1 / count, 0.1)] * 2 + [1]], rtol=1e-5)
     assert_allclose(reference, 90)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (5, 3), (17, 30), (40, 41)])
+def test_place(shape: tuple[int, int]) -> None:
+    """It is OpenCV's bilinear interpolation, into a part of a larger grid."""
+    values = np.random.default_rng(4).random((8, 9), np.float32)
+    grid = np.zeros((50, 60), np.float32)
+    place(values, grid[3 : 3 + shape[0], 7 : 7 + shape[1]])
+    expected = cv2.resize(values, shape[::-1], interpolation=cv2.INTER_LINEAR)
+    assert_allclose(grid[3 : 3 + shape[0], 7 : 7 + shape[1]], expected, atol=1e-5)
+    grid[3 : 3 + shape[0], 7 : 7 + shape[1]] = 0
+    assert not grid.any()

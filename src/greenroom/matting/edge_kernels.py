@@ -20,10 +20,40 @@ if TYPE_CHECKING:
     Bytes = NDArray[np.uint8]
     Floats = NDArray[np.float32]
 
-__all__ = ["EDGE", "EMPTY", "FULL", "classify", "follow", "guide", "settle", "sharpen"]
+__all__ = ["EDGE", "EMPTY", "FULL", "classify", "follow", "guide", "place", "settle", "sharpen"]
+
+_VIEW = types.Array(types.float32, 2, "A")
 
 EMPTY, FULL, EDGE = 0, 1, 2
 """What `sharpen` is told of a sample of the half grid: certainly 0, certainly 1, or neither."""
+
+
+@kernel(FLOATS, _VIEW)
+def place(values: Floats, out: Floats) -> None:
+    """Enlarge values (h, w) bilinearly into a part of a grid, samples' centres aligned.
+
+    As OpenCV's, but on this thread alone: OpenCV wakes others for it, which spin long after.
+    """
+    low_height, low_width = values.shape
+    height, width = out.shape
+    left, weight = np.empty(width, np.uint32), np.empty(width, np.float32)
+    for x in range(width):
+        position = min(max((x + 0.5) * low_width / width - 0.5, 0.0), low_width - 1.0)
+        left[x] = min(int(position), max(low_width - 2, 0))
+        weight[x] = position - left[x]
+    step = np.uint32(min(1, low_width - 1))
+    row = np.empty(low_width, np.float32)
+    for y in range(height):
+        position = min(max((y + 0.5) * low_height / height - 0.5, 0.0), low_height - 1.0)
+        top = min(int(position), max(low_height - 2, 0))
+        upper, lower = values[top], values[min(top + 1, low_height - 1)]
+        share = np.float32(position - top)
+        for x in range(low_width):
+            row[x] = upper[x] + (lower[x] - upper[x]) * share
+        target = out[y]
+        for x in range(width):
+            value = row[left[x]]
+            target[x] = value + (row[left[x] + step] - value) * weight[x]
 
 
 @kernel(FLOATS, PLANE, types.float32, types.float32, FLOATS, FLOATS, FLOATS)

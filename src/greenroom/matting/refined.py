@@ -23,7 +23,7 @@ import numpy as np
 
 from greenroom.cuts import CutTest
 from greenroom.frames import Frame, Matte
-from greenroom.matting.edge_kernels import EDGE, classify, follow, guide, settle, sharpen
+from greenroom.matting.edge_kernels import EDGE, classify, follow, guide, place, settle, sharpen
 from greenroom.matting.evidence import Evidence
 from greenroom.matting.keep import KeptRegions
 from greenroom.matting.people import PeopleFilter
@@ -215,14 +215,13 @@ class RefinedMatting:
         if self._steps.mirror or self._is_photograph:
             planes = tuple(np.ascontiguousarray(plane[:, ::-1]) for plane in part.planes)
             found = (found + look(Frame(planes, part.layout).at(frame))[:, ::-1]) / np.float32(2)
-        width, height = box.right - box.left, box.bottom - box.top
-        smaller = found.shape[0] > height and found.shape[1] > width
-        way = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-        found = np.asarray(cv2.resize(found, (width, height), interpolation=way), np.float32)
-        if found.shape == frame.small_planes[0].shape:
-            return found
         coarse = np.zeros(frame.small_planes[0].shape, np.float32)
-        coarse[box.slices] = found
+        target = coarse[box.slices]
+        if found.shape[0] > target.shape[0] and found.shape[1] > target.shape[1]:
+            size = target.shape[1], target.shape[0]
+            target[...] = cv2.resize(found, size, interpolation=cv2.INTER_AREA)
+        else:
+            place(np.ascontiguousarray(found), target)
         return coarse
 
     def _recorded(self, frame: Frame) -> CleanPlate | None:
