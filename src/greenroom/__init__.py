@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from greenroom.engine import VirtualBackground
     from greenroom.errors import (
         BackgroundError,
+        CameraBusyError,
+        CameraError,
+        CameraForbiddenError,
+        CameraFormatError,
+        CameraLostError,
+        CameraMissingError,
         ExistsError,
         FormatError,
         GreenroomError,
@@ -27,12 +33,19 @@ if TYPE_CHECKING:
         SinkError,
         SourceError,
         TruncatedError,
+        VirtualCameraError,
     )
     from greenroom.frames import Colour, Frame, Layout, Matte
     from greenroom.settings import Settings
 
 __all__ = [
     "BackgroundError",
+    "CameraBusyError",
+    "CameraError",
+    "CameraForbiddenError",
+    "CameraFormatError",
+    "CameraLostError",
+    "CameraMissingError",
     "Colour",
     "ExistsError",
     "FormatError",
@@ -51,6 +64,7 @@ __all__ = [
     "SourceError",
     "TruncatedError",
     "VirtualBackground",
+    "VirtualCameraError",
     "convert",
 ]
 

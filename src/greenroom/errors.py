@@ -6,14 +6,21 @@
     ├── SettingsError (ValueError)      a setting, or a combination of settings, is wrong
     ├── FormatError (ValueError)        an array or frame has the wrong shape, type or format
     ├── SourceError                     an input cannot be read
-    │   └── TruncatedError              it ends, or breaks, before its end
+    │   ├── TruncatedError              it ends, or breaks, before its end
+    │   └── CameraError                 a camera or stream cannot be used
+    │       ├── CameraMissingError      there is none of that name
+    │       ├── CameraBusyError         another program has it
+    │       ├── CameraForbiddenError    this user or program may not use it
+    │       ├── CameraFormatError       it has no such size, rate or format
+    │       └── CameraLostError         it went away while it was used
     ├── BackgroundError                 a background cannot be read
     ├── ModelError                      a model is missing, wrong, or failed
     │   ├── ModelTimeoutError           it did not answer in time
     │   └── ModelOutputError            its answer is not a matte
     ├── ProcessingError                 a frame could not be processed, so nothing of it is shown
     ├── SinkError                       an output cannot be written
-    │   └── ExistsError                 it is there already
+    │   ├── ExistsError                 it is there already
+    │   └── VirtualCameraError          there is no virtual camera, or it cannot be used
     └── MissingExtraError (ImportError) an optional dependency is not installed
 
 Every message says what was expected, what came, and what to do.
@@ -23,6 +30,12 @@ from __future__ import annotations
 
 __all__ = [
     "BackgroundError",
+    "CameraBusyError",
+    "CameraError",
+    "CameraForbiddenError",
+    "CameraFormatError",
+    "CameraLostError",
+    "CameraMissingError",
     "ExistsError",
     "FormatError",
     "GreenroomError",
@@ -35,6 +48,7 @@ __all__ = [
     "SinkError",
     "SourceError",
     "TruncatedError",
+    "VirtualCameraError",
 ]
 
 
@@ -82,6 +96,30 @@ class TruncatedError(SourceError):
     """An input ends, or breaks, before its end."""
 
 
+class CameraError(SourceError):
+    """A camera or a stream cannot be used."""
+
+
+class CameraMissingError(CameraError):
+    """There is no camera of that name."""
+
+
+class CameraBusyError(CameraError):
+    """Another program has the camera."""
+
+
+class CameraForbiddenError(CameraError):
+    """The user, or the program, may not use the camera."""
+
+
+class CameraFormatError(CameraError):
+    """The camera has no such size, rate or format."""
+
+
+class CameraLostError(CameraError):
+    """A camera or stream went away while it was used."""
+
+
 class BackgroundError(_PathError):
     """A background cannot be read."""
 
@@ -111,6 +149,10 @@ class SinkError(_PathError):
 
 class ExistsError(SinkError):
     """An output is there already, and replacing it was not asked for."""
+
+
+class VirtualCameraError(SinkError):
+    """There is no virtual camera, or it cannot be used."""
 
 
 class MissingExtraError(GreenroomError, ImportError):

@@ -16,7 +16,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from greenroom.errors import SettingsError
 
-__all__ = ["Device", "Fit", "Group", "OnFailure", "People", "Quality", "Settings"]
+__all__ = [
+    "Capture",
+    "Device",
+    "Fit",
+    "Framing",
+    "Group",
+    "OnFailure",
+    "People",
+    "Quality",
+    "Settings",
+]
 
 
 class Fit(StrEnum):
@@ -40,6 +50,20 @@ class People(StrEnum):
 
     ALL = "all"
     MAIN = "main"
+
+
+class Capture(StrEnum):
+    """By which library a camera is read."""
+
+    FFMPEG = "ffmpeg"
+    OPENCV = "opencv"
+
+
+class Framing(StrEnum):
+    """What part of the camera's picture is shown."""
+
+    OFF = "off"
+    FOLLOW = "follow"
 
 
 class Device(StrEnum):
@@ -70,6 +94,9 @@ class Group(StrEnum):
     STAYS = "Who and what stays"
     EDGE = "Edge"
     SCENE = "Belonging to the scene"
+    PICTURE = "Picture"
+    CAMERA = "Camera"
+    LIVE = "Live"
     FAILURE = "When something fails"
     OUTPUT = "Output"
 
@@ -287,6 +314,127 @@ class Settings(BaseModel):
             ),
         ),
     ] = 0.0
+
+    mirror: Annotated[
+        bool,
+        _about(
+            Group.PICTURE,
+            description=(
+                "Mirror the person, as in a looking glass; the background stays as it is. Only for "
+                "what is sent: the preview is always mirrored"
+            ),
+        ),
+    ] = False
+    framing: Annotated[
+        Framing,
+        _about(
+            Group.PICTURE,
+            description="Follow the person with a slow crop and zoom, or show the whole picture",
+        ),
+    ] = Framing.OFF
+    low_light: Annotated[
+        float,
+        _about(
+            Group.PICTURE,
+            ge=0,
+            le=1,
+            description="Brighten a dark picture by so much; 0 turns it off",
+        ),
+    ] = 0.0
+    overlay: Annotated[
+        str | None,
+        _about(
+            Group.PICTURE,
+            min_length=1,
+            description=(
+                "A picture in front of everything, and where: logo.png@bottom-right (top-left, "
+                "top, top-right, left, center, right, bottom-left, bottom)"
+            ),
+        ),
+    ] = None
+
+    source: Annotated[
+        str,
+        _about(
+            Group.CAMERA,
+            min_length=1,
+            description=(
+                "A camera by its number, name or path (greenroom devices lists them), a video file "
+                "played in real time, an address (rtsp:, http:, https:, rtp:), screen, or demo"
+            ),
+        ),
+    ] = "0"
+    capture: Annotated[
+        Capture, _about(Group.CAMERA, description="The library that reads the camera")
+    ] = Capture.FFMPEG
+    size: Annotated[
+        str | None,
+        _about(
+            Group.CAMERA,
+            pattern=r"^[1-9]\d{0,4}x[1-9]\d{0,4}$",
+            description="Size to ask the camera for, such as 1280x720; by default its own",
+        ),
+    ] = None
+    rate: Annotated[
+        float | None,
+        _about(
+            Group.CAMERA,
+            gt=0,
+            le=240,
+            description="Frames a second to ask the camera for; by default its own",
+        ),
+    ] = None
+    loop: Annotated[
+        bool, _about(Group.CAMERA, description="Begin a video file again at its end")
+    ] = False
+    reconnect_seconds: Annotated[
+        float | None,
+        _about(
+            Group.CAMERA,
+            ge=0,
+            le=1e6,
+            description="How long to wait for a camera that went away; by default for ever",
+        ),
+    ] = None
+
+    to: Annotated[
+        str,
+        _about(
+            Group.LIVE,
+            min_length=1,
+            description=(
+                "Where the picture goes, with commas between: camera (a virtual camera), pipewire, "
+                "window, page, file:out.mp4, null"
+            ),
+        ),
+    ] = "camera,page"
+    on_demand: Annotated[
+        bool,
+        _about(
+            Group.LIVE,
+            description=(
+                "Close the camera while nobody looks at what is sent, where that can be told"
+            ),
+        ),
+    ] = True
+    budget_ms: Annotated[
+        float | None,
+        _about(
+            Group.LIVE,
+            gt=0,
+            le=10000,
+            description="How long a frame may take, in milliseconds, before less is done for it",
+        ),
+    ] = None
+    budget_cpu: Annotated[
+        float,
+        _about(
+            Group.LIVE,
+            gt=0,
+            le=100,
+            description="How much of the machine may be used, in % of all its cores",
+        ),
+    ] = 50.0
 
     on_failure: Annotated[
         OnFailure,

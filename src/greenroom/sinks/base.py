@@ -9,7 +9,7 @@ from greenroom.errors import SinkError
 if TYPE_CHECKING:
     from greenroom.frames import Frame, Layout
 
-__all__ = ["Sink", "check_layout"]
+__all__ = ["LiveSink", "Sink", "check_layout"]
 
 
 class Sink(Protocol):
@@ -39,6 +39,33 @@ class Sink(Protocol):
 
     def abort(self) -> None:
         """Leave nothing behind."""
+
+
+class LiveSink(Sink, Protocol):
+    """A sink that somebody may look at. `readers` may be called on any thread, at any time.
+
+    All frames have the layout of the first one. A sink whose `write` blocks holds up nobody but
+    itself: the session drops frames for it.
+    """
+
+    @property
+    def name(self) -> str:
+        """What the user called it: ``camera``, ``window``, ``file:out.mp4``."""
+
+    @property
+    def device(self) -> str:
+        """What others see it as: ``greenroom (/dev/video10)``; empty before it is open."""
+
+    @property
+    def paced(self) -> bool:
+        """Whether it wants frames at a constant rate: the last one is repeated then."""
+
+    @property
+    def always(self) -> bool:
+        """Whether it wants frames though nobody may look, as a recording does."""
+
+    def readers(self) -> int | None:
+        """Return how many look at it, or None where that cannot be told. Never blocks."""
 
 
 def check_layout(frame: Frame, layout: Layout, name: object) -> None:

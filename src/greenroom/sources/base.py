@@ -37,6 +37,8 @@ class SourceInfo:
         What is read: an output may not be one of them.
     streams_from : Path or None
         The file whose sound, subtitles, chapters and tags belong to the frames.
+    negotiated : str
+        What a camera was brought to give, to be shown: ``1280x720 MJPEG, 30 frames/s``.
     """
 
     name: str
@@ -47,6 +49,7 @@ class SourceInfo:
     pictures: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
     streams_from: Path | None = None
+    negotiated: str = ""
 
     def without_streams(self) -> SourceInfo:
         """Return the same with only the frames."""
