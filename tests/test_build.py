@@ -192,7 +192,7 @@ def test_the_lowest_versions_are_the_lower_bounds() -> None:
     """What `make lowest` installs is exactly what pyproject.toml allows at least."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = project["optional-dependencies"]
-    wanted = [*project["dependencies"], *extras["demo"], *extras["onnx"]]
+    wanted = [*project["dependencies"], *extras["demo"], *extras["onnx"], *extras["window"]]
     lines = (ROOT / "tests" / "lowest.txt").read_text("utf-8").splitlines()
     pinned = dict(line.split("==") for line in lines if not line.startswith("#"))
     bounds = dict(requirement.split(">=") for requirement in wanted)

@@ -56,10 +56,25 @@ class Timings:
         self._rings.clear()
         self._counts.clear()
 
-    def summary(self) -> dict[str, StageTime]:
-        """Return the times of every stage, in the order in which they first ran."""
+    @property
+    def latest(self) -> dict[str, float]:
+        """How many milliseconds every stage took the last time."""
+        return {
+            name: 1000 * float(self._rings[name][(count - 1) % _KEPT])
+            for name, count in list(self._counts.items())
+        }
+
+    def summary(self, last: int = _KEPT) -> dict[str, StageTime]:
+        """Return the times of every stage, in the order in which they first ran.
+
+        Parameters
+        ----------
+        last : int
+            Only the latest so many times count.
+        """
         result = {}
         for name, count in list(self._counts.items()):
-            times_ms = 1000 * self._rings[name][: min(count, _KEPT)]
+            kept = np.arange(max(0, count - min(last, _KEPT)), count) % _KEPT
+            times_ms = 1000 * self._rings[name][kept]
             result[name] = StageTime(float(np.median(times_ms)), float(np.percentile(times_ms, 95)))
         return result

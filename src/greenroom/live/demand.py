@@ -1,0 +1,44 @@
+"""Demand: whether anybody looks, so that the camera's light says the truth."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from greenroom.live.clock import Clock
+    from greenroom.live.outlets import Outlet
+    from greenroom.live.previews import PreviewHub
+
+__all__ = ["Demand"]
+
+# The camera stays open for so long after the last one has looked: programs close and open a camera
+# when its settings change.
+_LINGER_S: Final = 3.0
+
+
+class Demand:
+    """Asks the outlets and the previews whether anybody looks.
+
+    State: when somebody looked last.
+    """
+
+    def __init__(self, outlets: Sequence[Outlet], previews: PreviewHub, clock: Clock) -> None:
+        self._outlets = outlets
+        self._previews = previews
+        self._clock = clock
+        self._looked_s = clock.now()
+        self.asleep = False
+        """Whether nobody has looked for a while."""
+
+    def wanted(self) -> bool:
+        """Whether frames are wanted now. An outlet that cannot tell counts as looked at."""
+        looked_at = self._previews.readers > 0 or any(
+            outlet.readers() != 0 for outlet in self._outlets
+        )
+        now_s = self._clock.now()
+        if looked_at:
+            self._looked_s = now_s
+        self.asleep = now_s - self._looked_s > _LINGER_S
+        return not self.asleep

@@ -1,0 +1,292 @@
+"""The gate: the one place that decides what leaves a live session.
+
+Everything that goes out, to a virtual camera, a window, a file or the page, is taken from here.
+What is taken is the last frame that the engine made through a valid matte, as long as it is
+fresh and nobody asked for the cover, or else the cover, which is made without any frame of the
+camera's. There is no queue behind the gate in which something older could wait.
+
+::
+
+                     a valid frame                      a valid frame
+      ┌───────────────────────────────▶ PERSON ◀─────────────────────────────┐
+      │                                  │  ▲                                 │
+    COVER: start                 a fault │  │ a valid frame                   │
+      ▲                                  ▼  │                                 │
+      │                 COVER: failure, late, camera, settings, asleep ───────┘
+      │                                  │
+      │  uncover          the cover key  ▼  (in every state)
+      └───────────────────────────── COVER: key
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING, Final
+
+from greenroom.backgrounds import COVER_RGB
+from greenroom.frames import Colour, Frame, Layout
+from greenroom.live.status import Showing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from greenroom.engine import Rendered
+    from greenroom.live.clock import Clock
+
+__all__ = ["DEFAULT_LAYOUT", "Gate", "Shown"]
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_LAYOUT: Final = Layout(1280, 720, "yuv420p", Colour(1, 1, 1, 1))
+"""What is sent before anything is known of the camera."""
+
+_MICROSECONDS: Final = Fraction(1, 1_000_000)
+# A frame is shown at most so long after it was made, and at most so many times as long as frames
+# took lately to follow each other, whichever is longer; but never longer than the last.
+_FRESH_S: Final = 1.0
+_FRESH_INTERVALS: Final = 4.0
+_FRESH_AT_MOST_S: Final = 3.0
+# How fast the interval between frames follows.
+_FOLLOW: Final = 0.1
+# How often a cover is made anew: backgrounds may move.
+_COVER_S: Final = 0.1
+
+_MESSAGES: Final = {
+    "start": "Covered until you have been found in a frame.",
+    "key": "Covered, because you asked for it.",
+    "late": "Covered: no frame was finished in time. Choose a smaller model or a lower quality.",
+    "settings": "Covered until a frame is made with the new settings.",
+    "asleep": "The camera is closed: nobody is looking.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What leaves at one moment.
+
+    Attributes
+    ----------
+    frame : Frame
+        Read only.
+    number : int
+        Another one than before if there is something new to be seen.
+    showing : Showing
+        What it is.
+    reason, message : str
+        Why it is the cover; see `greenroom.live.status.Status`.
+    views : mapping of str to Frame
+        What the page shows, if it was made for this frame. See `greenroom.engine.Rendered`.
+    """
+
+    frame: Frame
+    number: int
+    showing: Showing
+    reason: str = ""
+    message: str = ""
+    views: Mapping[str, Frame] = field(default_factory=dict)
+
+
+class Gate:
+    """See the module. All methods may be called on any thread.
+
+    Parameters
+    ----------
+    make_cover : callable
+        Makes the cover for a layout and a time of the clock, in seconds. When it raises, a plain
+        dark grey is shown.
+    clock : Clock
+        Tells how old a frame is.
+
+    State: the last valid frame, whether the cover was asked for, and why else there is a cover.
+    """
+
+    def __init__(self, make_cover: Callable[[Layout, float], Frame], clock: Clock) -> None:
+        self._make_cover = make_cover
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._making = threading.Lock()  # of covers: one at a time
+        self._number = 0
+        self._covered = False
+        self._closed = False
+        self._epoch = 0  # frames that were begun in an earlier one never leave
+        self._last: Shown | None = None
+        self._offered_s = 0.0
+        self._interval_s = 0.0
+        self._reason = "start"
+        self._message = _MESSAGES["start"]
+        self._layout = DEFAULT_LAYOUT
+        self._cover: Shown | None = None
+        self._cover_s = 0.0
+        self.refused: Counter[str] = Counter()
+        """How many frames were not let through, by reason."""
+
+    @property
+    def covered(self) -> bool:
+        """Whether somebody asked for the cover."""
+        return self._covered
+
+    @property
+    def layout(self) -> Layout:
+        """The layout of what is shown."""
+        return self._layout
+
+    def expect(self, layout: Layout) -> None:
+        """Say what layout frames will have, so that covers have it too."""
+        with self._changed:
+            self._layout = layout
+
+    def ticket(self) -> int | None:
+        """Return what a frame that is begun now is to be offered with; None while covered."""
+        with self._changed:
+            return None if self._covered else self._epoch
+
+    def offer(self, rendered: Rendered, ticket: int) -> bool:
+        """Take what the engine made; tell whether it is shown.
+
+        It is not if it has no valid matte, if the cover was asked for since it was begun, or if
+        settings or camera changed since.
+        """
+        with self._changed:
+            if self._covered or ticket != self._epoch:
+                self.refused["cover" if self._covered else "settings"] += 1
+                return False
+            if not rendered.valid:
+                self.refused["failure"] += 1
+                self._fall("failure", f"Covered: {rendered.error}")
+                return False
+            now_s = self._clock.now()
+            if self._last is not None:
+                since_s = now_s - self._offered_s
+                self._interval_s += _FOLLOW * (since_s - self._interval_s)
+            self._number += 1
+            self._layout = rendered.frame.layout
+            showing = Showing.CAMERA if rendered.is_camera else Showing.PERSON
+            self._last = Shown(rendered.frame, self._number, showing, views=rendered.views)
+            self._offered_s = now_s
+            self._changed.notify_all()
+            return True
+
+    def cover(self, on: bool) -> None:  # noqa: FBT001 - a switch
+        """Show the cover, or end it; what was begun meanwhile is never shown."""
+        with self._changed:
+            self._covered = on
+            self._epoch += 1
+            self._fall("key" if on else "start")
+
+    def shut(self, reason: str, message: str = "") -> None:
+        """Show the cover until the next valid frame that is begun from now on.
+
+        Parameters
+        ----------
+        reason : str
+            ``start``, ``camera``, ``settings`` or ``asleep``.
+        message : str
+            A sentence for people; there is one for most reasons.
+        """
+        with self._changed:
+            self._epoch += 1
+            self._fall(reason, message)
+
+    def renew(self) -> None:
+        """Never show what was begun before now; what is shown may stay, but not a bare camera."""
+        with self._changed:
+            self._epoch += 1
+            if self._last is not None and self._last.showing is Showing.CAMERA:
+                self._fall("settings")
+
+    def current(self) -> Shown:
+        """Return what is to leave now."""
+        with self._changed:
+            shown = self._fresh()
+        return self._covering() if shown is None else shown
+
+    def wait(self, after: int, timeout_s: float) -> Shown | None:
+        """Return what is to leave once it is another than the one of a number.
+
+        None if there is nothing new in time, or after `close`.
+        """
+        end_s = self._clock.now() + timeout_s
+        while not self._closed:
+            shown = self.current()
+            if shown.number != after:
+                return shown
+            left_s = end_s - self._clock.now()
+            if left_s <= 0:
+                return None
+            with self._changed:
+                if self._number == after and not self._closed:
+                    old_s = _COVER_S if self._last is None else max(0.0, self._left_s())
+                    self._changed.wait(min(left_s, old_s))
+        return None
+
+    def state(self) -> tuple[Showing, str, str]:
+        """Return what is shown, why, and the same as a sentence."""
+        with self._changed:
+            shown = self._fresh()
+            if shown is not None:
+                return shown.showing, "", ""
+            return Showing.COVER, self._reason, self._message
+
+    def close(self) -> None:
+        """End all waiting; from now on there is only the cover."""
+        with self._changed:
+            self._closed = True
+            self._covered = True
+            self._epoch += 1
+            self._fall("key")
+
+    def _fall(self, reason: str, message: str = "") -> None:
+        """Let go of the last frame, so that only the cover is left. Called with the lock."""
+        if self._covered:
+            reason, message = "key", ""
+        self._last = None
+        self._interval_s = 0.0
+        self._reason = reason
+        self._message = message or _MESSAGES.get(reason, "Covered.")
+        self._number += 1
+        self._cover = None
+        self._changed.notify_all()
+
+    def _fresh(self) -> Shown | None:
+        """Return the last valid frame, or None if that is too old. Called with the lock."""
+        if self._last is not None and self._left_s() <= 0:
+            self.refused["late"] += 1
+            self._fall("late")
+        return self._last
+
+    def _left_s(self) -> float:
+        """For how long the last frame may still be shown. Called with the lock."""
+        most_s = min(max(_FRESH_S, _FRESH_INTERVALS * self._interval_s), _FRESH_AT_MOST_S)
+        return self._offered_s + most_s - self._clock.now()
+
+    def _covering(self) -> Shown:
+        """Return the cover, made anew where it is old: it never depends on a frame."""
+        with self._making:
+            with self._changed:
+                cover, layout, number = self._cover, self._layout, self._number
+                reason, message = self._reason, self._message
+            now_s = self._clock.now()
+            if cover is not None and now_s - self._cover_s < _COVER_S:
+                return cover
+            frame = self._made(layout, now_s)
+            with self._changed:
+                if number == self._number:
+                    self._number += 1
+                    self._cover_s = now_s
+                    cover = Shown(frame, self._number, Showing.COVER, reason, message)
+                    self._cover = cover
+                    return cover
+            # Something changed meanwhile; this is a cover all the same.
+            return Shown(frame, number, Showing.COVER, reason, message)
+
+    def _made(self, layout: Layout, now_s: float) -> Frame:
+        try:
+            cover = self._make_cover(layout, now_s)
+        except Exception as error:  # noqa: BLE001 - a cover there must be
+            logger.warning("the cover cannot be made: %s", error)
+            cover = Frame.filled(layout, COVER_RGB)
+        return cover.shown_at(round(now_s * 1_000_000), _MICROSECONDS)

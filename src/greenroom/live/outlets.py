@@ -1,0 +1,193 @@
+"""Outlets: each sink of a live session on a thread of its own, fed by the gate.
+
+An outlet takes from the gate what is newest whenever its sink has taken the last frame, so that a
+sink that stalls holds up nobody, and what it sends is never older than the gate allows. A sink
+that wants a constant rate gets the last frame again when no new one comes. A sink that fails is
+opened again, later and later; the others do not notice.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from greenroom.backgrounds.fitting import fitted
+from greenroom.errors import GreenroomError
+from greenroom.live.status import OutletStatus, Showing
+from greenroom.settings import Fit
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+    from greenroom.frames import Frame, Layout
+    from greenroom.live.clock import Clock
+    from greenroom.live.gate import Gate, Shown
+    from greenroom.sinks.base import LiveSink
+
+__all__ = ["Outlet"]
+
+logger = logging.getLogger(__name__)
+
+# A new frame is waited for so many times the time between two, before the last is repeated.
+_PATIENCE: Final = 1.5
+# A write that takes longer than this is called stalled.
+_STALLED_S: Final = 1.0
+# How long a sink that failed is left alone: at first, and at most.
+_RETRY_S: Final = 0.5
+_RETRY_AT_MOST_S: Final = 5.0
+# How often a cover is sent to a sink that nobody looks at.
+_ASLEEP_S: Final = 0.5
+# How long a sink may take to end.
+_END_S: Final = 2.0
+# Latencies of so many frames are kept.
+_KEPT: Final = 4096
+
+
+class Outlet:
+    """Feeds one sink.
+
+    Parameters
+    ----------
+    sink : LiveSink
+        Closed at the end, on the outlet's thread.
+    gate : Gate
+        Where frames come from.
+    clock : Clock
+        Tells when a write began.
+    rate : Fraction
+        Frames a second that a paced sink gets.
+
+    State: counts, the latest latencies, and what went wrong last.
+    """
+
+    def __init__(self, sink: LiveSink, gate: Gate, clock: Clock, rate: Fraction) -> None:
+        self.sink = sink
+        self._gate = gate
+        self._clock = clock
+        self._period_s = 1 / float(rate)
+        self._ended = threading.Event()
+        self._layout: Layout | None = None
+        self._writing_since_s: float | None = None
+        self._state = "waiting"
+        self._error = ""
+        self._failures = 0
+        self._frames = self._repeated = self._dropped = 0
+        self._last: Shown | None = None
+        self.latencies_s: deque[float] = deque(maxlen=_KEPT)
+        """From capture to the end of the write, of each new frame that shows the person."""
+        self._thread = threading.Thread(
+            target=self._work, name=f"greenroom-out-{sink.name}", daemon=True
+        )
+
+    def start(self) -> None:
+        """Begin to send."""
+        self._thread.start()
+
+    def stop(self) -> bool:
+        """End, closing the sink; tell whether it did, or stalls and is left behind."""
+        self.tell_to_stop()
+        self._thread.join(timeout=_END_S)
+        return not self._thread.is_alive()
+
+    def tell_to_stop(self) -> None:
+        """End without waiting for it."""
+        self._ended.set()
+
+    def readers(self) -> int | None:
+        """Return how many look, 1 for a sink that always wants frames, None if it cannot tell."""
+        return 1 if self.sink.always else self.sink.readers()
+
+    @property
+    def status(self) -> OutletStatus:
+        """How it is doing."""
+        since_s = self._writing_since_s
+        stalled = since_s is not None and self._clock.now() - since_s > _STALLED_S
+        return OutletStatus(
+            name=self.sink.name,
+            device=self.sink.device,
+            state="stalled" if stalled else self._state,
+            readers=None if self.sink.always else self.sink.readers(),
+            frames=self._frames,
+            repeated=self._repeated,
+            dropped=self._dropped,
+            error=self._error,
+        )
+
+    def _work(self) -> None:
+        try:
+            while not self._ended.is_set():
+                shown = self._next()
+                if shown is not None:
+                    self._send(shown)
+        finally:
+            self._finish()
+
+    def _next(self) -> Shown | None:
+        """Wait for what is to be sent next."""
+        last = self._last
+        if last is not None and last.reason == "asleep":
+            self._clock.wait(self._ended, _ASLEEP_S)
+        patience_s = _PATIENCE * self._period_s if self.sink.paced else _STALLED_S
+        shown = self._gate.wait(-1 if last is None else last.number, patience_s)
+        if shown is not None:
+            return shown
+        return self._gate.current() if self.sink.paced and last is not None else None
+
+    def _send(self, shown: Shown) -> None:
+        last, self._last = self._last, shown
+        if last is not None:
+            is_person = shown.showing is not Showing.COVER and last.showing is not Showing.COVER
+            self._repeated += shown.number == last.number
+            self._dropped += max(0, shown.number - last.number - 1) if is_person else 0
+        self._writing_since_s = self._clock.now()
+        try:
+            self.sink.write(self._fitted(shown.frame))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
+            self._fail(error)
+            return
+        finally:
+            self._writing_since_s = None
+        if self._state != "running":
+            self._state, self._error, self._failures = "running", "", 0
+        self._frames += 1
+        is_new = last is None or shown.number != last.number
+        if is_new and shown.showing is not Showing.COVER and shown.frame.time_s is not None:
+            self.latencies_s.append(self._clock.now() - shown.frame.time_s)
+
+    def _fitted(self, frame: Frame) -> Frame:
+        """Bring a frame into the layout of the first one, which a sink keeps."""
+        if self._layout is None:
+            self._layout = frame.layout
+        if frame.layout == self._layout:
+            return frame
+        return fitted(frame.opaque(), self._layout, Fit.CONTAIN).at(frame)
+
+    def _fail(self, error: Exception) -> None:
+        """Close a sink that failed, and leave it alone for a while."""
+        said = (
+            str(error) if isinstance(error, GreenroomError) else f"{type(error).__name__}: {error}"
+        )
+        if said != self._error:
+            logger.warning("%s: %s", self.sink.name, said)
+        self._state, self._error = "failed", said
+        self._layout = None
+        try:
+            self.sink.abort()
+        except Exception as another:  # noqa: BLE001 - it is being given up
+            logger.debug("%s: %s", self.sink.name, another)
+        pause_s = min(_RETRY_AT_MOST_S, _RETRY_S * 2**self._failures)
+        self._failures += 1
+        self._clock.wait(self._ended, pause_s)
+
+    def _finish(self) -> None:
+        """Close the sink; one that failed was closed already."""
+        if self._state == "failed":
+            return
+        try:
+            self.sink.close()
+            self._state = "closed"
+        except Exception as error:  # noqa: BLE001 - nobody is left to whom it could be raised
+            self._state, self._error = "failed", str(error)
+            logger.warning("%s: %s", self.sink.name, error)

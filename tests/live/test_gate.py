@@ -1,0 +1,286 @@
+"""The gate: what leaves is a fresh frame with a valid matte, or the cover."""
+
+from __future__ import annotations
+
+import threading
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from greenroom.frames import Colour, Frame, Layout
+from greenroom.live.clock import MonotonicClock
+from greenroom.live.gate import Gate
+from greenroom.live.status import Showing
+from greenroom.rendering import Rendered
+from greenroom.testing import ROOM_RGB, count_room_pixels
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.usefixtures("no_thread_left")
+
+LAYOUT = Layout(32, 18, "yuv420p", Colour(1, 1))
+TEAL = (0, 128, 128)
+PERSON = (230, 180, 140)
+
+
+class Hands:
+    """A clock whose hands are moved by the test; it waits for nothing."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def now(self) -> float:
+        """See `Clock.now`."""
+        return self.now_s
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        """See `Clock.wait`."""
+        self.now_s += seconds
+        return event.is_set()
+
+
+def cover(layout: Layout, time_s: float) -> Frame:
+    """Make a teal cover."""
+    assert time_s >= 0
+    return Frame.filled(layout, TEAL)
+
+
+def person(*, valid: bool = True, is_camera: bool = False) -> Rendered:
+    """Make what the engine answers; what is not valid carries the room, to be sure."""
+    frame = Frame.filled(LAYOUT, PERSON if valid and not is_camera else ROOM_RGB)
+    frame = frame.shown_at(1, Fraction(1, 25))
+    return Rendered(frame, {"after": frame}, valid, is_camera, "" if valid else "it failed")
+
+
+def shows(gate: Gate) -> tuple[int, ...]:
+    """Return the colour of what leaves."""
+    return tuple(int(value) for value in np.median(gate.current().frame.to_rgb(), axis=(0, 1)))
+
+
+@pytest.fixture
+def clock() -> Hands:
+    """Return a clock that stands still."""
+    return Hands()
+
+
+@pytest.fixture
+def gate(clock: Hands) -> Gate:
+    """Return a gate before the first frame."""
+    made = Gate(cover, clock)
+    made.expect(LAYOUT)
+    return made
+
+
+def offered(gate: Gate, rendered: Rendered | None = None) -> bool:
+    """Offer a frame that is begun now."""
+    ticket = gate.ticket()
+    assert ticket is not None
+    return gate.offer(rendered or person(), ticket)
+
+
+class TestWhatLeaves:
+    """Which of the two it is."""
+
+    def test_before_the_first_frame_there_is_the_cover(self, gate: Gate) -> None:
+        """Nothing is known of the person yet."""
+        assert gate.current().showing is Showing.COVER
+        assert gate.state()[1] == "start"
+        assert shows(gate) == pytest.approx(TEAL, abs=3)
+
+    def test_a_valid_frame_is_shown(self, gate: Gate) -> None:
+        """What was made through a valid matte leaves as it is, with its views."""
+        rendered = person()
+        assert offered(gate, rendered)
+        shown = gate.current()
+        assert shown.frame is rendered.frame
+        assert shown.views is rendered.views
+        assert gate.state() == (Showing.PERSON, "", "")
+
+    def test_a_frame_without_a_valid_matte_is_not(self, gate: Gate) -> None:
+        """The engine's word is enough to cover, and the reason is told."""
+        offered(gate)
+        assert not offered(gate, person(valid=False))
+        assert count_room_pixels(gate.current().frame) == 0
+        assert gate.state() == (Showing.COVER, "failure", "Covered: it failed")
+        assert offered(gate)
+        assert gate.current().showing is Showing.PERSON
+
+    def test_a_frame_is_shown_for_a_while_only(self, gate: Gate, clock: Hands) -> None:
+        """A model that hangs leads to the cover, not to a picture that stands still for ever."""
+        offered(gate)
+        clock.now_s += 0.9
+        assert gate.current().showing is Showing.PERSON
+        clock.now_s += 0.2
+        assert gate.current().showing is Showing.COVER
+        assert gate.state()[1] == "late"
+
+    def test_slow_frames_may_be_shown_for_longer(self, gate: Gate, clock: Hands) -> None:
+        """A model of one frame a second does not flicker between person and cover."""
+        for _ in range(60):
+            assert offered(gate)
+            clock.now_s += 0.9
+        clock.now_s += 1.1
+        assert gate.current().showing is Showing.PERSON
+        clock.now_s += 2.0
+        assert gate.current().showing is Showing.COVER
+
+    def test_the_camera_itself_is_called_so(self, gate: Gate) -> None:
+        """With the background none people are told that their room is seen."""
+        offered(gate, person(is_camera=True))
+        assert gate.state()[0] is Showing.CAMERA
+
+
+class TestCover:
+    """The cover key, and what else shuts the gate."""
+
+    def test_the_key_covers_at_once(self, gate: Gate) -> None:
+        """Without waiting for the engine, and no ticket is given out any more."""
+        offered(gate)
+        gate.cover(on=True)
+        assert gate.current().showing is Showing.COVER
+        assert gate.ticket() is None
+        assert gate.state()[1] == "key"
+
+    def test_what_was_begun_before_the_key_never_leaves(self, gate: Gate) -> None:
+        """Not while covered, and not after the cover was ended, either."""
+        ticket = gate.ticket()
+        assert ticket is not None
+        gate.cover(on=True)
+        assert not gate.offer(person(), ticket)
+        gate.cover(on=False)
+        assert not gate.offer(person(), ticket)
+        assert gate.current().showing is Showing.COVER
+        assert gate.state()[1] == "start"
+        assert offered(gate)
+        assert gate.current().showing is Showing.PERSON
+
+    @pytest.mark.parametrize("reason", ["start", "camera", "settings", "asleep"])
+    def test_shut_until_a_frame_that_is_begun_later(self, gate: Gate, reason: str) -> None:
+        """A frame of a camera that went away is not shown after it."""
+        ticket = gate.ticket()
+        assert ticket is not None
+        offered(gate)
+        gate.shut(reason)
+        assert gate.state()[:2] == (Showing.COVER, reason)
+        assert not gate.offer(person(), ticket)
+        assert offered(gate)
+
+    def test_the_key_outlasts_other_reasons(self, gate: Gate) -> None:
+        """A camera that comes back does not uncover."""
+        gate.cover(on=True)
+        gate.shut("camera", "it is gone")
+        gate.shut("start")
+        assert gate.state()[1] == "key"
+        assert gate.ticket() is None
+
+    def test_the_bare_camera_goes_with_the_settings(self, gate: Gate) -> None:
+        """After another background than none was chosen, no bare frame is left."""
+        ticket = gate.ticket()
+        assert ticket is not None
+        offered(gate, person(is_camera=True))
+        gate.renew()
+        assert count_room_pixels(gate.current().frame) == 0
+        assert not gate.offer(person(is_camera=True), ticket)
+
+    def test_a_person_stays_through_new_settings(self, gate: Gate) -> None:
+        """A slider does not make the picture flash."""
+        offered(gate)
+        gate.renew()
+        assert gate.current().showing is Showing.PERSON
+
+    def test_a_cover_that_cannot_be_made_is_grey(self, clock: Hands) -> None:
+        """Whatever is wrong with the background."""
+
+        def broken(layout: Layout, time_s: float) -> Frame:
+            message = f"{layout} {time_s}"
+            raise MemoryError(message)
+
+        gate = Gate(broken, clock)
+        assert shows(gate) == pytest.approx((38, 42, 48), abs=3)
+
+    def test_closed_for_good(self, gate: Gate) -> None:
+        """After the end there is the cover only, and nobody waits."""
+        ticket = gate.ticket()
+        assert ticket is not None
+        gate.close()
+        assert not gate.offer(person(), ticket)
+        assert gate.wait(-1, 10) is None
+        assert gate.current().showing is Showing.COVER
+
+
+class TestWaiting:
+    """How outlets learn of something new."""
+
+    def test_something_new_ends_the_wait(self) -> None:
+        """A frame that comes is handed on at once, and the one before is not again."""
+        gate = Gate(cover, MonotonicClock())
+        offered(gate)
+        first = gate.wait(-1, 0)
+        assert first is not None
+        assert gate.wait(first.number, 0.01) is None
+        timer = threading.Timer(0.02, lambda: offered(gate))
+        timer.start()
+        second = gate.wait(first.number, 10)
+        timer.join()
+        assert second is not None
+        assert second.number > first.number
+        assert second.showing is Showing.PERSON
+
+    def test_the_cover_wakes_those_who_wait(self) -> None:
+        """They do not go on showing the person until the next frame."""
+        gate = Gate(cover, MonotonicClock())
+        offered(gate)
+        first = gate.current()
+        timer = threading.Timer(0.02, lambda: gate.cover(on=True))
+        timer.start()
+        second = gate.wait(first.number, 10)
+        timer.join()
+        assert second is not None
+        assert second.showing is Showing.COVER
+
+    def test_a_moving_cover_moves(self) -> None:
+        """Those who wait see the cover made anew, ten times a second."""
+        gate = Gate(cover, MonotonicClock())
+        first = gate.current()
+        second = gate.wait(first.number, 10)
+        assert second is not None
+        assert second.number > first.number
+        assert second.showing is Showing.COVER
+
+
+STEPS: dict[str, Callable[[Gate], object]] = {
+    "on": lambda gate: gate.cover(on=True),
+    "off": lambda gate: gate.cover(on=False),
+    "lost": lambda gate: gate.shut("camera"),
+    "renew": lambda gate: gate.renew(),
+}
+
+
+@given(
+    st.lists(st.sampled_from([*STEPS, "begin", "valid", "broken", "bare", "time"]), max_size=40),
+)
+def test_the_room_never_leaves(steps: list[str]) -> None:
+    """Whatever happens in whatever order, a bare frame leaves only as the user's word."""
+    clock = Hands()
+    gate = Gate(cover, clock)
+    tickets: list[int] = []
+    for step in steps:
+        if step == "begin":
+            ticket = gate.ticket()
+            tickets += [] if ticket is None else [ticket]
+        elif step == "time":
+            clock.now_s += 0.7
+        elif step in STEPS:
+            STEPS[step](gate)
+        elif tickets:
+            made = person(valid=step != "broken", is_camera=step == "bare")
+            gate.offer(made, tickets.pop())
+        shown = gate.current()
+        room = count_room_pixels(shown.frame)
+        assert room == 0 or shown.showing is Showing.CAMERA
+        assert not (gate.covered and shown.showing is not Showing.COVER)
