@@ -1,0 +1,272 @@
+"""The record of the ``greenroom run`` that runs: one for each user and machine.
+
+A lock of the operating system says whether one runs, so that a crash leaves nothing that has to
+be cleared up; a file beside it says which, and where its page is.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import sys
+import time
+from typing import IO, TYPE_CHECKING, Final, Self
+from urllib.parse import parse_qs, urlsplit
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict
+
+from greenroom.errors import GreenroomError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+__all__ = ["Instance", "InstanceRecord", "running"]
+
+# How long a lock may be held by one who only looks whether it is held.
+_LOOK_S: Final = 0.2
+_STEP_S: Final = 0.01
+# How long somebody who has the lock may take to write the record.
+_RECORD_S: Final = 0.5
+
+
+class InstanceRecord(BaseModel):
+    """What is known of the instance that runs.
+
+    Attributes
+    ----------
+    pid : int
+        Its process; 0 while that is not known yet.
+    url : str
+        Its page, with the token that opens it; empty without a page.
+    started_s : float
+        When it started, in seconds since 1970.
+    covered : bool or None
+        Whether the user is covered. None until the signal SIGUSR1 is listened for, which
+        changes it.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    pid: int = 0
+    url: str = ""
+    started_s: float = 0.0
+    covered: bool | None = None
+
+    @property
+    def address(self) -> str:
+        """The page without its token, such as ``http://127.0.0.1:8765``; may be shown to all."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
+
+    @property
+    def token(self) -> str:
+        """What opens the page; empty if there is none."""
+        parts = urlsplit(self.url)
+        for where in (parts.query, parts.fragment):
+            if found := parse_qs(where).get("token"):
+                return found[0]
+        return ""
+
+
+class Instance:
+    """Makes this process the one instance, until it is released or ends, however it ends.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        Where the record is; by default the user's own folder for state.
+
+    Examples
+    --------
+    ::
+
+        with Instance() as instance:
+            instance.announce(url=page.url)
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder or _default_folder()
+        self._lock: IO[bytes] | None = None
+        self._record = InstanceRecord()
+
+    def acquire(self) -> None:
+        """Become the one instance.
+
+        Raises
+        ------
+        GreenroomError
+            If another one runs, with its process and page; or if the folder cannot be written to.
+        """
+        try:
+            _make_private(self._folder)
+            lock = _open(_lock_path(self._folder))
+        except OSError as error:
+            raise _unwritable(self._folder, error) from error
+        if not _locked(lock, _LOOK_S):
+            lock.close()
+            raise _runs_already(_read(self._folder))
+        self._lock = lock
+        self._write(InstanceRecord(pid=os.getpid(), started_s=time.time()))
+
+    def announce(self, *, url: str | None = None, covered: bool | None = None) -> None:
+        """Add to the record where the page is, or whether the user is covered.
+
+        ``covered`` is to be told once SIGUSR1 is listened for, and at every change.
+        """
+        given = {"url": url, "covered": covered}
+        self._write(
+            self._record.model_copy(
+                update={key: value for key, value in given.items() if value is not None}
+            )
+        )
+
+    def release(self) -> None:
+        """Remove the record and let another one run; may be called again."""
+        if self._lock is None:
+            return
+        lock, self._lock = self._lock, None
+        _record_path(self._folder).unlink(missing_ok=True)
+        lock.close()
+
+    def __enter__(self) -> Self:
+        self.acquire()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.release()
+
+    def _write(self, record: InstanceRecord) -> None:
+        """Write the record in one step, for this user only."""
+        if self._lock is None or record == self._record:
+            return
+        path = _record_path(self._folder)
+        part = path.with_suffix(".part")
+        try:
+            part.unlink(missing_ok=True)
+            with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(record.model_dump_json())
+            part.replace(path)
+        except OSError as error:
+            raise _unwritable(self._folder, error) from error
+        self._record = record
+
+
+def running(folder: Path | None = None) -> InstanceRecord | None:
+    """Return what is known of the instance that runs on this machine for this user.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        As in `Instance`.
+
+    Returns
+    -------
+    InstanceRecord or None
+        None if none runs.
+    """
+    folder = folder or _default_folder()
+    try:
+        # To be opened for writing, or it could not be locked everywhere.
+        lock = _lock_path(folder).open("r+b")
+    except OSError:  # nobody has run yet
+        return None
+    with lock:
+        if _locked(lock, _LOOK_S if sys.platform == "win32" else 0, shared=True):
+            return None
+        return _read(folder)
+
+
+def _default_folder() -> Path:
+    return platformdirs.user_state_path("greenroom", appauthor=False)
+
+
+def _record_path(folder: Path) -> Path:
+    return folder / f"run-{_machine()}.json"
+
+
+def _lock_path(folder: Path) -> Path:
+    return folder / f"run-{_machine()}.lock"
+
+
+def _machine() -> str:
+    """Name this machine: the folder may be on a disk that several share."""
+    return re.sub(r"[^\w.-]", "_", platform.node()) or "machine"
+
+
+def _make_private(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder.chmod(0o700)
+
+
+def _open(path: Path) -> IO[bytes]:
+    """Open a file that only this user can, making it where it is missing."""
+    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
+
+
+def _read(folder: Path) -> InstanceRecord:
+    """Read the record of one that runs, which may just be writing it."""
+    end = time.monotonic() + _RECORD_S
+    while True:
+        try:
+            return InstanceRecord.model_validate_json(_record_path(folder).read_text("utf-8"))
+        except (OSError, ValueError):
+            if time.monotonic() > end:
+                return InstanceRecord()
+            time.sleep(_STEP_S)
+
+
+def _locked(file: IO[bytes], wait_s: float, *, shared: bool = False) -> bool:
+    """Lock a file until it is closed; tell whether that was possible in time."""
+    end = time.monotonic() + wait_s
+    while not _lock_now(file, shared=shared):
+        if time.monotonic() >= end:
+            return False
+        time.sleep(_STEP_S)
+    return True
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock_now(file: IO[bytes], *, shared: bool) -> bool:  # noqa: ARG001 - there is but one kind
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+else:
+    import fcntl
+
+    def _lock_now(file: IO[bytes], *, shared: bool) -> bool:
+        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        try:
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+def _runs_already(record: InstanceRecord) -> GreenroomError:
+    page = f", page {record.url}" if record.url else ""
+    if not record.pid:
+        return GreenroomError("greenroom runs already. Stop it first.")
+    stop = f"taskkill /F /PID {record.pid}" if sys.platform == "win32" else f"kill {record.pid}"
+    return GreenroomError(
+        f"greenroom runs already (process {record.pid}{page}). Stop it first: {stop}"
+    )
+
+
+def _unwritable(folder: Path, error: OSError) -> GreenroomError:
+    return GreenroomError(
+        f"folder '{folder}', where greenroom notes that it runs, cannot be written to: "
+        f"{error.strerror}. Make it writable, or let XDG_STATE_HOME name another folder."
+    )
