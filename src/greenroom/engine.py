@@ -1,7 +1,7 @@
 """The engine: a frame in, the same frame with another background out, and never the room.
 
-`VirtualBackground` owns the four stages and the fail-closed rule: what leaves is made
-through a valid matte of that very frame, or from the background alone, or nothing does.
+`VirtualBackground` owns the stages and the fail-closed rule: what leaves is made through a
+valid matte of that very frame, or from the background alone, or nothing does.
 """
 
 from __future__ import annotations
@@ -9,16 +9,28 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-from greenroom.backgrounds import COVER_RGB, create_background
-from greenroom.compositing import composite
-from greenroom.compositing.light import LightMatch, wrap_light
+import numpy as np
+
+from greenroom.backgrounds import COVER_RGB, Scene, create_background
+from greenroom.compositing.light import LightMatch
+from greenroom.effects import mirrored, mirrored_matte
 from greenroom.errors import FormatError, ProcessingError
-from greenroom.frames import Colour, Frame, Layout
+from greenroom.frames import Frame
 from greenroom.matting import create_matting, edge_colours
+from greenroom.rendering import (
+    Parts,
+    Rendered,
+    compose,
+    gray,
+    halved,
+    matte_view,
+    mirrored_view,
+    view_halvings,
+)
 from greenroom.segmenters import check_coarse_matte, create_segmenter
 from greenroom.settings import OnFailure, Settings
 from greenroom.supervision import Supervisor
@@ -28,16 +40,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from greenroom.backgrounds import Background
-    from greenroom.frames import Matte
+    from greenroom.frames import Layout, Matte
     from greenroom.matting import Matting
     from greenroom.matting.plate import CleanPlate
     from greenroom.segmenters import Segmenter, SegmenterInfo
 
-__all__ = ["VirtualBackground"]
+__all__ = ["Rendered", "VirtualBackground"]
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +75,8 @@ _MATTING_SETTINGS = (
 )
 # How long a cover waits for a background that another frame is using.
 _SCENE_WAIT_S = 0.1
+# A frame may be so much older than the last cover, which is made for the moment it is shown.
+_SCENE_BACK_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +87,14 @@ class _Stages:
     segmenter: Segmenter
     matting: Matting
     background: Background
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What was made of a frame: what may leave, and the matte that it was made through."""
+
+    rendered: Rendered
+    matte: Matte | None = None
 
 
 class VirtualBackground:
@@ -104,9 +125,9 @@ class VirtualBackground:
     moving background. `reset` forgets it.
 
     A frame without a valid matte is never shown. With ``on_failure="stop"``, the default,
-    `process` raises; with ``"cover"`` it returns the background alone. The work is done on
-    a thread of the engine, so that a frame that takes longer than ``timeout_s`` can be
-    given up: its late result is never shown.
+    `process` raises; with ``"cover"`` it returns the background alone, as `render` always does.
+    The work is done on a thread of the engine, so that a frame that takes longer than
+    ``timeout_s`` can be given up: its late result is never shown.
     """
 
     def __init__(
@@ -128,11 +149,12 @@ class VirtualBackground:
         segmenter = segmenter or self._load(settings)
         self._create_matting = matting
         self._stages = _Stages(settings, segmenter, matting(settings, segmenter), background)
-        self._supervisor: Supervisor[tuple[Frame, Matte | None]] = Supervisor()
+        self._supervisor: Supervisor[_Made] = Supervisor()
         self._light = LightMatch()
         self._between_frames: list[Callable[[], None]] = []
         self._matte: Matte | None = None
         self._start_s: float | None = None
+        self._scene_s = 0.0
         self.failures = 0
 
     @property
@@ -149,6 +171,7 @@ class VirtualBackground:
     def matte(self) -> NDArray[np.uint8] | None:
         """The matte of the last frame, (H, W) uint8; None before the first and after a failure.
 
+        It is that of the frame as it came, whatever framing and mirror do with both afterwards.
         Every frame has memory of its own. Read only.
         """
         return None if self._matte is None else self._matte.values
@@ -180,7 +203,58 @@ class VirtualBackground:
         ProcessingError
             If there is no valid result and ``on_failure`` is ``stop``.
         """
-        return self._guarded(frame, self._render, self._cover)
+        return self._guarded(frame, self._render, self._covering, self._on_failure).frame
+
+    def render(self, frame: Frame, views: frozenset[str] = frozenset()) -> Rendered:
+        """Replace the background of a frame, or cover it: what live use needs.
+
+        Parameters
+        ----------
+        frame : Frame
+            Read only; not kept.
+        views : set of str
+            What else to make of it, out of ``after``, ``before`` and ``matte``.
+
+        Returns
+        -------
+        Rendered
+            It says whether it is the cover and why, whatever ``on_failure`` is. Of a frame that
+            is covered ``after`` is the cover, ``matte`` is black, and there is no ``before``.
+        """
+        return self._guarded(
+            frame,
+            partial(self._render, views=views),
+            partial(self._covering, views=views),
+            OnFailure.COVER,
+        )
+
+    def cover(self, layout: Layout, time_s: float) -> Frame:
+        """Make what is shown instead of a frame.
+
+        It may be called on any thread, also while a frame is worked on or hangs.
+
+        Parameters
+        ----------
+        layout : Layout
+            Of the result.
+        time_s : float
+            When it is shown, by the clock of the frames: backgrounds may move.
+
+        Returns
+        -------
+        Frame
+            New memory, without a time. No camera's picture has ever been near it.
+        """
+        cover = Frame.filled(layout, COVER_RGB)
+        if self._in_scene.acquire(timeout=_SCENE_WAIT_S):  # not if a frame hangs in it
+            try:
+                background = self._stages.background
+                cover = background.cover(layout, self._scene_time_s(time_s)).copy()
+            except Exception as error:  # noqa: BLE001 - the colour remains
+                logger.warning("the background cannot be shown either: %s", _sentence(error))
+            finally:
+                self._in_scene.release()
+        return cover
 
     def process_rgb(self, array: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Replace the background of an (H, W, 3) uint8 RGB array; the result is a new one.
@@ -202,7 +276,7 @@ class VirtualBackground:
         ProcessingError
             As in `process`; the cover of a matte is black.
         """
-        return self._guarded(frame, self._render_matte, _black)
+        return self._guarded(frame, self._render_matte, _black, self._on_failure).frame
 
     def update(self, **values: Any) -> None:  # noqa: ANN401 - Settings checks them
         """Change settings while running: all of them between two frames, or none.
@@ -231,11 +305,10 @@ class VirtualBackground:
             with self._lock:
                 self._stages = _Stages(settings, segmenter, matting, background)
                 self._between_frames += between
-                self._between_frames += [
-                    stage.close
-                    for stage, new in ((old.segmenter, segmenter), (old.background, background))
-                    if stage is not new
-                ]
+                if segmenter is not old.segmenter:
+                    self._between_frames.append(old.segmenter.close)
+                if background is not old.background:
+                    self._between_frames.append(partial(self._leave_scene, old.background))
 
     def reset(self) -> None:
         """Forget earlier frames: call it between unrelated pictures."""
@@ -271,9 +344,19 @@ class VirtualBackground:
         stages = self._stages
         stages.segmenter.reset()
         stages.matting.reset()
-        stages.background.reset()
+        with self._in_scene:
+            stages.background.reset()
+            self._start_s = None
         self._light.reset()
-        self._start_s = None
+
+    def _leave_scene(self, background: Background) -> None:
+        """Close a background that was replaced, when no cover is being made of it."""
+        with self._in_scene:
+            background.close()
+
+    @property
+    def _on_failure(self) -> OnFailure:
+        return OnFailure.STOP if self._closed else self.settings.on_failure
 
     def _next_stages(self) -> _Stages:
         """Do what was put off until no frame is being processed; return the stages since then."""
@@ -287,65 +370,99 @@ class VirtualBackground:
     def _guarded(
         self,
         frame: Frame,
-        render: Callable[[_Stages, Frame], tuple[Frame, Matte | None]],
-        cover: Callable[[Frame], Frame],
-    ) -> Frame:
+        render: Callable[[_Stages, Frame], _Made],
+        cover: Callable[[Frame], Rendered],
+        on_failure: OnFailure,
+    ) -> Rendered:
         """Apply the fail-closed rule: the one place that decides what leaves.
 
         ``render`` never returns the frame's pixels other than through its matte (or by the
         user's word ``none``); when it fails, only ``cover``, which does not see them,
         can make a result.
         """
-        if self._closed:
-            message = "this engine is closed. Make another one."
-            raise ProcessingError(message)
-        settings = self.settings
         self._matte = None
 
-        def work() -> tuple[Frame, Matte | None]:
+        def work() -> _Made:
             return render(self._next_stages(), frame)
 
         try:
-            result, matte = self._supervisor.run(work, settings.timeout_s)
+            self._check_open()
+            made = self._supervisor.run(work, self.settings.timeout_s)
         except Exception as error:  # whatever it is, the frame stays in
             self.failures += 1
-            if settings.on_failure is OnFailure.STOP:
+            reason = _sentence(error)
+            if on_failure is OnFailure.STOP:
                 where = "" if frame.time_s is None else f" at {frame.time_s:.3f} s"
-                message = f"the frame{where} could not be processed: {_sentence(error)}"
+                message = f"the frame{where} could not be processed: {reason}"
                 raise ProcessingError(message) from error
-            logger.warning("a frame is covered: %s", _sentence(error))
-            return cover(frame)
-        self._matte = matte
-        return result
+            logger.warning("a frame is covered: %s", reason)
+            return replace(cover(frame), valid=False, error=reason)
+        self._matte = made.matte
+        return made.rendered
 
-    def _render(self, stages: _Stages, frame: Frame) -> tuple[Frame, Matte | None]:
+    def _check_open(self) -> None:
+        if self._closed:
+            message = "this engine is closed. Make another one."
+            raise ProcessingError(message)
+
+    def _render(self, stages: _Stages, frame: Frame, views: frozenset[str] = frozenset()) -> _Made:
         if not stages.background.needs_matte:
-            return frame, None
+            return _Made(self._render_camera(stages, frame, views))
         matte = self._find(stages, frame)
-        with self.timings.stage("background"), self._in_scene:
-            background = stages.background.render(frame, matte, self._time_s(frame))
-        coloured = stages.segmenter.foreground(frame)
-        person = frame if coloured is None else coloured
+        parts = self._parts(stages, frame, matte)
+        result = compose(parts, self.timings.stage)
+        rendered = Rendered(result)
+        if views:
+            with self.timings.stage("views"):
+                if "after" in views:
+                    rendered.views["after"] = self._after(stages, parts, result)
+                if "before" in views:
+                    rendered.views["before"] = _mirrored_small(frame)
+                if "matte" in views:
+                    rendered.views["matte"] = matte_view(matte, frame)
+        return _Made(rendered, matte)
+
+    def _parts(self, stages: _Stages, frame: Frame, matte: Matte) -> Parts:
+        """Place the person, put a background behind and its light on them."""
         settings = stages.settings
-        has_scene = background.alpha is None
-        if has_scene and settings.match_light:
+        colours = stages.segmenter.foreground(frame)
+        if settings.mirror:
+            with self.timings.stage("mirror"):
+                frame, matte = mirrored(frame), mirrored_matte(matte)
+                colours = None if colours is None else mirrored(colours)
+        with self.timings.stage("background"), self._in_scene:
+            time_s = self._scene_time_s(frame.time_s or 0.0)
+            background = stages.background.render(frame, matte, time_s)
+        person = frame if colours is None else colours
+        if background.alpha is None and settings.match_light:
             with self.timings.stage("light"):
                 person = self._light.match(frame, matte, background, settings.match_light, person)
         edges = None
-        if coloured is None and settings.clean_edges:
+        if colours is None and settings.clean_edges:
             with self.timings.stage("edges"):
                 edges = edge_colours(person, matte)
-        with self.timings.stage("composite"):
-            result = composite(person, matte, background, edges)
-        if has_scene and settings.light_wrap:
-            with self.timings.stage("light"):
-                wrap_light(result, matte, background, settings.light_wrap)
-        return result, matte
+        return Parts(person, matte, background, edges, settings.light_wrap)
 
-    def _render_matte(self, stages: _Stages, frame: Frame) -> tuple[Frame, Matte]:
+    def _after(self, stages: _Stages, parts: Parts, result: Frame) -> Frame:
+        """Make the view of what is sent."""
+        if stages.settings.mirror:
+            return halved(result, view_halvings(result.layout))
+        return mirrored_view(parts, is_scene=isinstance(stages.background, Scene))
+
+    def _render_camera(self, stages: _Stages, frame: Frame, views: frozenset[str]) -> Rendered:
+        """Show the camera's picture, by the user's word: no person has to be found in it."""
+        result = mirrored(frame) if stages.settings.mirror else frame
+        rendered = Rendered(result, is_camera=True)
+        for name in views:
+            small = _mirrored_small(frame)
+            if name == "matte":
+                small = gray(np.full(small.planes[0].shape, 255, np.uint8), frame)
+            rendered.views[name] = small
+        return rendered
+
+    def _render_matte(self, stages: _Stages, frame: Frame) -> _Made:
         matte = self._find(stages, frame)
-        layout = Layout(*frame.size, "gray", _GRAY)
-        return Frame((matte.values,), layout).at(frame), matte
+        return _Made(Rendered(gray(matte.values, frame)), matte)
 
     def _find(self, stages: _Stages, frame: Frame) -> Matte:
         looked_s = 0.0
@@ -366,32 +483,37 @@ class VirtualBackground:
             raise FormatError(message)
         return matte
 
-    def _cover(self, frame: Frame) -> Frame:
+    def _covering(self, frame: Frame, views: frozenset[str] = frozenset()) -> Rendered:
         """Make what is shown instead of a frame, from its layout and time only."""
-        cover = Frame.filled(frame.layout, COVER_RGB)
-        if self._in_scene.acquire(timeout=_SCENE_WAIT_S):  # not if a frame hangs in it
-            try:
-                background = self._stages.background
-                cover = background.cover(frame.layout, self._time_s(frame)).copy()
-            except Exception as error:  # noqa: BLE001 - the colour remains
-                logger.warning("the background cannot be shown either: %s", _sentence(error))
-            finally:
-                self._in_scene.release()
-        return cover.at(frame)
+        cover = self.cover(frame.layout, frame.time_s or 0.0).at(frame)
+        covering = Rendered(cover)
+        small = halved(cover, view_halvings(cover.layout))
+        if "after" in views:
+            covering.views["after"] = small
+        if "matte" in views:
+            covering.views["matte"] = gray(np.zeros_like(small.planes[0]), frame)
+        return covering
 
-    def _time_s(self, frame: Frame) -> float:
-        """Tell the time since the first frame."""
-        time_s = frame.time_s or 0.0
+    def _scene_time_s(self, time_s: float) -> float:
+        """Tell the time since the first frame; called by who has the scene.
+
+        It does not go back by as little as frames are older than covers.
+        """
         if self._start_s is None:
-            self._start_s = time_s
-        return time_s - self._start_s
+            self._start_s, self._scene_s = time_s, 0.0
+        since_s = time_s - self._start_s
+        if not 0 < self._scene_s - since_s < _SCENE_BACK_S:
+            self._scene_s = since_s
+        return self._scene_s
 
 
-_GRAY = Colour(matrix=2, range=2)
+def _black(frame: Frame) -> Rendered:
+    width, height = frame.size
+    return Rendered(gray(np.zeros((height, width), np.uint8), frame))
 
 
-def _black(frame: Frame) -> Frame:
-    return Frame.filled(Layout(*frame.size, "gray", _GRAY), (0, 0, 0)).at(frame)
+def _mirrored_small(frame: Frame) -> Frame:
+    return mirrored(halved(frame, view_halvings(frame.layout)))
 
 
 def _sentence(error: BaseException) -> str:

@@ -1,0 +1,46 @@
+"""A picture as in a looking glass."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from greenroom.frames import Frame, Matte
+
+if TYPE_CHECKING:
+    from greenroom.frames import Plane
+
+__all__ = ["mirrored", "mirrored_matte"]
+
+
+def mirrored(frame: Frame) -> Frame:
+    """Return a frame with left and right exchanged, alpha too.
+
+    Returns
+    -------
+    Frame
+        The same layout and time, in new memory.
+    """
+    result = Frame.empty(frame.layout, alpha=frame.alpha is not None)
+    for plane, target in zip(frame.all_planes, result.all_planes, strict=True):
+        cv2.flip(_paired(plane, frame.layout.width), 1, target)
+    return result.at(frame)
+
+
+def mirrored_matte(matte: Matte) -> Matte:
+    """Return a matte with left and right exchanged, in new memory."""
+    return Matte(np.asarray(cv2.flip(matte.values, 1), np.uint8))
+
+
+def _paired(plane: Plane, width: int) -> Plane:
+    """Return what is to be flipped of a plane of a frame of a width.
+
+    In a 4:2:0 frame of odd width, columns of luma that shared a sample of chroma do not after
+    flipping: each sample then stands half for one old one and half for the one before.
+    """
+    if width % 2 == 0 or plane.shape[1] == width:
+        return plane
+    before = np.concatenate([plane[:, :1], plane[:, :-1]], axis=1)
+    return np.asarray(cv2.addWeighted(plane, 0.5, before, 0.5, 0), np.uint8)
