@@ -7,17 +7,20 @@ import stat
 import subprocess
 import sys
 import time
-
+from typing import TYPE_CHECKING
 
 import pytest
 
 from greenroom.errors import GreenroomError
 from greenroom.live.instance import Instance, InstanceRecord, running
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 DEADLINE_S = 20.0
 HOLDER = """
 import sys, time
-
+from pathlib import Path
 from greenroom.live.instance import Instance
 instance = Instance(Path(sys.argv[1]))
 instance.acquire()
@@ -155,6 +158,17 @@ def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("")
     with pytest.raises(GreenroomError, match=r"cannot be written to: .*XDG_STATE_HOME"):
         Instance(tmp_path / "state" / "greenroom").acquire()
+
+
+def test_record_that_cannot_be_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rather than a record that is no longer true there is none, and nothing is raised."""
+    with Instance(folder) as instance:
+        instance.announce(covered=False)
+        monkeypatch.setattr("greenroom.live.instance._RECORD_S", 0)
+        (path,) = folder.glob("*.json")
+        path.with_suffix(".part").mkdir()
+        instance.announce(covered=True)
+        assert running(folder) == InstanceRecord()
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,13 @@ be cleared up; a file beside it says which, and where its page is.
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import platform
 import re
 import sys
+import threading
 import time
 from typing import IO, TYPE_CHECKING, Final, Self
 from urllib.parse import parse_qs, urlsplit
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 __all__ = ["Instance", "InstanceRecord", "running"]
+
+logger = logging.getLogger(__name__)
 
 # How long a lock may be held by one who only looks whether it is held.
 _LOOK_S: Final = 0.2
@@ -90,6 +95,7 @@ class Instance:
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder or _default_folder()
         self._lock: IO[bytes] | None = None
+        self._writing = threading.Lock()
         self._record = InstanceRecord()
 
     def acquire(self) -> None:
@@ -109,27 +115,39 @@ class Instance:
             lock.close()
             raise _runs_already(_read(self._folder))
         self._lock = lock
-        self._write(InstanceRecord(pid=os.getpid(), started_s=time.time()))
+        try:
+            self._write(InstanceRecord(pid=os.getpid(), started_s=time.time()))
+        except OSError as error:
+            self.release()
+            raise _unwritable(self._folder, error) from error
 
     def announce(self, *, url: str | None = None, covered: bool | None = None) -> None:
         """Add to the record where the page is, or whether the user is covered.
 
-        ``covered`` is to be told once SIGUSR1 is listened for, and at every change.
+        ``covered`` is to be told once SIGUSR1 is listened for, and at every change. May be called
+        on any thread, and raises nothing: where the record cannot be written there is none.
         """
         given = {"url": url, "covered": covered}
-        self._write(
-            self._record.model_copy(
-                update={key: value for key, value in given.items() if value is not None}
-            )
-        )
+        update = {key: value for key, value in given.items() if value is not None}
+        with self._writing:
+            try:
+                self._write(self._record.model_copy(update=update))
+            except OSError as error:
+                logger.warning("%s", _unwritable(self._folder, error))
+                self._record = InstanceRecord()
+                with contextlib.suppress(OSError):
+                    _record_path(self._folder).unlink(missing_ok=True)
 
     def release(self) -> None:
         """Remove the record and let another one run; may be called again."""
         if self._lock is None:
             return
-        lock, self._lock = self._lock, None
-        _record_path(self._folder).unlink(missing_ok=True)
-        lock.close()
+        with self._writing:
+            lock, self._lock = self._lock, None
+            self._record = InstanceRecord()
+            with contextlib.suppress(OSError):
+                _record_path(self._folder).unlink(missing_ok=True)
+            lock.close()
 
     def __enter__(self) -> Self:
         self.acquire()
@@ -149,13 +167,10 @@ class Instance:
             return
         path = _record_path(self._folder)
         part = path.with_suffix(".part")
-        try:
-            part.unlink(missing_ok=True)
-            with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.write(record.model_dump_json())
-            part.replace(path)
-        except OSError as error:
-            raise _unwritable(self._folder, error) from error
+        part.unlink(missing_ok=True)
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(record.model_dump_json())
+        part.replace(path)
         self._record = record
 
 
