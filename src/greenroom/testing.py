@@ -7,12 +7,14 @@ a model or a real person.
 from __future__ import annotations
 
 import threading
+import time
 from enum import StrEnum
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from greenroom.errors import CameraLostError, CameraMissingError, SinkError
 from greenroom.frames import Colour, Frame, Layout
 from greenroom.segmenters.base import SegmenterInfo
 from greenroom.sources.base import SourceInfo
@@ -23,12 +25,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from greenroom.frames import Format
+    from greenroom.sources.base import Source
 
 __all__ = [
     "PERSON_RGB",
     "ROOM_RGB",
+    "FakeCamera",
     "Fault",
     "FaultySegmenter",
+    "MemoryLiveSink",
     "MemorySink",
     "PersonSegmenter",
     "PersonSource",
@@ -41,6 +46,7 @@ PERSON_RGB: Final = (230, 180, 140)
 """The colour of the synthetic person."""
 
 _COARSE: Final = (36, 64)
+_MICROSECOND: Final = Fraction(1, 1_000_000)
 
 
 class PersonSource:
@@ -192,6 +198,98 @@ class FaultySegmenter(PersonSegmenter):
         return wrong[fault]  # type: ignore[return-value]
 
 
+class FakeCamera:
+    """A camera in which the synthetic person sways, which can be unplugged, hang and change.
+
+    Parameters
+    ----------
+    size : (int, int)
+        Width and height in pixels.
+    rate : Fraction
+        Frames a second, in real time.
+
+    Attributes
+    ----------
+    opened : int
+        How often it was opened.
+    is_open : bool
+        Whether its light is on.
+    hanging : threading.Event
+        While it is set, no frame comes.
+    """
+
+    def __init__(self, size: tuple[int, int] = (128, 72), rate: Fraction = Fraction(50)) -> None:
+        self.size = size
+        self.rate = rate
+        self.opened = 0
+        self.is_open = False
+        self.hanging = threading.Event()
+        self._plugged = True
+
+    def plug(self) -> None:
+        """Plug it in again."""
+        self._plugged = True
+
+    def unplug(self) -> None:
+        """Unplug it: whoever reads it gets an error, and it cannot be opened."""
+        self._plugged = False
+
+    def open(self, settings: object = None) -> Source:  # noqa: ARG002 - as sources are opened
+        """Open it.
+
+        Raises
+        ------
+        CameraMissingError
+            If it is unplugged.
+        """
+        if not self._plugged:
+            message = "the synthetic camera is unplugged. Plug it in."
+            raise CameraMissingError(message, "synthetic")
+        self.opened += 1
+        return _CameraFrames(self)
+
+    @property
+    def is_plugged(self) -> bool:
+        """Whether it is there."""
+        return self._plugged
+
+
+class _CameraFrames:
+    """The frames of a `FakeCamera` since it was opened."""
+
+    damaged = 0
+
+    def __init__(self, camera: FakeCamera) -> None:
+        self._camera = camera
+        self._closed = threading.Event()
+        camera.is_open = True
+        width, height = camera.size
+        self.info = SourceInfo(
+            "synthetic camera",
+            rate=camera.rate,
+            time_base=_MICROSECOND,
+            negotiated=f"{width}x{height} synthetic, {camera.rate} frames/s",
+        )
+
+    def __iter__(self) -> Iterator[Frame]:
+        """See `Source.__iter__`."""
+        number = 0
+        while not self._closed.wait(1 / float(self._camera.rate)):
+            if not self._camera.is_plugged:
+                self._camera.is_open = False
+                message = "the synthetic camera was unplugged"
+                raise CameraLostError(message, "synthetic")
+            if not self._camera.hanging.is_set():
+                drawn = PersonSource(self._camera.size).frame(number)
+                yield drawn.shown_at(time.monotonic_ns() // 1000, _MICROSECOND)
+                number += 1
+
+    def close(self) -> None:
+        """See `Source.close`."""
+        self._closed.set()
+        self._camera.is_open = False
+
+
 class MemorySink:
     """Keeps the frames it is given."""
 
@@ -211,6 +309,50 @@ class MemorySink:
     def abort(self) -> None:
         """See `Sink.abort`."""
         self.aborted = True
+
+
+class MemoryLiveSink(MemorySink):
+    """Keeps the frames that a live session sends, and fails, stalls or is left alone on demand.
+
+    Parameters
+    ----------
+    paced : bool
+        Whether it wants frames at a constant rate.
+    always : bool
+        Whether it wants frames though nobody looks.
+
+    Attributes
+    ----------
+    looking : int or None
+        What `readers` tells.
+    failing : bool
+        While it is set, `write` raises.
+    going : threading.Event
+        While it is cleared, `write` waits.
+    """
+
+    def __init__(self, name: str = "memory", *, paced: bool = True, always: bool = False) -> None:
+        super().__init__()
+        self.name = name
+        self.device = "memory"
+        self.paced = paced
+        self.always = always
+        self.looking: int | None = 1
+        self.failing = False
+        self.going = threading.Event()
+        self.going.set()
+
+    def write(self, frame: Frame) -> None:
+        """See `Sink.write`."""
+        self.going.wait()
+        if self.failing:
+            message = "a failure was asked for"
+            raise SinkError(message, self.name)
+        super().write(frame)
+
+    def readers(self) -> int | None:
+        """See `LiveSink.readers`."""
+        return self.looking
 
 
 def count_room_pixels(frame: Frame, tolerance: int = 12) -> int:

@@ -1,0 +1,1 @@
+"""Tests of the live half, and the rig that they share."""
