@@ -1,0 +1,153 @@
+"""``greenroom cover``: cover the user of the instance that runs, from a shell or a hot key."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from enum import StrEnum
+from http.client import HTTPConnection, HTTPException
+from typing import TYPE_CHECKING, Annotated, Final
+from urllib.parse import urlsplit
+
+import typer
+
+from greenroom.cli.options import plain_command
+from greenroom.errors import GreenroomError
+
+if TYPE_CHECKING:
+    from greenroom.live.instance import InstanceRecord
+
+__all__ = ["command"]
+
+_TIMEOUT_S: Final = 2.0
+_STEP_S: Final = 0.02
+
+
+class _State(StrEnum):
+    ON = "on"
+    OFF = "off"
+    TOGGLE = "toggle"
+
+
+class _UnreachableError(Exception):
+    """One way to the instance is closed; the message says why."""
+
+
+@plain_command
+def cover(
+    state: Annotated[
+        _State, typer.Argument(help="Cover yourself, show yourself again, or change over.")
+    ],
+) -> None:
+    """Cover yourself in what greenroom run sends, or show yourself again.
+
+    It works too while a model hangs. Bind it to a key of your desktop.
+    """
+    from greenroom.live.instance import running  # noqa: PLC0415 - help stays fast
+
+    record = running()
+    if record is None:
+        message = "greenroom does not run, so nothing is sent. To start it: greenroom run"
+        raise GreenroomError(message)
+    reasons = []
+    for way in (_by_page, _by_signal):
+        try:
+            covered = way(record, state)
+        except _UnreachableError as error:
+            reasons.append(str(error))
+            continue
+        typer.echo("covered" if covered else "not covered")
+        return
+    done = "uncovered" if state is _State.OFF else "covered"
+    stop = f" To send nothing at all, end it: kill {record.pid}" if record.pid else ""
+    message = f"what is sent could not be {done}: {'; '.join(reasons)}.{stop}"
+    raise GreenroomError(message)
+
+
+command = cover
+
+
+def _by_page(record: InstanceRecord, state: _State) -> bool:
+    """Ask the page; return whether the user is covered now."""
+    if not record.address:
+        message = "it has no page"
+        raise _UnreachableError(message)
+    is_on = state is _State.ON
+    if state is _State.TOGGLE:
+        status = _ask(record, "GET", "/api/status")
+        if not isinstance(status, dict) or not isinstance(status.get("covered"), bool):
+            message = f"its page {record.address} does not say whether you are covered"
+            raise _UnreachableError(message)
+        is_on = not status["covered"]
+    _ask(record, "POST", "/api/cover", {"on": is_on})
+    return is_on
+
+
+def _ask(record: InstanceRecord, method: str, path: str, body: object = None) -> object:
+    """Send a request to the page of this machine, past all proxies."""
+    where = urlsplit(record.address)
+    connection = HTTPConnection(where.hostname or "", where.port or 80, timeout=_TIMEOUT_S)
+    headers = {"Authorization": f"Bearer {record.token}", "Content-Type": "application/json"}
+    try:
+        connection.request(
+            method, path, None if body is None else json.dumps(body).encode(), headers
+        )
+        answer = connection.getresponse()
+        text = answer.read()
+    except TimeoutError as error:
+        message = f"its page {record.address} did not answer within {_TIMEOUT_S:g} s"
+        raise _UnreachableError(message) from error
+    except (OSError, HTTPException) as error:
+        message = f"its page {record.address} cannot be reached: {error}"
+        raise _UnreachableError(message) from error
+    finally:
+        connection.close()
+    if not 200 <= answer.status < 300:
+        message = f"its page {record.address} answered {answer.status} {answer.reason}"
+        raise _UnreachableError(message)
+    try:
+        return json.loads(text) if text else None
+    except ValueError:
+        return None
+
+
+def _by_signal(record: InstanceRecord, state: _State) -> bool:
+    """Send SIGUSR1, which changes over; return whether the user is covered then.
+
+    It is only sent where it is known what it does: one too many would show the user.
+    """
+    if not hasattr(signal, "SIGUSR1"):
+        message = "signals are not known to this system"
+        raise _UnreachableError(message)
+    if not record.pid or record.covered is None:
+        message = "it does not say yet whether you are covered"
+        raise _UnreachableError(message)
+    wanted = {_State.ON: True, _State.OFF: False, _State.TOGGLE: not record.covered}[state]
+    if record.covered is wanted:
+        return wanted
+    try:
+        os.kill(record.pid, signal.SIGUSR1)
+    except OSError as error:
+        message = f"process {record.pid} cannot be signalled: {error.strerror}"
+        raise _UnreachableError(message) from error
+    if not _comes_true(record.pid, wanted=wanted):
+        message = f"process {record.pid} did not act on the signal within {_TIMEOUT_S:g} s"
+        raise _UnreachableError(message)
+    return wanted
+
+
+def _comes_true(pid: int, *, wanted: bool) -> bool:
+    """Wait until the instance says that the user is covered, or is not."""
+    from greenroom.live.instance import running  # noqa: PLC0415 - help stays fast
+
+    end = time.monotonic() + _TIMEOUT_S
+    while time.monotonic() < end:
+        record = running()
+        if record is None or record.pid not in (pid, 0):
+            return False
+        if record.covered is wanted:
+            return True
+        time.sleep(_STEP_S)
+    return False
