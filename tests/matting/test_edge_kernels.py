@@ -11,17 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from greenroom.matting.edge_kernels import (
-    EDGE,
-    EMPTY,
-    FULL,
-    classify,
-    follow,
-    guide,
-    place,
-    settle,
-    sharpen,
-)
+from greenroom.matting.edge_kernels import follow, guide, place, settle, sharpen
+from greenroom.matting.guided_kernels import EDGE, EMPTY, FULL, classify, fit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -124,16 +115,47 @@ def test_sharpen_fills_in() -> None:
     assert_array_equal(out, expected)
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (1, 6), (2, 2), (5, 3), (27, 48)])
+def test_fit(shape: tuple[int, int]) -> None:
+    """The guided filter's coefficients, as its paper has them, with OpenCV's means."""
+    rng = np.random.default_rng(5)
+    guided, matte = 255 * rng.random(shape), rng.random(shape)
+    slopes, offsets = np.empty(shape, np.float32), np.empty(shape, np.float32)
+    fit(guided.astype(np.float32), matte.astype(np.float32), 200.0, slopes, offsets)
+
+    def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(cv2.blur(values, (3, 3)))
+
+    covariance = mean(guided * matte) - mean(guided) * mean(matte)
+    slope = covariance / (mean(guided * guided) - mean(guided) ** 2 + 200)
+    assert_allclose(slopes, mean(slope), atol=1e-6)
+    assert_allclose(offsets, mean(mean(matte) - slope * mean(guided)), atol=1e-4)
+
+
 def test_classify() -> None:
     """At either end whatever the guide is, or an edge."""
-    offsets = np.array([[-1, 0, 0.5, 1, 2]], np.float32)
-    kinds = np.empty((1, 5), np.uint8)
-    classify(0 * offsets, offsets, 255.0, 0.0, 1.0, kinds)
-    assert kinds.tolist() == [[EMPTY, EMPTY, EDGE, FULL, FULL]]
-    classify(0 * offsets + 1 / 255, offsets, 255.0, 0.0, 1.0, kinds)
-    assert kinds.tolist() == [[EMPTY, EDGE, EDGE, FULL, FULL]]
-    classify(0 * offsets - 1 / 255, offsets, 255.0, 0.0, 1.0, kinds)
-    assert kinds.tolist() == [[EMPTY, EMPTY, EDGE, EDGE, FULL]]
+    offsets = np.repeat(np.array([[-1, 0, 0.5, 1, 2]], np.float32), 3, axis=1)
+    kinds = np.empty(offsets.shape, np.uint8)
+    expected = {
+        0: [EMPTY, EMPTY, EDGE, FULL, FULL],
+        1: [EMPTY, EDGE, EDGE, FULL, FULL],
+        -1: [EMPTY, EMPTY, EDGE, EDGE, FULL],
+    }
+    for slope, alone in expected.items():
+        classify(0 * offsets + slope / 255, offsets, 255.0, 0.0, 1.0, kinds)
+        assert kinds[0, 1::3].tolist() == alone
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.tuples(st.integers(1, 9), st.integers(1, 9)), st.integers(0, 99))
+def test_neighbours_of_another_kind_are_edges(shape: tuple[int, int], seed: int) -> None:
+    """Where the matte is enlarged, all samples around are of the kind that is filled in."""
+    offsets = np.random.default_rng(seed).choice([-1, 0.5, 2], shape, p=[0.45, 0.1, 0.45])
+    kinds = np.empty(shape, np.uint8)
+    classify(0 * offsets.astype(np.float32), offsets.astype(np.float32), 255.0, 0.0, 1.0, kinds)
+    own = np.select([offsets < 0, offsets > 1], [EMPTY, FULL], EDGE).astype(np.uint8)
+    low, high = (edit(own, np.ones((3, 3), np.uint8)) for edit in (cv2.erode, cv2.dilate))
+    assert_array_equal(kinds, np.where(low == high, own, EDGE))
 
 
 def test_follow() -> None:

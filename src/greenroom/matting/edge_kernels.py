@@ -13,6 +13,7 @@ import numba
 import numpy as np
 
 from greenroom.jit import FLOATS, MATTE, PLANE, kernel, types
+from greenroom.matting.guided_kernels import EDGE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,12 +21,9 @@ if TYPE_CHECKING:
     Bytes = NDArray[np.uint8]
     Floats = NDArray[np.float32]
 
-__all__ = ["EDGE", "EMPTY", "FULL", "classify", "follow", "guide", "place", "settle", "sharpen"]
+__all__ = ["follow", "guide", "place", "settle", "sharpen"]
 
 _VIEW = types.Array(types.float32, 2, "A")
-
-EMPTY, FULL, EDGE = 0, 1, 2
-"""What `sharpen` is told of a sample of the half grid: certainly 0, certainly 1, or neither."""
 
 
 @kernel(FLOATS, _VIEW)
@@ -271,33 +269,6 @@ def _sharpen_span(  # noqa: PLR0913, PLR0917
         value = upper[0, x] + (lower[0, x] - upper[0, x]) * share
         value += (upper[1, x] + (lower[1, x] - upper[1, x]) * share) * detail
         out[x] = np.uint8(np.int32(min(max(full * value + half, half), full)))
-
-
-@kernel(FLOATS, FLOATS, types.float32, types.float32, types.float32, MATTE)
-def classify(  # noqa: PLR0913, PLR0917
-    slopes: Floats, offsets: Floats, guides: float, low: float, high: float, kinds: Bytes
-) -> None:
-    """Tell `EMPTY`, `FULL` and `EDGE` apart by a guided filter's coefficients.
-
-    Parameters
-    ----------
-    slopes, offsets : (h, w) float32
-        On the half grid.
-    guides : float
-        The largest value of a guide; the smallest is 0.
-    low, high : float
-        The coverage up to which the matte is 0, and from which it is 1.
-    kinds : (h, w) uint8
-        Where the result goes.
-    """
-    height, width = kinds.shape
-    zero = np.float32(0)
-    for y in range(height):
-        slope, offset, row = slopes[y], offsets[y], kinds[y]
-        for x in range(width):
-            least = offset[x] + min(guides * slope[x], zero)
-            most = offset[x] + max(guides * slope[x], zero)
-            row[x] = EMPTY if most <= low else (FULL if least >= high else EDGE)
 
 
 @numba.njit(nogil=True)  # type: ignore[untyped-decorator]

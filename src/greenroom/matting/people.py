@@ -151,9 +151,9 @@ class PeopleFilter:
         if self.people is People.ALL:
             if not specks.any():
                 return None
-            dust = dilated(specks[labels], _SOFT_EDGE)
-            dust &= ~dilated((labels > 0) & ~specks[labels], _SOFT_EDGE)
-            return enlarged(~dust, alpha.shape)
+            kinds = specks.take(labels)
+            near_people = dilated((labels > 0) ^ kinds, _SOFT_EDGE)
+            return enlarged(near_people | ~dilated(kinds, _SOFT_EDGE), alpha.shape)
         if self._is_steady(parts):
             self._contact.reset()
             self._roles = (labels > 0).view(np.uint8)

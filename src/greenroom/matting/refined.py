@@ -23,8 +23,9 @@ import numpy as np
 
 from greenroom.cuts import CutTest
 from greenroom.frames import Frame, Matte
-from greenroom.matting.edge_kernels import EDGE, classify, follow, guide, place, settle, sharpen
+from greenroom.matting.edge_kernels import follow, guide, place, settle, sharpen
 from greenroom.matting.evidence import Evidence
+from greenroom.matting.guided_kernels import classify, fit
 from greenroom.matting.keep import KeptRegions
 from greenroom.matting.people import PeopleFilter
 from greenroom.matting.photograph import refine_photograph
@@ -266,11 +267,14 @@ class RefinedMatting:
         if self._is_photograph:
             refine_photograph(frame, steady, _MIDDLE, _GAIN, values)
             return
-        slopes, offsets = _coefficients(history.reference_half, _halved(steady))
+        half = history.steady_half if steady is history.steady else _halved(steady)
+        slopes, offsets = np.empty_like(half), np.empty_like(half)
+        fit(history.reference_half, half, _FLAT, slopes, offsets)
+        kinds = np.empty(half.shape, np.uint8)
+        classify(slopes, offsets, 255.0, _MIDDLE - 0.5 / _GAIN, _MIDDLE + 0.5 / _GAIN, kinds)
         base, slope = np.empty_like(steady), np.empty_like(steady)
         guide(slopes, offsets, history.reference, _MIDDLE, _GAIN, base, slope)
         core = _NOISE_SIGMAS * self._noise_of(frame)
-        kinds = _kinds(slopes, offsets)
         sharpen(base, slope, history.reference, kinds, frame.planes[0], core, values)
 
     def _with_kept(self, frame: Frame, steady: Floats) -> Floats:
@@ -321,22 +325,3 @@ def _halved(values: Floats) -> Floats:
     return cv2.resize(  # type: ignore[return-value]
         values, ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA
     )
-
-
-def _coefficients(guide: Floats, matte: Floats) -> tuple[Floats, Floats]:
-    """Return slopes and offsets of the local linear models that take the guide to the matte."""
-    mean_guide, mean = cv2.blur(guide, _PIXEL), cv2.blur(matte, _PIXEL)
-    covariance = cv2.blur(guide * matte, _PIXEL) - mean_guide * mean
-    variance = cv2.blur(guide * guide, _PIXEL) - mean_guide * mean_guide
-    slopes = covariance / (variance + np.float32(_FLAT))
-    offsets = mean - slopes * mean_guide
-    return cv2.blur(slopes, _PIXEL), cv2.blur(offsets, _PIXEL)  # type: ignore[return-value]
-
-
-def _kinds(slopes: Floats, offsets: Floats) -> Bytes:
-    """Tell where the guided matte is certainly 0, certainly 1, or neither, for `sharpen`."""
-    kinds = np.empty(slopes.shape, np.uint8)
-    classify(slopes, offsets, 255.0, _MIDDLE - 0.5 / _GAIN, _MIDDLE + 0.5 / _GAIN, kinds)
-    square = np.ones((3, 3), np.uint8)
-    highest = cv2.dilate(kinds, square)
-    return np.where(highest == cv2.erode(kinds, square), kinds, np.uint8(EDGE))
