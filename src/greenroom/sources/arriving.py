@@ -1,0 +1,345 @@
+"""Video that arrives while it is read: cameras, streams and screens, by FFmpeg."""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import sys
+import threading
+from contextlib import suppress
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from greenroom.decoding import reason_of, video_stream
+from greenroom.frames import Frame, fraction
+from greenroom.sources.base import SourceInfo
+from greenroom.sources.camera_errors import lost_error
+from greenroom.sources.jpeg import is_whole_jpeg
+from greenroom.sources.realtime import MICROSECOND, Steady, stamped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    import av
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+    from greenroom.errors import CameraError
+    from greenroom.live.clock import Clock
+
+__all__ = ["ArrivingVideo", "Asked", "video_text"]
+
+logger = logging.getLogger(__name__)
+
+# A device's own time stamp is taken if the frame was captured at most so long ago.
+_FRESH_S: Final = 0.5
+# How long one look for the next frame takes, at most, and where it cannot be waited for.
+_LOOK_S: Final = 0.1
+_NAP_S: Final = 0.002
+# What a source is taken to give if it does not say.
+_USUAL_RATE: Final = Fraction(30)
+# As people know them.
+_CODEC_NAMES: Final = {"mjpeg": "MJPEG", "h264": "H.264", "hevc": "HEVC", "yuyv422": "YUYV"}
+_DESCRIPTORS: Final = Path("/proc/self/fd")
+_ENDED: Final = "it has ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What FFmpeg is asked to open.
+
+    Attributes
+    ----------
+    name : str
+        The source, as people read it; without passwords.
+    address : str
+        What FFmpeg opens.
+    format : str or None
+        FFmpeg's name of the device or format, if it is not to be guessed.
+    options : mapping
+        FFmpeg's, for opening.
+    open_s : float
+        How long opening may take, where FFmpeg can stop it.
+    silence_s : float
+        After how long without a frame it is lost.
+    size : (int, int), optional
+        Width and height that frames are scaled to.
+    device : str
+        The device file, where its descriptor tells that a frame is there.
+    """
+
+    name: str
+    address: str
+    format: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    open_s: float = 10.0
+    silence_s: float = 2.0
+    size: tuple[int, int] | None = None
+    device: str = ""
+
+
+class ArrivingVideo:
+    """Gives frames as they arrive, each at once, and none that is half decoded.
+
+    Parameters
+    ----------
+    asked : Asked
+        What to open.
+    clock : Clock
+        Tells time.
+    explain : callable
+        Makes the error of what FFmpeg raised at opening.
+    keeps_time : bool
+        Leave the frames the time stamps that they came with, to be paced by these.
+
+    Attributes
+    ----------
+    damaged : int
+        How many frames were left out because they could not be decoded as a whole.
+
+    Raises
+    ------
+    CameraError
+        If it cannot be opened.
+    """
+
+    def __init__(
+        self,
+        asked: Asked,
+        clock: Clock,
+        explain: Callable[[Exception], CameraError],
+        *,
+        keeps_time: bool = False,
+    ) -> None:
+        import av  # noqa: PLC0415 - importing greenroom stays light
+
+        self._asked = asked
+        self._clock = clock
+        self._keeps_time = keeps_time
+        self._closing = threading.Event()
+        self._reading = threading.Lock()
+        self.damaged = 0
+        before = _descriptors_of(asked.device)
+        try:
+            self._container = _opened(asked)
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise explain(error) from error
+        try:
+            self._stream = video_stream(self._container)
+        except ValueError as error:
+            self._container.close()
+            raise explain(error) from error
+        self._descriptor = _set_nonblocking(_descriptors_of(asked.device) - before)
+        self._decoder = self._prepared()
+        rate = self._stream.average_rate or self._stream.guessed_rate
+        self.info = SourceInfo(
+            name=asked.name,
+            rate=fraction(rate) if rate else _USUAL_RATE,
+            time_base=MICROSECOND,
+            negotiated=video_text(
+                (self._stream.width, self._stream.height), self._kind, rate and fraction(rate)
+            ),
+        )
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether it has an end that is known, so is stored somewhere rather than live."""
+        return bool(self._container.duration and self._container.duration > 0)
+
+    @property
+    def comes_in_parts(self) -> bool:
+        """Whether seconds of it arrive at once, as files in a list."""
+        return any(name in self._container.format.name for name in ("hls", "dash"))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of what arrives."""
+        return self._stream.width, self._stream.height
+
+    def __iter__(self) -> Iterator[Frame]:
+        """See `Source.__iter__`.
+
+        Raises
+        ------
+        CameraLostError
+            If it ends, breaks, or gives no frame for a while.
+        """
+        with self._reading:
+            try:
+                yield from self._frames()
+            finally:
+                self._closing.set()
+                self._container.close()
+
+    def close(self) -> None:
+        """See `Source.close`; a thread that reads does it itself as soon as it may."""
+        self._closing.set()
+        if self._reading.acquire(blocking=False):
+            try:
+                self._container.close()
+            finally:
+                self._reading.release()
+
+    def _frames(self) -> Iterator[Frame]:
+        steady = Steady(self._asked.name, self._asked.size)
+        for packet in self._packets():
+            for picture in self._decoded(packet):
+                frame = steady(Frame.from_av(picture, "yuv420p"))
+                yield frame if self._keeps_time else stamped(frame, self._captured_s(frame))
+                self._seen_s = self._clock.now()
+
+    def _packets(self) -> Iterator[av.Packet[VideoStream]]:
+        """Read what arrives, looking up now and then."""
+        import av  # noqa: PLC0415 - importing greenroom stays light
+
+        self._seen_s = self._clock.now()
+        while not self._closing.is_set():
+            try:
+                for packet in self._container.demux(self._stream):
+                    if packet.size == 0 and packet.pts is None:
+                        break  # after the last one
+                    yield packet
+                    if self._closing.is_set():
+                        return
+                    self._check_silence()
+                if self._keeps_time and self.is_finite:
+                    return
+                raise self._lost(_ENDED)
+            except BlockingIOError:  # nothing has arrived yet
+                self._check_silence()
+                self._look()
+            except (av.error.FFmpegError, OSError) as error:
+                if self._closing.is_set():
+                    return
+                raise self._lost(_reading_reason(error, self._asked.silence_s)) from error
+
+    def _check_silence(self) -> None:
+        if self._clock.now() - self._seen_s > self._asked.silence_s:
+            reason = f"no whole frame came for {self._asked.silence_s:g} s"
+            raise self._lost(reason)
+
+    def _look(self) -> None:
+        """Wait until a frame may be there."""
+        if self._descriptor is None:
+            self._closing.wait(_NAP_S)
+            return
+        with suppress(OSError, ValueError):  # reading tells what is wrong with it
+            select.select([self._descriptor], [], [], _LOOK_S)
+
+    def _decoded(self, packet: av.Packet[VideoStream]) -> list[av.VideoFrame]:
+        """Decode a packet; what comes out of a damaged one is not shown."""
+        import av  # noqa: PLC0415
+
+        # An empty packet is a driver's way to say that a frame was lost on the wire.
+        whole = bool(packet.size) and not packet.is_corrupt
+        if whole and self._decoder.name == "mjpeg":
+            whole = is_whole_jpeg(packet)
+        if not whole:
+            self._leave_out("it is not whole")
+            return []
+        try:
+            pictures = self._decoder.decode(packet)
+        except av.error.InvalidDataError as error:
+            self._leave_out(reason_of(error))
+            return []
+        good = [picture for picture in pictures if not picture.is_corrupt]
+        for _ in range(len(pictures) - len(good)):
+            self._leave_out("parts of it are missing")
+        return good
+
+    def _leave_out(self, reason: str) -> None:
+        self.damaged += 1
+        level = logging.WARNING if self.damaged == 1 else logging.DEBUG
+        logger.log(level, "%s: a damaged frame is left out: %s", self._asked.name, reason)
+
+    def _captured_s(self, frame: Frame) -> float:
+        """Return when a frame was captured: the driver's word if it is by the same clock."""
+        now_s = self._clock.now()
+        told_s = frame.time_s
+        if self._asked.device and told_s is not None and 0 <= now_s - told_s < _FRESH_S:
+            return told_s
+        return now_s
+
+    def _prepared(self) -> Any:  # noqa: ANN401 - PyAV's types know no decoder
+        """Have the decoder give every frame at once, and none that is half decoded."""
+        import av  # noqa: PLC0415
+
+        decoder = self._stream.codec_context
+        decoder.thread_type = (
+            av.codec.context.ThreadType.SLICE
+        )  # by frames, it would hold some back
+        decoder.flags |= int(av.codec.context.Flags.low_delay)
+        if decoder.name == "mjpeg":
+            decoder.options = {**decoder.options, "err_detect": "explode"}
+        return decoder
+
+    @property
+    def _kind(self) -> str:
+        """Return what a frame is before it is decoded."""
+        is_raw = self._decoder.name in ("rawvideo", "wrapped_avframe")
+        return str(self._decoder.pix_fmt if is_raw else self._decoder.name)
+
+    def _lost(self, reason: str) -> CameraError:
+        return lost_error(self._asked.name, reason, self._asked.device)
+
+
+def video_text(size: tuple[int, int], kind: str, rate: Fraction | None) -> str:
+    """Say what a source gives, such as ``1280x720 MJPEG, 30 frames/s``."""
+    said = f"{size[0]}x{size[1]} {_CODEC_NAMES.get(kind, kind.upper())}"
+    return f"{said}, {float(rate):.4g} frames/s" if rate else said
+
+
+def _opened(asked: Asked) -> InputContainer:
+    import av  # noqa: PLC0415 - importing greenroom stays light
+
+    lenient: Any = {"metadata_errors": "replace"} if _before_av_19(av.__version__) else {}
+    container: InputContainer = av.open(
+        asked.address,
+        "r",
+        format=asked.format,
+        options={"fflags": "nobuffer+discardcorrupt", **asked.options},
+        timeout=(asked.open_s, asked.silence_s),
+        **lenient,
+    )
+    return container
+
+
+def _before_av_19(version: str) -> bool:
+    return int(version.partition(".")[0]) < 19
+
+
+def _reading_reason(error: Exception, silence_s: float) -> str:
+    import av  # noqa: PLC0415
+
+    if isinstance(error, av.error.ExitError):  # what PyAV's own deadline looks like
+        return f"nothing came for {silence_s:g} s"
+    if isinstance(error, EOFError):
+        return _ENDED
+    return reason_of(error)
+
+
+def _descriptors_of(device: str) -> set[int]:
+    """Return the descriptors that this process has of a device file, where that can be told."""
+    found: set[int] = set()
+    if device and sys.platform == "linux":
+        real = Path(device).resolve()
+        for link in _DESCRIPTORS.iterdir():
+            with suppress(OSError):
+                if link.readlink() == real:
+                    found.add(int(link.name))
+    return found
+
+
+def _set_nonblocking(descriptors: set[int]) -> int | None:
+    """Have a device say that there is no frame yet rather than wait for one for ever.
+
+    FFmpeg opens devices itself, and has no option for that.
+    """
+    if len(descriptors) != 1:
+        return None
+    (descriptor,) = descriptors
+    os.set_blocking(descriptor, False)
+    return descriptor

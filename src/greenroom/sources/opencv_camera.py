@@ -1,0 +1,241 @@
+"""Cameras by OpenCV's VideoCapture."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import sys
+import threading
+from contextlib import suppress
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from greenroom.errors import CameraError
+from greenroom.frames import Frame
+from greenroom.sources.arriving import video_text
+from greenroom.sources.base import SourceInfo
+from greenroom.sources.camera import MJPEG, Wanted, best_format, warn_of_differences
+from greenroom.sources.camera_errors import lost_error, opening_error
+from greenroom.sources.jpeg import is_whole_jpeg
+from greenroom.sources.realtime import MICROSECOND, Steady, stamped
+from greenroom.sources.v4l2 import SystemIoctl, opened
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import av
+    from numpy.typing import NDArray
+
+    from greenroom.live.clock import Clock
+    from greenroom.settings import Settings
+    from greenroom.sources.devices import CameraInfo
+
+__all__ = ["OpenCvCamera"]
+
+logger = logging.getLogger(__name__)
+
+# What OpenCV hands over as it came from the camera, by V4L2's four letters.
+_RAW: Final = (MJPEG, "YUYV")
+_USUAL_RATE: Final = Fraction(30)
+# As long as frames fail one after the other, the camera is asked again; then it is lost.
+_SILENCE_S: Final = 2.0
+_NAP_S: Final = 0.01
+
+
+class OpenCvCamera:
+    """Reads a camera by OpenCV, planar where OpenCV leaves frames as they came.
+
+    Parameters
+    ----------
+    camera : CameraInfo
+        The camera.
+    settings : Settings
+        ``size`` and ``rate`` are asked for.
+    clock : Clock
+        Tells time.
+    platform : str
+        As `sys.platform`.
+    open_capture : callable, optional
+        ``cv2.VideoCapture`` unless a test has its own.
+
+    Attributes
+    ----------
+    damaged : int
+        How many frames were left out because they could not be decoded as a whole.
+
+    Raises
+    ------
+    CameraError
+        Of the kind that says why it cannot be opened.
+    """
+
+    def __init__(
+        self,
+        camera: CameraInfo,
+        settings: Settings,
+        clock: Clock,
+        platform: str = sys.platform,
+        open_capture: Callable[..., Any] | None = None,
+    ) -> None:
+        import cv2  # noqa: PLC0415 - only for those who choose it
+
+        self._camera = camera
+        self._name = f"camera '{camera.name}'"
+        self._clock = clock
+        self._platform = platform
+        self._closing = threading.Event()
+        self._reading = threading.Lock()
+        self._jpeg: av.VideoCodecContext | None = None
+        self.damaged = 0
+        wanted = Wanted(settings)
+        chosen = best_format(camera, wanted)
+        is_linux = platform.startswith("linux")
+        backends = {"darwin": cv2.CAP_AVFOUNDATION, "win32": cv2.CAP_DSHOW}
+        target = camera.path if is_linux else camera.number
+        backend = cv2.CAP_V4L2 if is_linux else backends.get(platform, cv2.CAP_ANY)
+        self._capture = (open_capture or cv2.VideoCapture)(target, backend)
+        if not self._capture.isOpened():
+            self._capture.release()
+            raise self._why_not(str(wanted))
+        fourcc = chosen.fourcc if chosen else MJPEG if wanted.size else None
+        self._negotiate(cv2, wanted, fourcc)
+        self.info = self._described(cv2, wanted)
+
+    def __iter__(self) -> Iterator[Frame]:
+        """See `Source.__iter__`.
+
+        Raises
+        ------
+        CameraLostError
+            If it gives no frame any more.
+        """
+        with self._reading:
+            try:
+                yield from self._frames()
+            finally:
+                self._closing.set()
+                self._capture.release()
+
+    def close(self) -> None:
+        """See `Source.close`; a thread that reads does it itself as soon as it may."""
+        self._closing.set()
+        if self._reading.acquire(blocking=False):
+            try:
+                self._capture.release()
+            finally:
+                self._reading.release()
+
+    def _frames(self) -> Iterator[Frame]:
+        steady = Steady(self._name)
+        seen_s = self._clock.now()
+        while not self._closing.is_set():
+            read, samples = self._capture.read()
+            now_s = self._clock.now()
+            picture = self._picture(samples) if read and samples is not None else None
+            if picture is not None:
+                seen_s = now_s
+                yield stamped(steady(Frame.from_av(picture, "yuv420p")), now_s)
+            elif self._is_gone():
+                raise lost_error(self._name, "its device has gone", self._camera.path)
+            elif now_s - seen_s > _SILENCE_S:
+                reason = f"no whole frame came for {_SILENCE_S:g} s"
+                raise lost_error(self._name, reason, self._camera.path)
+            elif not read:
+                self._clock.wait(self._closing, _NAP_S)
+
+    def _is_gone(self) -> bool:
+        return self._platform.startswith("linux") and not os.path.exists(self._camera.path)  # noqa: PTH110 - a string
+
+    def _picture(self, samples: NDArray[Any]) -> av.VideoFrame | None:
+        """Make FFmpeg's frame of what OpenCV gave, or None of what is damaged."""
+        import av  # noqa: PLC0415
+
+        height, width = samples.shape[:2]
+        if samples.ndim == 2 and (height == 1 or width == 1):
+            return self._decoded(samples)
+        if samples.ndim == 3 and samples.shape[2] == 2:
+            return av.VideoFrame.from_ndarray(np.ascontiguousarray(samples), "yuyv422")
+        if samples.ndim == 3 and samples.shape[2] == 3:
+            return av.VideoFrame.from_ndarray(np.ascontiguousarray(samples), "bgr24")
+        if samples.ndim == 2:
+            return av.VideoFrame.from_ndarray(np.ascontiguousarray(samples), "gray")
+        message = (
+            f"{self._name}: OpenCV gives frames of shape {samples.shape}, which are not known. Use "
+            "--capture ffmpeg"
+        )
+        raise CameraError(message, self._camera.path)
+
+    def _decoded(self, samples: NDArray[Any]) -> av.VideoFrame | None:
+        """Decode a JPEG as it came from the camera."""
+        import av  # noqa: PLC0415
+
+        if self._jpeg is None:
+            self._jpeg = av.CodecContext.create("mjpeg", "r")
+            self._jpeg.options = {"err_detect": "explode"}
+            self._jpeg.thread_count = 1
+        data = samples.tobytes()
+        pictures: list[av.VideoFrame] = []
+        if is_whole_jpeg(data):
+            with suppress(av.error.InvalidDataError):
+                pictures = self._jpeg.decode(av.Packet(data))
+        if not pictures or pictures[0].is_corrupt:
+            self.damaged += 1
+            level = logging.WARNING if self.damaged == 1 else logging.DEBUG
+            logger.log(level, "%s: a damaged frame is left out", self._name)
+            return None
+        return pictures[0]
+
+    def _negotiate(self, cv2: Any, wanted: Wanted, fourcc: str | None) -> None:  # noqa: ANN401
+        """Ask for format, size and rate, in the order that drivers need."""
+        capture = self._capture
+        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+        if fourcc is not None:
+            capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*fourcc))
+        if wanted.size is not None:
+            capture.set(cv2.CAP_PROP_FRAME_WIDTH, wanted.size[0])
+            capture.set(cv2.CAP_PROP_FRAME_HEIGHT, wanted.size[1])
+        if wanted.rate is not None:
+            capture.set(cv2.CAP_PROP_FPS, float(wanted.rate))
+        if self._platform.startswith("linux") and _fourcc(capture.get(cv2.CAP_PROP_FOURCC)) in _RAW:
+            capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
+
+    def _described(self, cv2: Any, wanted: Wanted) -> SourceInfo:  # noqa: ANN401
+        capture = self._capture
+        size = (
+            int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)),
+            int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)),
+        )
+        told = capture.get(cv2.CAP_PROP_FPS)
+        rate = Fraction(told).limit_denominator(1001) if told and told > 0 else None
+        warn_of_differences(self._camera.name, wanted, size, rate)
+        fourcc = _fourcc(capture.get(cv2.CAP_PROP_FOURCC))
+        kind = "mjpeg" if fourcc == MJPEG else fourcc or "by OpenCV"
+        return SourceInfo(
+            name=self._name,
+            rate=rate or _USUAL_RATE,
+            time_base=MICROSECOND,
+            negotiated=video_text(size, kind, rate),
+        )
+
+    def _why_not(self, asked: str) -> CameraError:
+        """Find out why a camera did not open: OpenCV does not say."""
+        number = errno.EIO
+        if self._platform.startswith("linux"):
+            try:
+                with opened(self._camera.path, SystemIoctl()) as device:
+                    device.capability()
+                    if device.is_busy():
+                        number = errno.EBUSY
+            except OSError as error:
+                number = error.errno or errno.EIO
+        reason = OSError(number, os.strerror(number))
+        return opening_error(reason, self._camera, asked, self._platform)
+
+
+def _fourcc(value: float) -> str:
+    """Read four letters out of OpenCV's number."""
+    data = (int(value) & 0xFFFFFFFF).to_bytes(4, "little")
+    return data.decode("ascii", "replace").strip("\0 ") if all(data) else ""

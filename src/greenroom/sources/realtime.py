@@ -1,0 +1,207 @@
+"""Files at the speed at which they are to be shown, as if they came from a camera."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import replace
+from fractions import Fraction
+from typing import TYPE_CHECKING, Final
+
+from greenroom.sources.base import SourceInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from greenroom.frames import Frame, Layout
+    from greenroom.live.clock import Clock
+    from greenroom.sources.base import Source
+
+__all__ = ["MICROSECOND", "Pacer", "RealTimeSource", "Steady", "stamped"]
+
+logger = logging.getLogger(__name__)
+
+MICROSECOND: Final = Fraction(1, 1_000_000)
+"""The time base of live frames: microseconds of the monotonic clock at capture."""
+
+# Whoever is later than this does not try to catch up, in seconds.
+_LATE_S: Final = 0.5
+# How often a still picture is shown a second.
+_STILL_RATE: Final = Fraction(25)
+
+
+def stamped(frame: Frame, time_s: float) -> Frame:
+    """Return the same samples, captured at a time of the monotonic clock."""
+    return frame.shown_at(round(time_s / MICROSECOND), MICROSECOND)
+
+
+class Pacer:
+    """Waits until frames are due, relative to the first one.
+
+    Parameters
+    ----------
+    clock : Clock
+        Tells time.
+    closing : threading.Event
+        Ends every waiting when it is set.
+    """
+
+    def __init__(self, clock: Clock, closing: threading.Event) -> None:
+        self._clock = clock
+        self._closing = closing
+        self._zero_s: float | None = None
+
+    def wait(self, time_s: float) -> bool:
+        """Wait until a frame of that time is due; False if there is no use in waiting any more.
+
+        What comes late is due at once; after half a second's delay all that follows is late by
+        that, rather than shown in haste.
+        """
+        now_s = self._clock.now()
+        if self._zero_s is None or now_s - self._zero_s - time_s > _LATE_S:
+            self._zero_s = now_s - time_s
+        wait_s = self._zero_s + time_s - now_s
+        if wait_s > 0:
+            self._clock.wait(self._closing, wait_s)
+        return not self._closing.is_set()
+
+
+class Steady:
+    """Brings frames to ``yuv420p`` and to the size of the first one.
+
+    Parameters
+    ----------
+    name : str
+        The source, for the log.
+    size : (int, int), optional
+        Width and height instead of the first frame's.
+    """
+
+    def __init__(self, name: str, size: tuple[int, int] | None = None) -> None:
+        self._name = name
+        self._size = size
+        self._layout: Layout | None = None
+        self._told: tuple[int, int] | None = None
+
+    def __call__(self, frame: Frame) -> Frame:
+        """Return the frame, or a converted one where it differs."""
+        frame = frame.opaque()
+        if self._layout is None:
+            self._layout = _video_layout(frame, self._size)
+        if frame.layout == self._layout:
+            return frame
+        if frame.size not in (self._layout.size, self._told) and self._size is None:
+            self._told = frame.size
+            logger.warning(
+                "%s: the size changes from %dx%d to %dx%d and is scaled back",
+                self._name,
+                *self._layout.size,
+                *frame.size,
+            )
+        return frame.converted(self._layout).at(frame)
+
+
+def _video_layout(frame: Frame, size: tuple[int, int] | None) -> Layout:
+    """Return the layout that a source keeps from its first frame on."""
+    from greenroom.frames import LIMITED, UNSPECIFIED, Colour  # noqa: PLC0415 - stays light
+
+    width, height = size or frame.size
+    colour = frame.layout.colour
+    if frame.format in ("gbrp", "gray"):
+        colour = Colour(UNSPECIFIED, LIMITED)
+    return replace(
+        frame.layout,
+        width=width,
+        height=height,
+        format="yuv420p",
+        colour=colour.named((width, height)) if size or frame.format == "gbrp" else colour,
+    )
+
+
+class RealTimeSource:
+    """Plays a source as fast as its time stamps say.
+
+    Frames are stamped when they are given out. A single picture is shown for ever.
+
+    Parameters
+    ----------
+    open_source : callable
+        Opens what is played, each time anew.
+    clock : Clock
+        Tells time.
+    loop : bool
+        Whether it begins again at its end.
+
+    Raises
+    ------
+    SourceError
+        If it cannot be opened.
+    """
+
+    def __init__(self, open_source: Callable[[], Source], clock: Clock, *, loop: bool) -> None:
+        self._open = open_source
+        self._loop = loop
+        self._clock = clock
+        self._closing = threading.Event()
+        self._source = open_source()
+        info = self._source.info
+        self._rate = _STILL_RATE if len(info.pictures) == 1 else info.rate
+        self.info = SourceInfo(
+            name=info.name,
+            rate=self._rate,
+            time_base=MICROSECOND,
+            sample_aspect_ratio=info.sample_aspect_ratio,
+            files=info.files,
+            negotiated=info.negotiated,
+        )
+
+    @property
+    def damaged(self) -> int:
+        """How many frames were left out because they could not be decoded as a whole."""
+        return int(getattr(self._source, "damaged", 0))
+
+    def __iter__(self) -> Iterator[Frame]:
+        """See `Source.__iter__`."""
+        pacer = Pacer(self._clock, self._closing)
+        steady = Steady(self.info.name)
+        for time_s, frame in self._timed():
+            ready = steady(frame)
+            if not pacer.wait(time_s):
+                return
+            yield stamped(ready, self._clock.now())
+
+    def close(self) -> None:
+        """See `Source.close`: a wait for the next frame ends at once."""
+        self._closing.set()
+        self._source.close()
+
+    def _timed(self) -> Iterator[tuple[float, Frame]]:
+        """Give frames with their times since the beginning, over and over again if looped."""
+        begin_s = 0.0
+        is_still = len(self._source.info.pictures) == 1
+        while not self._closing.is_set():
+            end_s = begin_s
+            for time_s, duration_s, frame in self._once():
+                end_s = begin_s + time_s + duration_s
+                yield begin_s + time_s, frame
+                while is_still and not self._closing.is_set():
+                    yield end_s, frame.copy()
+                    end_s += duration_s
+            self._source.close()
+            if not self._loop or self._closing.is_set() or end_s == begin_s:
+                return
+            begin_s = end_s
+            self._source = self._open()
+
+    def _once(self) -> Iterator[tuple[float, float, Frame]]:
+        """Give frames with their times since the first, and how long they are shown."""
+        first_s = None
+        usual_s = float(1 / self._rate)
+        for number, frame in enumerate(self._source):
+            time_s = number * usual_s if frame.time_s is None else frame.time_s
+            if self._source.info.pictures:  # unrelated ones have no time
+                time_s = number * usual_s
+            first_s = time_s if first_s is None else first_s
+            known = frame.duration is not None and frame.time_base is not None
+            duration_s = float(frame.duration * frame.time_base) if known else usual_s  # type: ignore[operator]
+            yield max(0.0, time_s - first_s), duration_s or usual_s, frame

@@ -1,0 +1,81 @@
+"""The screen as a source, where FFmpeg can grab it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from fractions import Fraction
+from typing import TYPE_CHECKING, Final
+
+from greenroom.decoding import reason_of
+from greenroom.errors import CameraError, CameraForbiddenError, CameraMissingError
+from greenroom.sources.arriving import ArrivingVideo, Asked
+from greenroom.sources.camera import Wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from greenroom.live.clock import Clock
+    from greenroom.settings import Settings
+
+__all__ = ["SCREEN", "screen_source"]
+
+SCREEN: Final = "screen"
+_USUAL_RATE: Final = Fraction(30)
+
+
+def screen_source(
+    settings: Settings,
+    clock: Clock,
+    platform: str = sys.platform,
+    environment: Mapping[str, str] = os.environ,
+) -> ArrivingVideo:
+    """Grab the whole screen, scaled to the size that is asked for.
+
+    Raises
+    ------
+    CameraError
+        If it cannot be grabbed, saying why.
+    """
+    wanted = Wanted(settings)
+    address, backend = _device(platform, environment)
+    options = {"framerate": str(wanted.rate or _USUAL_RATE)}
+    if platform == "darwin":
+        options["capture_cursor"] = "1"
+    asked = Asked(
+        SCREEN, address, format=backend, options={"fpsprobesize": "0", **options}, size=wanted.size
+    )
+
+    def explain(error: Exception) -> CameraError:
+        if platform == "darwin":
+            message = (
+                "the screen may not be grabbed. Allow it in System Settings > Privacy & Security "
+                "> Screen & System Audio Recording, for the program that greenroom is started from."
+            )
+            return CameraForbiddenError(message, SCREEN)
+        message = (
+            f"the screen '{address}' cannot be grabbed: {reason_of(error)}. See whether a program "
+            "can be shown on it: the variable DISPLAY says which it is."
+        )
+        return CameraMissingError(message, SCREEN)
+
+    return ArrivingVideo(asked, clock, explain)
+
+
+def _device(platform: str, environment: Mapping[str, str]) -> tuple[str, str]:
+    """Return address and FFmpeg's name of what grabs the screen here."""
+    if platform == "win32":
+        return "desktop", "gdigrab"
+    if platform == "darwin":
+        return "Capture screen 0:none", "avfoundation"
+    display = environment.get("DISPLAY")
+    if environment.get("WAYLAND_DISPLAY"):
+        message = (
+            "the screen cannot be grabbed under Wayland, which lets no program look at others. "
+            "Log in to a session of X11 (Xorg), or have OBS show the screen as a virtual camera."
+        )
+        raise CameraForbiddenError(message, SCREEN)
+    if not display:
+        message = "there is no screen to grab: the variable DISPLAY is not set. Set it, as in :0"
+        raise CameraMissingError(message, SCREEN)
+    return display, "x11grab"

@@ -1,0 +1,149 @@
+"""Streams from the network, and FFmpeg's own test pictures."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit, urlunsplit
+
+from greenroom.decoding import reason_of
+from greenroom.errors import (
+    CameraError,
+    CameraForbiddenError,
+    CameraFormatError,
+    CameraMissingError,
+)
+from greenroom.sources.arriving import ArrivingVideo, Asked
+from greenroom.sources.realtime import RealTimeSource
+
+if TYPE_CHECKING:
+    from greenroom.live.clock import Clock
+    from greenroom.settings import Settings
+    from greenroom.sources.base import Source
+
+__all__ = ["STREAM_SCHEMES", "TEST_SCHEME", "is_stream", "stream_source", "test_source"]
+
+STREAM_SCHEMES: Final = ("rtsp", "rtsps", "http", "https", "rtp", "udp")
+TEST_SCHEME: Final = "lavfi:"
+_SDP_SUFFIX: Final = ".sdp"
+
+# Opening may take this long, and nothing come for so long before a stream is lost, in seconds.
+_OPEN_S: Final = 10.0
+_SILENCE_S: Final = 5.0
+# What an address leads to may lead on to these, never to a file of this machine.
+_PROTOCOLS: Final = "http,https,tls,rtsp,rtp,srtp,tcp,udp,crypto,httpproxy,data"
+_OPTIONS: Final = {
+    "protocol_whitelist": _PROTOCOLS,
+    # What is looked at before the first frame: a second, a megabyte.
+    "analyzeduration": "1000000",
+    "probesize": "1000000",
+    "fpsprobesize": "0",
+}
+_RTSP: Final = {"rtsp_flags": "prefer_tcp", "reorder_queue_size": "16"}
+
+
+def is_stream(name: str) -> bool:
+    """Whether a source is an address, or the description of a session (.sdp)."""
+    scheme, colon, _ = name.partition(":")
+    return (bool(colon) and scheme.lower() in STREAM_SCHEMES) or _is_session(name)
+
+
+def stream_source(address: str, settings: Settings, clock: Clock) -> Source:
+    """Open a stream; what is stored on a server is played in real time.
+
+    Raises
+    ------
+    CameraError
+        Of the kind that says why it cannot be opened.
+    """
+    name = f"stream '{_without_password(address)}'"
+    options = dict(_OPTIONS)
+    if address.lower().startswith("rtsp"):
+        options |= _RTSP
+    target = address
+    if _is_session(address):
+        options["protocol_whitelist"] = f"file,{_PROTOCOLS}"
+        target = f"file:{address}"
+    asked = Asked(name, target, options=options, open_s=_OPEN_S, silence_s=_SILENCE_S)
+
+    def opened(*, keeps_time: bool = False) -> ArrivingVideo:
+        return ArrivingVideo(
+            asked, clock, lambda error: _error(error, name, address), keeps_time=keeps_time
+        )
+
+    source = opened()
+    if not (source.is_finite or source.comes_in_parts):
+        return source
+    source.close()
+    return RealTimeSource(lambda: opened(keeps_time=True), clock, loop=settings.loop)
+
+
+def test_source(name: str, clock: Clock) -> RealTimeSource:
+    """Play test pictures that FFmpeg draws, such as ``lavfi:testsrc2=size=1280x720:rate=30``.
+
+    Raises
+    ------
+    CameraError
+        If FFmpeg does not understand it.
+    """
+    graph = name.removeprefix(TEST_SCHEME)
+    asked = Asked(f"test picture '{graph}'", graph, format="lavfi")
+
+    def explain(error: Exception) -> CameraError:
+        message = (
+            f"test picture '{graph}' is not known to FFmpeg: {reason_of(error)}. Such as: "
+            "lavfi:testsrc2=size=1280x720:rate=30"
+        )
+        return CameraFormatError(message, name)
+
+    return RealTimeSource(
+        lambda: ArrivingVideo(asked, clock, explain, keeps_time=True), clock, loop=False
+    )
+
+
+def _is_session(name: str) -> bool:
+    return name.lower().endswith(_SDP_SUFFIX) and Path(name).is_file()
+
+
+def _without_password(address: str) -> str:
+    """Return an address that can be shown."""
+    parts = urlsplit(address)
+    if "@" not in parts.netloc:
+        return address
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=host))
+
+
+def _error(error: Exception, name: str, address: str) -> CameraError:
+    """Say why a stream cannot be opened, and what to do."""
+    import av  # noqa: PLC0415 - importing greenroom stays light
+
+    shown = _without_password(address)
+    if isinstance(error, av.error.HTTPUnauthorizedError | av.error.HTTPForbiddenError):
+        message = (
+            f"{name} asks for a name and a password that are right. Put them into the address: "
+            f"{re.sub('//', '//NAME:PASSWORD@', shown, count=1)}"
+        )
+        return CameraForbiddenError(message, shown)
+    if isinstance(error, av.error.HTTPNotFoundError):
+        message = f"{name} is not on that server. See what address the camera's own page tells."
+        return CameraMissingError(message, shown)
+    if isinstance(error, ValueError) and not isinstance(error, av.error.FFmpegError):
+        message = f"{name} cannot be shown: {error}. Give the address of a stream with video in it."
+        return CameraFormatError(message, shown)
+    if isinstance(error, av.error.InvalidDataError):
+        message = f"{name} is nothing that FFmpeg knows as video. Is it the address of a web page?"
+        return CameraFormatError(message, shown)
+    reason = f"nothing came for {_OPEN_S:g} s" if _timed_out(error) else reason_of(error)
+    message = (
+        f"{name} cannot be reached: {reason}. See whether its address and port are right and the "
+        "camera is on."
+    )
+    return CameraMissingError(message, shown)
+
+
+def _timed_out(error: Exception) -> bool:
+    import av  # noqa: PLC0415
+
+    return isinstance(error, av.error.ExitError)
