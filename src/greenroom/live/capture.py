@@ -1,0 +1,371 @@
+"""The camera of a live session: opened, watched, lost, found again.
+
+::
+
+    CLOSED ──start──▶ OPENING ──first frame──▶ RUNNING ──end of a file──▶ ENDED
+      ▲  ◀──pause──────┴────────────┬────────────┘
+      └──resume──▶ OPENING          │ lost, silent, asleep
+                                    ▼
+                  FAILED ◀──────── LOST ──first frame──▶ RUNNING
+                     never worked, or too long
+
+A thread of its own watches; another one, for each opening, reads, because reading may hang: it
+is then left behind, and nothing that it still brings is delivered.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from greenroom.errors import CameraLostError, GreenroomError, SourceError
+from greenroom.live.status import CaptureState, CaptureStatus
+from greenroom.live.suspension import Suspension, seconds_asleep
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from greenroom.frames import Frame
+    from greenroom.live.clock import Clock
+    from greenroom.sources.base import Source
+
+__all__ = ["Capture"]
+
+logger = logging.getLogger(__name__)
+
+# After how long without a frame a camera is lost, and how long opening one, the first frame
+# included, may take: a demonstration may have to compile kernels first.
+_SILENCE_S: Final = 2.0
+_OPENING_S: Final = 60.0
+_FIRST_FRAME_S: Final = 10.0
+# How often it is looked whether the machine slept.
+_ROUND_S: Final = 0.5
+# Waiting between two attempts begins with this, doubles, and ends at that; an attempt that
+# takes long itself, such as one over a network, is waited for as long again.
+_FIRST_WAIT_S: Final = 0.05
+_LONGEST_WAIT_S: Final = 0.5
+_LONGEST_COSTLY_WAIT_S: Final = 5.0
+# Who ran for so long is taken to have been well: the next loss is a new one.
+_WELL_S: Final = 2.0
+# How long closing may take before what hangs is left behind.
+_CLOSE_S: Final = 1.5
+_STOP_S: Final = 2.0
+_DELIVERY_S: Final = 0.3
+
+
+class Capture:
+    """Delivers the frames of a source, and finds the source again when it is lost.
+
+    Parameters
+    ----------
+    open_source : callable
+        Opens the source; called again for every attempt, on a thread of its own.
+    deliver : callable
+        Takes each frame, on the thread that read it. May not wait.
+    on_state : callable
+        Told of every change, on the thread that watches.
+    clock : Clock
+        Tells time.
+    reconnect_seconds : float or None
+        For how long a source that was lost is looked for; None for ever.
+    asleep_s : callable
+        See `seconds_asleep`.
+
+    Notes
+    -----
+    Every public method may be called on any thread, and none waits but `stop`. A source that
+    never worked is not tried again: whoever started this is to be told what is wrong.
+    """
+
+    def __init__(  # noqa: PLR0913 - each by its name
+        self,
+        open_source: Callable[[], Source],
+        deliver: Callable[[Frame], None],
+        *,
+        on_state: Callable[[CaptureStatus], None],
+        clock: Clock,
+        reconnect_seconds: float | None,
+        asleep_s: Callable[[], float] = seconds_asleep,
+    ) -> None:
+        self._open_source = open_source
+        self._deliver = deliver
+        self._on_state = on_state
+        self._clock = clock
+        self._reconnect_s = reconnect_seconds
+        self._suspension = Suspension(asleep_s)
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._paused = threading.Event()
+        self._worked = False
+        self._reading: _Reading | None = None
+        self._damaged_before = 0
+        self._lost_s: float | None = None
+        self._wait_s = _FIRST_WAIT_S
+        self.status = CaptureStatus()
+        self.error: GreenroomError | None = None
+        self.size: tuple[int, int] | None = None
+        self._thread = threading.Thread(target=self._watch, name="greenroom-capture", daemon=True)
+
+    @property
+    def damaged(self) -> int:
+        """How many frames were left out because they were damaged."""
+        reading = self._reading
+        return self._damaged_before + (0 if reading is None else reading.damaged)
+
+    def start(self) -> None:
+        """Begin to open the source."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Close the source and end, within two seconds. No frame is delivered after this."""
+        self._stopping.set()
+        self._wake.set()
+        if self._thread.ident is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout=_STOP_S)
+        reading = self._reading
+        if reading is not None:
+            reading.cancel()
+
+    def pause(self) -> None:
+        """Close the source, so that the camera's light goes out."""
+        self._paused.set()
+        self._wake.set()
+
+    def resume(self) -> None:
+        """Open it again."""
+        self._paused.clear()
+        self._wake.set()
+
+    @property
+    def _unwanted(self) -> bool:
+        """Whether the source is not to be open."""
+        return self._paused.is_set() or self._stopping.is_set()
+
+    # The thread that watches.
+
+    def _watch(self) -> None:
+        while not self._stopping.is_set():
+            if self._paused.is_set():
+                self._be(CaptureState.CLOSED)
+                self._sleep(None)
+                continue
+            began_s = self._clock.now()
+            reading = self._begin()
+            self._observe(reading)
+            self._end(reading)
+            if self._unwanted:
+                self._lost_s = None
+                continue
+            if reading.error is None:
+                self._be(CaptureState.ENDED)
+                return
+            if not self._may_try_again(reading.error):
+                self.error = reading.error
+                self._be(CaptureState.FAILED, str(reading.error))
+                return
+            self._be(CaptureState.LOST, str(reading.error))
+            self._wait_before_attempt(self._clock.now() - began_s, reading)
+        self._be(CaptureState.CLOSED)
+
+    def _begin(self) -> _Reading:
+        """Start a thread that opens and reads."""
+        self._suspension.happened()
+        reading = _Reading(self._open_source, self._deliver, self._wake, self._clock)
+        self._reading = reading
+        if self._lost_s is None:
+            self._be(CaptureState.OPENING)
+        reading.start()
+        return reading
+
+    def _observe(self, reading: _Reading) -> None:
+        """Watch until it is over, one way or another; the reason is in ``reading.error``."""
+        while not (self._unwanted or reading.is_over):
+            self._greet(reading)
+            self._sleep(min(_ROUND_S, reading.seconds_left()))
+            if self._suspension.happened():
+                reading.fail(CameraLostError("the camera was lost: the machine slept."))
+            elif not reading.is_over and reading.seconds_left() <= 0:
+                reading.fail(reading.silence())
+        self._greet(reading)
+
+    def _greet(self, reading: _Reading) -> None:
+        """Take notice of the first frame."""
+        if reading.size is None or self._unwanted:
+            return
+        if self.status.state is not CaptureState.RUNNING:
+            self._worked = True
+            self.size = reading.size
+            self.status = replace(self.status, name=reading.name, negotiated=reading.negotiated)
+            self._be(CaptureState.RUNNING)
+        if reading.ran_s() > _WELL_S:
+            self._lost_s = None
+            self._wait_s = _FIRST_WAIT_S
+
+    def _end(self, reading: _Reading) -> None:
+        """Close the source; what hangs is left behind."""
+        reading.cancel()
+        if not reading.join(_CLOSE_S):
+            logger.warning("%s does not answer, and is left behind", reading.name or "the source")
+        self._damaged_before += reading.damaged
+        self._reading = None
+
+    def _may_try_again(self, error: GreenroomError) -> bool:
+        if not self._worked or not isinstance(error, SourceError):
+            return False
+        now_s = self._clock.now()
+        if self._lost_s is None:
+            self._lost_s = now_s
+            logger.warning("%s", error)
+        return self._reconnect_s is None or now_s - self._lost_s < self._reconnect_s
+
+    def _wait_before_attempt(self, took_s: float, reading: _Reading) -> None:
+        cost_s = 0.0 if reading.size is not None else min(took_s, _LONGEST_COSTLY_WAIT_S)
+        end_s = self._clock.now() + max(self._wait_s, cost_s)
+        if self._reconnect_s is not None and self._lost_s is not None:
+            end_s = min(end_s, self._lost_s + self._reconnect_s)
+        self._wait_s = min(2 * self._wait_s, _LONGEST_WAIT_S)
+        while not self._unwanted and (left_s := end_s - self._clock.now()) > 0:
+            self._sleep(left_s)
+
+    def _sleep(self, seconds: float | None) -> None:
+        """Wait until something happens, at most so long."""
+        self._clock.wait(self._wake, 3600.0 if seconds is None else max(0.0, seconds))
+        self._wake.clear()
+
+    def _be(self, state: CaptureState, error: str = "") -> None:
+        """Change the state, and tell if it is another."""
+        status = replace(self.status, state=state, error=error)
+        if status != self.status:
+            self.status = status
+            self._on_state(status)
+
+
+class _Reading:
+    """One opening of the source and all that is read from it, on a thread of its own."""
+
+    def __init__(
+        self,
+        open_source: Callable[[], Source],
+        deliver: Callable[[Frame], None],
+        wake: threading.Event,
+        clock: Clock,
+    ) -> None:
+        self._open_source = open_source
+        self._deliver = deliver
+        self._wake = wake
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._cancelled = False
+        self._source: Source | None = None
+        self._since_s = clock.now()
+        self._first_s: float | None = None
+        self.error: GreenroomError | None = None
+        self.is_over = False
+        self.name = self.negotiated = ""
+        self.size: tuple[int, int] | None = None
+        self._thread = threading.Thread(target=self._run, name="greenroom-camera", daemon=True)
+
+    @property
+    def damaged(self) -> int:
+        """How many frames the source left out."""
+        return int(getattr(self._source, "damaged", 0))
+
+    def start(self) -> None:
+        """Open and read."""
+        self._thread.start()
+
+    def cancel(self) -> None:
+        """Deliver nothing any more, and close the source as soon as that is possible."""
+        self._cancelled = True
+        # A delivery that is going on is waited for, but not one that hangs.
+        if self._lock.acquire(timeout=_DELIVERY_S):
+            self._lock.release()
+        if self._source is not None:
+            self._source.close()
+
+    def join(self, seconds: float) -> bool:
+        """Wait until the device is closed; False if it takes longer."""
+        self._thread.join(timeout=seconds)
+        return not self._thread.is_alive()
+
+    def fail(self, error: GreenroomError) -> None:
+        """Take it to be over, whatever its thread does."""
+        self.error = error
+        self.is_over = True
+
+    def seconds_left(self) -> float:
+        """Return how long it may still be silent."""
+        allowed_s = _SILENCE_S if self.size is not None else _FIRST_FRAME_S
+        if self._source is None:
+            allowed_s = _OPENING_S
+        return self._since_s + allowed_s - self._clock.now()
+
+    def ran_s(self) -> float:
+        """Return for how long frames have come."""
+        return 0.0 if self._first_s is None else self._clock.now() - self._first_s
+
+    def silence(self) -> GreenroomError:
+        """Make the error for a source that gives nothing."""
+        if self._source is None:
+            return CameraLostError(f"the source could not be opened within {_OPENING_S:g} s.")
+        allowed_s = _SILENCE_S if self.size is not None else _FIRST_FRAME_S
+        message = (
+            f"{self.name} was lost: no frame came for {allowed_s:g} s. Unplug it and plug it in "
+            "again; it is being looked for."
+        )
+        return CameraLostError(message, self.name)
+
+    def _run(self) -> None:
+        try:
+            self._read()
+        except GreenroomError as error:
+            self._finish(error)
+        except Exception as error:
+            logger.debug("a source failed", exc_info=True)
+            message = f"the source failed: {type(error).__name__}: {error}"
+            wrapped = SourceError(message)
+            wrapped.__cause__ = error
+            self._finish(wrapped)
+        else:
+            self._finish(None)
+
+    def _read(self) -> None:
+        source = self._open_source()
+        with self._lock:
+            self._source = source
+            self._since_s = self._clock.now()
+            self.name = source.info.name
+            cancelled = self._cancelled
+        try:
+            if not cancelled:
+                self._wake.set()
+                self._pass_on(source)
+        finally:
+            source.close()
+
+    def _pass_on(self, source: Source) -> None:
+        for frame in source:
+            with self._lock:
+                if self._cancelled:
+                    return
+                self._since_s = self._clock.now()
+                if self.size is None:
+                    self._meet(source, frame)
+                self._deliver(frame)
+
+    def _meet(self, source: Source, frame: Frame) -> None:
+        """Note what the first frame says."""
+        width, height = frame.size
+        usual = f"{width}x{height}, {float(source.info.rate):.4g} frames/s"
+        self.negotiated = source.info.negotiated or usual
+        self._first_s = self._clock.now()
+        self.size = frame.size
+        self._wake.set()
+
+    def _finish(self, error: GreenroomError | None) -> None:
+        if not self.is_over:
+            self.error = error
+        self.is_over = True
+        self._wake.set()
