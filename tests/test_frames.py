@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import FrozenInstanceError, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
@@ -673,3 +674,16 @@ class TestMatte:
         assert matte.for_plane((3, 4)) is matte.quarter
         with pytest.raises(FormatError, match=r"\(5, 7\).*\(2, 2\)"):
             matte.for_plane((2, 2))
+
+
+def test_one_frame_is_converted_on_several_threads(rng: np.random.Generator) -> None:
+    """Sinks of a live session share a frame: each gets what it would have got alone."""
+    layout = Layout(160, 90, "yuv420p", Colour(1, 1))
+    for _ in range(20):
+        frame = Frame.empty(layout)
+        for plane in frame.planes:
+            plane[:] = rng.integers(40, 200, plane.shape, np.uint8)
+        expected = frame.copy().to_rgb()
+        with ThreadPoolExecutor(4) as pool:
+            for found in pool.map(Frame.to_rgb, [frame] * 4):
+                assert_array_equal(found, expected)

@@ -8,6 +8,8 @@ libswscale when it enters.
 from __future__ import annotations
 
 import math
+import threading
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cache, cached_property
@@ -19,6 +21,8 @@ import numpy as np
 from greenroom.errors import FormatError
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     import av
     from numpy.typing import NDArray
 
@@ -223,11 +227,14 @@ FULL_RANGE_RGB: Final = Colour(RGB, FULL)
 class _Memory:
     """An FFmpeg frame that holds samples, and the time at which it was given out, if it was.
 
-    It has room for one time only, and whoever has it may still look at that.
+    It has room for one time only, and whoever has it may still look at that. libswscale
+    changes the frame that it reads while it does so: one thread at a time may convert it, or
+    give it out.
     """
 
     frame: av.VideoFrame
     given_at: Time | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 @dataclass(frozen=True, eq=False)
@@ -482,6 +489,10 @@ class Frame:
         name = name or self._name
         own = self.layout.colour
         colour = colour or own
+        with self._alone:
+            return self._given_out(name, own, colour)
+
+    def _given_out(self, name: str, own: Colour, colour: Colour) -> av.VideoFrame:
         if name == self._name and colour.means(own, self.size):
             frame = self._samples_in_av(given_at=(self.pts, self.time_base, self.duration))
         else:
@@ -506,10 +517,14 @@ class Frame:
 
         Where nothing changes the result shares the frame's memory.
         """
-        samples = self.opaque()._samples_in_av()  # noqa: SLF001 - of this class
-        converted = _reformat(
-            samples, layout.size, layout.format, self.layout.colour, layout.colour
-        )
+        opaque = self.opaque()
+        with opaque._alone:  # noqa: SLF001 - of this class
+            samples = opaque._samples_in_av()  # noqa: SLF001
+            converted = _reformat(
+                samples, layout.size, layout.format, self.layout.colour, layout.colour
+            )
+        if converted is samples:  # nothing changes
+            return replace(opaque, layout=layout)
         return Frame._view(converted, layout).at(self)
 
     def opaque(self) -> Frame:
@@ -530,6 +545,11 @@ class Frame:
         for target, plane in zip(frame.all_planes, self.all_planes, strict=True):
             target[:] = plane
         return frame.at(self)
+
+    @property
+    def _alone(self) -> AbstractContextManager[object]:
+        """Held while FFmpeg's view of the samples is converted or given out."""
+        return nullcontext() if self._memory is None else self._memory.lock
 
     def _samples_in_av(self, given_at: Time | None = None) -> av.VideoFrame:
         """Return an FFmpeg frame of the samples: the memory's own, or else a copy.
