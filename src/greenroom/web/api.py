@@ -1,0 +1,109 @@
+"""The HTTP interface: settings, cover, status, snapshot, models, and what the doctor finds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any, Final
+
+from fastapi import APIRouter, HTTPException, Request, Response
+
+from greenroom.errors import SettingsError
+from greenroom.web.base import Page, in_worker, quickly
+from greenroom.web.models import list_models
+from greenroom.web.pictures import to_png
+from greenroom.web.schema import live_schema
+
+__all__ = ["api_routes", "inspection_routes", "read_json"]
+
+# All settings together have less than a tenth of it.
+_MOST_BYTES: Final = 65536
+
+
+async def read_json(request: Request) -> Any:  # noqa: ANN401 - whatever was sent
+    """Read a short body of JSON.
+
+    Raises
+    ------
+    HTTPException
+        If it is too long, or is not JSON.
+    """
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > _MOST_BYTES:
+            raise HTTPException(413, f"expected at most {_MOST_BYTES} bytes of JSON")
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        raise HTTPException(400, "expected JSON in the body of the request") from None
+
+
+def api_routes(page: Page) -> APIRouter:
+    """Make the routes below ``/api`` that steer the session and show what it sends."""
+    router = APIRouter()
+    session = page.session
+
+    @router.get("/settings")
+    async def settings() -> dict[str, Any]:
+        return await quickly(page.settings)
+
+    @router.patch("/settings")
+    async def change(request: Request) -> dict[str, Any]:
+        values = await read_json(request)
+        if not isinstance(values, dict):
+            raise HTTPException(422, 'expected settings by name, such as {"people": "main"}')
+        if "self" in values:  # the one name that cannot be an argument
+            message = "unknown setting 'self'"
+            raise SettingsError(message, "self")
+        await in_worker(lambda: session.update(**values))
+        return await quickly(page.settings)
+
+    @router.post("/save")
+    async def save() -> dict[str, Any]:
+        path = await in_worker(page.saved.save)
+        page.changed()
+        return {"path": str(path)}
+
+    @router.get("/status")
+    async def status() -> dict[str, Any]:
+        return await quickly(lambda: session.status().to_dict())
+
+    @router.post("/cover")
+    async def cover(request: Request) -> dict[str, Any]:
+        asked = await read_json(request)
+        on = asked.get("on") if isinstance(asked, dict) else None
+        if not isinstance(on, bool):
+            raise HTTPException(422, 'expected {"on": true} or {"on": false}')
+        await quickly(session.cover, on)
+        return {"on": on}
+
+    @router.get("/snapshot.png")
+    async def snapshot() -> Response:
+        data = await in_worker(lambda: to_png(session.snapshot()))
+        return Response(data, media_type="image/png")
+
+    return router
+
+
+def inspection_routes(page: Page) -> APIRouter:
+    """Make the routes below ``/api`` that tell what there is to choose from and what is wrong."""
+    router = APIRouter()
+    session = page.session
+
+    @router.get("/schema")
+    async def schema() -> dict[str, Any]:
+        return live_schema()
+
+    @router.get("/models")
+    async def models() -> list[dict[str, Any]]:
+        return await in_worker(list_models, session.settings.models_dir)
+
+    @router.get("/doctor")
+    async def doctor() -> list[dict[str, Any]]:
+        from greenroom.doctor import run_checks  # noqa: PLC0415 - it imports much
+
+        findings = await in_worker(run_checks, session.settings)
+        return [asdict(finding) for finding in findings]
+
+    return router

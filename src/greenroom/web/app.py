@@ -1,0 +1,110 @@
+"""The page's routes put together, its files, and how errors are told."""
+
+from __future__ import annotations
+
+import logging
+from importlib import resources
+from typing import TYPE_CHECKING, Final
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from greenroom.errors import GreenroomError, SettingsError
+from greenroom.web.api import api_routes, inspection_routes
+from greenroom.web.background_routes import background_routes
+from greenroom.web.base import Page
+from greenroom.web.security import Guard
+from greenroom.web.sockets import socket_routes
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.types import ASGIApp
+
+    from greenroom.web.base import LiveSession
+    from greenroom.web.gallery import Gallery
+
+__all__ = ["create_app"]
+
+logger = logging.getLogger(__name__)
+
+# Not asked of the system, which has been known to call scripts plain text.
+_TYPES: Final = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+
+
+def create_app(session: LiveSession, gallery: Gallery, token: str, port: int) -> ASGIApp:
+    """Make the application that serves the page of a session on a port of 127.0.0.1.
+
+    Parameters
+    ----------
+    session : LiveSession
+        What is steered.
+    gallery : Gallery
+        The backgrounds to choose from.
+    token : str
+        What gives access.
+    port : int
+        Where it is served.
+    """
+    page = Page(session, gallery)
+    app = FastAPI(title="greenroom", docs_url=None, redoc_url=None, openapi_url=None)
+    app.include_router(api_routes(page), prefix="/api")
+    app.include_router(inspection_routes(page), prefix="/api")
+    app.include_router(background_routes(page), prefix="/api/backgrounds")
+    app.include_router(socket_routes(page))
+    for name, (data, kind) in _files().items():
+        path = "/" if name == "index.html" else f"/static/{name}"
+        app.add_route(path, _serving(data, kind), methods=["GET"])
+    app.add_exception_handler(GreenroomError, _tell_error)
+    app.add_exception_handler(HTTPException, _tell_refusal)
+    app.add_exception_handler(RequestValidationError, _tell_invalid)
+    app.add_exception_handler(Exception, _tell_unexpected)
+    return Guard(app, token, port)
+
+
+def _files() -> dict[str, tuple[bytes, str]]:
+    """Read the page's files: they are small, and no path of a request ever names a file."""
+    folder = resources.files("greenroom.web") / "static"
+    return {
+        file.name: (file.read_bytes(), kind)
+        for file in folder.iterdir()
+        for suffix, kind in _TYPES.items()
+        if file.name.endswith(suffix)
+    }
+
+
+def _serving(data: bytes, kind: str):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    async def serve(request: Request) -> Response:  # noqa: ARG001 - always the same
+        return Response(data, media_type=kind)
+
+    return serve
+
+
+def _told(status: int, message: object, name: str | None = None) -> Response:
+    return JSONResponse({"name": name, "message": str(message)}, status)
+
+
+async def _tell_error(_: Request, error: Exception) -> Response:
+    return _told(422, error, error.name if isinstance(error, SettingsError) else None)
+
+
+async def _tell_refusal(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for it, for the type checker
+    return _told(error.status_code, error.detail)
+
+
+async def _tell_invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - as above
+    first = error.errors()[0]
+    name = str(first["loc"][-1])
+    return _told(422, f"'{name}': {first['msg']}", name)
+
+
+async def _tell_unexpected(_: Request, error: Exception) -> Response:
+    return _told(500, f"something went wrong that should not ({type(error).__name__}: {error})")

@@ -1,0 +1,192 @@
+"""What the page needs of a live session, and what all its routes share."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+
+import anyio
+import anyio.to_thread
+from anyio.lowlevel import RunVar
+
+from greenroom.errors import SettingsError
+from greenroom.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from greenroom.frames import Frame
+    from greenroom.live.status import Status
+    from greenroom.web.gallery import Gallery
+
+__all__ = ["LivePreview", "LivePreviews", "LiveSession", "Page", "in_worker", "quickly"]
+
+# Calls that may take seconds, such as loading a model, at the same time; ...
+_SLOW_CALLS: Final = 8
+# ... and those that never do, which are not to wait for the others: the cover above all.
+_QUICK_CALLS: Final = 16
+
+Result = TypeVar("Result")
+
+
+class LivePreview(Protocol):
+    """What one open page sees; `next` is called on one thread at a time."""
+
+    def next(self, timeout_s: float) -> Mapping[str, Frame] | None:
+        """Return the newest views by name, or None if there are none in time."""
+
+    def want(self, views: frozenset[str]) -> None:
+        """Say which views are wanted: ``after``, ``before``, ``matte``."""
+
+    def close(self) -> None:
+        """See no more."""
+
+
+class LivePreviews(Protocol):
+    """Gives previews."""
+
+    def open(self, views: frozenset[str]) -> LivePreview:
+        """Begin to see."""
+
+
+class LiveSession(Protocol):
+    """A live session, as far as the page steers it. Everything may be called on any thread."""
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+
+    @property
+    def previews(self) -> LivePreviews:
+        """What pages see."""
+
+    def update(self, **values: Any) -> None:  # noqa: ANN401 - Settings checks them
+        """Change settings, all of them or none; may take as long as a model takes to load."""
+
+    def cover(self, on: bool) -> None:  # noqa: FBT001 - the one thing that it says
+        """Cover the picture, or show it again."""
+
+    def status(self) -> Status:
+        """Tell how things are."""
+
+    def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Have a function called, on any thread, at changes; returns what ends that."""
+
+    def snapshot(self) -> Frame:
+        """Return what is being sent."""
+
+    def save(self) -> Path:
+        """Write the settings in force to the settings file; returns which it is."""
+
+
+@dataclass
+class Page:
+    """What the routes share: the session, the gallery, and who wants to hear of changes."""
+
+    session: LiveSession
+    gallery: Gallery
+    saved: Saved = field(init=False)
+    _listeners: list[Callable[[], None]] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    backgrounds_version: int = 0
+    """Another number after the gallery changed."""
+
+    def __post_init__(self) -> None:
+        self.saved = Saved(self.session)
+
+    def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Have a function called, on any thread, when the session or the page changes."""
+        with self._lock:
+            self._listeners.append(listener)
+        ended = self.session.subscribe(listener)
+
+        def end() -> None:
+            ended()
+            with self._lock:
+                self._listeners.remove(listener)
+
+        return end
+
+    def changed(self, *, backgrounds: bool = False) -> None:
+        """Tell every open page that something besides the session is new."""
+        with self._lock:
+            self.backgrounds_version += backgrounds
+            listeners = tuple(self._listeners)
+        for listener in listeners:
+            listener()
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings in force, and whether they are in the settings file."""
+        settings = self.session.settings
+        return {
+            "settings": settings.model_dump(mode="json"),
+            "saved": self.saved.has(settings),
+        }
+
+
+class Saved:
+    """Knows whether settings would be lost: they are neither in the file nor were just saved."""
+
+    def __init__(self, session: LiveSession) -> None:
+        self._session = session
+        self._written: Settings | None = None
+        self._read: tuple[Path, int, Settings | None] | None = None
+
+    def save(self) -> Path:
+        """Save the settings in force."""
+        settings = self._session.settings
+        path = self._session.save()
+        self._written = settings
+        return path
+
+    def has(self, settings: Settings) -> bool:
+        """Tell whether these settings would be there again after a restart."""
+        return settings in (self._written, self._in_file())
+
+    def _in_file(self) -> Settings | None:
+        """Return the file's settings; it is read again when it changed."""
+        path = Path(self._session.status().config)
+        try:
+            stamp = path.stat().st_mtime_ns if path.name else 0
+        except OSError:
+            stamp = 0
+        if self._read is None or self._read[:2] != (path, stamp):
+            found = None if stamp else Settings()
+            with suppress(SettingsError):
+                found = Settings.from_toml(path) if stamp else found
+            self._read = path, stamp, found
+        return self._read[2]
+
+
+_slow: RunVar[anyio.CapacityLimiter] = RunVar("slow calls")
+_quick: RunVar[anyio.CapacityLimiter] = RunVar("quick calls")
+
+
+async def in_worker(
+    function: Callable[..., Result],
+    *arguments: Any,  # noqa: ANN401 - the function's own
+) -> Result:
+    """Call a function that may block on a thread, which is left behind if the page ends."""
+    return await _on_thread(_slow, _SLOW_CALLS, partial(function, *arguments))
+
+
+async def quickly(
+    function: Callable[..., Result],
+    *arguments: Any,  # noqa: ANN401 - the function's own
+) -> Result:
+    """Call a function that hardly blocks on a thread, whatever the slow ones do."""
+    return await _on_thread(_quick, _QUICK_CALLS, partial(function, *arguments))
+
+
+async def _on_thread(
+    limiters: RunVar[anyio.CapacityLimiter], calls: int, function: Callable[[], Result]
+) -> Result:
+    limiter = limiters.get(None)
+    if limiter is None:
+        limiter = anyio.CapacityLimiter(calls)
+        limiters.set(limiter)
+    return await anyio.to_thread.run_sync(function, abandon_on_cancel=True, limiter=limiter)

@@ -1,0 +1,264 @@
+"""The gallery: backgrounds that greenroom draws, and those that the user brought.
+
+All are files in the user's data folder. A file is called by a random number; what the user calls
+it, and the order, are in an index beside it and only ever shown.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import secrets
+import threading
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import platformdirs
+
+from greenroom.errors import BackgroundError
+from greenroom.segmenters.store.records import write_whole
+from greenroom.web.drawn import DRAWN, draw
+from greenroom.web.uploads import first_picture, make_background
+
+__all__ = ["Gallery", "Item", "shown_name"]
+
+logger = logging.getLogger(__name__)
+
+_INDEX: Final = "index.json"
+_ID: Final = re.compile(r"[0-9a-f]{16}")
+_MOST_ITEMS: Final = 200
+_MOST_NAME: Final = 60
+_VIDEO_SUFFIXES: Final = (".gif", ".mov", ".mp4", ".webm")
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One background.
+
+    Attributes
+    ----------
+    id : str
+        Names it in addresses.
+    name : str
+        Only to be shown.
+    kind : str
+        ``picture`` or ``video``.
+    path : str
+        What the setting ``background`` is to be.
+    is_own : bool
+        Whether the user brought it; then it can be removed.
+    """
+
+    id: str
+    name: str
+    kind: str
+    path: str
+    is_own: bool
+
+
+class Gallery:
+    """Backgrounds to choose from. All methods may be called on any thread.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        Where they are; in the user's data folder if it is not given.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        data = platformdirs.user_data_path("greenroom", appauthor=False)
+        self.folder = folder or data / "backgrounds"
+        self._lock = threading.Lock()
+        self._making = threading.Lock()  # one decoded picture in memory at a time
+
+    def items(self) -> list[Item]:
+        """Return all backgrounds in the user's order; those that are drawn are drawn now.
+
+        Raises
+        ------
+        BackgroundError
+            If the folder cannot be written to.
+        """
+        with self._lock:
+            return self._items()
+
+    def add(self, upload: Path, name: str) -> Item:
+        """Take a file that was uploaded; it comes first.
+
+        Raises
+        ------
+        BackgroundError
+            If it is not a picture or video, is too large or damaged, or there are too many.
+        """
+        with self._lock:
+            if len(self._own_files()) >= _MOST_ITEMS:
+                message = f"there are {_MOST_ITEMS} backgrounds of your own. Remove one first."
+                raise BackgroundError(message)
+        number = secrets.token_hex(8)
+        name = shown_name(name)
+        try:
+            with self._making:
+                make_background(upload, self.folder / number, name)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        with self._lock:
+            index = self._read_index()
+            index["names"][number] = name
+            index["order"] = [number, *(item.id for item in self._items() if item.id != number)]
+            self._write_index(index)
+            return self._find(number)
+
+    def remove(self, number: str) -> None:
+        """Remove a background of the user's own.
+
+        Raises
+        ------
+        KeyError
+            If there is none of that id.
+        BackgroundError
+            If it is one that greenroom drew.
+        """
+        with self._lock:
+            item = self._find(number)
+            if not item.is_own:
+                message = f"background '{item.name}' belongs to greenroom and cannot be removed."
+                raise BackgroundError(message, item.path)
+            try:
+                Path(item.path).unlink(missing_ok=True)
+                self._thumbnail_path(number).unlink(missing_ok=True)
+            except OSError as error:
+                raise self._unwritable(error) from error
+            index = self._read_index()
+            index["names"].pop(number, None)
+            index["order"] = [other for other in index["order"] if other != number]
+            self._write_index(index)
+
+    def arrange(self, order: list[str]) -> None:
+        """Put backgrounds into an order; those that are not named come after.
+
+        Raises
+        ------
+        KeyError
+            If there is none of an id.
+        """
+        with self._lock:
+            known = {item.id for item in self._items()}
+            for number in order:
+                if number not in known:
+                    raise KeyError(number)
+            self._write_index(self._read_index() | {"order": list(dict.fromkeys(order))})
+
+    def find(self, number: str) -> Item:
+        """Return one background.
+
+        Raises
+        ------
+        KeyError
+            If there is none of that id.
+        """
+        with self._lock:
+            return self._find(number)
+
+    def thumbnail(self, number: str) -> bytes:
+        """Return a small JPEG of a background.
+
+        Raises
+        ------
+        KeyError
+            If there is none of that id.
+        BackgroundError
+            If it cannot be read.
+        """
+        item = self.find(number)
+        path = self._thumbnail_path(number)
+        with suppress(OSError):
+            if path.stat().st_mtime_ns >= Path(item.path).stat().st_mtime_ns:
+                return path.read_bytes()
+        data = first_picture(Path(item.path))
+        with suppress(OSError):  # it is made again next time
+            write_whole(path, data)
+        return data
+
+    def _items(self) -> list[Item]:
+        index = self._read_index()
+        items = {item.id: item for item in (*self._own(index["names"]), *self._drawn())}
+        placed = [items.pop(number) for number in index["order"] if number in items]
+        return [*placed, *items.values()]
+
+    def _find(self, number: str) -> Item:
+        for item in self._items():
+            if item.id == number:
+                return item
+        raise KeyError(number)
+
+    def _own_files(self) -> list[Path]:
+        return sorted(path for path in self.folder.glob("*.*") if _ID.fullmatch(path.stem))
+
+    def _own(self, names: dict[str, str]) -> list[Item]:
+        return [
+            Item(
+                path.stem,
+                names.get(path.stem, "Unnamed"),
+                "video" if path.suffix in _VIDEO_SUFFIXES else "picture",
+                str(path),
+                is_own=True,
+            )
+            for path in self._own_files()
+        ]
+
+    def _drawn(self) -> list[Item]:
+        """Return the backgrounds that greenroom draws: settings name their files, so they stay."""
+        items = []
+        for number, name in DRAWN.items():
+            path = self.folder / "drawn" / f"{number}.jpg"
+            if not path.exists():
+                try:
+                    write_whole(path, draw(number))
+                except OSError as error:
+                    raise self._unwritable(error) from error
+            items.append(Item(number, name, "picture", str(path), is_own=False))
+        return items
+
+    def _thumbnail_path(self, number: str) -> Path:
+        return self.folder / "thumbnails" / f"{number}.jpg"
+
+    def _read_index(self) -> dict[str, Any]:
+        """Read names and order; what cannot be read is forgotten, the pictures stay."""
+        try:
+            read = json.loads((self.folder / _INDEX).read_text("utf-8"))
+            names = {str(number): str(name) for number, name in read["names"].items()}
+            return {"names": names, "order": [str(number) for number in read["order"]]}
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
+            logger.warning("the names of backgrounds in %s cannot be read", self.folder)
+        return {"names": {}, "order": []}
+
+    def _write_index(self, index: dict[str, Any]) -> None:
+        try:
+            write_whole(self.folder / _INDEX, json.dumps(index, indent=1).encode())
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> BackgroundError:
+        message = (
+            f"the folder of backgrounds '{self.folder}' cannot be written to: {error.strerror}. "
+            f"Check its permissions and the free space."
+        )
+        return BackgroundError(message, self.folder)
+
+
+def shown_name(name: str) -> str:
+    """Make a name to be shown of what a file was called: no folders, suffix or odd characters."""
+    last = re.split(r"[\\/]", name)[-1]
+    stem = last.rpartition(".")[0] or last
+    printable = "".join(letter for letter in stem if letter.isprintable())
+    return " ".join(printable.replace("_", " ").split())[:_MOST_NAME].strip(" .") or "Unnamed"
+
+
+def as_dict(item: Item) -> dict[str, Any]:
+    """Return an item as plain values, with the address of its thumbnail."""
+    return asdict(item) | {"thumbnail": f"/api/backgrounds/{item.id}/thumbnail"}

@@ -1,0 +1,168 @@
+"""The page's server: uvicorn on a thread of its own, on this machine only."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import secrets
+import socket
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Final
+
+import uvicorn
+
+from greenroom.errors import SinkError
+from greenroom.web.app import create_app
+from greenroom.web.gallery import Gallery
+
+if TYPE_CHECKING:
+    from greenroom.web.base import LiveSession
+
+__all__ = ["DEFAULT_PORT", "PageServer"]
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_PORT: Final = 8477
+_LOOPBACK: Final = ("127.0.0.1", "localhost")
+_TOKEN_BYTES: Final = 32
+# How long the server may take to begin, and to end though pages are open.
+_START_S: Final = 10.0
+_STOP_S: Final = 2.0
+# After this, uvicorn gives up requests that still run.
+_GRACE_S: Final = 1
+# A page sends acknowledgements and names of views.
+_MOST_MESSAGE_BYTES: Final = 4096
+
+
+class PageServer:
+    """Serves the page of a session.
+
+    Parameters
+    ----------
+    session : LiveSession
+        What is steered.
+    host : str
+        ``127.0.0.1`` or ``localhost``: the page shows the user's own picture, and is served to
+        this machine only.
+    port : int
+        Where; 0 takes any that is free.
+    token : str, optional
+        What gives access; a random one if it is not given.
+    gallery : Gallery, optional
+        The backgrounds to choose from; those of the user if it is not given.
+
+    Raises
+    ------
+    SinkError
+        If the host is not this machine.
+
+    Notes
+    -----
+    State: a thread from `start` to `stop`, which are called on one thread.
+    """
+
+    def __init__(
+        self,
+        session: LiveSession,
+        *,
+        host: str = "127.0.0.1",
+        port: int = DEFAULT_PORT,
+        token: str | None = None,
+        gallery: Gallery | None = None,
+    ) -> None:
+        if host not in _LOOPBACK:
+            message = f"page: expected the host 127.0.0.1 or localhost, not '{host}'"
+            raise SinkError(message)
+        self._session = session
+        self._gallery = gallery or Gallery()
+        self._wanted_port = port
+        self.token = token or secrets.token_urlsafe(_TOKEN_BYTES)
+        self.port = port
+        self._server: uvicorn.Server | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        """The address to open, with the token in it."""
+        return f"http://127.0.0.1:{self.port}/?token={self.token}"
+
+    def start(self) -> None:
+        """Begin to serve; returns when the page can be opened.
+
+        Raises
+        ------
+        SinkError
+            If the port is in use or may not be used.
+        """
+        listening = _listen(self._wanted_port)
+        self.port = listening.getsockname()[1]
+        config = uvicorn.Config(
+            create_app(self._session, self._gallery, self.token, self.port),
+            access_log=False,
+            lifespan="off",
+            log_config=None,  # logging is the program's business
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE_S,
+            ws_max_size=_MOST_MESSAGE_BYTES,
+        )
+        self._server = uvicorn.Server(config)
+        # Signals are the program's business too: uvicorn takes them on the main thread only.
+        self._thread = threading.Thread(
+            target=self._serve, args=(self._server, listening), name="greenroom-page", daemon=True
+        )
+        self._thread.start()
+        end_s = time.monotonic() + _START_S
+        while not self._server.started:
+            if not self._thread.is_alive() or time.monotonic() > end_s:
+                self.stop()
+                message = "page: the server did not start; its log says why"
+                raise SinkError(message)
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        """End within two seconds, whatever pages do; a call that hangs is left behind."""
+        if self._server is None or self._thread is None:
+            return
+        self._server.should_exit = True
+        self._thread.join(timeout=_STOP_S)
+        if self._thread.is_alive():
+            logger.warning("the page's server does not end, and is left behind")
+        self._server = self._thread = None
+
+    def _serve(self, server: uvicorn.Server, listening: socket.socket) -> None:
+        with listening:
+            try:
+                server.run(sockets=[listening])
+            except Exception:
+                logger.exception("the page's server failed")
+
+
+def _listen(port: int) -> socket.socket:
+    """Open the port, without sharing it with anybody."""
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    if sys.platform != "win32":  # there it would let another program take the port over
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind(("127.0.0.1", port))
+        listening.listen(64)
+    except (OSError, OverflowError) as error:
+        listening.close()
+        raise SinkError(_why_not(port, error), port) from error
+    return listening
+
+
+def _why_not(port: int, error: OSError | OverflowError) -> str:
+    if getattr(error, "errno", None) == errno.EADDRINUSE:
+        other = port + 1 if port < 65535 else port - 1
+        return (
+            f"page: port {port} of 127.0.0.1 is in use, perhaps by another greenroom. Take another "
+            f"with --port {other}, or any that is free with --port 0."
+        )
+    reason = getattr(error, "strerror", None) or str(error)
+    return (
+        f"page: port {port} of 127.0.0.1 cannot be opened ({str(reason).lower()}). Take another "
+        f"with --port {DEFAULT_PORT}, or any that is free with --port 0."
+    )

@@ -1,0 +1,182 @@
+"""The WebSockets: what changed, to every open page; and the preview, never more than it shows."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import struct
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+
+from greenroom.errors import GreenroomError, SettingsError
+from greenroom.web.base import LivePreview, Page, quickly
+from greenroom.web.pictures import to_jpeg
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Mapping
+
+    from greenroom.frames import Frame
+
+__all__ = ["socket_routes"]
+
+# How often the status is sent when nothing changes, and previews at most, in seconds.
+_STATUS_S: Final = 0.5
+_PREVIEW_S: Final = 1 / 15
+# How long a preview is waited for on a thread: the page's end waits as long.
+_WAIT_S: Final = 0.25
+# Each takes a thread while it waits.
+_MOST_PREVIEWS: Final = 8
+_VIEWS: Final = {"after": 0, "before": 1, "matte": 2}
+_TRY_AGAIN_LATER: Final = 1013
+_REFUSED: Final = 1008
+
+
+def socket_routes(page: Page) -> APIRouter:
+    """Make the routes ``/ws`` and ``/ws/preview``."""
+    router = APIRouter()
+    previews = 0
+
+    @router.websocket("/ws")
+    async def changes(socket: WebSocket) -> None:
+        await socket.accept()
+        await _until_first(_send_changes(socket, page), _drain(socket))
+
+    @router.websocket("/ws/preview")
+    async def preview(socket: WebSocket, views: str = "after") -> None:
+        nonlocal previews
+        await socket.accept()
+        if previews >= _MOST_PREVIEWS:
+            await socket.close(_TRY_AGAIN_LATER, "too many pages are open")
+            return
+        previews += 1
+        try:
+            await _show(socket, page, views)
+        finally:
+            previews -= 1
+
+    return router
+
+
+async def _show(socket: WebSocket, page: Page, views: str) -> None:
+    """Open a preview for as long as the page is there."""
+    try:
+        preview = await quickly(page.session.previews.open, frozenset(views.split(",")))
+    except GreenroomError as error:
+        await socket.close(_REFUSED, str(error)[:100])
+        return
+    shown = _Shown(socket, preview)
+    try:
+        await _until_first(shown.send(), shown.listen())
+    finally:
+        preview.close()
+
+
+async def _until_first(*works: Coroutine[Any, Any, None]) -> None:
+    """Run until one of them ends, and cancel the others; that a page went away is no error."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+    for error in ended:
+        # Starlette says RuntimeError of what is sent after the page went away.
+        if isinstance(error, Exception) and not isinstance(
+            error, (WebSocketDisconnect, RuntimeError)
+        ):
+            raise error
+
+
+async def _drain(socket: WebSocket) -> None:
+    """Notice that the page goes away."""
+    while True:
+        await socket.receive_text()
+
+
+async def _send_changes(socket: WebSocket, page: Page) -> None:
+    """Send settings when they change, and the status then and regularly."""
+    loop, changed = asyncio.get_running_loop(), asyncio.Event()
+
+    def listener() -> None:
+        with suppress(RuntimeError):  # the page's server has ended
+            loop.call_soon_threadsafe(changed.set)
+
+    unsubscribe = page.subscribe(listener)
+    sent: dict[str, Any] = {}
+    try:
+        while True:
+            changed.clear()
+            news = {
+                "settings": await quickly(page.settings),
+                "backgrounds": page.backgrounds_version,
+                "status": await quickly(lambda: page.session.status().to_dict()),
+            }
+            for kind, value in news.items():
+                if kind == "status" or sent.get(kind) != value:
+                    await socket.send_text(json.dumps({"type": kind, "value": value}))
+            sent = news
+            with suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), _STATUS_S)
+    finally:
+        unsubscribe()
+
+
+class _Shown:
+    """The preview in one open page: a picture is sent when the last one was shown."""
+
+    def __init__(self, socket: WebSocket, preview: LivePreview) -> None:
+        self._socket = socket
+        self._preview = preview
+        self._number = 0
+        self._was_shown = asyncio.Event()
+        self._was_shown.set()
+
+    async def send(self) -> None:
+        """Send the newest picture whenever the page is ready for it."""
+        while True:
+            await self._was_shown.wait()
+            started_s = time.monotonic()
+            message = await quickly(self._next)
+            if message is None:
+                continue
+            self._was_shown.clear()
+            await self._socket.send_bytes(message)
+            await asyncio.sleep(max(0.0, started_s + _PREVIEW_S - time.monotonic()))
+
+    async def listen(self) -> None:
+        """Take what the page says: ``{"shown": number}`` or ``{"views": [name, ...]}``."""
+        while True:
+            try:
+                said = json.loads(await self._socket.receive_text())
+                if said.get("shown") == self._number:
+                    self._was_shown.set()
+                if "views" in said:
+                    self._preview.want(frozenset(map(str, said["views"])))
+            except (ValueError, TypeError, AttributeError, SettingsError) as error:
+                await self._socket.close(_REFUSED, str(error)[:100])
+                return
+
+    def _next(self) -> bytes | None:
+        """Wait for views and put them into one message, on a worker's thread."""
+        views = self._preview.next(_WAIT_S)
+        if views is None:
+            return None
+        self._number += 1
+        return _packed(self._number, views)
+
+
+def _packed(number: int, views: Mapping[str, Frame]) -> bytes:
+    """Put views of one moment together.
+
+    The message's number (4 bytes), and for each view its own number (1 byte), how many bytes it
+    has (4 bytes), and these: a JPEG picture. All numbers have their highest byte first.
+    """
+    parts = [struct.pack(">I", number)]
+    for name, frame in views.items():
+        data = to_jpeg(frame)
+        parts.append(struct.pack(">BI", _VIEWS[name], len(data)) + data)
+    return b"".join(parts)

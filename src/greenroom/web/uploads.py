@@ -1,0 +1,199 @@
+"""Uploaded files made into backgrounds: looked at, limited, and written anew.
+
+Nothing of an upload is believed but its bytes. A picture's size is read from its header before
+it is decoded; what is kept is a new file with the picture alone, without what cameras write
+beside it, such as the place.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+import cv2
+
+from greenroom.backgrounds.pictures import MOST_PIXELS_A_SIDE
+from greenroom.decoding import (
+    as_file,
+    check_size,
+    decode_picture,
+    media_errors,
+    reason_of,
+    video_stream,
+)
+from greenroom.errors import BackgroundError
+from greenroom.web.formats import GIF, HEAD_BYTES, FileKind, kind_of, picture_size, what_else
+from greenroom.web.pictures import thumbnail, within
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+    from greenroom.frames import Frame
+
+__all__ = ["MOST_BYTES", "checked_kind", "first_picture", "make_background"]
+
+logger = logging.getLogger(__name__)
+
+MOST_BYTES: Final = 50 * 2**20
+"""How large an uploaded file may be."""
+MOST_PIXELS: Final = 50_000_000
+"""How many pixels an uploaded picture may have: more than cameras have."""
+MOST_VIDEO_PIXELS: Final = 4096 * 2304
+"""How many pixels a frame of an uploaded video may have."""
+
+# More than this no camera sends, and every frame size is made from it.
+_KEPT: Final = (3840, 2160)
+_QUALITY: Final = 95
+_TAKEN: Final = "Give a PNG, JPEG, WebP, BMP or GIF picture, or an MP4, MOV or WebM video."
+# Where a JPEG's frame header has to be: after EXIF, colour profile and previews.
+_HEADER_BYTES: Final = 2**22
+
+
+def checked_kind(head: bytes, name: str) -> FileKind:
+    """Tell what an upload is from its first bytes.
+
+    Raises
+    ------
+    BackgroundError
+        If it is nothing that is taken.
+    """
+    kind = kind_of(head)
+    if kind is None:
+        message = f"background '{name}': {what_else(head)}. {_TAKEN}"
+        raise BackgroundError(message)
+    return kind
+
+
+def make_background(upload: Path, target: Path, name: str) -> Path:
+    """Make a background from an uploaded file.
+
+    Parameters
+    ----------
+    upload : Path
+        What was uploaded; it stays as it is.
+    target : Path
+        Where the background goes, without a suffix.
+    name : str
+        What the user calls it, for messages.
+
+    Returns
+    -------
+    Path
+        The background.
+
+    Raises
+    ------
+    BackgroundError
+        If it is not a picture or video, is too large or damaged.
+    """
+    with upload.open("rb") as file:
+        kind = checked_kind(file.read(HEAD_BYTES), name)
+    try:
+        if kind.is_picture:
+            return _make_picture(upload, kind, target)
+        return _make_video(upload, kind, target)
+    except media_errors() as error:
+        logger.info("an upload was refused", exc_info=True)
+        message = f"background '{name}' cannot be read: {reason_of(error)}. {_TAKEN}"
+        raise BackgroundError(message) from error
+
+
+def _make_picture(upload: Path, kind: FileKind, target: Path) -> Path:
+    with upload.open("rb") as file:
+        _check_pixels(*picture_size(kind, file.read(_HEADER_BYTES)), MOST_PIXELS)
+    # FFmpeg goes by names, too.
+    named = upload.with_name(f"{upload.name}{kind.suffix}")
+    upload.rename(named)
+    try:
+        picture = decode_picture(named, MOST_PIXELS_A_SIDE)
+    finally:
+        named.rename(upload)
+    path = target.with_suffix(".jpg")
+    path.write_bytes(_to_jpeg(within(picture, _KEPT)))
+    return path
+
+
+def _to_jpeg(picture: Frame) -> bytes:
+    """Encode with full chroma, so that drawn edges stay as they are."""
+    options = (
+        cv2.IMWRITE_JPEG_QUALITY,
+        _QUALITY,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+    )
+    done, data = cv2.imencode(".jpg", cv2.cvtColor(picture.to_rgb(), cv2.COLOR_RGB2BGR), options)
+    if not done:
+        message = "it cannot be written as JPEG"
+        raise ValueError(message)
+    return bytes(data)
+
+
+def _check_pixels(width: int, height: int, most: int) -> None:
+    check_size(width, height, MOST_PIXELS_A_SIDE)
+    if width * height > most:
+        message = (
+            f"it is too large, {width}x{height} pixels where at most {most // 1_000_000} million "
+            f"are taken"
+        )
+        raise ValueError(message)
+
+
+def _make_video(upload: Path, kind: FileKind, target: Path) -> Path:
+    """Copy the moving picture alone into a new file, after looking at its first frame."""
+    import av  # noqa: PLC0415 - importing greenroom stays light
+
+    if kind is GIF:
+        with upload.open("rb") as file:
+            _check_pixels(*picture_size(kind, file.read(HEAD_BYTES)), MOST_VIDEO_PIXELS)
+    path = target.with_suffix(kind.suffix)
+    # By its content, so that nothing that names other files is looked into.
+    with av.open(as_file(upload), format=kind.demuxer) as container:
+        stream = _checked_stream(container)
+        container.seek(0)
+        try:
+            _copy(container, stream, path)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+    return path
+
+
+def _checked_stream(container: InputContainer) -> VideoStream:
+    """Return the moving picture of a file, of which one frame could be decoded."""
+    stream = video_stream(container)
+    _check_pixels(stream.width, stream.height, MOST_VIDEO_PIXELS)
+    if next(container.decode(stream), None) is None:
+        message = "there is no frame in it"
+        raise ValueError(message)
+    return stream
+
+
+def _copy(container: InputContainer, stream: VideoStream, path: Path) -> None:
+    """Copy packets of one stream, without sound, tags, and everything else."""
+    import av  # noqa: PLC0415 - importing greenroom stays light
+
+    with av.open(as_file(path), "w") as copy:
+        copied = copy.add_stream_from_template(stream)
+        copied.metadata.clear()
+        for packet in container.demux(stream):
+            if packet.dts is not None:
+                packet.stream = copied
+                copy.mux(packet)
+
+
+def first_picture(path: Path) -> bytes:
+    """Return a thumbnail of a background.
+
+    Raises
+    ------
+    BackgroundError
+        If it cannot be read.
+    """
+    try:
+        return thumbnail(decode_picture(path, MOST_PIXELS_A_SIDE))
+    except media_errors() as error:
+        message = f"background '{path}' cannot be read: {reason_of(error)}"
+        raise BackgroundError(message, path) from error
