@@ -60,7 +60,7 @@ def two_halves(make_picture: Callable[..., Path]) -> str:
 def half(plane: Plane) -> NDArray[np.float64]:
     """Take the mean of every 2x2 samples."""
     height, width = plane.shape
-    return plane.astype(float).reshape(height // 2, 2, width // 2, 2).mean(axis=(1, 3))
+    return np.asarray(plane.reshape(height // 2, 2, width // 2, 2).mean(axis=(1, 3)))
 
 
 class TestRender:

@@ -17,7 +17,15 @@ import numpy as np
 
 from greenroom.backgrounds import COVER_RGB, Scene, create_background
 from greenroom.compositing.light import LightMatch
-from greenroom.effects import mirrored, mirrored_matte
+from greenroom.effects import (
+    Follow,
+    LowLight,
+    create_overlay,
+    crop,
+    cropped,
+    mirrored,
+    mirrored_matte,
+)
 from greenroom.errors import FormatError, ProcessingError
 from greenroom.frames import Frame
 from greenroom.matting import create_matting, edge_colours
@@ -32,7 +40,7 @@ from greenroom.rendering import (
     view_halvings,
 )
 from greenroom.segmenters import check_coarse_matte, create_segmenter
-from greenroom.settings import OnFailure, Settings
+from greenroom.settings import Framing, OnFailure, Settings
 from greenroom.supervision import Supervisor
 from greenroom.timings import Timings
 
@@ -43,6 +51,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from greenroom.backgrounds import Background
+    from greenroom.effects import Overlay
     from greenroom.frames import Layout, Matte
     from greenroom.matting import Matting
     from greenroom.matting.plate import CleanPlate
@@ -87,6 +96,7 @@ class _Stages:
     segmenter: Segmenter
     matting: Matting
     background: Background
+    overlay: Overlay | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +149,7 @@ class VirtualBackground:
         **values: Any,  # noqa: ANN401 - Settings checks them
     ) -> None:
         settings = (settings or Settings()).changed(**values)
-        background = create_background(settings)
+        background, overlay = create_background(settings), create_overlay(settings.overlay)
         self.timings = Timings()
         self._own_segmenter = segmenter is None
         self._updating = threading.Lock()  # held while what is new is built
@@ -148,9 +158,13 @@ class VirtualBackground:
         self._closed = False
         segmenter = segmenter or self._load(settings)
         self._create_matting = matting
-        self._stages = _Stages(settings, segmenter, matting(settings, segmenter), background)
+        self._stages = _Stages(
+            settings, segmenter, matting(settings, segmenter), background, overlay
+        )
         self._supervisor: Supervisor[_Made] = Supervisor()
         self._light = LightMatch()
+        self._low_light = LowLight()
+        self._framing = Follow()
         self._between_frames: list[Callable[[], None]] = []
         self._matte: Matte | None = None
         self._start_s: float | None = None
@@ -248,8 +262,11 @@ class VirtualBackground:
         cover = Frame.filled(layout, COVER_RGB)
         if self._in_scene.acquire(timeout=_SCENE_WAIT_S):  # not if a frame hangs in it
             try:
-                background = self._stages.background
-                cover = background.cover(layout, self._scene_time_s(time_s)).copy()
+                stages = self._stages
+                made = stages.background.cover(layout, self._scene_time_s(time_s)).copy()
+                if stages.overlay is not None:
+                    stages.overlay.draw(made)
+                cover = made
             except Exception as error:  # noqa: BLE001 - the colour remains
                 logger.warning("the background cannot be shown either: %s", _sentence(error))
             finally:
@@ -293,7 +310,10 @@ class VirtualBackground:
             settings = old.settings.changed(**values)
             changed = {name for name in values if values[name] != getattr(old.settings, name)}
             background, segmenter, matting = old.background, old.segmenter, old.matting
+            overlay = old.overlay
             between: list[Callable[[], None]] = []
+            if "overlay" in changed:
+                overlay = create_overlay(settings.overlay)
             if changed & set(_BACKGROUND_SETTINGS):
                 background = create_background(settings)
             if self._own_segmenter and changed & set(_SEGMENTER_SETTINGS):
@@ -302,8 +322,12 @@ class VirtualBackground:
                 matting = self._create_matting(settings, segmenter)
                 if segmenter is old.segmenter:
                     between.append(partial(matting.take_over, old.matting))
+            if "framing" in changed:
+                between.append(self._framing.reset)
+            if "low_light" in changed and not old.settings.low_light:
+                between.append(self._low_light.reset)  # it has not seen the frames since
             with self._lock:
-                self._stages = _Stages(settings, segmenter, matting, background)
+                self._stages = _Stages(settings, segmenter, matting, background, overlay)
                 self._between_frames += between
                 if segmenter is not old.segmenter:
                     self._between_frames.append(old.segmenter.close)
@@ -348,6 +372,8 @@ class VirtualBackground:
             stages.background.reset()
             self._start_s = None
         self._light.reset()
+        self._low_light.reset()
+        self._framing.reset()
 
     def _leave_scene(self, background: Background) -> None:
         """Close a background that was replaced, when no cover is being made of it."""
@@ -406,11 +432,13 @@ class VirtualBackground:
             raise ProcessingError(message)
 
     def _render(self, stages: _Stages, frame: Frame, views: frozenset[str] = frozenset()) -> _Made:
+        seen = self._lit(stages, frame)
         if not stages.background.needs_matte:
-            return _Made(self._render_camera(stages, frame, views))
-        matte = self._find(stages, frame)
-        parts = self._parts(stages, frame, matte)
+            return _Made(self._render_camera(stages, frame, seen, views))
+        matte = self._find(stages, seen)
+        parts = self._parts(stages, seen, matte)
         result = compose(parts, self.timings.stage)
+        self._decorate(stages, result)
         rendered = Rendered(result)
         if views:
             with self.timings.stage("views"):
@@ -422,14 +450,17 @@ class VirtualBackground:
                     rendered.views["matte"] = matte_view(matte, frame)
         return _Made(rendered, matte)
 
+    def _lit(self, stages: _Stages, frame: Frame) -> Frame:
+        """Brighten a dark frame, which helps the model too."""
+        if not stages.settings.low_light:
+            return frame
+        with self.timings.stage("low light"):
+            return self._low_light.apply(frame, stages.settings.low_light)
+
     def _parts(self, stages: _Stages, frame: Frame, matte: Matte) -> Parts:
         """Place the person, put a background behind and its light on them."""
         settings = stages.settings
-        colours = stages.segmenter.foreground(frame)
-        if settings.mirror:
-            with self.timings.stage("mirror"):
-                frame, matte = mirrored(frame), mirrored_matte(matte)
-                colours = None if colours is None else mirrored(colours)
+        frame, matte, colours = self._placed(settings, frame, matte, stages.segmenter)
         with self.timings.stage("background"), self._in_scene:
             time_s = self._scene_time_s(frame.time_s or 0.0)
             background = stages.background.render(frame, matte, time_s)
@@ -443,25 +474,64 @@ class VirtualBackground:
                 edges = edge_colours(person, matte)
         return Parts(person, matte, background, edges, settings.light_wrap)
 
+    def _placed(
+        self, settings: Settings, frame: Frame, matte: Matte, segmenter: Segmenter
+    ) -> tuple[Frame, Matte, Frame | None]:
+        """Crop and mirror a frame, its matte, and the person's own colours if there are any."""
+        colours = segmenter.foreground(frame)
+        if settings.framing is Framing.FOLLOW:
+            with self.timings.stage("framing"):
+                box = self._framing.step(matte, frame.time_s)
+                frame, matte = crop(frame, matte, box)
+                colours = None if colours is None else cropped(colours, box)
+        if settings.mirror:
+            with self.timings.stage("mirror"):
+                frame, matte = mirrored(frame), mirrored_matte(matte)
+                colours = None if colours is None else mirrored(colours)
+        return frame, matte, colours
+
+    def _decorate(self, stages: _Stages, frame: Frame) -> None:
+        """Draw the overlay over a frame that was made here."""
+        if stages.overlay is not None:
+            with self.timings.stage("overlay"):
+                stages.overlay.draw(frame)
+
     def _after(self, stages: _Stages, parts: Parts, result: Frame) -> Frame:
         """Make the view of what is sent."""
+        halvings = view_halvings(result.layout)
         if stages.settings.mirror:
-            return halved(result, view_halvings(result.layout))
-        return mirrored_view(parts, is_scene=isinstance(stages.background, Scene))
+            return halved(result, halvings)
+        view = mirrored_view(parts, is_scene=isinstance(stages.background, Scene))
+        if stages.overlay is not None:
+            stages.overlay.draw(view, halvings)
+        return view
 
-    def _render_camera(self, stages: _Stages, frame: Frame, views: frozenset[str]) -> Rendered:
-        """Show the camera's picture, by the user's word: no person has to be found in it."""
-        result = mirrored(frame) if stages.settings.mirror else frame
+    def _render_camera(
+        self, stages: _Stages, frame: Frame, seen: Frame, views: frozenset[str]
+    ) -> Rendered:
+        """Show the camera's picture, by the user's word: no person has to be found in it.
+
+        Framing, which follows the person, does nothing here.
+        """
+        result = mirrored(seen) if stages.settings.mirror else seen
+        if stages.overlay is not None:
+            result = result.copy() if result is frame else result
+            self._decorate(stages, result)
         rendered = Rendered(result, is_camera=True)
-        for name in views:
-            small = _mirrored_small(frame)
-            if name == "matte":
-                small = gray(np.full(small.planes[0].shape, 255, np.uint8), frame)
-            rendered.views[name] = small
+        if "after" in views:
+            view = _mirrored_small(seen)
+            if stages.overlay is not None:
+                stages.overlay.draw(view, view_halvings(seen.layout))
+            rendered.views["after"] = view
+        if "before" in views:
+            rendered.views["before"] = _mirrored_small(frame)
+        if "matte" in views:
+            shape = halved(frame, view_halvings(frame.layout)).planes[0].shape
+            rendered.views["matte"] = gray(np.full(shape, 255, np.uint8), frame)
         return rendered
 
     def _render_matte(self, stages: _Stages, frame: Frame) -> _Made:
-        matte = self._find(stages, frame)
+        matte = self._find(stages, self._lit(stages, frame))
         return _Made(Rendered(gray(matte.values, frame)), matte)
 
     def _find(self, stages: _Stages, frame: Frame) -> Matte:

@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from greenroom.backgrounds.base import COVER_RGB, Background, Scene
 from greenroom.backgrounds.blur import Blur
 from greenroom.backgrounds.css import rgb_of
+from greenroom.backgrounds.grayscale import Grayscale
 from greenroom.backgrounds.pictures import Picture, Slideshow, unreadable
+from greenroom.backgrounds.pixelate import Pixelate
 from greenroom.backgrounds.plain import Camera, Colour, Transparent
 from greenroom.backgrounds.video import Video
 from greenroom.decoding import PICTURE_SUFFIXES, why_unreadable
 from greenroom.errors import SettingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from greenroom.settings import Settings
 
 __all__ = ["COVER_RGB", "Background", "Scene", "create_background"]
 
-DEFAULT_BLUR = 0.5
+DEFAULT_STRENGTH: Final = 0.5
+_BY_STRENGTH: Final[dict[str, Callable[[float], Background]]] = {"blur": Blur, "pixelate": Pixelate}
+_BY_WORD: Final[dict[str, Callable[[], Background]]] = {
+    "transparent": Transparent,
+    "grayscale": Grayscale,
+    "none": Camera,
+}
 
 
 def create_background(settings: Settings) -> Background:
@@ -34,25 +44,25 @@ def create_background(settings: Settings) -> Background:
     """
     spec = settings.background
     kind, _, value = spec.partition(":")
-    if kind == "blur" and (value or spec == "blur"):
-        return Blur(_strength(value) if value else DEFAULT_BLUR)
+    if kind in _BY_STRENGTH and (value or spec == kind):
+        strength = _strength(kind, value) if value else DEFAULT_STRENGTH
+        return _BY_STRENGTH[kind](strength)
     if kind == "color" and value:
         return Colour(rgb_of(value))
-    if spec == "transparent":
-        return Transparent()
-    if spec == "none":
-        return Camera()
+    if spec in _BY_WORD:
+        return _BY_WORD[spec]()
     return _from_path(Path(spec).expanduser(), settings)
 
 
-def _strength(value: str) -> float:
+def _strength(kind: str, value: str) -> float:
     try:
         strength = float(value)
     except ValueError:
         strength = -1.0
     if not 0 < strength <= 1:
         message = (
-            f"background 'blur:{value}': expected a strength above 0 and up to 1, as in blur:0.6"
+            f"background '{kind}:{value}': expected a strength above 0 and up to 1, as in "
+            f"{kind}:0.6"
         )
         raise SettingsError(message, "background")
     return strength

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from greenroom.frames import Matte, Plane
 
-__all__ = ["Blur"]
+__all__ = ["Blur", "clearness"]
 
 # Standard deviation of the blur at full strength, as a share of the frame's shorter side.
 FULL_STRENGTH: Final = 0.05
@@ -56,7 +56,7 @@ class Blur(Background):
         for small, target in zip(frame.small_planes, result.planes, strict=True):
             if small.shape != shape:  # weights and sums are reduced alike, plane by plane
                 shape = small.shape
-                weight = _clear(matte.reduced_to(shape))
+                weight = clearness(matte.reduced_to(shape))
                 weights = _blurred(weight, size, sigma_px * scale) + FAINT
             mean = float((weight * small).sum()) / max(float(weight.sum()), FAINT)
             sums = _blurred(weight * small, size, sigma_px * scale) + FAINT * mean
@@ -66,7 +66,7 @@ class Blur(Background):
         return result
 
 
-def _clear(matte: Plane) -> NDArray[np.float32]:
+def clearness(matte: Plane) -> NDArray[np.float32]:
     """Weigh the background: 1 where nothing is covered, 0 where too much is."""
     weight = np.maximum(1 - matte.astype(np.float32) / np.float32(MOST_COVERAGE), 0)
     return np.asarray(weight, np.float32)

@@ -1,0 +1,36 @@
+"""The camera's own background, without colour."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from greenroom.backgrounds.base import Background
+from greenroom.frames import Frame
+
+if TYPE_CHECKING:
+    from greenroom.frames import Matte
+
+__all__ = ["Grayscale"]
+
+# Chroma that is no colour.
+_NEUTRAL: Final = 128
+
+
+class Grayscale(Background):
+    """What is behind the person in shades of grey: it shows the room, on purpose.
+
+    Its cover is a plain colour all the same: a frame without a valid matte is not shown.
+    """
+
+    def render(self, frame: Frame, matte: Matte, time_s: float) -> Frame:  # noqa: ARG002
+        """See `Background.render`. It may share memory with the frame."""
+        if frame.format != "gbrp":
+            luma, *chroma = frame.planes
+            neutral = (np.full_like(plane, _NEUTRAL) for plane in chroma)
+            return Frame((luma, *neutral), frame.layout).at(frame)
+        k_r, k_b = frame.layout.colour.luma_coefficients(frame.size)
+        green, blue, red = (plane.astype(np.float32) for plane in frame.planes)
+        luma = np.rint(k_r * red + (1 - k_r - k_b) * green + k_b * blue).astype(np.uint8)
+        return Frame((luma, luma, luma), frame.layout).at(frame)

@@ -1,0 +1,269 @@
+"""A slow crop and zoom that follows the person, as somebody behind the camera would."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from greenroom.effects.kernels import enlarge
+from greenroom.frames import Frame, Matte
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["WHOLE", "Box", "Follow", "crop", "cropped", "person_box", "wanted"]
+
+# Nobody is shown more than twice as large: there are no more pixels.
+LEAST_SIZE: Final = 0.5
+# Above the head there is so much of the picture, which puts the eyes of somebody at a desk, whose
+# head is two fifths of the height, on the upper third.
+HEADROOM: Final = 0.12
+# And beside the person on both sides together.
+SIDE_ROOM: Final = 0.3
+# What covers less than this of the picture is nobody.
+LEAST_PERSON: Final = 0.01
+# A row or column belongs to the person if it has a tenth of what the fullest has: hands and hair
+# that stick out are not followed.
+_LEAST_ROW: Final = 0.1
+
+# The frame rests while the person moves by less, in shares of its size, or for less time.
+DEAD_ZONE: Final = 0.06
+DEAD_TIME_S: Final = 0.4
+# It has arrived when it is as near as this share of the dead zone.
+_ARRIVED: Final = 0.25
+# How long somebody may be gone before the whole picture is shown again.
+AWAY_S: Final = 3.0
+
+# Camera moves that do not make seasick: in shares of the picture in a second, and in that again.
+FASTEST_PER_S: Final = 0.2
+FASTEST_BACK_PER_S: Final = 0.1
+MOST_PER_S2: Final = 0.64
+# Natural frequency of the critically damped spring, in radians a second. With these, what brakes
+# at the highest speed, 2 * 1.6 * 0.2, is just what is allowed: so it never swings over.
+_SPRING_PER_S: Final = 1.6
+# The spring is integrated in steps of this length, and no gap between frames counts for more.
+_STEP_S: Final = 1 / 120
+_LONGEST_GAP_S: Final = 1.0
+_FRAME_S: Final = 1 / 30
+# Less is not cropped.
+_WHOLE_SIZE: Final = 0.999
+
+
+class Box(NamedTuple):
+    """A part of a picture that has its proportions, in shares of its width and height.
+
+    Attributes
+    ----------
+    x, y : float
+        Its middle.
+    size : float
+        Its width and height.
+    """
+
+    x: float
+    y: float
+    size: float
+
+    @property
+    def left(self) -> float:
+        """Its left border."""
+        return self.x - self.size / 2
+
+    @property
+    def top(self) -> float:
+        """Its upper border."""
+        return self.y - self.size / 2
+
+    def inside(self) -> Box:
+        """Return it moved into the picture."""
+        size = min(max(self.size, LEAST_SIZE), 1.0)
+        half = size / 2
+        return Box(min(max(self.x, half), 1 - half), min(max(self.y, half), 1 - half), size)
+
+
+WHOLE: Final = Box(0.5, 0.5, 1.0)
+"""The whole picture."""
+
+
+@dataclass(slots=True)
+class _Motion:
+    """Where the frame is and how fast it moves: (x, y, size), in shares of the picture."""
+
+    place: NDArray[np.float64]
+    speed: NDArray[np.float64]
+
+
+def crop(frame: Frame, matte: Matte, box: Box) -> tuple[Frame, Matte]:
+    """Show a part of a frame and of its matte over all of both.
+
+    Parameters
+    ----------
+    frame : Frame
+        Read only.
+    matte : Matte
+        Of its size. Read only.
+    box : Box
+        Inside the picture.
+
+    Returns
+    -------
+    Frame and Matte
+        Of the same layout and time; the same objects for the whole picture.
+    """
+    if box.size >= _WHOLE_SIZE:
+        return frame, matte
+    height, width = matte.values.shape
+    values = np.empty((height, width), np.uint8)
+    enlarge(matte.values, box.left * width, box.top * height, box.size, False, values)  # noqa: FBT003
+    return cropped(frame, box), Matte(values)
+
+
+def cropped(frame: Frame, box: Box) -> Frame:
+    """Show a part of a frame over all of it: `crop` without a matte.
+
+    The first plane of YUV, and all of RGB, are interpolated cubically, chroma linearly.
+    """
+    if box.size >= _WHOLE_SIZE:
+        return frame
+    width, height = frame.size
+    result = Frame.empty(frame.layout)
+    for index, (plane, target) in enumerate(zip(frame.planes, result.planes, strict=True)):
+        # Not the plane's own size, which is rounded up where chroma has half of an odd one.
+        step = 1 if plane.shape == (height, width) else 2
+        left, top = box.left * width / step, box.top * height / step
+        sharp = index == 0 or frame.format == "gbrp"
+        enlarge(plane, left, top, box.size, sharp, target)
+    return result.at(frame)
+
+
+def person_box(values: NDArray[np.uint8]) -> tuple[float, float, float, float] | None:
+    """Find where people are in a matte.
+
+    Returns
+    -------
+    (left, top, right, bottom) or None
+        In shares of the picture, around all people; None if nobody is there.
+    """
+    there = values > 127
+    if there.mean() < LEAST_PERSON:
+        return None
+    spans = []
+    for axis in (0, 1):
+        counts = there.sum(axis)
+        full = np.flatnonzero(counts >= max(_LEAST_ROW * counts.max(), 1))
+        spans.append((full[0] / len(counts), (full[-1] + 1) / len(counts)))
+    (left, right), (top, bottom) = spans
+    return float(left), float(top), float(right), float(bottom)
+
+
+def wanted(person: tuple[float, float, float, float]) -> Box:
+    """Frame a person: all that is seen of them, room beside them and above their head."""
+    left, top, right, bottom = person
+    size = max((right - left) / (1 - SIDE_ROOM), (bottom - top) / (1 - HEADROOM))
+    size = min(max(size, LEAST_SIZE), 1.0)
+    return Box((left + right) / 2, top - HEADROOM * size + size / 2, size).inside()
+
+
+class Follow:
+    """Decides what part of the picture is shown.
+
+    A critically damped spring, in the frames' own time, pulls the part toward where the people
+    are; its speed and acceleration are limited. It rests while they sway. When nobody is there
+    it waits, and then goes back slowly to the whole picture. The first frame with somebody in
+    it is framed at once.
+
+    State: the part shown, its speed, where it goes, and since when the person is elsewhere or
+    gone.
+    """
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget earlier frames."""
+        self._motion: _Motion | None = None
+        self._goal = WHOLE
+        self._moves = False
+        self._fastest_per_s = FASTEST_PER_S
+        self._elsewhere_s = 0.0
+        self._away_s = 0.0
+        self._time_s: float | None = None
+
+    def step(self, matte: Matte, time_s: float | None) -> Box:
+        """Return the part to be shown at the time of a matte.
+
+        Parameters
+        ----------
+        matte : Matte
+            Of the whole picture. Read only.
+        time_s : float or None
+            The frame's time.
+        """
+        passed_s = self._passed_s(time_s)
+        person = person_box(_small(matte))
+        aim = None if person is None else wanted(person)
+        if self._motion is None:
+            self._goal = aim or WHOLE
+            self._motion = _Motion(np.array(self._goal), np.zeros(3))
+        elif aim is None:
+            self._wait(passed_s)
+        else:
+            self._follow(aim, passed_s)
+        for _ in range(max(1, round(passed_s / _STEP_S))):
+            self._pull(self._motion, passed_s / max(1, round(passed_s / _STEP_S)))
+        box = Box(*(float(value) for value in self._motion.place)).inside()
+        self._motion.place[:] = box
+        return box
+
+    def _passed_s(self, time_s: float | None) -> float:
+        passed_s = _FRAME_S
+        if time_s is not None and self._time_s is not None:
+            passed_s = min(max(time_s - self._time_s, 0.0), _LONGEST_GAP_S)
+        self._time_s = time_s
+        return passed_s
+
+    def _wait(self, passed_s: float) -> None:
+        """Stay where it is, and after a while go back to the whole picture."""
+        self._away_s += passed_s
+        self._elsewhere_s = 0.0
+        if self._away_s >= AWAY_S:
+            self._goal, self._fastest_per_s = WHOLE, FASTEST_BACK_PER_S
+        elif self._motion is not None and self._moves:
+            self._goal, self._moves = Box(*self._motion.place.tolist()).inside(), False
+
+    def _follow(self, aim: Box, passed_s: float) -> None:
+        """Choose where to go: nowhere as long as the person is nearly where they were."""
+        distance = _distance(aim, self._goal)
+        if self._away_s >= AWAY_S:  # it was on its way back
+            self._moves = True
+        self._away_s, self._fastest_per_s = 0.0, FASTEST_PER_S
+        self._elsewhere_s = self._elsewhere_s + passed_s if distance > DEAD_ZONE else 0.0
+        if self._elsewhere_s >= DEAD_TIME_S:
+            self._moves = True
+        if self._moves and self._motion is not None:
+            self._goal = aim
+            here = Box(*self._motion.place.tolist())
+            self._moves = _distance(aim, here) > _ARRIVED * DEAD_ZONE
+
+    def _pull(self, motion: _Motion, step_s: float) -> None:
+        """Move by one step of the spring."""
+        pull = _SPRING_PER_S**2 * (np.array(self._goal) - motion.place)
+        pull -= 2 * _SPRING_PER_S * motion.speed
+        motion.speed += np.clip(pull, -MOST_PER_S2, MOST_PER_S2) * step_s
+        np.clip(motion.speed, -self._fastest_per_s, self._fastest_per_s, out=motion.speed)
+        motion.place += motion.speed * step_s
+
+
+def _distance(first: Box, second: Box) -> float:
+    """Tell how far two parts are apart, in shares of their size: the largest of three ways."""
+    apart = np.abs(np.subtract(first, second)).max()
+    return float(apart) / min(first.size, second.size)
+
+
+def _small(matte: Matte) -> NDArray[np.uint8]:
+    """Return some samples of a matte: enough to tell where people are."""
+    values = matte.quarter
+    step = max(1, min(values.shape) // 128)
+    return values[::step, ::step]
