@@ -138,8 +138,7 @@ class Capture:
         self._paused.clear()
         self._wake.set()
 
-    @property
-    def _unwanted(self) -> bool:
+    def _is_unwanted(self) -> bool:
         """Whether the source is not to be open."""
         return self._paused.is_set() or self._stopping.is_set()
 
@@ -154,19 +153,23 @@ class Capture:
             began_s = self._clock.now()
             reading = self._begin()
             self._observe(reading)
+            reading.cancel()
+            error = None if self._is_unwanted() else reading.error
+            may_try_again = error is not None and self._may_try_again(error)
+            if may_try_again:  # told before what hangs is waited for
+                self._be(CaptureState.LOST, str(error))
             self._end(reading)
-            if self._unwanted:
+            if self._is_unwanted():
                 self._lost_s = None
-                continue
-            if reading.error is None:
+            elif may_try_again:
+                self._wait_before_attempt(self._clock.now() - began_s, reading)
+            elif error is not None:
+                self.error = error
+                self._be(CaptureState.FAILED, str(error))
+                return
+            elif reading.is_over:
                 self._be(CaptureState.ENDED)
                 return
-            if not self._may_try_again(reading.error):
-                self.error = reading.error
-                self._be(CaptureState.FAILED, str(reading.error))
-                return
-            self._be(CaptureState.LOST, str(reading.error))
-            self._wait_before_attempt(self._clock.now() - began_s, reading)
         self._be(CaptureState.CLOSED)
 
     def _begin(self) -> _Reading:
@@ -181,18 +184,18 @@ class Capture:
 
     def _observe(self, reading: _Reading) -> None:
         """Watch until it is over, one way or another; the reason is in ``reading.error``."""
-        while not (self._unwanted or reading.is_over):
+        while not (self._is_unwanted() or reading.is_over):
             self._greet(reading)
             self._sleep(min(_ROUND_S, reading.seconds_left()))
             if self._suspension.happened():
                 reading.fail(CameraLostError("the camera was lost: the machine slept."))
-            elif not reading.is_over and reading.seconds_left() <= 0:
+            elif reading.seconds_left() <= 0:
                 reading.fail(reading.silence())
         self._greet(reading)
 
     def _greet(self, reading: _Reading) -> None:
         """Take notice of the first frame."""
-        if reading.size is None or self._unwanted:
+        if reading.size is None or self._is_unwanted():
             return
         if self.status.state is not CaptureState.RUNNING:
             self._worked = True
@@ -204,8 +207,7 @@ class Capture:
             self._wait_s = _FIRST_WAIT_S
 
     def _end(self, reading: _Reading) -> None:
-        """Close the source; what hangs is left behind."""
-        reading.cancel()
+        """Wait until the source is closed; what hangs is left behind."""
         if not reading.join(_CLOSE_S):
             logger.warning("%s does not answer, and is left behind", reading.name or "the source")
         self._damaged_before += reading.damaged
@@ -226,7 +228,7 @@ class Capture:
         if self._reconnect_s is not None and self._lost_s is not None:
             end_s = min(end_s, self._lost_s + self._reconnect_s)
         self._wait_s = min(2 * self._wait_s, _LONGEST_WAIT_S)
-        while not self._unwanted and (left_s := end_s - self._clock.now()) > 0:
+        while not self._is_unwanted() and (left_s := end_s - self._clock.now()) > 0:
             self._sleep(left_s)
 
     def _sleep(self, seconds: float | None) -> None:
@@ -291,9 +293,8 @@ class _Reading:
         return not self._thread.is_alive()
 
     def fail(self, error: GreenroomError) -> None:
-        """Take it to be over, whatever its thread does."""
-        self.error = error
-        self.is_over = True
+        """Take it to be over, whatever its thread does, unless it is already."""
+        self._finish(error)
 
     def seconds_left(self) -> float:
         """Return how long it may still be silent."""

@@ -1,0 +1,442 @@
+"""The capture of a live session: states, loss and return, pauses, and what hangs."""
+
+from __future__ import annotations
+
+import threading
+import time
+from fractions import Fraction
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from greenroom.errors import CameraBusyError, CameraLostError, CameraMissingError, SettingsError
+from greenroom.frames import Frame, Layout
+from greenroom.live.capture import Capture
+from greenroom.live.clock import MonotonicClock
+from greenroom.live.status import CaptureState, CaptureStatus
+from greenroom.live.suspension import Suspension
+from greenroom.sources.base import SourceInfo
+from live.clocks import FakeClock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from greenroom.live.clock import Clock
+
+pytestmark = pytest.mark.usefixtures("no_thread_left")
+
+DEADLINE_S = 10.0
+FRAME = Frame.filled(Layout(64, 36, "yuv420p"), (10, 20, 30))
+CLOSED, OPENING, RUNNING, LOST, FAILED, ENDED = CaptureState
+
+
+class FakeCamera:
+    """A source that gives frames when it is told to, and breaks or hangs likewise."""
+
+    def __init__(self) -> None:
+        self.info = SourceInfo("fake", Fraction(30), negotiated="64x36 MJPEG, 30 frames/s")
+        self.damaged = 0
+        self.closed = threading.Event()
+        self._steps: list[BaseException | None] = []
+        self._changed = threading.Condition()
+        self.hangs = False
+
+    def give(self, step: BaseException | None = None) -> None:
+        """Give a frame, or fail; StopIteration ends it."""
+        with self._changed:
+            self._steps.append(step)
+            self._changed.notify_all()
+
+    def __iter__(self) -> Iterator[Frame]:
+        """See `Source.__iter__`."""
+        while True:
+            with self._changed:
+                while not self._steps and (self.hangs or not self.closed.is_set()):
+                    self._changed.wait(0.01)
+                if not self._steps:
+                    return
+                step = self._steps.pop(0)
+            if isinstance(step, StopIteration):
+                return
+            if step is not None:
+                raise step
+            yield FRAME
+
+    def close(self) -> None:
+        """See `Source.close`."""
+        self.closed.set()
+
+
+class Bench:
+    """A capture with everything around it that a test looks at."""
+
+    def __init__(self, clock: Clock, **values: Any) -> None:  # noqa: ANN401 - Capture's own
+        self.cameras: list[FakeCamera] = []
+        self.refusals: list[Exception] = []
+        self.refuse_always: Exception | None = None
+        self.frames: list[Frame] = []
+        self.states: list[CaptureState] = []
+        self.statuses: list[CaptureStatus] = []
+        self.asleep_s = 0.0
+        self.attempts = 0
+        self.capture = Capture(
+            self.open,
+            self.frames.append,
+            on_state=self._note,
+            clock=clock,
+            **{"reconnect_seconds": None, "asleep_s": lambda: self.asleep_s, **values},
+        )
+
+    def open(self) -> FakeCamera:
+        """Open another camera, unless that is to fail."""
+        self.attempts += 1
+        if self.refusals:
+            raise self.refusals.pop(0)
+        if self.refuse_always is not None:
+            raise self.refuse_always
+        self.cameras.append(FakeCamera())
+        return self.cameras[-1]
+
+    def _note(self, status: CaptureStatus) -> None:
+        self.states.append(status.state)
+        self.statuses.append(status)
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for something that other threads do."""
+        end_s = time.monotonic() + DEADLINE_S
+        while not condition():
+            assert time.monotonic() < end_s, (self.states, self.capture.status)
+            time.sleep(0.001)
+
+    def until_state(self, state: CaptureState) -> None:
+        """Wait until the capture is in a state."""
+        self.until(lambda: self.capture.status.state is state)
+
+    def run(self) -> FakeCamera:
+        """Start, and give the first frame."""
+        self.capture.start()
+        return self.next_camera(1)
+
+    def next_camera(self, count: int) -> FakeCamera:
+        """Wait for so many openings, and give a frame of the last one."""
+        self.until(lambda: len(self.cameras) == count)
+        self.cameras[-1].give()
+        self.until_state(RUNNING)
+        return self.cameras[-1]
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Return a clock that stands still."""
+    return FakeClock()
+
+
+@pytest.fixture
+def bench(clock: FakeClock) -> Iterator[Bench]:
+    """Return a capture that has not begun."""
+    made = Bench(clock)
+    yield made
+    made.capture.stop()
+
+
+def advance_until(bench: Bench, clock: FakeClock, condition: Callable[[], bool]) -> float:
+    """Let time pass until something has happened; return how much did."""
+    began_s = clock.now()
+    end_s = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < end_s, bench.states
+        clock.advance(0.01)
+        time.sleep(0.0005)
+    return clock.now() - began_s
+
+
+def test_frames_are_delivered_and_what_was_negotiated_is_told(bench: Bench) -> None:
+    """From opening to the first frame the state is opening, then running, with name and size."""
+    bench.capture.start()
+    bench.until(lambda: len(bench.cameras) == 1)
+    bench.until_state(OPENING)
+    bench.next_camera(1)
+    bench.cameras[0].give()
+    bench.until(lambda: len(bench.frames) == 2)
+    status = bench.capture.status
+    assert bench.states == [OPENING, RUNNING]
+    assert (status.name, status.negotiated) == ("fake", "64x36 MJPEG, 30 frames/s")
+    assert bench.capture.size == (64, 36)
+
+
+def test_a_source_that_never_worked_fails_with_its_error(bench: Bench) -> None:
+    """A camera that is busy from the beginning is not tried again: its error is kept."""
+    error = CameraBusyError("busy: fuser -v /dev/video0")
+    bench.refuse_always = error
+    bench.capture.start()
+    bench.until_state(FAILED)
+    assert bench.capture.error is error
+    assert bench.attempts == 1
+    assert bench.capture.status.error == str(error)
+
+
+def test_an_unplugged_camera_is_found_again_within_a_second(bench: Bench, clock: FakeClock) -> None:
+    """From a camera's return to its opening passes at most half a second, however long it was."""
+    camera = bench.run()
+    bench.refuse_always = CameraMissingError("not there")
+    camera.give(CameraLostError("gone"))
+    bench.until_state(LOST)
+    advance_until(bench, clock, lambda: bench.attempts > 20)
+    assert bench.capture.status.state is LOST
+    assert bench.capture.status.error == "not there"
+    bench.refuse_always = None
+    assert advance_until(bench, clock, lambda: len(bench.cameras) == 2) <= 0.55
+    bench.next_camera(2)
+    assert bench.states[:3] == [OPENING, RUNNING, LOST]
+    assert bench.states[-1] is RUNNING
+
+
+def test_attempts_begin_quickly_and_become_rarer(bench: Bench, clock: FakeClock) -> None:
+    """The first attempts come after 50 ms, 100 ms, 200 ms; later ones every half second."""
+    camera = bench.run()
+    bench.refuse_always = CameraMissingError("not there")
+    times: list[float] = []
+    open_source = bench.open
+
+    def noted() -> FakeCamera:
+        times.append(clock.now())
+        return open_source()
+
+    bench.capture._open_source = noted  # noqa: SLF001 - the times of the attempts
+    camera.give(CameraLostError("gone"))
+    bench.until_state(LOST)
+    began_s = clock.now()
+    advance_until(bench, clock, lambda: len(times) == 7)
+    gaps = [second - first for first, second in zip([began_s, *times], times, strict=False)]
+    assert gaps[:3] == pytest.approx([0.05, 0.1, 0.2], abs=0.04)
+    assert gaps[4:] == pytest.approx([0.5, 0.5, 0.5], abs=0.04)
+
+
+def test_after_reconnect_seconds_it_is_given_up(clock: FakeClock) -> None:
+    """A camera that stays away for longer than it is waited for is a failure, with its error."""
+    bench = Bench(clock, reconnect_seconds=3.0)
+    camera = bench.run()
+    bench.refuse_always = CameraMissingError("not there")
+    camera.give(CameraLostError("gone"))
+    bench.until_state(LOST)
+    passed_s = advance_until(bench, clock, lambda: bench.capture.status.state is FAILED)
+    assert passed_s == pytest.approx(3.0, abs=0.1)
+    assert isinstance(bench.capture.error, CameraMissingError)
+    bench.capture.stop()
+
+
+def test_zero_reconnect_seconds_fail_at_once(clock: FakeClock) -> None:
+    """With zero seconds a lost camera is not looked for at all."""
+    bench = Bench(clock, reconnect_seconds=0.0)
+    bench.run().give(CameraLostError("gone"))
+    bench.until_state(FAILED)
+    assert bench.attempts == 1
+    assert LOST not in bench.states
+    bench.capture.stop()
+
+
+def test_a_file_that_ends_is_no_failure(bench: Bench) -> None:
+    """The end of a source without an error ends the capture."""
+    bench.run().give(StopIteration())
+    bench.until_state(ENDED)
+    assert bench.capture.error is None
+    assert bench.cameras[0].closed.is_set()
+
+
+def test_a_silent_camera_is_lost_after_two_seconds(bench: Bench, clock: FakeClock) -> None:
+    """A camera whose frames stop coming is left, even if its thread hangs, and opened again."""
+    camera = bench.run()
+    camera.hangs = True
+    waited_s = advance_until(bench, clock, lambda: bench.capture.status.state is LOST)
+    assert waited_s == pytest.approx(2.0, abs=0.1)
+    assert "no frame came for 2 s" in bench.capture.status.error
+    advance_until(bench, clock, lambda: len(bench.cameras) == 2)
+    bench.next_camera(2)
+    count = len(bench.frames)
+    camera.give()  # late, of the one that hung
+    bench.until(lambda: not camera._steps)  # noqa: SLF001
+    bench.cameras[1].give()
+    bench.until(lambda: len(bench.frames) > count)
+    time.sleep(0.02)
+    assert len(bench.frames) == count + 1
+    camera.hangs = False
+
+
+def test_a_machine_that_slept_opens_its_camera_again(bench: Bench, clock: FakeClock) -> None:
+    """After a suspend the camera is taken for lost and opened anew."""
+    bench.run()
+    bench.asleep_s = 60.0
+    advance_until(bench, clock, lambda: LOST in bench.states)
+    assert "slept" in bench.statuses[-1].error
+    advance_until(bench, clock, lambda: len(bench.cameras) == 2)
+    bench.next_camera(2)
+    assert bench.cameras[0].closed.is_set()
+
+
+def test_a_pause_closes_the_camera_and_nothing_comes_through(bench: Bench) -> None:
+    """While paused the camera is really closed; resuming opens it again."""
+    camera = bench.run()
+    bench.capture.pause()
+    bench.until_state(CLOSED)
+    assert camera.closed.is_set()
+    count = len(bench.frames)
+    camera.give()
+    bench.capture.resume()
+    bench.next_camera(2)
+    bench.until(lambda: len(bench.frames) == count + 1)
+    assert bench.states == [OPENING, RUNNING, CLOSED, OPENING, RUNNING]
+
+
+def test_a_pause_that_was_asked_for_before_the_start_opens_nothing(bench: Bench) -> None:
+    """A capture that is paused when it starts does not open the camera."""
+    bench.capture.pause()
+    bench.capture.start()
+    time.sleep(0.05)
+    assert bench.attempts == 0
+    bench.capture.resume()
+    bench.next_camera(1)
+
+
+def test_a_camera_that_another_program_took_in_a_pause_is_waited_for(
+    bench: Bench, clock: FakeClock
+) -> None:
+    """After it once worked, a camera that is busy is tried again rather than given up."""
+    bench.run()
+    bench.capture.pause()
+    bench.until_state(CLOSED)
+    bench.refusals = [CameraBusyError("busy"), CameraBusyError("busy")]
+    bench.capture.resume()
+    bench.until_state(LOST)
+    advance_until(bench, clock, lambda: len(bench.cameras) == 2)
+    bench.next_camera(2)
+
+
+def test_a_lost_camera_can_be_paused(bench: Bench) -> None:
+    """Nobody looks for a camera that is not wanted any more."""
+    camera = bench.run()
+    bench.refuse_always = CameraMissingError("not there")
+    camera.give(CameraLostError("gone"))
+    bench.until_state(LOST)
+    bench.capture.pause()
+    bench.until_state(CLOSED)
+    attempts = bench.attempts
+    time.sleep(0.02)
+    assert bench.attempts == attempts
+
+
+def test_a_camera_that_fails_again_and_again_is_not_opened_in_haste(
+    bench: Bench, clock: FakeClock
+) -> None:
+    """One that gives a frame and breaks each time is waited for longer and longer."""
+    bench.run().give(CameraLostError("gone"))
+    waits_s = []
+    for _ in range(6):
+        bench.until_state(LOST)
+        opened, lost = len(bench.cameras), bench.states.count(LOST)
+        waits_s.append(advance_until(bench, clock, partial(has_more, bench.cameras, opened)))
+        bench.cameras[-1].give()
+        bench.until_state(RUNNING)
+        bench.cameras[-1].give(CameraLostError("gone"))
+        bench.until(lambda: bench.states.count(LOST) > lost)  # noqa: B023 - called at once
+    assert waits_s[0] < 0.1
+    assert waits_s[-1] >= 0.45
+
+
+def has_more(things: list[FakeCamera], count: int) -> bool:
+    """Whether there are more than so many."""
+    return len(things) > count
+
+
+@pytest.mark.parametrize("error", [MemoryError("none left"), ZeroDivisionError("a bug")])
+def test_any_error_of_a_source_is_told_and_survived(
+    bench: Bench, clock: FakeClock, error: Exception
+) -> None:
+    """Even an error that no source should raise loses the camera, and it is opened again."""
+    bench.run().give(error)
+    bench.until_state(LOST)
+    assert type(error).__name__ in bench.capture.status.error
+    advance_until(bench, clock, lambda: len(bench.cameras) == 2)
+    bench.next_camera(2)
+
+
+def test_a_wrong_setting_is_never_tried_again(bench: Bench) -> None:
+    """An error that is not the source's own ends the capture, also after it worked."""
+    bench.run().give(SettingsError("no such model", "model"))
+    bench.until_state(FAILED)
+    assert isinstance(bench.capture.error, SettingsError)
+
+
+def test_stopping_takes_less_than_two_seconds_though_the_source_hangs() -> None:
+    """What hangs in a read is left behind, and its late frames are not delivered."""
+    bench = Bench(MonotonicClock())
+    camera = bench.run()
+    camera.hangs = True
+    count = len(bench.frames)
+    began_s = time.monotonic()
+    bench.capture.stop()
+    assert time.monotonic() - began_s < 2.1
+    camera.give()
+    camera.hangs = False
+    camera.give()
+    time.sleep(0.05)
+    assert len(bench.frames) == count
+
+
+def test_stopping_while_the_source_is_being_opened_closes_it_later() -> None:
+    """A source whose opening hangs is closed by its own thread when it is there at last."""
+    bench = Bench(MonotonicClock())
+    go_on = threading.Event()
+    open_source = bench.open
+
+    def slow() -> FakeCamera:
+        go_on.wait(DEADLINE_S)
+        return open_source()
+
+    bench.capture._open_source = slow  # noqa: SLF001 - nothing was opened yet
+    bench.capture.start()
+    bench.capture.stop()
+    assert bench.cameras == []
+    go_on.set()
+    bench.until(lambda: len(bench.cameras) == 1 and bench.cameras[0].closed.is_set())
+    assert bench.frames == []
+
+
+def test_damaged_frames_are_counted_over_all_openings(bench: Bench, clock: FakeClock) -> None:
+    """The count of frames that were left out goes on when the camera is opened again."""
+    camera = bench.run()
+    camera.damaged = 3
+    assert bench.capture.damaged == 3
+    camera.give(CameraLostError("gone"))
+    advance_until(bench, clock, lambda: len(bench.cameras) == 2)
+    bench.next_camera(2).damaged = 2
+    assert bench.capture.damaged == 5
+
+
+def test_a_camera_is_open_again_in_less_than_half_a_second() -> None:
+    """With a real clock and a camera that opens at once, a pause ends within half a second."""
+    bench = Bench(MonotonicClock())
+    bench.run()
+    bench.capture.pause()
+    bench.until_state(CLOSED)
+    began_s = time.monotonic()
+    bench.capture.resume()
+    bench.next_camera(2)
+    assert time.monotonic() - began_s < 0.5
+    bench.capture.stop()
+
+
+def test_stop_before_start_does_nothing() -> None:
+    """A capture that never began can be stopped."""
+    Bench(MonotonicClock()).capture.stop()
+
+
+def test_a_small_step_of_the_clock_is_no_suspend() -> None:
+    """Only a jump of more than two seconds is taken for sleep, and only once."""
+    asleep = [0.0]
+    suspension = Suspension(lambda: asleep[0])
+    asleep[0] = 1.5
+    assert not suspension.happened()
+    asleep[0] = 4.0
+    assert suspension.happened()
+    assert not suspension.happened()
