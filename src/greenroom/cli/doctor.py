@@ -1,0 +1,133 @@
+"""``greenroom doctor``: is everything here, does it work, and how is it mended."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
+from typing import TYPE_CHECKING, Annotated, Final, Self
+
+import typer
+
+from greenroom.cli.options import plain_command
+from greenroom.errors import SettingsError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from greenroom.doctor import Finding
+    from greenroom.settings import Settings
+
+__all__ = ["command"]
+
+_STYLES: Final = {"ok": "green", "warning": "yellow", "problem": "bold red"}
+_INDENT: Final = 11
+
+
+@plain_command
+def doctor(
+    *,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.toml",
+            help="A settings file: what it asks for has to be here. By default your own.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Check camera, virtual camera, models and the rest, and print how to mend what is wrong.
+
+    Nothing is changed, and no camera is opened. The status is 1 if pictures cannot be given
+    another background at all.
+    """
+    from greenroom.doctor import each_finding  # noqa: PLC0415 - help stays fast
+
+    findings = []
+    with _Page(as_json=as_json) as page:
+        for finding in each_finding(_settings(config), config=config, on_check=page.begin):
+            findings.append(finding)
+            page.show(finding)
+        page.sum_up(findings)
+    if any(finding.blocks for finding in findings):
+        raise typer.Exit(1)
+
+
+command = doctor
+
+
+def _settings(config: Path | None) -> Settings | None:
+    """Read the settings that are asked for; a file that is wrong is found later."""
+    from greenroom.live.config import ConfigFile, default_config_path  # noqa: PLC0415 - on use
+
+    try:
+        return ConfigFile(config or default_config_path(), required=config is not None).load()
+    except SettingsError:
+        return None
+
+
+class _Page:
+    """Prints findings as they come: with colours on a terminal, as lines elsewhere, or as JSON."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        from rich.console import Console  # noqa: PLC0415 - help stays fast
+        from rich.status import Status  # noqa: PLC0415
+
+        self._as_json = as_json
+        self._section = ""
+        # A command that is to be copied must not be broken into lines.
+        self._console: Console = Console(highlight=False, markup=False, soft_wrap=True)
+        self._waiting = Status("", console=Console(stderr=True))
+        self._has_terminal = sys.stderr.isatty() and not as_json
+
+    def __enter__(self) -> Self:
+        if self._has_terminal:
+            self._waiting.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._waiting.stop()
+
+    def begin(self, name: str) -> None:
+        """Say what is being looked at, while that takes long."""
+        self._waiting.update(f"looking at {name}")
+
+    def show(self, finding: Finding) -> None:
+        """Print one finding."""
+        if self._as_json:
+            return
+        from rich.text import Text  # noqa: PLC0415 - help stays fast
+
+        if finding.section != self._section:
+            self._console.print(Text(finding.section, style="bold"))
+            self._section = finding.section
+        line = Text("  ")
+        line.append(f"{finding.status:<{_INDENT - 2}}", style=_STYLES[finding.status])
+        line.append(f"{finding.name}: {finding.message}")
+        self._console.print(line)
+        for fix in finding.fix.splitlines():
+            self._console.print(Text(f"{' ' * _INDENT}{fix}", style="cyan"))
+
+    def sum_up(self, findings: list[Finding]) -> None:
+        """Print whether it can be used, or everything as JSON."""
+        works = not any(finding.blocks for finding in findings)
+        if self._as_json:
+            typer.echo(
+                json.dumps({"works": works, "findings": [asdict(each) for each in findings]})
+            )
+            return
+        counts = {
+            status: sum(finding.status == status for finding in findings)
+            for status in ("problem", "warning")
+        }
+        said = " and ".join(
+            f"{count} {status}{'s' if count > 1 else ''}"
+            for status, count in counts.items()
+            if count
+        )
+        if not works:
+            self._console.print(f"greenroom cannot work here: {said}.")
+        else:
+            self._console.print(f"greenroom can work here{f', with {said}' if said else ''}.")

@@ -1,0 +1,80 @@
+"""PipeWire, the door without a kernel module, and what it needs."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Final
+
+from greenroom.doctor.finding import Case, Finding, Section
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from greenroom.doctor.system import System
+
+__all__ = ["check_pipewire"]
+
+_SECTION: Final = Section("Virtual camera")
+_PLUGIN: Final = "sudo apt install gstreamer1.0-pipewire gstreamer1.0-tools"
+_DAEMON: Final = "sudo apt install pipewire wireplumber\nsystemctl --user enable --now pipewire"
+_MANAGER: Final = "sudo apt install wireplumber\nsystemctl --user enable --now wireplumber"
+_PORTAL: Final = "sudo apt install xdg-desktop-portal"
+_SERVICES: Final = "/usr/share/dbus-1/services/org.freedesktop.portal.Desktop.service"
+
+
+def check_pipewire(case: Case) -> Iterator[Finding]:
+    """Look for the daemon, its session manager, GStreamer's plugin and the portal."""
+    system = case.system
+    if not system.is_linux:
+        return
+    wanted = "pipewire" in case.destinations
+    socket = _socket(system)
+    if socket is None:
+        message = "PipeWire does not run for this user, so it offers no camera"
+        yield _SECTION.missing("pipewire", message, _DAEMON, wanted=wanted)
+        return
+    answer = system.run(["pw-cli", "info", "0"])
+    if answer.status is not None and not answer.worked:
+        message = f"PipeWire does not answer: {answer.text.partition(chr(10))[0]}"
+        fix = "systemctl --user restart pipewire"
+        yield _SECTION.missing("pipewire", message, fix, wanted=wanted)
+        return
+    faults = list(_faults(system, wanted=wanted))
+    yield from faults
+    if not faults:
+        found = re.search(r'^\s*version: "([\d.]+)"', answer.text, re.MULTILINE)
+        version = f" {found[1]}" if found else ""
+        message = f"PipeWire{version} runs: greenroom run --to pipewire,page needs no kernel module"
+        yield _SECTION.ok("pipewire", message)
+
+
+def _socket(system: System) -> str | None:
+    """Return where the daemon listens; None if it does not."""
+    environment = system.environment
+    name = environment.get("PIPEWIRE_REMOTE", "pipewire-0")
+    folders = [
+        environment.get("PIPEWIRE_RUNTIME_DIR"),
+        environment.get("XDG_RUNTIME_DIR"),
+        f"/run/user/{os.getuid()}" if hasattr(os, "getuid") else None,
+    ]
+    for folder in filter(None, folders):
+        if system.path(f"{folder}/{name}").exists():
+            return f"{folder}/{name}"
+    return None
+
+
+def _faults(system: System, *, wanted: bool) -> Iterator[Finding]:
+    """Say what is missing around the daemon."""
+    if not system.runs("wireplumber", "pipewire-media-session"):
+        message = "no session manager runs, so nobody is connected with a camera of PipeWire"
+        yield _SECTION.missing("wireplumber", message, _MANAGER, wanted=wanted)
+    plugin = system.run(["gst-inspect-1.0", "--exists", "pipewiresink"])
+    if not plugin.worked:
+        message = "GStreamer has no pipewiresink, by which frames are handed to PipeWire"
+        if plugin.status is None:
+            message = f"GStreamer hands frames to PipeWire, and {plugin.text}"
+        yield _SECTION.missing("gstreamer", message, _PLUGIN, wanted=wanted)
+    if not (system.path(_SERVICES).exists() or system.runs("xdg-desktop-portal")):
+        message = "there is no desktop portal, by which browsers ask for cameras of PipeWire"
+        yield _SECTION.warning("portal", message, _PORTAL)

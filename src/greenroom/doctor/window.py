@@ -1,0 +1,40 @@
+"""The window of greenroom's own, which is an extra."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from greenroom.doctor.finding import Case, Finding, Section
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["check_window"]
+
+_SECTION: Final = Section("Window")
+
+
+def check_window(case: Case) -> Iterator[Finding]:
+    """Look for the library that draws windows, and for a screen."""
+    system = case.system
+    wanted = "window" in case.destinations
+    version = system.version("pygame-ce")
+    if version is None:
+        message = "pygame-ce, which only --to window needs, is not installed"
+        fix = system.pip("greenroom[window]")
+        yield (
+            _SECTION.problem("window", message, fix)
+            if wanted
+            else _SECTION.ok("window", message, fix)
+        )
+        return
+    shown = {"DISPLAY", "WAYLAND_DISPLAY"} & {
+        name for name, value in system.environment.items() if value
+    }
+    if system.is_linux and not shown and wanted:
+        message = (
+            "there is no screen to open a window on: neither WAYLAND_DISPLAY nor DISPLAY is set"
+        )
+        yield _SECTION.problem("window", message, "greenroom run --to page")
+        return
+    yield _SECTION.ok("window", f"pygame-ce {version}: --to window can be used")
