@@ -28,7 +28,7 @@ from greenroom.effects import (
 )
 from greenroom.errors import FormatError, ProcessingError
 from greenroom.frames import Frame
-from greenroom.matting import create_matting, edge_colours
+from greenroom.matting import Cadence, create_matting, edge_colours
 from greenroom.rendering import (
     Parts,
     Rendered,
@@ -123,6 +123,12 @@ class VirtualBackground:
     **values
         Single settings by name, such as ``background="beach.jpg"``; they take precedence.
 
+    Attributes
+    ----------
+    cadence : Cadence
+        For which frames the model looks: every one, until somebody says otherwise. May be changed
+        on any thread; it holds from the next frame on.
+
     Raises
     ------
     SettingsError, BackgroundError, ModelError
@@ -170,6 +176,7 @@ class VirtualBackground:
         self._start_s: float | None = None
         self._scene_s = 0.0
         self.failures = 0
+        self.cadence = Cadence.EVERY
 
     @property
     def settings(self) -> Settings:
@@ -545,6 +552,7 @@ class VirtualBackground:
             return coarse
 
         start = time.perf_counter()
+        stages.matting.cadence = self.cadence
         matte = stages.matting.matte(frame, look)
         self.timings.add("segment", looked_s)
         self.timings.add("matte", time.perf_counter() - start - looked_s)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from greenroom.errors import SettingsError
 from greenroom.matting.base import Matting
+from greenroom.matting.cadence import Cadence
 from greenroom.matting.decontamination import EdgeColours, edge_colours
 from greenroom.matting.refined import RefinedMatting, Steps
 from greenroom.matting.upsampled import UpsampledMatting
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from greenroom.settings import Settings
 
 __all__ = [
+    "Cadence",
     "EdgeColours",
     "Matting",
     "RefinedMatting",
@@ -43,7 +45,8 @@ def create_matting(settings: Settings, segmenter: Segmenter) -> Matting:
     if getattr(segmenter, "makes_mattes", True):  # a segmenter of the user's may not say
         reason = "a model that makes mattes itself is taken as it is. Choose another model"
         _refuse(settings, reason, "people", "keep_region", "plate")
-        return UpsampledMatting(settings)
+        # Nor may one say whether it remembers earlier frames.
+        return UpsampledMatting(settings, remembers=getattr(segmenter, "remembers", True))
     steps = _STEPS[settings.quality]
     if not steps.plate:
         reason = f"quality {settings.quality} does not learn the room. Choose balanced or best"

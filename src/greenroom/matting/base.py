@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from greenroom.frames import Frame, Matte
+    from greenroom.matting.cadence import Cadence
     from greenroom.matting.plate import CleanPlate
 
     Look: TypeAlias = Callable[[Frame], NDArray[np.float32]]
@@ -19,7 +20,15 @@ __all__ = ["Look", "Matting"]
 
 
 class Matting(Protocol):
-    """Makes the matte of a frame from what a model finds in it. Called on one thread."""
+    """Makes the matte of a frame from what a model finds in it. Called on one thread.
+
+    Attributes
+    ----------
+    cadence : Cadence
+        For which frames the model looks; may be changed between any two.
+    """
+
+    cadence: Cadence
 
     @property
     def plate(self) -> CleanPlate | None:

@@ -23,6 +23,7 @@ import numpy as np
 
 from greenroom.cuts import CutTest
 from greenroom.frames import Frame, Matte
+from greenroom.matting.cadence import Cadence, Rest
 from greenroom.matting.edge_kernels import follow, guide, place, settle, sharpen
 from greenroom.matting.evidence import Evidence
 from greenroom.matting.guided_kernels import classify, fit
@@ -120,12 +121,14 @@ class RefinedMatting:
 
     Latency: none. State, which another size of frame or another scene resets: the person's
     region, colours and clean plate, the steadied matte with the picture that it belongs to, and
-    the camera's noise.
+    the camera's noise. Besides, for other cadences than that of every frame, the last matte.
     """
 
     def __init__(self, settings: Settings, steps: Steps | None = None) -> None:
         self._settings = settings
         self._steps = steps or Steps()
+        self.cadence = Cadence.EVERY
+        self._rest = Rest()
         self._cuts = CutTest()
         self._region = RegionTracker()
         self._evidence = Evidence(colours=self._steps.colours, plate=self._steps.plate)
@@ -165,6 +168,7 @@ class RefinedMatting:
         self._evidence.reset()
         self._people.reset()
         self._kept.reset()
+        self._rest.reset()
         self._history = None
         self._dots = None
         self._frames = 0
@@ -175,6 +179,9 @@ class RefinedMatting:
         A frame without a time and without others before it is taken for a photograph, and gets
         more work.
         """
+        return self._rest.matte(frame, self.cadence, lambda: self._make(frame, look))
+
+    def _make(self, frame: Frame, look: Look) -> Matte:
         if frame.size != self._size or self._cuts.is_cut(frame):
             self.reset()
             self._size = frame.size

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from greenroom.frames import Frame, Matte
+from greenroom.matting.cadence import Cadence, Rest
 from greenroom.matting.shaping import hardened, shifted, softened
 from greenroom.resampling import upsample
 
@@ -20,16 +21,32 @@ __all__ = ["UpsampledMatting"]
 class UpsampledMatting:
     """Takes a model's matte as it is, enlarged bilinearly, and shapes its edge.
 
-    State: none.
+    Parameters
+    ----------
+    settings : Settings
+        Edge and threshold.
+    remembers : bool
+        Whether the model remembers earlier frames: then it sees every one, whatever the cadence.
+
+    Latency: none. State: none, but for other cadences than that of every frame the last matte.
+    There is no following of an answer from one frame to the next: it would lose what these models
+    are chosen for.
     """
 
     plate = None
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, remembers: bool = True) -> None:
         self._settings = settings
+        self._remembers = remembers
+        self._rest = Rest()
+        self.cadence = Cadence.EVERY
 
     def matte(self, frame: Frame, look: Look) -> Matte:
-        """See `Matting.matte`. Latency: none."""
+        """See `Matting.matte`."""
+        cadence = Cadence.EVERY if self._remembers else self.cadence
+        return self._rest.matte(frame, cadence, lambda: self._make(frame, look))
+
+    def _make(self, frame: Frame, look: Look) -> Matte:
         settings = self._settings
         coarse = shifted(look(frame), settings.edge_shift / 100, frame.size)
         coarse = softened(coarse, settings.edge_softness / 100, frame.size)
@@ -42,3 +59,4 @@ class UpsampledMatting:
 
     def reset(self) -> None:
         """See `Matting.reset`."""
+        self._rest.reset()

@@ -50,6 +50,10 @@ class Segmenter(Protocol):
 
     The engine calls it on one thread, with a deadline, and checks what it answers, so an
     implementation may simply raise.
+
+    One whose ``makes_mattes`` is true may say by ``remembers = False`` that its answers do not
+    depend on earlier frames: then it need not be asked about a frame in which nothing has moved,
+    whose `foreground` is asked for all the same.
     """
 
     @property

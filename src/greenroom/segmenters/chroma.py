@@ -92,6 +92,7 @@ class ChromaSegmenter:
         self._statistics, self._coverage, self._changes = statistics(), coverage(), changes()
 
     makes_mattes = True
+    remembers = False
 
     def segment(self, frame: Frame) -> NDArray[np.float32]:
         """See `Segmenter.segment`. The size is that of the frame's chroma, or a half and so on.

@@ -134,6 +134,11 @@ class ByShape:
         """See `Segmenter.makes_mattes`."""
         return self._current.makes_mattes
 
+    @property
+    def remembers(self) -> bool:
+        """See `Segmenter`."""
+        return bool(getattr(self._current, "remembers", True))
+
     def segment(self, frame: Frame) -> NDArray[np.float32]:
         """See `Segmenter.segment`."""
         wide = frame.layout.width >= self._choose.wide_from * frame.layout.height

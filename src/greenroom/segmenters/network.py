@@ -92,7 +92,12 @@ class NetworkSegmenter:
     @property
     def makes_mattes(self) -> bool:
         """See `Segmenter.makes_mattes`."""
-        return bool(self._states) or self._card.task is Task.MATTING
+        return self.remembers or self._card.task is Task.MATTING
+
+    @property
+    def remembers(self) -> bool:
+        """See `Segmenter`: whether it is recurrent."""
+        return bool(self._states)
 
     def segment(self, frame: Frame) -> NDArray[np.float32]:
         """See `Segmenter.segment`."""

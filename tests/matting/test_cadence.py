@@ -1,0 +1,443 @@
+"""Cadence: mattes that are used again while nothing moves, and never when something does."""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+from people_drawn import SIZE, finder, frame_of, person, room
+
+from greenroom.engine import VirtualBackground
+from greenroom.evaluation import evaluate
+from greenroom.frames import Frame, Matte
+from greenroom.matting import Cadence, RefinedMatting, UpsampledMatting, create_matting
+from greenroom.matting.cadence import StillTest
+from greenroom.settings import Settings
+from greenroom.testing import PersonSegmenter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from greenroom.matting import Matting
+    from greenroom.matting.base import Look
+    from greenroom.segmenters import Segmenter
+
+RATE = 30
+HD = (1920, 1080)
+CLIPS = Path(os.environ.get("GREENROOM_DATA_DIR", Path(__file__).parents[3] / "shared/data/clips"))
+LAZY = (Cadence.MOVED, Cadence.SECOND)
+
+
+def matting_of(cadence: Cadence, **values: Any) -> RefinedMatting:  # noqa: ANN401
+    """Return a new matting."""
+    matting = RefinedMatting(Settings(**values))
+    matting.cadence = cadence
+    return matting
+
+
+class Watched:
+    """A model that finds what is bright, and tells at which frames it looked."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.looked: list[int] = []
+        self._look = finder()
+
+    def __call__(self, part: Frame) -> Any:  # noqa: ANN401
+        """Look."""
+        if self.number not in self.looked:
+            self.looked.append(self.number)
+        return self._look(part)
+
+
+class Scene:
+    """A person who sits still before a room, filmed by a camera with noise of 3 levels."""
+
+    def __init__(
+        self, cadence: Cadence, size: tuple[int, int] = SIZE, sigma: float = 3, count: int = 8
+    ) -> None:
+        self.matte = person(size)
+        self.look = Watched()
+        self.matting = matting_of(cadence)
+        rng = np.random.default_rng(3)
+        shape = size[1], size[0]
+        self._noise = [rng.normal(0, sigma, shape).astype(np.float32) for _ in range(count)]
+        self._still = frame_of(self.matte).planes[0].astype(np.float32)
+        self._chroma = frame_of(self.matte).planes[1:]
+        self._layout = frame_of(self.matte).layout
+        self.number = 0
+
+    def frame(self, luma: Any = None, time_s: float | None = None) -> Frame:  # noqa: ANN401
+        """Film the scene, or another picture in its place."""
+        noise = self._noise[self.number % len(self._noise)]
+        values = (self._still if luma is None else luma) + noise
+        planes = np.clip(np.rint(values), 0, 255).astype(np.uint8), *self._chroma
+        pts = round(1e6 * (self.number / RATE if time_s is None else time_s))
+        return Frame(planes, self._layout, pts, Fraction(1, 10**6))
+
+    def film(self, luma: Any = None) -> bool:  # noqa: ANN401
+        """Make the matte of one more frame; tell whether the model was asked."""
+        self.look.number = self.number
+        self.found = self.matting.matte(self.frame(luma), self.look).values
+        self.number += 1
+        return self.look.looked[-1] == self.number - 1
+
+    def settle(self) -> None:
+        """Film until mattes are used again, at the beginning of such a time."""
+        before = True
+        for _ in range(60):
+            looked = self.film()
+            if before and not looked and self.number > 30:
+                return
+            before = looked
+        pytest.fail("no matte was used again")
+
+    def drawn(self, matte: Any) -> Any:  # noqa: ANN401
+        """Draw the person elsewhere, with a room of its own kind behind."""
+        return frame_of(matte).planes[0].astype(np.float32)
+
+    @property
+    def still(self) -> Any:  # noqa: ANN401
+        """The picture without noise, to be changed."""
+        return self._still.copy()
+
+
+class TestStillness:
+    """When a matte is used again."""
+
+    @pytest.mark.parametrize("cadence", LAZY)
+    @pytest.mark.parametrize("sigma", [0, 1, 3])
+    def test_noise_is_not_movement(self, cadence: Cadence, sigma: float) -> None:
+        """Of a still person, the model sees two frames a second besides the first ones."""
+        scene = Scene(cadence, sigma=sigma)
+        for _ in range(120):
+            scene.film()
+        assert len([one for one in scene.look.looked if one >= 30]) <= 2 * 3 + 1
+
+    def test_every_frame_is_looked_at_by_default(self) -> None:
+        """Nothing is used again before somebody says so."""
+        scene = Scene(RefinedMatting(Settings()).cadence)
+        assert all(scene.film() for _ in range(40))
+
+    @pytest.mark.parametrize("cadence", LAZY)
+    def test_half_a_second_is_the_most(self, cadence: Cadence) -> None:
+        """However still the picture is, no matte is older."""
+        scene = Scene(cadence)
+        for _ in range(120):
+            scene.film()
+        assert max(b - a for a, b in pairwise(scene.look.looked)) <= RATE / 2 + 1
+
+    def test_what_is_used_again_is_as_good(self) -> None:
+        """The matte of the frozen scene is that of a matting that looks at every frame."""
+        lazy, eager = Scene(Cadence.MOVED), Scene(Cadence.EVERY)
+        for _ in range(60):
+            lazy.film()
+            eager.film()
+            assert np.abs(lazy.found.astype(int) - eager.found).mean() < 0.2
+
+    def test_mattes_share_no_memory(self) -> None:
+        """Who writes into a matte spoils no other."""
+        scene = Scene(Cadence.MOVED)
+        scene.settle()
+        first, kept = scene.found, scene.found.copy()
+        first[:] = 77
+        assert not scene.film()
+        assert_array_equal(scene.found, kept)
+
+    def test_frames_without_a_time(self) -> None:
+        """They are taken for 30 a second."""
+        look, matting, matte = Watched(), matting_of(Cadence.MOVED), person()
+        for number in range(80):
+            look.number = number
+            matting.matte(frame_of(matte, None), look)
+        assert 0 < len([one for one in look.looked if one >= 20]) <= 5
+
+    def test_time_that_goes_back(self) -> None:
+        """A frame from before the last matte is looked at."""
+        scene = Scene(Cadence.MOVED)
+        scene.settle()
+        before = len(scene.look.looked)
+        scene.look.number = 1000
+        scene.matting.matte(scene.frame(time_s=0.1), scene.look)
+        assert len(scene.look.looked) == before + 1
+
+
+@pytest.mark.parametrize("cadence", LAZY)
+class TestMovement:
+    """What is noticed in the very frame in which it happens, or before it matters."""
+
+    def test_two_pixels(self, cadence: Cadence) -> None:
+        """A person who moves by 2 px of 1080p has moved."""
+        scene = Scene(cadence, HD, count=3)
+        scene.settle()
+        assert scene.film(scene.drawn(person(HD, (0.5 + 2 / HD[0], 0.6))))
+
+    def test_a_finger(self, cadence: Cadence) -> None:
+        """A finger of 16 px of 1080p that is stretched out beside the person is seen."""
+        scene = Scene(cadence, HD, count=3)
+        scene.settle()
+        luma = scene.still
+        y, x = np.nonzero(scene.matte > 0.5)
+        right, middle = int(x.max()), int(y[x.argmax()])
+        luma[middle - 8 : middle + 8, right : right + 40] = 150
+        assert scene.film(luma)
+
+    def test_light(self, cadence: Cadence) -> None:
+        """The same picture by 3 levels brighter is another one."""
+        scene = Scene(cadence)
+        scene.settle()
+        assert scene.film(scene.still + 3)
+
+    def test_somebody_at_the_border(self, cadence: Cadence) -> None:
+        """The first 6 px of a shoulder that comes in are seen."""
+        scene = Scene(cadence)
+        scene.settle()
+        luma = scene.still
+        luma[200:300, :6] = 160
+        assert scene.film(luma)
+
+    def test_colour_alone(self, cadence: Cadence) -> None:
+        """What has another colour of the same brightness is seen."""
+        scene = Scene(cadence)
+        scene.settle()
+        frame = scene.frame()
+        c_b = frame.planes[1].copy()
+        c_b[60:80, 20:40] += 20
+        scene.look.number = 1000
+        changed = Frame((frame.planes[0], c_b, frame.planes[2]), frame.layout, frame.pts)
+        scene.matting.matte(changed.at(frame), scene.look)
+        assert scene.look.looked[-1] == 1000
+
+    def test_a_slow_drift(self, cadence: Cadence) -> None:
+        """Who moves by 0.05 px a frame is never left behind by more than a pixel."""
+        scene = Scene(cadence)
+        scene.settle()
+        behind = room()
+        for step in range(90):
+            matte = person(centre=(0.5 + 0.05 * step / SIZE[0], 0.6))
+            scene.film(frame_of(matte, behind=behind).planes[0].astype(np.float32))
+            shown, there = scene.found > 127, person(centre=(0.5 + 0.05 * step / SIZE[0], 0.6))
+            outside = np.roll(there, 3, axis=1) + np.roll(there, -3, axis=1) + there == 0
+            assert not (shown & outside).any()
+
+    def test_a_cut(self, cadence: Cadence) -> None:
+        """Another scene gets the matte that it would have without anything before."""
+        scene = Scene(cadence)
+        scene.settle()
+        other = 1 - person(centre=(0.2, 0.6))
+        assert scene.film(scene.drawn(other))
+        fresh = matting_of(Cadence.EVERY)
+        scene.number -= 1
+        expected = fresh.matte(scene.frame(scene.drawn(other)), finder()).values
+        assert_array_equal(scene.found, expected)
+
+    def test_another_layout(self, cadence: Cadence) -> None:
+        """A frame of another size whose small planes are as large is another one."""
+        scene = Scene(cadence)
+        scene.settle()
+        frame, look = scene.frame(), scene.look
+        look.number = 1000
+        planes = tuple(np.pad(plane, ((0, 0), (0, 1)), mode="edge") for plane in frame.planes)
+        wide = frame_of(np.zeros((SIZE[1], SIZE[0] + 2), np.float32))
+        found = scene.matting.matte(Frame(_cut(planes, wide), wide.layout).at(frame), look)
+        assert look.looked[-1] == 1000
+        assert found.values.shape == (SIZE[1], SIZE[0] + 2)
+
+    def test_a_model_that_fails(self, cadence: Cadence) -> None:
+        """After a failure no earlier matte is used again, though nothing moved."""
+        scene = Scene(cadence)
+        scene.settle()
+
+        def fail(_: Frame) -> Any:  # noqa: ANN401
+            message = "it broke"
+            raise RuntimeError(message)
+
+        with pytest.raises(RuntimeError, match="it broke"):
+            scene.matting.matte(scene.frame(scene.still + 9), fail)
+        assert scene.film()
+
+
+def _cut(planes: tuple[Any, ...], like: Frame) -> tuple[Any, ...]:
+    wide = (np.pad(one, ((0, 0), (0, 2)), mode="edge") for one in planes)
+    return tuple(
+        np.ascontiguousarray(one[:height, :width])
+        for one, (height, width) in zip(wide, like.layout.plane_shapes, strict=True)
+    )
+
+
+class TestStillTest:
+    """The comparison by itself."""
+
+    @settings(max_examples=60, deadline=None)
+    @given(
+        st.tuples(st.integers(0, 352), st.integers(0, 632)),
+        st.tuples(st.integers(4, 40), st.integers(4, 40)),
+        st.integers(20, 90),
+        st.floats(0, 3),
+    )
+    def test_no_patch_is_overlooked(
+        self, corner: tuple[int, int], size: tuple[int, int], contrast: int, sigma: float
+    ) -> None:
+        """Whatever is at least 4 samples of the picture high and wide and of some contrast."""
+        rng, test = np.random.default_rng(corner), StillTest()
+        still = room().astype(np.float32)
+        for _ in range(25):
+            noisy = _gray(still + rng.normal(0, sigma, still.shape))
+            test.is_still(noisy)
+            test.remember(noisy)
+        assert test.is_still(_gray(still + rng.normal(0, sigma, still.shape)))
+        top, left = min(corner[0], 356), min(corner[1], 636)
+        still[top : top + size[0], left : left + size[1]] += contrast
+        assert not test.is_still(_gray(still + rng.normal(0, sigma, still.shape)))
+
+    def test_much_movement_is_not_taken_for_noise(self) -> None:
+        """Whoever moves in most of the picture for ten seconds still moves in the end."""
+        rng, test = np.random.default_rng(1), StillTest()
+        for number in range(300):
+            luma = np.roll(room(), 3 * number, axis=1) + rng.normal(0, 1, SIZE[::-1])
+            assert not test.is_still(_gray(luma))
+            test.remember(_gray(luma))
+
+
+def _gray(luma: Any) -> Frame:  # noqa: ANN401
+    plane = np.clip(np.rint(luma), 0, 255).astype(np.uint8)
+    layout = frame_of(person()).layout
+    chroma = np.full(layout.plane_shapes[1], 128, np.uint8)
+    return Frame((plane, chroma, chroma), layout, 0, Fraction(1, RATE))
+
+
+class TestSwitching:
+    """The cadence is changed between two frames."""
+
+    def test_what_was_learned_stays(self) -> None:
+        """Cadences that come and go leave the mattes of a person who moves what they are."""
+        steady, switched = matting_of(Cadence.EVERY), matting_of(Cadence.EVERY)
+        for number in range(30):
+            matte = person(centre=(0.3 + 0.01 * number, 0.6))
+            switched.cadence = Cadence.MOVED if number % 5 < 3 else Cadence.EVERY
+            frame = frame_of(matte, number)
+            assert_array_equal(
+                switched.matte(frame, finder()).values, steady.matte(frame, finder()).values
+            )
+
+    def test_every_means_every(self) -> None:
+        """As soon as every frame is to be looked at, the next one is."""
+        scene = Scene(Cadence.MOVED)
+        scene.settle()
+        scene.matting.cadence = Cadence.EVERY
+        assert scene.film()
+        scene.matting.cadence = Cadence.MOVED
+        assert scene.film()
+
+    def test_the_engine_passes_it_on(self) -> None:
+        """Its cadence holds for stages made before and after; new settings take effect at once."""
+        scene = Scene(Cadence.EVERY)
+        segmenter = _Drawn()
+        with VirtualBackground(background="color:black", segmenter=segmenter) as engine:
+            engine.cadence = Cadence.MOVED
+            for number in range(60):
+                scene.number = number
+                engine.process(scene.frame())
+            asked = segmenter.asked
+            assert asked < 30
+            engine.update(threshold=0.5)
+            scene.number = 61
+            engine.process(scene.frame())
+            assert segmenter.asked == asked + 1
+            assert engine.matte is not None
+            assert set(np.unique(engine.matte)) <= {0, 255}
+
+
+class _Drawn(PersonSegmenter):
+    """Finds what is bright."""
+
+    makes_mattes = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+        self._look = finder()
+
+    def segment(self, frame: Frame) -> Any:  # noqa: ANN401
+        self.asked += 1
+        return self._look(frame)
+
+
+class _OfMattes(_Drawn):
+    """Makes mattes itself."""
+
+    makes_mattes = True
+
+
+class _Forgetful(_OfMattes):
+    """Says that it does not remember earlier frames."""
+
+    remembers = False
+
+
+class TestMatteModels:
+    """Models that make mattes themselves."""
+
+    @pytest.mark.parametrize(
+        ("made", "looks"),
+        [(_OfMattes, (60,)), (_Forgetful, range(13, 18))],
+        ids=["remembers", "forgets"],
+    )
+    def test_one_that_remembers_sees_every_frame(
+        self, made: Callable[[], _Drawn], looks: Sequence[int]
+    ) -> None:
+        """Others need not be asked about what has not changed."""
+        scene, model = Scene(Cadence.MOVED), made()
+        matting = create_matting(Settings(), model)
+        assert isinstance(matting, UpsampledMatting)
+        matting.cadence = Cadence.MOVED
+        for number in range(60):
+            scene.number = number
+            matting.matte(scene.frame(), model.segment)
+        assert model.asked in looks
+
+
+class _Fixed:
+    """A matting of one cadence, whatever the engine asks for."""
+
+    def __init__(self, matting: Matting, cadence: Cadence) -> None:
+        self._matting = matting
+        self._always = cadence
+        self.cadence = cadence
+        self.plate = None
+
+    def matte(self, frame: Frame, look: Look) -> Matte:
+        """See `Matting.matte`."""
+        self._matting.cadence = self._always
+        return self._matting.matte(frame, look)
+
+    def take_over(self, previous: Matting) -> None:
+        """See `Matting.take_over`."""
+
+    def reset(self) -> None:
+        """See `Matting.reset`."""
+        self._matting.reset()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cadence", LAZY)
+def test_no_more_of_the_room_is_shown(cadence: Cadence) -> None:
+    """On labelled clips of people who move, the leak is not above that of looking every time."""
+    if not CLIPS.is_dir():
+        pytest.skip(f"the labelled clips are not in {CLIPS}")
+
+    def make(one: Cadence) -> Callable[[Settings, Segmenter], Matting]:
+        return lambda settings, segmenter: _Fixed(create_matting(settings, segmenter), one)
+
+    every, lazy = (evaluate(CLIPS, matting=make(one)).cases for one in (Cadence.EVERY, cadence))
+    more = {Cadence.MOVED: 0.0, Cadence.SECOND: 0.02}[cadence]
+    for name, scores in every.items():
+        assert lazy[name]["leak"] <= scores["leak"] + more
