@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from greenroom.frames import Colour, Frame, Layout
 from greenroom.live.clock import MonotonicClock
-from greenroom.live.gate import Gate
+from greenroom.live.gate import Gate, Ticket
 from greenroom.live.status import Showing
 from greenroom.rendering import Rendered
 from greenroom.testing import ROOM_RGB, count_room_pixels
@@ -128,6 +128,15 @@ class TestWhatLeaves:
         assert gate.current().showing is Showing.PERSON
         clock.now_s += 2.0
         assert gate.current().showing is Showing.COVER
+
+    def test_what_took_long_is_not_shown(self, gate: Gate, clock: Hands) -> None:
+        """A frame from before the lid was closed does not appear after it was opened."""
+        ticket = gate.ticket()
+        assert ticket is not None
+        clock.now_s += 3.1
+        assert not gate.offer(person(), ticket)
+        assert gate.current().showing is Showing.COVER
+        assert gate.refused["late"] == 1
 
     def test_the_camera_itself_is_called_so(self, gate: Gate) -> None:
         """With the background none people are told that their room is seen."""
@@ -268,7 +277,7 @@ def test_the_room_never_leaves(steps: list[str]) -> None:
     """Whatever happens in whatever order, a bare frame leaves only as the user's word."""
     clock = Hands()
     gate = Gate(cover, clock)
-    tickets: list[int] = []
+    tickets: list[Ticket] = []
     for step in steps:
         if step == "begin":
             ticket = gate.ticket()

@@ -25,7 +25,7 @@ import threading
 from collections import Counter
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from greenroom.backgrounds import COVER_RGB
 from greenroom.frames import Colour, Frame, Layout
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from greenroom.engine import Rendered
     from greenroom.live.clock import Clock
 
-__all__ = ["DEFAULT_LAYOUT", "Gate", "Shown"]
+__all__ = ["DEFAULT_LAYOUT", "Gate", "Shown", "Ticket"]
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,8 @@ DEFAULT_LAYOUT: Final = Layout(1280, 720, "yuv420p", Colour(1, 1, 1, 1))
 
 _MICROSECONDS: Final = Fraction(1, 1_000_000)
 # A frame is shown at most so long after it was made, and at most so many times as long as frames
-# took lately to follow each other, whichever is longer; but never longer than the last.
+# took lately to follow each other, whichever is longer; but never longer than the last. What took
+# longer than that to make is not shown at all.
 _FRESH_S: Final = 1.0
 _FRESH_INTERVALS: Final = 4.0
 _FRESH_AT_MOST_S: Final = 3.0
@@ -88,6 +89,13 @@ class Shown:
     reason: str = ""
     message: str = ""
     views: Mapping[str, Frame] = field(default_factory=dict)
+
+
+class Ticket(NamedTuple):
+    """What a frame that was begun is offered with."""
+
+    epoch: int
+    begun_s: float
 
 
 class Gate:
@@ -139,26 +147,25 @@ class Gate:
         with self._changed:
             self._layout = layout
 
-    def ticket(self) -> int | None:
+    def ticket(self) -> Ticket | None:
         """Return what a frame that is begun now is to be offered with; None while covered."""
         with self._changed:
-            return None if self._covered else self._epoch
+            return None if self._covered else Ticket(self._epoch, self._clock.now())
 
-    def offer(self, rendered: Rendered, ticket: int) -> bool:
+    def offer(self, rendered: Rendered, ticket: Ticket) -> bool:
         """Take what the engine made; tell whether it is shown.
 
-        It is not if it has no valid matte, if the cover was asked for since it was begun, or if
-        settings or camera changed since.
+        It is not if it has no valid matte, if the cover was asked for since it was begun, if
+        settings or camera changed since, or if that is too long ago.
         """
         with self._changed:
-            if self._covered or ticket != self._epoch:
-                self.refused["cover" if self._covered else "settings"] += 1
-                return False
-            if not rendered.valid:
-                self.refused["failure"] += 1
-                self._fall("failure", f"Covered: {rendered.error}")
-                return False
             now_s = self._clock.now()
+            reason = self._reason_against(rendered, ticket, now_s)
+            if reason:
+                self.refused[reason] += 1
+                if reason == "failure":
+                    self._fall("failure", f"Covered: {rendered.error}")
+                return False
             if self._last is not None:
                 since_s = now_s - self._offered_s
                 self._interval_s += _FOLLOW * (since_s - self._interval_s)
@@ -169,6 +176,16 @@ class Gate:
             self._offered_s = now_s
             self._changed.notify_all()
             return True
+
+    def _reason_against(self, rendered: Rendered, ticket: Ticket, now_s: float) -> str:
+        """Say why something is not to be shown; empty if nothing speaks against it."""
+        if self._covered:
+            return "cover"
+        if ticket.epoch != self._epoch:
+            return "settings"
+        if not rendered.valid:
+            return "failure"
+        return "late" if now_s - ticket.begun_s > _FRESH_AT_MOST_S else ""
 
     def cover(self, on: bool) -> None:  # noqa: FBT001 - a switch
         """Show the cover, or end it; what was begun meanwhile is never shown."""

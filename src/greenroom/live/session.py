@@ -1,0 +1,459 @@
+"""A live session: capture, engine and outlets, each on threads of its own, with a gate between.
+
+::
+
+    Capture ──newest frame──▶ engine ──Rendered──▶ Gate ──newest──▶ Outlet ──▶ sink
+                                                      ├──newest──▶ Outlet ──▶ sink
+                                                      └──newest──▶ Preview (a page)
+
+The newest frame wins at every hand-over. A housekeeping thread opens and closes the camera as
+somebody looks or nobody does, follows the settings file, and carries out what the governor chose.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from contextlib import suppress
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Final
+
+from greenroom.channel import Channel, Ended
+from greenroom.errors import GreenroomError, SettingsError
+from greenroom.frames import Layout
+from greenroom.live.capture import Capture
+from greenroom.live.clock import MonotonicClock
+from greenroom.live.demand import Demand
+from greenroom.live.gate import DEFAULT_LAYOUT, Gate
+from greenroom.live.measures import Measures
+from greenroom.live.outlets import Outlet
+from greenroom.live.previews import PreviewHub
+from greenroom.live.status import CaptureState, CaptureStatus, OutletStatus, Showing, Status
+from greenroom.settings import Group, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from greenroom.engine import VirtualBackground
+    from greenroom.frames import Frame
+    from greenroom.live.clock import Clock
+    from greenroom.live.config import ConfigFile
+    from greenroom.live.governor import Plan
+    from greenroom.live.steering import Steering
+    from greenroom.sinks.base import LiveSink
+    from greenroom.sources import Source
+
+__all__ = ["DEFAULT_RATE", "Parts", "Session", "check_live", "wanted_layout", "wanted_rate"]
+
+logger = logging.getLogger(__name__)
+
+# How often the housekeeper looks around, and after how long the settings file is looked at.
+_ROUND_S: Final = 0.1
+_CONFIG_S: Final = 0.5
+# Times of stages are those of so many frames.
+_RECENT: Final = 60
+# How long the engine's thread may take to end.
+_END_S: Final = 2.0
+# What cannot be changed while running, because it was handed out already.
+_FIXED: Final = ("to",)
+_CAMERA: Final = tuple(
+    name for name in Settings.model_fields if Settings.group(name) is Group.CAMERA
+)
+DEFAULT_RATE: Final = Fraction(30)
+"""Frames a second of what is sent, where the camera is not asked for a rate."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a session is put together from.
+
+    Attributes
+    ----------
+    engine : VirtualBackground
+        Made with the session's settings. It is closed with the session.
+    sinks : sequence of LiveSink
+        Closed with the session, each on a thread of its own.
+    open_source : callable
+        Opens what settings name.
+    has_page : bool
+        Whether the page is one of the places where the picture goes.
+    config : ConfigFile, optional
+        Followed while running, and written by `Session.save`.
+    flags : set of str
+        The settings that were given as flags: they take precedence over the file.
+    steering : Steering, optional
+        Carries out what the governor chooses.
+    clock : Clock
+        Tells time.
+    """
+
+    engine: VirtualBackground
+    sinks: Sequence[LiveSink]
+    open_source: Callable[[Settings], Source]
+    has_page: bool = False
+    config: ConfigFile | None = None
+    flags: frozenset[str] = frozenset()
+    steering: Steering | None = None
+    clock: Clock = field(default_factory=MonotonicClock)
+
+
+class Session:
+    """Runs until it is stopped, the source ends, or the camera is given up.
+
+    Parameters
+    ----------
+    settings : Settings
+        What the user wants; `settings` tells it again.
+    parts : Parts
+        Theirs is the work.
+
+    Notes
+    -----
+    Every public method may be called on any thread. State: threads from `start` to `stop`.
+    """
+
+    def __init__(self, settings: Settings, parts: Parts) -> None:
+        check_live(settings)
+        self._settings = settings
+        self._engine = parts.engine
+        self._open_source = parts.open_source
+        self._config = parts.config
+        self._flags = parts.flags
+        self._steering = parts.steering
+        self._has_page = parts.has_page
+        self._clock = parts.clock
+        self._updating = threading.Lock()
+        self._frames: Channel[Frame] = Channel(1, newest_wins=True)
+        self.gate = Gate(self._engine.cover, self._clock)
+        self.gate.expect(wanted_layout(settings))
+        self.previews = PreviewHub(self.gate, self._clock, self._wake)
+        self._rate = wanted_rate(settings)
+        self.outlets = [Outlet(sink, self.gate, self._clock, self._rate) for sink in parts.sinks]
+        self._demand = Demand(self.outlets, self.previews, self._clock)
+        self.measures = Measures(self._clock)
+        self._listeners: list[Callable[[], None]] = []
+        self._requests: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._ended = threading.Event()
+        self._capture = self._new_capture(settings)
+        self._threads = [
+            threading.Thread(target=work, name=f"greenroom-{name}", daemon=True)
+            for name, work in (("frames", self._work), ("housekeeper", self._keep_house))
+        ]
+        self._told: tuple[Showing, str, str] | None = None
+
+    @property
+    def settings(self) -> Settings:
+        """The user's settings in force; the governor may do less than they ask for."""
+        return self._settings
+
+    @property
+    def error(self) -> GreenroomError | None:
+        """Why the session ended by itself; None if it did not fail."""
+        return self._capture.error
+
+    @property
+    def ended(self) -> threading.Event:
+        """Set when the source has ended, the camera was given up, or `stop` was called."""
+        return self._ended
+
+    def start(self) -> None:
+        """Begin."""
+        for thread in self._threads:
+            thread.start()
+        for outlet in self.outlets:
+            outlet.start()
+        self._capture.start()
+        if self._steering is not None:
+            self._steering.start(self._apply_plan)
+
+    def stop(self) -> None:
+        """End all threads; what hangs is left behind, and nothing of it leaves any more."""
+        self._ended.set()
+        self.gate.close()
+        self._frames.cancel()
+        self._wake()
+        for outlet in self.outlets:
+            outlet.tell_to_stop()
+        if self._steering is not None:
+            self._steering.stop()
+        self._capture.stop()
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join(timeout=_END_S)
+        for outlet in self.outlets:
+            if not outlet.stop():
+                logger.warning("%s does not end, and is left behind", outlet.sink.name)
+        self._engine.close()
+
+    def cover(self, on: bool) -> None:  # noqa: FBT001 - a switch
+        """Show the cover, or end it. Takes effect at once, whatever the engine does."""
+        self.gate.cover(on)
+        self._wake()
+        self._tell()
+
+    def request(self, what: str) -> None:
+        """Ask the housekeeper for ``cover`` (switch it) or ``stop``: safe in a signal handler."""
+        self._requests.put(what)
+
+    def update(self, **values: Any) -> None:  # noqa: ANN401 - Settings checks them
+        """Change settings between two frames: all of them, or none.
+
+        May take as long as a model takes to load.
+
+        Raises
+        ------
+        GreenroomError
+            If something is wrong with them; the settings in force stay.
+        """
+        with self._updating:
+            old = self._settings
+            new = old.changed(**values)
+            check_live(new)
+            changed = {name for name in values if getattr(old, name) != getattr(new, name)}
+            for name in changed & set(_FIXED):
+                message = f"setting '{name}' cannot be changed while running. Start greenroom anew."
+                raise SettingsError(message, name)
+            if old.background == "none" and "background" in changed:
+                self.gate.shut("settings")  # before the new one has loaded
+            wanted = {name: getattr(new, name) for name in values}
+            if self._steering is not None:
+                wanted |= self._steering.overlay(new)
+            self._engine.update(**wanted)
+            self._settings = new
+            self.gate.renew()
+            if changed & set(_CAMERA):
+                self._change_camera(new)
+        if self._steering is not None:
+            self._steering.follow(new, float(self._rate))
+        self._tell()
+
+    def save(self) -> Path:
+        """Write the settings in force to the settings file; return its path.
+
+        Raises
+        ------
+        SettingsError
+            If it cannot be written, or there is none.
+        """
+        if self._config is None:
+            message = "there is no settings file to save to. Start with --config FILE.toml."
+            raise SettingsError(message)
+        path = self._config.save(self._settings)
+        self._tell()
+        return path
+
+    def snapshot(self) -> Frame:
+        """Return what is being sent right now. Read only."""
+        return self.gate.current().frame
+
+    def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Have a function called, on any thread, when settings or what is sent change.
+
+        Returns
+        -------
+        callable
+            Ends that.
+        """
+        self._listeners.append(listener)
+
+        def unsubscribe() -> None:
+            with suppress(ValueError):
+                self._listeners.remove(listener)
+
+        return unsubscribe
+
+    def status(self) -> Status:
+        """Return everything that can be known now."""
+        showing, reason, message = self.gate.state()
+        capture = self._capture.status
+        outlets = [outlet.status for outlet in self.outlets]
+        if self._has_page:
+            outlets.append(OutletStatus("page", state="running", readers=self.previews.readers))
+        info = self._engine.info
+        plan, plan_reason = ("", "") if self._steering is None else self._steering.said
+        config = self._config
+        return Status(
+            showing=showing,
+            reason=reason,
+            message=message,
+            covered=self.gate.covered,
+            asleep=self._demand.asleep,
+            capture=capture,
+            outlets=tuple(outlets),
+            size=self.gate.layout.size,
+            drops=self._drops(),
+            stages_ms={
+                name: times.median_ms
+                for name, times in self._engine.timings.summary(_RECENT).items()
+            },
+            device=f"{info.model} on {info.runtime}, {info.device}",
+            plan=plan,
+            plan_reason=plan_reason,
+            config="" if config is None else str(config.path),
+            config_error="" if config is None else config.error,
+            **self.measures.summary(),
+        )
+
+    def _drops(self) -> dict[str, int]:
+        drops = dict(self.gate.refused)
+        drops["busy"] = self._frames.dropped
+        drops["damaged"] = self._capture.damaged
+        return {name: count for name, count in drops.items() if count}
+
+    # Frames, on a thread of their own.
+
+    def _deliver(self, frame: Frame) -> None:
+        """Take a frame from the capture's thread."""
+        self.measures.came()
+        with suppress(Ended):
+            self._frames.put(frame)
+
+    def _work(self) -> None:
+        while True:
+            try:
+                frame = self._frames.get()
+            except Ended:
+                return
+            self._one(frame)
+
+    def _one(self, frame: Frame) -> None:
+        """Bring a frame through the engine to the gate."""
+        ticket = self.gate.ticket()
+        if ticket is None:
+            self.gate.refused["cover"] += 1
+            return
+        measured = self.measures.frame()
+        rendered = self._engine.render(frame, self.previews.due())
+        if self.gate.offer(rendered, ticket):
+            measured.done(frame)
+            if self._steering is not None:
+                self._steering.observe(measured, self._engine.timings)
+
+    # The camera.
+
+    def _new_capture(self, settings: Settings) -> Capture:
+        return Capture(
+            lambda: self._open_source(settings),
+            self._deliver,
+            on_state=self._on_capture,
+            clock=self._clock,
+            reconnect_seconds=settings.reconnect_seconds,
+        )
+
+    def _change_camera(self, settings: Settings) -> None:
+        old = self._capture
+        self.gate.shut("start")
+        old.stop()
+        self._capture = self._new_capture(settings)
+        self._capture.start()
+
+    def _on_capture(self, status: CaptureStatus) -> None:
+        if status.state in (CaptureState.LOST, CaptureState.FAILED):
+            self.gate.shut("camera", f"Covered: {status.error}")
+        elif status.state is CaptureState.CLOSED:
+            self.gate.shut("asleep")
+        elif status.state is CaptureState.OPENING:
+            self.gate.shut("start")
+        self._wake()
+
+    # The housekeeper.
+
+    def _wake(self) -> None:
+        self._requests.put("")
+
+    def _keep_house(self) -> None:
+        config_s = self._clock.now()
+        while not self._ended.is_set():
+            with suppress(queue.Empty):
+                self._carry_out(self._requests.get(timeout=_ROUND_S))
+            if self._ended.is_set():
+                return
+            self._look_after_camera()
+            if self._clock.now() - config_s >= _CONFIG_S:
+                config_s = self._clock.now()
+                self._follow_config()
+            self._tell_if_changed()
+
+    def _carry_out(self, request: str) -> None:
+        if request == "cover":
+            self.gate.cover(not self.gate.covered)
+        elif request == "stop":
+            self._ended.set()
+
+    def _look_after_camera(self) -> None:
+        state = self._capture.status.state
+        if state in (CaptureState.FAILED, CaptureState.ENDED):
+            self._ended.set()
+            return
+        wanted = not self._settings.on_demand or self._demand.wanted()
+        if wanted and state is CaptureState.CLOSED:
+            self._capture.resume()
+        elif not wanted and state is CaptureState.RUNNING:
+            self._capture.pause()
+
+    def _follow_config(self) -> None:
+        """Take over what was edited in the settings file; what is wrong there changes nothing."""
+        if self._config is None:
+            return
+        edited = self._config.poll()
+        if edited is None:
+            return
+        names = self._config.changed_names - self._flags
+        changed = {name: getattr(edited, name) for name in names}
+        try:
+            self.update(**changed)
+        except GreenroomError as error:
+            self._config.refuse(str(error))
+
+    def _apply_plan(self, plan: Plan) -> None:
+        """Do for a frame what the governor chose, less than or as much as the user asks for."""
+        with self._updating:
+            self._engine.update(**plan.apply(self._settings))
+            self._engine.cadence = plan.cadence
+            self.gate.renew()
+
+    # Listeners.
+
+    def _tell_if_changed(self) -> None:
+        now = self.gate.state()
+        if now != self._told:
+            self._told = now
+            self._tell()
+
+    def _tell(self) -> None:
+        for listener in list(self._listeners):
+            listener()
+
+
+def check_live(settings: Settings) -> None:
+    """Refuse what files can have and a live picture cannot.
+
+    Raises
+    ------
+    SettingsError
+        If the background is transparent.
+    """
+    if settings.background == "transparent":
+        message = (
+            "setting 'background': what is sent live cannot be transparent. Take a colour that the "
+            "other program can key out, such as color:#00ff00."
+        )
+        raise SettingsError(message, "background")
+
+
+def wanted_rate(settings: Settings) -> Fraction:
+    """Return how many frames a second are sent where a sink wants a constant rate."""
+    return (
+        DEFAULT_RATE if settings.rate is None else Fraction(settings.rate).limit_denominator(1001)
+    )
+
+
+def wanted_layout(settings: Settings) -> Layout:
+    """Return the layout to expect before the camera has said one."""
+    if settings.size is None:
+        return DEFAULT_LAYOUT
+    width, height = (int(length) for length in settings.size.split("x"))
+    return Layout(width, height, DEFAULT_LAYOUT.format, DEFAULT_LAYOUT.colour)

@@ -1,0 +1,107 @@
+"""Steering: carries out in the engine what the governor chooses.
+
+A model may take seconds to load, so that is done on a thread of its own, while frames go on.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+from greenroom.errors import GreenroomError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from greenroom.live.governor import Governor, Plan
+    from greenroom.live.measures import Measured
+    from greenroom.settings import Settings
+    from greenroom.timings import Timings
+
+__all__ = ["Steering"]
+
+logger = logging.getLogger(__name__)
+
+_END_S: Final = 2.0
+
+
+class Steering:
+    """Lets a governor see every frame, and has its plans carried out.
+
+    Parameters
+    ----------
+    governor : Governor
+        Pure logic; called under a lock.
+
+    State: the plan in force, and a thread from `start` to `stop`.
+    """
+
+    def __init__(self, governor: Governor) -> None:
+        self._governor = governor
+        self._lock = threading.Lock()
+        self._plan: Plan = governor.plan
+        self._applied: Plan | None = None
+        self._changed = threading.Event()
+        self._ended = False
+        self._thread: threading.Thread | None = None
+
+    @property
+    def said(self) -> tuple[str, str]:
+        """What was chosen, and why, as sentences."""
+        return self._plan.text, self._plan.reason
+
+    @property
+    def plan(self) -> Plan:
+        """What was chosen."""
+        return self._plan
+
+    def start(self, apply: Callable[[Plan], None]) -> None:
+        """Begin; ``apply`` is called with a new plan, on a thread of this."""
+        self._thread = threading.Thread(
+            target=self._work, args=(apply,), name="greenroom-steering", daemon=True
+        )
+        self._changed.set()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End."""
+        self._ended = True
+        self._changed.set()
+        if self._thread is not None:
+            self._thread.join(timeout=_END_S)
+
+    def observe(self, measured: Measured, timings: Timings) -> None:
+        """Take what a frame cost."""
+        with self._lock:
+            self._governor.observe(
+                measured.now_s, measured.frame_ms, measured.cpu_ms, timings.latest
+            )
+            self._take()
+
+    def follow(self, settings: Settings, rate: float) -> None:
+        """Take what the user wants now, and how many frames come a second."""
+        with self._lock:
+            self._governor.update(settings, rate)
+            self._take()
+
+    def overlay(self, settings: Settings) -> dict[str, Any]:
+        """Return what the engine is to use in place of some of the user's settings."""
+        return dict(self._plan.apply(settings))
+
+    def _take(self) -> None:
+        if self._governor.plan != self._plan:
+            self._plan = self._governor.plan
+            self._changed.set()
+
+    def _work(self, apply: Callable[[Plan], None]) -> None:
+        while True:
+            self._changed.wait()
+            self._changed.clear()
+            if self._ended:
+                return
+            plan = self._plan
+            try:
+                apply(plan)
+            except GreenroomError as error:
+                logger.warning("the governor's choice cannot be carried out: %s", error)
