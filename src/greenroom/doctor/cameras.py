@@ -103,12 +103,7 @@ def _none(system: System) -> tuple[str, str]:
     if "microsoft" in system.read("/proc/version").lower():
         message = "no camera: Windows does not pass them on to its Linux by itself"
         return message, "usbipd list\nusbipd attach --wsl --busid BUSID"
-    if _in_container(system):
+    if system.is_container:
         message = "no camera: this is a container, which sees those only that it is given"
         return message, "Start it with: docker run --device /dev/video0"
     return "no camera was found", _PLUG
-
-
-def _in_container(system: System) -> bool:
-    marks = ("/.dockerenv", "/run/.containerenv")
-    return any(system.path(mark).exists() for mark in marks)

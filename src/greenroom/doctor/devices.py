@@ -25,7 +25,7 @@ def check_devices(case: Case) -> Iterator[Finding]:
     """Run a tiny model on every device that this build of ONNX Runtime has."""
     system, asked = case.system, case.settings.device
     has_gpu = bool(system.read("/proc/driver/nvidia/version"))
-    cuda = system.pip("greenroom[cuda]")
+    cuda = system.pip("install", "greenroom[cuda]")
     if not any(map(system.version, _BUILDS)):
         if asked in (Device.AUTO, Device.CPU):
             yield _without_library(case, has_gpu=has_gpu, cuda=cuda)
@@ -36,13 +36,13 @@ def check_devices(case: Case) -> Iterator[Finding]:
     try:
         available = _providers()
     except Exception as error:  # noqa: BLE001 - a native library raises whatever it likes
-        fix = system.pip("--force-reinstall", "onnxruntime")
+        fix = system.pip("install", "--force-reinstall", "onnxruntime")
         yield _SECTION.problem("devices", f"ONNX Runtime cannot be imported: {error}", fix)
         return
     yield from _tried(case, available)
     if has_gpu and "CUDAExecutionProvider" not in available and asked is not Device.CUDA:
         message = "an NVIDIA GPU is here, but this build of ONNX Runtime cannot use it"
-        remove = cuda.replace("install 'greenroom[cuda]'", "uninstall -y onnxruntime")
+        remove = system.pip("uninstall", "-y", "onnxruntime")
         yield _SECTION.warning("cuda", message, f"{remove}\n{cuda}")
 
 
@@ -51,7 +51,7 @@ def _without_library(case: Case, *, has_gpu: bool, cuda: str) -> Finding:
         message = "an NVIDIA GPU is here; models for ONNX Runtime could use it"
         return _SECTION.warning("devices", message, cuda)
     message = "cpu; ONNX Runtime, which only some models need, is not installed"
-    return _SECTION.ok("devices", message, case.system.pip("greenroom[onnx]"))
+    return _SECTION.ok("devices", message, case.system.pip("install", "greenroom[onnx]"))
 
 
 def _tried(case: Case, available: Sequence[str]) -> Iterator[Finding]:

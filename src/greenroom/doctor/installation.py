@@ -92,7 +92,9 @@ def check_packages(case: Case) -> Iterator[Finding]:
         version = system.version(package.distribution) or str(getattr(module, "__version__", "?"))
         if bound is not None and _is_older(version, bound):
             message = f"version {version} is too old: {bound} or newer is needed"
-            yield _SECTION.problem(package.distribution, message, system.pip("--upgrade", wanted))
+            yield _SECTION.problem(
+                package.distribution, message, system.pip("install", "--upgrade", wanted)
+            )
         else:
             good.append(f"{package.distribution} {version}")
     if good:
@@ -109,8 +111,8 @@ def check_rivals(case: Case) -> Iterator[Finding]:
                 f"{' and '.join(here)} are installed together and overwrite each other: which one "
                 f"runs is chance"
             )
-            remove = system.pip().replace(" install", f" uninstall -y {' '.join(here)}").strip()
-            fix = f"{remove}\n{system.pip(here[0])}"
+            remove = system.pip("uninstall", "-y", *here)
+            fix = f"{remove}\n{system.pip('install', here[0])}"
             yield _SECTION.warning(here[0], message, fix)
 
 
@@ -118,7 +120,7 @@ def _not_imported(system: System, package: _Package, wanted: str, error: Excepti
     reason = " ".join(str(error).split()) or type(error).__name__
     without = "greenroom cannot work" if package.blocks else f"there is no {package.purpose}"
     message = f"cannot be imported, so {without}: {reason}"
-    fix = system.pip("--force-reinstall", wanted)
+    fix = system.pip("install", "--force-reinstall", wanted)
     return _SECTION.problem(package.distribution, message, fix, blocks=package.blocks)
 
 

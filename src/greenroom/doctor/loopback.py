@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from greenroom.doctor.distributions import installs
 from greenroom.doctor.finding import Case, Finding, Section
 
 if TYPE_CHECKING:
@@ -26,12 +27,13 @@ _KEEP: Final = (
     f"echo 'options v4l2loopback {_OPTIONS}' | sudo tee /etc/modprobe.d/greenroom.conf\n"
     "echo v4l2loopback | sudo tee /etc/modules-load.d/greenroom.conf"
 )
-_INSTALL: Final = {
-    "debian": "sudo apt install v4l2loopback-dkms linux-headers-$(uname -r)",
-    "fedora": "sudo dnf install akmod-v4l2loopback  # of rpmfusion.org",
-    "arch": "sudo pacman -S v4l2loopback-dkms linux-headers",
-    "suse": "sudo zypper install v4l2loopback-kmp-default",
+_PACKAGES: Final = {
+    "debian": "v4l2loopback-dkms linux-headers-$(uname -r)",
+    "fedora": "akmod-v4l2loopback  # of rpmfusion.org",
+    "arch": "v4l2loopback-dkms linux-headers",
+    "suse": "v4l2loopback-kmp-default",
 }
+_BUILD: Final = "Build it: github.com/v4l2loopback/v4l2loopback"
 _OTHER_DOOR: Final = "or do without a kernel module: greenroom run --to pipewire,page"
 _FIRST_WITH_EVENT: Final = (0, 13)
 
@@ -87,6 +89,10 @@ def _module_files(system: System) -> list[Path]:
 
 def _not_loaded(system: System, *, wanted: bool) -> Finding:
     without = "calls cannot choose the camera greenroom"
+    if system.is_container:
+        message = f"{_NAME} is not loaded, which the machine outside this container does: {without}"
+        fix = f"{LOAD}\nStart the container with: docker run --device /dev/video10\n{_OTHER_DOOR}"
+        return _SECTION.missing(_NAME, message, fix, wanted=wanted)
     if is_installed(system):
         message = f"{_NAME} is installed, but not loaded: {without}"
         return _SECTION.missing(_NAME, message, f"{LOAD}\n{_KEEP}", wanted=wanted)
@@ -96,20 +102,11 @@ def _not_loaded(system: System, *, wanted: bool) -> Finding:
         return _SECTION.missing(_NAME, message, fix, wanted=wanted)
     message = f"{_NAME} is not installed: {without}"
     return _SECTION.missing(
-        _NAME, message, f"{_install_command(system)}\n{LOAD}\n{_OTHER_DOOR}", wanted=wanted
+        _NAME,
+        message,
+        f"{installs(system, _PACKAGES, _BUILD)}\n{LOAD}\n{_OTHER_DOOR}",
+        wanted=wanted,
     )
-
-
-def _install_command(system: System) -> str:
-    """Return what installs the module in this distribution."""
-    release = system.read("/etc/os-release").lower()
-    found = re.findall(r"^(?:id|id_like)=\"?([^\"\n]*)", release, re.MULTILINE)
-    names = " ".join(found).replace("ubuntu", "debian").replace("rhel", "fedora").split()
-    names = [re.sub(r"^(opensuse|sles).*", "suse", name) for name in names]
-    for name in names:
-        if name in _INSTALL:
-            return _INSTALL[name]
-    return "Build it: github.com/v4l2loopback/v4l2loopback"
 
 
 def _nodes(system: System) -> list[str]:

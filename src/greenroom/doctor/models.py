@@ -44,7 +44,7 @@ def check_engine(case: Case) -> Iterator[Finding]:
                 times.append(1000 * (time.perf_counter() - begin_s))
             info = engine.info
     except GreenroomError as error:
-        fix = case.system.pip("--force-reinstall", "greenroom")
+        fix = case.system.pip("install", "--force-reinstall", "greenroom")
         yield _SECTION.problem("engine", f"a frame cannot be processed: {error}", fix, blocks=True)
         return
     text = (
@@ -103,7 +103,7 @@ def _runtime(case: Case, card: Card) -> Finding | None:
         return None
     message = f"model '{card.name}' needs {package}, which is not installed"
     return _SECTION.problem(
-        "model", message, case.system.pip(f"greenroom[{card.runtime}]"), blocks=True
+        "model", message, case.system.pip("install", f"greenroom[{card.runtime}]"), blocks=True
     )
 
 

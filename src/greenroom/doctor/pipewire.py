@@ -6,20 +6,26 @@ import os
 import re
 from typing import TYPE_CHECKING, Final
 
+from greenroom.doctor.distributions import installs
 from greenroom.doctor.finding import Case, Finding, Section
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from greenroom.doctor.system import System
 
 __all__ = ["check_pipewire"]
 
 _SECTION: Final = Section("Virtual camera")
-_PLUGIN: Final = "sudo apt install gstreamer1.0-pipewire gstreamer1.0-tools"
-_DAEMON: Final = "sudo apt install pipewire wireplumber\nsystemctl --user enable --now pipewire"
-_MANAGER: Final = "sudo apt install wireplumber\nsystemctl --user enable --now wireplumber"
-_PORTAL: Final = "sudo apt install xdg-desktop-portal"
+_PLUGIN: Final = {
+    "debian": "gstreamer1.0-pipewire gstreamer1.0-tools",
+    "fedora": "pipewire-gstreamer gstreamer1",
+    "arch": "gst-plugin-pipewire gstreamer",
+    "suse": "gstreamer-plugin-pipewire gstreamer-utils",
+}
+_DAEMON: Final = {"*": "pipewire wireplumber"}
+_PORTAL: Final = {"*": "xdg-desktop-portal"}
+_START: Final = "systemctl --user enable --now pipewire wireplumber"
 _SERVICES: Final = "/usr/share/dbus-1/services/org.freedesktop.portal.Desktop.service"
 
 
@@ -32,7 +38,9 @@ def check_pipewire(case: Case) -> Iterator[Finding]:
     socket = _socket(system)
     if socket is None:
         message = "PipeWire does not run for this user, so it offers no camera"
-        yield _SECTION.missing("pipewire", message, _DAEMON, wanted=wanted)
+        yield _SECTION.missing(
+            "pipewire", message, _command(system, _DAEMON, _START), wanted=wanted
+        )
         return
     answer = system.run(["pw-cli", "info", "0"])
     if answer.status is not None and not answer.worked:
@@ -68,13 +76,21 @@ def _faults(system: System, *, wanted: bool) -> Iterator[Finding]:
     """Say what is missing around the daemon."""
     if not system.runs("wireplumber", "pipewire-media-session"):
         message = "no session manager runs, so nobody is connected with a camera of PipeWire"
-        yield _SECTION.missing("wireplumber", message, _MANAGER, wanted=wanted)
+        yield _SECTION.missing(
+            "wireplumber", message, _command(system, _DAEMON, _START), wanted=wanted
+        )
     plugin = system.run(["gst-inspect-1.0", "--exists", "pipewiresink"])
     if not plugin.worked:
         message = "GStreamer has no pipewiresink, by which frames are handed to PipeWire"
         if plugin.status is None:
             message = f"GStreamer hands frames to PipeWire, and {plugin.text}"
-        yield _SECTION.missing("gstreamer", message, _PLUGIN, wanted=wanted)
+        yield _SECTION.missing("gstreamer", message, _command(system, _PLUGIN), wanted=wanted)
     if not (system.path(_SERVICES).exists() or system.runs("xdg-desktop-portal")):
         message = "there is no desktop portal, by which browsers ask for cameras of PipeWire"
-        yield _SECTION.warning("portal", message, _PORTAL)
+        yield _SECTION.warning("portal", message, _command(system, _PORTAL))
+
+
+def _command(system: System, packages: Mapping[str, str], start: str = "") -> str:
+    """Return what installs packages, and starts them."""
+    otherwise = f"Install {next(iter(packages.values()))}."
+    return "\n".join(filter(None, (installs(system, packages, otherwise), start)))

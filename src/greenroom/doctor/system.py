@@ -196,6 +196,11 @@ class System:
         """Whether it is Linux."""
         return self.platform.startswith("linux")
 
+    @property
+    def is_container(self) -> bool:
+        """Whether it is a container of Docker or Podman, as far as these tell."""
+        return any(self.path(mark).exists() for mark in ("/.dockerenv", "/run/.containerenv"))
+
     def path(self, path: str) -> Path:
         """Return where a path of the system is, seen from its root."""
         return self.root / path.lstrip("/")
@@ -224,8 +229,8 @@ class System:
         return any(self.read(f"/proc/{path.parent.name}/comm") in wanted for path in found)
 
     def pip(self, *arguments: str) -> str:
-        """Return the command that installs into this very Python."""
-        return " ".join((_quoted(self.executable), "-m pip install", *map(_quoted, arguments)))
+        """Return the command that runs pip of this very Python."""
+        return " ".join((_quoted(self.executable), "-m pip", *map(_quoted, arguments)))
 
 
 def _quoted(word: str) -> str:

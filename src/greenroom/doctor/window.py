@@ -21,7 +21,7 @@ def check_window(case: Case) -> Iterator[Finding]:
     version = system.version("pygame-ce")
     if version is None:
         message = "pygame-ce, which only --to window needs, is not installed"
-        fix = system.pip("greenroom[window]")
+        fix = system.pip("install", "greenroom[window]")
         yield (
             _SECTION.problem("window", message, fix)
             if wanted
