@@ -1,0 +1,231 @@
+"""A virtual camera: v4l2loopback on Linux, OBS's on macOS and Windows, Unity Capture on Windows."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from greenroom.errors import VirtualCameraError
+from greenroom.live.readers import ReaderCount
+from greenroom.sinks.packing import Packer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from fractions import Fraction
+
+    import pyvirtualcam
+
+    from greenroom.frames import Frame
+
+__all__ = ["LABEL", "VirtualCameraSink", "advice", "labelled_devices"]
+
+logger = logging.getLogger(__name__)
+
+LABEL: Final = "greenroom"
+"""What a virtual camera is to be called, so that it is found in a list of cameras."""
+
+_SYSFS: Final = Path("/sys/class/video4linux")
+# How often it is looked whether the device is still there: v4l2loopback's driver can be unloaded
+# and pyvirtualcam says nothing when a write fails.
+_LOOK_S: Final = 1.0
+_ADVICE: Final = {
+    "linux": (
+        "Make one (needs a kernel module):\n"
+        "  sudo apt install v4l2loopback-dkms\n"
+        "  sudo modprobe v4l2loopback exclusive_caps=1 card_label=greenroom\n"
+        "or do without a kernel module, which also works under Secure Boot:\n"
+        "  greenroom run --to pipewire,page"
+    ),
+    "darwin": (
+        "Install OBS (30 or later), start it once, press 'Start Virtual Camera' and then 'Stop "
+        "Virtual Camera', and allow its camera extension in System Settings:\n"
+        "  brew install --cask obs"
+    ),
+    "win32": (
+        "Install OBS, which brings a virtual camera:\n"
+        "  winget install -e --id OBSProject.OBSStudio\n"
+        "or Unity Capture (github.com/schellingb/UnityCapture): run Install.bat in its folder "
+        "Install."
+    ),
+}
+
+
+class VirtualCameraSink:
+    """Sends frames to a virtual camera through pyvirtualcam, at a constant rate.
+
+    What is sent is I420 of limited range, with the matrix that the frames have: that of cameras,
+    and what programs expect of one. Samples of such frames are passed on as they are; full range
+    is converted. Width and height are made even.
+
+    Parameters
+    ----------
+    rate : Fraction
+        Frames a second.
+    device : str, optional
+        Which one: a path such as ``/dev/video10``, a label, or on Windows and macOS the camera's
+        name. By default one that is called *greenroom* if there is one, or else the first.
+    backend : str, optional
+        Of pyvirtualcam; by default all are tried.
+    on_readers : callable, optional
+        Called, on another thread, when somebody begins or ends to look.
+
+    Notes
+    -----
+    The device is opened by the first frame, and again by the first one after `abort` or an error.
+    State: the open device and when it was last looked for.
+    """
+
+    paced = True
+    always = False
+
+    def __init__(
+        self,
+        rate: Fraction,
+        device: str | None = None,
+        backend: str | None = None,
+        on_readers: Callable[[], None] | None = None,
+    ) -> None:
+        self.name = "camera" if device is None else f"camera:{device}"
+        self.device = ""
+        self._rate = rate
+        self._wanted = device
+        self._backend = backend
+        self._on_readers = on_readers
+        self._camera: pyvirtualcam.Camera | None = None
+        self._packer: Packer | None = None
+        self._readers: ReaderCount | None = None
+        self._node: Path | None = None
+        self._identity: int | None = None
+        self._looked_s = 0.0
+        self._was_tried = False
+
+    def write(self, frame: Frame) -> None:
+        """See `Sink.write`.
+
+        Raises
+        ------
+        VirtualCameraError
+            If there is no virtual camera, it is used by another program, or it went away.
+        """
+        if self._camera is None or self._packer is None:
+            self._was_tried = True
+            self._packer = Packer(frame.layout, self.name)
+            self._camera = self._open(self._packer)
+        self._check_still_there()
+        try:
+            self._camera.send(self._packer.pack(frame))
+        except (OSError, RuntimeError, ValueError) as error:
+            message = f"virtual camera '{self.device}' does not take the picture: {error}."
+            self.abort()
+            raise VirtualCameraError(message, self._wanted) from error
+
+    def close(self) -> None:
+        """See `Sink.close`."""
+        camera, readers = self._camera, self._readers
+        self._camera = self._packer = self._readers = self._node = None
+        if readers is not None:
+            readers.close()
+        if camera is not None:
+            camera.close()
+
+    def abort(self) -> None:
+        """See `Sink.abort`. The next frame opens the device again."""
+        try:
+            self.close()
+        except (OSError, RuntimeError) as error:
+            logger.debug("closing virtual camera '%s': %s", self.device, error)
+
+    def readers(self) -> int | None:
+        """See `LiveSink.readers`. Nobody looks at a camera that could not be opened."""
+        readers = self._readers
+        if readers is not None:
+            return readers.count()
+        return 0 if self._was_tried and self._camera is None else None
+
+    def _open(self, packer: Packer) -> pyvirtualcam.Camera:
+        """Open the device.
+
+        Raises
+        ------
+        VirtualCameraError
+            With what was tried and what to do.
+        """
+        import pyvirtualcam  # noqa: PLC0415 - loads native code
+
+        wanted = self._chosen()
+        try:
+            camera = pyvirtualcam.Camera(
+                packer.width,
+                packer.height,
+                float(self._rate),
+                fmt=pyvirtualcam.PixelFormat.I420,
+                device=wanted,
+                backend=self._backend,
+            )
+        except (RuntimeError, KeyError) as error:
+            tried = [
+                "pyvirtualcam has no such backend"
+                if isinstance(error, KeyError)
+                else line.strip().rstrip(".")
+                for line in str(error).splitlines()
+            ]
+            raise VirtualCameraError(_missing(wanted, tried), self._wanted) from error
+        node = Path(camera.device)
+        label = labelled_devices().get(str(node))
+        self.device = f"{label} ({node})" if label else camera.device
+        self._looked_s = time.monotonic()
+        if sys.platform == "linux" and node.is_absolute():
+            self._node, self._identity = node, _identity(node)
+            self._readers = ReaderCount(node, on_change=self._on_readers)
+        logger.info("virtual camera: %s", self.device)
+        return camera
+
+    def _chosen(self) -> str | None:
+        """Name the device to open; None leaves it to pyvirtualcam."""
+        if sys.platform != "linux" or self._backend is not None:
+            return self._wanted
+        label = self._wanted or LABEL
+        by_label = [device for device, name in labelled_devices().items() if name == label]
+        return by_label[0] if by_label else self._wanted
+
+    def _check_still_there(self) -> None:
+        now_s = time.monotonic()
+        if self._node is None or now_s - self._looked_s < _LOOK_S:
+            return
+        self._looked_s = now_s
+        if _identity(self._node) != self._identity:
+            message = f"virtual camera '{self.device}' went away. {advice()}"
+            self.abort()
+            raise VirtualCameraError(message, self._wanted)
+
+
+def labelled_devices(sysfs: Path = _SYSFS) -> dict[str, str]:
+    """Return Linux's video devices, ``/dev/video0`` and so on, with what they are called."""
+    found = {}
+    for entry in sorted(sysfs.glob("video*"), key=lambda path: (len(path.name), path.name)):
+        try:
+            found[f"/dev/{entry.name}"] = (entry / "name").read_text(errors="replace").strip()
+        except OSError:  # it has just been unplugged
+            continue
+    return found
+
+
+def advice(platform: str = sys.platform) -> str:
+    """Return how to get a virtual camera on an operating system, with commands to copy."""
+    return _ADVICE.get(platform, "Use another output, such as --to window,page.")
+
+
+def _missing(wanted: str | None, tried: Sequence[str]) -> str:
+    which = "there is no virtual camera" if wanted is None else f"no virtual camera '{wanted}'"
+    return f"{which} that could be opened. Tried: {'; '.join(tried)}. {advice()}"
+
+
+def _identity(node: Path) -> int | None:
+    """Tell a device from another that has its name later."""
+    try:
+        return node.stat().st_ino
+    except OSError:
+        return None
