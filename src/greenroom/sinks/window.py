@@ -1,0 +1,234 @@
+"""A window of its own that shows what is sent, by SDL through pygame-ce (the extra ``window``).
+
+SDL wants all of it to happen on one thread, on macOS the main one. So frames are only left here by
+`WindowSink.write`, and everything else is done by `WindowSink.pump`, which the main thread calls.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import threading
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from greenroom.errors import MissingExtraError, SinkError
+from greenroom.frames import FULL_RANGE_RGB
+from greenroom.sinks.packing import flattened
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from greenroom.frames import Frame
+
+__all__ = ["WindowSink", "fit_into"]
+
+TITLE: Final = "greenroom"
+_KEYS: Final = {"space": "space", "q": "q", "escape": "escape"}
+_CLOSING_KEYS: Final = frozenset({"q", "escape"})
+# A window opens no larger than this, in pixels; it can be made larger.
+_LARGEST: Final = (1280, 720)
+# How often keys are looked for while no frame comes.
+_LOOK_S: Final = 0.02
+
+
+class WindowSink:
+    """Shows frames in a window that can be resized, as they are sent: not mirrored.
+
+    Parameters
+    ----------
+    on_key : callable, optional
+        Called with ``space``, ``q`` or ``escape`` when such a key is pressed.
+    on_close : callable, optional
+        Called when the user closes the window, by ``q``, by ``escape`` or by its button.
+
+    Raises
+    ------
+    MissingExtraError
+        If pygame-ce is not installed.
+
+    Notes
+    -----
+    `write`, `close`, `abort` and `readers` may be called on any thread. Both callables are called
+    on the thread that calls `pump`, which owns the window; both may be set later.
+    State: the newest frame, and the window.
+    """
+
+    name = "window"
+    paced = False
+    always = False
+
+    def __init__(
+        self,
+        on_key: Callable[[str], None] | None = None,
+        on_close: Callable[[], None] | None = None,
+    ) -> None:
+        if importlib.util.find_spec("pygame") is None:
+            message = "a window needs pygame-ce. Install it: pip install 'greenroom[window]'"
+            raise MissingExtraError(message)
+        self.device = ""
+        self.on_key = on_key
+        self.on_close = on_close
+        self._lock = threading.Lock()
+        self._newest: Frame | None = None
+        self._shown: Frame | None = None
+        self._came = threading.Event()
+        self._screen: Any = None
+        self._error = ""
+        self._closed = False
+        self._hidden = False
+        self._owner: int | None = None
+
+    def write(self, frame: Frame) -> None:
+        """See `Sink.write`. The frame is shown by the next `pump`; only the newest is kept.
+
+        Raises
+        ------
+        SinkError
+            If no window could be opened for the one before.
+        """
+        with self._lock:
+            error, self._error = self._error, ""
+            if not error:
+                self._newest = frame
+        if error:
+            raise SinkError(error, self.name)
+        self._came.set()
+
+    def pump(self, timeout_s: float) -> None:
+        """Handle keys and show the newest frame, for so long; always on the same thread.
+
+        Returns earlier once a frame was shown or the window is closed. What goes wrong is raised
+        by the next `write`, so that it is told where frames come from.
+        """
+        self._owner = threading.get_ident()
+        end_s = time.monotonic() + timeout_s
+        while True:
+            if self._closed:
+                self._destroy()
+                return
+            self._handle_events()
+            remaining_s = end_s - time.monotonic()
+            if self._came.wait(max(0.0, min(_LOOK_S, remaining_s))):
+                self._came.clear()
+                self._show()
+                return
+            if remaining_s <= 0:
+                return
+
+    def close(self) -> None:
+        """See `Sink.close`. Called on another thread, the next `pump` takes the window away."""
+        self._closed = True
+        if threading.get_ident() == self._owner:
+            self._destroy()
+
+    def abort(self) -> None:
+        """See `Sink.abort`. The next frame opens the window again."""
+        with self._lock:
+            self._newest = None
+
+    def readers(self) -> int | None:
+        """See `LiveSink.readers`: 0 while the window is minimised or closed."""
+        return 0 if self._hidden or self._closed else 1
+
+    def _handle_events(self) -> None:
+        if self._screen is None:
+            return
+        import pygame  # noqa: PLC0415 - loaded with the window
+
+        for event in pygame.event.get():
+            if event.type == pygame.QUIT:
+                self._close_by_user()
+            elif event.type == pygame.KEYDOWN:
+                self._press(pygame.key.name(event.key))
+            elif event.type in (pygame.WINDOWMINIMIZED, pygame.WINDOWHIDDEN):
+                self._hidden = True
+            elif event.type in (pygame.WINDOWRESTORED, pygame.WINDOWSHOWN):
+                self._hidden = False
+            elif event.type in (pygame.WINDOWSIZECHANGED, pygame.WINDOWEXPOSED):
+                self._redraw()
+
+    def _press(self, key: str) -> None:
+        if key not in _KEYS:
+            return
+        if self.on_key is not None:
+            self.on_key(key)
+        if key in _CLOSING_KEYS:
+            self._close_by_user()
+
+    def _close_by_user(self) -> None:
+        self._closed = True
+        if self.on_close is not None:
+            self.on_close()
+
+    def _show(self) -> None:
+        with self._lock:
+            frame, self._newest = self._newest, None
+        if frame is None:
+            return
+        try:
+            self._draw(frame)
+        except Exception as error:  # noqa: BLE001 - it is raised where the frame came from
+            with self._lock:
+                self._error = _explained(error)
+
+    def _redraw(self) -> None:
+        """Show the last frame again, unless a newer one waits."""
+        with self._lock:
+            if self._newest is None:
+                self._newest = self._shown
+        self._came.set()
+
+    def _draw(self, frame: Frame) -> None:
+        import pygame  # noqa: PLC0415 - prints its name where it is imported without being asked
+
+        if self._screen is None:
+            self._screen = self._open(frame.size)
+        screen = self._screen
+        left, top, width, height = fit_into(frame.size, screen.get_size())
+        layout = replace(
+            frame.layout, width=width, height=height, format="gbrp", colour=FULL_RANGE_RGB
+        )
+        rgb = flattened(frame).converted(layout).to_rgb()
+        screen.fill((0, 0, 0))
+        screen.blit(pygame.image.frombuffer(rgb.data, (width, height), "RGB"), (left, top))
+        pygame.display.flip()
+        self._shown = frame
+
+    def _open(self, size: tuple[int, int]) -> Any:  # noqa: ANN401 - pygame loads on use
+        os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+        import pygame  # noqa: PLC0415 - takes a while, and is an extra
+
+        pygame.display.init()  # and nothing else: no sound, no joysticks
+        pygame.display.set_caption(TITLE)
+        largest = fit_into(size, _LARGEST)[2:]
+        screen = pygame.display.set_mode(min(size, largest), pygame.RESIZABLE)
+        self.device = f"{TITLE} ({pygame.display.get_driver()})"
+        return screen
+
+    def _destroy(self) -> None:
+        if self._screen is not None:
+            import pygame  # noqa: PLC0415 - loaded with the window
+
+            self._screen = self._shown = None
+            pygame.display.quit()
+
+
+def fit_into(size: tuple[int, int], area: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Return left, top, width and height of a picture that fills an area without distortion.
+
+    What of the area is left over is split between both sides.
+    """
+    scale = min(area[0] / size[0], area[1] / size[1])
+    width, height = (
+        max(1, min(limit, round(length * scale))) for length, limit in zip(size, area, strict=True)
+    )
+    return (area[0] - width) // 2, (area[1] - height) // 2, width, height
+
+
+def _explained(error: Exception) -> str:
+    return (
+        f"a window cannot be shown: {error}. It needs a screen (on Linux, DISPLAY or "
+        f"WAYLAND_DISPLAY is set there). Use the page instead: --to camera,page"
+    )
