@@ -1,0 +1,230 @@
+"""A session from start to end: who looks, what is changed, and how it ends."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from greenroom import VirtualBackground
+from greenroom.errors import CameraMissingError, SettingsError
+from greenroom.live.config import ConfigFile
+from greenroom.live.session import Parts, Session
+from greenroom.live.status import CaptureState, Showing
+from greenroom.settings import OnFailure, Settings
+from greenroom.testing import MemoryLiveSink, PersonSegmenter, PersonSource
+from live.rig import Rig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.usefixtures("no_thread_left")
+
+
+@pytest.fixture
+def quiet_rig(monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
+    """Return a rig that nobody looks at, and whose camera is closed soon after that."""
+    monkeypatch.setattr("greenroom.live.demand._LINGER_S", 0.3)
+    with Rig(watches=False, on_demand=True) as rig:
+        rig.until_shown()
+        rig.paced.looking = rig.unpaced.looking = 0
+        rig.until(lambda: rig.session.status().asleep)
+        rig.until(lambda: not rig.camera.is_open, "closed")
+        yield rig
+
+
+class TestOnDemand:
+    """The camera's light tells the truth."""
+
+    def test_nobody_looks(self, quiet_rig: Rig) -> None:
+        """The camera is closed, the cover is sent now and then, and it is said why."""
+        quiet_rig.until(lambda: quiet_rig.session.gate.state()[:2] == (Showing.COVER, "asleep"))
+        assert quiet_rig.session.status().capture.state is CaptureState.CLOSED
+        count = quiet_rig.paced.count
+        quiet_rig.until(lambda: quiet_rig.paced.count > count)
+        assert quiet_rig.room_pixels == 0
+
+    def test_a_reader_wakes_it(self, quiet_rig: Rig) -> None:
+        """Within half a second, and a little for this machine, the person is there."""
+        quiet_rig.paced.looking = 1
+        start = time.monotonic()
+        quiet_rig.until_shown()
+        assert time.monotonic() - start < 1.0
+        assert quiet_rig.camera.is_open
+        assert quiet_rig.room_pixels == 0
+
+    def test_a_page_wakes_it(self, quiet_rig: Rig) -> None:
+        """A preview counts as somebody who looks, until it is closed."""
+        preview = quiet_rig.session.previews.open(frozenset({"after"}))
+        quiet_rig.until_shown()
+        preview.close()
+        quiet_rig.until(lambda: not quiet_rig.camera.is_open, "closed again")
+
+    def test_who_cannot_tell_looks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where readers cannot be counted the camera stays open."""
+        monkeypatch.setattr("greenroom.live.demand._LINGER_S", 0.1)
+        with Rig(watches=False, on_demand=True) as rig:
+            rig.paced.looking, rig.unpaced.looking = None, 0
+            rig.until_shown()
+            rig.until_sent(20)
+            assert rig.camera.is_open
+
+
+class TestPreviews:
+    """What the page sees."""
+
+    def test_views_come_as_they_are_wanted(self) -> None:
+        """Only those, small, and the camera's own picture only where it is asked for."""
+        with Rig(watches=False) as rig:
+            rig.until_shown()
+            preview = rig.session.previews.open(frozenset({"after"}))
+            seen: dict[str, object] = {}
+            rig.until(lambda: bool(seen.update(preview.next(0.1) or {}) or seen))
+            assert seen.keys() == {"after"}
+            preview.want(frozenset({"before", "matte"}))
+            rig.until(lambda: (preview.next(0.1) or {}).keys() == {"before", "matte"})
+            preview.close()
+            assert preview.next(0) is None
+
+    def test_nothing_but_the_cover_while_covered(self) -> None:
+        """The camera's own picture is not there then, whatever is wanted."""
+        with Rig(watches=False) as rig:
+            rig.until_shown()
+            preview = rig.session.previews.open(frozenset({"after", "before", "matte"}))
+            rig.session.cover(on=True)
+            for _ in range(5):
+                assert (preview.next(1) or {}).keys() <= {"after"}
+            preview.close()
+
+    def test_a_view_that_there_is_not(self) -> None:
+        """It is named, and so are those that there are."""
+        with Rig(watches=False) as rig, pytest.raises(SettingsError, match="after, before, matte"):
+            rig.session.previews.open(frozenset({"behind"}))
+
+    def test_text_behind_is_not_mirrored(self, make_picture: Callable[..., Path]) -> None:
+        """In the preview the person is mirrored and the background is not; nor is what is sent."""
+        picture = np.zeros((72, 128, 3), np.uint8)
+        picture[:, :64] = (0, 0, 220)  # blue on the left
+        path = make_picture(picture, "half.png")
+        with Rig(watches=False, background=str(path)) as rig:
+            rig.until_shown()
+            preview = rig.session.previews.open(frozenset({"after"}))
+            seen: dict[str, object] = {}
+            rig.until(lambda: bool(seen.update(preview.next(0.1) or {}) or seen))
+            preview.close()
+            after = seen["after"].to_rgb()  # type: ignore[attr-defined]
+            sent = rig.session.snapshot().to_rgb()
+            for one in (after, sent):
+                assert one[2, 2, 2] > 150
+                assert one[2, -3, 2] < 100
+
+
+class TestSettings:
+    """What can be changed, and from where."""
+
+    def test_a_change_is_told(self) -> None:
+        """Listeners hear of settings and of the cover, until they do not want to."""
+        heard: list[str] = []
+        with Rig(watches=False) as rig:
+            rig.until_shown()
+            end = rig.session.subscribe(lambda: heard.append("changed"))
+            rig.session.update(background="color:red")
+            assert heard
+            assert rig.session.settings.background == "color:red"
+            end()
+            heard.clear()
+            rig.session.cover(on=True)
+            assert not heard
+
+    @pytest.mark.parametrize(
+        ("values", "message"),
+        [
+            ({"to": "null"}, "cannot be changed while running"),
+            ({"background": "transparent"}, "cannot be transparent"),
+            ({"unknown": 1}, "unknown setting"),
+        ],
+    )
+    def test_what_cannot_be_changed(self, values: dict[str, object], message: str) -> None:
+        """It is said why, and nothing changes."""
+        with Rig(watches=False) as rig:
+            before = rig.session.settings
+            with pytest.raises(SettingsError, match=message):
+                rig.session.update(**values, mirror=True)
+            assert rig.session.settings == before
+
+    def test_the_settings_file_is_followed(self, tmp_path: Path) -> None:
+        """What is edited there counts at once; nonsense changes nothing, and is told."""
+        path = tmp_path / "greenroom.toml"
+        path.write_text('background = "color:teal"\n')
+        file = ConfigFile(path, required=True)
+        settings = file.load().changed(on_failure=OnFailure.COVER, on_demand=False)
+        rig = Rig(watches=False)
+        parts = Parts(rig.engine, [rig.paced], rig.camera.open, config=file)
+        rig.session = Session(settings, parts)
+        with rig:
+            rig.until_shown()
+            path.write_text('background = "color:red"\n')
+            rig.until(lambda: rig.session.settings.background == "color:red", "edited")
+            path.write_text("background = ???\n")
+            rig.until(lambda: "not valid TOML" in rig.session.status().config_error, "told")
+            assert rig.session.settings.background == "color:red"
+            path.write_text('background = "color:blue"\n')
+            rig.until(lambda: rig.session.settings.background == "color:blue", "mended")
+            assert rig.session.status().config_error == ""
+            rig.session.update(mirror=True)
+            assert rig.session.save() == path
+            assert Settings.from_toml(path).mirror
+
+    def test_without_a_file_nothing_is_saved(self) -> None:
+        """It is said how there would be one."""
+        with Rig(watches=False) as rig, pytest.raises(SettingsError, match="--config"):
+            rig.session.save()
+
+
+class TestEnds:
+    """How a session ends."""
+
+    def session(self, source: object) -> Session:
+        """Return a session of one source that is there, or raises."""
+        settings = Settings(background="color:teal", on_demand=False)
+
+        def open_source(_: Settings) -> PersonSource:
+            if isinstance(source, Exception):
+                raise source
+            assert isinstance(source, PersonSource)
+            return source
+
+        engine = VirtualBackground(settings, segmenter=PersonSegmenter())
+        return Session(settings, Parts(engine, [MemoryLiveSink()], open_source))
+
+    def test_a_camera_that_is_not_there(self) -> None:
+        """The session ends with the error, so that the command can say it."""
+        error = CameraMissingError("there is none", "7")
+        session = self.session(error)
+        session.start()
+        assert session.ended.wait(10)
+        assert session.error is error
+        assert session.status().capture.state is CaptureState.FAILED
+        session.stop()
+
+    def test_the_end_of_a_file(self) -> None:
+        """The session ends without an error."""
+        session = self.session(PersonSource(frames=5))
+        session.start()
+        assert session.ended.wait(10)
+        assert session.error is None
+        session.stop()
+
+    def test_a_request_in_a_signal(self) -> None:
+        """The cover is switched, and the session is ended, by the housekeeper."""
+        with Rig(watches=False) as rig:
+            rig.until_shown()
+            rig.session.request("cover")
+            rig.until_covered("key")
+            rig.session.request("cover")
+            rig.until_shown()
+            rig.session.request("stop")
+            assert rig.session.ended.wait(10)
