@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.decoding import reason_of, video_stream
-from greenroom.frames import Frame, fraction
+from greenroom.frames import BT601, UNSPECIFIED, Frame, fraction
 from greenroom.sources.base import SourceInfo
 from greenroom.sources.camera_errors import lost_error
 from greenroom.sources.jpeg import is_whole_jpeg
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from greenroom.errors import CameraError
     from greenroom.live.clock import Clock
 
-__all__ = ["ArrivingVideo", "Asked", "video_text"]
+__all__ = ["CAMERA_MATRIX", "FRESH_S", "ArrivingVideo", "Asked", "video_text"]
 
 logger = logging.getLogger(__name__)
 
 # A device's own time stamp is taken if the frame was captured at most so long ago.
-_FRESH_S: Final = 0.5
+FRESH_S: Final = 0.5
 # How long one look for the next frame takes, at most, and where it cannot be waited for.
 _LOOK_S: Final = 0.1
 _NAP_S: Final = 0.002
@@ -43,6 +43,8 @@ _NAP_S: Final = 0.002
 _USUAL_RATE: Final = Fraction(30)
 # As people know them.
 _CODEC_NAMES: Final = {"mjpeg": "MJPEG", "h264": "H.264", "hevc": "HEVC", "yuyv422": "YUYV"}
+# What webcams mean if they do not say, at any size (USB video class 1.5, 3.9.2.6).
+CAMERA_MATRIX: Final = BT601[0]
 _DESCRIPTORS: Final = Path("/proc/self/fd")
 _ENDED: Final = "it has ended"
 
@@ -187,6 +189,8 @@ class ArrivingVideo:
         steady = Steady(self._asked.name, self._asked.size)
         for packet in self._packets():
             for picture in self._decoded(packet):
+                if self._asked.device and picture.colorspace == UNSPECIFIED:
+                    picture.colorspace = CAMERA_MATRIX
                 frame = steady(Frame.from_av(picture, "yuv420p"))
                 yield frame if self._keeps_time else stamped(frame, self._captured_s(frame))
                 self._seen_s = self._clock.now()
@@ -259,7 +263,7 @@ class ArrivingVideo:
         """Return when a frame was captured: the driver's word if it is by the same clock."""
         now_s = self._clock.now()
         told_s = frame.time_s
-        if self._asked.device and told_s is not None and 0 <= now_s - told_s < _FRESH_S:
+        if self._asked.device and told_s is not None and 0 <= now_s - told_s < FRESH_S:
             return told_s
         return now_s
 
@@ -341,5 +345,8 @@ def _set_nonblocking(descriptors: set[int]) -> int | None:
     if len(descriptors) != 1:
         return None
     (descriptor,) = descriptors
-    os.set_blocking(descriptor, False)
+    try:
+        os.set_blocking(descriptor, False)
+    except OSError:
+        return None
     return descriptor

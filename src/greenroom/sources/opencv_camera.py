@@ -15,7 +15,7 @@ import numpy as np
 
 from greenroom.errors import CameraError
 from greenroom.frames import Frame
-from greenroom.sources.arriving import video_text
+from greenroom.sources.arriving import CAMERA_MATRIX, FRESH_S, video_text
 from greenroom.sources.base import SourceInfo
 from greenroom.sources.camera import MJPEG, Wanted, best_format, warn_of_differences
 from greenroom.sources.camera_errors import lost_error, opening_error
@@ -82,6 +82,7 @@ class OpenCvCamera:
     ) -> None:
         import cv2  # noqa: PLC0415 - only for those who choose it
 
+        _silence(cv2)
         self._camera = camera
         self._name = f"camera '{camera.name}'"
         self._clock = clock
@@ -137,7 +138,8 @@ class OpenCvCamera:
             picture = self._picture(samples) if read and samples is not None else None
             if picture is not None:
                 seen_s = now_s
-                yield stamped(steady(Frame.from_av(picture, "yuv420p")), now_s)
+                frame = steady(Frame.from_av(picture, "yuv420p"))
+                yield stamped(frame, self._captured_s(now_s))
             elif self._is_gone():
                 raise lost_error(self._name, "its device has gone", self._camera.path)
             elif now_s - seen_s > _SILENCE_S:
@@ -145,6 +147,13 @@ class OpenCvCamera:
                 raise lost_error(self._name, reason, self._camera.path)
             elif not read:
                 self._clock.wait(self._closing, _NAP_S)
+
+    def _captured_s(self, now_s: float) -> float:
+        """Return when a frame was captured: the driver's word if it is by the same clock."""
+        import cv2  # noqa: PLC0415
+
+        told_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        return float(told_s) if 0 <= now_s - told_s < FRESH_S else now_s
 
     def _is_gone(self) -> bool:
         return self._platform.startswith("linux") and not os.path.exists(self._camera.path)  # noqa: PTH110 - a string
@@ -157,7 +166,9 @@ class OpenCvCamera:
         if samples.ndim == 2 and (height == 1 or width == 1):
             return self._decoded(samples)
         if samples.ndim == 3 and samples.shape[2] == 2:
-            return av.VideoFrame.from_ndarray(np.ascontiguousarray(samples), "yuyv422")
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(samples), "yuyv422")
+            picture.colorspace = CAMERA_MATRIX
+            return picture
         if samples.ndim == 3 and samples.shape[2] == 3:
             return av.VideoFrame.from_ndarray(np.ascontiguousarray(samples), "bgr24")
         if samples.ndim == 2:
@@ -233,6 +244,12 @@ class OpenCvCamera:
                 number = error.errno or errno.EIO
         reason = OSError(number, os.strerror(number))
         return opening_error(reason, self._camera, asked, self._platform)
+
+
+def _silence(cv2: Any) -> None:  # noqa: ANN401
+    """Keep OpenCV from writing to standard error what is told as an error here."""
+    with suppress(AttributeError):
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 def _fourcc(value: float) -> str:
