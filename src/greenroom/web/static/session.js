@@ -1,0 +1,120 @@
+// What is known of the session, and how it is changed. Everything else listens to it.
+
+export const session = new EventTarget();
+session.settings = null;
+session.saved = true;
+session.status = null;
+session.backgrounds = [];
+
+export function on(kind, listener) {
+  session.addEventListener(kind, (event) => listener(event.detail));
+}
+
+export function tell(kind, detail) {
+  session.dispatchEvent(new CustomEvent(kind, { detail }));
+}
+
+export class Refused extends Error {
+  constructor(name, message) {
+    super(message);
+    this.name = name;
+  }
+}
+
+export async function ask(method, path, body) {
+  let response;
+  try {
+    response = await fetch(path, {
+      method,
+      headers: body === undefined ? {} : { "Content-Type": "application/json" },
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+  } catch {
+    throw new Refused(null, "greenroom does not answer. Is it still running?");
+  }
+  const answer = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Refused(answer.name, answer.message ?? response.statusText);
+  return answer;
+}
+
+// Changes are sent one after the other; what was changed meanwhile goes together, so that a
+// slider that is dragged sends no more than is taken.
+const GAP_MS = 60;
+let waiting = {};
+let underway = {};
+let isSending = false;
+
+export const isPending = (name) => name in waiting || name in underway;
+
+export function change(values) {
+  Object.assign(waiting, values);
+  tell("changing");
+  if (!isSending) send();
+}
+
+async function send() {
+  isSending = true;
+  while (Object.keys(waiting).length) {
+    await new Promise((resolve) => setTimeout(resolve, GAP_MS));
+    [underway, waiting] = [waiting, {}];
+    tell("busy", true);
+    try {
+      const answer = await ask("PATCH", "/api/settings", underway);
+      const done = Object.keys(underway);
+      underway = {};
+      take("settings", answer);
+      tell("accepted", done);
+    } catch (error) {
+      const names = Object.keys(underway);
+      underway = {};
+      tell("refused", { error, names });
+      tell("settings");
+    }
+  }
+  tell("busy", false);
+  isSending = false;
+}
+
+export async function setCover(covered) {
+  try {
+    await ask("POST", "/api/cover", { on: covered });
+  } catch (error) {
+    tell("refused", { error, names: [] });
+  }
+}
+
+export async function loadBackgrounds() {
+  try {
+    session.backgrounds = await ask("GET", "/api/backgrounds");
+    tell("backgrounds");
+  } catch (error) {
+    tell("refused", { error, names: [] });
+  }
+}
+
+function take(kind, value) {
+  if (kind === "settings") {
+    session.settings = value.settings;
+    session.saved = value.saved;
+    tell("settings");
+  } else if (kind === "status") {
+    session.status = value;
+    tell("status");
+  } else if (kind === "backgrounds") {
+    loadBackgrounds();
+  }
+}
+
+// The connection over which news come. It is made again when it breaks.
+export function connect() {
+  const socket = new WebSocket(`ws://${location.host}/ws`);
+  socket.onopen = () => tell("connected", true);
+  socket.onmessage = (event) => {
+    const news = JSON.parse(event.data);
+    take(news.type, news.value);
+  };
+  socket.onclose = () => {
+    tell("connected", false);
+    setTimeout(connect, 1000);
+  };
+}
