@@ -444,17 +444,16 @@ class VirtualBackground:
             return _Made(self._render_camera(stages, frame, seen, views))
         matte = self._find(stages, seen)
         parts = self._parts(stages, seen, matte)
-        result = compose(parts, self.timings.stage)
-        self._decorate(stages, result)
-        rendered = Rendered(result)
+        rendered = Rendered(compose(parts, self.timings.stage))
         if views:
             with self.timings.stage("views"):
                 if "after" in views:
-                    rendered.views["after"] = self._after(stages, parts, result)
+                    rendered.views["after"] = self._after(stages, parts, rendered.frame)
                 if "before" in views:
                     rendered.views["before"] = _mirrored_small(frame)
                 if "matte" in views:
                     rendered.views["matte"] = matte_view(matte, frame)
+        self._decorate(stages, rendered.frame)
         return _Made(rendered, matte)
 
     def _lit(self, stages: _Stages, frame: Frame) -> Frame:
@@ -504,11 +503,14 @@ class VirtualBackground:
                 stages.overlay.draw(frame)
 
     def _after(self, stages: _Stages, parts: Parts, result: Frame) -> Frame:
-        """Make the view of what is sent."""
+        """Make the view of what is sent, from its parts and the result without an overlay."""
         halvings = view_halvings(result.layout)
-        if stages.settings.mirror:
-            return halved(result, halvings)
-        view = mirrored_view(parts, is_scene=isinstance(stages.background, Scene))
+        if stages.settings.mirror:  # the person is mirrored, and nothing else, already
+            view = halved(result, halvings) if halvings else result.copy()
+        elif isinstance(stages.background, Scene) and parts.background.alpha is None:
+            view = mirrored_view(parts)
+        else:  # what is behind is the room, or nothing
+            view = mirrored(halved(result, halvings))
         if stages.overlay is not None:
             stages.overlay.draw(view, halvings)
         return view

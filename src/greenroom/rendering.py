@@ -126,16 +126,15 @@ def compose(parts: Parts, stage: Stage = _untimed) -> Frame:
     return result
 
 
-def mirrored_view(parts: Parts, *, is_scene: bool) -> Frame:
+def mirrored_view(parts: Parts) -> Frame:
     """Put a picture together again, at the size of a view, with the person mirrored.
+
+    What is behind stays as it is, so that what is written in it can be read.
 
     Parameters
     ----------
     parts : Parts
         Of the whole size. Read only.
-    is_scene : bool
-        Whether the background has nothing to do with the camera's picture, and stays as it is
-        so that what is written in it can be read; otherwise it is mirrored too.
 
     Returns
     -------
@@ -143,15 +142,14 @@ def mirrored_view(parts: Parts, *, is_scene: bool) -> Frame:
         New memory, with the person's time.
     """
     times = view_halvings(parts.person.layout)
-    behind = halved(parts.background, times)
     small = Parts(
         halved(parts.person, times),
         _halved_matte(parts.matte, times),
-        mirrored(behind) if is_scene else behind,
+        mirrored(halved(parts.background, times)),
         _finer(parts.edges, times),
         parts.light_wrap,
     )
-    return mirrored(compose(small))
+    return mirrored(compose(small))  # which turns the background back
 
 
 def view_halvings(layout: Layout) -> int:

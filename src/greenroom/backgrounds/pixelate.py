@@ -49,13 +49,10 @@ class Pixelate(Background):
         block_px = max(_LEAST_BLOCK_PX, self.strength * FULL_STRENGTH * min(frame.size))
         width, height = (max(1, round(length / block_px)) for length in frame.size)
         result = Frame.empty(frame.layout)
-        shape: tuple[int, ...] = ()
-        for small, target in zip(frame.small_planes, result.planes, strict=True):
-            if small.shape != shape:  # weights are the same for planes of one shape
-                shape = small.shape
-                weight = clearness(matte.reduced_to(shape))
-                weights = _with_others(_means(weight, width, height))
-            colours = _with_others(_means(weight * small, width, height)) / weights
+        weight = clearness(matte.reduced_to(frame.half_planes[0].shape))
+        weights = _with_others(_means(weight, width, height))
+        for half, target in zip(frame.half_planes, result.planes, strict=True):
+            colours = _with_others(_means(weight * half, width, height)) / weights
             _fill(np.rint(np.clip(colours, 0, 255)).astype(np.uint8), target)
         return result
 

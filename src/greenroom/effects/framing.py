@@ -20,8 +20,14 @@ LEAST_SIZE: Final = 0.5
 # Above the head there is so much of the picture, which puts the eyes of somebody at a desk, whose
 # head is two fifths of the height, on the upper third.
 HEADROOM: Final = 0.12
-# And beside the person on both sides together.
+# And beside the person on both sides together, and below their feet.
 SIDE_ROOM: Final = 0.3
+FOOT_ROOM: Final = 0.05
+# Of somebody whom the picture's lower border cuts already, so much is shown at least: a close
+# view of who sits at a desk, not of their knees.
+LEAST_SHOWN: Final = 0.75
+# Between these their lower end is taken more and more for cut.
+_CUT_FROM, _CUT_AT = 0.92, 0.98
 # What covers less than this of the picture is nobody.
 LEAST_PERSON: Final = 0.01
 # A row or column belongs to the person if it has a tenth of what the fullest has: hands and hair
@@ -159,9 +165,16 @@ def person_box(values: NDArray[np.uint8]) -> tuple[float, float, float, float] |
 
 
 def wanted(person: tuple[float, float, float, float]) -> Box:
-    """Frame a person: all that is seen of them, room beside them and above their head."""
+    """Frame a person, with room beside them and above their head.
+
+    All that is seen of them is shown, but for the lower part of somebody whom the picture's
+    border cuts.
+    """
     left, top, right, bottom = person
-    size = max((right - left) / (1 - SIDE_ROOM), (bottom - top) / (1 - HEADROOM))
+    cut = min(max((bottom - _CUT_FROM) / (_CUT_AT - _CUT_FROM), 0.0), 1.0)
+    whole = (bottom - top) / (1 - HEADROOM - FOOT_ROOM)
+    close = LEAST_SHOWN * (bottom - top) / (1 - HEADROOM)
+    size = max((right - left) / (1 - SIDE_ROOM), whole + cut * (close - whole))
     size = min(max(size, LEAST_SIZE), 1.0)
     return Box((left + right) / 2, top - HEADROOM * size + size / 2, size).inside()
 
@@ -231,7 +244,9 @@ class Follow:
         if self._away_s >= AWAY_S:
             self._goal, self._fastest_per_s = WHOLE, FASTEST_BACK_PER_S
         elif self._motion is not None and self._moves:
-            self._goal, self._moves = Box(*self._motion.place.tolist()).inside(), False
+            # Where the spring stops from this speed without swinging over.
+            ends = self._motion.place + self._motion.speed / _SPRING_PER_S
+            self._goal, self._moves = Box(*ends.tolist()).inside(), False
 
     def _follow(self, aim: Box, passed_s: float) -> None:
         """Choose where to go: nowhere as long as the person is nearly where they were."""
