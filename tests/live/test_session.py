@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from greenroom.frames import Frame
+    from greenroom.live.previews import Preview
+
 pytestmark = pytest.mark.usefixtures("no_thread_left")
 
 
@@ -34,6 +37,18 @@ def quiet_rig(monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
         rig.until(lambda: rig.session.status().asleep)
         rig.until(lambda: not rig.camera.is_open, "closed")
         yield rig
+
+
+def first_views(rig: Rig, preview: Preview) -> dict[str, Frame]:
+    """Wait for the first views."""
+    seen: dict[str, Frame] = {}
+
+    def look() -> bool:
+        seen.update(preview.next(0.1) or {})
+        return bool(seen)
+
+    rig.until(look, "views")
+    return seen
 
 
 class TestOnDemand:
@@ -81,9 +96,7 @@ class TestPreviews:
         with Rig(watches=False) as rig:
             rig.until_shown()
             preview = rig.session.previews.open(frozenset({"after"}))
-            seen: dict[str, object] = {}
-            rig.until(lambda: bool(seen.update(preview.next(0.1) or {}) or seen))
-            assert seen.keys() == {"after"}
+            assert first_views(rig, preview).keys() == {"after"}
             preview.want(frozenset({"before", "matte"}))
             rig.until(lambda: (preview.next(0.1) or {}).keys() == {"before", "matte"})
             preview.close()
@@ -112,10 +125,8 @@ class TestPreviews:
         with Rig(watches=False, background=str(path)) as rig:
             rig.until_shown()
             preview = rig.session.previews.open(frozenset({"after"}))
-            seen: dict[str, object] = {}
-            rig.until(lambda: bool(seen.update(preview.next(0.1) or {}) or seen))
+            after = first_views(rig, preview)["after"].to_rgb()
             preview.close()
-            after = seen["after"].to_rgb()  # type: ignore[attr-defined]
             sent = rig.session.snapshot().to_rgb()
             for one in (after, sent):
                 assert one[2, 2, 2] > 150

@@ -88,6 +88,9 @@ class Outlet:
     def stop(self) -> bool:
         """End, closing the sink; tell whether it did, or stalls and is left behind."""
         self.tell_to_stop()
+        if self._thread.ident is None:  # never started
+            self.sink.abort()
+            return True
         self._thread.join(timeout=_END_S)
         return not self._thread.is_alive()
 
@@ -96,7 +99,12 @@ class Outlet:
         self._ended.set()
 
     def readers(self) -> int | None:
-        """Return how many look, 1 for a sink that always wants frames, None if it cannot tell."""
+        """Return how many look, 1 for a sink that always wants frames, None if it cannot tell.
+
+        At a sink that failed nobody looks.
+        """
+        if self._state == "failed":
+            return 0
         return 1 if self.sink.always else self.sink.readers()
 
     @property

@@ -21,7 +21,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.channel import Channel, Ended
-from greenroom.errors import GreenroomError, SettingsError
+from greenroom.errors import GreenroomError, SettingsError, SinkError
 from greenroom.frames import Layout
 from greenroom.live.capture import Capture
 from greenroom.live.clock import MonotonicClock
@@ -53,6 +53,8 @@ logger = logging.getLogger(__name__)
 # How often the housekeeper looks around, and after how long the settings file is looked at.
 _ROUND_S: Final = 0.1
 _CONFIG_S: Final = 0.5
+# Sinks keep the size of their first frame: they wait for the camera's, but no longer than this.
+_UNKNOWN_S: Final = 5.0
 # Times of stages are those of so many frames.
 _RECENT: Final = 60
 # How long the engine's thread may take to end.
@@ -143,6 +145,10 @@ class Session:
             for name, work in (("frames", self._work), ("housekeeper", self._keep_house))
         ]
         self._told: tuple[Showing, str, str] | None = None
+        self._is_known = False  # what the camera's frames are like
+        self._sends = False
+        self._began_s = self._clock.now()
+        self._error: GreenroomError | None = None
 
     @property
     def settings(self) -> Settings:
@@ -152,7 +158,7 @@ class Session:
     @property
     def error(self) -> GreenroomError | None:
         """Why the session ended by itself; None if it did not fail."""
-        return self._capture.error
+        return self._error or self._capture.error
 
     @property
     def ended(self) -> threading.Event:
@@ -163,8 +169,6 @@ class Session:
         """Begin."""
         for thread in self._threads:
             thread.start()
-        for outlet in self.outlets:
-            outlet.start()
         self._capture.start()
         if self._steering is not None:
             self._steering.start(self._apply_plan)
@@ -308,6 +312,9 @@ class Session:
     def _deliver(self, frame: Frame) -> None:
         """Take a frame from the capture's thread."""
         self.measures.came()
+        if not self._is_known:
+            self.gate.expect(frame.layout)
+            self._is_known = True
         with suppress(Ended):
             self._frames.put(frame)
 
@@ -372,6 +379,7 @@ class Session:
             if self._ended.is_set():
                 return
             self._look_after_camera()
+            self._look_after_outlets()
             if self._clock.now() - config_s >= _CONFIG_S:
                 config_s = self._clock.now()
                 self._follow_config()
@@ -393,6 +401,22 @@ class Session:
             self._capture.resume()
         elif not wanted and state is CaptureState.RUNNING:
             self._capture.pause()
+
+    def _look_after_outlets(self) -> None:
+        """Start them when the size of frames is known, and end if none of them ever worked."""
+        since_s = self._clock.now() - self._began_s
+        if not self._sends:
+            if self._is_known or since_s > _UNKNOWN_S:
+                self._sends = True
+                for outlet in self.outlets:
+                    outlet.start()
+            return
+        if self._has_page or not self.outlets:
+            return
+        statuses = [outlet.status for outlet in self.outlets]
+        if all(status.state == "failed" and not status.frames for status in statuses):
+            self._error = SinkError(statuses[0].error, statuses[0].name)
+            self._ended.set()
 
     def _follow_config(self) -> None:
         """Take over what was edited in the settings file; what is wrong there changes nothing."""
