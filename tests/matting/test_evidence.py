@@ -113,6 +113,18 @@ class TestEvidence:
         prior = halved(matte)
         assert evidence.weigh(spotted, prior)[85:95, 155:165].min() >= 0.35
 
+    def test_doubt_where_the_room_was_never_seen(self) -> None:
+        """What the model wavers at, away from the person, is rather the room, but at first."""
+        evidence, matte = Evidence(colours=False), person(centre=(0.3, 0.6))
+        half = halved(matte)
+        half[20:40, 220:240] = 0.5
+        first = evidence.weigh(frame_of(matte, 0), half)
+        evidence.learn(frame_of(matte, 0), half)
+        second = evidence.weigh(frame_of(matte, 1), half)
+        assert_allclose(first[30, 230], 0.5)
+        assert second[30, 230] < 0.3
+        assert_allclose(second[half > 0.9], 0.5)
+
     def test_says_nothing_of_what_is_certain(self) -> None:
         """Where the model finds nobody at all, evidence is not asked."""
         found = watched(25).weigh(frame_of(person(), 25), 0 * halved(person()))
@@ -157,12 +169,15 @@ class TestKernels:
         difference = (20 * self.RNG.random(self.SHAPE)).astype(np.float32)
         seen = self.RNG.integers(0, 12, self.SHAPE).astype(np.float32)
         inside = self.RNG.integers(0, 256, self.SHAPE, dtype=np.uint8)
+        around = self.RNG.integers(200, 256, self.SHAPE, dtype=np.uint8)
         prior = np.full(self.SHAPE, 0.5, np.float32)
         found = np.empty(self.SHAPE, np.float32)
-        judge(colour, difference, seen, inside, prior, np.array([0.5, 0.5, 3, 2], "f4"), found)
+        weights = np.array([0.5, 0.5, 3, 2, 1], np.float32)
+        judge(colour, difference, seen, inside, around, prior, weights, found)
         trust = np.where(seen >= 3, np.minimum(seen / 8, 1), 0)
         told = trust * np.minimum(0.5 * difference - 3, 2)
         told = np.where(inside > 242, np.maximum(told, 0), told)
+        told = np.where((trust == 0) & (around <= 230), told - 1, told)
         assert_allclose(found, 1 / (1 + np.exp(-0.5 * colour - told)), rtol=1e-4)
 
     def test_learn(self) -> None:

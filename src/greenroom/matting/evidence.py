@@ -47,8 +47,11 @@ _CHROMA: Final = 2.0
 # Log odds of a sample that looks exactly like the room, and the most that a difference tells.
 _ROOM: Final = 3.0
 _STRANGE: Final = 2.0
+# What counts against somebody, in log odds, where the room was never seen, the model wavers, and
+# nobody whom it is sure of is near: rather lose a blurred finger there than show the room.
+_DOUBT: Final = 1.0
 # How far inside the person a likeness to the room is a coincidence, and how far from the person
-# the room is learned, as shares of the frame's height.
+# the room is learned, and doubt begins, as shares of the frame's height.
 _DEEP: Final = 0.05
 _CLEAR: Final = 0.02
 _PIXEL: Final = (3, 3)
@@ -66,7 +69,7 @@ class Evidence:
     """
 
     def __init__(self, *, colours: bool = True, plate: bool = True) -> None:
-        by_plate = (0.5, _ROOM, _STRANGE) if plate else (0, 0, 0)
+        by_plate = (0.5, _ROOM, _STRANGE, _DOUBT) if plate else (0, 0, 0, 0)
         self._weights = np.array([_BY_COLOUR if colours else 0, *by_plate], np.float32)
         self.plate: CleanPlate | None = None
         self._counts: Floats | None = None
@@ -107,20 +110,25 @@ class Evidence:
         if self.plate is None:
             self.plate = CleanPlate(shape, len(planes))
         plate = self.plate
-        if self._counts is None:  # the first frame is weighed with its own colours
+        weights = self._weights
+        if self._counts is None:  # the first frame is weighed with its own colours, and not doubted
+            weights = np.array([*weights[:4], 0], np.float32)
             self._compare(frame, plate)
             self.learn(frame, prior)
         colour = self._compare(frame, plate)
         self._difference = np.asarray(cv2.blur(self._difference, _PIXEL), np.float32)
-        inside = np.asarray(cv2.erode(_bytes(prior), _window(prior, _DEEP)), np.uint8)
+        values = _bytes(prior)
+        inside = np.asarray(cv2.erode(values, _window(prior, _DEEP)), np.uint8)
+        around = np.asarray(cv2.dilate(values, _window(prior, _CLEAR)), np.uint8)
         probability = np.empty(shape, np.float32)
         judge(
             np.asarray(cv2.blur(colour, _PIXEL)),
             self._difference,
             plate.seen,
             inside,
+            around,
             prior,
-            self._weights,
+            weights,
             probability,
         )
         return probability

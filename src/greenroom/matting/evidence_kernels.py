@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BINS",
+    "LIKELY",
     "NOBODY",
     "PERSON",
     "STRANGE",
@@ -32,6 +33,9 @@ BINS = 16
 
 PERSON, NOBODY = 242, 25
 """Coverage, 0 to 255, above which it is surely the person, and below which surely nobody."""
+
+LIKELY = 230
+"""Coverage, 0 to 255, above which the model does not waver."""
 
 TRUSTED, SURE = 3.0, 8.0
 """In how many frames the room must have been seen somewhere to be trusted, and to be certain."""
@@ -105,11 +109,13 @@ def _judge_row(  # noqa: PLR0913, PLR0917
     difference: Floats,
     seen: Floats,
     inside: Bytes,
+    around: Bytes,
     prior: Floats,
     weights: Floats,
     probability: Floats,
 ) -> None:
     by_colour, by_plate, room, most = weights[0], weights[1], weights[2], weights[3]
+    doubt = weights[4]
     zero, one, half = np.float32(0), np.float32(1), np.float32(0.5)
     trusted, sure = np.float32(TRUSTED), np.float32(1 / SURE)
     low, high = np.float32(1e-3), np.float32(0.998)
@@ -118,6 +124,7 @@ def _judge_row(  # noqa: PLR0913, PLR0917
         told = trust * min(by_plate * difference[x] - room, most)
         deep = inside[x] > PERSON
         told = max(told, zero) if deep else told
+        told -= doubt if (trust == zero) & (around[x] <= LIKELY) else zero
         odds = by_colour * colour[x] + told
         # The logistic function is (1 + tanh(odds / 2)) / 2, by tanh's continued fraction.
         angle = half * odds
@@ -131,12 +138,13 @@ def _judge_row(  # noqa: PLR0913, PLR0917
         probability[x] = half if idle else found
 
 
-@kernel(FLOATS, FLOATS, FLOATS, MATTE, FLOATS, _VECTOR, FLOATS)
+@kernel(FLOATS, FLOATS, FLOATS, MATTE, MATTE, FLOATS, _VECTOR, FLOATS)
 def judge(  # noqa: PLR0913, PLR0917
     colour: Floats,
     difference: Floats,
     seen: Floats,
     inside: Bytes,
+    around: Bytes,
     prior: Floats,
     weights: Floats,
     probability: Floats,
@@ -154,16 +162,28 @@ def judge(  # noqa: PLR0913, PLR0917
         In how many frames the clean plate was: it is trusted from `TRUSTED`, fully from `SURE` on.
     inside : (h, w) uint8
         Above `PERSON` deep inside the person, where what looks like the room is a coincidence.
+    around : (h, w) uint8
+        The largest coverage near by: up to `LIKELY` there is doubt where the room is not known.
     prior : (h, w) float32
         The model's coverage.
-    weights : (4,) float32
+    weights : (5,) float32
         What a log ratio of colours counts, what a squared difference from the plate does, the
-        log odds of the room where there is none, and the most that a difference tells.
+        log odds of the room where there is none, the most that a difference tells, and what
+        doubt takes away.
     probability : (h, w) float32
         Where the result goes.
     """
     for y in range(len(colour)):
-        _judge_row(colour[y], difference[y], seen[y], inside[y], prior[y], weights, probability[y])
+        _judge_row(
+            colour[y],
+            difference[y],
+            seen[y],
+            inside[y],
+            around[y],
+            prior[y],
+            weights,
+            probability[y],
+        )
 
 
 @kernel(_PLANES, _NUMBERS, MATTE, MATTE, FLOATS, FLOATS3, FLOATS, FLOATS, types.float32, _REPORT)
