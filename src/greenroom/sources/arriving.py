@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import logging
-import os
-import select
-import sys
 import threading
-from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.decoding import reason_of, video_stream
 from greenroom.frames import BT601, UNSPECIFIED, Frame, fraction
 from greenroom.sources.base import SourceInfo
 from greenroom.sources.camera_errors import lost_error
-from greenroom.sources.jpeg import is_whole_jpeg
+from greenroom.sources.descriptors import Readiness
 from greenroom.sources.realtime import MICROSECOND, Steady, stamped
+from greenroom.sources.whole import WholeFrames
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -45,7 +41,6 @@ _USUAL_RATE: Final = Fraction(30)
 _CODEC_NAMES: Final = {"mjpeg": "MJPEG", "h264": "H.264", "hevc": "HEVC", "yuyv422": "YUYV"}
 # What webcams mean if they do not say, at any size (USB video class 1.5, 3.9.2.6).
 CAMERA_MATRIX: Final = BT601[0]
-_DESCRIPTORS: Final = Path("/proc/self/fd")
 _ENDED: Final = "it has ended"
 
 
@@ -97,11 +92,6 @@ class ArrivingVideo:
     keeps_time : bool
         Leave the frames the time stamps that they came with, to be paced by these.
 
-    Attributes
-    ----------
-    damaged : int
-        How many frames were left out because they could not be decoded as a whole.
-
     Raises
     ------
     CameraError
@@ -123,8 +113,7 @@ class ArrivingVideo:
         self._keeps_time = keeps_time
         self._closing = threading.Event()
         self._reading = threading.Lock()
-        self.damaged = 0
-        before = _descriptors_of(asked.device)
+        self._readiness = Readiness(asked.device)
         try:
             self._container = _opened(asked)
         except (av.error.FFmpegError, OSError, ValueError) as error:
@@ -134,8 +123,9 @@ class ArrivingVideo:
         except ValueError as error:
             self._container.close()
             raise explain(error) from error
-        self._descriptor = _set_nonblocking(_descriptors_of(asked.device) - before)
-        self._decoder = self._prepared()
+        self._readiness.find()
+        self._decoder: Any = self._stream.codec_context
+        self._whole = WholeFrames(self._decoder, asked.name)
         rate = self._stream.average_rate or self._stream.guessed_rate
         self.info = SourceInfo(
             name=asked.name,
@@ -145,6 +135,11 @@ class ArrivingVideo:
                 (self._stream.width, self._stream.height), self._kind, rate and fraction(rate)
             ),
         )
+
+    @property
+    def damaged(self) -> int:
+        """How many frames were left out because they could not be decoded as a whole."""
+        return self._whole.damaged
 
     @property
     def is_finite(self) -> bool:
@@ -188,7 +183,7 @@ class ArrivingVideo:
     def _frames(self) -> Iterator[Frame]:
         steady = Steady(self._asked.name, self._asked.size)
         for packet in self._packets():
-            for picture in self._decoded(packet):
+            for picture in self._whole.decode(packet):
                 if self._asked.device and picture.colorspace == UNSPECIFIED:
                     picture.colorspace = CAMERA_MATRIX
                 frame = steady(Frame.from_av(picture, "yuv420p"))
@@ -227,37 +222,8 @@ class ArrivingVideo:
 
     def _look(self) -> None:
         """Wait until a frame may be there."""
-        if self._descriptor is None:
+        if not self._readiness.wait(_LOOK_S):
             self._closing.wait(_NAP_S)
-            return
-        with suppress(OSError, ValueError):  # reading tells what is wrong with it
-            select.select([self._descriptor], [], [], _LOOK_S)
-
-    def _decoded(self, packet: av.Packet[VideoStream]) -> list[av.VideoFrame]:
-        """Decode a packet; what comes out of a damaged one is not shown."""
-        import av  # noqa: PLC0415
-
-        # An empty packet is a driver's way to say that a frame was lost on the wire.
-        whole = bool(packet.size) and not packet.is_corrupt
-        if whole and self._decoder.name == "mjpeg":
-            whole = is_whole_jpeg(packet)
-        if not whole:
-            self._leave_out("it is not whole")
-            return []
-        try:
-            pictures = self._decoder.decode(packet)
-        except av.error.InvalidDataError as error:
-            self._leave_out(reason_of(error))
-            return []
-        good = [picture for picture in pictures if not picture.is_corrupt]
-        for _ in range(len(pictures) - len(good)):
-            self._leave_out("parts of it are missing")
-        return good
-
-    def _leave_out(self, reason: str) -> None:
-        self.damaged += 1
-        level = logging.WARNING if self.damaged == 1 else logging.DEBUG
-        logger.log(level, "%s: a damaged frame is left out: %s", self._asked.name, reason)
 
     def _captured_s(self, frame: Frame) -> float:
         """Return when a frame was captured: the driver's word if it is by the same clock."""
@@ -266,19 +232,6 @@ class ArrivingVideo:
         if self._asked.device and told_s is not None and 0 <= now_s - told_s < FRESH_S:
             return told_s
         return now_s
-
-    def _prepared(self) -> Any:  # noqa: ANN401 - PyAV's types know no decoder
-        """Have the decoder give every frame at once, and none that is half decoded."""
-        import av  # noqa: PLC0415
-
-        decoder = self._stream.codec_context
-        decoder.thread_type = (
-            av.codec.context.ThreadType.SLICE
-        )  # by frames, it would hold some back
-        decoder.flags |= int(av.codec.context.Flags.low_delay)
-        if decoder.name == "mjpeg":
-            decoder.options = {**decoder.options, "err_detect": "explode"}
-        return decoder
 
     @property
     def _kind(self) -> str:
@@ -323,30 +276,3 @@ def _reading_reason(error: Exception, silence_s: float) -> str:
     if isinstance(error, EOFError):
         return _ENDED
     return reason_of(error)
-
-
-def _descriptors_of(device: str) -> set[int]:
-    """Return the descriptors that this process has of a device file, where that can be told."""
-    found: set[int] = set()
-    if device and sys.platform == "linux":
-        real = Path(device).resolve()
-        for link in _DESCRIPTORS.iterdir():
-            with suppress(OSError):
-                if link.readlink() == real:
-                    found.add(int(link.name))
-    return found
-
-
-def _set_nonblocking(descriptors: set[int]) -> int | None:
-    """Have a device say that there is no frame yet rather than wait for one for ever.
-
-    FFmpeg opens devices itself, and has no option for that.
-    """
-    if len(descriptors) != 1:
-        return None
-    (descriptor,) = descriptors
-    try:
-        os.set_blocking(descriptor, False)
-    except OSError:
-        return None
-    return descriptor

@@ -19,9 +19,9 @@ from greenroom.sources.arriving import CAMERA_MATRIX, FRESH_S, video_text
 from greenroom.sources.base import SourceInfo
 from greenroom.sources.camera import MJPEG, Wanted, best_format, warn_of_differences
 from greenroom.sources.camera_errors import lost_error, opening_error
-from greenroom.sources.jpeg import is_whole_jpeg
 from greenroom.sources.realtime import MICROSECOND, Steady, stamped
 from greenroom.sources.v4l2 import SystemIoctl, opened
+from greenroom.sources.whole import WholeFrames
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,11 +61,6 @@ class OpenCvCamera:
     open_capture : callable, optional
         ``cv2.VideoCapture`` unless a test has its own.
 
-    Attributes
-    ----------
-    damaged : int
-        How many frames were left out because they could not be decoded as a whole.
-
     Raises
     ------
     CameraError
@@ -80,7 +75,8 @@ class OpenCvCamera:
         platform: str = sys.platform,
         open_capture: Callable[..., Any] | None = None,
     ) -> None:
-        import cv2  # noqa: PLC0415 - only for those who choose it
+        import av  # noqa: PLC0415 - importing greenroom stays light
+        import cv2  # noqa: PLC0415
 
         _silence(cv2)
         self._camera = camera
@@ -89,8 +85,7 @@ class OpenCvCamera:
         self._platform = platform
         self._closing = threading.Event()
         self._reading = threading.Lock()
-        self._jpeg: av.VideoCodecContext | None = None
-        self.damaged = 0
+        self._whole = WholeFrames(av.CodecContext.create("mjpeg", "r"), self._name)
         wanted = Wanted(settings)
         chosen = best_format(camera, wanted)
         is_linux = platform.startswith("linux")
@@ -104,6 +99,11 @@ class OpenCvCamera:
         fourcc = chosen.fourcc if chosen else MJPEG if wanted.size else None
         self._negotiate(cv2, wanted, fourcc)
         self.info = self._described(cv2, wanted)
+
+    @property
+    def damaged(self) -> int:
+        """How many frames were left out because they could not be decoded as a whole."""
+        return self._whole.damaged
 
     def __iter__(self) -> Iterator[Frame]:
         """See `Source.__iter__`.
@@ -164,7 +164,8 @@ class OpenCvCamera:
 
         height, width = samples.shape[:2]
         if samples.ndim == 2 and (height == 1 or width == 1):
-            return self._decoded(samples)
+            pictures = self._whole.decode(av.Packet(samples.tobytes()))
+            return pictures[0] if pictures else None
         if samples.ndim == 3 and samples.shape[2] == 2:
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(samples), "yuyv422")
             picture.colorspace = CAMERA_MATRIX
@@ -178,26 +179,6 @@ class OpenCvCamera:
             "--capture ffmpeg"
         )
         raise CameraError(message, self._camera.path)
-
-    def _decoded(self, samples: NDArray[Any]) -> av.VideoFrame | None:
-        """Decode a JPEG as it came from the camera."""
-        import av  # noqa: PLC0415
-
-        if self._jpeg is None:
-            self._jpeg = av.CodecContext.create("mjpeg", "r")
-            self._jpeg.options = {"err_detect": "explode"}
-            self._jpeg.thread_count = 1
-        data = samples.tobytes()
-        pictures: list[av.VideoFrame] = []
-        if is_whole_jpeg(data):
-            with suppress(av.error.InvalidDataError):
-                pictures = self._jpeg.decode(av.Packet(data))
-        if not pictures or pictures[0].is_corrupt:
-            self.damaged += 1
-            level = logging.WARNING if self.damaged == 1 else logging.DEBUG
-            logger.log(level, "%s: a damaged frame is left out", self._name)
-            return None
-        return pictures[0]
 
     def _negotiate(self, cv2: Any, wanted: Wanted, fourcc: str | None) -> None:  # noqa: ANN401
         """Ask for format, size and rate, in the order that drivers need."""

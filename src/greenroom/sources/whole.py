@@ -1,0 +1,106 @@
+"""Only whole frames: what is half decoded, or was damaged on the wire, is left out and counted."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from greenroom.decoding import reason_of
+
+if TYPE_CHECKING:
+    import av
+
+__all__ = ["WholeFrames", "is_whole_jpeg"]
+
+logger = logging.getLogger(__name__)
+
+_START: Final = b"\xff\xd8"
+_END: Final = b"\xff\xd9"
+_SCAN: Final = 0xDA
+# Among coded samples a byte 255 is followed by 0, or is a restart marker (ITU-T T.81, B.1.1.5).
+# Between scans there may also be tables (C4, DB, DD), the next scan (DA), a comment (FE).
+_WRONG_MARKER: Final = re.compile(rb"\xff[\x01-\xc3\xc5-\xcf\xd8\xdc\xde-\xfd]", re.DOTALL)
+
+
+class WholeFrames:
+    """Decodes packets, one at a time, without holding any frame back.
+
+    Parameters
+    ----------
+    decoder : av.VideoCodecContext
+        Not opened yet.
+    name : str
+        The source, for the log.
+
+    Attributes
+    ----------
+    damaged : int
+        How many frames were left out.
+    """
+
+    def __init__(self, decoder: Any, name: str) -> None:  # noqa: ANN401 - PyAV's types know less
+        import av  # noqa: PLC0415 - importing greenroom stays light
+
+        decoder.thread_type = (
+            av.codec.context.ThreadType.SLICE
+        )  # by frames, it would hold some back
+        decoder.flags |= int(av.codec.context.Flags.low_delay)
+        self._is_jpeg = decoder.name == "mjpeg"
+        if self._is_jpeg:
+            decoder.options = {**decoder.options, "err_detect": "explode"}
+        self._decoder = decoder
+        self._name = name
+        self.damaged = 0
+
+    def decode(self, packet: av.Packet[Any]) -> list[av.VideoFrame]:
+        """Return the whole frames of a packet."""
+        import av  # noqa: PLC0415
+
+        # An empty packet is a driver's way to say that a frame was lost on the wire.
+        whole = bool(packet.size) and not packet.is_corrupt
+        if not whole or (self._is_jpeg and not is_whole_jpeg(packet)):
+            self._leave_out("it is not whole")
+            return []
+        try:
+            pictures = self._decoder.decode(packet)
+        except av.error.InvalidDataError as error:
+            self._leave_out(reason_of(error))
+            return []
+        good = [picture for picture in pictures if not picture.is_corrupt]
+        for _ in range(len(pictures) - len(good)):
+            self._leave_out("parts of it are missing")
+        return good
+
+    def _leave_out(self, reason: str) -> None:
+        self.damaged += 1
+        level = logging.WARNING if self.damaged == 1 else logging.DEBUG
+        logger.log(level, "%s: a damaged frame is left out: %s", self._name, reason)
+
+
+def is_whole_jpeg(data: Any) -> bool:  # noqa: ANN401 - anything with the buffer protocol
+    """Whether a JPEG begins, ends, and has no segment where samples should be.
+
+    A frame that lost its end, or its middle on the wire, is not whole. JPEG has no checksum: a
+    few wrong bytes among the samples are found by the decoder only if they make no sense.
+    """
+    data = bytes(data)
+    if not data.startswith(_START):
+        return False
+    scan = _scan_of(data)
+    end = data.rfind(_END)  # cameras pad frames behind it
+    return scan is not None and end >= scan and _WRONG_MARKER.search(data, scan, end) is None
+
+
+def _scan_of(data: bytes) -> int | None:
+    """Walk over the segments to the first scan; return where its samples begin."""
+    place = len(_START)
+    while place + 4 <= len(data) and data[place] == 0xFF:
+        marker = data[place + 1]
+        if marker == 0xFF:  # fill
+            place += 1
+            continue
+        place += 2 + int.from_bytes(data[place + 2 : place + 4])
+        if marker == _SCAN:
+            return place
+    return None
