@@ -21,6 +21,10 @@ from greenroom.matting import RefinedMatting, Steps, UpsampledMatting, create_ma
 from greenroom.settings import Quality, Settings
 from greenroom.testing import PersonSegmenter
 
+# Where a person stands, and how far they go from frame to frame, as shares of the frame.
+CENTRES = st.tuples(st.floats(0.25, 0.7), st.floats(0.45, 0.65))
+STEPS = st.floats(-0.01, 0.01)
+
 
 def refined(**values: Any) -> RefinedMatting:  # noqa: ANN401
     """Return a new matting."""
@@ -46,9 +50,11 @@ def noisy_finder(sigma: float) -> Any:  # noqa: ANN401
 class TestStream:
     """What is promised over time."""
 
-    def test_a_still_picture_settles(self) -> None:
+    @settings(max_examples=6, deadline=None)
+    @given(CENTRES)
+    def test_a_still_picture_settles(self, centre: tuple[float, float]) -> None:
         """The same frame again and again gives the same matte in the end."""
-        matting, matte = refined(), person()
+        matting, matte = refined(), person(centre=centre)
         mattes = [matting.matte(frame_of(matte, number), finder()).values for number in range(60)]
         assert_array_equal(mattes[-1], mattes[-2])
         assert_array_equal(mattes[-1], mattes[-3])
@@ -74,12 +80,15 @@ class TestStream:
             found = matting.matte(frame_of(matte, number), finder()).values
         assert metrics.iou(found, matte) > 0.95
 
-    @pytest.mark.parametrize("after", [(0.2, 0.6), (0.8, 0.5)])
-    def test_a_cut_leaves_no_ghost(self, after: tuple[float, float]) -> None:
+    @settings(max_examples=8, deadline=None)
+    @given(CENTRES, CENTRES, st.integers(1, 10))
+    def test_a_cut_leaves_no_ghost(
+        self, before: tuple[float, float], after: tuple[float, float], frames: int
+    ) -> None:
         """After a cut the matte is what it would be without anything before."""
         matting = refined()
-        for number in range(10):
-            matting.matte(frame_of(person(), number), finder())
+        for number in range(frames):
+            matting.matte(frame_of(person(centre=before), number), finder())
         matte, behind = person(centre=after), 235 - room(seed=9)
         frame = frame_of(1 - matte, 10, behind=255 - behind)
         assert_array_equal(
@@ -155,11 +164,15 @@ class TestGeometry:
             assert found.dtype == np.uint8
             assert found.flags.c_contiguous
 
-    def test_mirrored_frames_have_mirrored_mattes(self) -> None:
+    @settings(max_examples=8, deadline=None)
+    @given(CENTRES, STEPS)
+    def test_mirrored_frames_have_mirrored_mattes(
+        self, centre: tuple[float, float], step: float
+    ) -> None:
         """Left and right are alike, within the two samples by which parts are rounded."""
         ours, mirrored = refined(), refined()
         for number in range(8):
-            matte = person(centre=(0.35 + 0.01 * number, 0.55))
+            matte = person(centre=(centre[0] + step * number, centre[1]))
             behind = room()
             found = ours.matte(frame_of(matte, number, behind=behind), finder()).values
             other = mirrored.matte(
@@ -168,13 +181,16 @@ class TestGeometry:
         assert metrics.iou(other[:, ::-1], found) > 0.98
         assert np.abs(other[:, ::-1].astype(int) - found).mean() < 1
 
-    @pytest.mark.parametrize("factor", [2, 3])
-    def test_larger_frames_have_larger_mattes(self, factor: int) -> None:
+    @settings(max_examples=8, deadline=None)
+    @given(st.integers(2, 3), CENTRES, STEPS)
+    def test_larger_frames_have_larger_mattes(
+        self, factor: int, start: tuple[float, float], step: float
+    ) -> None:
         """A frame of more pixels of the same has the same matte."""
         small, large = refined(), refined()
         wide, high = factor * SIZE[0], factor * SIZE[1]
         for number in range(8):
-            centre = (0.35 + 0.01 * number, 0.55)
+            centre = (start[0] + step * number, start[1])
             found = small.matte(frame_of(person(centre=centre), number), finder()).values
             behind = cv2.resize(room(), (wide, high), interpolation=cv2.INTER_CUBIC)
             frame = frame_of(person((wide, high), centre), number, behind=behind)

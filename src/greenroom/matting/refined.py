@@ -185,6 +185,7 @@ class RefinedMatting:
         if frame.size != self._size or self._cuts.is_cut(frame):
             self.reset()
             self._size = frame.size
+            self._cuts.is_cut(frame)  # to compare the next one with it
         if self._history is None:
             self._evidence.reset(self._recorded(frame))
         history = self._history or _History(frame)
