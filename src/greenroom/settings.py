@@ -7,6 +7,7 @@ The command's flags, the TOML file and the keyword arguments of the library are 
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from enum import StrEnum
 from pathlib import Path
@@ -371,7 +372,6 @@ class Settings(BaseModel):
         str | None,
         _about(
             Group.CAMERA,
-            pattern=r"^[1-9]\d{0,4}x[1-9]\d{0,4}$",
             description="Size to ask the camera for, such as 1280x720; by default its own",
         ),
     ] = None
@@ -532,6 +532,31 @@ class Settings(BaseModel):
 
             rgb_of(colour, "key_color")
         return colour
+
+    @field_validator("size")
+    @classmethod
+    def _check_size(cls, size: str | None) -> str | None:
+        if size is not None:
+            from greenroom.sources.video import (  # noqa: PLC0415 - settings stay light
+                MOST_PIXELS_A_SIDE,
+            )
+
+            found = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", size)
+            if found is None or max(int(found[1]), int(found[2])) > MOST_PIXELS_A_SIDE:
+                message = (
+                    f"expected WIDTHxHEIGHT such as 1280x720, at most {MOST_PIXELS_A_SIDE} pixels "
+                    f"a side, not {size!r}"
+                )
+                raise SettingsError(message, "size")
+        return size
+
+    @property
+    def width_height(self) -> tuple[int, int] | None:
+        """The setting ``size`` as (width, height) in pixels, if it is given."""
+        if self.size is None:
+            return None
+        width, height = self.size.split("x")
+        return int(width), int(height)
 
     @field_validator("keep_region")
     @classmethod

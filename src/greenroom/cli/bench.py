@@ -3,37 +3,60 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from greenroom.cli.options import settings_command
-from greenroom.errors import SettingsError
-from greenroom.settings import Group, Settings
+from greenroom.settings import Group, OnFailure, Settings
 
 if TYPE_CHECKING:
     from greenroom.engine import VirtualBackground
+    from greenroom.live.measuring import LiveReport
 
 __all__ = ["command"]
 
 _WARM_UP = 10
+_SIZE = (1280, 720)
 
 
-@settings_command(Group.BACKGROUND, Group.MODEL, Group.STAYS, Group.EDGE, Group.SCENE)
-def bench(
+@settings_command(
+    Group.BACKGROUND,
+    Group.MODEL,
+    Group.STAYS,
+    Group.EDGE,
+    Group.SCENE,
+    Group.PICTURE,
+    Group.CAMERA,
+)
+def bench(  # noqa: PLR0913 - each is a flag
     *,
-    size: Annotated[
-        str, typer.Option(metavar="WIDTHxHEIGHT", help="Size of the frames, which are yuv420p.")
-    ] = "1280x720",
     frames: Annotated[int, typer.Option(min=1, help="How many frames are measured.")] = 300,
+    live: Annotated[
+        bool,
+        typer.Option(
+            "--live",
+            help=(
+                "Measure a live session instead, from capture to sink: of --source, or of frames "
+                "in memory if that is not given."
+            ),
+        ),
+    ] = False,
+    seconds: Annotated[
+        float, typer.Option(min=1, help="How long a live session is measured.")
+    ] = 10.0,
+    governed: Annotated[
+        bool, typer.Option("--governed", help="Have the governor steer the live session.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     settings: Settings,
 ) -> None:
-    """Measure the engine on frames in memory: milliseconds of each stage."""
-    width, height = _size(size)
-    report = _measure((width, height), frames, settings)
+    """Measure the engine on frames in memory, or a live session: what a frame takes."""
+    if live:
+        _bench_live(settings, seconds, governed=governed, as_json=as_json)
+        return
+    report = _measure(settings.width_height or _SIZE, frames, settings)
     if "segment" in report["stages"]:
         _remember(report)
     typer.echo(json.dumps(report) if as_json else _table(report))
@@ -42,18 +65,36 @@ def bench(
 command = bench
 
 
-def _size(text: str) -> tuple[int, int]:
-    from greenroom.sources.video import MOST_PIXELS_A_SIDE  # noqa: PLC0415 - help stays fast
+def _bench_live(settings: Settings, seconds: float, *, governed: bool, as_json: bool) -> None:
+    from greenroom.live.measuring import DrawnCamera, measure_live  # noqa: PLC0415 - help stays fast
+    from greenroom.live.session import wanted_rate  # noqa: PLC0415
+    from greenroom.live.starting import create_steering  # noqa: PLC0415
+    from greenroom.sources.live import create_live_source  # noqa: PLC0415
 
-    found = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text)
-    size = (int(found[1]), int(found[2])) if found else (0, 0)
-    if not 0 < max(size) <= MOST_PIXELS_A_SIDE:
-        message = (
-            f"--size: expected WIDTHxHEIGHT such as 1920x1080, at most {MOST_PIXELS_A_SIDE} "
-            f"pixels a side, not {text!r}"
-        )
-        raise SettingsError(message)
-    return size
+    def drawn(wanted: Settings) -> DrawnCamera:
+        return DrawnCamera(wanted.width_height or _SIZE, wanted_rate(wanted))
+
+    settings = settings.changed(on_failure=OnFailure.COVER)
+    report = measure_live(
+        settings,
+        create_live_source if "source" in settings.model_fields_set else drawn,
+        seconds,
+        create_steering(settings) if governed else None,
+    )
+    typer.echo(json.dumps(asdict(report)) if as_json else _live_table(report))
+
+
+def _live_table(report: LiveReport) -> str:
+    drops = ", ".join(f"{count} {name}" for name, count in report.dropped.items()) or "none"
+    memory = "" if report.memory_mib is None else f", memory {report.memory_mib:+.1f} MiB"
+    lines = [f"{report.frames} frames in {report.seconds:.0f} s, dropped: {drops}"]
+    lines += [f"latency {name:<10}{value:>8.2f} ms" for name, value in report.latency_ms.items()]
+    lines += [
+        f"CPU, all{'':<10}{report.cpu_percent:>8.1f} % of one core",
+        f"CPU, source alone{report.decoder_percent:>9.1f} % of one core",
+        f"threads {report.threads:+d}{memory}",
+    ]
+    return "\n".join(lines)
 
 
 def _measure(size: tuple[int, int], frames: int, settings: Settings) -> dict[str, Any]:

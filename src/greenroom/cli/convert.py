@@ -15,7 +15,14 @@ __all__ = ["command"]
 
 
 @settings_command(
-    Group.BACKGROUND, Group.MODEL, Group.STAYS, Group.EDGE, Group.SCENE, Group.FAILURE, Group.OUTPUT
+    Group.BACKGROUND,
+    Group.MODEL,
+    Group.STAYS,
+    Group.EDGE,
+    Group.SCENE,
+    Group.PICTURE,
+    Group.FAILURE,
+    Group.OUTPUT,
 )
 def convert(
     files: Annotated[

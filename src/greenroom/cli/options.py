@@ -75,7 +75,8 @@ def plain_command(command: Callable[..., None]) -> Callable[..., None]:
 def settings_command(*groups: Group) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command a flag for every setting of some groups.
 
-    The command is called with ``settings=`` made of the flags and ``--config``. Errors that
+    The command is called with ``settings=`` made of the flags and ``--config``, and with
+    ``config=`` and ``flags=``, the settings that flags gave, if it takes these. Errors that
     greenroom raises end it with one sentence on standard error and status 1, or 2 for
     wrong usage; Ctrl-C with 130, SIGTERM with 143.
     """
@@ -83,23 +84,27 @@ def settings_command(*groups: Group) -> Callable[[Callable[..., None]], Callable
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         names = [name for name in Settings.model_fields if Settings.group(name) in groups]
         has_model = Group.MODEL in groups
+        parameters = inspect.signature(command, eval_str=True).parameters
 
         @functools.wraps(command)
         def run(*, config: Path | None, debug: bool, **values: Any) -> None:  # noqa: ANN401
             with _reporting(debug=debug):
                 chosen = {name: value for name in names if (value := values.pop(name)) is not None}
+                if config is None and "config" in parameters:
+                    config = _usual_config()
                 settings = Settings.from_toml(config, **chosen) if config else Settings(**chosen)
                 if values.pop("list_classes", False):
                     _print_classes(settings.model)
                     return
                 if has_model:
                     fetch_weights(settings)
-                command(**values, settings=settings)
+                given = {"settings": settings, "config": config, "flags": chosen}
+                command(**values, **{name: given[name] for name in given.keys() & parameters})
 
         own = [
             parameter
-            for name, parameter in inspect.signature(command, eval_str=True).parameters.items()
-            if name != "settings"
+            for name, parameter in parameters.items()
+            if name not in ("settings", "config", "flags")
         ]
         run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
             [
@@ -113,6 +118,14 @@ def settings_command(*groups: Group) -> Callable[[Callable[..., None]], Callable
         return run
 
     return decorate
+
+
+def _usual_config() -> Path | None:
+    """Return the user's own settings file if it is there: what runs for long begins with it."""
+    from greenroom.live.config import default_config_path  # noqa: PLC0415 - help stays fast
+
+    path = default_config_path()
+    return path if path.exists() else None
 
 
 def _print_classes(model: str) -> None:

@@ -73,6 +73,11 @@ class Measures:
         if frame.time_s is not None:
             self._latency_s.append(now_s - frame.time_s)
 
+    @property
+    def rate_in(self) -> float:
+        """Frames a second that come."""
+        return _rate(self._came_s, self._clock.now())
+
     def summary(self) -> dict[str, Any]:
         """Return rates, latency and CPU time under the names of `Status`."""
         now_s = self._clock.now()
@@ -82,7 +87,7 @@ class Measures:
             p50, p99 = np.percentile(latencies_ms, (50, 99))
             latency = {"p50": round(float(p50), 2), "p99": round(float(p99), 2)}
         return {
-            "rate_in": _rate(self._came_s, now_s),
+            "rate_in": self.rate_in,
             "rate_out": _rate(self._left_s, now_s),
             "latency_ms": latency,
             "cpu_percent": self._cpu_percent(now_s),

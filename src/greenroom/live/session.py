@@ -55,6 +55,8 @@ _ROUND_S: Final = 0.1
 _CONFIG_S: Final = 0.5
 # Sinks keep the size of their first frame: they wait for the camera's, but no longer than this.
 _UNKNOWN_S: Final = 5.0
+# A rate that differs by more than this share is another one.
+_OTHER: Final = 0.15
 # Times of stages are those of so many frames.
 _RECENT: Final = 60
 # How long the engine's thread may take to end.
@@ -132,8 +134,9 @@ class Session:
         self.gate = Gate(self._engine.cover, self._clock)
         self.gate.expect(wanted_layout(settings))
         self.previews = PreviewHub(self.gate, self._clock, self._wake)
-        self._rate = wanted_rate(settings)
-        self.outlets = [Outlet(sink, self.gate, self._clock, self._rate) for sink in parts.sinks]
+        rate = wanted_rate(settings)
+        self._steered_rate = float(rate)
+        self.outlets = [Outlet(sink, self.gate, self._clock, rate) for sink in parts.sinks]
         self._demand = Demand(self.outlets, self.previews, self._clock)
         self.measures = Measures(self._clock)
         self._listeners: list[Callable[[], None]] = []
@@ -231,7 +234,7 @@ class Session:
             if changed & set(_CAMERA):
                 self._change_camera(new)
         if self._steering is not None:
-            self._steering.follow(new, float(self._rate))
+            self._steering.follow(new, self._steered_rate)
         self._tell()
 
     def save(self) -> Path:
@@ -332,6 +335,9 @@ class Session:
         if ticket is None:
             self.gate.refused["cover"] += 1
             return
+        if self._steering is not None and self._steering.skips():
+            self.gate.refused["half rate"] += 1
+            return
         measured = self.measures.frame()
         rendered = self._engine.render(frame, self.previews.due())
         if self.gate.offer(rendered, ticket):
@@ -383,6 +389,7 @@ class Session:
             if self._clock.now() - config_s >= _CONFIG_S:
                 config_s = self._clock.now()
                 self._follow_config()
+                self._follow_rate()
             self._tell_if_changed()
 
     def _carry_out(self, request: str) -> None:
@@ -432,6 +439,13 @@ class Session:
         except GreenroomError as error:
             self._config.refuse(str(error))
 
+    def _follow_rate(self) -> None:
+        """Tell the governor how many frames really come, where that is not what was expected."""
+        rate = self.measures.rate_in
+        if self._steering is not None and abs(rate - self._steered_rate) > _OTHER * rate > 0:
+            self._steered_rate = float(round(rate)) or rate
+            self._steering.follow(self._settings, self._steered_rate)
+
     def _apply_plan(self, plan: Plan) -> None:
         """Do for a frame what the governor chose, less than or as much as the user asks for."""
         with self._updating:
@@ -477,7 +491,8 @@ def wanted_rate(settings: Settings) -> Fraction:
 
 def wanted_layout(settings: Settings) -> Layout:
     """Return the layout to expect before the camera has said one."""
-    if settings.size is None:
-        return DEFAULT_LAYOUT
-    width, height = (int(length) for length in settings.size.split("x"))
-    return Layout(width, height, DEFAULT_LAYOUT.format, DEFAULT_LAYOUT.colour)
+    return Layout(
+        *(settings.width_height or DEFAULT_LAYOUT.size),
+        DEFAULT_LAYOUT.format,
+        DEFAULT_LAYOUT.colour,
+    )

@@ -42,6 +42,7 @@ class Steering:
         self._lock = threading.Lock()
         self._plan: Plan = governor.plan
         self._applied: Plan | None = None
+        self._odd = False
         self._changed = threading.Event()
         self._ended = False
         self._thread: threading.Thread | None = None
@@ -71,11 +72,21 @@ class Steering:
         if self._thread is not None:
             self._thread.join(timeout=_END_S)
 
+    def skips(self) -> bool:
+        """Tell whether the next frame is to be left out: every second one at half the rate."""
+        self._odd = not self._odd
+        plan = self._applied
+        return plan is not None and plan.half_rate and self._odd
+
     def observe(self, measured: Measured, timings: Timings) -> None:
         """Take what a frame cost."""
         with self._lock:
             self._governor.observe(
-                measured.now_s, measured.frame_ms, measured.cpu_ms, timings.latest
+                measured.now_s,
+                measured.frame_ms,
+                measured.cpu_ms,
+                timings.latest,
+                plan=self._applied,
             )
             self._take()
 
@@ -90,8 +101,8 @@ class Steering:
         return dict(self._plan.apply(settings))
 
     def _take(self) -> None:
-        if self._governor.plan != self._plan:
-            self._plan = self._governor.plan
+        old, self._plan = self._plan, self._governor.plan
+        if self._plan != old:
             self._changed.set()
 
     def _work(self, apply: Callable[[Plan], None]) -> None:
@@ -103,5 +114,6 @@ class Steering:
             plan = self._plan
             try:
                 apply(plan)
+                self._applied = plan
             except GreenroomError as error:
                 logger.warning("the governor's choice cannot be carried out: %s", error)

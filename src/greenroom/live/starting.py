@@ -1,0 +1,158 @@
+"""Starting: everything that a live session needs, put together from settings."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from greenroom.engine import VirtualBackground
+from greenroom.live.config import ConfigFile, default_config_path
+from greenroom.live.governor import Governor
+from greenroom.live.instance import Instance
+from greenroom.live.session import Parts, Session, check_live, wanted_rate
+from greenroom.live.steering import Steering
+from greenroom.sinks.live import create_live_sinks
+from greenroom.sinks.window import WindowSink
+from greenroom.sources.live import create_live_source
+
+if TYPE_CHECKING:
+    from contextlib import ExitStack
+    from pathlib import Path
+
+    from greenroom.settings import Settings
+
+__all__ = ["Launch", "Live", "create_steering", "start_live"]
+
+_PAGE = "page"
+
+
+@dataclass(frozen=True)
+class Live:
+    """What runs.
+
+    Attributes
+    ----------
+    session : Session
+        Stopped with what it was started with.
+    url : str
+        Address of the page with its token; empty without a page.
+    windows : list of WindowSink
+        To be drawn on the main thread.
+    """
+
+    session: Session
+    url: str
+    windows: list[WindowSink]
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How a session is started, besides its settings.
+
+    Attributes
+    ----------
+    config : Path or None
+        The settings file, followed while running; None means the user's own, once it is there.
+    flags : dict
+        What flags said: it takes precedence over what is edited in the file.
+    port : int
+        Of the page; 0 takes a free one.
+    covered : bool
+        Begin with the cover.
+    """
+
+    config: Path | None = None
+    flags: dict[str, Any] = field(default_factory=dict)
+    port: int = 0
+    covered: bool = False
+
+
+def start_live(opened: ExitStack, settings: Settings, launch: Launch) -> Live:
+    """Start a session; what it needs is closed by ``opened``.
+
+    Parameters
+    ----------
+    opened : ExitStack
+        Ends everything.
+    settings : Settings
+        With flags and settings file.
+    launch : Launch
+        The rest.
+
+    Raises
+    ------
+    GreenroomError
+        If greenroom runs already, or something that the settings name cannot be used.
+    """
+    check_live(settings)
+    instance = Instance()
+    opened.enter_context(instance)
+    file = ConfigFile(launch.config or default_config_path(), required=launch.config is not None)
+    file.load()
+    sinks = create_live_sinks(settings, wanted_rate(settings))
+    has_page = _PAGE in settings.to.split(",")
+    engine = VirtualBackground(settings)
+    opened.callback(engine.close)
+    parts = Parts(
+        engine,
+        sinks,
+        create_live_source,
+        has_page=has_page,
+        config=file,
+        flags=frozenset(launch.flags),
+        steering=create_steering(settings),
+    )
+    session = Session(settings, parts)
+    session.cover(launch.covered)
+    opened.callback(session.stop)
+    url = _start_page(opened, session, launch.port)
+    instance.announce(url=url)
+    covered = _Covered(session, instance)
+    opened.callback(session.subscribe(covered.tell))
+    windows = [sink for sink in sinks if isinstance(sink, WindowSink)]
+    for window in windows:
+        window.on_key = lambda key: _on_key(session, key)
+        window.on_close = lambda: session.request("stop")
+    session.start()
+    covered.tell()
+    return Live(session, url if has_page else "", windows)
+
+
+def create_steering(settings: Settings) -> Steering:
+    """Make what lets the governor steer a session of these settings on this machine."""
+    rate = float(wanted_rate(settings))
+    return Steering(Governor(settings, rate=rate, cores=os.cpu_count() or 1))
+
+
+def _start_page(opened: ExitStack, session: Session, port: int) -> str:
+    """Start the page; commands such as greenroom cover reach the session by it, too."""
+    from greenroom.web.server import PageServer  # noqa: PLC0415 - loads on use
+
+    server = PageServer(session, port=port)
+    server.start()
+    opened.callback(server.stop)
+    return server.url
+
+
+def _on_key(session: Session, key: str) -> None:
+    if key == "space":
+        session.request("cover")
+    elif key in ("q", "escape"):
+        session.request("stop")
+
+
+class _Covered:
+    """Tells other processes whether the user is covered."""
+
+    def __init__(self, session: Session, instance: Instance) -> None:
+        self._session = session
+        self._instance = instance
+        self._told: bool | None = None
+
+    def tell(self) -> None:
+        """Tell it if it changed."""
+        covered = self._session.gate.covered
+        if covered != self._told:
+            self._told = covered
+            self._instance.announce(covered=covered)
