@@ -43,18 +43,22 @@ def check_pipewire(case: Case) -> Iterator[Finding]:
         )
         return
     answer = system.run(["pw-cli", "info", "0"])
-    if answer.status is not None and not answer.worked:
-        message = f"PipeWire does not answer: {answer.text.partition(chr(10))[0]}"
+    if answer.was_late or (answer.status is not None and not answer.worked):
+        first_line = answer.text.partition("\n")[0]
+        message = f"PipeWire does not answer: {first_line}"
         fix = "systemctl --user restart pipewire"
         yield _SECTION.missing("pipewire", message, fix, wanted=wanted)
         return
     faults = list(_faults(system, wanted=wanted))
-    yield from faults
+    found = re.search(r'^\s*version: "([\d.]+)"', answer.text, re.MULTILINE)
+    message = f"PipeWire {found[1]} runs" if found else "PipeWire runs"
     if not faults:
-        found = re.search(r'^\s*version: "([\d.]+)"', answer.text, re.MULTILINE)
-        version = f" {found[1]}" if found else ""
-        message = f"PipeWire{version} runs: greenroom run --to pipewire,page needs no kernel module"
-        yield _SECTION.ok("pipewire", message)
+        message += ": greenroom run --to pipewire,page needs no kernel module"
+    yield _SECTION.ok("pipewire", message)
+    yield from faults
+    if not (system.path(_SERVICES).exists() or system.runs("xdg-desktop-portal")):
+        message = "there is no desktop portal, by which browsers ask for cameras of PipeWire"
+        yield _SECTION.warning("portal", message, _command(system, _PORTAL))
 
 
 def _socket(system: System) -> str | None:
@@ -79,15 +83,13 @@ def _faults(system: System, *, wanted: bool) -> Iterator[Finding]:
         yield _SECTION.missing(
             "wireplumber", message, _command(system, _DAEMON, _START), wanted=wanted
         )
-    plugin = system.run(["gst-inspect-1.0", "--exists", "pipewiresink"])
+    # Its --exists compares versions, and the plugin has PipeWire's, which is lower.
+    plugin = system.run(["gst-inspect-1.0", "pipewiresink"])
     if not plugin.worked:
         message = "GStreamer has no pipewiresink, by which frames are handed to PipeWire"
         if plugin.status is None:
             message = f"GStreamer hands frames to PipeWire, and {plugin.text}"
         yield _SECTION.missing("gstreamer", message, _command(system, _PLUGIN), wanted=wanted)
-    if not (system.path(_SERVICES).exists() or system.runs("xdg-desktop-portal")):
-        message = "there is no desktop portal, by which browsers ask for cameras of PipeWire"
-        yield _SECTION.warning("portal", message, _command(system, _PORTAL))
 
 
 def _command(system: System, packages: Mapping[str, str], start: str = "") -> str:

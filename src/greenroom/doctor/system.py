@@ -35,10 +35,13 @@ class Answer:
         Its exit status; None if there is no such program, or it was too late.
     text : str
         What it printed; why there is no status.
+    was_late: bool
+        Whether it did not answer in time.
     """
 
     status: int | None
     text: str = ""
+    was_late: bool = False
 
     @property
     def worked(self) -> bool:
@@ -61,7 +64,7 @@ def run_program(command: Sequence[str]) -> Answer:
             env=environment,
         )
     except subprocess.TimeoutExpired:
-        return Answer(None, f"'{command[0]}' did not answer within {_TIMEOUT_S:g} s")
+        return Answer(None, f"'{command[0]}' did not answer within {_TIMEOUT_S:g} s", was_late=True)
     except OSError as error:
         return Answer(None, f"'{command[0]}' cannot be run: {error.strerror}")
     return Answer(done.returncode, done.stdout.decode("utf-8", "replace").strip())
