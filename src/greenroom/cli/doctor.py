@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import TYPE_CHECKING, Annotated, Final, Self
@@ -79,11 +78,10 @@ class _Page:
         self._section = ""
         # A command that is to be copied must not be broken into lines.
         self._console: Console = Console(highlight=False, markup=False, soft_wrap=True)
-        self._waiting = Status("", console=Console(stderr=True))
-        self._has_terminal = sys.stderr.isatty() and not as_json
+        self._waiting = Status("", console=self._console)
 
     def __enter__(self) -> Self:
-        if self._has_terminal:
+        if self._console.is_terminal and not self._as_json:
             self._waiting.start()
         return self
 
