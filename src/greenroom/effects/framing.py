@@ -94,11 +94,30 @@ WHOLE: Final = Box(0.5, 0.5, 1.0)
 
 
 @dataclass(slots=True)
-class _Motion:
-    """Where the frame is and how fast it moves: (x, y, size), in shares of the picture."""
+class _Spring:
+    """One of the three numbers of a box: what it is, and how fast it changes."""
 
-    place: NDArray[np.float64]
-    speed: NDArray[np.float64]
+    place: float
+    speed_per_s: float = 0.0
+
+    def pull(self, goal: float, passed_s: float, fastest_per_s: float) -> None:
+        """Move toward a goal for a time."""
+        steps = max(1, round(passed_s / _STEP_S))
+        step_s = passed_s / steps
+        for _ in range(steps):
+            force = _SPRING_PER_S**2 * (goal - self.place) - 2 * _SPRING_PER_S * self.speed_per_s
+            self.speed_per_s += _bounded(force, MOST_PER_S2) * step_s
+            self.speed_per_s = _bounded(self.speed_per_s, fastest_per_s)
+            self.place += self.speed_per_s * step_s
+
+    @property
+    def end(self) -> float:
+        """Where it comes to rest soon without swinging over."""
+        return self.place + self.speed_per_s / _SPRING_PER_S
+
+
+def _bounded(value: float, most: float) -> float:
+    return min(max(value, -most), most)
 
 
 def crop(frame: Frame, matte: Matte, box: Box) -> tuple[Frame, Matte]:
@@ -196,7 +215,7 @@ class Follow:
 
     def reset(self) -> None:
         """Forget earlier frames."""
-        self._motion: _Motion | None = None
+        self._springs: tuple[_Spring, ...] = ()
         self._goal = WHOLE
         self._moves = False
         self._fastest_per_s = FASTEST_PER_S
@@ -217,18 +236,23 @@ class Follow:
         passed_s = self._passed_s(time_s)
         person = person_box(_small(matte))
         aim = None if person is None else wanted(person)
-        if self._motion is None:
+        if not self._springs:
             self._goal = aim or WHOLE
-            self._motion = _Motion(np.array(self._goal), np.zeros(3))
+            self._springs = tuple(_Spring(value) for value in self._goal)
         elif aim is None:
             self._wait(passed_s)
         else:
             self._follow(aim, passed_s)
-        for _ in range(max(1, round(passed_s / _STEP_S))):
-            self._pull(self._motion, passed_s / max(1, round(passed_s / _STEP_S)))
-        box = Box(*(float(value) for value in self._motion.place)).inside()
-        self._motion.place[:] = box
+        for spring, goal in zip(self._springs, self._goal, strict=True):
+            spring.pull(goal, passed_s, self._fastest_per_s)
+        box = self._here.inside()
+        for spring, value in zip(self._springs, box, strict=True):
+            spring.place = value
         return box
+
+    @property
+    def _here(self) -> Box:
+        return Box(*(spring.place for spring in self._springs))
 
     def _passed_s(self, time_s: float | None) -> float:
         passed_s = _FRAME_S
@@ -243,10 +267,8 @@ class Follow:
         self._elsewhere_s = 0.0
         if self._away_s >= AWAY_S:
             self._goal, self._fastest_per_s = WHOLE, FASTEST_BACK_PER_S
-        elif self._motion is not None and self._moves:
-            # Where the spring stops from this speed without swinging over.
-            ends = self._motion.place + self._motion.speed / _SPRING_PER_S
-            self._goal, self._moves = Box(*ends.tolist()).inside(), False
+        elif self._moves:
+            self._goal, self._moves = Box(*(spring.end for spring in self._springs)).inside(), False
 
     def _follow(self, aim: Box, passed_s: float) -> None:
         """Choose where to go: nowhere as long as the person is nearly where they were."""
@@ -257,24 +279,15 @@ class Follow:
         self._elsewhere_s = self._elsewhere_s + passed_s if distance > DEAD_ZONE else 0.0
         if self._elsewhere_s >= DEAD_TIME_S:
             self._moves = True
-        if self._moves and self._motion is not None:
+        if self._moves:
             self._goal = aim
-            here = Box(*self._motion.place.tolist())
-            self._moves = _distance(aim, here) > _ARRIVED * DEAD_ZONE
-
-    def _pull(self, motion: _Motion, step_s: float) -> None:
-        """Move by one step of the spring."""
-        pull = _SPRING_PER_S**2 * (np.array(self._goal) - motion.place)
-        pull -= 2 * _SPRING_PER_S * motion.speed
-        motion.speed += np.clip(pull, -MOST_PER_S2, MOST_PER_S2) * step_s
-        np.clip(motion.speed, -self._fastest_per_s, self._fastest_per_s, out=motion.speed)
-        motion.place += motion.speed * step_s
+            self._moves = _distance(aim, self._here) > _ARRIVED * DEAD_ZONE
 
 
 def _distance(first: Box, second: Box) -> float:
     """Tell how far two parts are apart, in shares of their size: the largest of three ways."""
-    apart = np.abs(np.subtract(first, second)).max()
-    return float(apart) / min(first.size, second.size)
+    apart = max(abs(one - other) for one, other in zip(first, second, strict=True))
+    return apart / min(first.size, second.size)
 
 
 def _small(matte: Matte) -> NDArray[np.uint8]:
