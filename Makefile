@@ -3,7 +3,7 @@
 PYTHON ?= python3
 
 .DELETE_ON_ERROR:
-.PHONY: demo test test-slow lint bench docs lowest clean
+.PHONY: demo test test-slow lint bench soak docs lowest clean
 
 PIP := -m pip --quiet --disable-pip-version-check
 # The extras that a target needs, by a stamp each: `.venv/.has-dev` says that `.[dev]` is in.
@@ -25,6 +25,10 @@ lint: $(INSTALLED)-dev
 
 bench: $(INSTALLED)-dev
 	.venv/bin/python benchmarks/run.py
+
+# Half an hour of live use: memory, threads and frame times have to stay flat.
+soak: $(INSTALLED)-dev
+	.venv/bin/python benchmarks/live.py --soak
 
 docs: $(INSTALLED)-docs
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from greenroom.settings import Settings
     from greenroom.sources import Source
 
-__all__ = ["DrawnCamera", "LiveReport", "measure_live"]
+__all__ = ["DrawnCamera", "LiveReport", "measure_live", "resident_mib"]
 
 _MICROSECOND: Final = Fraction(1, 1_000_000)
 # What happens before that, kernels that load and a camera that opens, is not measured.
@@ -109,7 +109,7 @@ def measure_live(
     open_source: Callable[[Settings], Source],
     seconds: float,
     steering: Steering | None = None,
-    on_second: Callable[[float], None] | None = None,
+    on_second: Callable[[int, dict[str, float]], None] | None = None,
 ) -> LiveReport:
     """Run a session into nothing, and then its source alone.
 
@@ -124,7 +124,8 @@ def measure_live(
     steering : Steering, optional
         Has the governor choose how much is done.
     on_second : callable, optional
-        Called every second with how many have passed.
+        Called every second with how many have passed, and the latency until the gate of the
+        latest frames, as in `Status`.
 
     Raises
     ------
@@ -144,7 +145,7 @@ def measure_live(
             if session.ended.wait(1.0):
                 break
             if on_second is not None:
-                on_second(passed + 1)
+                on_second(passed + 1, session.measures.summary()["latency_ms"])
         session.ended.wait(seconds % 1)
         if session.error is not None:
             raise session.error
