@@ -1,9 +1,9 @@
 """Measure what each step of the matting brings, and what it costs.
 
 Steps are switched on one after the other. The folder holds the datasets ``portraits``, ``mixed``
-and ``clips``, as `greenroom.evaluation` reads them. Three tables go to standard output: quality on
-clips, quality on photos, and how still the matte of a person is who does not move, with the cost
-of the steps at 1080p beside it.
+and ``clips``, as `greenroom.evaluation` reads them. Four tables go to standard output: quality on
+clips, quality on photos, how still the matte of a person is who does not move, with the cost of
+the steps at 1080p beside it, and what leaks on the talkers' clips if edges are perfect.
 
     python benchmarks/matting.py --data ../shared/data
 """
@@ -14,9 +14,11 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import cv2
 import numpy as np
 from quality import CLIP_MEASURES, CLIPS, DANCERS, PHOTO_SETS, table
 
+from greenroom import metrics
 from greenroom.engine import VirtualBackground
 from greenroom.evaluation import MEASURES, evaluate
 from greenroom.frames import Colour, Frame, Layout
@@ -48,15 +50,18 @@ ROWS: Final[tuple[tuple[str, Steps | None], ...]] = (
 _NOISE: Final = 3.0
 _STILL_FRAMES: Final = 60
 _HD: Final = (1920, 1080)
+# How near the true edge a matte is replaced by the truth, to see what leaks elsewhere.
+_PERFECT_PX: Final = (8, 16)
 
 
 def main() -> None:
     """Measure what the command line asks for and print it."""
     parser = argparse.ArgumentParser(description="Measure what each step of the matting brings.")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--only", choices=("clips", "photos", "still"))
+    parser.add_argument("--only", choices=("clips", "photos", "still", "leak"))
     options = parser.parse_args()
-    for name, make in (("clips", clips), ("photos", photos), ("still", still)):
+    tables = {"clips": clips, "photos": photos, "still": still, "leak": leak}
+    for name, make in tables.items():
         if options.only in {None, name}:
             print(make(options.data) + "\n", flush=True)
 
@@ -107,6 +112,42 @@ def still(data: Path) -> str:
             cost_ms = _cost_ms(engine, path)
         rows.append([name, f"{1000 * np.mean(found):.2f}", f"{cost_ms:.2f}"])
     return table(["", "standard deviation x 1000", "ms a frame at 1080p"], rows)
+
+
+def leak(data: Path) -> str:
+    """Return a table of the talkers' leak, also with the true matte wherever an edge is near."""
+    rows = []
+    for name, steps in ROWS:
+        found = []
+        for clip in sorted((data / CLIPS).glob("*.alpha.mkv")):
+            if not clip.name.startswith(DANCERS):
+                path = clip.with_name(clip.name.replace(".alpha.mkv", ".mp4"))
+                found.append(_leaks(steps, path, clip))
+        rows.append([name, *(f"{value:.3f}" for value in np.mean(found, axis=0))])
+    return table(["leak %", "as it is", *(f"true within {px} px" for px in _PERFECT_PX)], rows)
+
+
+def _leaks(steps: Steps | None, path: Path, truth: Path) -> list[float]:
+    """Return a clip's mean leak, as it is and with ever wider perfect edges."""
+    settings = Settings(background="color:black")
+    found = []
+    with VirtualBackground(settings, matting=_made_with(steps)) as engine:
+        for frame, true in zip(
+            create_source(path, settings), create_source(truth, settings), strict=True
+        ):
+            values, alpha = engine.process_matte(frame).planes[0], true.to_rgb()[:, :, 1]
+            found.append([metrics.leak(values, alpha)])
+            for reach_px in _PERFECT_PX:
+                near = _near_edge(alpha, reach_px)
+                found[-1].append(metrics.leak(np.where(near, alpha, values), alpha))
+    return [float(value) for value in np.mean(found, axis=0)]
+
+
+def _near_edge(alpha: NDArray[np.uint8], reach_px: int) -> NDArray[np.bool_]:
+    """Tell what is within so many pixels of the true edge."""
+    hard = (alpha >= 128).astype(np.uint8)
+    circle = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach_px + 1, 2 * reach_px + 1))
+    return np.asarray(cv2.dilate(hard, circle) != cv2.erode(hard, circle))
 
 
 def _made_with(steps: Steps | None) -> Callable[[Settings, Segmenter], Matting]:
