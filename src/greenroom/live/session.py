@@ -327,7 +327,11 @@ class Session:
                 frame = self._frames.get()
             except Ended:
                 return
-            self._one(frame)
+            try:
+                self._one(frame)
+            except Exception as error:  # whatever it is, the next frame may do better
+                self.gate.refused["failure"] += 1
+                logger.exception("a frame was lost: %s", error)  # noqa: TRY401 - one line of it
 
     def _one(self, frame: Frame) -> None:
         """Bring a frame through the engine to the gate."""

@@ -1,0 +1,196 @@
+"""``greenroom run``, as somebody starts it in a shell."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+COMMAND: Final = [sys.executable, "-m", "greenroom"]
+DEADLINE_S: Final = 60.0
+QUIET: Final = ("--source", "demo", "--to", "null,page", "--port", "0")
+posix = pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="Windows has no SIGUSR1")
+
+
+class Running:
+    """A run in a process of its own, and what it says."""
+
+    def __init__(self, home: Path, *arguments: str) -> None:
+        self.env = environment(home)
+        self.process = subprocess.Popen(
+            [*COMMAND, "run", *arguments],
+            cwd=home,
+            env=self.env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(DEADLINE_S)
+        self._reader.join(DEADLINE_S)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+    def until_said(self, pattern: str, after: int = 0) -> re.Match[str]:
+        """Wait until a line says something."""
+        end = time.monotonic() + DEADLINE_S
+        while time.monotonic() < end:
+            for line in self.lines[after:]:
+                if found := re.search(pattern, line):
+                    return found
+            if self.process.poll() is not None:
+                self._reader.join(DEADLINE_S)
+                if not any(re.search(pattern, line) for line in self.lines[after:]):
+                    break
+            time.sleep(0.02)
+        pytest.fail(f"it never said {pattern!r}, but {self.lines}")
+
+    def end(self, number: signal.Signals) -> int:
+        """Send a signal, and return the exit status; it may not take long."""
+        self.process.send_signal(number)
+        return self.process.wait(10)
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip())
+
+
+def environment(home: Path) -> dict[str, str]:
+    """Return an environment in which nothing of the user's is seen."""
+    own = {name: str(home / name) for name in ("XDG_STATE_HOME", "XDG_CONFIG_HOME")}
+    return {**os.environ, "HOME": str(home), **own, "PYTHONUNBUFFERED": "1"}
+
+
+def greenroom(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        cwd=home,
+        env=environment(home),
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Running]:
+    """Start one that shows the demonstration."""
+    pytest.importorskip("skimage", reason="the demonstration needs scikit-image")
+    with Running(tmp_path, *QUIET, "--background", "color:teal") as started:
+        started.until_said("sending you in front of color:teal")
+        yield started
+
+
+def test_says_once_what_is_sent(running: Running) -> None:
+    """The camera, every place where the picture goes, and what it is."""
+    text = "\n".join(running.lines)
+    assert re.search(r"camera: demo \(1280x720", text)
+    assert re.search(r"null: .*1280x720", text)
+    assert re.search(r"page: http://127\.0\.0\.1:\d+/\?token=\S+", text)
+    assert text.count("sending") == 1
+
+
+@posix
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_end_it(running: Running, number: signal.Signals, status: int) -> None:
+    """Soon, with one sentence, and with the status that says which it was."""
+    assert running.end(number) == status
+    assert "Traceback" not in "\n".join(running.lines)
+
+
+@posix
+def test_covered_from_outside(running: Running, tmp_path: Path) -> None:
+    """The command and the signal cover, and uncover."""
+    for cover, uncover in (
+        (lambda: greenroom(tmp_path, "cover", "on"), lambda: greenroom(tmp_path, "cover", "off")),
+        (lambda: running.process.send_signal(signal.SIGUSR1),) * 2,
+    ):
+        said = len(running.lines)
+        result: Any = cover()
+        assert result is None or (result.returncode, result.stderr) == (0, "")
+        running.until_said("sending the cover. Covered, because you asked for it", said)
+        said = len(running.lines)
+        uncover()
+        running.until_said("sending you in front of", said)
+
+
+def test_two_at_once(running: Running, tmp_path: Path) -> None:
+    """The second one says who runs already, and ends."""
+    result = greenroom(tmp_path, "run", *QUIET)
+    assert result.returncode == 1
+    assert str(running.process.pid) in result.stderr
+    assert "Traceback" not in result.stderr
+    assert running.process.poll() is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (("--source", "no such camera", "--to", "null"), 1, "camera"),
+        (("--source", "demo", "--to", "camera"), 1, "modprobe v4l2loopback"),
+        (("--source", "demo", "--to", "nowhere"), 2, "pipewire"),
+        (("--source", "demo", "--to", "null", "--background", "no.jpg"), 1, "no such file"),
+        (("--source", "demo", "--background", "transparent"), 2, "cannot be transparent"),
+        (("--source", "demo", "--to", "null", "--size", "big"), 2, "WIDTHxHEIGHT"),
+        (("--config", "none.toml"), 2, "none.toml"),
+    ],
+)
+def test_what_cannot_be_run(
+    tmp_path: Path, arguments: tuple[str, ...], status: int, message: str
+) -> None:
+    """One sentence says what is wrong and what to do."""
+    if "modprobe" in message and (os.path.exists("/sys/module/v4l2loopback")):  # noqa: PTH110
+        pytest.skip("there is a virtual camera here")
+    result = greenroom(tmp_path, "run", "--port", "0", *arguments)
+    assert result.returncode == status, result.stderr
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.allow_hosts(["127.0.0.1"])
+def test_port_in_use(running: Running, tmp_path: Path) -> None:
+    """The page cannot be there twice, whoever has the port."""
+    port = running.until_said(r"127\.0\.0\.1:(\d+)")[1]
+    home = tmp_path / "other"
+    home.mkdir()
+    result = greenroom(home, "run", "--source", "demo", "--to", "null,page", "--port", port)
+    assert result.returncode == 1
+    assert f"{port}" in result.stderr
+    assert "--port" in result.stderr
+
+
+def test_records_a_file(tmp_path: Path) -> None:
+    """A recording is there, whole, when it has ended by itself."""
+    pytest.importorskip("skimage", reason="the demonstration needs scikit-image")
+    arguments = ("--source", "demo", "--to", "file:out.mp4", "--seconds", "4")
+    result = greenroom(tmp_path, "run", "--port", "0", *arguments, "--background", "color:teal")
+    assert (result.returncode, result.stderr) == (0, "")
+    import av  # noqa: PLC0415 - only here
+
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        frames = [frame.time for frame in container.decode(video=0)]
+    assert len(frames) > 20
+    assert frames == sorted(frames)
