@@ -12,7 +12,7 @@ import pytest
 from greenroom import VirtualBackground
 from greenroom.channel import Channel, Ended
 from greenroom.errors import ProcessingError, SinkError, SourceError
-from greenroom.pipeline import Pipeline, Policy
+from greenroom.pipeline import Pipeline
 from greenroom.supervision import Supervisor
 from greenroom.testing import (
     ROOM_RGB,
@@ -74,7 +74,7 @@ def raising(error: BaseException) -> Callable[..., None]:
     return act
 
 
-class TestOffline:
+class TestFrames:
     """Every frame, in order."""
 
     def test_all_frames_in_order(self) -> None:
@@ -84,36 +84,33 @@ class TestOffline:
         statistics = Pipeline(source, same, sink, on_frame=done.append).run()
         assert [frame.pts for frame in sink.frames] == list(range(30))
         assert done == list(range(1, 31))
-        assert (statistics.frames, statistics.dropped) == (30, 0)
+        assert statistics.frames == 30
         assert statistics.first_frame_s is not None
         assert 0 <= statistics.first_frame_s <= statistics.seconds
         assert sink.closed
         assert not sink.aborted
         assert source.closed
 
-    @pytest.mark.parametrize("policy", Policy)
-    def test_no_frames(self, policy: Policy) -> None:
+    def test_no_frames(self) -> None:
         """A source without frames is the sink's matter."""
         sink = MemorySink()
-        assert Pipeline(PersonSource(frames=0), same, sink, policy=policy).run().frames == 0
+        assert Pipeline(PersonSource(frames=0), same, sink).run().frames == 0
         assert sink.closed
 
-    @pytest.mark.parametrize("policy", Policy)
     @pytest.mark.parametrize("at", [0, 3, 9])
-    def test_source_that_fails(self, policy: Policy, at: int) -> None:
+    def test_source_that_fails(self, at: int) -> None:
         """The source's error comes out, and the sink is aborted."""
         error, sink = SourceError("it broke"), MemorySink()
         with pytest.raises(SourceError, match="it broke"):
-            Pipeline(Source(at, raising(error)), same, sink, policy=policy).run()
+            Pipeline(Source(at, raising(error)), same, sink).run()
         assert sink.aborted
         assert not sink.closed
 
-    @pytest.mark.parametrize("policy", Policy)
-    def test_sink_that_fails(self, policy: Policy) -> None:
+    def test_sink_that_fails(self) -> None:
         """The sink's error comes out, and the reader ends."""
         source, sink = PersonSource(frames=1000), Sink(raising(SinkError("it is full")))
         with pytest.raises(SinkError, match="it is full"):
-            Pipeline(source, same, sink, policy=policy).run()
+            Pipeline(source, same, sink).run()
         assert sink.aborted
         assert source.closed
 
@@ -148,28 +145,12 @@ class TestOffline:
         released.set()
 
 
-class TestLive:
-    """The newest frame wins."""
-
-    def test_slow_sink_sees_the_newest(self) -> None:
-        """Frames that nobody had time for are counted; the last one always arrives."""
-        sink = Sink(lambda _: time.sleep(0.01))
-        frames = PersonSource(frames=40)
-        statistics = Pipeline(frames, same, sink, policy=Policy.LIVE).run()
-        shown = [frame.pts or 0 for frame in sink.frames]
-        assert shown == sorted(set(shown))
-        assert shown[-1] == 39
-        assert statistics.frames == len(shown) < 40
-        assert statistics.dropped == 40 - len(shown)
-
-
-@pytest.mark.parametrize("policy", Policy)
 @pytest.mark.parametrize("background", BACKGROUNDS)
 @pytest.mark.parametrize("fault", Fault)
 class TestFailClosed:
     """From source to sink, a frame without a valid matte shows nothing of the room."""
 
-    def test_cover(self, policy: Policy, background: str, fault: Fault) -> None:
+    def test_cover(self, background: str, fault: Fault) -> None:
         """With ``cover`` the run goes on, and no room is in any frame."""
         segmenter = FaultySegmenter({1: fault, 2: fault, 4: fault})
         sink = MemorySink()
@@ -188,21 +169,19 @@ class TestFailClosed:
                     covers.append(result)
                 return result
 
-            statistics = Pipeline(PersonSource(frames=6), work, sink, policy=policy).run()
+            statistics = Pipeline(PersonSource(frames=6), work, sink).run()
             segmenter.released.set()
         assert sink.closed
         assert len(sink.frames) == statistics.frames
-        if policy is Policy.OFFLINE:
-            assert len(covers) >= 3
-            assert statistics.frames == 6
+        assert len(covers) >= 3
+        assert statistics.frames == 6
         assert_no_room(covers)
         if "blur" not in background:  # which is made of the room, where there is a matte
             assert_no_room(sink.frames)
 
-    def test_stop(self, policy: Policy, background: str, fault: Fault) -> None:
+    def test_stop(self, background: str, fault: Fault) -> None:
         """By default the run ends with an error, and what was written had no room in it."""
-        first = 1 if policy is Policy.OFFLINE else 0  # live, there may be no second call
-        segmenter = FaultySegmenter(dict.fromkeys(range(first, 100), fault))
+        segmenter = FaultySegmenter(dict.fromkeys(range(1, 100), fault))
         sink = MemorySink()
         with VirtualBackground(
             background=background,
@@ -211,7 +190,7 @@ class TestFailClosed:
         ) as engine:
             source = PersonSource(frames=50)
             with pytest.raises(ProcessingError):
-                Pipeline(source, engine.process, sink, policy=policy).run()
+                Pipeline(source, engine.process, sink).run()
             segmenter.released.set()
         assert sink.aborted
         assert len(sink.frames) <= 1

@@ -1,8 +1,7 @@
-"""Source to engine to sink: the threads, and what happens when one of them fails.
+"""Source to engine to sink for files: the threads, and what happens when one of them fails.
 
-Reading and writing have threads of their own, the engine runs on the caller's. Offline,
-every frame goes through in order. Live, the newest frame wins at each hand-over and the
-dropped ones are counted.
+Reading and writing have threads of their own, the engine runs on the caller's. Every frame goes
+through, in order; live use, where the newest frame wins, is `greenroom.live`.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from greenroom.channel import Channel, Ended
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
     from greenroom.sinks import Sink
     from greenroom.sources import Source
 
-__all__ = ["Pipeline", "Policy", "Statistics"]
+__all__ = ["Pipeline", "Statistics"]
 
 # Frames that may wait at each hand-over, besides the one in work on either side: more of them
 # cost memory and gain nothing (docs/performance.md).
@@ -33,13 +31,6 @@ _PATIENCE_S: Final = 5.0
 _READER_PATIENCE_S: Final = 0.5
 
 
-class Policy(StrEnum):
-    """What happens to frames when a stage is slower than the one before it."""
-
-    OFFLINE = "offline"
-    LIVE = "live"
-
-
 @dataclass(frozen=True, slots=True)
 class Statistics:
     """What a run did.
@@ -48,8 +39,6 @@ class Statistics:
     ----------
     frames : int
         Frames that went to the sink.
-    dropped : int
-        Frames that gave way to newer ones; always 0 offline.
     seconds : float
         From the start to the sink's close.
     first_frame_s : float or None
@@ -57,7 +46,6 @@ class Statistics:
     """
 
     frames: int
-    dropped: int
     seconds: float
     first_frame_s: float | None
 
@@ -73,8 +61,6 @@ class Pipeline:
         Makes a frame of a frame, on the thread that calls `run`.
     sink : Sink
         Closed at the end, or aborted if anything failed.
-    policy : Policy
-        See there.
     on_frame : callable, optional
         Called with the number of finished frames, on the thread that calls `run`.
     """
@@ -85,16 +71,14 @@ class Pipeline:
         process: Callable[[Frame], Frame],
         sink: Sink,
         *,
-        policy: Policy = Policy.OFFLINE,
         on_frame: Callable[[int], None] | None = None,
     ) -> None:
-        live = policy is Policy.LIVE
         self._source = source
         self._process = process
         self._sink = sink
         self._on_frame = on_frame
-        self._read: Channel[Frame] = Channel(_WAITING, newest_wins=live)
-        self._made: Channel[Frame] = Channel(_WAITING, newest_wins=live)
+        self._read: Channel[Frame] = Channel(_WAITING)
+        self._made: Channel[Frame] = Channel(_WAITING)
         self._error: BaseException | None = None
         self._threads = [
             threading.Thread(
@@ -137,10 +121,7 @@ class Pipeline:
             self._sink.abort()
             raise self._error
         self._sink.close()
-        dropped = self._read.dropped + self._made.dropped
-        return Statistics(
-            frames - self._made.dropped, dropped, time.monotonic() - start, first_frame_s
-        )
+        return Statistics(frames, time.monotonic() - start, first_frame_s)
 
     def _next(self) -> Frame | None:
         """Return the next frame, or None after the last; raise Ended if a thread failed."""
