@@ -53,7 +53,7 @@ def test_plain(run: Run, found: list[Finding]) -> None:
     assert (result.status, result.err) == (0, "")
     assert result.out.splitlines() == [
         "Python",
-        "  ok       python: Python 3.11",
+        "  ok       Python 3.11",
         "Camera",
         "  problem  camera: no [camera]",
         "           sudo one",

@@ -103,7 +103,8 @@ class _Page:
             self._section = finding.section
         line = Text("  ")
         line.append(f"{finding.status:<{_INDENT - 2}}", style=_STYLES[finding.status])
-        line.append(f"{finding.name}: {finding.message}")
+        is_named = finding.message.lower().startswith(finding.name.lower())
+        line.append(finding.message if is_named else f"{finding.name}: {finding.message}")
         self._console.print(line)
         for fix in finding.fix.splitlines():
             self._console.print(Text(f"{' ' * _INDENT}{fix}", style="cyan"))

@@ -90,7 +90,7 @@ def _module_files(system: System) -> list[Path]:
 def _not_loaded(system: System, *, wanted: bool) -> Finding:
     without = "calls cannot choose the camera greenroom"
     if system.is_container:
-        message = f"{_NAME} is not loaded, which the machine outside this container does: {without}"
+        message = f"{_NAME} is not loaded, and can only be from outside this container: {without}"
         fix = f"{LOAD}\nStart the container with: docker run --device /dev/video10\n{_OTHER_DOOR}"
         return _SECTION.missing(_NAME, message, fix, wanted=wanted)
     if is_installed(system):
