@@ -115,7 +115,7 @@ class ArrivingVideo:
         self._reading = threading.Lock()
         self._readiness = Readiness(asked.device)
         try:
-            self._container = _opened(asked)
+            self._container = _opened(asked, keeps_all=keeps_time)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise explain(error) from error
         try:
@@ -124,9 +124,10 @@ class ArrivingVideo:
             self._container.close()
             raise explain(error) from error
         self._readiness.find()
+        self._duration = self._container.duration or 0
         self._decoder: Any = self._stream.codec_context
         self._whole = WholeFrames(self._decoder, asked.name)
-        rate = self._stream.average_rate or self._stream.guessed_rate
+        rate = self._stream.average_rate or self._decoder.framerate or self._stream.guessed_rate
         self.info = SourceInfo(
             name=asked.name,
             rate=fraction(rate) if rate else _USUAL_RATE,
@@ -144,7 +145,7 @@ class ArrivingVideo:
     @property
     def is_finite(self) -> bool:
         """Whether it has an end that is known, so is stored somewhere rather than live."""
-        return bool(self._container.duration and self._container.duration > 0)
+        return self._duration > 0
 
     @property
     def comes_in_parts(self) -> bool:
@@ -182,13 +183,18 @@ class ArrivingVideo:
 
     def _frames(self) -> Iterator[Frame]:
         steady = Steady(self._asked.name, self._asked.size)
+        for picture in self._pictures():
+            if self._asked.device and picture.colorspace == UNSPECIFIED:
+                picture.colorspace = CAMERA_MATRIX
+            frame = steady(Frame.from_av(picture, "yuv420p"))
+            yield frame if self._keeps_time else stamped(frame, self._captured_s(frame))
+            self._seen_s = self._clock.now()
+
+    def _pictures(self) -> Iterator[av.VideoFrame]:
         for packet in self._packets():
-            for picture in self._whole.decode(packet):
-                if self._asked.device and picture.colorspace == UNSPECIFIED:
-                    picture.colorspace = CAMERA_MATRIX
-                frame = steady(Frame.from_av(picture, "yuv420p"))
-                yield frame if self._keeps_time else stamped(frame, self._captured_s(frame))
-                self._seen_s = self._clock.now()
+            yield from self._whole.decode(packet)
+        if not self._closing.is_set():  # it is a file that has ended
+            yield from self._whole.finish()
 
     def _packets(self) -> Iterator[av.Packet[VideoStream]]:
         """Read what arrives, looking up now and then."""
@@ -249,7 +255,7 @@ def video_text(size: tuple[int, int], kind: str, rate: Fraction | None) -> str:
     return f"{said}, {float(rate):.4g} frames/s" if rate else said
 
 
-def _opened(asked: Asked) -> InputContainer:
+def _opened(asked: Asked, *, keeps_all: bool) -> InputContainer:
     import av  # noqa: PLC0415 - importing greenroom stays light
 
     lenient: Any = {"metadata_errors": "replace"} if _before_av_19(av.__version__) else {}
@@ -257,7 +263,9 @@ def _opened(asked: Asked) -> InputContainer:
         asked.address,
         "r",
         format=asked.format,
-        options={"fflags": "nobuffer+discardcorrupt", **asked.options},
+        # Without a buffer, what FFmpeg looked at to know the format is not shown: it is old.
+        options={"fflags": "discardcorrupt" if keeps_all else "nobuffer+discardcorrupt"}
+        | dict(asked.options),
         timeout=(asked.open_s, asked.silence_s),
         **lenient,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -135,15 +136,15 @@ def _error(error: Exception, name: str, address: str) -> CameraError:
     if isinstance(error, av.error.InvalidDataError):
         message = f"{name} is nothing that FFmpeg knows as video. Is it the address of a web page?"
         return CameraFormatError(message, shown)
-    reason = f"nothing came for {_OPEN_S:g} s" if _timed_out(error) else reason_of(error)
+    reason = reason_of(error)
+    if isinstance(error, av.error.ExitError):
+        reason = f"nothing came for {_OPEN_S:g} s"
+    elif (
+        getattr(error, "errno", None) == errno.EIO
+    ):  # which is all that FFmpeg says of a name that nobody knows
+        reason = "the name is not known, or what it sends is no video"
     message = (
         f"{name} cannot be reached: {reason}. See whether its address and port are right and the "
         "camera is on."
     )
     return CameraMissingError(message, shown)
-
-
-def _timed_out(error: Exception) -> bool:
-    import av  # noqa: PLC0415
-
-    return isinstance(error, av.error.ExitError)

@@ -22,6 +22,12 @@ _SCAN: Final = 0xDA
 # Between scans there may also be tables (C4, DB, DD), the next scan (DA), a comment (FE).
 _WRONG_MARKER: Final = re.compile(rb"\xff[\x01-\xc3\xc5-\xcf\xd8\xdc\xde-\xfd]", re.DOTALL)
 
+# How the usual Huffman tables (T.81, K.3) begin in a frame. With these, as with none, so many
+# zeros in a row stand for nothing that a picture has: they are where a packet was lost.
+_USUAL_TABLES: Final = b"\x00\x00\x01\x05\x01\x01\x01\x01\x01\x01"
+_TABLES: Final = b"\xff\xc4"
+_HOLE: Final = bytes(64)
+
 
 class WholeFrames:
     """Decodes packets, one at a time, without holding any frame back.
@@ -72,6 +78,10 @@ class WholeFrames:
             self._leave_out("parts of it are missing")
         return good
 
+    def finish(self) -> list[av.VideoFrame]:
+        """Return what the decoder still has at the end."""
+        return [picture for picture in self._decoder.decode(None) if not picture.is_corrupt]
+
     def _leave_out(self, reason: str) -> None:
         self.damaged += 1
         level = logging.WARNING if self.damaged == 1 else logging.DEBUG
@@ -89,7 +99,10 @@ def is_whole_jpeg(data: Any) -> bool:  # noqa: ANN401 - anything with the buffer
         return False
     scan = _scan_of(data)
     end = data.rfind(_END)  # cameras pad frames behind it
-    return scan is not None and end >= scan and _WRONG_MARKER.search(data, scan, end) is None
+    if scan is None or end < scan or _WRONG_MARKER.search(data, scan, end) is not None:
+        return False
+    has_usual_tables = data.find(_USUAL_TABLES, 0, scan) >= 0 or data.find(_TABLES, 0, scan) < 0
+    return not has_usual_tables or data.find(_HOLE, scan, end) < 0
 
 
 def _scan_of(data: bytes) -> int | None:
