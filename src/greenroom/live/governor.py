@@ -1,0 +1,342 @@
+"""The governor: how much is done for a frame, so that it holds a budget.
+
+Pure logic, without threads or a clock of its own: it is told what every frame took, and says which
+`Plan` is to be in force. It steps down after a few frames that are over the budget, as far as it
+takes by what is known; and up where that would have been well within the budget for a while. Each
+step up that had to be taken back is tried again later than the one before.
+
+What frames take is measured while something moves: what costs too much then does not become
+affordable because somebody sits still for a moment.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from greenroom.live.plans import Cost, Plan, ladder, least_cost
+from greenroom.matting.cadence import Cadence
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from greenroom.settings import Settings
+
+__all__ = ["Governor", "Plan"]
+
+# So many frames are left out after a change, as the first ones take longer, unless they are over
+# the budget by such a factor that this would take too long; the very first is in any case. For so
+# long at the most those of the plan before are left out, where it is not said by which one a frame
+# was made and a model has to be loaded first.
+_FIRST: Final = 3
+_HOPELESS: Final = 3.0
+_LOADING_S: Final = 1.0
+# Whether a plan is too much is asked every so many frames. Of the latest few it has to be by far,
+# of as many as are kept by anything; of each the dearest are left out.
+_EVERY: Final = 4
+_FEW: Final = 12
+_MANY: Final = 24
+_BY_FAR: Final = 1.25
+_OUTLIERS: Final = 1 / 3
+_MANY_OUTLIERS: Final = 1 / 2
+# Up to which share of the budget a better plan may come, for how long, and how long after a change.
+_WELL_WITHIN: Final = 0.8
+_WHILE_S: Final = 2.0
+_CALM_S: Final = 3.0
+# A step up is taken back if it is over the budget within so many seconds. For how long there is no
+# other one after that, twice as long each time, up to a limit; and after how long without a change
+# what is known of better plans is doubted.
+_TRIAL_S: Final = 8.0
+_PENANCE_S: Final = 60.0
+_PENANCE_MOST_S: Final = 960.0
+# Without a rate it is this one, in frames a second.
+_RATE: Final = 30.0
+# Everything: a budget of this share of the machine, in %, is none.
+_ALL: Final = 100.0
+# What settings say of it all.
+_RELEVANT: Final = (
+    "quality",
+    "model",
+    "budget_ms",
+    "budget_cpu",
+    "keep",
+    "keep_region",
+    "plate",
+    "device",
+)
+# Of so many frames at least half have to be looked at for something to move, with `SECOND`.
+_PAIRS: Final = 4
+
+
+class Governor:
+    """Chooses plans. Not safe for threads.
+
+    Parameters
+    ----------
+    settings : Settings
+        What the user asks for, and the budget: `budget_ms` for the time of a frame, which is
+        never more than the camera leaves for it, and `budget_cpu` for all processors. Of 100 %
+        and no milliseconds, nothing is steered.
+    rate : float
+        Frames a second that the camera gives.
+    cores : int
+        Processors of the machine.
+    present_models : sequence of str
+        Models that need no download; those of the package if it is empty.
+
+    State: the plan, what frames took since it is in force, and what is known of other plans.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        rate: float,
+        cores: int,
+        present_models: Sequence[str] = (),
+    ) -> None:
+        self._cores = cores
+        self._present_models = present_models
+        self._settings = settings
+        self._rate_given = rate
+        self._begin()
+
+    @property
+    def plan(self) -> Plan:
+        """What is to be done for the next frames."""
+        return self._plan
+
+    @property
+    def is_off(self) -> bool:
+        """Whether there is no budget, and every frame is made as the settings say."""
+        return self._settings.budget_cpu >= _ALL and self._settings.budget_ms is None
+
+    def update(self, settings: Settings, rate: float) -> None:
+        """Take other settings or another rate of the camera; what they do not change stays."""
+        changed = {n for n in _RELEVANT if getattr(settings, n) != getattr(self._settings, n)}
+        if changed & {"budget_ms", "budget_cpu"} or rate != self._rate_given:
+            self._forget_frames()
+            self._failures = 0
+        was_off = self.is_off
+        self._settings, self._rate_given = settings, rate
+        if self.is_off != was_off or changed - {"budget_ms", "budget_cpu"}:
+            self._begin()
+
+    def observe(  # noqa: PLR0913, PLR0917 - what is known of a frame
+        self,
+        now_s: float,
+        frame_ms: float,
+        cpu_ms: float,
+        stages_ms: Mapping[str, float],
+        moved: bool | None = None,  # noqa: FBT001 - one of what is known
+        plan: Plan | None = None,
+    ) -> None:
+        """Take what a frame took.
+
+        Parameters
+        ----------
+        now_s : float
+            When it was ready, by any clock that does not go back.
+        frame_ms, cpu_ms : float
+            What it took by the clock, and of all processors since the frame before.
+        stages_ms : mapping of str to float
+            Of that what each stage took; ``segment`` are the model's looks, and ``matte`` is what
+            is made of them.
+        moved : bool, optional
+            Whether its matte was made of what was found in it or followed into it. By default
+            that is told from the looks.
+        plan : Plan, optional
+            By which it was made, if that is known: a new plan may have to wait for its model.
+        """
+        if self.is_off or not self._is_by_this_plan(now_s, plan):
+            return
+        segment_ms = stages_ms.get("segment", 0.0)
+        self._looks.append(segment_ms > 0)
+        if moved is None:
+            moved = "segment" not in stages_ms or self._has_moved()
+        if not moved:
+            return
+        cost = Cost(frame_ms, cpu_ms, segment_ms, stages_ms.get("matte", 0.0))
+        is_hopeless = self._load(cost, self._plan) > _HOPELESS
+        self._hopeless = self._hopeless + 1 if is_hopeless else 0
+        if self._left_out <= _FIRST and self._hopeless < _FIRST:
+            return  # it may be better in a moment
+        self._frames.append(cost)
+        self._count += 1
+        if self._count % _EVERY and self._hopeless != _EVERY:
+            return
+        cost = _typical(list(self._frames))
+        load = self._load(cost, self._plan)
+        self._learn(cost, load)
+        if self._is_too_much(load):
+            self._step_down(now_s, cost, load)
+        else:
+            self._consider_better(now_s, cost, load)
+
+    def _begin(self) -> None:
+        settings = self._settings
+        plans: tuple[Plan, ...] = (Plan(settings.quality, settings.model, Cadence.EVERY),)
+        reason = "There is no budget to hold."
+        if not self.is_off:
+            plans = ladder(settings, self._present_models)
+            reason = "This is what the settings ask for."
+        self._ladder = plans
+        self._rung = 0
+        self._plan = self._ladder[0].because(reason)
+        # For each rung, the load by what was known when the last one was left; then how many
+        # times the present one's it is.
+        self._expected: list[float | None] = [None] * len(self._ladder)
+        self._ratios: list[float | None] = [None] * len(self._ladder)
+        self._measured = [False] * len(self._ladder)
+        self._frames: deque[Cost] = deque(maxlen=_MANY)
+        self._looks: deque[bool] = deque(maxlen=_PAIRS)
+        self._left_out = 0
+        self._count = 0
+        self._hopeless = 0
+        self._changed_s: float | None = None
+        self._went_up_s: float | None = None
+        self._good_since_s: float | None = None
+        self._failures = 0
+        self._is_loading = False
+
+    def _forget_frames(self) -> None:
+        self._frames.clear()
+        self._looks.clear()
+        self._left_out = self._count = self._hopeless = 0
+
+    def _is_by_this_plan(self, now_s: float, plan: Plan | None) -> bool:
+        """Leave out the first frames, and those of the plan before."""
+        if self._changed_s is None:
+            self._changed_s = now_s
+        if plan is not None and plan != self._plan:
+            return False
+        if plan is None and self._is_loading and now_s - self._changed_s < _LOADING_S:
+            return False
+        self._left_out += 1
+        return self._left_out > 1
+
+    def _has_moved(self) -> bool:
+        """Tell from the looks whether the last frame counts."""
+        if self._plan.cadence is Cadence.SECOND:
+            return 2 * sum(self._looks) >= _PAIRS
+        return self._looks[-1]
+
+    def _is_too_much(self, load: float) -> bool:
+        latest = _typical(list(self._frames)[-_FEW:], _MANY_OUTLIERS)
+        if self._load(latest, self._plan) > _BY_FAR:
+            return True
+        return len(self._frames) == _MANY and load > 1
+
+    def _load(self, cost: Cost, plan: Plan) -> float:
+        """Return what a frame takes as a share of the budget; over 1 is too much."""
+        rate = self._rate_given if self._rate_given > 0 else _RATE
+        period_ms = (2 if plan.half_rate else 1) * 1000 / rate
+        most_ms = min(period_ms, self._settings.budget_ms or period_ms)
+        load = cost.frame_ms / most_ms
+        if self._settings.budget_cpu < _ALL:
+            cpu_ms = self._settings.budget_cpu / 100 * self._cores * period_ms
+            load = max(load, cost.cpu_ms / cpu_ms)
+        return load
+
+    def _learn(self, cost: Cost, load: float) -> None:
+        """Once a plan is known, compare what was expected of the others with it."""
+        if self._ratios[self._rung] is not None:
+            return
+        self._measured[self._rung] = True
+        for rung, expected in enumerate(self._expected):
+            if rung < self._rung and expected is not None:
+                self._ratios[rung] = expected / max(load, 1e-9)
+            elif rung > self._rung:
+                least = self._load(
+                    least_cost(cost, self._plan, self._ladder[rung]), self._ladder[rung]
+                )
+                known = expected if self._measured[rung] and expected is not None else 0.0
+                self._ratios[rung] = max(known, least) / max(load, 1e-9)
+        self._ratios[self._rung] = 1.0
+
+    def _step_down(self, now_s: float, cost: Cost, load: float) -> None:
+        self._good_since_s = None
+        if self._rung == len(self._ladder) - 1:
+            return
+        if self._went_up_s is not None and now_s - self._went_up_s < _TRIAL_S:
+            self._failures += 1
+        lower = range(self._rung + 1, len(self._ladder))
+        fitting = (
+            rung
+            for rung in lower
+            if self._load(least_cost(cost, self._plan, self._ladder[rung]), self._ladder[rung]) <= 1
+        )
+        self._went_up_s = None
+        self._go(now_s, next(fitting, lower[-1]), cost, load)
+
+    def _consider_better(self, now_s: float, cost: Cost, load: float) -> None:
+        assert self._changed_s is not None  # noqa: S101 - since the first frame
+        since_s = now_s - self._changed_s
+        if self._went_up_s is not None and now_s - self._went_up_s >= _PENANCE_S:
+            self._failures, self._went_up_s = 0, None
+        better = self._better(load, doubting=since_s >= self._penance_s)
+        if better is None:
+            self._good_since_s = None
+            return
+        if self._good_since_s is None:
+            self._good_since_s = now_s
+        waits_s = self._penance_s if self._failures else _CALM_S
+        if now_s - self._good_since_s >= _WHILE_S and since_s >= waits_s:
+            self._went_up_s = now_s
+            self._go(now_s, better, cost, load)
+
+    @property
+    def _penance_s(self) -> float:
+        return min(_PENANCE_MOST_S, _PENANCE_S * float(2 ** max(0, self._failures - 1)))
+
+    def _better(self, load: float, *, doubting: bool) -> int | None:
+        """Return the best rung that is well within the budget, as far as one can tell."""
+        found = None
+        for rung in range(self._rung - 1, -1, -1):
+            ratio = self._ratios[rung]
+            if ratio is None or ratio * load >= _WELL_WITHIN:
+                break
+            if found is None or self._measured[rung]:
+                found = rung
+        if found is None and doubting and self._rung > 0 and load < _WELL_WITHIN:
+            return self._rung - 1  # what was measured then may have been a bad moment
+        return found
+
+    def _go(self, now_s: float, rung: int, cost: Cost, load: float) -> None:
+        """Change over to another rung."""
+        before, ratios = self._plan, self._ratios
+        for other, ratio in enumerate(ratios):
+            if ratio is not None:
+                self._expected[other] = ratio * load
+        self._expected[self._rung] = load
+        self._ratios = [None] * len(self._ladder)
+        is_up = rung < self._rung
+        self._rung = rung
+        after = self._ladder[rung]
+        self._plan = after.because(self._reason(cost, load, is_up=is_up))
+        self._is_loading = after.model != before.model
+        self._forget_frames()
+        self._changed_s = now_s
+        self._good_since_s = None
+
+    def _reason(self, cost: Cost, load: float, *, is_up: bool) -> str:
+        rate = self._rate_given if self._rate_given > 0 else _RATE
+        percent = 100 * cost.cpu_ms / (self._cores * max(cost.frame_ms, 1000 / rate))
+        took = (
+            f"a frame took {cost.frame_ms:.1f} ms and {percent:.0f} % of the machine, "
+            f"{100 * load:.0f} % of the budget"
+        )
+        if is_up:
+            return f"There is room for more: {took}."
+        return f"It was too much: {took}."
+
+
+def _typical(frames: Sequence[Cost], outliers: float = _OUTLIERS) -> Cost:
+    """Return what frames take, two and two, but for a share of them, the dearest."""
+    means = []
+    for name in ("frame_ms", "cpu_ms", "segment_ms", "matte_ms"):
+        values = [getattr(one, name) for one in frames]
+        sums = sorted(map(sum, zip(values[-2::-2], values[::-2], strict=False)))
+        kept = len(sums) - max(1, round(outliers * len(sums))) if len(sums) > 1 else len(sums)
+        means.append(sum(sums[:kept]) / (2 * kept))
+    return Cost(*means)

@@ -1,0 +1,201 @@
+"""Plans: what may be done for a frame, from all that the user asks for down to the least.
+
+A ladder is made of settings. Its first rung is what they ask for; each of the others costs less and
+is worth less, and none is above what was asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from greenroom.matting.cadence import Cadence
+from greenroom.settings import Device, Quality
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from greenroom.segmenters.card import Card
+    from greenroom.settings import Settings
+
+__all__ = ["Cost", "Plan", "ladder", "least_cost"]
+
+# What is in the package, most costly first, and what a look takes by docs/models.md, in
+# milliseconds, others as much as any: it only serves to tell what cannot help.
+_SMALLER: Final = ("selfie", "selfie-landscape")
+_LOOK_MS: Final = {"selfie": 3.9, "selfie-general": 4.6, "selfie-landscape": 1.9}
+_OTHER_LOOK_MS: Final = 200.0
+# A model that takes so many times less has to be no worse in anything else.
+_MUCH: Final = 5.0
+# Of what a better quality takes for the rest of a matte, this much or more is left by a worse one.
+_MATTE_LEAST: Final = {Quality.BEST: 1.0, Quality.BALANCED: 0.8, Quality.FAST: 0.25}
+_LOOKS: Final = {Quality.BEST: 2.0, Quality.BALANCED: 1.0, Quality.FAST: 1.0}
+# And of what the looks of one model take, by another or with another cadence: half of what should.
+_DOUBT: Final = 0.5
+
+_CADENCES: Final = {
+    Cadence.EVERY: "every frame is looked at",
+    Cadence.MOVED: "frames are looked at when something has moved",
+    Cadence.SECOND: "every second frame is looked at, when something has moved",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is done for a frame.
+
+    Attributes
+    ----------
+    quality : Quality
+        In place of the setting of that name.
+    model : str
+        Likewise.
+    cadence : Cadence
+        For which frames the model looks.
+    half_rate : bool
+        Whether every second frame of the camera is left out.
+    reason : str
+        Why it was chosen, as a sentence. It does not count in comparisons.
+    """
+
+    quality: Quality
+    model: str
+    cadence: Cadence = Cadence.EVERY
+    half_rate: bool = False
+    reason: str = field(default="", compare=False)
+
+    @property
+    def text(self) -> str:
+        """What it is, as a sentence."""
+        rate = ", at half the camera's rate" if self.half_rate else ""
+        return f"Quality {self.quality}, model {self.model}: {_CADENCES[self.cadence]}{rate}."
+
+    def apply(self, settings: Settings) -> dict[str, Any]:
+        """Return the settings that are to be in force in place of the user's, by name.
+
+        All that a plan may change are there, also those that are as the user's are: so that a plan
+        undoes the one before.
+
+        Parameters
+        ----------
+        settings : Settings
+            The user's. What they say of other things is not changed.
+        """
+        if self.model != settings.model and not _has_substitutes(settings):
+            return {"quality": settings.quality, "model": settings.model}  # changed meanwhile
+        return {"quality": self.quality, "model": self.model}
+
+    def because(self, reason: str) -> Plan:
+        """Return the same for another reason."""
+        return replace(self, reason=reason)
+
+
+def ladder(settings: Settings, present_models: Sequence[str] = ()) -> tuple[Plan, ...]:
+    """Return the plans for settings, best first.
+
+    Parameters
+    ----------
+    settings : Settings
+        What the user asks for.
+    present_models : sequence of str
+        Models that need no download; those of the package if it is empty.
+    """
+    first = Plan(settings.quality, settings.model, Cadence.MOVED)
+    plans = [first]
+    if _is_refined(settings.model):
+        plans += _less(first, settings)
+    present = (present_models or _SMALLER) if _has_substitutes(settings) else ()
+    for model in _SMALLER:
+        if model not in present or _look_ms(model) >= _look_ms(plans[-1].model):
+            continue
+        if _MUCH * _look_ms(model) <= _look_ms(plans[-1].model):  # there is room for quality again
+            plans.append(replace(first, model=model))
+            plans += _less(plans[-1], settings)
+        else:
+            plans.append(replace(plans[-1], model=model))
+    plans.append(replace(plans[-1], half_rate=True))
+    return tuple(plans)
+
+
+def _less(plan: Plan, settings: Settings) -> list[Plan]:
+    """Return a plan's successors with the same model: less quality, then fewer looks."""
+    plans = []
+    qualities = [Quality.BEST, Quality.BALANCED, Quality.FAST]
+    if settings.keep_region is not None or settings.plate is not None:
+        qualities.remove(Quality.FAST)  # which knows no room of which something could be kept
+    for quality in (
+        qualities[qualities.index(plan.quality) + 1 :] if plan.quality in qualities else ()
+    ):
+        plan = replace(plan, quality=quality)
+        plans.append(plan)
+    plans.append(replace(plan, cadence=Cadence.SECOND))
+    return plans
+
+
+def _has_substitutes(settings: Settings) -> bool:
+    """Whether another model finds the same: people, on any processor."""
+    return (
+        settings.model != "chroma"
+        and _card(settings.model) is not None
+        and settings.keep is None
+        and settings.device in {Device.AUTO, Device.CPU}
+    )
+
+
+def _is_refined(model: str) -> bool:
+    """Whether quality and looks make a difference: not for models that make mattes themselves."""
+    from greenroom.segmenters.card import Task  # noqa: PLC0415 - models load on use
+
+    card = _card(model)
+    if card is None:
+        return True  # if they make none the plans below are tried soon enough
+    return card.task is not Task.MATTING and not (card.input is not None and card.input.states)
+
+
+def _card(model: str) -> Card | None:
+    """Return the card of a model of the package; what others find may be no people."""
+    from greenroom.segmenters.catalogue import PACKAGE_CARDS, card_named  # noqa: PLC0415
+
+    is_ours = model == Path(model).name and (PACKAGE_CARDS / f"{model}.toml").is_file()
+    return card_named(model) if is_ours else None
+
+
+def _look_ms(model: str) -> float:
+    return _LOOK_MS.get(model, _OTHER_LOOK_MS)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a frame takes, in milliseconds.
+
+    Attributes
+    ----------
+    frame_ms, cpu_ms : float
+        By the clock, and of all processors together.
+    segment_ms, matte_ms : float
+        Of the first, what the model's looks take, and what is made of them.
+    """
+
+    frame_ms: float
+    cpu_ms: float
+    segment_ms: float = 0.0
+    matte_ms: float = 0.0
+
+
+def least_cost(cost: Cost, now: Plan, other: Plan) -> Cost:
+    """Return what a plan lower on the ladder will take at least, by what one takes now."""
+    looks = _looks(other) / _looks(now) * (1.0 if other.model == now.model else _DOUBT)
+    rest = _MATTE_LEAST[other.quality] / _MATTE_LEAST[now.quality]
+    if other.cadence is Cadence.SECOND and now.cadence is not Cadence.SECOND:
+        looks *= _DOUBT
+    segment_ms, matte_ms = cost.segment_ms * looks, cost.matte_ms * rest
+    saved_ms = cost.segment_ms - segment_ms + cost.matte_ms - matte_ms
+    frame_ms = max(0.0, cost.frame_ms - saved_ms)
+    # Several threads may have worked in that time.
+    each = max(1.0, cost.cpu_ms / max(cost.frame_ms, 1e-9))
+    return Cost(frame_ms, max(0.0, cost.cpu_ms - each * saved_ms), segment_ms, matte_ms)
+
+
+def _looks(plan: Plan) -> float:
+    return _look_ms(plan.model) * _LOOKS[plan.quality]
