@@ -1,0 +1,84 @@
+"""Pacing, with a clock that jumps to when somebody wants to go on."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from greenroom.sources.realtime import Pacer, RealTimeSource
+from greenroom.testing import PersonSource
+
+
+class JumpingClock:
+    """A clock on which every wait takes exactly as long as it was meant to, and no real time."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def now(self) -> float:
+        """See `Clock.now`."""
+        return self.now_s
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        """See `Clock.wait`."""
+        self.now_s += max(0.0, seconds)
+        return event.is_set()
+
+
+def test_frames_come_when_they_are_due() -> None:
+    """Time stamps are those of the source, by the clock, from the first frame on."""
+    clock = JumpingClock()
+    source = RealTimeSource(lambda: PersonSource(frames=5, rate=Fraction(10)), clock, loop=False)
+    times_s = [float(frame.time_s or 0) for frame in source]
+    assert times_s == pytest.approx([100.0, 100.1, 100.2, 100.3, 100.4])
+
+
+def test_a_loop_goes_on_in_step() -> None:
+    """The first frame of the second round comes as long after the last as it is shown."""
+    clock = JumpingClock()
+    source = RealTimeSource(lambda: PersonSource(frames=3, rate=Fraction(10)), clock, loop=True)
+    times_s = [float(frame.time_s or 0) for frame in itertools.islice(source, 9)]
+    assert np.diff(times_s) == pytest.approx([0.1] * 8)
+
+
+def test_a_source_without_frames_does_not_loop_for_ever() -> None:
+    """Looping over nothing ends."""
+    source = RealTimeSource(lambda: PersonSource(frames=0), JumpingClock(), loop=True)
+    assert list(source) == []
+
+
+def test_what_is_a_little_late_catches_up() -> None:
+    """After a short delay frames come at once until they are in time again."""
+    clock = JumpingClock()
+    pacer = Pacer(clock, threading.Event())
+    assert pacer.wait(0.0)
+    clock.now_s += 0.3
+    assert pacer.wait(0.1)
+    assert clock.now_s == pytest.approx(100.3)
+    assert pacer.wait(0.4)
+    assert clock.now_s == pytest.approx(100.4)
+
+
+def test_after_a_long_delay_nothing_is_shown_in_haste() -> None:
+    """Whoever is more than half a second late goes on from there."""
+    clock = JumpingClock()
+    pacer = Pacer(clock, threading.Event())
+    pacer.wait(0.0)
+    clock.now_s += 5.0
+    pacer.wait(0.1)
+    assert clock.now_s == pytest.approx(105.0)
+    pacer.wait(0.2)
+    assert clock.now_s == pytest.approx(105.1)
+
+
+def test_closing_ends_a_wait() -> None:
+    """A pacer that is told to close says that there is no use in waiting."""
+    closing = threading.Event()
+    pacer = Pacer(JumpingClock(), closing)
+    pacer.wait(0.0)
+    closing.set()
+    assert not pacer.wait(10.0)
