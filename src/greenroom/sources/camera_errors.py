@@ -101,7 +101,8 @@ def format_error(camera: CameraInfo, asked: str) -> CameraFormatError:
 
 def lost_error(name: str, reason: str, path: str = "") -> CameraLostError:
     """Make the error for a camera or stream that went away."""
-    message = f"{name} was lost: {reason}. Plug it in again; it is being looked for."
+    advice = "Plug it in again" if path else "See whether it is still on"
+    message = f"{name} was lost: {reason}. {advice}; it is being looked for."
     return CameraLostError(message, path or name)
 
 
