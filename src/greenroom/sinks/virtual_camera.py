@@ -156,6 +156,10 @@ class VirtualCameraSink:
         import pyvirtualcam  # noqa: PLC0415 - loads native code
 
         wanted = self._chosen()
+        known = pyvirtualcam.camera.BACKENDS
+        if self._backend is not None and self._backend not in known:
+            tried = [f"'{self._backend}', which is no such backend of {', '.join(known)}"]
+            raise VirtualCameraError(_missing(wanted, tried), self._wanted)
         try:
             camera = pyvirtualcam.Camera(
                 packer.width,
@@ -165,13 +169,8 @@ class VirtualCameraSink:
                 device=wanted,
                 backend=self._backend,
             )
-        except (RuntimeError, KeyError) as error:
-            tried = [
-                "pyvirtualcam has no such backend"
-                if isinstance(error, KeyError)
-                else line.strip().rstrip(".")
-                for line in str(error).splitlines()
-            ]
+        except RuntimeError as error:
+            tried = [line.strip().rstrip(".") for line in str(error).splitlines()]
             raise VirtualCameraError(_missing(wanted, tried), self._wanted) from error
         node = Path(camera.device)
         label = labelled_devices().get(str(node))
