@@ -1,0 +1,505 @@
+"""A camera in PipeWire: against a real daemon and session manager, read by a real consumer."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from greenroom.errors import SinkError, VirtualCameraError
+from greenroom.frames import Colour, Frame, Layout
+from greenroom.sinks import pipewire, pipewire_feeder, pipewire_graph
+from greenroom.sinks.pipewire import PipeWireSink
+from greenroom.sinks.pipewire_graph import Graph, documents
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+PROGRAMS: Final = ("pipewire", "wireplumber", "dbus-daemon", "gst-launch-1.0", "pw-dump")
+RATE: Final = Fraction(30)
+SIZE: Final = (320, 180)
+DEADLINE_S: Final = 15.0
+LIMITED_709: Final = Colour(1, 1)
+
+
+def has_everything() -> bool:
+    """Tell whether PipeWire, its session manager and GStreamer's part are installed."""
+    if not all(shutil.which(program) for program in PROGRAMS):
+        return False
+    inspect = ["gst-inspect-1.0", "pipewiresink"]
+    return subprocess.run(inspect, capture_output=True, check=False, timeout=60).returncode == 0
+
+
+needs_pipewire = pytest.mark.skipif(
+    not has_everything(), reason=f"needs {', '.join(PROGRAMS)} and GStreamer's pipewiresink"
+)
+
+
+def until(happened: Callable[[], bool], deadline_s: float = DEADLINE_S) -> None:
+    """Wait for something that other processes do."""
+    end_s = time.monotonic() + deadline_s
+    while not happened():
+        assert time.monotonic() < end_s, "it did not happen in time"
+        time.sleep(0.02)
+
+
+class Desktop:
+    """A session bus, PipeWire and WirePlumber in a runtime directory of their own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._bus = self._start(
+            "dbus-daemon",
+            "--session",
+            "--nofork",
+            "--nopidfile",
+            f"--address=unix:path={folder}/bus",
+        )
+        until((folder / "bus").exists)
+        self._daemons: list[subprocess.Popen[bytes]] = []
+
+    def start(self) -> None:
+        """Start PipeWire and its session manager."""
+        self._daemons = [self._start("pipewire")]
+        until((self._folder / "pipewire-0").exists)
+        self._daemons.append(self._start("wireplumber"))
+        until(lambda: b"WirePlumber" in self.dump())
+
+    def stop(self) -> None:
+        """End both."""
+        for daemon in reversed(self._daemons):
+            daemon.terminate()
+            daemon.wait(DEADLINE_S)
+        self._daemons = []
+
+    def close(self) -> None:
+        """End everything."""
+        self.stop()
+        self._bus.terminate()
+        self._bus.wait(DEADLINE_S)
+
+    def dump(self) -> bytes:
+        """Return the graph as ``pw-dump`` prints it."""
+        return subprocess.run(
+            [shutil.which("pw-dump") or "pw-dump"], capture_output=True, check=False, timeout=10
+        ).stdout
+
+    def nodes(self) -> list[dict[str, str]]:
+        """Return the properties of all nodes."""
+        printed = self.dump().decode()
+        # It may print what changed meanwhile as a second list.
+        objects, _ = json.JSONDecoder().raw_decode(printed) if printed.strip() else ([], 0)
+        return [
+            one["info"]["props"] for one in objects if one.get("type") == "PipeWire:Interface:Node"
+        ]
+
+    @contextmanager
+    def consumer(self, file: Path, count: int = -1) -> Iterator[subprocess.Popen[bytes]]:
+        """Run a program that reads the camera, as a browser would, and writes its frames."""
+        consumer = self._start(
+            *("gst-launch-1.0", "-q", "pipewiresrc", "target-object=greenroom"),
+            *(f"num-buffers={count}", "!"),
+            *("video/x-raw,format=I420", "!", "filesink", "buffer-mode=unbuffered"),
+            f"location={file}",
+        )
+        try:
+            yield consumer
+        finally:
+            consumer.kill()
+            consumer.wait()
+
+    def _start(self, *command: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+
+
+@pytest.fixture
+def desktop(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Desktop]:
+    """Give PipeWire a place where it meets nobody else's."""
+    # Not a test's usual folder: the name of a socket has 107 bytes at most.
+    folder = Path("/tmp") / f"greenroom-pw-{os.getpid()}-{time.monotonic_ns()}"  # noqa: S108
+    folder.mkdir(mode=0o700)
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "PIPEWIRE_REMOTE", "PIPEWIRE_RUNTIME_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    state = tmp_path_factory.mktemp("state")
+    for name in ("XDG_STATE_HOME", "XDG_CONFIG_HOME", "HOME"):
+        monkeypatch.setenv(name, str(state))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
+    monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", f"unix:path={folder}/bus")
+    running = Desktop(folder)
+    running.start()
+    yield running
+    running.close()
+    shutil.rmtree(folder)
+
+
+def numbered(number: int, size: tuple[int, int] = SIZE) -> Frame:
+    """Make a frame whose luma rises from left to right and says its number in the first rows."""
+    frame = Frame.empty(Layout(*size, "yuv420p", LIMITED_709))
+    y, u, v = frame.planes
+    y[:] = np.linspace(16, 235, size[0]).astype(np.uint8)
+    y[:4] = 16 + number % 200
+    u[:], v[:] = 80 + number % 16, 170
+    return frame.shown_at(number * 33333, Fraction(1, 1_000_000))
+
+
+class Sending:
+    """Writes frames into a sink at its rate, on a thread of its own."""
+
+    def __init__(self, sink: PipeWireSink, size: tuple[int, int] = SIZE) -> None:
+        self.sent = 0
+        self.longest_s = 0.0
+        self.errors: list[str] = []
+        self._sink = sink
+        self._size = size
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._work)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        # A consumer that comes in the moment in which the camera does is not connected by
+        # WirePlumber 0.4, whoever made the camera.
+        try:
+            until(lambda: self.sent > 10)
+        except AssertionError:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ended.set()
+        self._thread.join()
+        self._sink.close()
+
+    def _work(self) -> None:
+        while not self._ended.wait(1 / float(RATE)):
+            start_s = time.monotonic()
+            try:
+                self._sink.write(numbered(self.sent, self._size))
+            except SinkError as error:
+                self.errors.append(str(error))
+                continue
+            if self.sent:
+                self.longest_s = max(self.longest_s, time.monotonic() - start_s)
+            self.sent += 1
+
+
+def frames_in(file: Path, size: tuple[int, int]) -> list[tuple[NDArray[np.uint8], ...]]:
+    """Take planes out of a file of I420 frames."""
+    width, height = size
+    data = np.fromfile(file, np.uint8)
+    length = width * height * 3 // 2
+    luma = width * height
+    return [
+        (
+            one[:luma].reshape(height, width),
+            one[luma : luma * 5 // 4].reshape(height // 2, width // 2),
+            one[luma * 5 // 4 :].reshape(height // 2, width // 2),
+        )
+        for one in (data[at : at + length] for at in range(0, len(data) - length + 1, length))
+    ]
+
+
+def size_of(file: Path) -> int:
+    """Return how much was written to a file so far."""
+    return file.stat().st_size if file.exists() else 0
+
+
+@needs_pipewire
+@pytest.mark.usefixtures("no_thread_left")
+class TestRealPipeWire:
+    """What programs see that read cameras from PipeWire."""
+
+    @pytest.mark.parametrize("size", [(320, 180), (318, 179)])
+    def test_consumer_gets_the_very_samples(
+        self, desktop: Desktop, tmp_path: Path, size: tuple[int, int]
+    ) -> None:
+        """Every plane comes out exactly as it went in, in order; odd sizes repeat their edge."""
+        file = tmp_path / "got.i420"
+        with Sending(PipeWireSink(RATE), size), desktop.consumer(file, 8) as consumer:
+            assert consumer.wait(DEADLINE_S) == 0
+        received = frames_in(file, (320, 180))
+        assert len(received) == 8
+        before = -1
+        for y, u, v in received:
+            number = int(y[0, 0]) - 16
+            assert number > before
+            before = number
+            sent = numbered(number, size)
+            width, height = size
+            assert_array_equal(y[:height, :width], sent.planes[0])
+            assert_array_equal(u[: (height + 1) // 2, : (width + 1) // 2], sent.planes[1])
+            assert_array_equal(v, np.full((90, 160), 170))
+            assert_array_equal(y[:, width:], np.repeat(y[:, width - 1 : width], 320 - width, 1))
+            assert_array_equal(y[height:], np.repeat(y[height - 1 : height], 180 - height, 0))
+
+    def test_is_found_as_a_camera(self, desktop: Desktop) -> None:
+        """The node has the class, role and names by which browsers and the portal find cameras."""
+        sink = PipeWireSink(RATE)
+        assert sink.readers() is None
+        with Sending(sink):
+            until(lambda: any(node.get("node.name") == "greenroom" for node in desktop.nodes()))
+            (node,) = [node for node in desktop.nodes() if node.get("node.name") == "greenroom"]
+            assert node["media.class"] == "Video/Source"
+            assert node["media.role"] == "Camera"
+            assert node["node.description"] == "greenroom"
+            assert sink.device == "greenroom (PipeWire)"
+        until(lambda: not any(node.get("node.name") == "greenroom" for node in desktop.nodes()))
+
+    def test_knows_who_looks(self, desktop: Desktop, tmp_path: Path) -> None:
+        """Readers are counted within half a second of their coming and going, without polling."""
+        told: list[int | None] = []
+        sink = PipeWireSink(RATE, on_readers=lambda: told.append(sink.readers()))
+        with Sending(sink):
+            until(lambda: sink.readers() == 0)
+            with desktop.consumer(tmp_path / "first"):
+                until(lambda: size_of(tmp_path / "first") > 0)
+                until(lambda: sink.readers() == 1, 0.5)
+                with desktop.consumer(tmp_path / "second"):
+                    until(lambda: sink.readers() == 2)
+                until(lambda: sink.readers() == 1, 0.5)
+            until(lambda: sink.readers() == 0, 0.5)
+        assert told[0] == 0
+        assert told[-1] == 0
+
+    def test_consumer_that_hangs_holds_up_nothing(self, desktop: Desktop, tmp_path: Path) -> None:
+        """Whoever stops to take frames misses them; writing goes on, and so does the next one."""
+        got, after = tmp_path / "got", tmp_path / "after"
+        with Sending(PipeWireSink(RATE)) as sending:
+            with desktop.consumer(got) as consumer:
+                until(lambda: size_of(got) > 0)
+                consumer.send_signal(signal.SIGSTOP)
+                sent = sending.sent
+                until(lambda: sending.sent > sent + 45)
+            sent = sending.sent
+            with desktop.consumer(after, 3) as consumer:
+                assert consumer.wait(DEADLINE_S) == 0
+        assert sending.errors == []
+        assert sending.longest_s < 0.5
+        # Not what was sent while nobody took it: three frames may have been on their way.
+        assert int(frames_in(after, SIZE)[0][0][0, 0]) - 16 >= sent - 3
+
+    @pytest.mark.usefixtures("desktop")
+    def test_nobody_looks_while_the_consumer_pauses(self, tmp_path: Path) -> None:
+        """A connection that is paused, as by a muted picture, is no reader."""
+        script = (
+            f"import runpy, sys; feeder = runpy.run_path({pipewire_feeder.__file__!r})\n"
+            "gst = feeder['_library']('libgstreamer-1.0.so.0', {'gst_init': 'vpp',"
+            " 'gst_parse_launch': 'psp', 'gst_element_set_state': 'ipi'})\n"
+            "gst.gst_init(None, None)\n"
+            "pipeline = gst.gst_parse_launch(sys.argv[1].encode(), None)\n"
+            "for line in sys.stdin: gst.gst_element_set_state(pipeline, int(line))"
+        )
+        pipeline = f"pipewiresrc target-object=greenroom ! filesink location={tmp_path / 'got'}"
+        command = [sys.executable, "-c", script, pipeline.replace("!", "! video/x-raw !")]
+        sink = PipeWireSink(RATE)
+        with (
+            Sending(sink) as sending,
+            subprocess.Popen(command, stdin=subprocess.PIPE, bufsize=0) as consumer,
+        ):
+            assert consumer.stdin is not None
+            consumer.stdin.write(b"4\n")  # GST_STATE_PLAYING
+            until(lambda: sink.readers() == 1)
+            consumer.stdin.write(b"3\n")  # GST_STATE_PAUSED
+            until(lambda: sink.readers() == 0)
+            consumer.stdin.write(b"4\n")
+            until(lambda: sink.readers() == 1)
+            consumer.kill()
+        assert sending.errors == []
+
+    def test_comes_back_with_pipewire(self, desktop: Desktop, tmp_path: Path) -> None:
+        """When the daemon ends, writing fails and says so; after its restart frames flow again."""
+        with Sending(PipeWireSink(RATE)) as sending:
+            desktop.stop()
+            until(lambda: len(sending.errors) > 1)
+            assert "PipeWire ended" in sending.errors[0]
+            assert "systemctl --user start pipewire" in sending.errors[-1]
+            desktop.start()
+            sent = sending.sent
+            until(lambda: sending.sent > sent + 10)
+            with desktop.consumer(tmp_path / "got", 2) as consumer:
+                assert consumer.wait(DEADLINE_S) == 0
+        assert len(frames_in(tmp_path / "got", SIZE)) == 2
+
+    def test_feeder_that_dies_is_started_again(self, desktop: Desktop) -> None:
+        """A crash of GStreamer is an error of one write, and leaves no process behind."""
+        del desktop
+        sink = PipeWireSink(RATE)
+        sink.write(numbered(0))
+        feeder = sink._feeder  # noqa: SLF001 - to kill it
+        assert feeder is not None
+        feeder.kill()
+        feeder.wait()
+        with pytest.raises(SinkError, match="does not take the picture"):
+            sink.write(numbered(1))
+        assert sink.readers() == 0
+        sink.write(numbered(2))
+        sink.close()
+        assert feeder.returncode == -signal.SIGKILL
+
+    def test_feeder_that_hangs_is_given_up(
+        self, desktop: Desktop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A write fails in time when nothing is taken from the pipe, and the process is ended."""
+        del desktop
+        monkeypatch.setattr(pipewire, "_WRITE_S", 0.2)
+        monkeypatch.setattr(pipewire, "_END_S", 0.2)
+        sink = PipeWireSink(RATE)
+        sink.write(numbered(0))
+        feeder = sink._feeder  # noqa: SLF001 - to stop it
+        assert feeder is not None
+        feeder.send_signal(signal.SIGSTOP)
+
+        def fill_the_pipe() -> None:
+            for number in range(100):
+                sink.write(numbered(number))
+
+        with pytest.raises(SinkError, match="it hangs"):
+            fill_the_pipe()
+        assert feeder.returncode == -signal.SIGKILL
+        sink.close()
+
+    def test_feeder_ends_with_greenroom(self, desktop: Desktop) -> None:
+        """A process that is killed leaves no camera behind."""
+        script = (
+            "import sys, time; sys.path.insert(0, sys.argv[1]); import test_pipewire as t\n"
+            "s = t.PipeWireSink(t.RATE); s.write(t.numbered(0)); print(s._feeder.pid, flush=True)\n"
+            "time.sleep(60)"
+        )
+        command = [sys.executable, "-c", script, str(Path(__file__).parent)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            feeder = Path("/proc") / process.stdout.readline().decode().strip()
+            assert feeder.is_dir()
+            process.kill()
+        until(lambda: not any(node.get("node.name") == "greenroom" for node in desktop.nodes()))
+
+
+class TestWithoutPipeWire:
+    """What is said where something is missing."""
+
+    def test_says_that_it_does_not_run(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Without a daemon the error names the socket and how to start one; nobody looks."""
+        monkeypatch.delenv("PIPEWIRE_RUNTIME_DIR", raising=False)
+        monkeypatch.delenv("PIPEWIRE_REMOTE", raising=False)
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+        sink = PipeWireSink(RATE)
+        with pytest.raises(VirtualCameraError, match="systemctl --user start pipewire") as caught:
+            sink.write(numbered(0))
+        assert str(tmp_path / "pipewire-0") in str(caught.value)
+        assert sink.readers() == 0
+        sink.close()
+
+    def test_says_what_to_install(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Without GStreamer's part the error has the command that installs it."""
+        feeder = tmp_path / "feeder.py"
+        feeder.write_text("import sys; sys.exit('no element \"pipewiresink\"' and 3)")
+        monkeypatch.setattr(pipewire_feeder, "__file__", str(feeder))
+        monkeypatch.setattr(pipewire, "daemon_socket", Socket)
+        with pytest.raises(VirtualCameraError, match=r"sudo apt install gstreamer1\.0-pipewire"):
+            PipeWireSink(RATE).write(numbered(0))
+
+    def test_is_for_linux_only(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Elsewhere the error names another output."""
+        monkeypatch.setattr(sys, "platform", "darwin")
+        with pytest.raises(VirtualCameraError, match="--to camera,page"):
+            PipeWireSink(RATE).write(numbered(0))
+
+    def test_missing_libraries_are_said_by_the_feeder(self) -> None:
+        """The feeder ends with a status of its own, and a reason, when a library is missing."""
+        script = (
+            "import runpy, ctypes, sys\n"
+            "real = ctypes.CDLL\n"
+            "def missing(name): return real(name) if name is None else real('lib-not-there.so')\n"
+            "ctypes.CDLL = missing\n"
+            f"sys.argv = ['feeder', '320', '180', '30/1', 'bt709', 'p,a=b']\n"
+            f"runpy.run_path({pipewire_feeder.__file__!r}, run_name='__main__')"
+        )
+        ended = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+        assert ended.returncode == pipewire_feeder.MISSING
+        assert b"lib-not-there.so" in ended.stderr
+
+
+class Socket:
+    """Stands for PipeWire's socket."""
+
+    def is_socket(self) -> bool:
+        """Say that it is there."""
+        return True
+
+
+class TestGraph:
+    """Counting connections in what ``pw-dump`` prints."""
+
+    NODE: Final = {
+        "id": 7,
+        "type": "PipeWire:Interface:Node",
+        "info": {"props": {"greenroom.token": "abc"}},
+    }
+
+    def link(self, number: int, source: int, state: str) -> dict[str, object]:
+        """Make a link."""
+        info = {"output-node-id": source, "state": state}
+        return {"id": number, "type": "PipeWire:Interface:Link", "info": info}
+
+    def test_counts_only_links_that_carry_frames(self) -> None:
+        """Links of other nodes, and links that are paused or broken, do not count."""
+        graph = Graph("abc")
+        graph.take([self.NODE, self.link(8, 7, "active"), self.link(9, 5, "active")])
+        assert graph.readers == 1
+        graph.take([self.link(10, 7, "negotiating"), self.link(11, 7, "error")])
+        assert graph.readers == 2
+        graph.take([self.link(8, 7, "paused"), {"id": 10, "info": None}])
+        assert graph.readers == 0
+        graph.take([{"id": 7, "info": None}])
+        assert graph.readers is None
+
+    def test_ignores_the_node_of_another_run(self) -> None:
+        """A node of the same name with another token is not ours."""
+        graph = Graph("other")
+        graph.take([self.NODE, self.link(8, 7, "active")])
+        assert graph.readers is None
+
+    def test_documents_may_be_cut_anywhere(self) -> None:
+        """Lists are found however the pipe cuts them."""
+        reading, writing = os.pipe()
+        printed = b'[ {"id": 1} ]\n[\n]\n[ {"id": 2, "name": "B\xc3\xbcro"} ]\n'
+
+        def write() -> None:
+            with open(writing, "wb", buffering=0) as file:  # noqa: PTH123 - a descriptor
+                file.writelines(bytes([byte]) for byte in printed)
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        with open(reading, "rb", buffering=0) as file:  # noqa: PTH123 - a descriptor
+            found = list(documents(file))
+        thread.join()
+        assert [[one["id"] for one in objects] for objects in found] == [[1], [], [2]]
+
+    def test_without_the_program_nobody_is_counted(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where there is no pw-dump the count is unknown."""
+        monkeypatch.setattr(shutil, "which", lambda _: None)
+        watch = pipewire_graph.GraphWatch("abc")
+        assert not watch.works
+        assert watch.readers is None
+        watch.close()
