@@ -1,9 +1,10 @@
 """Measure what each step of the matting brings, and what it costs.
 
 Steps are switched on one after the other. The folder holds the datasets ``portraits``, ``mixed``
-and ``clips``, as `greenroom.evaluation` reads them. Four tables go to standard output: quality on
+and ``clips``, as `greenroom.evaluation` reads them. Five tables go to standard output: quality on
 clips, quality on photos, how still the matte of a person is who does not move, with the cost of
-the steps at 1080p beside it, and what leaks on the talkers' clips if edges are perfect.
+the steps at 1080p beside it, what leaks on the talkers' clips if edges are perfect, and how long
+each part of the matting takes at 1080p.
 
     python benchmarks/matting.py --data ../shared/data
 """
@@ -11,18 +12,26 @@ the steps at 1080p beside it, and what leaks on the talkers' clips if edges are 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import itertools
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+from unittest import mock
 
 import cv2
 import numpy as np
 from quality import CLIP_MEASURES, CLIPS, DANCERS, PHOTO_SETS, table
 
 from greenroom import metrics
+from greenroom.cuts import CutTest
 from greenroom.engine import VirtualBackground
 from greenroom.evaluation import MEASURES, evaluate
 from greenroom.frames import Colour, Frame, Layout
-from greenroom.matting import RefinedMatting, Steps, UpsampledMatting
+from greenroom.matting import RefinedMatting, Steps, UpsampledMatting, refined
+from greenroom.matting.evidence import Evidence
+from greenroom.matting.people import PeopleFilter
+from greenroom.segmenters import create_segmenter
 from greenroom.settings import Settings
 from greenroom.sources import create_source
 
@@ -50,6 +59,25 @@ ROWS: Final[tuple[tuple[str, Steps | None], ...]] = (
 _NOISE: Final = 3.0
 _STILL_FRAMES: Final = 60
 _HD: Final = (1920, 1080)
+# What the parts of the matting are: where their functions are found, and their names. None runs
+# inside another.
+PARTS: Final[dict[str, tuple[tuple[Any, str], ...]]] = {
+    "the frame's planes, halved": ((CutTest, "is_cut"),),
+    "the model's answer, in its place": ((refined, "place"),),
+    "colours and clean plate, weighed": ((Evidence, "weigh"),),
+    "colours and clean plate, learned": ((Evidence, "learn"),),
+    "specks, left out": ((PeopleFilter, "weights"),),
+    "steadied": ((refined._History, "share"), (refined, "settle")),  # noqa: SLF001
+    "the guided filter, on small grids": (
+        (refined, "fit"),
+        (refined, "classify"),
+        (refined, "guide"),
+    ),
+    "edges, at full size": ((refined, "sharpen"),),
+}
+# So many frames of each clip are timed, so often; the fastest round counts.
+_PART_FRAMES: Final = 50
+_ROUNDS: Final = 5
 # How near the true edge a matte is replaced by the truth, to see what leaks elsewhere.
 _PERFECT_PX: Final = (8, 16)
 
@@ -58,9 +86,9 @@ def main() -> None:
     """Measure what the command line asks for and print it."""
     parser = argparse.ArgumentParser(description="Measure what each step of the matting brings.")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--only", choices=("clips", "photos", "still", "leak"))
+    parser.add_argument("--only", choices=("clips", "photos", "still", "leak", "parts"))
     options = parser.parse_args()
-    tables = {"clips": clips, "photos": photos, "still": still, "leak": leak}
+    tables = {"clips": clips, "photos": photos, "still": still, "leak": leak, "parts": parts}
     for name, make in tables.items():
         if options.only in {None, name}:
             print(make(options.data) + "\n", flush=True)
@@ -148,6 +176,50 @@ def _near_edge(alpha: NDArray[np.uint8], reach_px: int) -> NDArray[np.bool_]:
     hard = (alpha >= 128).astype(np.uint8)
     circle = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach_px + 1, 2 * reach_px + 1))
     return np.asarray(cv2.dilate(hard, circle) != cv2.erode(hard, circle))
+
+
+def parts(data: Path) -> str:
+    """Return a table of the milliseconds of each part, on frames that are new to the cache."""
+    rounds = [_spent_ms(data) for _ in range(_ROUNDS)]
+    fastest = min(rounds, key=lambda one: one["all"])
+    rest = fastest["all"] - sum(fastest[name] for name in PARTS)
+    rows = {name: fastest[name] for name in PARTS} | {"all else": rest, "all": fastest["all"]}
+    return table(
+        ["part", "ms a frame at 1080p"], [[name, f"{ms:.2f}"] for name, ms in rows.items()]
+    )
+
+
+def _spent_ms(data: Path) -> dict[str, float]:
+    """Return the mean milliseconds that every part and all took, but for the model."""
+    settings, count = Settings(background="color:black"), 0
+    spent = dict.fromkeys([*PARTS, "all", "model"], 0.0)
+    with contextlib.closing(create_segmenter(settings)) as segmenter:
+        for clip in sorted((data / CLIPS).glob("*.mp4")):
+            frames = list(itertools.islice(_in_hd(clip), _PART_FRAMES))
+            matting, count = RefinedMatting(settings), count + len(frames)
+            look = _timed(segmenter.segment, "model", spent)
+            make = _timed(matting.matte, "all", spent)
+            with contextlib.ExitStack() as patches:
+                for name, places in PARTS.items():
+                    for owner, function in places:
+                        timed = _timed(getattr(owner, function), name, spent)
+                        patches.enter_context(mock.patch.object(owner, function, timed))
+                for frame in frames:
+                    make(frame, look)
+    spent["all"] -= spent["model"]
+    return {name: 1000 * value / count for name, value in spent.items()}
+
+
+def _timed(function: Callable[..., Any], name: str, spent: dict[str, float]) -> Callable[..., Any]:
+    """Return a function that adds the seconds it takes to those spent."""
+
+    def timed(*values: Any) -> Any:  # noqa: ANN401
+        start = time.perf_counter()
+        result = function(*values)
+        spent[name] += time.perf_counter() - start
+        return result
+
+    return timed
 
 
 def _made_with(steps: Steps | None) -> Callable[[Settings, Segmenter], Matting]:
