@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+from contextlib import suppress
 from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Self
@@ -61,10 +62,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer by the path."""
-        try:
+        with suppress(BrokenPipeError, ConnectionResetError):  # whoever looked has gone
             getattr(self, f"_{self.path.strip('/').partition('.')[0]}")()
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # whoever looked has gone
 
     def _head(self, kind: str, status: int = 200) -> None:
         self.send_response(status)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from rtsp_server import RtspServer
 from stream_server import StreamServer
 
 from greenroom.errors import (
@@ -82,6 +83,17 @@ def test_a_transport_stream_is_shown(server: StreamServer) -> None:
     frames = some(source, 10)
     assert source.info.negotiated == "160x120 MPEG2VIDEO, 25 frames/s"
     assert {frame.size for frame in frames} == {(160, 120)}
+
+
+def test_a_network_cameras_rtsp_is_shown() -> None:
+    """RTSP is asked for over TCP, and its frames arrive at their rate."""
+    with RtspServer() as server:
+        source = opened(server.address)
+        frames = some(source, 25)
+    assert source.info.negotiated == "160x120 MPEG2VIDEO, 25 frames/s"
+    assert {frame.size for frame in frames} == {(160, 120)}
+    stamps_s = [frame.time_s or 0 for frame in frames]
+    assert stamps_s[-1] - stamps_s[0] == pytest.approx(1.0, abs=0.4)
 
 
 def test_a_file_on_a_server_is_played_in_real_time_and_ends(server: StreamServer) -> None:
