@@ -253,7 +253,7 @@ def test_real_screen(tmp_path: Path) -> None:
     environment = {**os.environ, "SDL_VIDEODRIVER": "x11"}
     reading, writing = os.pipe()
     server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(writing), "-screen", "0", "640x480x24", "-nolisten", "tcp"],  # noqa: S607 - found above
+        ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1280x960x24", "-nolisten", "tcp"],  # noqa: S607 - found above
         pass_fds=[writing],
         stderr=subprocess.DEVNULL,
     )
