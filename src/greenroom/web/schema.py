@@ -98,7 +98,7 @@ def _range(of_value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _step(span: float | None) -> float:
-    """Return a step with which a range has about a hundred places."""
+    """Return a step with which a range has about a hundred places, or 1 for very long ones."""
     if span is None:
         return 0.1
-    return next(step for step in (0.01, 0.1, 1, span) if span <= 200 * step)
+    return next((step for step in (0.01, 0.1) if span <= 200 * step), 1)

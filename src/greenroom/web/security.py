@@ -65,6 +65,9 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or let the application answer."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         protection = _protection(host if host.lower() in self._hosts else "")

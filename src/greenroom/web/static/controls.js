@@ -39,11 +39,13 @@ function row(setting, models) {
   const error = make("p", { className: "error", id: `${id}-error`, hidden: true });
   control.main.setAttribute("aria-describedby", `${id}-help ${id}-error`);
   rows.set(setting.name, { setting, control, reset, error });
+  const isShort = setting.type === "boolean";
+  const before = isShort ? make("span", { className: "control" }, ...control.elements, label) : label;
   return make(
     "div",
     { className: "setting" },
-    make("div", { className: "name" }, label, reset),
-    make("div", { className: "control" }, ...control.elements),
+    make("div", { className: "name" }, before, reset),
+    ...(isShort ? [] : [make("div", { className: "control" }, ...control.elements)]),
     error,
     help,
   );

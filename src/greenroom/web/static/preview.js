@@ -71,6 +71,7 @@ function draw() {
     canvas.width = shown.width;
     canvas.height = shown.height;
     $("screen").style.aspectRatio = `${shown.width} / ${shown.height}`;
+    $("screen").style.setProperty("--ratio", shown.width / shown.height);
   }
   context.drawImage(shown, 0, 0, canvas.width, canvas.height);
   const both = mode === "compare" && pictures.before;

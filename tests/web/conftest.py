@@ -1,0 +1,73 @@
+"""What the tests of the page share: a session, its page, and a client that may use it."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Final
+
+import pytest
+from web.fake_session import FakeSession
+
+from greenroom.web import Gallery
+from greenroom.web.app import create_app
+
+with warnings.catch_warnings():
+    # It works with httpx as well as with httpx2, which newer versions of Starlette ask for.
+    warnings.simplefilter("ignore")
+    from starlette.testclient import TestClient
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from starlette.types import ASGIApp
+
+TOKEN: Final = "correct-horse"  # noqa: S105 - of tests only
+PORT: Final = 8477
+ORIGIN: Final = f"http://127.0.0.1:{PORT}"
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Iterator[FakeSession]:
+    """Return a session of the synthetic person."""
+    made = FakeSession(tmp_path / "greenroom.toml")
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Draw greenroom's own backgrounds once for all tests."""
+    folder = tmp_path_factory.mktemp("drawn")
+    Gallery(folder).items()
+    return folder / "drawn"
+
+
+@pytest.fixture
+def gallery(tmp_path: Path, drawn: Path) -> Gallery:
+    """Return a gallery with nothing but greenroom's own backgrounds."""
+    folder = tmp_path / "backgrounds"
+    folder.mkdir()
+    (folder / "drawn").symlink_to(drawn)
+    return Gallery(folder)
+
+
+@pytest.fixture
+def app(session: FakeSession, gallery: Gallery) -> ASGIApp:
+    """Return the page's application."""
+    return create_app(session, gallery, TOKEN, PORT)
+
+
+@pytest.fixture
+def stranger(app: ASGIApp) -> Iterator[TestClient]:
+    """Return a client that has not been let in."""
+    with TestClient(app, base_url=ORIGIN, follow_redirects=False) as client:
+        yield client
+
+
+@pytest.fixture
+def client(stranger: TestClient) -> TestClient:
+    """Return a client that was let in as a browser is."""
+    stranger.get("/", params={"token": TOKEN})
+    stranger.headers["Origin"] = ORIGIN
+    return stranger
