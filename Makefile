@@ -28,7 +28,7 @@ bench: $(INSTALLED)-dev
 
 # Half an hour of live use: memory, threads and frame times have to stay flat.
 soak: $(INSTALLED)-dev
-	.venv/bin/python benchmarks/live.py --soak
+	.venv/bin/python benchmarks/live_use.py --soak
 
 docs: $(INSTALLED)-docs
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
