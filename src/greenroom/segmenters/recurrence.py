@@ -51,6 +51,7 @@ class States:
         if self._names:
             if frame.size != self._size or self._cuts.is_cut(frame):
                 self.reset()
+                self._cuts.is_cut(frame)  # to compare the next one with it
             self._size = frame.size
         return self._now
 
