@@ -43,6 +43,10 @@ INPUT_FORMATS: Final = {
 _PREFERENCE: Final = tuple(INPUT_FORMATS)
 # More is not needed, and costs, unless it is asked for.
 _USUAL_RATE: Final = Fraction(30)
+# What is taken where nothing is asked for: the largest up to this, in pixels, that has so many
+# frames a second. Calls show no more, and a default of the camera's own is often 640x480.
+_USUAL_AREA: Final = 1280 * 720
+_LEAST_RATE: Final = Fraction(24)
 # What is not compressed is preferred, unless it is slower than so much of what could be had.
 _NEARLY: Final = Fraction(3, 4)
 # Windows keeps frames that nobody has fetched in here: a few of 1080p.
@@ -100,7 +104,7 @@ def camera_source(
 
 
 def best_format(camera: CameraInfo, wanted: Wanted) -> CameraFormat | None:
-    """Choose among a camera's formats; None where they are not known, or nothing is asked for.
+    """Choose among a camera's formats; None where they are not known.
 
     What is not compressed is taken unless it would bring fewer frames.
 
@@ -110,15 +114,19 @@ def best_format(camera: CameraInfo, wanted: Wanted) -> CameraFormat | None:
         If it has no such size.
     """
     known = [one for one in camera.formats if one.fourcc in INPUT_FORMATS]
-    if not camera.formats or (wanted.size is None and wanted.rate is None):
+    asks = wanted.size is not None or wanted.rate is not None
+    if not camera.formats or (not known and not asks):
         return None
     fit = [one for one in known if wanted.size is None or _has_size(one, wanted.size)]
     if not fit:
         raise format_error(camera, str(wanted))
-    if wanted.size is None:  # the largest that is fast enough
-        enough = [one for one in fit if _best_rate(one, wanted) >= (wanted.rate or 0)]
-        largest = max(_area(one) for one in enough or fit)
-        fit = [one for one in enough or fit if _area(one) == largest]
+    if wanted.size is None:  # the largest that is fast enough, and not larger than calls show
+        quick_enough = wanted.rate or _LEAST_RATE
+        enough = [one for one in fit if _best_rate(one, wanted) >= quick_enough] or fit
+        if wanted.rate is None:
+            enough = [one for one in enough if _area(one) <= _USUAL_AREA] or enough
+        largest = max(_area(one) for one in enough)
+        fit = [one for one in enough if _area(one) == largest]
     fastest = max(_best_rate(one, wanted) for one in fit)
     quick = [one for one in fit if _best_rate(one, wanted) >= fastest * _NEARLY]
     return min(quick, key=lambda one: _PREFERENCE.index(one.fourcc))
