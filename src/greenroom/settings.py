@@ -362,7 +362,7 @@ class Settings(BaseModel):
             min_length=1,
             description=(
                 "A camera by its number, name or path (greenroom devices lists them), a video file "
-                "played in real time, an address (rtsp:, http:, https:, rtp:), screen, or demo"
+                "played in real time, an address (rtsp:, http:, https:, rtp:, udp:), screen, or demo"
             ),
         ),
     ] = "0"
@@ -373,7 +373,7 @@ class Settings(BaseModel):
         str | None,
         _about(
             Group.CAMERA,
-            description="Size to ask the camera for, such as 1280x720; by default its own",
+            description="Size to ask the camera for; by default 1280x720, or what comes near to it",
         ),
     ] = None
     rate: Annotated[
@@ -382,7 +382,7 @@ class Settings(BaseModel):
             Group.CAMERA,
             gt=0,
             le=240,
-            description="Frames a second to ask the camera for; by default its own",
+            description="Frames a second to ask the camera for; by default what it has for that size",
         ),
     ] = None
     loop: Annotated[
@@ -404,8 +404,8 @@ class Settings(BaseModel):
             Group.LIVE,
             min_length=1,
             description=(
-                "Where the picture goes, with commas between: camera (a virtual camera), pipewire, "
-                "window, page, file:out.mp4, null"
+                "Where the picture goes, with commas between: camera (a virtual camera) or "
+                "camera:DEVICE, pipewire, window, page, file:out.mp4, null"
             ),
         ),
     ] = "camera,page"

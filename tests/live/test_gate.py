@@ -98,8 +98,17 @@ class TestWhatLeaves:
         assert offered(gate, rendered)
         shown = gate.current()
         assert shown.frame is rendered.frame
-        assert shown.views is rendered.views
+        assert shown.views == rendered.views
         assert gate.state() == (Showing.PERSON, "", "")
+
+    def test_what_can_be_seen_through_is_closed(self, gate: Gate) -> None:
+        """The room's colours that are left beside a low coverage do not leave without it."""
+        frame = Frame.filled(LAYOUT, ROOM_RGB, alpha=8).shown_at(1, Fraction(1, 25))
+        offered(gate, Rendered(frame, {"after": frame}))
+        shown = gate.current()
+        for one in (shown.frame, shown.views["after"]):
+            assert one.alpha is None
+            assert count_room_pixels(one, 60) == 0
 
     def test_a_frame_without_a_valid_matte_is_not(self, gate: Gate) -> None:
         """The engine's word is enough to cover, and the reason is told."""

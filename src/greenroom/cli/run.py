@@ -16,6 +16,7 @@ from greenroom.live.status import Showing
 from greenroom.settings import Group, OnFailure, Settings
 
 if TYPE_CHECKING:
+    from greenroom.live.session import Session
     from greenroom.live.starting import Live
     from greenroom.live.status import Status
 
@@ -65,11 +66,15 @@ def run(  # noqa: PLR0913 - each is a flag
 
     settings = settings.changed(on_failure=OnFailure.COVER)
     with ExitStack() as opened:
+        sessions: list[Session] = []
+        if hasattr(signal, "SIGUSR1"):  # before others are told that it is listened for
+            before = signal.signal(
+                signal.SIGUSR1, lambda *_: [each.request("cover") for each in sessions]
+            )
+            opened.callback(signal.signal, signal.SIGUSR1, before)
         live = start_live(opened, settings, Launch(config, flags, port, covered=covered))
         session = live.session
-        if hasattr(signal, "SIGUSR1"):
-            before = signal.signal(signal.SIGUSR1, lambda *_: session.request("cover"))
-            opened.callback(signal.signal, signal.SIGUSR1, before)
+        sessions.append(session)
         told = threading.Event()
         opened.callback(told.set)
         threading.Thread(target=_tell, args=(live, told), daemon=True).start()

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from greenroom.backgrounds import COVER_RGB
 from greenroom.frames import Colour, Frame, Layout
 from greenroom.live.status import Showing
+from greenroom.sinks.packing import flattened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -172,7 +173,9 @@ class Gate:
             self._number += 1
             self._layout = rendered.frame.layout
             showing = Showing.CAMERA if rendered.is_camera else Showing.PERSON
-            self._last = Shown(rendered.frame, self._number, showing, views=rendered.views)
+            # Without its alpha, soft edges would show the room: nobody is to have to think of that.
+            views = {name: flattened(view) for name, view in rendered.views.items()}
+            self._last = Shown(flattened(rendered.frame), self._number, showing, views=views)
             self._offered_s = now_s
             self._changed.notify_all()
             return True

@@ -170,7 +170,7 @@ class Outlet:
             self._layout = frame.layout
         if frame.layout == self._layout:
             return frame
-        return fitted(frame.opaque(), self._layout, Fit.CONTAIN).at(frame)
+        return fitted(frame, self._layout, Fit.CONTAIN).at(frame)
 
     def _fail(self, error: Exception) -> None:
         """Close a sink that failed, and leave it alone for a while."""

@@ -137,6 +137,6 @@ def _small(frame: Frame) -> Frame:
     width, height = frame.size
     scale = max(1, width // _WIDTH_PX)
     if scale == 1:
-        return frame.opaque()
+        return frame
     small = replace(frame.layout, width=width // scale, height=max(1, height // scale))
     return frame.converted(small)

@@ -433,7 +433,10 @@ class Session:
         """Take over what was edited in the settings file; what is wrong there changes nothing."""
         if self._config is None:
             return
+        before = self._config.error
         edited = self._config.poll()
+        if self._config.error != before:
+            self._tell()
         if edited is None:
             return
         names = self._config.changed_names - self._flags
@@ -442,6 +445,7 @@ class Session:
             self.update(**changed)
         except GreenroomError as error:
             self._config.refuse(str(error))
+            self._tell()
 
     def _follow_rate(self) -> None:
         """Tell the governor how many frames really come, where that is not what was expected."""

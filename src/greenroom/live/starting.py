@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from greenroom.live.governor import Governor
 from greenroom.live.instance import Instance
 from greenroom.live.session import Parts, Session, check_live, wanted_rate
 from greenroom.live.steering import Steering
-from greenroom.sinks.live import create_live_sinks
+from greenroom.sinks.live import PAGE, create_live_sinks, destinations
 from greenroom.sinks.window import WindowSink
 from greenroom.sources.live import create_live_source
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from greenroom.settings import Settings
 
 __all__ = ["Launch", "Live", "create_steering", "start_live"]
-
-_PAGE = "page"
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ def start_live(opened: ExitStack, settings: Settings, launch: Launch) -> Live:
     file = ConfigFile(launch.config or default_config_path(), required=launch.config is not None)
     file.load()
     sinks = create_live_sinks(settings, wanted_rate(settings))
-    has_page = _PAGE in settings.to.split(",")
+    has_page = any(kind == PAGE for kind, _ in destinations(settings))
     engine = VirtualBackground(settings)
     opened.callback(engine.close)
     parts = Parts(
@@ -105,15 +104,16 @@ def start_live(opened: ExitStack, settings: Settings, launch: Launch) -> Live:
     )
     session = Session(settings, parts)
     session.cover(launch.covered)
+    windows = [sink for sink in sinks if isinstance(sink, WindowSink)]
+    for window in windows:
+        window.on_key = lambda key: session.request("cover") if key == "space" else None
+        window.on_close = lambda: session.request("stop")
+        opened.callback(window.pump, 0)  # which removes it, once it was closed
     opened.callback(session.stop)
     url = _start_page(opened, session, launch.port)
     instance.announce(url=url)
     covered = _Covered(session, instance)
     opened.callback(session.subscribe(covered.tell))
-    windows = [sink for sink in sinks if isinstance(sink, WindowSink)]
-    for window in windows:
-        window.on_key = lambda key: _on_key(session, key)
-        window.on_close = lambda: session.request("stop")
     session.start()
     covered.tell()
     return Live(session, url if has_page else "", windows)
@@ -135,13 +135,6 @@ def _start_page(opened: ExitStack, session: Session, port: int) -> str:
     return server.url
 
 
-def _on_key(session: Session, key: str) -> None:
-    if key == "space":
-        session.request("cover")
-    elif key in ("q", "escape"):
-        session.request("stop")
-
-
 class _Covered:
     """Tells other processes whether the user is covered."""
 
@@ -149,10 +142,12 @@ class _Covered:
         self._session = session
         self._instance = instance
         self._told: bool | None = None
+        self._lock = threading.Lock()  # so that what is told last is what is so
 
     def tell(self) -> None:
         """Tell it if it changed."""
-        covered = self._session.gate.covered
-        if covered != self._told:
-            self._told = covered
-            self._instance.announce(covered=covered)
+        with self._lock:
+            covered = self._session.gate.covered
+            if covered != self._told:
+                self._told = covered
+                self._instance.announce(covered=covered)

@@ -35,7 +35,7 @@ _ADVICE: Final = {
     "linux": (
         "Make one (needs a kernel module):\n"
         "  sudo apt install v4l2loopback-dkms\n"
-        "  sudo modprobe v4l2loopback exclusive_caps=1 card_label=greenroom\n"
+        "  sudo modprobe v4l2loopback exclusive_caps=1 card_label=greenroom video_nr=10\n"
         "or do without a kernel module, which also works under Secure Boot:\n"
         "  greenroom run --to pipewire,page"
     ),
