@@ -8,39 +8,21 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from greenroom.backgrounds import COVER_RGB, Scene, create_background
-from greenroom.compositing.light import LightMatch
-from greenroom.effects import (
-    Follow,
-    LowLight,
-    create_overlay,
-    crop,
-    cropped,
-    mirrored,
-    mirrored_matte,
-)
-from greenroom.errors import FormatError, ProcessingError
+from greenroom.backgrounds import COVER_RGB, create_background
+from greenroom.effects import create_overlay
+from greenroom.errors import ProcessingError
 from greenroom.frames import Frame
-from greenroom.matting import Cadence, create_matting, edge_colours
-from greenroom.rendering import (
-    Parts,
-    Rendered,
-    compose,
-    gray,
-    halved,
-    matte_view,
-    mirrored_view,
-    view_halvings,
-)
-from greenroom.segmenters import check_coarse_matte, create_segmenter
-from greenroom.settings import Framing, OnFailure, Settings
+from greenroom.matting import create_matting
+from greenroom.picture import Made, PictureMaker, SceneTime, Stages
+from greenroom.rendering import Rendered, gray, halved, view_halvings
+from greenroom.segmenters import create_segmenter
+from greenroom.settings import OnFailure, Settings
 from greenroom.supervision import Supervisor
 from greenroom.timings import Timings
 
@@ -51,9 +33,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from greenroom.backgrounds import Background
-    from greenroom.effects import Overlay
     from greenroom.frames import Layout, Matte
-    from greenroom.matting import Matting
+    from greenroom.matting import Cadence, Matting
     from greenroom.matting.plate import CleanPlate
     from greenroom.segmenters import Segmenter, SegmenterInfo
 
@@ -84,27 +65,6 @@ _MATTING_SETTINGS = (
 )
 # How long a cover waits for a background that another frame is using.
 _SCENE_WAIT_S = 0.1
-# A frame may be so much older than the last cover, which is made for the moment it is shown.
-_SCENE_BACK_S = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Stages:
-    """One consistent set of stages with the settings they were made from."""
-
-    settings: Settings
-    segmenter: Segmenter
-    matting: Matting
-    background: Background
-    overlay: Overlay | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Made:
-    """What was made of a frame: what may leave, and the matte that it was made through."""
-
-    rendered: Rendered
-    matte: Matte | None = None
 
 
 class VirtualBackground:
@@ -122,12 +82,6 @@ class VirtualBackground:
         not given.
     **values
         Single settings by name, such as ``background="beach.jpg"``; they take precedence.
-
-    Attributes
-    ----------
-    cadence : Cadence
-        For which frames the model looks: every one, until somebody says otherwise. May be changed
-        on any thread; it holds from the next frame on.
 
     Raises
     ------
@@ -160,23 +114,30 @@ class VirtualBackground:
         self._own_segmenter = segmenter is None
         self._updating = threading.Lock()  # held while what is new is built
         self._lock = threading.Lock()  # of the stages and of what waits for the end of a frame
-        self._in_scene = threading.Lock()  # of the background, which one thread may use at a time
+        self._scene = SceneTime()
         self._closed = False
         segmenter = segmenter or self._load(settings)
         self._create_matting = matting
-        self._stages = _Stages(
+        self._stages = Stages(
             settings, segmenter, matting(settings, segmenter), background, overlay
         )
-        self._supervisor: Supervisor[_Made] = Supervisor()
-        self._light = LightMatch()
-        self._low_light = LowLight()
-        self._framing = Follow()
+        self._supervisor: Supervisor[Made] = Supervisor()
+        self._maker = PictureMaker(self.timings, self._scene)
         self._between_frames: list[Callable[[], None]] = []
         self._matte: Matte | None = None
-        self._start_s: float | None = None
-        self._scene_s = 0.0
         self.failures = 0
-        self.cadence = Cadence.EVERY
+
+    @property
+    def cadence(self) -> Cadence:
+        """For which frames the model looks: every one, until somebody says otherwise.
+
+        It may be changed on any thread, and holds from the next frame on.
+        """
+        return self._maker.cadence
+
+    @cadence.setter
+    def cadence(self, cadence: Cadence) -> None:
+        self._maker.cadence = cadence
 
     @property
     def settings(self) -> Settings:
@@ -224,7 +185,7 @@ class VirtualBackground:
         ProcessingError
             If there is no valid result and ``on_failure`` is ``stop``.
         """
-        return self._guarded(frame, self._render, self._covering, self._on_failure).frame
+        return self._guarded(frame, self._maker.picture, self._covering, self._on_failure).frame
 
     def render(self, frame: Frame, views: frozenset[str] = frozenset()) -> Rendered:
         """Replace the background of a frame, or cover it: what live use needs.
@@ -244,7 +205,7 @@ class VirtualBackground:
         """
         return self._guarded(
             frame,
-            partial(self._render, views=views),
+            partial(self._maker.picture, views=views),
             partial(self._covering, views=views),
             OnFailure.COVER,
         )
@@ -267,17 +228,17 @@ class VirtualBackground:
             New memory, without a time. No camera's picture has ever been near it.
         """
         cover = Frame.filled(layout, COVER_RGB)
-        if self._in_scene.acquire(timeout=_SCENE_WAIT_S):  # not if a frame hangs in it
+        if self._scene.used.acquire(timeout=_SCENE_WAIT_S):  # not if a frame hangs in it
             try:
                 stages = self._stages
-                made = stages.background.cover(layout, self._scene_time_s(time_s)).copy()
+                made = stages.background.cover(layout, self._scene.time_s(time_s)).copy()
                 if stages.overlay is not None:
                     stages.overlay.draw(made)
                 cover = made
             except Exception as error:  # noqa: BLE001 - the colour remains
                 logger.warning("the background cannot be shown either: %s", _sentence(error))
             finally:
-                self._in_scene.release()
+                self._scene.used.release()
         return cover
 
     def process_rgb(self, array: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -300,7 +261,7 @@ class VirtualBackground:
         ProcessingError
             As in `process`; the cover of a matte is black.
         """
-        return self._guarded(frame, self._render_matte, _black, self._on_failure).frame
+        return self._guarded(frame, self._maker.matte, _black, self._on_failure).frame
 
     def update(self, **values: Any) -> None:  # noqa: ANN401 - Settings checks them
         """Change settings while running: all of them between two frames, or none.
@@ -330,11 +291,11 @@ class VirtualBackground:
                 if segmenter is old.segmenter:
                     between.append(partial(matting.take_over, old.matting))
             if "framing" in changed:
-                between.append(self._framing.reset)
+                between.append(self._maker.framing.reset)
             if "low_light" in changed and not old.settings.low_light:
-                between.append(self._low_light.reset)  # it has not seen the frames since
+                between.append(self._maker.low_light.reset)  # it has not seen what came since
             with self._lock:
-                self._stages = _Stages(settings, segmenter, matting, background, overlay)
+                self._stages = Stages(settings, segmenter, matting, background, overlay)
                 self._between_frames += between
                 if segmenter is not old.segmenter:
                     self._between_frames.append(old.segmenter.close)
@@ -375,23 +336,21 @@ class VirtualBackground:
         stages = self._stages
         stages.segmenter.reset()
         stages.matting.reset()
-        with self._in_scene:
+        with self._scene.used:
             stages.background.reset()
-            self._start_s = None
-        self._light.reset()
-        self._low_light.reset()
-        self._framing.reset()
+            self._scene.reset()
+        self._maker.reset()
 
     def _leave_scene(self, background: Background) -> None:
         """Close a background that was replaced, when no cover is being made of it."""
-        with self._in_scene:
+        with self._scene.used:
             background.close()
 
     @property
     def _on_failure(self) -> OnFailure:
         return OnFailure.STOP if self._closed else self.settings.on_failure
 
-    def _next_stages(self) -> _Stages:
+    def _next_stages(self) -> Stages:
         """Do what was put off until no frame is being processed; return the stages since then."""
         with self._lock:
             waiting, self._between_frames = self._between_frames, []
@@ -403,7 +362,7 @@ class VirtualBackground:
     def _guarded(
         self,
         frame: Frame,
-        render: Callable[[_Stages, Frame], _Made],
+        render: Callable[[Stages, Frame], Made],
         cover: Callable[[Frame], Rendered],
         on_failure: OnFailure,
     ) -> Rendered:
@@ -415,7 +374,7 @@ class VirtualBackground:
         """
         self._matte = None
 
-        def work() -> _Made:
+        def work() -> Made:
             return render(self._next_stages(), frame)
 
         try:
@@ -438,131 +397,6 @@ class VirtualBackground:
             message = "this engine is closed. Make another one."
             raise ProcessingError(message)
 
-    def _render(self, stages: _Stages, frame: Frame, views: frozenset[str] = frozenset()) -> _Made:
-        seen = self._lit(stages, frame)
-        if not stages.background.needs_matte:
-            return _Made(self._render_camera(stages, frame, seen, views))
-        matte = self._find(stages, seen)
-        parts = self._parts(stages, seen, matte)
-        rendered = Rendered(compose(parts, self.timings.stage))
-        if views:
-            with self.timings.stage("views"):
-                if "after" in views:
-                    rendered.views["after"] = self._after(stages, parts, rendered.frame)
-                if "before" in views:
-                    rendered.views["before"] = _mirrored_small(frame)
-                if "matte" in views:
-                    rendered.views["matte"] = matte_view(matte, frame)
-        self._decorate(stages, rendered.frame)
-        return _Made(rendered, matte)
-
-    def _lit(self, stages: _Stages, frame: Frame) -> Frame:
-        """Brighten a dark frame, which helps the model too."""
-        if not stages.settings.low_light:
-            return frame
-        with self.timings.stage("low light"):
-            return self._low_light.apply(frame, stages.settings.low_light)
-
-    def _parts(self, stages: _Stages, frame: Frame, matte: Matte) -> Parts:
-        """Place the person, put a background behind and its light on them."""
-        settings = stages.settings
-        frame, matte, colours = self._placed(settings, frame, matte, stages.segmenter)
-        with self.timings.stage("background"), self._in_scene:
-            time_s = self._scene_time_s(frame.time_s or 0.0)
-            background = stages.background.render(frame, matte, time_s)
-        person = frame if colours is None else colours
-        if background.alpha is None and settings.match_light:
-            with self.timings.stage("light"):
-                person = self._light.match(frame, matte, background, settings.match_light, person)
-        edges = None
-        if colours is None and settings.clean_edges:
-            with self.timings.stage("edges"):
-                edges = edge_colours(person, matte)
-        return Parts(person, matte, background, edges, settings.light_wrap)
-
-    def _placed(
-        self, settings: Settings, frame: Frame, matte: Matte, segmenter: Segmenter
-    ) -> tuple[Frame, Matte, Frame | None]:
-        """Crop and mirror a frame, its matte, and the person's own colours if there are any."""
-        colours = segmenter.foreground(frame)
-        if settings.framing is Framing.FOLLOW:
-            with self.timings.stage("framing"):
-                box = self._framing.step(matte, frame.time_s)
-                frame, matte = crop(frame, matte, box)
-                colours = None if colours is None else cropped(colours, box)
-        if settings.mirror:
-            with self.timings.stage("mirror"):
-                frame, matte = mirrored(frame), mirrored_matte(matte)
-                colours = None if colours is None else mirrored(colours)
-        return frame, matte, colours
-
-    def _decorate(self, stages: _Stages, frame: Frame) -> None:
-        """Draw the overlay over a frame that was made here."""
-        if stages.overlay is not None:
-            with self.timings.stage("overlay"):
-                stages.overlay.draw(frame)
-
-    def _after(self, stages: _Stages, parts: Parts, result: Frame) -> Frame:
-        """Make the view of what is sent, from its parts and the result without an overlay."""
-        halvings = view_halvings(result.layout)
-        if stages.settings.mirror:  # the person is mirrored, and nothing else, already
-            view = halved(result, halvings) if halvings else result.copy()
-        elif isinstance(stages.background, Scene) and parts.background.alpha is None:
-            view = mirrored_view(parts)
-        else:  # what is behind is the room, or nothing
-            view = mirrored(halved(result, halvings))
-        if stages.overlay is not None:
-            stages.overlay.draw(view, halvings)
-        return view
-
-    def _render_camera(
-        self, stages: _Stages, frame: Frame, seen: Frame, views: frozenset[str]
-    ) -> Rendered:
-        """Show the camera's picture, by the user's word: no person has to be found in it.
-
-        Framing, which follows the person, does nothing here.
-        """
-        result = mirrored(seen) if stages.settings.mirror else seen
-        if stages.overlay is not None:
-            result = result.copy() if result is frame else result
-            self._decorate(stages, result)
-        rendered = Rendered(result, is_camera=True)
-        if "after" in views:
-            view = _mirrored_small(seen)
-            if stages.overlay is not None:
-                stages.overlay.draw(view, view_halvings(seen.layout))
-            rendered.views["after"] = view
-        if "before" in views:
-            rendered.views["before"] = _mirrored_small(frame)
-        if "matte" in views:
-            shape = halved(frame, view_halvings(frame.layout)).planes[0].shape
-            rendered.views["matte"] = gray(np.full(shape, 255, np.uint8), frame)
-        return rendered
-
-    def _render_matte(self, stages: _Stages, frame: Frame) -> _Made:
-        matte = self._find(stages, self._lit(stages, frame))
-        return _Made(Rendered(gray(matte.values, frame)), matte)
-
-    def _find(self, stages: _Stages, frame: Frame) -> Matte:
-        looked_s = 0.0
-
-        def look(part: Frame) -> NDArray[np.float32]:
-            nonlocal looked_s
-            start = time.perf_counter()
-            coarse = check_coarse_matte(stages.segmenter.segment(part))
-            looked_s += time.perf_counter() - start
-            return coarse
-
-        start = time.perf_counter()
-        stages.matting.cadence = self.cadence
-        matte = stages.matting.matte(frame, look)
-        self.timings.add("segment", looked_s)
-        self.timings.add("matte", time.perf_counter() - start - looked_s)
-        if matte.values.shape != frame.layout.plane_shapes[0]:
-            message = f"a matte of {matte.values.shape} does not fit a frame of {frame.size}"
-            raise FormatError(message)
-        return matte
-
     def _covering(self, frame: Frame, views: frozenset[str] = frozenset()) -> Rendered:
         """Make what is shown instead of a frame, from its layout and time only."""
         cover = self.cover(frame.layout, frame.time_s or 0.0).at(frame)
@@ -574,26 +408,10 @@ class VirtualBackground:
             covering.views["matte"] = gray(np.zeros_like(small.planes[0]), frame)
         return covering
 
-    def _scene_time_s(self, time_s: float) -> float:
-        """Tell the time since the first frame; called by who has the scene.
-
-        It does not go back by as little as frames are older than covers.
-        """
-        if self._start_s is None:
-            self._start_s, self._scene_s = time_s, 0.0
-        since_s = time_s - self._start_s
-        if not 0 < self._scene_s - since_s < _SCENE_BACK_S:
-            self._scene_s = since_s
-        return self._scene_s
-
 
 def _black(frame: Frame) -> Rendered:
     width, height = frame.size
     return Rendered(gray(np.zeros((height, width), np.uint8), frame))
-
-
-def _mirrored_small(frame: Frame) -> Frame:
-    return mirrored(halved(frame, view_halvings(frame.layout)))
 
 
 def _sentence(error: BaseException) -> str:
