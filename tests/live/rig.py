@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from greenroom.frames import Frame
     from greenroom.segmenters import Segmenter
     from greenroom.sinks.base import LiveSink
+    from greenroom.sources import Source
 
 DEADLINE_S = 20.0
 
@@ -80,6 +81,10 @@ class Rig:
         What is put behind.
     sinks : sequence of LiveSink
         Besides the two that count, and a page.
+    open_source : callable, optional
+        In place of the fake camera.
+    watches : bool
+        Whether a page looks.
     **values
         Settings.
     """
@@ -90,6 +95,7 @@ class Rig:
         *,
         sinks: Sequence[LiveSink] = (),
         make_segmenter: Callable[[], Segmenter] | None = PersonSegmenter,
+        open_source: Callable[[Settings], Source] | None = None,
         watches: bool = True,
         **values: object,
     ) -> None:
@@ -101,10 +107,13 @@ class Rig:
         self.engine = VirtualBackground(settings, segmenter=segmenter)
         self.paced = CountingSink("paced")
         self.unpaced = CountingSink("unpaced", paced=False)
-        self.session = Session(
-            settings,
-            Parts(self.engine, [self.paced, self.unpaced, *sinks], self.camera.open, has_page=True),
+        parts = Parts(
+            self.engine,
+            [self.paced, self.unpaced, *sinks],
+            open_source or self.camera.open,
+            has_page=True,
         )
+        self.session = Session(settings, parts)
         self._watches = watches
         self.watcher: Watcher | None = None
 
