@@ -125,6 +125,7 @@ class VirtualBackground:
         self._maker = PictureMaker(self.timings, self._scene)
         self._between_frames: list[Callable[[], None]] = []
         self._matte: Matte | None = None
+        self._reason = ""  # of the last cover; empty since a frame was valid
         self.failures = 0
 
     @property
@@ -387,9 +388,11 @@ class VirtualBackground:
                 where = "" if frame.time_s is None else f" at {frame.time_s:.3f} s"
                 message = f"the frame{where} could not be processed: {reason}"
                 raise ProcessingError(message) from error
-            logger.warning("a frame is covered: %s", reason)
+            if reason != self._reason:  # once, not for every frame
+                logger.warning("a frame is covered: %s", reason)
+            self._reason = reason
             return replace(cover(frame), valid=False, error=reason)
-        self._matte = made.matte
+        self._matte, self._reason = made.matte, ""
         return made.rendered
 
     def _check_open(self) -> None:
