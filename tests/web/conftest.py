@@ -6,10 +6,10 @@ import warnings
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from web.fake_session import FakeSession
 
 from greenroom.web import Gallery
 from greenroom.web.app import create_app
+from web.fake_session import FakeSession
 
 with warnings.catch_warnings():
     # It works with httpx as well as with httpx2, which newer versions of Starlette ask for.

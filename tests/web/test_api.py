@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 import pytest
-from web.fake_session import SIZE
 
 from greenroom.errors import ModelError
 from greenroom.settings import Group, Settings
 from greenroom.testing import ROOM_RGB
+from web.fake_session import SIZE
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from starlette.testclient import TestClient
-    from web.fake_session import FakeSession
 
     from greenroom.web import Gallery
+    from web.fake_session import FakeSession
 
 pytestmark = [pytest.mark.usefixtures("no_thread_left")]
 

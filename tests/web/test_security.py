@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
+
 from web.conftest import ORIGIN, PORT, TOKEN
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
+
     from web.fake_session import FakeSession
 
 pytestmark = [pytest.mark.usefixtures("no_thread_left")]
