@@ -26,6 +26,8 @@ MICROSECOND: Final = Fraction(1, 1_000_000)
 
 # Whoever is later than this does not try to catch up, in seconds.
 _LATE_S: Final = 0.5
+# The next frame is decoded this share of the time between two later.
+_REST: Final = 0.5
 # How often a still picture is shown a second.
 _STILL_RATE: Final = Fraction(25)
 
@@ -169,6 +171,9 @@ class RealTimeSource:
             if not pacer.wait(time_s):
                 return
             yield stamped(ready, self._clock.now())
+            # A camera has nothing to decode: leave the processor to this frame for a while.
+            if not pacer.wait(time_s + _REST / float(self._rate)):
+                return
 
     def close(self) -> None:
         """See `Source.close`: a wait for the next frame ends at once."""
