@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from people_drawn import SIZE, finder, frame_of, person, room
 
+from greenroom import metrics
 from greenroom.engine import VirtualBackground
 from greenroom.evaluation import evaluate
 from greenroom.frames import Frame, Matte
@@ -441,3 +442,40 @@ def test_no_more_of_the_room_is_shown(cadence: Cadence) -> None:
     more = {Cadence.MOVED: 0.0, Cadence.SECOND: 0.02}[cadence]
     for name, scores in every.items():
         assert lazy[name]["leak"] <= scores["leak"] + more
+
+
+class TestFollowing:
+    """What was found in one frame is moved into the next one."""
+
+    def _walk(self, steps: list[float], sigma: float = 1) -> tuple[Watched, list[float]]:
+        """Film somebody who goes by some pixels a frame; return how well each was found."""
+        matting, look, at, rng = matting_of(Cadence.SECOND), Watched(), 200.0, _rng(sigma)
+        found = []
+        for number, step in enumerate(steps):
+            at += step
+            matte = person(centre=(at / SIZE[0], 0.6))
+            luma = frame_of(matte, behind=room()).planes[0] + rng(SIZE[::-1])
+            frame = frame_of(matte, number, behind=room())
+            planes = np.clip(np.rint(luma), 0, 255).astype(np.uint8), *frame.planes[1:]
+            look.number = number
+            shown = matting.matte(Frame(planes, frame.layout).at(frame), look).values
+            found.append(metrics.iou(shown, matte))
+        return look, found
+
+    def test_every_second_frame_is_looked_at(self) -> None:
+        """Of somebody who moves slowly, and their matte is as good in between."""
+        look, found = self._walk([2.0] * 60)
+        assert len([one for one in look.looked if one >= 20]) <= 34
+        assert min(found[20:]) > 0.95
+
+    def test_who_jumps_is_looked_at(self) -> None:
+        """A movement that cannot be followed is looked at in the very frame."""
+        for jump in (30, 31):
+            look, found = self._walk([2.0] * jump + [90.0] + [2.0] * 3)
+            assert jump in look.looked
+            assert min(found[20:]) > 0.93
+
+
+def _rng(sigma: float) -> Callable[[tuple[int, ...]], Any]:
+    made = np.random.default_rng(4)
+    return lambda shape: made.normal(0, sigma, shape)

@@ -140,12 +140,14 @@ class Rest:
         self._made_s = 0.0
         self._now_s = 0.0
         self._calm = 0
+        self.moving = 0
+        """For how many frames in a row something has moved."""
 
     def reset(self) -> None:
         """Forget the matte."""
         self._test.reset()
         self._matte = None
-        self._calm = 0
+        self._calm = self.moving = 0
 
     def matte(self, frame: Frame, cadence: Cadence, make: Callable[[], Matte]) -> Matte:
         """Return the last matte, in new memory, if it is that of a new frame too, or make one.
@@ -169,6 +171,7 @@ class Rest:
             self._matte = last
             return Matte(last.values.copy())
         self._calm = self._calm + 1 if is_still else 0
+        self.moving = 0 if is_still else self.moving + 1
         matte = make()
         self._test.remember(frame)
         self._layout = frame.layout

@@ -26,6 +26,7 @@ from greenroom.frames import Frame, Matte
 from greenroom.matting.cadence import Cadence, Rest
 from greenroom.matting.edge_kernels import follow, guide, place, settle, sharpen
 from greenroom.matting.evidence import Evidence
+from greenroom.matting.following import Follower
 from greenroom.matting.guided_kernels import classify, fit
 from greenroom.matting.keep import KeptRegions
 from greenroom.matting.people import PeopleFilter
@@ -129,6 +130,7 @@ class RefinedMatting:
         self._steps = steps or Steps()
         self.cadence = Cadence.EVERY
         self._rest = Rest()
+        self._follower = Follower()
         self._cuts = CutTest()
         self._region = RegionTracker()
         self._evidence = Evidence(colours=self._steps.colours, plate=self._steps.plate)
@@ -169,6 +171,7 @@ class RefinedMatting:
         self._people.reset()
         self._kept.reset()
         self._rest.reset()
+        self._follower.reset()
         self._history = None
         self._dots = None
         self._frames = 0
@@ -190,7 +193,7 @@ class RefinedMatting:
             self._evidence.reset(self._recorded(frame))
         history = self._history or _History(frame)
         self._is_photograph = self._history is None and frame.time_s is None
-        coarse = self._coarse(frame, look)
+        coarse = self._found(frame, look)
         seen = self._settle(frame, coarse, history)
         self._history = history
         self._frames += 1
@@ -198,6 +201,20 @@ class RefinedMatting:
         values = np.empty(frame.layout.plane_shapes[0], np.uint8)
         self._enlarge(frame, history, values)
         return Matte(hardened(values, self._settings.threshold))
+
+    def _found(self, frame: Frame, look: Look) -> Floats:
+        """Return what the model finds, or what it found in the frame before where that is now."""
+        known = self._frames >= _EAGER and frame.time_s is not None and self._rest.moving > 1
+        if self.cadence is not Cadence.SECOND or not known:
+            self._follower.reset()
+            return self._coarse(frame, look)
+        if not self._region.needs_whole(frame):
+            followed = self._follower.follow(frame)
+            if followed is not None:
+                return followed
+        coarse = self._coarse(frame, look)
+        self._follower.found(frame, coarse)
+        return coarse
 
     def _coarse(self, frame: Frame, look: Look) -> Floats:
         """Return what the model finds, on the working grid."""
