@@ -99,6 +99,7 @@ class Governor:
         self._present_models = present_models
         self._settings = settings
         self._rate_given = rate
+        self._hopeless = 0
         self._begin()
 
     @property

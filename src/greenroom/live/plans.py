@@ -119,17 +119,17 @@ def ladder(settings: Settings, present_models: Sequence[str] = ()) -> tuple[Plan
 
 
 def _less(plan: Plan, settings: Settings) -> list[Plan]:
-    """Return a plan's successors with the same model: less quality, then fewer looks."""
+    """Return a plan's successors with the same model.
+
+    To leave out looks costs much less quality than to make less of them (docs/governor.md).
+    """
     plans = []
-    qualities = [Quality.BEST, Quality.BALANCED, Quality.FAST]
-    if settings.keep_region is not None or settings.plate is not None:
-        qualities.remove(Quality.FAST)  # which knows no room of which something could be kept
-    for quality in (
-        qualities[qualities.index(plan.quality) + 1 :] if plan.quality in qualities else ()
-    ):
-        plan = replace(plan, quality=quality)
-        plans.append(plan)
-    plans.append(replace(plan, cadence=Cadence.SECOND))
+    if plan.quality is Quality.BEST:
+        plans.append(replace(plan, quality=Quality.BALANCED))
+    plans.append(replace((plans or [plan])[-1], cadence=Cadence.SECOND))
+    # Fast knows no room of which something could be kept.
+    if plan.quality is not Quality.FAST and settings.keep_region is None and settings.plate is None:
+        plans.append(replace(plans[-1], quality=Quality.FAST))
     return plans
 
 
