@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from greenroom.frames import Colour, Frame, Layout
 from greenroom.matting import UpsampledMatting
+from greenroom.matting.shaping import hardened
 from greenroom.settings import Settings
 
 SIZE = (320, 180)
@@ -76,3 +77,27 @@ class TestEdge:
         assert set(np.unique(values)) <= {0, 255}
         if abs(value - threshold) > 0.01:
             assert values[0, 0] == (255 if value > threshold else 0)
+
+
+class TestHysteresis:
+    """A hard matte of a stream."""
+
+    def test_near_the_threshold_nothing_flickers(self, rng: np.random.Generator) -> None:
+        """Noise of 10 levels around the threshold changes no sample once it is on a side."""
+        level, before, changes, plain = 127.5, None, 0, 0
+        for _ in range(50):
+            noisy = np.clip(level + rng.uniform(-10, 10, (20, 30)), 0, 255).astype(np.uint8)
+            hard = hardened(noisy.copy(), 0.5, before)
+            if before is not None:
+                changes += int((hard != before).sum())
+            plain += int((hardened(noisy.copy(), 0.5) > 0).sum())
+            before = hard
+        assert changes == 0
+        assert 0 < plain < 50 * 600
+
+    @given(threshold=st.floats(0.01, 1), was=st.sampled_from([0, 255]))
+    def test_what_is_certain_changes_at_once(self, threshold: float, was: int) -> None:
+        """Full coverage is on and none is off, whatever was before and the threshold is."""
+        values = np.array([[0, 255]], np.uint8)
+        hard = hardened(values, threshold, np.full((1, 2), was, np.uint8))
+        assert hard.tolist() == [[0, 255]]

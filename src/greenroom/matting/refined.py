@@ -138,6 +138,7 @@ class RefinedMatting:
         self._kept = KeptRegions(settings)
         self._size: tuple[int, int] | None = None
         self._history: _History | None = None
+        self._last: Bytes | None = None  # the last hard matte
         self._noise = _NOISE_AT_FIRST
         self._dots: Bytes | None = None
         self._is_photograph = False
@@ -173,6 +174,7 @@ class RefinedMatting:
         self._rest.reset()
         self._follower.reset()
         self._history = None
+        self._last = None
         self._dots = None
         self._frames = 0
 
@@ -200,7 +202,9 @@ class RefinedMatting:
         self._region.follow(frame, extent(seen, history.steady))
         values = np.empty(frame.layout.plane_shapes[0], np.uint8)
         self._enlarge(frame, history, values)
-        return Matte(hardened(values, self._settings.threshold))
+        hard = hardened(values, self._settings.threshold, self._last)
+        self._last = None if self._settings.threshold is None else hard
+        return Matte(hard)
 
     def _found(self, frame: Frame, look: Look) -> Floats:
         """Return what the model finds, or what it found in the frame before where that is now."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import cv2
 import numpy as np
@@ -12,11 +12,35 @@ if TYPE_CHECKING:
 
 __all__ = ["hardened", "shifted", "softened"]
 
+# A sample changes sides when it is past the threshold by this much, in 8-bit levels.
+_HYSTERESIS: Final = 0.06 * 255
 
-def hardened(values: NDArray[np.uint8], threshold: float | None) -> NDArray[np.uint8]:
-    """Make a matte hard, in place: all from a coverage of 0 to 1 on, and nothing below it."""
-    if threshold is not None:
-        np.multiply(values >= 255 * threshold - 0.5, np.uint8(255), out=values)
+
+def hardened(
+    values: NDArray[np.uint8], threshold: float | None, before: NDArray[np.uint8] | None = None
+) -> NDArray[np.uint8]:
+    """Make a matte hard, in place: all from a coverage of 0 to 1 on, and nothing below it.
+
+    Parameters
+    ----------
+    values : (H, W) uint8
+        A matte; changed.
+    threshold : float or None
+        None leaves it as it is.
+    before : (H, W) uint8, optional
+        The hard matte of the frame before: a sample that is near the threshold stays on the
+        side where it was, so that it does not flicker. Read only.
+    """
+    if threshold is None:
+        return values
+    least = 255 * threshold - 0.5
+    if before is not None and before.shape == values.shape:
+        # What is certain is never held back, however near to 0 or 1 the threshold is.
+        on, off = min(255.0, least + _HYSTERESIS), max(0.5, least - _HYSTERESIS)
+        hard = np.where(before > 0, values >= off, values >= on)
+    else:
+        hard = values >= least
+    np.multiply(hard, np.uint8(255), out=values)
     return values
 
 
