@@ -18,7 +18,7 @@ import av
 import numpy as np
 
 from greenroom.frames import Frame, Layout
-from greenroom.live.measuring import LiveReport, measure_live, resident_mib
+from greenroom.live.measuring import DrawnCamera, LiveReport, measure_live, resident_mib
 from greenroom.live.starting import create_steering
 from greenroom.settings import OnFailure, Settings
 from greenroom.sinks import PictureSink
@@ -27,7 +27,7 @@ from greenroom.sources.demo import draw_beach
 from greenroom.sources.live import create_live_source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 RATE = 30
 SOAK_S = 30 * 60
@@ -65,9 +65,10 @@ def row(
     kind: str = "moving",
 ) -> float:
     """Measure one case, print it, and return its CPU time without the source's, in %."""
-    settings = clips.settings(size, still=kind != "moving")
+    settings = clips.settings(size)
     steering = create_steering(settings) if kind == "governed" else None
-    report = measure_live(settings, create_live_source, seconds, steering)
+    source = create_live_source if kind == "moving" else clips.still(size)
+    report = measure_live(settings, source, seconds, steering)
     own = report.cpu_percent - report.decoder_percent
     print(f"| {name} | {cells(report)} | {own:.1f} |", flush=True)
     return own
@@ -92,32 +93,48 @@ class Clips:
         sink.write(Frame.from_rgb(draw_beach((1920, 1080))))
         sink.close()
 
-    def settings(self, size: tuple[int, int], *, still: bool = False) -> Settings:
+    def settings(self, size: tuple[int, int]) -> Settings:
         """Return the settings of one case."""
         return Settings(
-            source=str(self._made(size, still=still)),
+            source=str(self._made(size)),
             loop=True,
             background=str(self._beach),
             on_failure=OnFailure.COVER,
             on_demand=False,
         )
 
-    def _made(self, size: tuple[int, int], *, still: bool) -> Path:
+    def still(self, size: tuple[int, int]) -> Callable[[Settings], DrawnCamera]:
+        """Return what opens a camera of somebody who does not stir, under fresh noise.
+
+        From memory: what an encoder does to noise is no camera's noise.
+        """
+        first = next(self._frames(size))
+        rng = np.random.default_rng(3)
+        pictures = []
+        for _ in range(RATE):
+            noisy = first.copy()
+            for plane in noisy.planes:
+                noise = rng.normal(0, STILL_NOISE, plane.shape)
+                plane[:] = np.clip(np.rint(plane + noise), 0, 255)
+            pictures.append(noisy)
+        return lambda _: DrawnCamera(pictures, Fraction(RATE))
+
+    def _made(self, size: tuple[int, int]) -> Path:
         """Write a file of ten seconds at 30 frames a second, unless it is there."""
-        path = self._folder / f"{size[1]}{'-still' if still else ''}.mp4"
+        path = self._folder / f"{size[1]}.mp4"
         if path.exists():
             return path
         with av.open(str(path), "w") as container:
-            options = {"preset": "veryfast", "tune": "fastdecode", "crf": "16" if still else "20"}
+            options = {"preset": "veryfast", "tune": "fastdecode", "crf": "20"}
             stream = container.add_stream("libx264", rate=RATE, options=options)
             stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
-            for number, frame in enumerate(islice(self._frames(size, still=still), 10 * RATE)):
+            for number, frame in enumerate(islice(self._frames(size), 10 * RATE)):
                 picture = frame.shown_at(number, Fraction(1, RATE)).to_av()
                 container.mux(stream.encode(picture))
             container.mux(stream.encode(None))
         return path
 
-    def _frames(self, size: tuple[int, int], *, still: bool) -> Iterator[Frame]:
+    def _frames(self, size: tuple[int, int]) -> Iterator[Frame]:
         if self._clip is None:
             from greenroom.cli.demo import demo_source  # noqa: PLC0415 - loads scikit-image
 
@@ -127,16 +144,8 @@ class Clips:
         fitted = [
             frame.converted(Layout(*size, "yuv420p", frame.layout.colour)) for frame in frames
         ]
-        if not still:
-            # Forth and back, so that there is no cut where it begins anew.
-            yield from cycle([*fitted, *fitted[-2:0:-1]])
-        rng = np.random.default_rng(3)
-        while True:
-            noisy = fitted[0].copy()
-            for plane in noisy.planes:
-                noise = rng.normal(0, STILL_NOISE, plane.shape)
-                plane[:] = np.clip(np.rint(plane + noise), 0, 255)
-            yield noisy
+        # Forth and back, so that there is no cut where it begins anew.
+        yield from cycle([*fitted, *fitted[-2:0:-1]])
 
 
 def soak(clips: Clips, seconds: float) -> None:

@@ -72,7 +72,7 @@ def _bench_live(settings: Settings, seconds: float, *, governed: bool, as_json: 
     from greenroom.sources.live import create_live_source  # noqa: PLC0415
 
     def drawn(wanted: Settings) -> DrawnCamera:
-        return DrawnCamera(wanted.width_height or _SIZE, wanted_rate(wanted))
+        return DrawnCamera.of_person(wanted.width_height or _SIZE, wanted_rate(wanted))
 
     settings = settings.changed(on_failure=OnFailure.COVER)
     report = measure_live(

@@ -6,7 +6,7 @@ import threading
 import time
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from greenroom.sources.base import SourceInfo
 from greenroom.testing import PersonSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from greenroom.frames import Frame
     from greenroom.live.outlets import Outlet
@@ -68,24 +68,29 @@ class LiveReport:
 
 
 class DrawnCamera:
-    """The synthetic person in real time, drawn before it begins: it costs next to nothing.
+    """Frames that are there already, again and again in real time: they cost next to nothing.
 
     Parameters
     ----------
-    size : (int, int)
-        Width and height in pixels.
+    pictures : sequence of Frame
+        Of one layout.
     rate : Fraction
         Frames a second.
     """
 
-    def __init__(self, size: tuple[int, int], rate: Fraction) -> None:
-        drawn = PersonSource(size)
-        self._pictures = [drawn.frame(number) for number in range(_PICTURES)]
+    def __init__(self, pictures: Sequence[Frame], rate: Fraction) -> None:
+        self._pictures = pictures
         self._closed = False
-        width, height = size
+        width, height = pictures[0].size
         self.info = SourceInfo(
             "drawn", rate, _MICROSECOND, negotiated=f"{width}x{height}, {float(rate):g} frames/s"
         )
+
+    @classmethod
+    def of_person(cls, size: tuple[int, int], rate: Fraction) -> Self:
+        """Draw the synthetic person, swaying."""
+        person = PersonSource(size)
+        return cls([person.frame(number) for number in range(_PICTURES)], rate)
 
     def __iter__(self) -> Iterator[Frame]:
         """See `Source.__iter__`."""
@@ -95,7 +100,7 @@ class DrawnCamera:
         while not self._closed:
             due_s += period_s
             time.sleep(max(0.0, due_s - time.monotonic()))
-            picture = self._pictures[number % _PICTURES]
+            picture = self._pictures[number % len(self._pictures)]
             yield picture.shown_at(time.monotonic_ns() // 1000, _MICROSECOND)
             number += 1
 

@@ -114,6 +114,6 @@ class Steering:
             plan = self._plan
             try:
                 apply(plan)
-                self._applied = plan
             except GreenroomError as error:
                 logger.warning("the governor's choice cannot be carried out: %s", error)
+            self._applied = plan  # also then, so that the governor looks for another one
