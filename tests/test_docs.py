@@ -6,6 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from typer.main import get_command
+
+from greenroom.cli.app import app
+from greenroom.settings import Settings
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -17,3 +22,27 @@ def test_page_about_models_is_up_to_date(tmp_path: Path) -> None:
         check, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
     assert (result.returncode, result.stderr) == (0, "")
+
+
+def documentation() -> str:
+    """Return everything that users are given to read."""
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    return "\n".join(page.read_text("utf-8") for page in pages)
+
+
+def test_every_setting_is_documented() -> None:
+    """Each has a place in the documentation, as a flag or by its name."""
+    text = documentation()
+    flags = {name: name.replace("_", "-") for name in Settings.model_fields}
+    missing = [
+        name
+        for name, flag in flags.items()
+        if not any(way in text for way in (f"--{flag}", f"--no-{flag}", f"`{name}`"))
+    ]
+    assert missing == []
+
+
+def test_every_command_is_documented() -> None:
+    """Each is shown as it is called."""
+    text = documentation()
+    assert [name for name in get_command(app).commands if f"greenroom {name}" not in text] == []  # type: ignore[attr-defined]
