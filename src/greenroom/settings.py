@@ -362,7 +362,8 @@ class Settings(BaseModel):
             min_length=1,
             description=(
                 "A camera by its number, name or path (greenroom devices lists them), a video file "
-                "played in real time, an address (rtsp:, http:, https:, rtp:, udp:), screen, or demo"
+                "played in real time, an address (rtsp:, http:, https:, rtp:, udp:), screen, or "
+                "demo"
             ),
         ),
     ] = "0"
@@ -382,7 +383,9 @@ class Settings(BaseModel):
             Group.CAMERA,
             gt=0,
             le=240,
-            description="Frames a second to ask the camera for; by default what it has for that size",
+            description=(
+                "Frames a second to ask the camera for; by default what it has for that size"
+            ),
         ),
     ] = None
     loop: Annotated[

@@ -7,7 +7,8 @@ import time
 from typing import TYPE_CHECKING, Self
 
 from greenroom import VirtualBackground
-from greenroom.live.session import Parts, Session
+from greenroom.live.parts import Parts
+from greenroom.live.session import Session
 from greenroom.live.status import Showing
 from greenroom.settings import OnFailure, Settings
 from greenroom.testing import (

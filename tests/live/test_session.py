@@ -11,7 +11,8 @@ import pytest
 from greenroom import VirtualBackground
 from greenroom.errors import CameraMissingError, SettingsError
 from greenroom.live.config import ConfigFile
-from greenroom.live.session import Parts, Session
+from greenroom.live.parts import Parts
+from greenroom.live.session import Session
 from greenroom.live.status import CaptureState, Showing
 from greenroom.settings import OnFailure, Settings
 from greenroom.testing import MemoryLiveSink, PersonSegmenter, PersonSource

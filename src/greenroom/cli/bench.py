@@ -67,7 +67,7 @@ command = bench
 
 def _bench_live(settings: Settings, seconds: float, *, governed: bool, as_json: bool) -> None:
     from greenroom.live.measuring import DrawnCamera, measure_live  # noqa: PLC0415 - help stays fast
-    from greenroom.live.session import wanted_rate  # noqa: PLC0415
+    from greenroom.live.parts import wanted_rate  # noqa: PLC0415
     from greenroom.live.starting import create_steering  # noqa: PLC0415
     from greenroom.sources.live import create_live_source  # noqa: PLC0415
 

@@ -68,9 +68,7 @@ def run(  # noqa: PLR0913 - each is a flag
     with ExitStack() as opened:
         sessions: list[Session] = []
         if hasattr(signal, "SIGUSR1"):  # before others are told that it is listened for
-            before = signal.signal(
-                signal.SIGUSR1, lambda *_: [each.request("cover") for each in sessions]
-            )
+            before = signal.signal(signal.SIGUSR1, lambda *_: _switch_cover(sessions))
             opened.callback(signal.signal, signal.SIGUSR1, before)
         live = start_live(opened, settings, Launch(config, flags, port, covered=covered))
         session = live.session
@@ -88,6 +86,12 @@ def run(  # noqa: PLR0913 - each is a flag
 
 
 command = run
+
+
+def _switch_cover(sessions: list[Session]) -> None:
+    """Cover, or uncover: in a signal handler, so nothing is waited for."""
+    for session in sessions:
+        session.request("cover")
 
 
 def _wait(live: Live, seconds: float | None) -> None:

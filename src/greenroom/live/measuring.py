@@ -12,7 +12,8 @@ import numpy as np
 
 from greenroom.engine import VirtualBackground
 from greenroom.errors import SourceError
-from greenroom.live.session import Parts, Session
+from greenroom.live.parts import Parts
+from greenroom.live.session import Session
 from greenroom.sinks.null import NullSink
 from greenroom.sources.base import SourceInfo
 from greenroom.testing import PersonSource

@@ -16,37 +16,29 @@ import logging
 import queue
 import threading
 from contextlib import suppress
-from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.channel import Channel, Ended
 from greenroom.errors import GreenroomError, SettingsError, SinkError
-from greenroom.frames import Layout
 from greenroom.live.capture import Capture
-from greenroom.live.clock import MonotonicClock
 from greenroom.live.demand import Demand
-from greenroom.live.gate import DEFAULT_LAYOUT, Gate
+from greenroom.live.gate import Gate
 from greenroom.live.measures import Measures
 from greenroom.live.outlets import Outlet
+from greenroom.live.parts import check_live, wanted_layout, wanted_rate
 from greenroom.live.previews import PreviewHub
 from greenroom.live.status import CaptureState, CaptureStatus, OutletStatus, Showing, Status
 from greenroom.settings import Group, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
-    from greenroom.engine import VirtualBackground
     from greenroom.frames import Frame
-    from greenroom.live.clock import Clock
-    from greenroom.live.config import ConfigFile
     from greenroom.live.governor import Plan
-    from greenroom.live.steering import Steering
-    from greenroom.sinks.base import LiveSink
-    from greenroom.sources import Source
+    from greenroom.live.parts import Parts
 
-__all__ = ["DEFAULT_RATE", "Parts", "Session", "check_live", "wanted_layout", "wanted_rate"]
+__all__ = ["Session"]
 
 logger = logging.getLogger(__name__)
 
@@ -66,42 +58,6 @@ _FIXED: Final = ("to",)
 _CAMERA: Final = tuple(
     name for name in Settings.model_fields if Settings.group(name) is Group.CAMERA
 )
-DEFAULT_RATE: Final = Fraction(30)
-"""Frames a second of what is sent, where the camera is not asked for a rate."""
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What a session is put together from.
-
-    Attributes
-    ----------
-    engine : VirtualBackground
-        Made with the session's settings. It is closed with the session.
-    sinks : sequence of LiveSink
-        Closed with the session, each on a thread of its own.
-    open_source : callable
-        Opens what settings name.
-    has_page : bool
-        Whether the page is one of the places where the picture goes.
-    config : ConfigFile, optional
-        Followed while running, and written by `Session.save`.
-    flags : set of str
-        The settings that were given as flags: they take precedence over the file.
-    steering : Steering, optional
-        Carries out what the governor chooses.
-    clock : Clock
-        Tells time.
-    """
-
-    engine: VirtualBackground
-    sinks: Sequence[LiveSink]
-    open_source: Callable[[Settings], Source]
-    has_page: bool = False
-    config: ConfigFile | None = None
-    flags: frozenset[str] = frozenset()
-    steering: Steering | None = None
-    clock: Clock = field(default_factory=MonotonicClock)
 
 
 class Session:
@@ -472,35 +428,3 @@ class Session:
     def _tell(self) -> None:
         for listener in list(self._listeners):
             listener()
-
-
-def check_live(settings: Settings) -> None:
-    """Refuse what files can have and a live picture cannot.
-
-    Raises
-    ------
-    SettingsError
-        If the background is transparent.
-    """
-    if settings.background == "transparent":
-        message = (
-            "setting 'background': what is sent live cannot be transparent. Take a colour that the "
-            "other program can key out, such as color:#00ff00."
-        )
-        raise SettingsError(message, "background")
-
-
-def wanted_rate(settings: Settings) -> Fraction:
-    """Return how many frames a second are sent where a sink wants a constant rate."""
-    return (
-        DEFAULT_RATE if settings.rate is None else Fraction(settings.rate).limit_denominator(1001)
-    )
-
-
-def wanted_layout(settings: Settings) -> Layout:
-    """Return the layout to expect before the camera has said one."""
-    return Layout(
-        *(settings.width_height or DEFAULT_LAYOUT.size),
-        DEFAULT_LAYOUT.format,
-        DEFAULT_LAYOUT.colour,
-    )

@@ -11,7 +11,8 @@ from greenroom.engine import VirtualBackground
 from greenroom.live.config import ConfigFile, default_config_path
 from greenroom.live.governor import Governor
 from greenroom.live.instance import Instance
-from greenroom.live.session import Parts, Session, check_live, wanted_rate
+from greenroom.live.parts import Parts, check_live, wanted_rate
+from greenroom.live.session import Session
 from greenroom.live.steering import Steering
 from greenroom.sinks.live import PAGE, create_live_sinks, destinations
 from greenroom.sinks.window import WindowSink

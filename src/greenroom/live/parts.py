@@ -1,0 +1,94 @@
+"""What a live session is put together from, and what its settings say before a camera is open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING, Final
+
+from greenroom.errors import SettingsError
+from greenroom.frames import Layout
+from greenroom.live.clock import MonotonicClock
+from greenroom.live.gate import DEFAULT_LAYOUT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from greenroom.engine import VirtualBackground
+    from greenroom.live.clock import Clock
+    from greenroom.live.config import ConfigFile
+    from greenroom.live.steering import Steering
+    from greenroom.settings import Settings
+    from greenroom.sinks.base import LiveSink
+    from greenroom.sources import Source
+
+__all__ = ["DEFAULT_RATE", "Parts", "check_live", "wanted_layout", "wanted_rate"]
+
+DEFAULT_RATE: Final = Fraction(30)
+"""Frames a second of what is sent, where the camera is not asked for a rate."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a session is put together from.
+
+    Attributes
+    ----------
+    engine : VirtualBackground
+        Made with the session's settings. It is closed with the session.
+    sinks : sequence of LiveSink
+        Closed with the session, each on a thread of its own.
+    open_source : callable
+        Opens what settings name.
+    has_page : bool
+        Whether the page is one of the places where the picture goes.
+    config : ConfigFile, optional
+        Followed while running, and written by `Session.save`.
+    flags : set of str
+        The settings that were given as flags: they take precedence over the file.
+    steering : Steering, optional
+        Carries out what the governor chooses.
+    clock : Clock
+        Tells time.
+    """
+
+    engine: VirtualBackground
+    sinks: Sequence[LiveSink]
+    open_source: Callable[[Settings], Source]
+    has_page: bool = False
+    config: ConfigFile | None = None
+    flags: frozenset[str] = frozenset()
+    steering: Steering | None = None
+    clock: Clock = field(default_factory=MonotonicClock)
+
+
+def check_live(settings: Settings) -> None:
+    """Refuse what files can have and a live picture cannot.
+
+    Raises
+    ------
+    SettingsError
+        If the background is transparent.
+    """
+    if settings.background == "transparent":
+        message = (
+            "setting 'background': what is sent live cannot be transparent. Take a colour that the "
+            "other program can key out, such as color:#00ff00."
+        )
+        raise SettingsError(message, "background")
+
+
+def wanted_rate(settings: Settings) -> Fraction:
+    """Return how many frames a second are sent where a sink wants a constant rate."""
+    return (
+        DEFAULT_RATE if settings.rate is None else Fraction(settings.rate).limit_denominator(1001)
+    )
+
+
+def wanted_layout(settings: Settings) -> Layout:
+    """Return the layout to expect before the camera has said one."""
+    return Layout(
+        *(settings.width_height or DEFAULT_LAYOUT.size),
+        DEFAULT_LAYOUT.format,
+        DEFAULT_LAYOUT.colour,
+    )
