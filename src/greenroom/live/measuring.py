@@ -32,6 +32,8 @@ __all__ = ["DrawnCamera", "LiveReport", "measure_live", "resident_mib"]
 _MICROSECOND: Final = Fraction(1, 1_000_000)
 # What happens before that, kernels that load and a camera that opens, is not measured.
 _WARM_UP_S: Final = 1.0
+# How long the source is run alone, at the most.
+_ALONE_S: Final = 20.0
 # How many different pictures a drawn camera has.
 _PICTURES: Final = 30
 
@@ -158,7 +160,7 @@ def measure_live(
         if session.ended.is_set():
             message = f"the source ended within {seconds:g} s. Loop it (--loop), or measure less."
             raise SourceError(message)
-        return begun.report(_cpu_of_source(lambda: open_source(settings), seconds))
+        return begun.report(_cpu_of_source(lambda: open_source(settings), min(seconds, _ALONE_S)))
     finally:
         session.stop()
 
