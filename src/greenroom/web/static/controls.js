@@ -1,12 +1,13 @@
 // The settings: one control for each, made from how it is declared.
 
-import { $, make, say } from "./dom.js";
+import { $, make, say, warn } from "./dom.js";
 import { ask, change, isPending, on, session } from "./session.js";
 
 const CLOSED = ["Camera", "Live"];
 const rows = new Map();
 
 export async function startControls() {
+  on("refused", refused);
   const [schema, models] = await Promise.all([ask("GET", "/api/schema"), ask("GET", "/api/models")]);
   $("settings").replaceChildren(
     ...schema.groups.map((group) =>
@@ -19,10 +20,9 @@ export async function startControls() {
     ),
   );
   on("settings", showAll);
-  on("accepted", (names) => names.forEach((name) => showError(name, "")));
-  on("refused", ({ error, names }) => {
-    const name = rows.has(error.name) ? error.name : names.find((other) => rows.has(other));
-    if (name) showError(name, error.message);
+  on("accepted", (names) => {
+    names.forEach((name) => showError(name, ""));
+    showAll();
   });
   showAll();
 }
@@ -36,12 +36,11 @@ function row(setting, models) {
   const reset = make("button", { type: "button", className: "reset", "aria-label": `Reset ${setting.label}`, hidden: true }, "Reset");
   reset.onclick = () => change({ [setting.name]: setting.default });
   const help = make("p", { className: "quiet", id: `${id}-help` }, `${setting.help}.`);
-  const error = make("p", { className: "error", id: `${id}-error`, hidden: true });
+  const error = make("p", { className: "error", id: `${id}-error`, role: "alert", hidden: true });
   control.main.setAttribute("aria-describedby", `${id}-help ${id}-error`);
-  rows.set(setting.name, { setting, control, reset, error });
   const isShort = setting.type === "boolean";
   const before = isShort ? make("span", { className: "control" }, ...control.elements, label) : label;
-  return make(
+  const element = make(
     "div",
     { className: "setting" },
     make("div", { className: "name" }, before, reset),
@@ -49,6 +48,8 @@ function row(setting, models) {
     error,
     help,
   );
+  rows.set(setting.name, { setting, control, reset, error, element });
+  return element;
 }
 
 function controlOf(setting, models, id) {
@@ -141,18 +142,33 @@ document.addEventListener("change", (event) => delete event.target.dataset.typin
 
 function showAll() {
   if (!session.settings) return;
-  for (const [name, { setting, control, reset }] of rows) {
+  for (const [name, row] of rows) {
     const value = session.settings[name];
-    reset.hidden = value === setting.default;
-    if (!isPending(name)) control.show(value);
+    // What was refused stays in its field, to be mended, until the setting changes.
+    const isWrong = row.kept === value;
+    row.reset.hidden = value === row.setting.default && !isWrong;
+    if (isWrong || isPending(name)) continue;
+    if (row.kept !== undefined) showError(name, "");
+    row.control.show(value);
   }
 }
 
+// An error is told where it was made if somebody is there, and for everybody to see otherwise.
+function refused({ error, names }) {
+  const name = rows.has(error.name) ? error.name : names.find((other) => rows.has(other));
+  if (name) showError(name, error.message);
+  const row = rows.get(name);
+  if (row?.element.contains(document.activeElement)) row.error.scrollIntoView({ block: "nearest" });
+  else warn(error.message);
+}
+
 function showError(name, message) {
-  const found = rows.get(name);
-  if (!found) return;
-  found.error.hidden = !message;
-  say(found.error, message);
-  if (message) found.control.main.setAttribute("aria-invalid", "true");
-  else found.control.main.removeAttribute("aria-invalid");
+  const row = rows.get(name);
+  if (!row) return;
+  const isTyped = row.control.elements.some((part) => part.matches("[type=text], [type=number]"));
+  row.kept = message && isTyped ? session.settings[name] : undefined;
+  row.error.hidden = !message;
+  say(row.error, message);
+  if (message) row.control.main.setAttribute("aria-invalid", "true");
+  else row.control.main.removeAttribute("aria-invalid");
 }

@@ -27,6 +27,14 @@ export function described(spec) {
   return `You are shown in front of ${nameOf(spec)}`;
 }
 
+// A colour as a picker takes it: a canvas knows the names of CSS, too.
+function hexOf(colour) {
+  const context = document.createElement("canvas").getContext("2d");
+  context.fillStyle = $("colour").value;
+  context.fillStyle = colour;
+  return context.fillStyle;
+}
+
 async function choose(kind) {
   if (kind === "none") {
     const text =
@@ -51,7 +59,7 @@ function showChoice() {
     $("strength").value = strengths[kind];
     say($("strength-value"), `${Math.round(100 * strengths[kind])} %`);
   }
-  if (kind === "color" && /^#[0-9a-f]{6}$/i.test(spec.slice(6))) $("colour").value = spec.slice(6);
+  if (kind === "color") $("colour").value = hexOf(spec.slice(6));
 }
 
 function showTiles() {

@@ -90,14 +90,22 @@ on("settings", showHeadline);
 on("settings", showSaved);
 on("backgrounds", showHeadline);
 on("busy", (busy) => say($("busy"), busy ? "Applying…" : ""));
-on("refused", ({ error }) => warn(error.message));
 on("connected", (connected) => {
   $("offline").hidden = connected;
+  document.body.classList.toggle("offline", !connected);
   if (connected) return;
   say($("offline"), "The connection to greenroom is lost: what is sent now is not known here. Trying again. After a restart, open the new address that greenroom printed.");
   say($("headline"), "Not connected");
   $("headline").dataset.state = "wait";
 });
+
+// The sentence about what is sent stays at the top, whatever is above it in a narrow window.
+const header = document.querySelector(".top");
+new ResizeObserver(() => {
+  const above = Math.max(0, $("headline").offsetTop - 10);
+  document.documentElement.style.setProperty("--above", `${above}px`);
+  document.documentElement.style.setProperty("--shown", `${header.offsetHeight - above}px`);
+}).observe(header);
 
 startTabs();
 startPreview();

@@ -157,6 +157,13 @@ function showRegions() {
   $("regions").replaceChildren(...shown);
 }
 
+// To a tenth of a percent; what touches the edge stays within the picture.
+function inTenths([left, top, width, height]) {
+  const [x, y] = [left, top].map((value) => Math.round(10 * value));
+  const [wide, tall] = [Math.min(Math.round(10 * width), 1000 - x), Math.min(Math.round(10 * height), 1000 - y)];
+  return [x, y, wide, tall].map((value) => `${value / 10}%`).join(",");
+}
+
 let drawing = null;
 
 function pointed(event) {
@@ -189,9 +196,7 @@ for (const kind of ["pointerup", "pointercancel"]) {
     const [left, top, width, height] = between(drawing.from, pointed(event));
     drawing = null;
     if (kind === "pointerup" && width >= 1 && height >= 1) {
-      // Rounded down, so that what touches the edge stays within the picture.
-      const digits = (value) => `${Math.floor(Math.max(0, value) * 10) / 10}%`;
-      const region = [100 - left - width, top, width, height].map(digits).join(",");
+      const region = inTenths([100 - left - width, top, width, height]);
       change({ keep_region: [...regions(), region].join("; ") });
     } else showRegions();
   });

@@ -57,7 +57,7 @@ function figures(status) {
     ["Latency", p50 === undefined ? "not known yet" : `${ms(p50)} usually, ${ms(p99)} at most (99 of 100)`],
     ["CPU", `${status.cpu_percent.toFixed(1)} % of one core`],
     ["Ran on", status.device],
-    ["Plan", [status.plan, status.plan_reason].filter(Boolean).join(": ") || "as the settings say"],
+    ["Plan", [status.plan, status.plan_reason].filter(Boolean).join(" ") || "As the settings say."],
     ["Settings file", status.config || "none"],
   ];
 }
