@@ -140,6 +140,15 @@ class TestLadder:
         """A quality that could not keep what the user wants to keep is not chosen."""
         assert all(one.quality is not Quality.FAST for one in ladder(Settings(**values)))
 
+    @pytest.mark.parametrize("values", [{"plate": "room.png"}, {"keep_region": "1,1,9,9"}])
+    def test_what_is_kept_from_now_on_stays(self, values: dict[str, Any]) -> None:
+        """A plan from before the user wanted to keep something gives way to that."""
+        plan = Plan(Quality.FAST, "selfie")
+        assert plan.apply(Settings(**values))["quality"] is Quality.BALANCED
+        assert plan.apply(Settings())["quality"] is Quality.FAST
+        asked = Settings(quality="fast", **values)
+        assert plan.apply(asked)["quality"] is Quality.FAST
+
     @pytest.mark.parametrize(
         "values",
         [

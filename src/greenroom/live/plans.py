@@ -84,7 +84,10 @@ class Plan:
         """
         if self.model != settings.model and not _has_substitutes(settings):
             return {"quality": settings.quality, "model": settings.model}  # changed meanwhile
-        return {"quality": self.quality, "model": self.model}
+        quality = self.quality
+        if quality is Quality.FAST and _needs_room(settings):  # asked for since this was chosen
+            quality = min(settings.quality, Quality.BALANCED, key=list(Quality).index)
+        return {"quality": quality, "model": self.model}
 
     def because(self, reason: str) -> Plan:
         """Return the same for another reason."""
@@ -128,9 +131,14 @@ def _less(plan: Plan, settings: Settings) -> list[Plan]:
         plans.append(replace(plan, quality=Quality.BALANCED))
     plans.append(replace((plans or [plan])[-1], cadence=Cadence.SECOND))
     # Fast knows no room of which something could be kept.
-    if plan.quality is not Quality.FAST and settings.keep_region is None and settings.plate is None:
+    if plan.quality is not Quality.FAST and not _needs_room(settings):
         plans.append(replace(plans[-1], quality=Quality.FAST))
     return plans
+
+
+def _needs_room(settings: Settings) -> bool:
+    """Whether something of the room is to be known, which quality fast does not learn."""
+    return settings.keep_region is not None or settings.plate is not None
 
 
 def _has_substitutes(settings: Settings) -> bool:
