@@ -7,8 +7,10 @@ import json
 import struct
 import time
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+import anyio
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
 from greenroom.errors import GreenroomError, SettingsError
@@ -16,7 +18,7 @@ from greenroom.web.base import LivePreview, Page, quickly
 from greenroom.web.pictures import to_jpeg
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from greenroom.frames import Frame
 
@@ -32,6 +34,15 @@ _MOST_PREVIEWS: Final = 8
 _VIEWS: Final = {"after": 0, "before": 1, "matte": 2}
 _TRY_AGAIN_LATER: Final = 1013
 _REFUSED: Final = 1008
+# What comes of messages that no page sends: no text, no JSON, or other values.
+_NONSENSE: Final = (
+    AttributeError,
+    KeyError,
+    RecursionError,
+    SettingsError,
+    TypeError,
+    ValueError,
+)
 
 
 def socket_routes(page: Page) -> APIRouter:
@@ -42,7 +53,7 @@ def socket_routes(page: Page) -> APIRouter:
     @router.websocket("/ws")
     async def changes(socket: WebSocket) -> None:
         await socket.accept()
-        await _until_first(_send_changes(socket, page), _drain(socket))
+        await _until_first(partial(_send_changes, socket, page), partial(_drain, socket))
 
     @router.websocket("/ws/preview")
     async def preview(socket: WebSocket, views: str = "after") -> None:
@@ -69,32 +80,31 @@ async def _show(socket: WebSocket, page: Page, views: str) -> None:
         return
     shown = _Shown(socket, preview)
     try:
-        await _until_first(shown.send(), shown.listen())
+        await _until_first(shown.send, shown.listen)
     finally:
         preview.close()
 
 
-async def _until_first(*works: Coroutine[Any, Any, None]) -> None:
+async def _until_first(*works: Callable[[], Awaitable[None]]) -> None:
     """Run until one of them ends, and cancel the others; that a page went away is no error."""
-    tasks = [asyncio.ensure_future(work) for work in works]
+
+    async def run(work: Callable[[], Awaitable[None]]) -> None:
+        await work()
+        group.cancel_scope.cancel()
+
+    # Starlette says RuntimeError of what is sent after the page went away.
     try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        ended = await asyncio.gather(*tasks, return_exceptions=True)
-    for error in ended:
-        # Starlette says RuntimeError of what is sent after the page went away.
-        if isinstance(error, Exception) and not isinstance(
-            error, (WebSocketDisconnect, RuntimeError)
-        ):
-            raise error
+        async with anyio.create_task_group() as group:
+            for work in works:
+                group.start_soon(run, work)
+    except* (WebSocketDisconnect, RuntimeError):
+        pass
 
 
 async def _drain(socket: WebSocket) -> None:
-    """Notice that the page goes away."""
-    while True:
-        await socket.receive_text()
+    """Notice that the page goes away; it has nothing to say."""
+    while (await socket.receive())["type"] != "websocket.disconnect":
+        pass
 
 
 async def _send_changes(socket: WebSocket, page: Page) -> None:
@@ -119,8 +129,8 @@ async def _send_changes(socket: WebSocket, page: Page) -> None:
                 if kind == "status" or sent.get(kind) != value:
                     await socket.send_text(json.dumps({"type": kind, "value": value}))
             sent = news
-            with suppress(TimeoutError):
-                await asyncio.wait_for(changed.wait(), _STATUS_S)
+            with anyio.move_on_after(_STATUS_S):
+                await changed.wait()
     finally:
         unsubscribe()
 
@@ -156,8 +166,8 @@ class _Shown:
                     self._was_shown.set()
                 if "views" in said:
                     self._preview.want(frozenset(map(str, said["views"])))
-            except (ValueError, TypeError, AttributeError, SettingsError) as error:
-                await self._socket.close(_REFUSED, str(error)[:100])
+            except _NONSENSE as error:
+                await self._socket.close(_REFUSED, f"not understood: {error}"[:100])
                 return
 
     def _next(self) -> bytes | None:
