@@ -140,9 +140,15 @@ function boxed(element, [left, top, width, height]) {
   });
 }
 
+let shownRegions = null;
+
 function showRegions() {
   if (mode !== "region" || drawing) return;
   const texts = regions();
+  // What is there already stays, and with it the focus.
+  const all = `${session.status?.size} ${texts.join(";")}`;
+  if (all === shownRegions) return;
+  shownRegions = all;
   const shown = texts.flatMap((text, index) => {
     const box = placed(text);
     if (!box) return [];
@@ -184,6 +190,7 @@ $("regions").addEventListener("pointerdown", (event) => {
   if (event.button !== 0 || !pictures.before) return;
   event.preventDefault();
   drawing = { from: pointed(event), element: make("div", { className: "rectangle" }) };
+  shownRegions = null;
   $("regions").setPointerCapture(event.pointerId);
   $("regions").append(drawing.element);
 });
