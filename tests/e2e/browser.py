@@ -1,0 +1,167 @@
+"""The page as somebody sees it: Debian's Chromium, and what happens in it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import cv2
+import numpy as np
+import pytest
+import requests
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+    from playwright.sync_api import Browser, ConsoleMessage, Page
+
+    Picture = NDArray[np.uint8]
+
+DEADLINE_S: Final = 15.0
+_ARGUMENTS: Final = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-quic",
+    "--no-first-run",
+)
+_PIXELS: Final = """() => {
+  const canvas = document.getElementById("view");
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const small = [];
+  for (let y = 4; y < canvas.height; y += 8)
+    for (let x = 4; x < canvas.width; x += 8)
+      small.push(...data.slice(4 * (y * canvas.width + x), 4 * (y * canvas.width + x) + 3));
+  return [Math.floor((canvas.width + 3) / 8), small];
+}"""
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Start a browser that talks to nobody but the page."""
+    sync_api = pytest.importorskip(
+        "playwright.sync_api", reason="the page is driven with playwright: pip install playwright"
+    )
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("the page is driven in Chromium: apt install chromium")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=list(_ARGUMENTS))
+        yield browser
+        browser.close()
+
+
+def eventually(check: Callable[[], object], page: Page) -> None:
+    """Wait until something is so; a page goes on while it is waited for."""
+    end = time.monotonic() + DEADLINE_S
+    while not (found := check()):
+        assert time.monotonic() < end, f"it was never so, but {found!r}"
+        page.wait_for_timeout(40)
+
+
+class Api:
+    """What a program may ask of a run, to prepare a test and to see what came of it."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self.origin = f"{parts.scheme}://{parts.netloc}"
+        self._headers = {"Authorization": f"Bearer {parts.query.partition('=')[2]}"}
+        self._first: dict[str, Any] = self.settings()
+
+    def __call__(self, method: str, path: str, body: Any = None) -> Any:  # noqa: ANN401 - JSON
+        """Ask for something; it has to be answered."""
+        answer = requests.request(
+            method, f"{self.origin}/api/{path}", json=body, headers=self._headers, timeout=30
+        )
+        assert answer.ok, answer.text
+        return answer.json()
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings in force."""
+        found: dict[str, Any] = self("GET", "settings")["settings"]
+        return found
+
+    def status(self) -> dict[str, Any]:
+        """Return the status."""
+        found: dict[str, Any] = self("GET", "status")
+        return found
+
+    def reset(self) -> None:
+        """Make everything as it was when the run began."""
+        now = self.settings()
+        other = {name: value for name, value in self._first.items() if now[name] != value}
+        self("PATCH", "settings", other)
+        self("POST", "cover", {"on": False})
+        for item in self("GET", "backgrounds"):
+            if item["is_own"]:
+                self("DELETE", f"backgrounds/{item['id']}")
+
+
+class Seen:
+    """A page in the browser: what it shows, and what it should not have done."""
+
+    def __init__(self, page: Page, origin: str) -> None:
+        self.page = page
+        self.expected = ""
+        """What the console may say, as a pattern: a refused request is an error to it."""
+        self._origin = origin
+        self._problems: list[str] = []
+        self._asked: set[str] = set()
+        page.on("console", self._hear)
+        page.on("pageerror", lambda error: self._problems.append(str(error)))
+        page.on("request", lambda request: self._asked.add(request.url))
+        page.on("websocket", lambda socket: self._asked.add(socket.url))
+
+    def open(self) -> None:
+        """Open the page, and wait until it knows how things are."""
+        self.page.goto(self._origin)
+        self.page.wait_for_selector("#headline:not([data-state=wait])")
+        self.page.wait_for_selector(".setting")
+        self.page.wait_for_selector(".tile")
+        eventually(lambda: self.pixels().any(), self.page)
+
+    def check(self) -> None:
+        """Fail if something went wrong in the page, or it asked another server for anything."""
+        own = (self._origin, self._origin.replace("http:", "ws:"), "blob:", "data:")
+        foreign = [url for url in self._asked if not url.startswith(own)]
+        assert not foreign, foreign
+        ignored = self.expected or r"(?!)"
+        problems = [text for text in self._problems if not re.search(ignored, text)]
+        assert not problems, problems
+
+    def headline(self, words: str, state: str) -> None:
+        """Wait until it says at the top what is sent."""
+        self.page.locator(f"#headline[data-state={state}]", has_text=words).wait_for()
+
+    def pixels(self) -> Picture:
+        """Return every eighth pixel of the preview, (H, W, 3) RGB."""
+        width, values = self.page.evaluate(_PIXELS)
+        return np.array(values, np.uint8).reshape(-1, width, 3)
+
+    def corner_is(self, rgb: tuple[int, int, int], right: bool = False) -> bool:  # noqa: FBT001, FBT002
+        """Tell whether an upper corner of the preview is of a colour."""
+        corner = self.pixels()[0, -1 if right else 0]
+        return bool(abs(corner.astype(int) - rgb).max() <= 8)
+
+    def is_one_colour(self) -> bool:
+        """Tell whether nobody and nothing is in the preview."""
+        return bool(np.ptp(self.pixels().astype(int), axis=(0, 1)).max() <= 8)
+
+    def picture(self) -> Picture:
+        """Return a picture of the window, (H, W, 3) RGB."""
+        data = np.frombuffer(self.page.screenshot(), np.uint8)
+        decoded = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
+        assert decoded is not None
+        return np.asarray(decoded, np.uint8)
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        # What the tests themselves do, reading the canvas again and again, is warned of.
+        if message.type in ("error", "warning") and "Canvas2D" not in message.text:
+            self._problems.append(message.text)
