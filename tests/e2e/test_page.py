@@ -485,7 +485,7 @@ def test_it_fits_every_window(seen: Seen, tab: str) -> None:
     for size in (WIDE, NARROW):
         seen.page.set_viewport_size(size)  # type: ignore[arg-type]
         for scheme in ("light", "dark"):
-            seen.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            seen.page.emulate_media(color_scheme=scheme)
             width = seen.page.evaluate("document.documentElement.scrollWidth")
             assert width <= size["width"]
             shown = seen.picture()
