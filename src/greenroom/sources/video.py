@@ -23,11 +23,11 @@ from greenroom.decoding import (
     video_stream,
 )
 from greenroom.errors import SourceError, TruncatedError
-from greenroom.frames import Frame, fraction
+from greenroom.frames import ONE_THREAD, Frame, fraction
 from greenroom.sources.base import SourceInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     import av
     from av.container import InputContainer
@@ -43,6 +43,7 @@ logger = logging.getLogger(__name__)
 MOST_PIXELS_A_SIDE: Final = 16384
 # H.264 and HEVC show pictures at most so many places from where they are decoded.
 _REORDERED: Final = 16
+_GLANCE_PX: Final = 16
 _HDR_TRANSFERS: Final = (16, 18)
 
 
@@ -110,7 +111,10 @@ class VideoSource:
             reason = "there are no frames in it"
             raise self._error(reason)
         self._warn_of_hdr(first)
-        self._orientation = orientation_of(first)
+        # Of a small copy: what is looked at stays in memory for long.
+        self._orientation = orientation_of(
+            first.reformat(width=_GLANCE_PX, height=_GLANCE_PX, threads=ONE_THREAD)
+        )
         if self._orientation.transpose:
             self.info = replace(self.info, sample_aspect_ratio=1 / self.info.sample_aspect_ratio)
         return first
@@ -118,7 +122,9 @@ class VideoSource:
     def _frames(self) -> Iterator[Frame]:
         """Bring every frame into the layout of the first."""
         layout: Layout | None = None
-        for number, picture in enumerate(chain([self._first], self._decoding)):
+        first = [self._first]
+        del self._first  # it is not needed twice
+        for number, picture in enumerate(chain(first, self._decoding)):
             frame = oriented(flattened(picture, "yuv420p"), self._orientation)
             if layout is None:
                 layout = frame.layout
@@ -129,9 +135,10 @@ class VideoSource:
     def close(self) -> None:
         """See `Source.close`; what a thread still waits to read from is left to it."""
         if self._reading.acquire(blocking=False):
+            self._decoding.close()  # which holds on to this, and with it to FFmpeg's memory
             self._container.close()
 
-    def _pictures(self) -> Iterator[av.VideoFrame]:
+    def _pictures(self) -> Generator[av.VideoFrame]:
         """Decode, and find out whether something is missing."""
         import av  # noqa: PLC0415 - importing greenroom stays light
 
