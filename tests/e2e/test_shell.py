@@ -26,10 +26,19 @@ if TYPE_CHECKING:
 COMMAND: Final = [sys.executable, "-m", "greenroom"]
 DEADLINE_S: Final = 60.0
 GROUPS: Final = {
-    "convert": tuple(Group),
+    "run": tuple(Group),
+    "convert": tuple(group for group in Group if group not in (Group.CAMERA, Group.LIVE)),
     "matte": (Group.MODEL, Group.STAYS, Group.EDGE, Group.FAILURE, Group.OUTPUT),
     "demo": (Group.MODEL, Group.EDGE),
-    "bench": (Group.BACKGROUND, Group.MODEL, Group.STAYS, Group.EDGE, Group.SCENE),
+    "bench": (
+        Group.BACKGROUND,
+        Group.MODEL,
+        Group.STAYS,
+        Group.EDGE,
+        Group.SCENE,
+        Group.PICTURE,
+        Group.CAMERA,
+    ),
 }
 
 
