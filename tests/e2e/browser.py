@@ -42,6 +42,80 @@ _PIXELS: Final = """() => {
   return [Math.floor((canvas.width + 3) / 8), small];
 }"""
 
+# What has the focus, and whether that is seen: at itself, or at the label that stands for it.
+_FOCUSED: Final = """() => {
+  const focused = document.activeElement;
+  const label = focused.labels?.[0];
+  const isSeen = [focused, label].some((part) => {
+    const style = part && getComputedStyle(part);
+    const box = part?.getBoundingClientRect();
+    return style && style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2 &&
+      box.width > 8 && box.height > 8;
+  });
+  return [focused.id || focused.className || focused.tagName, isSeen];
+}"""
+
+# Contrast by WCAG 2.2 of each kind of text, in each of its states; a canvas reads the colours.
+_CONTRASTS: Final = """() => {
+  const context = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const read = (colour) => {
+    context.clearRect(0, 0, 1, 1);
+    context.fillStyle = colour;
+    context.fillRect(0, 0, 1, 1);
+    return [...context.getImageData(0, 0, 1, 1).data];
+  };
+  const light = ([red, green, blue]) => {
+    const [r, g, b] = [red, green, blue].map((value) => {
+      const share = value / 255;
+      return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const contrast = (part) => {
+    let behind = part;
+    while (behind.parentElement && read(getComputedStyle(behind).backgroundColor)[3] < 255)
+      behind = behind.parentElement;
+    const [ink, paper] = [getComputedStyle(part).color, getComputedStyle(behind).backgroundColor]
+      .map((colour) => light(read(colour)))
+      .sort((one, other) => other - one);
+    return (ink + 0.05) / (paper + 0.05);
+  };
+  const found = {};
+  const look = (selector, state = "") => {
+    const part = document.querySelector(selector);
+    found[selector + state] = contrast(part);
+  };
+  const plain = ["h1", "h2", "h3", "#saved", "#save", "#help", "#cover", "#compare", "#summary",
+    "#arrange", ".tile span", ".upload .quiet", ".upload label", "#tab-settings", "#tab-status",
+    "summary", ".setting label", ".setting .label", ".setting .quiet", ".setting .reset",
+    ".setting .error", ".setting select", ".setting input[type=text]", ".options label",
+    ".options label:has(:checked)", "#room-warning", "#offline", "#effects [aria-pressed=true]",
+    "#effects [aria-pressed=false]", "#confirm-yes", "#help-dialog dd", ".chart"];
+  for (const selector of plain) look(selector);
+  const headline = document.getElementById("headline");
+  const [state, pressed] = [headline.dataset.state, "aria-pressed"];
+  for (const other of ["person", "cover", "camera", "wait"]) {
+    headline.dataset.state = other;
+    look("#headline", " " + other);
+  }
+  headline.dataset.state = state;
+  for (const id of ["cover", "compare", "arrange"]) {
+    const button = document.getElementById(id);
+    button.setAttribute(pressed, "true");
+    look("#" + id, " pressed");
+    button.setAttribute(pressed, "false");
+  }
+  for (const kind of ["good", "warn", "bad"]) {
+    const badge = document.createElement("span");
+    Object.assign(badge.dataset, { is: kind });
+    badge.className = "state";
+    document.getElementById("settings").append(badge);
+    look(`.state[data-is=${kind}]`);
+    badge.remove();
+  }
+  return found;
+}"""
+
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
@@ -153,6 +227,16 @@ class Seen:
     def is_one_colour(self) -> bool:
         """Tell whether nobody and nothing is in the preview."""
         return bool(np.ptp(self.pixels().astype(int), axis=(0, 1)).max() <= 8)
+
+    def focused(self) -> tuple[str, bool]:
+        """Tell what has the focus, and whether that is seen."""
+        name, outline = self.page.evaluate(_FOCUSED)
+        return name, outline
+
+    def contrasts(self) -> dict[str, float]:
+        """Return the contrast of each kind of text with what is behind it."""
+        found: dict[str, float] = self.page.evaluate(_CONTRASTS)
+        return found
 
     def picture(self) -> Picture:
         """Return a picture of the window, (H, W, 3) RGB."""

@@ -26,80 +26,6 @@ WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 360, "height": 740}
 REFUSED: Final = "status of 4"
 ARGUMENTS: Final = ("--source", "demo", "--to", "null,page", "--port", "0")
 
-# What has the focus, and whether that is seen: at itself, or at the label that stands for it.
-_FOCUSED: Final = """() => {
-  const focused = document.activeElement;
-  const label = focused.labels?.[0];
-  const isSeen = [focused, label].some((part) => {
-    const style = part && getComputedStyle(part);
-    const box = part?.getBoundingClientRect();
-    return style && style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2 &&
-      box.width > 8 && box.height > 8;
-  });
-  return [focused.id || focused.className || focused.tagName, isSeen];
-}"""
-
-# Contrast by WCAG 2.2 of each kind of text, in each of its states; a canvas reads the colours.
-_CONTRASTS: Final = """() => {
-  const context = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-  const read = (colour) => {
-    context.clearRect(0, 0, 1, 1);
-    context.fillStyle = colour;
-    context.fillRect(0, 0, 1, 1);
-    return [...context.getImageData(0, 0, 1, 1).data];
-  };
-  const light = ([red, green, blue]) => {
-    const [r, g, b] = [red, green, blue].map((value) => {
-      const share = value / 255;
-      return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
-    });
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const contrast = (part) => {
-    let behind = part;
-    while (behind.parentElement && read(getComputedStyle(behind).backgroundColor)[3] < 255)
-      behind = behind.parentElement;
-    const [ink, paper] = [getComputedStyle(part).color, getComputedStyle(behind).backgroundColor]
-      .map((colour) => light(read(colour)))
-      .sort((one, other) => other - one);
-    return (ink + 0.05) / (paper + 0.05);
-  };
-  const found = {};
-  const look = (selector, state = "") => {
-    const part = document.querySelector(selector);
-    found[selector + state] = contrast(part);
-  };
-  const plain = ["h1", "h2", "h3", "#saved", "#save", "#help", "#cover", "#compare", "#summary",
-    "#arrange", ".tile span", ".upload .quiet", ".upload label", "#tab-settings", "#tab-status",
-    "summary", ".setting label", ".setting .label", ".setting .quiet", ".setting .reset",
-    ".setting .error", ".setting select", ".setting input[type=text]", ".options label",
-    ".options label:has(:checked)", "#room-warning", "#offline", "#effects [aria-pressed=true]",
-    "#effects [aria-pressed=false]", "#confirm-yes", "#help-dialog dd", ".chart"];
-  for (const selector of plain) look(selector);
-  const headline = document.getElementById("headline");
-  const [state, pressed] = [headline.dataset.state, "aria-pressed"];
-  for (const other of ["person", "cover", "camera", "wait"]) {
-    headline.dataset.state = other;
-    look("#headline", " " + other);
-  }
-  headline.dataset.state = state;
-  for (const id of ["cover", "compare", "arrange"]) {
-    const button = document.getElementById(id);
-    button.setAttribute(pressed, "true");
-    look("#" + id, " pressed");
-    button.setAttribute(pressed, "false");
-  }
-  for (const kind of ["good", "warn", "bad"]) {
-    const badge = document.createElement("span");
-    Object.assign(badge.dataset, { is: kind });
-    badge.className = "state";
-    document.getElementById("settings").append(badge);
-    look(`.state[data-is=${kind}]`);
-    badge.remove();
-  }
-  return found;
-}"""
-
 
 def start(home: Path) -> Running:
     """Start a run whose folders are all in one."""
@@ -532,7 +458,7 @@ def test_the_focus_is_seen(seen: Seen) -> None:
     reached = set()
     for _ in range(45):
         seen.page.keyboard.press("Tab")
-        name, outline = seen.page.evaluate(_FOCUSED)
+        name, outline = seen.focused()
         assert outline, f"no outline at {name}"
         reached.add(name)
     assert {"cover", "save", "help", "compare", "file", "tab-settings"} <= reached
@@ -543,7 +469,7 @@ def test_the_focus_is_seen(seen: Seen) -> None:
 def test_text_can_be_read(seen: Seen, scheme: str) -> None:
     """Text stands out from what is behind it by 4.5 to 1, as WCAG 2.2 asks for (1.4.3)."""
     seen.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-    ratios = seen.page.evaluate(_CONTRASTS)
+    ratios = seen.contrasts()
     assert len(ratios) > 25
     assert {what: ratio for what, ratio in ratios.items() if ratio < 4.5} == {}
 
