@@ -150,10 +150,16 @@ class TestBySignal:
             states.append(not states[-1])
             instance.announce(covered=states[-1])
 
+        def cover(*_: object) -> None:
+            states.append(True)
+            instance.announce(covered=True)
+
         before = signal.signal(signal.SIGUSR1, change_over)
+        second = signal.signal(signal.SIGUSR2, cover)
         instance.announce(covered=False)
         yield states
         signal.signal(signal.SIGUSR1, before)
+        signal.signal(signal.SIGUSR2, second)
 
     @pytest.mark.parametrize("broken", [0, 500])
     def test_falls_back(
@@ -202,10 +208,10 @@ class TestBySignal:
     ) -> None:
         """A signal that changes nothing is no success: all that was tried is told."""
         monkeypatch.setattr("greenroom.cli.cover._TIMEOUT_S", 0.2)
-        before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        before = signal.signal(signal.SIGUSR2, signal.SIG_IGN)
         instance.announce(covered=False)
         result = run("cover", "on")
-        signal.signal(signal.SIGUSR1, before)
+        signal.signal(signal.SIGUSR2, before)
         assert (result.status, result.out) == (1, "")
         assert "could not be covered: it has no page; " in result.err
         assert f"process {os.getpid()} did not act on the signal within 0.2 s" in result.err

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from greenroom import engine as engine_module
+from greenroom.backgrounds import create_background
 from greenroom.backgrounds.pictures import Picture
 from greenroom.errors import ModelError, SettingsError
 from greenroom.live.status import Showing
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from greenroom.frames import Frame
+    from greenroom.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("no_thread_left")
 
@@ -212,6 +214,51 @@ class TestOtherStages:
             rig.until_shown()
             rig.until_sent(5)
             assert rig.room_pixels == before
+
+    def test_while_another_background_loads(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """From the moment at which the bare camera is unwanted nothing of it leaves."""
+        loading, loaded = threading.Event(), threading.Event()
+        create = create_background
+
+        def slowly(settings: Settings) -> object:
+            if settings.background == "color:red":
+                loading.set()
+                loaded.wait(10)
+            return create(settings)
+
+        monkeypatch.setattr(engine_module, "create_background", slowly)
+        with Rig(background="none", watches=False) as rig:
+            rig.until(lambda: rig.session.status().showing is Showing.CAMERA)
+            changing = threading.Thread(target=lambda: rig.session.update(background="color:red"))
+            changing.start()
+            assert loading.wait(10)
+            sent = rig.paced.count
+            rig.until(lambda: rig.paced.count > sent + 1)  # what was being written has been
+            before = rig.room_pixels
+            rig.until_sent(5)
+            assert rig.session.gate.state()[:2] == (Showing.COVER, "settings")
+            loaded.set()
+            changing.join(10)
+            rig.until_shown()
+            assert rig.room_pixels == before
+
+    def test_a_cover_that_hangs(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Everybody gets the plain grey then, and the cover key works."""
+        released = threading.Event()
+
+        def hang(*_: object) -> Frame:
+            released.wait(10)
+            raise TimeoutError
+
+        with Rig() as rig:
+            rig.until_shown()
+            monkeypatch.setattr(rig.engine, "cover", hang)
+            rig.session.cover(on=True)
+            rig.until_sent()
+            grey = rig.session.snapshot().to_rgb()
+            assert np.median(grey, axis=(0, 1)) == pytest.approx((38, 42, 48), abs=3)
+            released.set()
+            assert rig.room_pixels == 0
 
     def test_settings_that_are_wrong(self) -> None:
         """The ones in force stay, and so does the picture."""

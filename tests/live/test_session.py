@@ -234,9 +234,12 @@ class TestEnds:
         """The cover is switched, and the session is ended, by the housekeeper."""
         with Rig(watches=False) as rig:
             rig.until_shown()
+            rig.session.request("switch")
+            rig.until_covered("key")
+            rig.session.request("switch")
+            rig.until_shown()
+            rig.session.request("cover")
             rig.session.request("cover")
             rig.until_covered("key")
-            rig.session.request("cover")
-            rig.until_shown()
             rig.session.request("stop")
             assert rig.session.ended.wait(10)

@@ -114,9 +114,9 @@ def _ask(record: InstanceRecord, method: str, path: str, body: object = None) ->
 
 
 def _by_signal(record: InstanceRecord, state: _State) -> bool:
-    """Send SIGUSR1, which changes over; return whether the user is covered then.
+    """Send SIGUSR2, which covers, or SIGUSR1, which changes over; return whether it is covered.
 
-    It is only sent where it is known what it does: one too many would show the user.
+    The latter is only sent where it is known what it does: one too many would cover the user.
     """
     if not hasattr(signal, "SIGUSR1"):
         message = "signals are not known to this system"
@@ -128,7 +128,7 @@ def _by_signal(record: InstanceRecord, state: _State) -> bool:
     if record.covered is wanted:
         return wanted
     try:
-        os.kill(record.pid, signal.SIGUSR1)
+        os.kill(record.pid, signal.SIGUSR2 if wanted else signal.SIGUSR1)
     except OSError as error:
         message = f"process {record.pid} cannot be signalled: {error.strerror}"
         raise _UnreachableError(message) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path  # noqa: TC003 - typer reads annotations
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -16,6 +16,9 @@ from greenroom.live.status import Showing
 from greenroom.settings import Group, OnFailure, Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
     from greenroom.live.session import Session
     from greenroom.live.starting import Live
     from greenroom.live.status import Status
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 DEFAULT_PORT: Final = 8477
+# SIGUSR2 covers whatever is so already: a key that is pressed twice does not show anybody.
+_SIGNALS: Final = {"SIGUSR1": "switch", "SIGUSR2": "cover"}
 # How often the main thread looks whether it is over; a window is drawn that often at least.
 _ROUND_S: Final = 0.1
 # How long the first frame may take before what is sent is said anyway.
@@ -67,12 +72,17 @@ def run(  # noqa: PLR0913 - each is a flag
     settings = settings.changed(on_failure=OnFailure.COVER)
     with ExitStack() as opened:
         sessions: list[Session] = []
-        if hasattr(signal, "SIGUSR1"):  # before others are told that it is listened for
-            before = signal.signal(signal.SIGUSR1, lambda *_: _switch_cover(sessions))
-            opened.callback(signal.signal, signal.SIGUSR1, before)
+        early: list[str] = []  # what signals asked for before there was a session
+        for name, request in _SIGNALS.items():  # before others are told that they are listened for
+            number = getattr(signal, name, None)
+            if number is not None:
+                before = signal.signal(number, _asking(request, sessions, early))
+                opened.callback(signal.signal, number, before)
         live = start_live(opened, settings, Launch(config, flags, port, covered=covered))
         session = live.session
         sessions.append(session)
+        for request in early:
+            session.request(request)
         told = threading.Event()
         opened.callback(told.set)
         threading.Thread(target=_tell, args=(live, told), daemon=True).start()
@@ -88,10 +98,18 @@ def run(  # noqa: PLR0913 - each is a flag
 command = run
 
 
-def _switch_cover(sessions: list[Session]) -> None:
-    """Cover, or uncover: in a signal handler, so nothing is waited for."""
-    for session in sessions:
-        session.request("cover")
+def _asking(
+    request: str, sessions: list[Session], early: list[str]
+) -> Callable[[int, FrameType | None], None]:
+    """Make a signal handler: it only passes the request on, so nothing is waited for."""
+
+    def ask(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        for session in sessions:
+            session.request(request)
+        if not sessions:
+            early.append(request)
+
+    return ask
 
 
 def _wait(live: Live, seconds: float | None) -> None:
@@ -108,6 +126,12 @@ def _tell(live: Live, ended: threading.Event) -> None:
     """Say once what is being sent, and then when that changes."""
     changed = threading.Event()
     unsubscribe = live.session.subscribe(changed.set)
+    with suppress(OSError, ValueError):  # nobody is listening any more
+        _tell_changes(live, ended, changed)
+    unsubscribe()
+
+
+def _tell_changes(live: Live, ended: threading.Event, changed: threading.Event) -> None:
     end_s = time.monotonic() + _SAY_S
     said = ""
     while not ended.is_set() and not live.session.ended.is_set():
@@ -123,7 +147,6 @@ def _tell(live: Live, ended: threading.Event) -> None:
                 said = now
         changed.wait(_ROUND_S if not said else _SAY_S)
         changed.clear()
-    unsubscribe()
 
 
 def _places(live: Live, status: Status) -> list[str]:

@@ -70,6 +70,8 @@ class Capture:
         Tells time.
     reconnect_seconds : float or None
         For how long a source that was lost is looked for; None for ever.
+    worked : bool
+        Whether to take it for one that has worked: then it is tried again from the start.
     asleep_s : callable
         See `seconds_asleep`.
 
@@ -87,6 +89,7 @@ class Capture:
         on_state: Callable[[CaptureStatus], None],
         clock: Clock,
         reconnect_seconds: float | None,
+        worked: bool = False,
         asleep_s: Callable[[], float] = seconds_asleep,
     ) -> None:
         self._open_source = open_source
@@ -98,7 +101,7 @@ class Capture:
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._paused = threading.Event()
-        self._worked = False
+        self._worked = worked
         self._reading: _Reading | None = None
         self._damaged_before = 0
         self._lost_s: float | None = None

@@ -54,6 +54,8 @@ _FRESH_INTERVALS: Final = 4.0
 _FRESH_AT_MOST_S: Final = 3.0
 # How fast the interval between frames follows.
 _FOLLOW: Final = 0.1
+# How long a cover that somebody else is making is waited for.
+_MAKING_S: Final = 0.2
 # How often a cover is made anew: backgrounds may move.
 _COVER_S: Final = 0.1
 
@@ -121,6 +123,7 @@ class Gate:
         self._number = 0
         self._covered = False
         self._closed = False
+        self._bare_allowed = True  # whether the camera's own picture may leave
         self._epoch = 0  # frames that were begun in an earlier one never leave
         self._last: Shown | None = None
         self._offered_s = 0.0
@@ -188,12 +191,14 @@ class Gate:
             return "settings"
         if not rendered.valid:
             return "failure"
+        if rendered.is_camera and not self._bare_allowed:
+            return "settings"
         return "late" if now_s - ticket.begun_s > _FRESH_AT_MOST_S else ""
 
     def cover(self, on: bool) -> None:  # noqa: FBT001 - a switch
         """Show the cover, or end it; what was begun meanwhile is never shown."""
         with self._changed:
-            self._covered = on
+            self._covered = on or self._closed
             self._epoch += 1
             self._fall("key" if on else "start")
 
@@ -210,6 +215,17 @@ class Gate:
         with self._changed:
             self._epoch += 1
             self._fall(reason, message)
+
+    def allow_bare(self, allowed: bool) -> None:  # noqa: FBT001 - a switch
+        """Say whether the camera's own picture may leave: not from the moment it is unwanted.
+
+        Another background may take long to load, and until then frames are still made bare.
+        """
+        with self._changed:
+            self._bare_allowed = allowed
+            if not allowed and self._last is not None and self._last.showing is Showing.CAMERA:
+                self._epoch += 1
+                self._fall("settings")
 
     def renew(self) -> None:
         """Never show what was begun before now; what is shown may stay, but not a bare camera."""
@@ -242,6 +258,14 @@ class Gate:
                     old_s = _COVER_S if self._last is None else max(0.0, self._left_s())
                     self._changed.wait(min(left_s, old_s))
         return None
+
+    def rest(self, timeout_s: float) -> None:
+        """Wait, at most so long, while the camera is closed because nobody looks."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._closed or self._last is not None or self._reason != "asleep",
+                timeout_s,
+            )
 
     def state(self) -> tuple[Showing, str, str]:
         """Return what is shown, why, and the same as a sentence."""
@@ -285,7 +309,11 @@ class Gate:
 
     def _covering(self) -> Shown:
         """Return the cover, made anew where it is old: it never depends on a frame."""
-        with self._making:
+        if not self._making.acquire(timeout=_MAKING_S):  # somebody hangs in it
+            with self._changed:
+                frame = Frame.filled(self._layout, COVER_RGB)
+                return Shown(frame, self._number, Showing.COVER, self._reason, self._message)
+        try:
             with self._changed:
                 cover, layout, number = self._cover, self._layout, self._number
                 reason, message = self._reason, self._message
@@ -302,6 +330,8 @@ class Gate:
                     return cover
             # Something changed meanwhile; this is a cover all the same.
             return Shown(frame, number, Showing.COVER, reason, message)
+        finally:
+            self._making.release()
 
     def _made(self, layout: Layout, now_s: float) -> Frame:
         try:

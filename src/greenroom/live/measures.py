@@ -106,6 +106,6 @@ class Measures:
 def _rate(times_s: deque[float], now_s: float) -> float:
     """Frames a second over the last seconds."""
     recent = [one for one in list(times_s) if now_s - one <= _WINDOW_S]
-    if len(recent) < 2:
+    if len(recent) < 2 or recent[-1] <= recent[0]:
         return 0.0
     return round((len(recent) - 1) / (recent[-1] - recent[0]), 1)

@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 # A new frame is waited for so many times the time between two, before the last is repeated.
 _PATIENCE: Final = 1.5
+# And it is not sent earlier than this share of that time after the last.
+_SOONEST: Final = 0.8
 # A write that takes longer than this is called stalled.
 _STALLED_S: Final = 1.0
 # How long a sink that failed is left alone: at first, and at most.
@@ -41,6 +43,8 @@ _RETRY_AT_MOST_S: Final = 5.0
 _ASLEEP_S: Final = 0.5
 # How long a sink may take to end.
 _END_S: Final = 2.0
+# And one that keeps what it gets, such as a file that is put in order at its end.
+_FINISH_S: Final = 60.0
 # Latencies of so many frames are kept.
 _KEPT: Final = 4096
 
@@ -70,6 +74,7 @@ class Outlet:
         self._ended = threading.Event()
         self._layout: Layout | None = None
         self._writing_since_s: float | None = None
+        self._sent_s = float("-inf")
         self._state = "waiting"
         self._error = ""
         self._failures = 0
@@ -91,7 +96,7 @@ class Outlet:
         if self._thread.ident is None:  # never started
             self.sink.abort()
             return True
-        self._thread.join(timeout=_END_S)
+        self._thread.join(timeout=_FINISH_S if self.sink.always else _END_S)
         return not self._thread.is_alive()
 
     def tell_to_stop(self) -> None:
@@ -136,7 +141,10 @@ class Outlet:
         """Wait for what is to be sent next."""
         last = self._last
         if last is not None and last.reason == "asleep":
-            self._clock.wait(self._ended, _ASLEEP_S)
+            self._gate.rest(_ASLEEP_S)
+        if self.sink.paced and last is not None:  # not much more often than it wants
+            since_s = self._clock.now() - self._sent_s
+            self._clock.wait(self._ended, _SOONEST * self._period_s - since_s)
         patience_s = _PATIENCE * self._period_s if self.sink.paced else _STALLED_S
         shown = self._gate.wait(-1 if last is None else last.number, patience_s)
         if shown is not None:
@@ -149,7 +157,7 @@ class Outlet:
             is_person = shown.showing is not Showing.COVER and last.showing is not Showing.COVER
             self._repeated += shown.number == last.number
             self._dropped += max(0, shown.number - last.number - 1) if is_person else 0
-        self._writing_since_s = self._clock.now()
+        self._sent_s = self._writing_since_s = self._clock.now()
         try:
             self.sink.write(self._fitted(shown.frame))
         except Exception as error:  # noqa: BLE001 - whatever it is, the others go on

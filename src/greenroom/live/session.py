@@ -22,19 +22,20 @@ from greenroom.channel import Channel, Ended
 from greenroom.errors import GreenroomError, SettingsError, SinkError
 from greenroom.live.capture import Capture
 from greenroom.live.demand import Demand
-from greenroom.live.gate import Gate
+from greenroom.live.gate import Gate, Ticket
 from greenroom.live.measures import Measures
 from greenroom.live.outlets import Outlet
 from greenroom.live.parts import check_live, wanted_layout, wanted_rate
 from greenroom.live.previews import PreviewHub
 from greenroom.live.status import CaptureState, CaptureStatus, OutletStatus, Showing, Status
 from greenroom.settings import Group, Settings
+from greenroom.supervision import Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from greenroom.frames import Frame
+    from greenroom.frames import Frame, Layout
     from greenroom.live.governor import Plan
     from greenroom.live.parts import Parts
 
@@ -51,6 +52,8 @@ _UNKNOWN_S: Final = 5.0
 _OTHER: Final = 0.15
 # Times of stages are those of so many frames.
 _RECENT: Final = 60
+# How long a cover may take to be made.
+_COVER_S: Final = 0.3
 # How long the engine's thread may take to end.
 _END_S: Final = 2.0
 # What cannot be changed while running, because it was handed out already.
@@ -86,8 +89,9 @@ class Session:
         self._has_page = parts.has_page
         self._clock = parts.clock
         self._updating = threading.Lock()
-        self._frames: Channel[Frame] = Channel(1, newest_wins=True)
-        self.gate = Gate(self._engine.cover, self._clock)
+        self._frames: Channel[tuple[Frame, Ticket | None]] = Channel(1, newest_wins=True)
+        self._covers: Supervisor[Frame] | None = None  # a background may hang
+        self.gate = Gate(self._make_cover, self._clock)
         self.gate.expect(wanted_layout(settings))
         self.previews = PreviewHub(self.gate, self._clock, self._wake)
         rate = wanted_rate(settings)
@@ -101,8 +105,13 @@ class Session:
         self._capture = self._new_capture(settings)
         self._threads = [
             threading.Thread(target=work, name=f"greenroom-{name}", daemon=True)
-            for name, work in (("frames", self._work), ("housekeeper", self._keep_house))
+            for name, work in (
+                ("frames", self._work),
+                ("housekeeper", self._keep_house),
+                ("requests", self._serve),
+            )
         ]
+        self._awake = threading.Event()  # something is new for the housekeeper
         self._told: tuple[Showing, str, str] | None = None
         self._is_known = False  # what the camera's frames are like
         self._sends = False
@@ -126,6 +135,7 @@ class Session:
 
     def start(self) -> None:
         """Begin."""
+        self._covers = Supervisor()
         for thread in self._threads:
             thread.start()
         self._capture.start()
@@ -137,6 +147,7 @@ class Session:
         self._ended.set()
         self.gate.close()
         self._frames.cancel()
+        self._requests.put("")
         self._wake()
         for outlet in self.outlets:
             outlet.tell_to_stop()
@@ -144,11 +155,13 @@ class Session:
             self._steering.stop()
         self._capture.stop()
         for thread in self._threads:
-            if thread.ident is not None:
+            if thread.ident is not None and thread is not threading.current_thread():
                 thread.join(timeout=_END_S)
         for outlet in self.outlets:
             if not outlet.stop():
                 logger.warning("%s does not end, and is left behind", outlet.sink.name)
+        if self._covers is not None:
+            self._covers.close()
         self._engine.close()
 
     def cover(self, on: bool) -> None:  # noqa: FBT001 - a switch
@@ -158,7 +171,7 @@ class Session:
         self._tell()
 
     def request(self, what: str) -> None:
-        """Ask the housekeeper for ``cover`` (switch it) or ``stop``: safe in a signal handler."""
+        """Ask for ``cover``, ``switch`` (cover or uncover) or ``stop``, as in a signal handler."""
         self._requests.put(what)
 
     def update(self, **values: Any) -> None:  # noqa: ANN401 - Settings checks them
@@ -179,14 +192,19 @@ class Session:
             for name in changed & set(_FIXED):
                 message = f"setting '{name}' cannot be changed while running. Start greenroom anew."
                 raise SettingsError(message, name)
-            if old.background == "none" and "background" in changed:
-                self.gate.shut("settings")  # before the new one has loaded
+            leaves_none = old.background == "none" and "background" in changed
+            if leaves_none:
+                self.gate.allow_bare(allowed=False)  # before the new one has loaded
             wanted = {name: getattr(new, name) for name in values}
             if self._steering is not None:
                 wanted |= self._steering.overlay(new)
-            self._engine.update(**wanted)
-            self._settings = new
-            self.gate.renew()
+            try:
+                self._engine.update(**wanted)
+                self._settings = new
+                self.gate.renew()
+            finally:
+                if leaves_none:  # if the new one failed, the user's word is still none
+                    self.gate.allow_bare(allowed=True)
             if changed & set(_CAMERA):
                 self._change_camera(new)
         if self._steering is not None:
@@ -275,23 +293,23 @@ class Session:
             self.gate.expect(frame.layout)
             self._is_known = True
         with suppress(Ended):
-            self._frames.put(frame)
+            # With a ticket of now: what came before a camera went away never leaves after it.
+            self._frames.put((frame, self.gate.ticket()))
 
     def _work(self) -> None:
         while True:
             try:
-                frame = self._frames.get()
+                frame, ticket = self._frames.get()
             except Ended:
                 return
             try:
-                self._one(frame)
+                self._one(frame, ticket)
             except Exception as error:  # whatever it is, the next frame may do better
                 self.gate.refused["failure"] += 1
                 logger.exception("a frame was lost: %s", error)  # noqa: TRY401 - one line of it
 
-    def _one(self, frame: Frame) -> None:
+    def _one(self, frame: Frame, ticket: Ticket | None) -> None:
         """Bring a frame through the engine to the gate."""
-        ticket = self.gate.ticket()
         if ticket is None:
             self.gate.refused["cover"] += 1
             return
@@ -307,21 +325,33 @@ class Session:
 
     # The camera.
 
-    def _new_capture(self, settings: Settings) -> Capture:
+    def _make_cover(self, layout: Layout, time_s: float) -> Frame:
+        if self._covers is None:  # not started yet
+            return self._engine.cover(layout, time_s)
+        return self._covers.run(lambda: self._engine.cover(layout, time_s), _COVER_S)
+
+    def _new_capture(self, settings: Settings, *, replaces: bool = False) -> Capture:
         return Capture(
             lambda: self._open_source(settings),
             self._deliver,
             on_state=self._on_capture,
             clock=self._clock,
             reconnect_seconds=settings.reconnect_seconds,
+            worked=replaces,
         )
 
     def _change_camera(self, settings: Settings) -> None:
         old = self._capture
         self.gate.shut("start")
         old.stop()
-        self._capture = self._new_capture(settings)
-        self._capture.start()
+        # One that cannot be opened is looked for again under the cover: a wrong name ends no call.
+        self._capture = self._new_capture(settings, replaces=True)
+        if settings.on_demand and self._demand.asleep:
+            self._capture.pause()
+        if not self._ended.is_set():
+            self._capture.start()
+        if self._ended.is_set():  # meanwhile
+            self._capture.stop()
 
     def _on_capture(self, status: CaptureStatus) -> None:
         if status.state in (CaptureState.LOST, CaptureState.FAILED):
@@ -335,26 +365,36 @@ class Session:
     # The housekeeper.
 
     def _wake(self) -> None:
-        self._requests.put("")
+        self._awake.set()
+
+    def _serve(self) -> None:
+        """Carry out requests: on a thread of their own, as settings may take long to load."""
+        while not self._ended.is_set():
+            self._carry_out(self._requests.get())
 
     def _keep_house(self) -> None:
         config_s = self._clock.now()
         while not self._ended.is_set():
-            with suppress(queue.Empty):
-                self._carry_out(self._requests.get(timeout=_ROUND_S))
+            self._awake.wait(_ROUND_S)
+            self._awake.clear()
             if self._ended.is_set():
                 return
-            self._look_after_camera()
-            self._look_after_outlets()
-            if self._clock.now() - config_s >= _CONFIG_S:
-                config_s = self._clock.now()
-                self._follow_config()
-                self._follow_rate()
-            self._tell_if_changed()
+            try:
+                self._look_after_camera()
+                self._look_after_outlets()
+                if self._clock.now() - config_s >= _CONFIG_S:
+                    config_s = self._clock.now()
+                    self._follow_config()
+                    self._follow_rate()
+                self._tell_if_changed()
+            except Exception as error:  # whatever it is, the camera is looked after
+                logger.exception("%s", error)  # noqa: TRY401 - one line of it
 
     def _carry_out(self, request: str) -> None:
         if request == "cover":
-            self.gate.cover(not self.gate.covered)
+            self.cover(on=True)
+        elif request == "switch":
+            self.cover(not self.gate.covered)
         elif request == "stop":
             self._ended.set()
 
@@ -399,7 +439,7 @@ class Session:
         changed = {name: getattr(edited, name) for name in names}
         try:
             self.update(**changed)
-        except GreenroomError as error:
+        except (GreenroomError, MemoryError, OSError, RuntimeError) as error:
             self._config.refuse(str(error))
             self._tell()
 
@@ -427,4 +467,7 @@ class Session:
 
     def _tell(self) -> None:
         for listener in list(self._listeners):
-            listener()
+            try:
+                listener()
+            except Exception as error:  # one who fails keeps nobody else from hearing
+                logger.exception("%s", error)  # noqa: TRY401 - one line of it

@@ -107,7 +107,7 @@ def start_live(opened: ExitStack, settings: Settings, launch: Launch) -> Live:
     session.cover(launch.covered)
     windows = [sink for sink in sinks if isinstance(sink, WindowSink)]
     for window in windows:
-        window.on_key = lambda key: session.request("cover") if key == "space" else None
+        window.on_key = lambda key: session.request("switch") if key == "space" else None
         window.on_close = lambda: session.request("stop")
         opened.callback(window.pump, 0)  # which removes it, once it was closed
     opened.callback(session.stop)

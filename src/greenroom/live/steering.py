@@ -9,8 +9,6 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
-from greenroom.errors import GreenroomError
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -114,6 +112,6 @@ class Steering:
             plan = self._plan
             try:
                 apply(plan)
-            except GreenroomError as error:
+            except Exception as error:  # noqa: BLE001 - the next choice may do better
                 logger.warning("the governor's choice cannot be carried out: %s", error)
             self._applied = plan  # also then, so that the governor looks for another one
