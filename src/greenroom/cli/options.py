@@ -240,5 +240,5 @@ class _Messages(logging.Handler):
 def _log_to_stderr() -> None:
     log = logging.getLogger("greenroom")
     log.propagate = False
-    if not log.handlers:
+    if not any(isinstance(handler, _Messages) for handler in log.handlers):
         log.addHandler(_Messages(logging.WARNING))

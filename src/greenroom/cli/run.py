@@ -136,12 +136,17 @@ def _tell_changes(live: Live, ended: threading.Event, changed: threading.Event) 
     said = ""
     while not ended.is_set() and not live.session.ended.is_set():
         status = live.session.status()
+        background = live.session.settings.background
+        if status.showing is Showing.PERSON and background == "none":  # the next frame tells
+            changed.wait(_ROUND_S)
+            changed.clear()
+            continue
         starts = status.reason == "start" and status.showing is Showing.COVER
         if not said and not (starts and time.monotonic() < end_s):
             for line in _places(live, status):
                 typer.echo(line)
         if said or not starts or time.monotonic() >= end_s:
-            now = _sentence(status, live.session.settings.background)
+            now = _sentence(status, background)
             if now != said:
                 typer.echo(now, err=bool(said))
                 said = now
