@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from greenroom.errors import SettingsError
 from greenroom.live.status import Showing
+from greenroom.rendering import VIEWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,10 +21,7 @@ if TYPE_CHECKING:
     from greenroom.live.clock import Clock
     from greenroom.live.gate import Gate
 
-__all__ = ["VIEWS", "Preview", "PreviewHub"]
-
-VIEWS: Final = frozenset({"after", "before", "matte"})
-"""``after`` is what is sent, ``before`` the camera's own picture, ``matte`` who was found."""
+__all__ = ["Preview", "PreviewHub"]
 
 # How often views are made, in seconds: smooth enough to see oneself.
 _EVERY_S: Final = 1 / 15

@@ -64,10 +64,7 @@ class Wanted:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.size: tuple[int, int] | None = None
-        if settings.size is not None:
-            width, height = settings.size.split("x")
-            self.size = int(width), int(height)
+        self.size = settings.width_height
         self.rate = None if settings.rate is None else Fraction(settings.rate).limit_denominator()
 
     def __str__(self) -> str:
