@@ -18,6 +18,7 @@ from greenroom.errors import CameraLostError, CameraMissingError, SinkError
 from greenroom.frames import Colour, Frame, Layout
 from greenroom.segmenters.base import SegmenterInfo
 from greenroom.sources.base import SourceInfo
+from greenroom.sources.realtime import MICROSECOND
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -46,7 +47,6 @@ PERSON_RGB: Final = (230, 180, 140)
 """The colour of the synthetic person."""
 
 _COARSE: Final = (36, 64)
-_MICROSECOND: Final = Fraction(1, 1_000_000)
 
 
 class PersonSource:
@@ -267,7 +267,7 @@ class _CameraFrames:
         self.info = SourceInfo(
             "synthetic camera",
             rate=camera.rate,
-            time_base=_MICROSECOND,
+            time_base=MICROSECOND,
             negotiated=f"{width}x{height} synthetic, {camera.rate} frames/s",
         )
 
@@ -281,7 +281,7 @@ class _CameraFrames:
                 raise CameraLostError(message, "synthetic")
             if not self._camera.hanging.is_set():
                 drawn = PersonSource(self._camera.size).frame(number)
-                yield drawn.shown_at(time.monotonic_ns() // 1000, _MICROSECOND)
+                yield drawn.shown_at(time.monotonic_ns() // 1000, MICROSECOND)
                 number += 1
 
     def close(self) -> None:

@@ -24,13 +24,13 @@ import logging
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from greenroom.backgrounds import COVER_RGB
 from greenroom.frames import Colour, Frame, Layout
 from greenroom.live.status import Showing
 from greenroom.sinks.packing import flattened
+from greenroom.sources.realtime import MICROSECOND
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,7 +45,6 @@ logger = logging.getLogger(__name__)
 DEFAULT_LAYOUT: Final = Layout(1280, 720, "yuv420p", Colour(1, 1, 1, 1))
 """What is sent before anything is known of the camera."""
 
-_MICROSECONDS: Final = Fraction(1, 1_000_000)
 # A frame is shown at most so long after it was made, and at most so many times as long as frames
 # took lately to follow each other, whichever is longer; but never longer than the last. What took
 # longer than that to make is not shown at all.
@@ -339,4 +338,4 @@ class Gate:
         except Exception as error:  # noqa: BLE001 - a cover there must be
             logger.warning("the cover cannot be made: %s", error)
             cover = Frame.filled(layout, COVER_RGB)
-        return cover.shown_at(round(now_s * 1_000_000), _MICROSECONDS)
+        return cover.shown_at(round(now_s * 1_000_000), MICROSECOND)

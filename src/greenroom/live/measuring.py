@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
@@ -16,10 +15,12 @@ from greenroom.live.parts import Parts
 from greenroom.live.session import Session
 from greenroom.sinks.null import NullSink
 from greenroom.sources.base import SourceInfo
+from greenroom.sources.realtime import MICROSECOND
 from greenroom.testing import PersonSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from fractions import Fraction
 
     from greenroom.frames import Frame
     from greenroom.live.outlets import Outlet
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["DrawnCamera", "LiveReport", "measure_live", "resident_mib"]
 
-_MICROSECOND: Final = Fraction(1, 1_000_000)
 # What happens before that, kernels that load and a camera that opens, is not measured.
 _WARM_UP_S: Final = 1.0
 # How long the source is run alone, at the most.
@@ -86,7 +86,7 @@ class DrawnCamera:
         self._closed = False
         width, height = pictures[0].size
         self.info = SourceInfo(
-            "drawn", rate, _MICROSECOND, negotiated=f"{width}x{height}, {float(rate):g} frames/s"
+            "drawn", rate, MICROSECOND, negotiated=f"{width}x{height}, {float(rate):g} frames/s"
         )
 
     @classmethod
@@ -104,7 +104,7 @@ class DrawnCamera:
             due_s += period_s
             time.sleep(max(0.0, due_s - time.monotonic()))
             picture = self._pictures[number % len(self._pictures)]
-            yield picture.shown_at(time.monotonic_ns() // 1000, _MICROSECOND)
+            yield picture.shown_at(time.monotonic_ns() // 1000, MICROSECOND)
             number += 1
 
     def close(self) -> None:

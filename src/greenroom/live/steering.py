@@ -50,11 +50,6 @@ class Steering:
         """What was chosen, and why, as sentences."""
         return self._plan.text, self._plan.reason
 
-    @property
-    def plan(self) -> Plan:
-        """What was chosen."""
-        return self._plan
-
     def start(self, apply: Callable[[Plan], None]) -> None:
         """Begin; ``apply`` is called with a new plan, on a thread of this."""
         self._thread = threading.Thread(
