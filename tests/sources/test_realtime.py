@@ -5,12 +5,21 @@ from __future__ import annotations
 import itertools
 import threading
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from stream_server import picture
 
+from greenroom import decoding
+from greenroom.settings import Settings
+from greenroom.sources import VideoSource, create_source, video
 from greenroom.sources.realtime import Pacer, RealTimeSource
 from greenroom.testing import PersonSource
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 
 class JumpingClock:
@@ -82,3 +91,46 @@ def test_closing_ends_a_wait() -> None:
     pacer.wait(0.0)
     closing.set()
     assert not pacer.wait(10.0)
+
+
+@pytest.mark.parametrize("name", ["loop.mkv", "loop.gif"])
+def test_a_looped_video_is_opened_once(
+    name: str, make_video: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At its end it is rewound: every round shows the same frames, by the same decoder."""
+    path = make_video([picture(number) for number in range(4)], name=name)
+    opened: list[object] = []
+
+    def opening(media: str) -> object:
+        opened.append(media)
+        return decoding.open_media(media)
+
+    monkeypatch.setattr(video, "open_media", opening)
+    source = RealTimeSource(lambda: create_source(path, Settings()), JumpingClock(), loop=True)
+    frames = list(itertools.islice(source, 12))
+    source.close()
+    assert len(opened) == 1
+    for number, frame in enumerate(frames):
+        assert np.array_equal(frame.planes[0], frames[number % 4].planes[0])
+
+
+def test_a_video_that_cannot_be_rewound_is_opened_anew(
+    make_video: Callable[..., Path],
+) -> None:
+    """As one that is somewhere else than at its first frame afterwards."""
+    path = make_video([picture(number) for number in range(4)])
+    rewound: list[bool] = []
+
+    class Lost(VideoSource):
+        def rewind(self) -> bool:
+            """See `VideoSource.rewind`."""
+            self._first_pts = 4711
+            rewound.append(super().rewind())
+            return rewound[-1]
+
+    source = RealTimeSource(lambda: Lost(str(path), Settings()), JumpingClock(), loop=True)
+    frames = list(itertools.islice(source, 12))
+    source.close()
+    assert rewound == [False, False]
+    for number, frame in enumerate(frames):
+        assert np.array_equal(frame.planes[0], frames[number % 4].planes[0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from greenroom.frames import Frame
 
-__all__ = ["Source", "SourceInfo"]
+__all__ = ["Rewindable", "Source", "SourceInfo"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +78,17 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Release the file or device."""
+
+
+@runtime_checkable
+class Rewindable(Source, Protocol):
+    """A source whose frames can be had again."""
+
+    def rewind(self) -> bool:
+        """Have the next iteration begin at the first frame again, after one that has ended.
+
+        Returns
+        -------
+        bool
+            False where that cannot be done after all, and it is to be opened anew.
+        """

@@ -8,7 +8,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
-from greenroom.sources.base import SourceInfo
+from greenroom.sources.base import Rewindable, SourceInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -192,11 +192,13 @@ class RealTimeSource:
                 while is_still and not self._closing.is_set():
                     yield end_s, frame.copy()
                     end_s += duration_s
-            self._source.close()
             if not self._loop or self._closing.is_set() or end_s == begin_s:
-                return
+                break
             begin_s = end_s
-            self._source = self._open()
+            if not (isinstance(self._source, Rewindable) and self._source.rewind()):
+                self._source.close()
+                self._source = self._open()
+        self._source.close()
 
     def _once(self) -> Iterator[tuple[float, float, Frame]]:
         """Give frames with their times since the first, and how long they are shown."""

@@ -83,6 +83,7 @@ class VideoSource:
         except ValueError as error:
             self._container.close()
             raise self._error(str(error)) from error
+        self._stream.thread_type = "AUTO"
         self.info = _info(name, self._container, self._stream)
         self._decoding = self._pictures()
         try:
@@ -104,12 +105,37 @@ class VideoSource:
         with self._reading:
             yield from self._frames()
 
+    def rewind(self) -> bool:
+        """See `Rewindable.rewind`: its decoder and its memory are used again.
+
+        Not every container can go back to where it began, nor says so: the first frame tells.
+        """
+        begin = self._first_pts
+        if self._input is not None or begin is None:
+            return False
+        import av  # noqa: PLC0415 - importing greenroom stays light
+
+        with self._reading:
+            self._decoding.close()
+            self._decoding = self._pictures()
+            try:
+                self._container.seek(self._container.start_time or 0)
+                first = next(self._decoding, None)
+            except (av.error.FFmpegError, TruncatedError) as error:
+                logger.debug("input '%s' is opened anew: %s", self._name, error)
+                return False
+            if first is None or first.pts != begin:
+                return False
+            self._first = first
+            return True
+
     def _look(self) -> av.VideoFrame:
         """Decode the first frame: how it is to be turned is known only then."""
         first = next(self._decoding, None)
         if first is None:
             reason = "there are no frames in it"
             raise self._error(reason)
+        self._first_pts = first.pts
         self._warn_of_hdr(first)
         # Of a small copy: what is looked at stays in memory for long.
         self._orientation = orientation_of(
@@ -142,7 +168,6 @@ class VideoSource:
         """Decode, and find out whether something is missing."""
         import av  # noqa: PLC0415 - importing greenroom stays light
 
-        self._stream.thread_type = "AUTO"
         extent = _Extent()
         try:
             for packet in self._container.demux(self._stream):
