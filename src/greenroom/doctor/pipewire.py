@@ -17,12 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["check_pipewire"]
 
 _SECTION: Final = Section("Virtual camera")
-_PLUGIN: Final = {
-    "debian": "gstreamer1.0-pipewire gstreamer1.0-tools",
-    "fedora": "pipewire-gstreamer gstreamer1",
-    "arch": "gst-plugin-pipewire gstreamer",
-    "suse": "gstreamer-plugin-pipewire gstreamer-utils",
-}
 _DAEMON: Final = {"*": "pipewire wireplumber"}
 _PORTAL: Final = {"*": "xdg-desktop-portal"}
 _START: Final = "systemctl --user enable --now pipewire wireplumber"
@@ -30,7 +24,7 @@ _SERVICES: Final = "/usr/share/dbus-1/services/org.freedesktop.portal.Desktop.se
 
 
 def check_pipewire(case: Case) -> Iterator[Finding]:
-    """Look for the daemon, its session manager, GStreamer's plugin and the portal."""
+    """Look for the daemon, its session manager and the portal."""
     system = case.system
     if not system.is_linux:
         return
@@ -49,13 +43,17 @@ def check_pipewire(case: Case) -> Iterator[Finding]:
         fix = "systemctl --user restart pipewire"
         yield _SECTION.missing("pipewire", message, fix, wanted=wanted)
         return
-    faults = list(_faults(system, wanted=wanted))
+    is_managed = system.runs("wireplumber", "pipewire-media-session")
     found = re.search(r'^\s*version: "([\d.]+)"', answer.text, re.MULTILINE)
     message = f"PipeWire {found[1]} runs" if found else "PipeWire runs"
-    if not faults:
+    if is_managed:
         message += ": greenroom run --to pipewire,page needs no kernel module"
     yield _SECTION.ok("pipewire", message)
-    yield from faults
+    if not is_managed:
+        message = "no session manager runs, so nobody is connected with a camera of PipeWire"
+        yield _SECTION.missing(
+            "wireplumber", message, _command(system, _DAEMON, _START), wanted=wanted
+        )
     if not (system.path(_SERVICES).exists() or system.runs("xdg-desktop-portal")):
         message = "there is no desktop portal, by which browsers ask for cameras of PipeWire"
         yield _SECTION.warning("portal", message, _command(system, _PORTAL))
@@ -74,22 +72,6 @@ def _socket(system: System) -> str | None:
         if system.path(f"{folder}/{name}").exists():
             return f"{folder}/{name}"
     return None
-
-
-def _faults(system: System, *, wanted: bool) -> Iterator[Finding]:
-    """Say what is missing around the daemon."""
-    if not system.runs("wireplumber", "pipewire-media-session"):
-        message = "no session manager runs, so nobody is connected with a camera of PipeWire"
-        yield _SECTION.missing(
-            "wireplumber", message, _command(system, _DAEMON, _START), wanted=wanted
-        )
-    # Its --exists compares versions, and the plugin has PipeWire's, which is lower.
-    plugin = system.run(["gst-inspect-1.0", "pipewiresink"])
-    if not plugin.worked:
-        message = "GStreamer has no pipewiresink, by which frames are handed to PipeWire"
-        if plugin.status is None:
-            message = f"GStreamer hands frames to PipeWire, and {plugin.text}"
-        yield _SECTION.missing("gstreamer", message, _command(system, _PLUGIN), wanted=wanted)
 
 
 def _command(system: System, packages: Mapping[str, str], start: str = "") -> str:

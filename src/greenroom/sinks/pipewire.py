@@ -1,26 +1,28 @@
 """A camera in PipeWire: no kernel module, and it is found by browsers and the camera portal.
 
-The node is made by GStreamer's ``pipewiresink`` in a program of its own
-(`greenroom.sinks.pipewire_feeder`), to which frames go through a pipe: whatever happens in those
-libraries, greenroom goes on and can start them again.
+The node is made by a program of its own (`greenroom.pipewire.feeder`), to which frames go through a
+pipe: whatever happens in PipeWire's library, greenroom goes on and can start it again.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import secrets
 import select
 import subprocess
 import sys
+import threading
 import time
+from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from greenroom.errors import SinkError, VirtualCameraError
-from greenroom.sinks import pipewire_feeder
+from greenroom.pipewire import feeder as program
+from greenroom.pipewire.graph import GraphWatch
 from greenroom.sinks.packing import Packer
-from greenroom.sinks.pipewire_graph import GraphWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +37,7 @@ logger = logging.getLogger(__name__)
 NODE: Final = "greenroom"
 """What the camera is called."""
 
-# How long GStreamer may take to start: the first time it looks through all its plugins.
+# How long the feeder may take to start, which waits for PipeWire itself.
 _START_S: Final = 15.0
 # How long the feeder may leave a frame in the pipe. It never waits for a consumer.
 _WRITE_S: Final = 2.0
@@ -43,8 +45,7 @@ _END_S: Final = 2.0
 # Programs that read frames without looking at the length of rows need such widths, with which
 # rows have nothing behind them: GStreamer's are multiples of 4, and so are those of chroma.
 _MULTIPLE: Final = (8, 2)
-_COLORIMETRY: Final = {1: "bt709", 9: "bt2020"}
-_INSTALL: Final = "sudo apt install gstreamer1.0-pipewire gstreamer1.0-tools"
+_INSTALL: Final = "sudo apt install pipewire wireplumber"
 # What Linux calls the size of a pipe (fcntl.h), and the largest that everybody may ask for.
 _F_SETPIPE_SZ: Final = 1031
 _PIPE_BYTES: Final = 1 << 20
@@ -79,7 +80,7 @@ class PipeWireSink:
         self._rate = rate
         self._on_readers = on_readers
         self._packer: Packer | None = None
-        self._feeder: subprocess.Popen[bytes] | None = None
+        self._feeder: _Feeder | None = None
         self._graph: GraphWatch | None = None
         self._was_tried = False
 
@@ -89,7 +90,7 @@ class PipeWireSink:
         Raises
         ------
         VirtualCameraError
-            If PipeWire does not run, or GStreamer's part of it is missing.
+            If PipeWire does not run, or its library is missing.
         SinkError
             If it ended.
         """
@@ -102,9 +103,9 @@ class PipeWireSink:
             self._packer = Packer(frame.layout, self.name, _MULTIPLE)
             self._feeder = self._started(self._packer)
         try:
-            _send(self._feeder, self._packer.pack(frame).data)
+            self._feeder.send(self._packer.pack(frame).data)
         except OSError as error:
-            reason = _last_words(self._feeder) or error.strerror or str(error)
+            reason = self._feeder.last_words or error.strerror or str(error)
             self.abort()
             message = f"PipeWire does not take the picture: {reason}."
             raise SinkError(message, self.name) from error
@@ -114,7 +115,7 @@ class PipeWireSink:
         feeder, graph = self._feeder, self._graph
         self._feeder = self._graph = self._packer = None
         if feeder is not None:
-            _ended(feeder)
+            feeder.end()
         if graph is not None:
             graph.close()
 
@@ -129,7 +130,7 @@ class PipeWireSink:
             return graph.readers
         return 0 if self._was_tried and self._feeder is None else None
 
-    def _started(self, packer: Packer) -> subprocess.Popen[bytes]:
+    def _started(self, packer: Packer) -> _Feeder:
         """Start the feeder and wait until the camera is there.
 
         Raises
@@ -145,16 +146,21 @@ class PipeWireSink:
             message = (
                 f"PipeWire does not run: there is no '{socket}'. Start it:\n"
                 f"  systemctl --user start pipewire wireplumber\nor install it:\n"
-                f"  sudo apt install pipewire wireplumber gstreamer1.0-pipewire"
+                f"  {_INSTALL}"
             )
             raise VirtualCameraError(message, self.name)
         token = secrets.token_hex(8)
-        feeder = _popen(packer, self._rate, token)
-        if not _said_ready(feeder):
-            reason = _last_words(feeder) or "it did not say that it is ready"
-            _ended(feeder)
-            raise VirtualCameraError(_not_started(feeder.returncode, reason), self.name)
-        self._graph = GraphWatch(token, self._on_readers)
+        feeder = _Feeder(packer, self._rate, token)
+        if not feeder.is_ready:
+            reason = feeder.last_words or "it did not say that it is ready"
+            message = _not_started(feeder.process.poll(), reason)
+            feeder.end()
+            raise VirtualCameraError(message, self.name)
+        try:
+            self._graph = GraphWatch(token, self._on_readers)
+        except BaseException:
+            feeder.end()
+            raise
         self.device = f"{NODE} (PipeWire)"
         logger.info("PipeWire camera: %s", NODE)
         return feeder
@@ -166,92 +172,131 @@ def daemon_socket() -> Path:
     return Path(folder) / (os.environ.get("PIPEWIRE_REMOTE") or "pipewire-0")
 
 
-def _popen(packer: Packer, rate: Fraction, token: str) -> subprocess.Popen[bytes]:
-    properties = (
-        f"properties,media.class=Video/Source,media.role=Camera,node.name={NODE},"
-        f"node.description={NODE},node.nick={NODE},greenroom.token={token}"
-    )
+class _Feeder:
+    """The program, and the pipes to and from it.
+
+    Parameters
+    ----------
+    packer : Packer
+        Knows the size and the matrix.
+    rate : Fraction
+        Frames a second.
+    token : str
+        By which the node is found in the graph.
+    """
+
+    def __init__(self, packer: Packer, rate: Fraction, token: str) -> None:
+        properties = {
+            "media.type": "Video",
+            "media.class": "Video/Source",
+            "media.role": "Camera",
+            "node.name": NODE,
+            "node.description": NODE,
+            "node.nick": NODE,
+            "greenroom.token": token,
+        }
+        self.process = subprocess.Popen(  # noqa: S603 - a program of greenroom's own
+            [
+                *(sys.executable, "-P", "-m", program.__name__),
+                *(str(packer.width), str(packer.height)),
+                f"{rate.numerator}/{rate.denominator}",
+                str(packer.matrix),
+                json.dumps(properties),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            process_group=0,  # not ended by the terminal's Ctrl-C before the last frame is sent
+        )
+        assert self.process.stdin is not None  # noqa: S101 - it is a pipe
+        self._frames = self.process.stdin.fileno()
+        _enlarge(self._frames)
+        os.set_blocking(self._frames, False)
+        self._said: deque[str] = deque(maxlen=1)
+        # What nobody reads fills its pipe, and then the program would wait.
+        self._listening = threading.Thread(
+            target=self._listen, name="greenroom-pipewire-log", daemon=True
+        )
+        self._listening.start()
+
+    @property
+    def is_ready(self) -> bool:
+        """Wait until it says that the camera is there; False if it does not."""
+        output = self.process.stdout
+        assert output is not None  # noqa: S101 - it is a pipe
+        return _is_ready(output.fileno(), select.POLLIN, _START_S) and (
+            output.readline().strip() == b"ready"
+        )
+
+    @property
+    def last_words(self) -> str:
+        """The last line that it wrote, if it has ended or is about to."""
+        try:
+            self.process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            return ""
+        self._listening.join(_END_S)
+        return self._said[-1].rstrip(".") if self._said else ""
+
+    def send(self, samples: memoryview) -> None:
+        """Write a whole frame.
+
+        Raises
+        ------
+        OSError
+            If the program has ended, or does not take it in time.
+        """
+        end_s = time.monotonic() + _WRITE_S
+        while samples:
+            if not _is_ready(self._frames, select.POLLOUT, end_s - time.monotonic()):
+                message = "it hangs"
+                raise TimeoutError(message)
+            samples = samples[os.write(self._frames, samples) :]
+
+    def end(self) -> None:
+        """End it: it does so by itself when its input ends."""
+        process = self.process
+        pipes = [pipe for pipe in (process.stdin, process.stdout) if pipe is not None]
+        if process.stdin is not None:
+            process.stdin.close()
+        try:
+            process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        for pipe in pipes:
+            pipe.close()
+        self._listening.join()
+
+    def _listen(self) -> None:
+        assert self.process.stderr is not None  # noqa: S101 - it is a pipe
+        with self.process.stderr as output:
+            for line in output:
+                self._said.append(line.decode(errors="replace").strip())
+                logger.debug("PipeWire: %s", self._said[-1])
+
+
+def _enlarge(pipe: int) -> None:
     import fcntl  # noqa: PLC0415 - there is none on Windows
 
-    feeder = subprocess.Popen(  # noqa: S603 - a program of greenroom's own
-        [
-            sys.executable,
-            "-I",
-            str(pipewire_feeder.__file__),
-            str(packer.width),
-            str(packer.height),
-            f"{rate.numerator}/{rate.denominator}",
-            _COLORIMETRY.get(packer.matrix, "bt601"),
-            properties,
-        ],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        bufsize=0,
-        process_group=0,  # not ended by the terminal's Ctrl-C before the last frame is sent
-    )
-    assert feeder.stdin is not None  # noqa: S101 - it is a pipe
     try:
-        fcntl.fcntl(feeder.stdin, _F_SETPIPE_SZ, _PIPE_BYTES)
+        fcntl.fcntl(pipe, _F_SETPIPE_SZ, _PIPE_BYTES)
     except OSError as error:  # many pipes of this user's are that large already
         logger.debug("the pipe stays small: %s", error)
-    os.set_blocking(feeder.stdin.fileno(), False)
-    return feeder
 
 
-def _said_ready(feeder: subprocess.Popen[bytes]) -> bool:
-    assert feeder.stdout is not None  # noqa: S101 - it is a pipe
-    ready, _, _ = select.select([feeder.stdout], [], [], _START_S)
-    return bool(ready) and feeder.stdout.readline().strip() == b"ready"
-
-
-def _send(feeder: subprocess.Popen[bytes], samples: memoryview) -> None:
-    """Write a whole frame.
-
-    Raises
-    ------
-    OSError
-        If the feeder has ended, or does not take it in time.
-    """
-    assert feeder.stdin is not None  # noqa: S101 - it is a pipe
-    file, end_s = feeder.stdin.fileno(), time.monotonic() + _WRITE_S
-    while samples:
-        _, ready, _ = select.select([], [file], [], max(0.0, end_s - time.monotonic()))
-        if not ready:
-            message = "it hangs"
-            raise TimeoutError(message)
-        samples = samples[os.write(file, samples) :]
-
-
-def _last_words(feeder: subprocess.Popen[bytes]) -> str:
-    """Return the last line of a feeder that has ended, or is about to."""
-    assert feeder.stderr is not None  # noqa: S101 - it is a pipe
-    try:
-        feeder.wait(_END_S)
-    except subprocess.TimeoutExpired:
-        return ""
-    lines = feeder.stderr.read().decode(errors="replace").strip().splitlines()
-    return lines[-1].rstrip(".") if lines else ""
+def _is_ready(descriptor: int, event: int, seconds: float) -> bool:
+    """Wait until a pipe can be read or written, or has lost its other end."""
+    poll = select.poll()
+    poll.register(descriptor, event)
+    return bool(poll.poll(max(0.0, 1000 * seconds)))
 
 
 def _not_started(status: int | None, reason: str) -> str:
-    if status == pipewire_feeder.MISSING:
-        return f"GStreamer's part of PipeWire is missing: {reason}. Install it:\n  {_INSTALL}"
+    if status == program.MISSING:
+        return f"PipeWire's library is missing: {reason}. Install it:\n  {_INSTALL}"
     return (
         f"PipeWire shows no camera: {reason}. Look whether it runs:\n"
         f"  systemctl --user status pipewire wireplumber"
     )
-
-
-def _ended(feeder: subprocess.Popen[bytes]) -> None:
-    """End the feeder: it does so by itself when its input ends."""
-    pipes = [pipe for pipe in (feeder.stdin, feeder.stdout, feeder.stderr) if pipe is not None]
-    if feeder.stdin is not None:
-        feeder.stdin.close()
-    try:
-        feeder.wait(_END_S)
-    except subprocess.TimeoutExpired:
-        feeder.kill()
-        feeder.wait()
-    for pipe in pipes:
-        pipe.close()

@@ -1,0 +1,1 @@
+"""PipeWire: a camera in it, by its C library, and who looks at that."""
