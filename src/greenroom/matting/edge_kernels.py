@@ -14,6 +14,7 @@ import numpy as np
 
 from greenroom.jit import FLOATS, MATTE, PLANE, kernel, types
 from greenroom.matting.guided_kernels import EDGE
+from greenroom.segmenters.base import NOTHING
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -135,8 +136,10 @@ def _update(coarse: Floats, surest: float, odds: Floats) -> None:
 
 @numba.njit(nogil=True, fastmath={"contract", "reassoc"})  # type: ignore[untyped-decorator]
 def _approach(target: Floats, share: Floats, steady: Floats) -> None:
+    zero, nothing = np.float32(0), np.float32(NOTHING)
     for x in range(len(steady)):  # the target has a sample more where the width is odd
-        steady[x] += share[x] * (target[x] - steady[x])
+        value = steady[x] + share[x] * (target[x] - steady[x])
+        steady[x] = value if value > nothing else zero
 
 
 @numba.njit(nogil=True, fastmath={"contract", "reassoc"})  # type: ignore[untyped-decorator]
