@@ -56,6 +56,25 @@ def test_settle(shape: tuple[int, int]) -> None:
     assert_allclose(reference, expected[1], atol=1e-3)
 
 
+def test_settle_ends_at_nothing() -> None:
+    """Where nobody is any more the matte becomes 0 and not ever smaller, denormal numbers."""
+    shape = (8, 10)
+    steady, reference = np.ones(shape, np.float32), np.zeros(shape, np.float32)
+    share = np.full(half(shape), 0.1, np.float32)
+    odds = np.full(half(shape), 0.5, np.float32)
+    for _ in range(200):
+        settle(
+            np.zeros(shape, np.float32),
+            0.997,
+            odds,
+            share,
+            np.zeros(shape, np.uint8),
+            steady,
+            reference,
+        )
+    assert_array_equal(steady, 0)
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_guide(shape: tuple[int, int]) -> None:
     """The local linear models are applied to the guide, and made steeper."""

@@ -203,3 +203,18 @@ class TestKernels:
         assert report[0] == known.sum()
         assert report[1] == known.sum() - fits.sum()
         assert_allclose(report[2], (self.PLANES[0] - self.ROOM[0])[fits].sum(), rtol=1e-3)
+
+
+def test_colours_that_are_gone_are_forgotten() -> None:
+    """What faded for long is 0, not a denormal number, with which processors are slow."""
+    evidence = watched(5)
+    room_only = frame_of(0 * person(), 6, behind=np.full_like(room(), 90))
+    nobody = halved(0 * person())
+    evidence.weigh(room_only, nobody)
+    for _ in range(700):
+        evidence.learn(room_only, nobody)
+    counts = evidence._counts  # noqa: SLF001 - what is learned
+    assert counts is not None
+    assert np.count_nonzero(counts[0]) == 0
+    assert counts[1].sum() == pytest.approx(1)
+    assert counts[counts > 0].min() > np.finfo(np.float32).tiny

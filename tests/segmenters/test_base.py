@@ -32,6 +32,13 @@ class TestCoarseMatte:
         with pytest.raises(ModelOutputError):
             check_coarse_matte(answer)
 
+    def test_next_to_nothing_is_nothing(self) -> None:
+        """Coverage that would become denormal numbers on the way is 0; what can be seen stays."""
+        answer = np.array([[1e-40, 1e-9, 1e-3, 0.5, 1.0]], np.float32)
+        np.testing.assert_array_equal(
+            check_coarse_matte(answer.copy()), np.array([[0, 0, 1e-3, 0.5, 1.0]], np.float32)
+        )
+
     def test_rounding_is_forgiven(self) -> None:
         """A hair over 1 or under 0 is rounding, and becomes 255 or 0."""
         answer = np.array([[1.0009, 1.0009, -0.0009, -0.0009]], np.float32)

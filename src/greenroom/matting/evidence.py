@@ -22,6 +22,7 @@ import numpy as np
 
 from greenroom.matting.evidence_kernels import BINS, judge, learn, weigh
 from greenroom.matting.plate import MEMORY, CleanPlate
+from greenroom.segmenters.base import NOTHING
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -176,8 +177,11 @@ class Evidence:
             report,
         )
         counts /= np.maximum(counts.sum(axis=1, keepdims=True), 1)
-        self._counts = counts if self._counts is None else self._counts
-        self._counts += np.float32(1 - _FADE) * (counts - self._counts)
+        known_counts = counts if self._counts is None else self._counts
+        known_counts += np.float32(1 - _FADE) * (counts - known_counts)
+        # What fades for ever would become denormal numbers.
+        known_counts[known_counts < NOTHING] = 0
+        self._counts = known_counts
         self._known_ratios = None
         known, misfits, brighter = report
         plate.check(known, misfits, brighter / max(known - misfits, 1))
