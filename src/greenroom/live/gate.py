@@ -83,6 +83,10 @@ class Shown:
         Why it is the cover; see `greenroom.live.status.Status`.
     views : mapping of str to Frame
         What the page shows, if it was made for this frame. See `greenroom.engine.Rendered`.
+    since_s : float
+        Since when it is what leaves, by the clock.
+    passed : int
+        How many frames had been let through until then.
     """
 
     frame: Frame
@@ -91,6 +95,8 @@ class Shown:
     reason: str = ""
     message: str = ""
     views: Mapping[str, Frame] = field(default_factory=dict)
+    since_s: float = 0.0
+    passed: int = 0
 
 
 class Ticket(NamedTuple):
@@ -125,13 +131,12 @@ class Gate:
         self._bare_allowed = True  # whether the camera's own picture may leave
         self._epoch = 0  # frames that were begun in an earlier one never leave
         self._last: Shown | None = None
-        self._offered_s = 0.0
+        self._passed = 0
         self._interval_s = 0.0
         self._reason = "start"
         self._message = _MESSAGES["start"]
         self._layout = DEFAULT_LAYOUT
         self._cover: Shown | None = None
-        self._cover_s = 0.0
         self.refused: Counter[str] = Counter()
         """How many frames were not let through, by reason."""
 
@@ -170,15 +175,22 @@ class Gate:
                     self._fall("failure", f"Covered: {rendered.error}")
                 return False
             if self._last is not None:
-                since_s = now_s - self._offered_s
-                self._interval_s += _FOLLOW * (since_s - self._interval_s)
+                interval_s = now_s - self._last.since_s
+                self._interval_s += _FOLLOW * (interval_s - self._interval_s)
             self._number += 1
             self._layout = rendered.frame.layout
             showing = Showing.CAMERA if rendered.is_camera else Showing.PERSON
             # Without its alpha, soft edges would show the room: nobody is to have to think of that.
             views = {name: flattened(view) for name, view in rendered.views.items()}
-            self._last = Shown(flattened(rendered.frame), self._number, showing, views=views)
-            self._offered_s = now_s
+            self._passed += 1
+            self._last = Shown(
+                flattened(rendered.frame),
+                self._number,
+                showing,
+                views=views,
+                since_s=now_s,
+                passed=self._passed,
+            )
             self._changed.notify_all()
             return True
 
@@ -254,7 +266,8 @@ class Gate:
                 return None
             with self._changed:
                 if self._number == after and not self._closed:
-                    old_s = _COVER_S if self._last is None else max(0.0, self._left_s())
+                    last = self._last
+                    old_s = _COVER_S if last is None else max(0.0, self._left_s(last))
                     self._changed.wait(min(left_s, old_s))
         return None
 
@@ -296,41 +309,51 @@ class Gate:
 
     def _fresh(self) -> Shown | None:
         """Return the last valid frame, or None if that is too old. Called with the lock."""
-        if self._last is not None and self._left_s() <= 0:
+        if self._last is not None and self._left_s(self._last) <= 0:
             self.refused["late"] += 1
             self._fall("late")
         return self._last
 
-    def _left_s(self) -> float:
+    def _left_s(self, last: Shown) -> float:
         """For how long the last frame may still be shown. Called with the lock."""
         most_s = min(max(_FRESH_S, _FRESH_INTERVALS * self._interval_s), _FRESH_AT_MOST_S)
-        return self._offered_s + most_s - self._clock.now()
+        return last.since_s + most_s - self._clock.now()
 
     def _covering(self) -> Shown:
         """Return the cover, made anew where it is old: it never depends on a frame."""
         if not self._making.acquire(timeout=_MAKING_S):  # somebody hangs in it
             with self._changed:
-                frame = Frame.filled(self._layout, COVER_RGB)
-                return Shown(frame, self._number, Showing.COVER, self._reason, self._message)
+                plain = Frame.filled(self._layout, COVER_RGB)
+                return self._shown_cover(plain, self._number, self._clock.now())
         try:
             with self._changed:
                 cover, layout, number = self._cover, self._layout, self._number
-                reason, message = self._reason, self._message
             now_s = self._clock.now()
-            if cover is not None and now_s - self._cover_s < _COVER_S:
+            if cover is not None and now_s - cover.since_s < _COVER_S:
                 return cover
             frame = self._made(layout, now_s)
             with self._changed:
-                if number == self._number:
-                    self._number += 1
-                    self._cover_s = now_s
-                    cover = Shown(frame, self._number, Showing.COVER, reason, message)
-                    self._cover = cover
-                    return cover
-            # Something changed meanwhile; this is a cover all the same.
-            return Shown(frame, number, Showing.COVER, reason, message)
+                if (
+                    number != self._number
+                ):  # something changed meanwhile; a cover it is all the same
+                    return self._shown_cover(frame, number, now_s)
+                self._number += 1
+                self._cover = self._shown_cover(frame, self._number, now_s)
+                return self._cover
         finally:
             self._making.release()
+
+    def _shown_cover(self, frame: Frame, number: int, now_s: float) -> Shown:
+        """Say why there is a cover. Called with the lock."""
+        return Shown(
+            frame,
+            number,
+            Showing.COVER,
+            self._reason,
+            self._message,
+            since_s=now_s,
+            passed=self._passed,
+        )
 
     def _made(self, layout: Layout, now_s: float) -> Frame:
         try:

@@ -2,8 +2,8 @@
 
 An outlet takes from the gate what is newest whenever its sink has taken the last frame, so that a
 sink that stalls holds up nobody, and what it sends is never older than the gate allows. A sink
-that wants a constant rate gets the last frame again when no new one comes. A sink that fails is
-opened again, later and later; the others do not notice.
+that wants a constant rate gets at each beat what is newest then, the last frame again when no new
+one has come. A sink that fails is opened again, later and later; the others do not notice.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from greenroom.backgrounds.fitting import fitted
 from greenroom.errors import GreenroomError
+from greenroom.live.beat import Beat
 from greenroom.live.status import OutletStatus, Showing
 from greenroom.settings import Fit
 
@@ -30,10 +31,6 @@ __all__ = ["Outlet"]
 
 logger = logging.getLogger(__name__)
 
-# A new frame is waited for so many times the time between two, before the last is repeated.
-_PATIENCE: Final = 1.5
-# And it is not sent earlier than this share of that time after the last.
-_SOONEST: Final = 0.8
 # A write that takes longer than this is called stalled.
 _STALLED_S: Final = 1.0
 # How long a sink that failed is left alone: at first, and at most.
@@ -70,11 +67,10 @@ class Outlet:
         self.sink = sink
         self._gate = gate
         self._clock = clock
-        self._period_s = 1 / float(rate)
+        self._beat = Beat(rate)
         self._ended = threading.Event()
         self._layout: Layout | None = None
         self._writing_since_s: float | None = None
-        self._sent_s = float("-inf")
         self._state = "waiting"
         self._error = ""
         self._failures = 0
@@ -98,6 +94,10 @@ class Outlet:
             return True
         self._thread.join(timeout=_FINISH_S if self.sink.always else _END_S)
         return not self._thread.is_alive()
+
+    def follow_rate(self, rate: Fraction) -> None:
+        """Send so many frames a second from now on, if the sink wants a constant rate."""
+        self._beat.rate = rate
 
     def tell_to_stop(self) -> None:
         """End without waiting for it."""
@@ -142,22 +142,15 @@ class Outlet:
         last = self._last
         if last is not None and last.reason == "asleep":
             self._gate.rest(_ASLEEP_S)
-        if self.sink.paced and last is not None:  # not much more often than it wants
-            since_s = self._clock.now() - self._sent_s
-            self._clock.wait(self._ended, _SOONEST * self._period_s - since_s)
-        patience_s = _PATIENCE * self._period_s if self.sink.paced else _STALLED_S
-        shown = self._gate.wait(-1 if last is None else last.number, patience_s)
-        if shown is not None:
-            return shown
-        return self._gate.current() if self.sink.paced and last is not None else None
+        if last is None or not self.sink.paced:
+            return self._gate.wait(-1 if last is None else last.number, _STALLED_S)
+        self._clock.wait(self._ended, self._beat.left_s(self._clock.now()))
+        return None if self._ended.is_set() else self._gate.current()
 
     def _send(self, shown: Shown) -> None:
+        self._count(shown)
         last, self._last = self._last, shown
-        if last is not None:
-            is_person = shown.showing is not Showing.COVER and last.showing is not Showing.COVER
-            self._repeated += shown.number == last.number
-            self._dropped += max(0, shown.number - last.number - 1) if is_person else 0
-        self._sent_s = self._writing_since_s = self._clock.now()
+        self._writing_since_s = self._clock.now()
         try:
             self.sink.write(self._fitted(shown.frame))
         except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
@@ -171,6 +164,19 @@ class Outlet:
         is_new = last is None or shown.number != last.number
         if is_new and shown.showing is not Showing.COVER and shown.frame.time_s is not None:
             self.latencies_s.append(self._clock.now() - shown.frame.time_s)
+
+    def _count(self, shown: Shown) -> None:
+        """Count what was repeated or left out, and go on with the beat."""
+        last, now_s = self._last, self._clock.now()
+        is_new = last is None or shown.number != last.number
+        is_person = is_new and shown.showing is not Showing.COVER
+        if is_person and (last is None or last.showing is Showing.COVER):
+            self._beat.begin(shown.since_s, now_s)
+        else:
+            self._beat.next(now_s, shown.since_s if is_person else None)
+        if last is not None:
+            self._repeated += not is_new
+            self._dropped += max(0, shown.passed - last.passed - 1)
 
     def _fitted(self, frame: Frame) -> Frame:
         """Bring a frame into the layout of the first one, which a sink keeps."""

@@ -206,6 +206,8 @@ class Session:
                 if leaves_none:  # if the new one failed, the user's word is still none
                     self.gate.allow_bare(allowed=True)
             if changed & set(_CAMERA):
+                for outlet in self.outlets:
+                    outlet.follow_rate(wanted_rate(new))
                 self._change_camera(new)
         if self._steering is not None:
             self._steering.follow(new, self._steered_rate)
