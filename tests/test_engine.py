@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from greenroom import VirtualBackground, engine
+from greenroom import VirtualBackground, staging
 from greenroom.backgrounds import COVER_RGB, Background, create_background
 from greenroom.errors import (
     BackgroundError,
@@ -305,7 +305,7 @@ def fails(_: object) -> Frame:
 
 def use_background(monkeypatch: pytest.MonkeyPatch, background: Background) -> None:
     """Make every engine use a background."""
-    monkeypatch.setattr(engine, "create_background", lambda _: background)
+    monkeypatch.setattr(staging, "create_background", lambda _: background)
 
 
 class TestOtherStagesFail:
@@ -654,7 +654,7 @@ class TestUpdate:
                 closed.append(self.name)
 
         monkeypatch.setattr(
-            engine, "create_background", lambda settings: Recorded(settings.background)
+            staging, "create_background", lambda settings: Recorded(settings.background)
         )
         segmenter = PersonSegmenter()
         frame = PersonSource().frame(0)
@@ -668,6 +668,45 @@ class TestUpdate:
             assert not segmenter.closed
         assert sorted(closed) == ["first", "second", "third"]
         assert segmenter.closed
+
+    def test_what_is_replaced_without_a_frame_is_closed_at_once(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Under a cover, or while the camera is closed, nothing piles up until the next frame."""
+        loaded: list[PersonSegmenter] = []
+
+        def load(*_: object) -> PersonSegmenter:
+            loaded.append(PersonSegmenter())
+            return loaded[-1]
+
+        monkeypatch.setattr(staging, "create_segmenter", load)
+        with VirtualBackground(background="color:teal") as vb:
+            for threads in (2, 1, 2):
+                vb.update(threads=threads)
+            assert [each.closed for each in loaded] == [True, True, True, False]
+        assert all(each.closed for each in loaded)
+
+    def test_a_stage_that_cannot_be_closed_keeps_no_other_from_it(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What fails in between is said in the log, and frames go on with what is new."""
+        background = Faulty(lambda frame: Frame.filled(frame.layout, (0, 9, 9)), fails)
+        monkeypatch.setattr(background, "close", fails)
+        with VirtualBackground(background="color:#ffffff", segmenter=PersonSegmenter()) as other:
+            white = create_background(other.settings)
+        backgrounds = iter([background, white])
+        monkeypatch.setattr(staging, "create_background", lambda _: next(backgrounds))
+        loaded: list[PersonSegmenter] = []
+
+        def load(*_: object) -> PersonSegmenter:
+            loaded.append(PersonSegmenter())
+            return loaded[-1]
+
+        monkeypatch.setattr(staging, "create_segmenter", load)
+        with VirtualBackground() as vb:
+            vb.update(background="color:#ffffff", threads=2)
+            assert loaded[0].closed
+            assert vb.process(PersonSource().frame(0)).planes[0][0, 0] == 235
 
     def test_update_between_choice_and_work_is_safe(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """An update at the worst moment does not close a model that a frame still needs."""
@@ -730,7 +769,7 @@ class TestUpdate:
         with VirtualBackground(
             background="color:#000000", segmenter=PersonSegmenter(), timeout_s=2
         ) as vb:
-            monkeypatch.setattr(engine, "create_background", slow)
+            monkeypatch.setattr(staging, "create_background", slow)
             thread = threading.Thread(target=vb.update, kwargs={"background": "color:#ffffff"})
             thread.start()
             try:
@@ -750,6 +789,27 @@ class TestClose:
         with VirtualBackground(background="color:teal") as vb:
             vb.process(PersonSource().frame(0))
             vb.close()
+
+    def test_an_update_that_comes_too_late_leaves_nothing_open(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What it loaded while the engine was closed is closed too, and it says so."""
+        loaded: list[PersonSegmenter] = []
+
+        def load(*_: object) -> PersonSegmenter:
+            loaded.append(PersonSegmenter())
+            if len(loaded) == 2:
+                vb.close()
+            return loaded[-1]
+
+        monkeypatch.setattr(staging, "create_segmenter", load)
+        vb = VirtualBackground(background="color:teal")
+        with pytest.raises(ProcessingError, match="closed"):
+            vb.update(threads=2)
+        assert [each.closed for each in loaded] == [True, True]
+        with pytest.raises(ProcessingError, match="closed"):
+            vb.update(threads=1)
+        assert len(loaded) == 2
 
     def test_processing_after_the_end_is_an_error_at_once(self) -> None:
         """A closed engine refuses frames, without waiting for a deadline."""

@@ -7,22 +7,20 @@ valid matte of that very frame, or from the background alone, or nothing does.
 from __future__ import annotations
 
 import logging
-import threading
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from greenroom.backgrounds import COVER_RGB, create_background
-from greenroom.effects import create_overlay
+from greenroom.backgrounds import COVER_RGB
 from greenroom.errors import ProcessingError
 from greenroom.frames import Frame
 from greenroom.matting import create_matting
 from greenroom.picture import Made, PictureMaker, SceneTime, Stages
 from greenroom.rendering import Rendered, gray, halved, view_halvings
-from greenroom.segmenters import create_segmenter
 from greenroom.settings import OnFailure, Settings
+from greenroom.staging import Staging
 from greenroom.supervision import Supervisor
 from greenroom.timings import Timings
 
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from greenroom.backgrounds import Background
     from greenroom.frames import Layout, Matte
     from greenroom.matting import Cadence, Matting
     from greenroom.matting.plate import CleanPlate
@@ -42,27 +39,6 @@ __all__ = ["Rendered", "VirtualBackground"]
 
 logger = logging.getLogger(__name__)
 
-# What makes a stage be built anew when it changes.
-_SEGMENTER_SETTINGS = (
-    "model",
-    "threads",
-    "device",
-    "keep",
-    "key_color",
-    "models_dir",
-    "accept_license",
-)
-_BACKGROUND_SETTINGS = ("background", "fit", "slide_seconds")
-_MATTING_SETTINGS = (
-    "threshold",
-    "edge_shift",
-    "edge_softness",
-    "smoothing",
-    "quality",
-    "people",
-    "keep_region",
-    "plate",
-)
 # How long a cover waits for a background that another frame is using.
 _SCENE_WAIT_S = 0.1
 
@@ -109,21 +85,13 @@ class VirtualBackground:
         **values: Any,  # noqa: ANN401 - Settings checks them
     ) -> None:
         settings = (settings or Settings()).changed(**values)
-        background, overlay = create_background(settings), create_overlay(settings.overlay)
         self.timings = Timings()
-        self._own_segmenter = segmenter is None
-        self._updating = threading.Lock()  # held while what is new is built
-        self._lock = threading.Lock()  # of the stages and of what waits for the end of a frame
         self._scene = SceneTime()
-        self._closed = False
-        segmenter = segmenter or self._load(settings)
-        self._create_matting = matting
-        self._stages = Stages(
-            settings, segmenter, matting(settings, segmenter), background, overlay
+        self._maker = PictureMaker(self.timings, self._scene)
+        self._staging = Staging(
+            settings, segmenter, matting, self._maker, self._scene, self.timings
         )
         self._supervisor: Supervisor[Made] = Supervisor()
-        self._maker = PictureMaker(self.timings, self._scene)
-        self._between_frames: list[Callable[[], None]] = []
         self._matte: Matte | None = None
         self._reason = ""  # of the last cover; empty since a frame was valid
         self.failures = 0
@@ -143,12 +111,12 @@ class VirtualBackground:
     @property
     def settings(self) -> Settings:
         """The settings in force."""
-        return self._stages.settings
+        return self._staging.stages.settings
 
     @property
     def info(self) -> SegmenterInfo:
         """Which model runs, from which file, by which runtime, on which device."""
-        return self._stages.segmenter.info
+        return self._staging.stages.segmenter.info
 
     @property
     def matte(self) -> NDArray[np.uint8] | None:
@@ -165,7 +133,7 @@ class VirtualBackground:
 
         It changes with every frame: to be read between frames only.
         """
-        return self._stages.matting.plate
+        return self._staging.stages.matting.plate
 
     def process(self, frame: Frame) -> Frame:
         """Replace the background of a frame.
@@ -231,7 +199,7 @@ class VirtualBackground:
         cover = Frame.filled(layout, COVER_RGB)
         if self._scene.used.acquire(timeout=_SCENE_WAIT_S):  # not if a frame hangs in it
             try:
-                stages = self._stages
+                stages = self._staging.stages
                 made = stages.background.cover(layout, self._scene.time_s(time_s)).copy()
                 if stages.overlay is not None:
                     stages.overlay.draw(made)
@@ -273,51 +241,23 @@ class VirtualBackground:
         ------
         SettingsError, BackgroundError, ModelError
             As on creation; the settings in force stay.
+        ProcessingError
+            If the engine is closed.
         """
-        with self._updating:
-            old = self._stages
-            settings = old.settings.changed(**values)
-            changed = {name for name in values if values[name] != getattr(old.settings, name)}
-            background, segmenter, matting = old.background, old.segmenter, old.matting
-            overlay = old.overlay
-            between: list[Callable[[], None]] = []
-            if "overlay" in changed:
-                overlay = create_overlay(settings.overlay)
-            if changed & set(_BACKGROUND_SETTINGS):
-                background = create_background(settings)
-            if self._own_segmenter and changed & set(_SEGMENTER_SETTINGS):
-                segmenter = self._load(settings)
-            if changed & set(_MATTING_SETTINGS) or segmenter is not old.segmenter:
-                matting = self._create_matting(settings, segmenter)
-                if segmenter is old.segmenter:
-                    between.append(partial(matting.take_over, old.matting))
-            if "framing" in changed:
-                between.append(self._maker.framing.reset)
-            if "low_light" in changed and not old.settings.low_light:
-                between.append(self._maker.low_light.reset)  # it has not seen what came since
-            with self._lock:
-                self._stages = Stages(settings, segmenter, matting, background, overlay)
-                self._between_frames += between
-                if segmenter is not old.segmenter:
-                    self._between_frames.append(old.segmenter.close)
-                if background is not old.background:
-                    self._between_frames.append(partial(self._leave_scene, old.background))
+        self._staging.update(**values)
 
     def reset(self) -> None:
         """Forget earlier frames: call it between unrelated pictures."""
         self._matte = None
-        with self._lock:
-            self._between_frames.append(self._forget)
+        self._staging.reset()
 
     def close(self) -> None:
         """Release the model and the background; what hangs is left behind."""
-        if self._closed:
+        if self._staging.closed:
             return
-        self._closed = True
+        self._staging.tell_to_close()
         if self._supervisor.close():
-            stages = self._next_stages()
-            stages.segmenter.close()
-            stages.background.close()
+            self._staging.close()
 
     def __enter__(self) -> Self:
         return self
@@ -330,35 +270,9 @@ class VirtualBackground:
     ) -> None:
         self.close()
 
-    def _load(self, settings: Settings) -> Segmenter:
-        return create_segmenter(settings, self.timings)
-
-    def _forget(self) -> None:
-        stages = self._stages
-        stages.segmenter.reset()
-        stages.matting.reset()
-        with self._scene.used:
-            stages.background.reset()
-            self._scene.reset()
-        self._maker.reset()
-
-    def _leave_scene(self, background: Background) -> None:
-        """Close a background that was replaced, when no cover is being made of it."""
-        with self._scene.used:
-            background.close()
-
     @property
     def _on_failure(self) -> OnFailure:
-        return OnFailure.STOP if self._closed else self.settings.on_failure
-
-    def _next_stages(self) -> Stages:
-        """Do what was put off until no frame is being processed; return the stages since then."""
-        with self._lock:
-            waiting, self._between_frames = self._between_frames, []
-            stages = self._stages
-        for action in waiting:
-            action()
-        return stages
+        return OnFailure.STOP if self._staging.closed else self.settings.on_failure
 
     def _guarded(
         self,
@@ -376,10 +290,11 @@ class VirtualBackground:
         self._matte = None
 
         def work() -> Made:
-            return render(self._next_stages(), frame)
+            with self._staging.frame() as stages:
+                return render(stages, frame)
 
         try:
-            self._check_open()
+            self._staging.check_open()
             made = self._supervisor.run(work, self.settings.timeout_s)
         except Exception as error:  # whatever it is, the frame stays in
             self.failures += 1
@@ -394,11 +309,6 @@ class VirtualBackground:
             return replace(cover(frame), valid=False, error=reason)
         self._matte, self._reason = made.matte, ""
         return made.rendered
-
-    def _check_open(self) -> None:
-        if self._closed:
-            message = "this engine is closed. Make another one."
-            raise ProcessingError(message)
 
     def _covering(self, frame: Frame, views: frozenset[str] = frozenset()) -> Rendered:
         """Make what is shown instead of a frame, from its layout and time only."""
