@@ -47,7 +47,7 @@ def use(monkeypatch: pytest.MonkeyPatch) -> UseSegmenter:
         def create(*_: object, **__: object) -> PersonSegmenter:
             return segmenter
 
-        monkeypatch.setattr("greenroom.staging.create_segmenter", create)
+        monkeypatch.setattr("greenroom.exchange.create_segmenter", create)
         # One that hangs is released after the run: there is no need to wait for it.
         monkeypatch.setattr("greenroom.supervision._PATIENCE_S", 0.01)
 

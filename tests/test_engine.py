@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from greenroom import VirtualBackground, staging
+from greenroom import VirtualBackground, exchange
 from greenroom.backgrounds import COVER_RGB, Background, create_background
 from greenroom.errors import (
     BackgroundError,
@@ -305,7 +305,7 @@ def fails(_: object) -> Frame:
 
 def use_background(monkeypatch: pytest.MonkeyPatch, background: Background) -> None:
     """Make every engine use a background."""
-    monkeypatch.setattr(staging, "create_background", lambda _: background)
+    monkeypatch.setattr(exchange, "create_background", lambda _: background)
 
 
 class TestOtherStagesFail:
@@ -654,7 +654,7 @@ class TestUpdate:
                 closed.append(self.name)
 
         monkeypatch.setattr(
-            staging, "create_background", lambda settings: Recorded(settings.background)
+            exchange, "create_background", lambda settings: Recorded(settings.background)
         )
         segmenter = PersonSegmenter()
         frame = PersonSource().frame(0)
@@ -679,7 +679,7 @@ class TestUpdate:
             loaded.append(PersonSegmenter())
             return loaded[-1]
 
-        monkeypatch.setattr(staging, "create_segmenter", load)
+        monkeypatch.setattr(exchange, "create_segmenter", load)
         with VirtualBackground(background="color:teal") as vb:
             for threads in (2, 1, 2):
                 vb.update(threads=threads)
@@ -695,14 +695,14 @@ class TestUpdate:
         with VirtualBackground(background="color:#ffffff", segmenter=PersonSegmenter()) as other:
             white = create_background(other.settings)
         backgrounds = iter([background, white])
-        monkeypatch.setattr(staging, "create_background", lambda _: next(backgrounds))
+        monkeypatch.setattr(exchange, "create_background", lambda _: next(backgrounds))
         loaded: list[PersonSegmenter] = []
 
         def load(*_: object) -> PersonSegmenter:
             loaded.append(PersonSegmenter())
             return loaded[-1]
 
-        monkeypatch.setattr(staging, "create_segmenter", load)
+        monkeypatch.setattr(exchange, "create_segmenter", load)
         with VirtualBackground() as vb:
             vb.update(background="color:#ffffff", threads=2)
             assert loaded[0].closed
@@ -769,7 +769,7 @@ class TestUpdate:
         with VirtualBackground(
             background="color:#000000", segmenter=PersonSegmenter(), timeout_s=2
         ) as vb:
-            monkeypatch.setattr(staging, "create_background", slow)
+            monkeypatch.setattr(exchange, "create_background", slow)
             thread = threading.Thread(target=vb.update, kwargs={"background": "color:#ffffff"})
             thread.start()
             try:
@@ -802,7 +802,7 @@ class TestClose:
                 vb.close()
             return loaded[-1]
 
-        monkeypatch.setattr(staging, "create_segmenter", load)
+        monkeypatch.setattr(exchange, "create_segmenter", load)
         vb = VirtualBackground(background="color:teal")
         with pytest.raises(ProcessingError, match="closed"):
             vb.update(threads=2)

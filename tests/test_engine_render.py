@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from greenroom import VirtualBackground, staging
+from greenroom import VirtualBackground, exchange
 from greenroom.backgrounds import COVER_RGB
 from greenroom.backgrounds.base import Scene
 from greenroom.engine import Rendered
@@ -283,7 +283,7 @@ class TestCover:
     def test_time_goes_on_for_frames_that_are_older(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A frame that is a little older than a cover does not turn a background's time back."""
         still = Still((0, 128, 128))
-        monkeypatch.setattr(staging, "create_background", lambda _: still)
+        monkeypatch.setattr(exchange, "create_background", lambda _: still)
         first, second = (PersonSource().frame(number) for number in (25, 50))
         with VirtualBackground(segmenter=PersonSegmenter()) as vb:
             vb.render(first)
@@ -306,7 +306,7 @@ class TestCover:
 
         slow = Slow((0, 128, 128))
         backgrounds = iter([slow, Still(PERSON_RGB)])
-        monkeypatch.setattr(staging, "create_background", lambda _: next(backgrounds))
+        monkeypatch.setattr(exchange, "create_background", lambda _: next(backgrounds))
         frame = PersonSource().frame(0)
         covers: list[Frame] = []
         with VirtualBackground(segmenter=PersonSegmenter(), timeout_s=DEADLINE_S) as vb:

@@ -15,12 +15,12 @@ import numpy as np
 
 from greenroom.backgrounds import COVER_RGB
 from greenroom.errors import ProcessingError
+from greenroom.exchange import StageExchange
 from greenroom.frames import Frame
 from greenroom.matting import create_matting
 from greenroom.picture import Made, PictureMaker, SceneTime, Stages
 from greenroom.rendering import Rendered, gray, halved, view_halvings
 from greenroom.settings import OnFailure, Settings
-from greenroom.staging import Staging
 from greenroom.supervision import Supervisor
 from greenroom.timings import Timings
 
@@ -88,7 +88,7 @@ class VirtualBackground:
         self.timings = Timings()
         self._scene = SceneTime()
         self._maker = PictureMaker(self.timings, self._scene)
-        self._staging = Staging(
+        self._exchange = StageExchange(
             settings, segmenter, matting, self._maker, self._scene, self.timings
         )
         self._supervisor: Supervisor[Made] = Supervisor()
@@ -111,12 +111,12 @@ class VirtualBackground:
     @property
     def settings(self) -> Settings:
         """The settings in force."""
-        return self._staging.stages.settings
+        return self._exchange.stages.settings
 
     @property
     def info(self) -> SegmenterInfo:
         """Which model runs, from which file, by which runtime, on which device."""
-        return self._staging.stages.segmenter.info
+        return self._exchange.stages.segmenter.info
 
     @property
     def matte(self) -> NDArray[np.uint8] | None:
@@ -133,7 +133,7 @@ class VirtualBackground:
 
         It changes with every frame: to be read between frames only.
         """
-        return self._staging.stages.matting.plate
+        return self._exchange.stages.matting.plate
 
     def process(self, frame: Frame) -> Frame:
         """Replace the background of a frame.
@@ -199,7 +199,7 @@ class VirtualBackground:
         cover = Frame.filled(layout, COVER_RGB)
         if self._scene.used.acquire(timeout=_SCENE_WAIT_S):  # not if a frame hangs in it
             try:
-                stages = self._staging.stages
+                stages = self._exchange.stages
                 made = stages.background.cover(layout, self._scene.time_s(time_s)).copy()
                 if stages.overlay is not None:
                     stages.overlay.draw(made)
@@ -244,20 +244,20 @@ class VirtualBackground:
         ProcessingError
             If the engine is closed.
         """
-        self._staging.update(**values)
+        self._exchange.update(**values)
 
     def reset(self) -> None:
         """Forget earlier frames: call it between unrelated pictures."""
         self._matte = None
-        self._staging.reset()
+        self._exchange.reset()
 
     def close(self) -> None:
         """Release the model and the background; what hangs is left behind."""
-        if self._staging.closed:
+        if self._exchange.closed:
             return
-        self._staging.tell_to_close()
+        self._exchange.tell_to_close()
         if self._supervisor.close():
-            self._staging.close()
+            self._exchange.close()
 
     def __enter__(self) -> Self:
         return self
@@ -272,7 +272,7 @@ class VirtualBackground:
 
     @property
     def _on_failure(self) -> OnFailure:
-        return OnFailure.STOP if self._staging.closed else self.settings.on_failure
+        return OnFailure.STOP if self._exchange.closed else self.settings.on_failure
 
     def _guarded(
         self,
@@ -290,11 +290,11 @@ class VirtualBackground:
         self._matte = None
 
         def work() -> Made:
-            with self._staging.frame() as stages:
+            with self._exchange.frame() as stages:
                 return render(stages, frame)
 
         try:
-            self._staging.check_open()
+            self._exchange.check_open()
             made = self._supervisor.run(work, self.settings.timeout_s)
         except Exception as error:  # whatever it is, the frame stays in
             self.failures += 1

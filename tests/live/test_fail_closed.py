@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from greenroom import staging
+from greenroom import exchange
 from greenroom.backgrounds import create_background
 from greenroom.backgrounds.pictures import Picture
 from greenroom.errors import ModelError, SettingsError
@@ -226,7 +226,7 @@ class TestOtherStages:
                 loaded.wait(10)
             return create(settings)
 
-        monkeypatch.setattr(staging, "create_background", slowly)
+        monkeypatch.setattr(exchange, "create_background", slowly)
         with Rig(background="none", watches=False) as rig:
             rig.until(lambda: rig.session.status().showing is Showing.CAMERA)
             changing = threading.Thread(target=lambda: rig.session.update(background="color:red"))
@@ -281,7 +281,7 @@ class TestOtherStages:
             made.append(PersonSegmenter())
             return made[-1]
 
-        monkeypatch.setattr(staging, "create_segmenter", create)
+        monkeypatch.setattr(exchange, "create_segmenter", create)
         with Rig(make_segmenter=None) as rig:
             rig.until_shown()
             for _ in range(5):

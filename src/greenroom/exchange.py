@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from greenroom.settings import Settings
     from greenroom.timings import Timings
 
-__all__ = ["Staging"]
+__all__ = ["StageExchange"]
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ _MATTING_SETTINGS: Final = frozenset(
 )
 
 
-class Staging:
+class StageExchange:
     """Builds stages, gives them to one frame at a time, and closes what was replaced.
 
     What is new is built on the caller's thread. What has to happen between two frames happens at
