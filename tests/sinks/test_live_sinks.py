@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from contextlib import suppress
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import av
 import numpy as np
@@ -102,6 +105,39 @@ class TestTo:
             destinations(Settings(to="file:out.txt"))
 
 
+FULL_DISK: Final = """
+import resource, sys
+from fractions import Fraction
+from pathlib import Path
+import numpy as np
+from greenroom.errors import SinkError
+from greenroom.frames import Frame, Layout
+from greenroom.settings import Settings
+from greenroom.sinks.live_recording import RecordingSink
+
+rng = np.random.default_rng(1)
+sink = RecordingSink(Path(sys.argv[1]), Settings(), Fraction(30))
+
+def write(number):
+    frame = Frame.empty(Layout(160, 90, "yuv420p"))
+    for plane in frame.planes:
+        plane[:] = rng.integers(16, 235, plane.shape)
+    sink.write(frame.shown_at(number, Fraction(1, 30)))
+
+limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, limit[1]))
+try:
+    for number in range(3000):
+        write(number)
+except SinkError as error:
+    print(error)
+resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+for number in range(3000, 3005):
+    write(number)
+sink.close()
+"""
+
+
 class TestRecording:
     """A recording of what is sent."""
 
@@ -162,6 +198,29 @@ class TestRecording:
             first, second = (Frame.from_av(one) for one in container.decode(video=0))
         assert count_room_pixels(first) > 0
         assert count_room_pixels(second) == 0
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files as Linux does")
+    @pytest.mark.parametrize("name", ["out.mp4", "out.mov", "out.mkv", "out.webm"])
+    def test_a_full_disk_loses_nothing_that_was_recorded(self, name: str, tmp_path: Path) -> None:
+        """What is there can be played, the error says where, and another file goes on."""
+        path = tmp_path / name
+        ended = subprocess.run(
+            [sys.executable, "-c", FULL_DISK, str(path)],
+            capture_output=True,
+            check=True,
+            text=True,
+            timeout=120,
+        )
+        assert f"What was recorded until then is in '{path}'." in ended.stdout
+        kept = 0
+        with av.open(str(path)) as container, suppress(av.error.InvalidDataError):
+            for _ in container.decode(video=0):  # until the one of which the end is missing
+                kept += 1
+        assert kept > 30
+        another = path.with_stem("out-2")
+        with av.open(str(another)) as container:
+            assert sum(1 for _ in container.decode(video=0)) == 5
+        assert sorted(tmp_path.iterdir()) == sorted([path, another])
 
     def test_existing_file_stays(self, tmp_path: Path) -> None:
         """What is there is replaced only when asked, and that is said before the camera opens."""

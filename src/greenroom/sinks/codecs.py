@@ -191,6 +191,8 @@ class Container:
         What is used when no codec is named; None if it cannot be.
     options : tuple of pairs
         Options of the muxer.
+    live_options : tuple of pairs
+        The same for a recording, of which can be played what was written whatever happens then.
     refused : tuple of str
         Encoders whose output it cannot hold, although FFmpeg's muxer takes them at first.
     """
@@ -200,16 +202,28 @@ class Container:
     alpha_codec: str | None
     matte_codec: str
     options: tuple[tuple[str, str], ...] = ()
+    live_options: tuple[tuple[str, str], ...] = ()
     refused: tuple[str, ...] = ()
 
 
-_FAST_START = (("movflags", "+faststart+use_metadata_tags+write_colr"),)
+_FAST_START: Final = (("movflags", "+faststart+use_metadata_tags+write_colr"),)
+# In pieces of two seconds, which are joined at the end.
+_IN_PIECES: Final = (
+    ("movflags", "+hybrid_fragmented+negative_cts_offsets+use_metadata_tags+write_colr"),
+    ("frag_duration", "2000000"),
+)
 
 CONTAINERS: Final = {
-    ".mp4": Container("mp4", "h264", None, "h264", _FAST_START),
-    ".m4v": Container("mp4", "h264", None, "h264", _FAST_START),
+    ".mp4": Container("mp4", "h264", None, "h264", _FAST_START, _IN_PIECES),
+    ".m4v": Container("mp4", "h264", None, "h264", _FAST_START, _IN_PIECES),
     ".mov": Container(
-        "mov", "h264", "prores", "h264", _FAST_START, refused=("libvpx-vp9", "libsvtav1")
+        "mov",
+        "h264",
+        "prores",
+        "h264",
+        _FAST_START,
+        _IN_PIECES,
+        refused=("libvpx-vp9", "libsvtav1"),
     ),
     ".mkv": Container("matroska", "h264", "ffv1", "ffv1"),
     ".webm": Container("webm", "vp9", "vp9", "vp9"),

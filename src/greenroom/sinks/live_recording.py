@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from greenroom.errors import SinkError
 from greenroom.sinks.packing import flattened
 from greenroom.sinks.video import VideoSink
 from greenroom.sources.base import SourceInfo
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from greenroom.frames import Frame
     from greenroom.settings import Settings
 
@@ -29,7 +29,8 @@ class RecordingSink:
 
     Frames that come again, as a sink of a constant rate gets them, are left out: the one before
     is shown until the next. The file has its name once it is closed, so a recording that was cut
-    off by a crash leaves no broken file under it.
+    off by a crash leaves no broken file under it. When it cannot be written any longer, as on a
+    full disk, it is closed with what is there, and goes on in another file, ``NAME-2`` and so on.
 
     Parameters
     ----------
@@ -56,6 +57,7 @@ class RecordingSink:
         self._settings = settings
         self._info = SourceInfo(str(path), rate=rate, time_base=_TIME_BASE)
         self._frame_s = 1 / rate
+        self._kept: list[Path] = []
         self._sink: VideoSink | None = self._create()
         self._first: Fraction | None = None
         self._last: Fraction | None = None
@@ -71,6 +73,8 @@ class RecordingSink:
         ------
         SettingsError
             If the first frame can be seen through and the file cannot.
+        SinkError
+            If it cannot be written: then it says what was kept.
         """
         if frame.pts is None or frame.time_base is None:
             return  # it is of no time, so there is none at which to show it
@@ -84,7 +88,13 @@ class RecordingSink:
         if not self._alpha:
             frame = flattened(frame)
         pts = round((time - self._first) / _TIME_BASE)
-        self._sink.write(frame.shown_at(pts, _TIME_BASE, round(self._frame_s / _TIME_BASE)))
+        try:
+            self._sink.write(frame.shown_at(pts, _TIME_BASE, round(self._frame_s / _TIME_BASE)))
+        except SinkError as error:
+            if not self._keep():
+                raise
+            message = f"{error} What was recorded until then is in '{self.device}'."
+            raise SinkError(message, self._path) from error
         self._last = time
 
     def close(self) -> None:
@@ -111,7 +121,20 @@ class RecordingSink:
         return None
 
     def _create(self) -> VideoSink:
-        return VideoSink(self._path, self._settings, self._info)
+        path = self._path
+        while path in self._kept:
+            path = self._path.with_stem(f"{self._path.stem}-{len(self._kept) + 1}")
+        self.device = str(path)
+        return VideoSink(path, self._settings, self._info, live=True)
+
+    def _keep(self) -> bool:
+        """Close the file with what is in it; tell whether that is anything."""
+        sink = self._sink
+        self._forget()
+        if sink is None or not sink.keep():
+            return False
+        self._kept.append(Path(self.device))
+        return True
 
     def _forget(self) -> None:
         self._sink = self._first = self._last = None

@@ -7,8 +7,8 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-from greenroom.decoding import as_file
-from greenroom.errors import SettingsError
+from greenroom.decoding import as_file, decoded, media_errors, open_container, video_stream
+from greenroom.errors import GreenroomError, SettingsError
 from greenroom.frames import Colour, Frame, fraction
 from greenroom.sinks.base import check_layout
 from greenroom.sinks.carried import CarriedStreams
@@ -45,6 +45,8 @@ class VideoSink:
     info : SourceInfo
         Of the source: rate, time base, aspect, and the file whose other streams are
         carried along.
+    live : bool
+        Whether it is a recording, of which something is worth keeping after an error; see `keep`.
 
     Raises
     ------
@@ -53,14 +55,18 @@ class VideoSink:
         codec is unknown or does not fit.
     """
 
-    def __init__(self, path: Path, settings: Settings, info: SourceInfo) -> None:
+    def __init__(
+        self, path: Path, settings: Settings, info: SourceInfo, *, live: bool = False
+    ) -> None:
         self._path = path
+        self._live = live
         self._settings = settings
         self._info = info
         self._staging = Staging(overwrite=settings.overwrite, inputs=info.files)
         # A file is made by the first frame: whoever makes this sink may be interrupted before it
         # is theirs to abort.
         self._staging.check(path)
+        self._temporary: Path | None = None
         self._container: OutputContainer | None = None
         self._stream: VideoStream | None = None
         self._carried: CarriedStreams | None = None
@@ -92,14 +98,36 @@ class VideoSink:
 
     def abort(self) -> None:
         """See `Sink.abort`."""
+        self._give_up()
+        self._staging.discard()
+
+    def keep(self) -> bool:
+        """End after an error with what was written so far; tell whether that can be played.
+
+        If not, there is no file.
+        """
+        try:
+            with writing(self._path):
+                self._finish()
+        except (OSError, ValueError, GreenroomError) as error:
+            logger.debug("'%s' is kept without its end: %s", self._path, error)
+            self._give_up()
+        if self._temporary is None or not _can_be_played(self._temporary):
+            self._staging.discard()
+            return False
+        self._staging.commit()
+        return True
+
+    def _give_up(self) -> None:
+        """Let go of the file, whatever is in it."""
         if self._carried is not None:
             self._carried.close()
         if self._container is not None:
             try:
                 self._container.close()
-            except (OSError, ValueError) as error:  # the file is thrown away in any case
+            except (OSError, ValueError) as error:
                 logger.debug("closing '%s': %s", self._path, error)
-        self._staging.discard()
+            self._container = None
 
     def _open(self, frame: Frame) -> VideoStream:
         import av  # noqa: PLC0415 - importing greenroom stays light
@@ -108,11 +136,14 @@ class VideoSink:
         self._layout, self._alpha = frame.layout, frame.alpha is not None
         codec = choose_codec(self._path, self._settings, self._layout, alpha=self._alpha)
         options = codec.all_options(self._settings)
-        temporary = self._staging.add(self._path)
+        self._temporary = temporary = self._staging.add(self._path)
         for name, value in codec.environment:
             os.environ.setdefault(name, value)
         self._container = av.open(
-            as_file(temporary), "w", format=kind.format, options=dict(kind.options)
+            as_file(temporary),
+            "w",
+            format=kind.format,
+            options=dict(kind.live_options if self._live else kind.options),
         )
         check_fits(codec, self._path, self._container)
         stream = cast(
@@ -198,6 +229,16 @@ class VideoSink:
             self._carried.close()
         self._container.close()
         self._container = None
+
+
+def _can_be_played(path: Path) -> bool:
+    """Whether a video has a first frame at least."""
+    try:
+        with open_container(path) as container:
+            return next(decoded(container, video_stream(container)), None) is not None
+    except media_errors() as error:
+        logger.debug("'%s' cannot be played: %s", path, error)
+        return False
 
 
 def _made_even(frame: Frame) -> Frame:
