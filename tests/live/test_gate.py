@@ -196,6 +196,32 @@ class TestCover:
         assert gate.state()[1] == "key"
         assert gate.ticket() is None
 
+    @pytest.mark.parametrize(("reason", "message"), [("camera", "It is gone."), ("asleep", "")])
+    def test_the_end_of_the_key_tells_what_else_is_wrong(
+        self, gate: Gate, reason: str, message: str
+    ) -> None:
+        """Uncovered while the camera is away, nobody is told that the picture will be there."""
+        gate.cover(on=True)
+        gate.shut(reason, message)
+        assert gate.state()[1] == "key"
+        gate.cover(on=False)
+        assert gate.state()[1] == reason
+        assert message in gate.state()[2]
+        gate.cover(on=True)
+        gate.recover()
+        assert gate.state()[1] == "key"
+        gate.cover(on=False)
+        assert gate.state()[1] == "start"
+
+    def test_a_camera_that_came_back_is_no_longer_called_lost(self, gate: Gate) -> None:
+        """Until a frame of it was made it is the start that is waited for."""
+        gate.shut("camera", "It is gone.")
+        gate.recover()
+        assert gate.state()[1] == "start"
+        assert offered(gate)
+        gate.recover()
+        assert gate.state()[0] is Showing.PERSON
+
     def test_the_bare_camera_goes_with_the_settings(self, gate: Gate) -> None:
         """After another background than none was chosen, no bare frame is left."""
         ticket = gate.ticket()

@@ -284,7 +284,8 @@ class TestRealPipeWire:
     def test_knows_who_looks(self, desktop: Desktop, tmp_path: Path) -> None:
         """Readers are counted as they come and go."""
         told: list[int | None] = []
-        sink = PipeWireSink(RATE, on_readers=lambda: told.append(sink.readers()))
+        sink = PipeWireSink(RATE)
+        sink.on_readers = lambda: told.append(sink.readers())
         with Sending(sink):
             until(lambda: sink.readers() == 0)
             with desktop.consumer(tmp_path / "first"):

@@ -89,7 +89,8 @@ def run(  # noqa: PLR0913 - each is a flag
         if open_page and live.url:
             import webbrowser  # noqa: PLC0415 - loads on use
 
-            webbrowser.open(live.url)
+            # Some browsers do not return before they are closed.
+            threading.Thread(target=webbrowser.open, args=(live.url,), daemon=True).start()
         _wait(live, seconds)
     if session.error is not None:
         raise session.error

@@ -129,7 +129,8 @@ class Capture:
             self._thread.join(timeout=_STOP_S)
         reading = self._reading
         if reading is not None:
-            reading.cancel()
+            reading.silence()
+            reading.close()
 
     def pause(self) -> None:
         """Close the source, so that the camera's light goes out."""
@@ -156,11 +157,12 @@ class Capture:
             began_s = self._clock.now()
             reading = self._begin()
             self._observe(reading)
-            reading.cancel()
+            reading.silence()
             error = None if self._is_unwanted() else reading.error
             may_try_again = error is not None and self._may_try_again(error)
             if may_try_again:  # told before what hangs is waited for
                 self._be(CaptureState.LOST, str(error))
+            reading.close()
             self._end(reading)
             if self._is_unwanted():
                 self._lost_s = None
@@ -193,7 +195,7 @@ class Capture:
             if self._suspension.happened():
                 reading.fail(CameraLostError("the camera was lost: the machine slept."))
             elif reading.seconds_left() <= 0:
-                reading.fail(reading.silence())
+                reading.fail(reading.too_silent())
         self._greet(reading)
 
     def _greet(self, reading: _Reading) -> None:
@@ -281,12 +283,15 @@ class _Reading:
         """Open and read."""
         self._thread.start()
 
-    def cancel(self) -> None:
-        """Deliver nothing any more, and close the source as soon as that is possible."""
+    def silence(self) -> None:
+        """Deliver nothing any more."""
         self._cancelled = True
         # A delivery that is going on is waited for, but not one that hangs.
         if self._lock.acquire(timeout=_DELIVERY_S):
             self._lock.release()
+
+    def close(self) -> None:
+        """Close the source as soon as that is possible."""
         if self._source is not None:
             self._source.close()
 
@@ -310,7 +315,7 @@ class _Reading:
         """Return for how long frames have come."""
         return 0.0 if self._first_s is None else self._clock.now() - self._first_s
 
-    def silence(self) -> GreenroomError:
+    def too_silent(self) -> GreenroomError:
         """Make the error for a source that gives nothing."""
         if self._source is None:
             return CameraLostError(f"the source could not be opened within {_OPENING_S:g} s.")

@@ -135,6 +135,7 @@ class Gate:
         self._interval_s = 0.0
         self._reason = "start"
         self._message = _MESSAGES["start"]
+        self._besides = self._reason, self._message  # why there would be a cover without the key
         self._layout = DEFAULT_LAYOUT
         self._cover: Shown | None = None
         self.refused: Counter[str] = Counter()
@@ -183,6 +184,7 @@ class Gate:
             # Without its alpha, soft edges would show the room: nobody is to have to think of that.
             views = {name: flattened(view) for name, view in rendered.views.items()}
             self._passed += 1
+            self._besides = "start", ""
             self._last = Shown(
                 flattened(rendered.frame),
                 self._number,
@@ -211,7 +213,7 @@ class Gate:
         with self._changed:
             self._covered = on or self._closed
             self._epoch += 1
-            self._fall("key" if on else "start")
+            self._fall(*(("key",) if on else self._besides))
 
     def shut(self, reason: str, message: str = "") -> None:
         """Show the cover until the next valid frame that is begun from now on.
@@ -226,6 +228,14 @@ class Gate:
         with self._changed:
             self._epoch += 1
             self._fall(reason, message)
+
+    def recover(self) -> None:
+        """Say that the camera is there again, and only a frame of it is waited for."""
+        with self._changed:
+            if self._besides[0] in ("camera", "asleep"):
+                self._besides = "start", ""
+                if self._last is None and not self._covered:
+                    self._fall("start")
 
     def allow_bare(self, allowed: bool) -> None:  # noqa: FBT001 - a switch
         """Say whether the camera's own picture may leave: not from the moment it is unwanted.
@@ -297,6 +307,8 @@ class Gate:
 
     def _fall(self, reason: str, message: str = "") -> None:
         """Let go of the last frame, so that only the cover is left. Called with the lock."""
+        if reason != "key":
+            self._besides = reason, message
         if self._covered:
             reason, message = "key", ""
         self._last = None

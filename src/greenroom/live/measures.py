@@ -18,6 +18,8 @@ __all__ = ["Measured", "Measures"]
 # Rates are those of the last seconds.
 _WINDOW_S: Final = 2.0
 _KEPT: Final = 1024
+# After so long without a frame the next one begins anew.
+_PAUSE_S: Final = 0.5
 
 
 @dataclass(slots=True)
@@ -55,7 +57,12 @@ class Measures:
         self._came_s.append(self._clock.now())
 
     def frame(self) -> Measured:
-        """Begin to measure a frame."""
+        """Begin to measure a frame.
+
+        After a while without any, as under the cover, what the process did then is none of its.
+        """
+        if self._left_s and self._clock.now() - self._left_s[-1] > _PAUSE_S:
+            self._cpu_s = time.process_time()
         return Measured(self, self._clock.now(), self._cpu_s)
 
     def left(self, measured: Measured, frame: Frame) -> None:

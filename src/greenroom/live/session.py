@@ -29,6 +29,7 @@ from greenroom.live.parts import check_live, wanted_layout, wanted_rate
 from greenroom.live.previews import PreviewHub
 from greenroom.live.status import CaptureState, CaptureStatus, OutletStatus, Showing, Status
 from greenroom.settings import Group, Settings
+from greenroom.sinks.base import TellsReaders
 from greenroom.supervision import Supervisor
 
 if TYPE_CHECKING:
@@ -97,6 +98,9 @@ class Session:
         rate = wanted_rate(settings)
         self._steered_rate = float(rate)
         self.outlets = [Outlet(sink, self.gate, self._clock, rate) for sink in parts.sinks]
+        for sink in parts.sinks:
+            if isinstance(sink, TellsReaders):
+                sink.on_readers = self._wake
         self._demand = Demand(self.outlets, self.previews, self._clock)
         self.measures = Measures(self._clock)
         self._listeners: list[Callable[[], None]] = []
@@ -362,6 +366,8 @@ class Session:
             self.gate.shut("asleep")
         elif status.state is CaptureState.OPENING:
             self.gate.shut("start")
+        elif status.state is CaptureState.RUNNING:
+            self.gate.recover()
         self._wake()
 
     # The housekeeper.
@@ -408,7 +414,7 @@ class Session:
         wanted = not self._settings.on_demand or self._demand.wanted()
         if wanted and state is CaptureState.CLOSED:
             self._capture.resume()
-        elif not wanted and state is CaptureState.RUNNING:
+        elif not wanted and state in (CaptureState.RUNNING, CaptureState.LOST):
             self._capture.pause()
 
     def _look_after_outlets(self) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from greenroom.errors import SinkError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from greenroom.frames import Frame, Layout
 
-__all__ = ["LiveSink", "Sink", "check_layout"]
+__all__ = ["LiveSink", "Sink", "TellsReaders", "check_layout"]
 
 
 class Sink(Protocol):
@@ -66,6 +68,19 @@ class LiveSink(Sink, Protocol):
 
     def readers(self) -> int | None:
         """Return how many look at it, or None where that cannot be told. Never blocks."""
+
+
+@runtime_checkable
+class TellsReaders(Protocol):
+    """A sink that tells at once when somebody begins or ends to look.
+
+    Attributes
+    ----------
+    on_readers : callable or None
+        Called then, on any thread. To be set before the first frame.
+    """
+
+    on_readers: Callable[[], None] | None
 
 
 def check_layout(frame: Frame, layout: Layout, name: object) -> None:

@@ -61,8 +61,6 @@ class PipeWireSink:
     ----------
     rate : Fraction
         Frames a second.
-    on_readers : callable, optional
-        Called, on another thread, when somebody begins or ends to look.
 
     Notes
     -----
@@ -75,10 +73,11 @@ class PipeWireSink:
     paced = True
     always = False
 
-    def __init__(self, rate: Fraction, on_readers: Callable[[], None] | None = None) -> None:
+    def __init__(self, rate: Fraction) -> None:
         self.device = ""
         self._rate = rate
-        self._on_readers = on_readers
+        self.on_readers: Callable[[], None] | None = None
+        """See `TellsReaders`."""
         self._packer: Packer | None = None
         self._feeder: _Feeder | None = None
         self._graph: GraphWatch | None = None
@@ -157,7 +156,7 @@ class PipeWireSink:
             feeder.end()
             raise VirtualCameraError(message, self.name)
         try:
-            self._graph = GraphWatch(token, self._on_readers)
+            self._graph = GraphWatch(token, self.on_readers)
         except BaseException:
             feeder.end()
             raise

@@ -69,8 +69,6 @@ class VirtualCameraSink:
         name. By default one that is called *greenroom* if there is one, or else the first.
     backend : str, optional
         Of pyvirtualcam; by default all are tried.
-    on_readers : callable, optional
-        Called, on another thread, when somebody begins or ends to look.
 
     Notes
     -----
@@ -86,14 +84,14 @@ class VirtualCameraSink:
         rate: Fraction,
         device: str | None = None,
         backend: str | None = None,
-        on_readers: Callable[[], None] | None = None,
     ) -> None:
         self.name = "camera" if device is None else f"camera:{device}"
         self.device = ""
         self._rate = rate
         self._wanted = device
         self._backend = backend
-        self._on_readers = on_readers
+        self.on_readers: Callable[[], None] | None = None
+        """See `TellsReaders`."""
         self._camera: pyvirtualcam.Camera | None = None
         self._packer: Packer | None = None
         self._readers: ReaderCount | None = None
@@ -178,7 +176,7 @@ class VirtualCameraSink:
         self._looked_s = time.monotonic()
         if sys.platform == "linux" and node.is_absolute():
             self._node, self._identity = node, _identity(node)
-            self._readers = ReaderCount(node, on_change=self._on_readers)
+            self._readers = ReaderCount(node, on_change=self.on_readers)
         logger.info("virtual camera: %s", self.device)
         return camera
 

@@ -48,7 +48,9 @@ class Readiness:
         if self._descriptor is None:
             return False
         with suppress(OSError, ValueError):  # reading tells what is wrong with it
-            select.select([self._descriptor], [], [], seconds)
+            poll = select.poll()
+            poll.register(self._descriptor, select.POLLIN)
+            poll.poll(1000 * seconds)
         return True
 
     def _open_now(self) -> Iterator[int]:

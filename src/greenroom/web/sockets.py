@@ -29,6 +29,7 @@ _STATUS_S: Final = 0.5
 _PREVIEW_S: Final = 1 / 15
 # How long a preview is waited for on a thread: the page's end waits as long.
 _WAIT_S: Final = 0.25
+_ROUND_S: Final = 0.02
 # Each takes a thread while it waits.
 _MOST_PREVIEWS: Final = 8
 _VIEWS: Final = {"after": 0, "before": 1, "matte": 2}
@@ -152,6 +153,7 @@ class _Shown:
             started_s = time.monotonic()
             message = await quickly(self._next)
             if message is None:
+                await asyncio.sleep(_ROUND_S)  # at the end nothing is waited for
                 continue
             self._was_shown.clear()
             await self._socket.send_bytes(message)
