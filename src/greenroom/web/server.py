@@ -106,6 +106,7 @@ class PageServer:
             proxy_headers=False,
             server_header=False,
             timeout_graceful_shutdown=_GRACE_S,
+            ws="websockets-sansio",  # the other one is deprecated by websockets itself
             ws_max_size=_MOST_MESSAGE_BYTES,
         )
         self._server = uvicorn.Server(config)
