@@ -22,7 +22,7 @@ from numpy.testing import assert_array_equal
 
 from greenroom.errors import SinkError, VirtualCameraError
 from greenroom.frames import Colour, Frame, Layout
-from greenroom.pipewire import feeder, graph, pods
+from greenroom.pipewire import feeder, graph, pods, process
 from greenroom.pipewire.graph import Graph, documents
 from greenroom.sinks import pipewire
 from greenroom.sinks.pipewire import PipeWireSink
@@ -399,8 +399,8 @@ class TestRealPipeWire:
     ) -> None:
         """A write fails in time when nothing is taken from the pipe, and the process is ended."""
         del desktop
-        monkeypatch.setattr(pipewire, "_WRITE_S", 0.2)
-        monkeypatch.setattr(pipewire, "_END_S", 0.2)
+        monkeypatch.setattr(process, "_WRITE_S", 0.2)
+        monkeypatch.setattr(process, "_END_S", 0.2)
         sink = PipeWireSink(RATE)
         sink.write(numbered(0))
         started = sink._feeder  # noqa: SLF001 - to stop it

@@ -6,22 +6,17 @@ pipe: whatever happens in PipeWire's library, greenroom goes on and can start it
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import secrets
-import select
-import subprocess
 import sys
-import threading
-import time
-from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from greenroom.errors import SinkError, VirtualCameraError
 from greenroom.pipewire import feeder as program
 from greenroom.pipewire.graph import GraphWatch
+from greenroom.pipewire.process import NODE, FeederProcess
 from greenroom.sinks.packing import Packer
 
 if TYPE_CHECKING:
@@ -34,21 +29,10 @@ __all__ = ["NODE", "PipeWireSink", "daemon_socket"]
 
 logger = logging.getLogger(__name__)
 
-NODE: Final = "greenroom"
-"""What the camera is called."""
-
-# How long the feeder may take to start, which waits for PipeWire itself.
-_START_S: Final = 15.0
-# How long the feeder may leave a frame in the pipe. It never waits for a consumer.
-_WRITE_S: Final = 2.0
-_END_S: Final = 2.0
 # Programs that read frames without looking at the length of rows need such widths, with which
 # rows have nothing behind them: GStreamer's are multiples of 4, and so are those of chroma.
 _MULTIPLE: Final = (8, 2)
 _INSTALL: Final = "sudo apt install pipewire wireplumber"
-# What Linux calls the size of a pipe (fcntl.h), and the largest that everybody may ask for.
-_F_SETPIPE_SZ: Final = 1031
-_PIPE_BYTES: Final = 1 << 20
 
 
 class PipeWireSink:
@@ -79,7 +63,7 @@ class PipeWireSink:
         self.on_readers: Callable[[], None] | None = None
         """See `TellsReaders`."""
         self._packer: Packer | None = None
-        self._feeder: _Feeder | None = None
+        self._feeder: FeederProcess | None = None
         self._graph: GraphWatch | None = None
         self._was_tried = False
 
@@ -129,7 +113,7 @@ class PipeWireSink:
             return graph.readers
         return 0 if self._was_tried and self._feeder is None else None
 
-    def _started(self, packer: Packer) -> _Feeder:
+    def _started(self, packer: Packer) -> FeederProcess:
         """Start the feeder and wait until the camera is there.
 
         Raises
@@ -149,7 +133,7 @@ class PipeWireSink:
             )
             raise VirtualCameraError(message, self.name)
         token = secrets.token_hex(8)
-        feeder = _Feeder(packer, self._rate, token)
+        feeder = FeederProcess(packer, self._rate, token)
         if not feeder.is_ready:
             reason = feeder.last_words or "it did not say that it is ready"
             message = _not_started(feeder.process.poll(), reason)
@@ -169,127 +153,6 @@ def daemon_socket() -> Path:
     """Return where PipeWire listens, by its own rules."""
     folder = os.environ.get("PIPEWIRE_RUNTIME_DIR") or os.environ.get("XDG_RUNTIME_DIR") or "/run"
     return Path(folder) / (os.environ.get("PIPEWIRE_REMOTE") or "pipewire-0")
-
-
-class _Feeder:
-    """The program, and the pipes to and from it.
-
-    Parameters
-    ----------
-    packer : Packer
-        Knows the size and the matrix.
-    rate : Fraction
-        Frames a second.
-    token : str
-        By which the node is found in the graph.
-    """
-
-    def __init__(self, packer: Packer, rate: Fraction, token: str) -> None:
-        properties = {
-            "media.type": "Video",
-            "media.class": "Video/Source",
-            "media.role": "Camera",
-            "node.name": NODE,
-            "node.description": NODE,
-            "node.nick": NODE,
-            "greenroom.token": token,
-        }
-        self.process = subprocess.Popen(  # noqa: S603 - a program of greenroom's own
-            [
-                *(sys.executable, "-P", "-m", program.__name__),
-                *(str(packer.width), str(packer.height)),
-                f"{rate.numerator}/{rate.denominator}",
-                str(packer.matrix),
-                json.dumps(properties),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-            process_group=0,  # not ended by the terminal's Ctrl-C before the last frame is sent
-        )
-        assert self.process.stdin is not None  # noqa: S101 - it is a pipe
-        self._frames = self.process.stdin.fileno()
-        _enlarge(self._frames)
-        os.set_blocking(self._frames, False)
-        self._said: deque[str] = deque(maxlen=1)
-        # What nobody reads fills its pipe, and then the program would wait.
-        self._listening = threading.Thread(
-            target=self._listen, name="greenroom-pipewire-log", daemon=True
-        )
-        self._listening.start()
-
-    @property
-    def is_ready(self) -> bool:
-        """Wait until it says that the camera is there; False if it does not."""
-        output = self.process.stdout
-        assert output is not None  # noqa: S101 - it is a pipe
-        return _is_ready(output.fileno(), select.POLLIN, _START_S) and (
-            output.readline().strip() == b"ready"
-        )
-
-    @property
-    def last_words(self) -> str:
-        """The last line that it wrote, if it has ended or is about to."""
-        try:
-            self.process.wait(_END_S)
-        except subprocess.TimeoutExpired:
-            return ""
-        self._listening.join(_END_S)
-        return self._said[-1].rstrip(".") if self._said else ""
-
-    def send(self, samples: memoryview) -> None:
-        """Write a whole frame.
-
-        Raises
-        ------
-        OSError
-            If the program has ended, or does not take it in time.
-        """
-        end_s = time.monotonic() + _WRITE_S
-        while samples:
-            if not _is_ready(self._frames, select.POLLOUT, end_s - time.monotonic()):
-                message = "it hangs"
-                raise TimeoutError(message)
-            samples = samples[os.write(self._frames, samples) :]
-
-    def end(self) -> None:
-        """End it: it does so by itself when its input ends."""
-        process = self.process
-        pipes = [pipe for pipe in (process.stdin, process.stdout) if pipe is not None]
-        if process.stdin is not None:
-            process.stdin.close()
-        try:
-            process.wait(_END_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        for pipe in pipes:
-            pipe.close()
-        self._listening.join()
-
-    def _listen(self) -> None:
-        assert self.process.stderr is not None  # noqa: S101 - it is a pipe
-        with self.process.stderr as output:
-            for line in output:
-                self._said.append(line.decode(errors="replace").strip())
-                logger.debug("PipeWire: %s", self._said[-1])
-
-
-def _enlarge(pipe: int) -> None:
-    import fcntl  # noqa: PLC0415 - there is none on Windows
-
-    try:
-        fcntl.fcntl(pipe, _F_SETPIPE_SZ, _PIPE_BYTES)
-    except OSError as error:  # many pipes of this user's are that large already
-        logger.debug("the pipe stays small: %s", error)
-
-
-def _is_ready(descriptor: int, event: int, seconds: float) -> bool:
-    """Wait until a pipe can be read or written, or has lost its other end."""
-    poll = select.poll()
-    poll.register(descriptor, event)
-    return bool(poll.poll(max(0.0, 1000 * seconds)))
 
 
 def _not_started(status: int | None, reason: str) -> str:
