@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 from greenroom import VirtualBackground
 from greenroom.live.parts import Parts
 from greenroom.live.session import Session
+from greenroom.live.starting import create_steering
 from greenroom.live.status import Showing
 from greenroom.settings import OnFailure, Settings
 from greenroom.testing import (
@@ -86,11 +87,13 @@ class Rig:
         In place of the fake camera.
     watches : bool
         Whether a page looks.
+    governed : bool
+        Whether a governor chooses how much is done.
     **values
         Settings.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each by its name
         self,
         segmenter: Segmenter | None = None,
         *,
@@ -98,6 +101,7 @@ class Rig:
         make_segmenter: Callable[[], Segmenter] | None = PersonSegmenter,
         open_source: Callable[[Settings], Source] | None = None,
         watches: bool = True,
+        governed: bool = False,
         **values: object,
     ) -> None:
         self.camera = FakeCamera()
@@ -113,6 +117,7 @@ class Rig:
             [self.paced, self.unpaced, *sinks],
             open_source or self.camera.open,
             has_page=True,
+            steering=create_steering(settings) if governed else None,
         )
         self.session = Session(settings, parts)
         self._watches = watches

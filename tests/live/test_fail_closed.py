@@ -16,6 +16,8 @@ from greenroom.backgrounds import create_background
 from greenroom.backgrounds.pictures import Picture
 from greenroom.errors import ModelError, SettingsError
 from greenroom.live.status import Showing
+from greenroom.matting import Cadence
+from greenroom.settings import Quality
 from greenroom.testing import Fault, FaultySegmenter, PersonSegmenter
 from live.rig import Rig
 
@@ -294,6 +296,76 @@ class TestOtherStages:
             assert rig.room_pixels == 0
         assert len(made) == 11
         assert all(one.closed for one in made)
+
+
+class TestGoverned:
+    """Everything while a governor chooses how much is done."""
+
+    def test_faults_while_mattes_are_followed(self) -> None:
+        """Under plans that look at every second frame, and at half the rate, nothing is seen."""
+        segmenter = Acting(lambda: time.sleep(0.02))
+        with Rig(segmenter, governed=True, budget_ms=4.0) as rig:
+            rig.until(lambda: rig.engine.cadence is Cadence.SECOND, "every second frame")
+            rig.until_shown()
+            rig.until_sent()
+            for fault in (raising(MemoryError()), raising(RuntimeError("it failed"))):
+                segmenter.act = fault
+                rig.until_covered("failure")
+                rig.until_sent()
+                segmenter.act = lambda: time.sleep(0.02)
+                rig.until_shown()
+                rig.until_sent(5)
+            assert "cannot be held" in rig.session.status().plan_reason
+            assert rig.room_pixels == 0
+
+    def test_a_camera_that_goes_and_comes(self) -> None:
+        """A matte of before is never moved on into the pictures after that."""
+        segmenter = Acting(lambda: time.sleep(0.02))
+        with Rig(segmenter, governed=True, budget_ms=4.0) as rig:
+            rig.until(lambda: rig.engine.cadence is Cadence.SECOND, "every second frame")
+            for _ in range(3):
+                rig.camera.unplug()
+                rig.until_covered("camera")
+                rig.camera.plug()
+                rig.until_shown()
+                rig.until_sent(5)
+            assert rig.room_pixels == 0
+
+    def test_a_model_that_cannot_be_loaded(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It is an error of that change alone, and keeps nobody from hiding the room."""
+
+        def create(settings: Settings, *_: object) -> PersonSegmenter:
+            if settings.model == "sinet":
+                message = "it is not here"
+                raise ModelError(message)
+            return PersonSegmenter()
+
+        monkeypatch.setattr(exchange, "create_segmenter", create)
+        with Rig(make_segmenter=None, governed=True, background="none", watches=False) as rig:
+            rig.until(lambda: rig.session.status().showing is Showing.CAMERA, "the camera")
+            with pytest.raises(ModelError, match="not here"):
+                rig.session.update(model="sinet")
+            assert rig.session.settings.model == "selfie"
+            assert "model selfie" in rig.session.status().plan
+            rig.session.update(background="color:teal")
+            rig.until_shown()
+            rig.session.update(mirror=True, quality="fast")
+            seen = rig.room_pixels
+            rig.until_sent(5)
+            assert rig.room_pixels == seen
+            assert rig.engine.settings.quality is Quality.FAST
+
+    def test_what_the_governor_chose_stays_with_other_settings(self) -> None:
+        """To change the background does not bring back a quality that was too much."""
+        segmenter = Acting(lambda: time.sleep(0.02))
+        with Rig(segmenter, governed=True, budget_ms=4.0) as rig:
+            rig.until(lambda: rig.engine.settings.quality is Quality.FAST, "fast")
+            rig.session.update(background="color:navy", quality="balanced")
+            assert rig.engine.settings.quality is Quality.FAST
+            rig.session.update(quality="best")
+            assert rig.session.settings.quality is Quality.BEST
+            rig.until(lambda: rig.engine.settings.quality is Quality.FAST, "fast again")
+            assert rig.room_pixels == 0
 
 
 class TestCamera:

@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from greenroom.backgrounds import COVER_RGB
+from greenroom.errors import ModelTimeoutError
 from greenroom.frames import Colour, Frame, Layout
 from greenroom.live.status import Showing
 from greenroom.sinks.packing import flattened
@@ -138,6 +139,7 @@ class Gate:
         self._besides = self._reason, self._message  # why there would be a cover without the key
         self._layout = DEFAULT_LAYOUT
         self._cover: Shown | None = None
+        self._cover_error = ""
         self.refused: Counter[str] = Counter()
         """How many frames were not let through, by reason."""
 
@@ -370,7 +372,12 @@ class Gate:
     def _made(self, layout: Layout, now_s: float) -> Frame:
         try:
             cover = self._make_cover(layout, now_s)
+        except ModelTimeoutError:
+            logger.debug("the background takes long: the cover is a plain colour")
+            cover = Frame.filled(layout, COVER_RGB)
         except Exception as error:  # noqa: BLE001 - a cover there must be
-            logger.warning("the cover cannot be made: %s", error)
+            if str(error) != self._cover_error:  # said once
+                self._cover_error = str(error)
+                logger.warning("the cover is a plain colour: %s", error)
             cover = Frame.filled(layout, COVER_RGB)
         return cover.shown_at(round(now_s * 1_000_000), MICROSECOND)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from greenroom.settings import Settings
 
-__all__ = ["Governor", "Plan"]
+__all__ = ["CHOOSES_ANEW", "PLANNED", "Governor", "Plan"]
 
 # So many frames are left out after a change, as the first ones take longer, unless they are over
 # the budget by such a factor that this would take too long; the very first is in any case. For so
@@ -53,17 +53,11 @@ _PENANCE_MOST_S: Final = 960.0
 _RATE: Final = 30.0
 # Everything: a budget of this share of the machine, in %, is none.
 _ALL: Final = 100.0
-# What settings say of it all.
-_RELEVANT: Final = (
-    "quality",
-    "model",
-    "budget_ms",
-    "budget_cpu",
-    "keep",
-    "keep_region",
-    "plate",
-    "device",
-)
+PLANNED: Final = ("quality", "model")
+"""The settings that a plan takes the place of."""
+CHOOSES_ANEW: Final = frozenset((*PLANNED, "keep", "keep_region", "plate", "device"))
+"""After a change of one of these settings the first plan is what the user asks for."""
+_BUDGETS: Final = frozenset(("budget_ms", "budget_cpu"))
 # Of so many frames at least half have to be looked at for something to move, with `SECOND`.
 _PAIRS: Final = 4
 
@@ -114,13 +108,14 @@ class Governor:
 
     def update(self, settings: Settings, rate: float) -> None:
         """Take other settings or another rate of the camera; what they do not change stays."""
-        changed = {n for n in _RELEVANT if getattr(settings, n) != getattr(self._settings, n)}
-        if changed & {"budget_ms", "budget_cpu"} or rate != self._rate_given:
+        relevant = CHOOSES_ANEW | _BUDGETS
+        changed = {n for n in relevant if getattr(settings, n) != getattr(self._settings, n)}
+        if changed & _BUDGETS or rate != self._rate_given:
             self._forget_frames()
             self._failures = 0
         was_off = self.is_off
         self._settings, self._rate_given = settings, rate
-        if self.is_off != was_off or changed - {"budget_ms", "budget_cpu"}:
+        if self.is_off != was_off or changed & CHOOSES_ANEW:
             self._begin()
 
     def observe(  # noqa: PLR0913, PLR0917 - what is known of a frame
@@ -169,9 +164,11 @@ class Governor:
         cost = _typical(list(self._frames))
         load = self._load(cost, self._plan)
         self._learn(cost, load)
-        if self._is_too_much(load):
-            self._step_down(now_s, cost, load)
+        too_much = self._too_much(cost, load)
+        if too_much is not None:
+            self._step_down(now_s, cost, load, self._said(too_much))
         else:
+            self._explain(self._why)
             self._consider_better(now_s, cost, load)
 
     def _begin(self) -> None:
@@ -183,6 +180,7 @@ class Governor:
             reason = "This is what the settings ask for."
         self._ladder = plans
         self._rung = 0
+        self._why = reason
         self._plan = self._ladder[0].because(reason)
         # For each rung, the load by what was known when the last one was left; then how many
         # times the present one's it is.
@@ -199,6 +197,10 @@ class Governor:
         self._good_since_s: float | None = None
         self._failures = 0
         self._is_loading = False
+
+    def _explain(self, reason: str) -> None:
+        """Say anew why the plan is the one in force."""
+        self._plan = self._plan.because(reason)
 
     def _forget_frames(self) -> None:
         self._frames.clear()
@@ -222,22 +224,27 @@ class Governor:
             return 2 * sum(self._looks) >= _PAIRS
         return self._looks[-1]
 
-    def _is_too_much(self, load: float) -> bool:
+    def _too_much(self, cost: Cost, load: float) -> Cost | None:
+        """Return what it is that is over the budget, if it is."""
         latest = _typical(list(self._frames)[-_FEW:], _MANY_OUTLIERS)
         if self._load(latest, self._plan) > _BY_FAR:
-            return True
-        return len(self._frames) == _MANY and load > 1
+            return latest
+        return cost if len(self._frames) == _MANY and load > 1 else None
 
     def _load(self, cost: Cost, plan: Plan) -> float:
         """Return what a frame takes as a share of the budget; over 1 is too much."""
-        rate = self._rate_given if self._rate_given > 0 else _RATE
-        period_ms = (2 if plan.half_rate else 1) * 1000 / rate
+        period_ms = self._period_ms(plan)
         most_ms = min(period_ms, self._settings.budget_ms or period_ms)
         load = cost.frame_ms / most_ms
         if self._settings.budget_cpu < _ALL:
             cpu_ms = self._settings.budget_cpu / 100 * self._cores * period_ms
             load = max(load, cost.cpu_ms / cpu_ms)
         return load
+
+    def _period_ms(self, plan: Plan) -> float:
+        """Return the time between two frames."""
+        rate = self._rate_given if self._rate_given > 0 else _RATE
+        return (2 if plan.half_rate else 1) * 1000 / rate
 
     def _learn(self, cost: Cost, load: float) -> None:
         """Once a plan is known, compare what was expected of the others with it."""
@@ -255,9 +262,10 @@ class Governor:
                 self._ratios[rung] = max(known, least) / max(load, 1e-9)
         self._ratios[self._rung] = 1.0
 
-    def _step_down(self, now_s: float, cost: Cost, load: float) -> None:
+    def _step_down(self, now_s: float, cost: Cost, load: float, said: str) -> None:
         self._good_since_s = None
         if self._rung == len(self._ladder) - 1:
+            self._explain(f"The budget cannot be held: {said} even so.")
             return
         if self._went_up_s is not None and now_s - self._went_up_s < _TRIAL_S:
             self._failures += 1
@@ -268,7 +276,7 @@ class Governor:
             if self._load(least_cost(cost, self._plan, self._ladder[rung]), self._ladder[rung]) <= 1
         )
         self._went_up_s = None
-        self._go(now_s, next(fitting, lower[-1]), cost, load)
+        self._go(now_s, next(fitting, lower[-1]), load, f"It was too much: {said}.")
 
     def _consider_better(self, now_s: float, cost: Cost, load: float) -> None:
         assert self._changed_s is not None  # noqa: S101 - since the first frame
@@ -284,7 +292,7 @@ class Governor:
         waits_s = self._penance_s if self._failures else _CALM_S
         if now_s - self._good_since_s >= _WHILE_S and since_s >= waits_s:
             self._went_up_s = now_s
-            self._go(now_s, better, cost, load)
+            self._go(now_s, better, load, f"There is room for more: {self._said(cost)}.")
 
     @property
     def _penance_s(self) -> float:
@@ -303,7 +311,7 @@ class Governor:
             return self._rung - 1  # what was measured then may have been a bad moment
         return found
 
-    def _go(self, now_s: float, rung: int, cost: Cost, load: float) -> None:
+    def _go(self, now_s: float, rung: int, load: float, reason: str) -> None:
         """Change over to another rung."""
         before, ratios = self._plan, self._ratios
         for other, ratio in enumerate(ratios):
@@ -311,25 +319,23 @@ class Governor:
                 self._expected[other] = ratio * load
         self._expected[self._rung] = load
         self._ratios = [None] * len(self._ladder)
-        is_up = rung < self._rung
         self._rung = rung
         after = self._ladder[rung]
-        self._plan = after.because(self._reason(cost, load, is_up=is_up))
+        self._why = reason
+        self._plan = after.because(reason)
         self._is_loading = after.model != before.model
         self._forget_frames()
         self._changed_s = now_s
         self._good_since_s = None
 
-    def _reason(self, cost: Cost, load: float, *, is_up: bool) -> str:
-        rate = self._rate_given if self._rate_given > 0 else _RATE
-        percent = 100 * cost.cpu_ms / (self._cores * max(cost.frame_ms, 1000 / rate))
-        took = (
+    def _said(self, cost: Cost) -> str:
+        """Say what a frame takes by the plan in force."""
+        period_ms = self._period_ms(self._plan)
+        percent = 100 * cost.cpu_ms / (self._cores * max(cost.frame_ms, period_ms))
+        return (
             f"a frame took {cost.frame_ms:.1f} ms and {percent:.0f} % of the machine, "
-            f"{100 * load:.0f} % of the budget"
+            f"{100 * self._load(cost, self._plan):.0f} % of the budget"
         )
-        if is_up:
-            return f"There is room for more: {took}."
-        return f"It was too much: {took}."
 
 
 def _typical(frames: Sequence[Cost], outliers: float = _OUTLIERS) -> Cost:

@@ -23,6 +23,7 @@ from greenroom.errors import GreenroomError, SettingsError, SinkError
 from greenroom.live.capture import Capture
 from greenroom.live.demand import Demand
 from greenroom.live.gate import Gate, Ticket
+from greenroom.live.governor import CHOOSES_ANEW, PLANNED
 from greenroom.live.measures import Measures
 from greenroom.live.outlets import Outlet
 from greenroom.live.parts import check_live, wanted_layout, wanted_rate
@@ -33,7 +34,7 @@ from greenroom.sinks.base import TellsReaders
 from greenroom.supervision import Supervisor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from pathlib import Path
 
     from greenroom.frames import Frame, Layout
@@ -199,13 +200,12 @@ class Session:
             leaves_none = old.background == "none" and "background" in changed
             if leaves_none:
                 self.gate.allow_bare(allowed=False)  # before the new one has loaded
-            wanted = {name: getattr(new, name) for name in values}
-            if self._steering is not None:
-                wanted |= self._steering.overlay(new)
             try:
-                self._engine.update(**wanted)
+                self._engine.update(**self._for_engine(new, values, changed))
                 self._settings = new
                 self.gate.renew()
+                if self._steering is not None:
+                    self._steering.follow(new, self._steered_rate)
             finally:
                 if leaves_none:  # if the new one failed, the user's word is still none
                     self.gate.allow_bare(allowed=True)
@@ -213,9 +213,20 @@ class Session:
                 for outlet in self.outlets:
                     outlet.follow_rate(wanted_rate(new))
                 self._change_camera(new)
-        if self._steering is not None:
-            self._steering.follow(new, self._steered_rate)
         self._tell()
+
+    def _for_engine(
+        self, new: Settings, values: Collection[str], changed: set[str]
+    ) -> dict[str, Any]:
+        """Return what the engine is to change.
+
+        What the governor chose stays in force, unless it has to choose anew: then it begins with
+        what the user asks for, which is loaded here, so that what cannot be is an error.
+        """
+        names = set(values)
+        if self._steering is not None:
+            names = names | set(PLANNED) if changed & CHOOSES_ANEW else names - set(PLANNED)
+        return {name: getattr(new, name) for name in names}
 
     def save(self) -> Path:
         """Write the settings in force to the settings file; return its path.
@@ -337,21 +348,22 @@ class Session:
         return self._covers.run(lambda: self._engine.cover(layout, time_s), _COVER_S)
 
     def _new_capture(self, settings: Settings, *, replaces: bool = False) -> Capture:
-        return Capture(
+        capture = Capture(
             lambda: self._open_source(settings),
             self._deliver,
-            on_state=self._on_capture,
+            on_state=lambda status: self._on_capture(capture, status),
             clock=self._clock,
             reconnect_seconds=settings.reconnect_seconds,
             worked=replaces,
         )
+        return capture
 
     def _change_camera(self, settings: Settings) -> None:
         old = self._capture
-        self.gate.shut("start")
-        old.stop()
         # One that cannot be opened is looked for again under the cover: a wrong name ends no call.
         self._capture = self._new_capture(settings, replaces=True)
+        old.stop()
+        self.gate.shut("start")
         if settings.on_demand and self._demand.asleep:
             self._capture.pause()
         if not self._ended.is_set():
@@ -359,7 +371,9 @@ class Session:
         if self._ended.is_set():  # meanwhile
             self._capture.stop()
 
-    def _on_capture(self, status: CaptureStatus) -> None:
+    def _on_capture(self, capture: Capture, status: CaptureStatus) -> None:
+        if capture is not self._capture:  # it was replaced: its end is nobody's business
+            return
         if status.state in (CaptureState.LOST, CaptureState.FAILED):
             self.gate.shut("camera", f"Covered: {status.error}")
         elif status.state is CaptureState.CLOSED:
@@ -461,6 +475,8 @@ class Session:
     def _apply_plan(self, plan: Plan) -> None:
         """Do for a frame what the governor chose, less than or as much as the user asks for."""
         with self._updating:
+            if self._steering is None or plan != self._steering.plan:
+                return  # it has chosen another one meanwhile
             self._engine.update(**plan.apply(self._settings))
             self._engine.cadence = plan.cadence
             self.gate.renew()

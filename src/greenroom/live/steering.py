@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +44,11 @@ class Steering:
         self._changed = threading.Event()
         self._ended = False
         self._thread: threading.Thread | None = None
+
+    @property
+    def plan(self) -> Plan:
+        """What is to be done."""
+        return self._plan
 
     @property
     def said(self) -> tuple[str, str]:
@@ -88,10 +93,6 @@ class Steering:
         with self._lock:
             self._governor.update(settings, rate)
             self._take()
-
-    def overlay(self, settings: Settings) -> dict[str, Any]:
-        """Return what the engine is to use in place of some of the user's settings."""
-        return dict(self._plan.apply(settings))
 
     def _take(self) -> None:
         old, self._plan = self._plan, self._governor.plan
