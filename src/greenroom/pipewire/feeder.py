@@ -5,7 +5,7 @@ take greenroom down with it.
 
 It is not GStreamer's ``pipewiresink``: that one keeps frames for consumers that hang, gives them to
 the next one a second later, and after a few consumers that came and went gives none at all. Here a
-frame that nobody takes is gone.
+frame that nobody takes is replaced by the next one.
 
 The arguments are width, height, rate (``30/1``), the number of the colour matrix in ITU-T H.273,
 and the properties of the stream as JSON. It says ``ready`` on standard output when the camera is
@@ -47,11 +47,14 @@ _LOOK_S: Final = 0.5
 _END_S: Final = 1
 # After so many frames without a free buffer consumers do not keep theirs any longer.
 _MOST_MISSED: Final = 15
+# A count above this went below zero.
+_MOST_COUNTED: Final = 1 << 31
 # prctl(2): be told when the parent is gone.
 _PR_SET_PDEATHSIG: Final = 1
 
 # pipewire/stream.h, pipewire/port.h
 _ERROR: Final = -1
+_UNCONNECTED: Final = 0
 _PAUSED: Final = 2
 _STREAMING: Final = 3
 _OUTPUT: Final = 1
@@ -89,6 +92,8 @@ class Feeder:
         self._settled = threading.Event()
         self._sequence = self._missed = 0
         self._buffers: set[int] = set()
+        self._waiting: int | None = None  # the buffer that was queued and not taken yet
+        self._asks = False  # whether the library tells that it was taken
         self._format = i420(size, rate, matrix)
         try:
             self._pw = library.load()
@@ -101,7 +106,8 @@ class Feeder:
             state_changed=library.StateChanged(self._take_state),
             param_changed=library.ParamChanged(self._take_param),
             add_buffer=library.BufferChanged(lambda _, buffer: self._buffers.add(buffer)),
-            remove_buffer=library.BufferChanged(lambda _, buffer: self._buffers.discard(buffer)),
+            remove_buffer=library.BufferChanged(self._lose_buffer),
+            process=library.Process(self._take_turn),
         )
         self._stream = self._pw.pw_stream_new_simple(
             self._pw.pw_thread_loop_get_loop(self._loop),
@@ -130,10 +136,10 @@ class Feeder:
         self._pw.pw_thread_loop_lock(self._loop)
         try:
             if self._state == _STREAMING:
-                buffer = self._free_buffer()
-                if buffer is not None:
-                    self._fill(buffer, frame)
-                    self._pw.pw_stream_queue_buffer(self._stream, buffer)
+                if self._waiting is not None and self._asks:  # nothing old is ever sent on
+                    self._fill(self._waiting, frame)
+                else:
+                    self._queue(frame)
                 # Also without a buffer: only another turn of the graph brings one back.
                 self._pw.pw_stream_trigger_process(self._stream)
         finally:
@@ -151,6 +157,13 @@ class Feeder:
         self._pw.pw_thread_loop_unlock(self._loop)
         self._pw.pw_thread_loop_stop(self._loop)
 
+    def _queue(self, frame: bytearray) -> None:
+        buffer = self._free_buffer()
+        if buffer is not None:
+            self._fill(buffer, frame)
+            self._pw.pw_stream_queue_buffer(self._stream, buffer)
+            self._waiting = buffer
+
     def _free_buffer(self) -> int | None:
         """Return a buffer that nobody looks at, if there is one."""
         for _ in self._buffers:
@@ -159,6 +172,10 @@ class Feeder:
                 self._missed = 0
                 return buffer
         self._missed += 1
+        for buffer in self._buffers:  # what was taken back may be given back all the same
+            busy = _busy(buffer)
+            if busy is not None and busy.count > _MOST_COUNTED:
+                busy.count = 0
         if self._missed == _MOST_MISSED:
             self._take_back()
         return None
@@ -167,9 +184,9 @@ class Feeder:
         """Take from consumers what they have: one that was killed never gives it back."""
         self._missed = 0
         for buffer in self._buffers:
-            address = library.meta_of(buffer, META_BUSY)
-            if address:
-                library.Busy.from_address(address).count = 0
+            busy = _busy(buffer)
+            if busy is not None:
+                busy.count = 0
 
     def _fill(self, buffer: int, frame: bytearray) -> None:
         data = library.Buffer.from_address(buffer).buffer.contents.datas[0]
@@ -185,13 +202,24 @@ class Feeder:
             header.pts, header.seq = time.monotonic_ns(), self._sequence
 
     def _take_state(self, _: int, old: int, new: int, error: bytes | None) -> None:
-        if new == _ERROR or (self._settled.is_set() and new < _PAUSED <= old):
+        # Some errors are only told, and the stream goes on.
+        failed = new == _ERROR and self._pw.pw_stream_get_state(self._stream, None) == _ERROR
+        if failed or (new == _UNCONNECTED and old > _UNCONNECTED):
             self._failure = (error or b"it ended").decode(errors="replace")
         if new == _STREAMING:  # nobody was there until now
             self._take_back()
-        self._state = new
+        self._state, self._waiting = new, None
         if self._failure or new >= _PAUSED:
             self._settled.set()
+
+    def _take_turn(self, _: int) -> None:
+        """Notice that the graph took what was queued, and asks for more."""
+        self._waiting, self._asks = None, True
+
+    def _lose_buffer(self, _: int, buffer: int) -> None:
+        self._buffers.discard(buffer)
+        if buffer == self._waiting:
+            self._waiting = None
 
     def _take_param(self, _: int, number: int, param: int | None) -> None:
         if number == PARAM_FORMAT and param:
@@ -200,8 +228,14 @@ class Feeder:
             self._pw.pw_stream_update_params(self._stream, *_listed(buffers, header))
 
 
+def _busy(buffer: int) -> library.Busy | None:
+    """Return who has a buffer, where the library counts that."""
+    address = library.meta_of(buffer, META_BUSY)
+    return library.Busy.from_address(address) if address else None
+
+
 def _listed(*pods: bytes) -> tuple[Any, int]:
-    """Give a C array of values, which whom it is given to copies, and its length."""
+    """Return a C array of values, which the callee copies, and its length."""
     return (ctypes.c_char_p * len(pods))(*pods), len(pods)
 
 

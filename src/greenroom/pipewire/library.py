@@ -16,6 +16,7 @@ __all__ = [
     "Events",
     "Header",
     "ParamChanged",
+    "Process",
     "StateChanged",
     "load",
     "meta_of",
@@ -39,12 +40,14 @@ _FUNCTIONS: Final = {
     "pw_stream_dequeue_buffer": "pp",
     "pw_stream_queue_buffer": "ipp",
     "pw_stream_trigger_process": "ip",
+    "pw_stream_get_state": "ipp",
     "pw_stream_disconnect": "ip",
 }
 _TYPES: Final = {"p": ctypes.c_void_p, "i": ctypes.c_int, "s": ctypes.c_char_p, "v": None}
 
 StateChanged = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int, ctypes.c_int, ctypes.c_char_p)
 ParamChanged = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint32, ctypes.c_void_p)
+Process = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 BufferChanged = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
 
 
@@ -60,7 +63,7 @@ class Events(ctypes.Structure):
         ("param_changed", ParamChanged),
         ("add_buffer", BufferChanged),
         ("remove_buffer", BufferChanged),
-        ("process", ctypes.c_void_p),
+        ("process", Process),
         ("drained", ctypes.c_void_p),
         ("command", ctypes.c_void_p),
         ("trigger_done", ctypes.c_void_p),

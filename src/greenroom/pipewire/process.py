@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections import deque
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from greenroom.pipewire import feeder
@@ -72,6 +73,7 @@ class FeederProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             bufsize=0,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(_path())},
             process_group=0,  # not ended by the terminal's Ctrl-C before the last frame is sent
         )
         assert self.process.stdin is not None  # noqa: S101 - it is a pipe
@@ -132,7 +134,7 @@ class FeederProcess:
             process.wait()
         for pipe in pipes:
             pipe.close()
-        self._listening.join()
+        self._listening.join(_END_S)
 
     def _listen(self) -> None:
         assert self.process.stderr is not None  # noqa: S101 - it is a pipe
@@ -140,6 +142,12 @@ class FeederProcess:
             for line in output:
                 self._said.append(line.decode(errors="replace").strip())
                 logger.debug("PipeWire: %s", self._said[-1])
+
+
+def _path() -> list[str]:
+    """Return where the program finds greenroom, which may not be installed."""
+    package = Path(feeder.__file__).parents[2]
+    return [str(package), *filter(None, [os.environ.get("PYTHONPATH")])]
 
 
 def _enlarge(pipe: int) -> None:
