@@ -45,14 +45,14 @@ def played(
     return beats_s, waits_s, lost
 
 
-@pytest.mark.parametrize("source_rate", [7.5, 15, 20, 24, 25, 28, 29.97, 30, 50, 60])
+@pytest.mark.parametrize("source_rate", [7.5, 15, 20, 23.976, 25, 27.3, 28.7, 29.97, 30, 50, 60])
 def test_the_rate_is_constant(source_rate: float) -> None:
     """However often frames come, every beat is a period after the last, but for a hundredth."""
     beats_s, _, _ = played(source_rate)
     intervals_s = [after - before for before, after in itertools.pairwise(beats_s)][1:]
     assert min(intervals_s) > 0.989 / 30
     assert max(intervals_s) < 1.011 / 30
-    assert len(beats_s) == pytest.approx(59 * 30, rel=0.01)
+    assert len(beats_s) == pytest.approx(59 * 30, rel=0.002)
 
 
 @pytest.mark.parametrize("source_rate", [29.97, 30, 30.03])
@@ -64,7 +64,7 @@ def test_frames_of_the_same_rate_wait_for_next_to_nothing(
     beats_s, waits_s, lost = played(source_rate, jitter_s=jitter_s)
     assert len(beats_s) - len(waits_s) < 0.02 * len(beats_s)
     assert lost < 0.02 * len(beats_s)
-    assert sum(waits_s) / len(waits_s) < 0.006 + jitter_s
+    assert sum(waits_s) / len(waits_s) < 0.004 + 0.6 * jitter_s
     assert min(waits_s[100:]) >= 0
 
 

@@ -14,8 +14,11 @@ __all__ = ["Beat"]
 _MARGIN_S: Final = 0.003
 # By at most this share of the period a beat comes earlier or later than the rate says.
 _PULL: Final = 0.01
-# Of so many new frames the one that waited least counts.
+# Of so many new frames the one that waited least counts, if there are so many, and if they follow
+# each other at the beat's rate: not further from that than by this share.
 _WINDOW: Final = 30
+_ENOUGH: Final = 5
+_SAME: Final = 0.015
 
 
 class Beat:
@@ -36,6 +39,7 @@ class Beat:
         self.rate = rate
         self._due_s: float | None = None
         self._waits_s: deque[float] = deque(maxlen=_WINDOW)
+        self._came_s: deque[float] = deque(maxlen=_WINDOW)
 
     def left_s(self, now_s: float) -> float:
         """How long to wait for the next beat, in seconds; not positive if it is due."""
@@ -45,6 +49,7 @@ class Beat:
         """Take a frame that is sent now, and begin anew with the phase in which it came."""
         period_s = 1 / float(self.rate)
         self._waits_s.clear()
+        self._came_s.clear()
         self._due_s = came_s + _MARGIN_S + period_s
         while self._due_s <= now_s:
             self._due_s += period_s
@@ -63,9 +68,23 @@ class Beat:
         pull_s = 0.0
         if came_s is not None:
             self._waits_s.append(now_s - came_s)
-            most_s = _PULL * period_s
-            pull_s = min(max(_MARGIN_S - min(self._waits_s), -most_s), most_s)
+            self._came_s.append(came_s)
+            if self._is_theirs(period_s):
+                most_s = _PULL * period_s
+                pull_s = min(max(_MARGIN_S - min(self._waits_s), -most_s), most_s)
+                # So long they would have waited if the beat had been there.
+                self._waits_s = deque((wait_s + pull_s for wait_s in self._waits_s), _WINDOW)
         due_s = now_s if self._due_s is None else self._due_s
         due_s += period_s + pull_s
         # What was held up for longer goes on from there, without catching up.
         self._due_s = due_s if due_s > now_s else now_s + period_s
+
+    def _is_theirs(self, period_s: float) -> bool:
+        """Whether frames come at the rate of the beat."""
+        count = len(self._came_s) - 1
+        if count < _ENOUGH:
+            return False
+        interval_s = (self._came_s[-1] - self._came_s[0]) / count
+        # Over few frames a camera's inexactness counts.
+        allowed_s = _SAME * period_s + _MARGIN_S / count
+        return abs(interval_s - period_s) < allowed_s
