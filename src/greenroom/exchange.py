@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["StageExchange"]
 
 logger = logging.getLogger(__name__)
+
+# How long the end waits for a cover that is being made.
+_COVER_S: Final = 0.5
 
 # What makes a stage be built anew when it changes.
 _SEGMENTER_SETTINGS: Final = frozenset(
@@ -94,6 +97,7 @@ class StageExchange:
         self._in_frame = threading.Lock()  # held while a frame is made
         self._lock = threading.Lock()  # of what follows
         self._waiting: list[Callable[[], None]] = []
+        self._fault: Exception | None = None  # of what waited; it fails the next frame
         self._closed = False
         background, overlay = create_background(settings), create_overlay(settings.overlay)
         segmenter = segmenter or self._load(settings)
@@ -113,8 +117,15 @@ class StageExchange:
     @contextmanager
     def frame(self) -> Iterator[Stages]:
         """Make a frame with the stages in force; they stay until its end."""
-        with self._in_frame:
-            yield self._settled()
+        try:
+            with self._in_frame:
+                stages = self._settled()
+                fault, self._fault = self._fault, None
+                if fault is not None:
+                    raise fault
+                yield stages
+        finally:
+            self._settle_if_idle()
 
     def update(self, **values: Any) -> None:  # noqa: ANN401 - Settings checks them
         """Change settings: all of them between two frames, or none.
@@ -148,7 +159,9 @@ class StageExchange:
     def reset(self) -> None:
         """Have all stages forget earlier frames."""
         with self._lock:
-            self._waiting.append(self._forget)
+            if self._closed:
+                return
+            self._waiting += [self._forget, self._forget_scene]
         self._settle_if_idle()
 
     def check_open(self) -> None:
@@ -165,27 +178,34 @@ class StageExchange:
     def close(self) -> None:
         """Close the stages in force; no frame may be in the making."""
         self.tell_to_close()
-        with self.frame() as stages:
+        if self._scene.used.acquire(timeout=_COVER_S):  # a cover that is being made is waited for
+            self._scene.used.release()
+        with self._in_frame:
+            stages = self._settled()
             stages.segmenter.close()
-            stages.background.close()
+            self._leave(stages.background)
 
     def _built(self, settings: Settings, changed: set[str], old: Stages) -> Stages:
         """Build anew what changed settings ask for, and take the rest."""
         overlay = create_overlay(settings.overlay) if "overlay" in changed else old.overlay
-        has_new_background = changed & _BACKGROUND_SETTINGS
-        background = create_background(settings) if has_new_background else old.background
-        has_new_model = self._own_segmenter and changed & _SEGMENTER_SETTINGS
-        segmenter = self._load(settings) if has_new_model else old.segmenter
-        matting = old.matting
-        if has_new_model or changed & _MATTING_SETTINGS:
-            matting = self._create_matting(settings, segmenter)
+        with ExitStack() as on_failure:
+            background, segmenter, matting = old.background, old.segmenter, old.matting
+            if changed & _BACKGROUND_SETTINGS:
+                background = create_background(settings)
+                on_failure.callback(background.close)
+            if self._own_segmenter and changed & _SEGMENTER_SETTINGS:
+                segmenter = self._load(settings)
+                on_failure.callback(segmenter.close)
+            if segmenter is not old.segmenter or changed & _MATTING_SETTINGS:
+                matting = self._create_matting(settings, segmenter)
+            on_failure.pop_all()
         return Stages(settings, segmenter, matting, background, overlay)
 
     def _steps_to(self, new: Stages, old: Stages) -> list[Callable[[], None]]:
         """Return what is to be done between two frames."""
         steps: list[Callable[[], None]] = []
         if new.segmenter is not old.segmenter:
-            steps.append(old.segmenter.close)
+            steps.append(partial(_closed, old.segmenter))
         elif new.matting is not old.matting:
             steps.append(partial(new.matting.take_over, old.matting))
         if new.background is not old.background:
@@ -200,7 +220,10 @@ class StageExchange:
         return create_segmenter(settings, self._timings)
 
     def _settle_if_idle(self) -> None:
-        if self._in_frame.acquire(blocking=False):
+        """Do what waits, unless a frame is being made: then it is done at the end of that."""
+        for _ in range(2):  # something may have come while it was being done
+            if not self._waiting or not self._in_frame.acquire(blocking=False):
+                return
             try:
                 self._settled()
             finally:
@@ -214,26 +237,43 @@ class StageExchange:
         for action in waiting:
             try:
                 action()
-            except Exception as error:  # the others have their turn whatever it is
-                logger.exception("a stage could not be exchanged cleanly: %s", error)  # noqa: TRY401 - one line of it
+            except Exception as error:  # noqa: BLE001 - raised by the next frame
+                self._fault = self._fault or error
         return stages
 
     def _leave(self, background: Background) -> None:
         """Close a background that was replaced, or try again later while a cover is made of it."""
-        if not self._scene.used.acquire(blocking=False):
-            with self._lock:
-                self._waiting.append(partial(self._leave, background))
-            return
-        try:
-            background.close()
-        finally:
-            self._scene.used.release()
+        self._with_scene(partial(_closed, background))
 
     def _forget(self) -> None:
         stages = self._stages
-        stages.segmenter.reset()
-        stages.matting.reset()
-        with self._scene.used:
-            stages.background.reset()
+        with ExitStack() as all_of_them:  # whichever fails
+            all_of_them.callback(self._maker.reset)
+            all_of_them.callback(stages.matting.reset)
+            all_of_them.callback(stages.segmenter.reset)
+
+    def _forget_scene(self) -> None:
+        def begin_anew() -> None:
+            self._stages.background.reset()
             self._scene.reset()
-        self._maker.reset()
+
+        self._with_scene(begin_anew)
+
+    def _with_scene(self, work: Callable[[], None]) -> None:
+        """Do something with the background, or later while a cover is made of it."""
+        if not self._scene.used.acquire(blocking=False):
+            with self._lock:
+                self._waiting.append(partial(self._with_scene, work))
+            return
+        try:
+            work()
+        finally:
+            self._scene.used.release()
+
+
+def _closed(stage: Segmenter | Background) -> None:
+    """Close a stage that is not needed any more: what goes wrong there spoils no frame."""
+    try:
+        stage.close()
+    except Exception as error:
+        logger.exception("a stage could not be closed: %s", error)  # noqa: TRY401 - one line of it

@@ -197,6 +197,8 @@ class RealTimeSource:
             begin_s = end_s
             if not (isinstance(self._source, Rewindable) and self._source.rewind()):
                 self._source.close()
+                if self._closing.is_set():
+                    break
                 self._source = self._open()
         self._source.close()
 

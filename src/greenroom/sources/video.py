@@ -70,6 +70,7 @@ class VideoSource:
     def __init__(self, name: str, settings: Settings) -> None:
         self._name = name
         self._reading = threading.Lock()
+        self._closed = False
         self._orientation = UPRIGHT
         self._allow_truncated = settings.allow_truncated
         try:
@@ -103,7 +104,8 @@ class VideoSource:
             If the file ends early or is damaged, unless ``allow_truncated``.
         """
         with self._reading:
-            yield from self._frames()
+            if not self._closed:
+                yield from self._frames()
 
     def rewind(self) -> bool:
         """See `Rewindable.rewind`: its decoder and its memory are used again.
@@ -116,6 +118,8 @@ class VideoSource:
         import av  # noqa: PLC0415 - importing greenroom stays light
 
         with self._reading:
+            if self._closed:
+                return False
             self._decoding.close()
             self._decoding = self._pictures()
             try:
@@ -160,9 +164,13 @@ class VideoSource:
 
     def close(self) -> None:
         """See `Source.close`; what a thread still waits to read from is left to it."""
+        self._closed = True
         if self._reading.acquire(blocking=False):
-            self._decoding.close()  # which holds on to this, and with it to FFmpeg's memory
-            self._container.close()
+            try:
+                self._decoding.close()  # which holds on to this, and with it to FFmpeg's memory
+                self._container.close()
+            finally:
+                self._reading.release()
 
     def _pictures(self) -> Generator[av.VideoFrame]:
         """Decode, and find out whether something is missing."""
