@@ -125,10 +125,15 @@ def write(number):
     sink.write(frame.shown_at(number, Fraction(1, 30)))
 
 limit = resource.getrlimit(resource.RLIMIT_FSIZE)
-resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, limit[1]))
+in_the_end = sys.argv[2] == "close"
+if not in_the_end:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, limit[1]))
 try:
-    for number in range(3000):
+    for number in range(150 if in_the_end else 3000):
         write(number)
+    written = max(path.stat().st_size for path in Path(sys.argv[1]).parent.iterdir())
+    resource.setrlimit(resource.RLIMIT_FSIZE, (written + 1000, limit[1]))
+    sink.close()
 except SinkError as error:
     print(error)
 resource.setrlimit(resource.RLIMIT_FSIZE, limit)
@@ -171,18 +176,38 @@ class TestRecording:
         sink.close()
         assert list(tmp_path.iterdir()) == []
 
-    def test_abort_leaves_nothing_and_begins_again(self, tmp_path: Path) -> None:
-        """After `abort` there is nothing; the next frame is the first of a new recording."""
+    def test_abort_keeps_what_was_recorded(self, tmp_path: Path) -> None:
+        """Whatever went wrong, what was recorded stays; the next frame begins another file."""
         path = tmp_path / "out.mp4"
         sink = RecordingSink(path, Settings(), RATE)
-        sink.write(at(1_000_000))
-        sink.abort()
         sink.abort()
         assert list(tmp_path.iterdir()) == []
+        sink.write(at(1_000_000))
+        sink.write(at(1_100_000))
+        sink.abort()
+        sink.abort()
+        np.testing.assert_allclose(times_in(path), [0, 0.1], atol=1e-3)
         sink.write(at(9_000_000))
-        sink.write(at(9_100_000))
+        sink.write(at(9_200_000))
         sink.close()
         np.testing.assert_allclose(times_in(path), [0, 0.1], atol=1e-3)
+        np.testing.assert_allclose(times_in(tmp_path / "out-2.mp4"), [0, 0.2], atol=1e-3)
+
+    @pytest.mark.parametrize("overwrite", [False, True])
+    def test_other_files_are_never_replaced(self, overwrite: bool, tmp_path: Path) -> None:  # noqa: FBT001
+        """Not those with numbers, which nobody named, nor one that appeared meanwhile."""
+        path, another = tmp_path / "out.mp4", tmp_path / "out-2.mp4"
+        another.write_text("mine")
+        sink = RecordingSink(path, Settings(overwrite=overwrite), RATE)
+        sink.write(at(1_000_000))
+        sink.abort()
+        sink.write(at(2_000_000))
+        (tmp_path / "out-3.mp4").write_text("mine too")
+        with pytest.raises(SinkError, match=r"is there already.*recorded until then is in .*out-3"):
+            sink.close()
+        assert another.read_text() == "mine"
+        assert (tmp_path / "out-3.mp4").read_text() == "mine too"
+        assert len(times_in(path)) == len(times_in(tmp_path / "out-3-2.mp4")) == 1
 
     def test_transparency_that_comes_later_does_not_show_the_room(self, tmp_path: Path) -> None:
         """A background that becomes transparent is recorded before the cover's colour."""
@@ -201,11 +226,14 @@ class TestRecording:
 
     @pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files as Linux does")
     @pytest.mark.parametrize("name", ["out.mp4", "out.mov", "out.mkv", "out.webm"])
-    def test_a_full_disk_loses_nothing_that_was_recorded(self, name: str, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("when", ["write", "close"])
+    def test_a_full_disk_loses_nothing_that_was_recorded(
+        self, name: str, when: str, tmp_path: Path
+    ) -> None:
         """What is there can be played, the error says where, and another file goes on."""
         path = tmp_path / name
         ended = subprocess.run(
-            [sys.executable, "-c", FULL_DISK, str(path)],
+            [sys.executable, "-c", FULL_DISK, str(path), when],
             capture_output=True,
             check=True,
             text=True,

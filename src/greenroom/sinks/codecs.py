@@ -192,7 +192,7 @@ class Container:
     options : tuple of pairs
         Options of the muxer.
     live_options : tuple of pairs
-        The same for a recording, of which can be played what was written whatever happens then.
+        The same for a recording, which can be played up to where it was cut off.
     refused : tuple of str
         Encoders whose output it cannot hold, although FFmpeg's muxer takes them at first.
     """
@@ -212,6 +212,7 @@ _IN_PIECES: Final = (
     ("movflags", "+hybrid_fragmented+negative_cts_offsets+use_metadata_tags+write_colr"),
     ("frag_duration", "2000000"),
 )
+_IN_CLUSTERS: Final = (("cluster_time_limit", "2000"),)
 
 CONTAINERS: Final = {
     ".mp4": Container("mp4", "h264", None, "h264", _FAST_START, _IN_PIECES),
@@ -225,8 +226,8 @@ CONTAINERS: Final = {
         _IN_PIECES,
         refused=("libvpx-vp9", "libsvtav1"),
     ),
-    ".mkv": Container("matroska", "h264", "ffv1", "ffv1"),
-    ".webm": Container("webm", "vp9", "vp9", "vp9"),
+    ".mkv": Container("matroska", "h264", "ffv1", "ffv1", live_options=_IN_CLUSTERS),
+    ".webm": Container("webm", "vp9", "vp9", "vp9", live_options=_IN_CLUSTERS),
 }
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from greenroom.errors import SinkError
 from greenroom.sinks.packing import flattened
+from greenroom.sinks.staging import free_name
 from greenroom.sinks.video import VideoSink
 from greenroom.sources.base import SourceInfo
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from greenroom.frames import Frame
     from greenroom.settings import Settings
 
@@ -30,7 +33,8 @@ class RecordingSink:
     Frames that come again, as a sink of a constant rate gets them, are left out: the one before
     is shown until the next. The file has its name once it is closed, so a recording that was cut
     off by a crash leaves no broken file under it. When it cannot be written any longer, as on a
-    full disk, it is closed with what is there, and goes on in another file, ``NAME-2`` and so on.
+    full disk, it is closed with what is there, and goes on in another file, ``NAME-2`` or the first
+    such name that is free.
 
     Parameters
     ----------
@@ -57,7 +61,7 @@ class RecordingSink:
         self._settings = settings
         self._info = SourceInfo(str(path), rate=rate, time_base=_TIME_BASE)
         self._frame_s = 1 / rate
-        self._kept: list[Path] = []
+        self._has_kept = False
         self._sink: VideoSink | None = self._create()
         self._first: Fraction | None = None
         self._last: Fraction | None = None
@@ -91,10 +95,7 @@ class RecordingSink:
         try:
             self._sink.write(frame.shown_at(pts, _TIME_BASE, round(self._frame_s / _TIME_BASE)))
         except SinkError as error:
-            if not self._keep():
-                raise
-            message = f"{error} What was recorded until then is in '{self.device}'."
-            raise SinkError(message, self._path) from error
+            self._keep(error)
         self._last = time
 
     def close(self) -> None:
@@ -107,34 +108,54 @@ class RecordingSink:
             logger.warning("output '%s' is not written: no frame came", self._path)
             sink.abort()
             return
-        sink.close()
+        try:
+            sink.close()
+        except SinkError as error:
+            self._sink = sink
+            self._keep(error)
 
     def abort(self) -> None:
-        """See `Sink.abort`. The next frame begins the recording again."""
-        sink = self._sink
-        self._forget()
-        if sink is not None:
-            sink.abort()
+        """See `Sink.abort`: what was recorded is kept all the same.
+
+        The next frame begins another recording.
+        """
+        with suppress(SinkError):
+            self._keep()
 
     def readers(self) -> int | None:
         """See `LiveSink.readers`: a recording always wants frames."""
         return None
 
     def _create(self) -> VideoSink:
-        path = self._path
-        while path in self._kept:
-            path = self._path.with_stem(f"{self._path.stem}-{len(self._kept) + 1}")
+        path, settings = self._path, self._settings
+        if self._has_kept:  # what is there was not meant to be replaced
+            path, settings = free_name(path), settings.changed(overwrite=False)
         self.device = str(path)
-        return VideoSink(path, self._settings, self._info, live=True)
+        return VideoSink(path, settings, self._info, live=True)
 
-    def _keep(self) -> bool:
-        """Close the file with what is in it; tell whether that is anything."""
-        sink = self._sink
+    def _keep(self, error: SinkError | None = None) -> None:
+        """Close the file with what is in it, and say so where an error is to be told.
+
+        Raises
+        ------
+        SinkError
+            The error.
+        """
+        sink, was_empty = self._sink, self._first is None and error is None
         self._forget()
-        if sink is None or not sink.keep():
-            return False
-        self._kept.append(Path(self.device))
-        return True
+        if sink is None:
+            return
+        if was_empty:
+            sink.abort()
+            return
+        kept = sink.keep()
+        self._has_kept |= kept is not None
+        if error is None:
+            return
+        if kept is None:
+            raise error
+        message = f"{error} What was recorded until then is in '{kept}'."
+        raise SinkError(message, self._path) from error
 
     def _forget(self) -> None:
         self._sink = self._first = self._last = None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-__all__ = ["Staging", "writing"]
+__all__ = ["Staging", "free_name", "writing"]
 
 
 class Staging:
@@ -115,6 +115,15 @@ class Staging:
                 f"replaced (--overwrite)."
             )
             raise ExistsError(message, target)
+
+
+def free_name(path: Path) -> Path:
+    """Return a path if nothing has it, otherwise ``NAME-2`` and so on beside it."""
+    free, number = path, 1
+    while free.exists():
+        number += 1
+        free = path.with_stem(f"{path.stem}-{number}")
+    return free
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -13,7 +13,7 @@ from greenroom.frames import Colour, Frame, fraction
 from greenroom.sinks.base import check_layout
 from greenroom.sinks.carried import CarriedStreams
 from greenroom.sinks.codecs import CONTAINERS, check_fits, choose_codec
-from greenroom.sinks.staging import Staging, writing
+from greenroom.sinks.staging import Staging, free_name, writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -91,32 +91,40 @@ class VideoSink:
         try:
             with writing(self._path):
                 self._finish()
+            self._staging.check(self._path)  # if it fails, a recording is kept
+            self._staging.commit()
         except BaseException:
-            self.abort()
+            if not self._live:
+                self.abort()
             raise
-        self._staging.commit()
 
     def abort(self) -> None:
         """See `Sink.abort`."""
         self._give_up()
         self._staging.discard()
 
-    def keep(self) -> bool:
-        """End after an error with what was written so far; tell whether that can be played.
+    def keep(self) -> Path | None:
+        """End a live recording after an error, with what was written so far.
 
-        If not, there is no file.
+        Returns
+        -------
+        Path or None
+            Where it is: under another name if something has that of the file meanwhile. None
+            if nothing of it can be played; then there is no file.
         """
         try:
             with writing(self._path):
                 self._finish()
-        except (OSError, ValueError, GreenroomError) as error:
+        except GreenroomError as error:  # all others are turned into one
             logger.debug("'%s' is kept without its end: %s", self._path, error)
             self._give_up()
-        if self._temporary is None or not _can_be_played(self._temporary):
-            self._staging.discard()
-            return False
-        self._staging.commit()
-        return True
+        kept = None
+        if self._temporary is not None and _can_be_played(self._temporary):
+            kept = self._path if self._settings.overwrite else free_name(self._path)
+            with writing(kept):
+                self._temporary.replace(kept)
+        self._staging.discard()
+        return kept
 
     def _give_up(self) -> None:
         """Let go of the file, whatever is in it."""
@@ -125,7 +133,7 @@ class VideoSink:
         if self._container is not None:
             try:
                 self._container.close()
-            except (OSError, ValueError) as error:
+            except media_errors() as error:
                 logger.debug("closing '%s': %s", self._path, error)
             self._container = None
 
