@@ -380,7 +380,9 @@ class TestWindow:
             ("window", "2.5", {"DISPLAY": ":0"}, "ok"),
             ("window", "2.5", {"WAYLAND_DISPLAY": "wayland-0"}, "ok"),
             ("window", "2.5", {"DISPLAY": ""}, "problem"),
-            ("page", "2.5", {}, "ok"),
+            ("window", "2.5", {"DISPLAY": ":0", "SDL_VIDEODRIVER": "wayland"}, "problem"),
+            ("window", "2.5", {"SDL_VIDEODRIVER": "kmsdrm"}, "ok"),
+            ("page", "2.5", {}, "warning"),
         ],
     )
     def test_linux(

@@ -170,6 +170,27 @@ def test_what_cannot_be_run(
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="there always is a screen elsewhere")
+def test_window_without_a_screen(tmp_path: Path) -> None:
+    """A window that nobody would see is an error, and pygame says nothing of its own."""
+    pytest.importorskip("pygame", reason="the window is the extra 'window'")
+    unset = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER", "PYGAME_HIDE_SUPPORT_PROMPT")
+    env = {name: value for name, value in environment(tmp_path).items() if name not in unset}
+    result = subprocess.run(
+        [*COMMAND, "run", "--source", "demo", "--to", "window", "--port", "0"],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert "there is no screen here" in result.stderr
+    assert "--to camera,page" in result.stderr
+    assert "pygame" not in result.stdout
+
+
 @pytest.mark.allow_hosts(["127.0.0.1"])
 def test_port_in_use(running: Running, tmp_path: Path) -> None:
     """The page cannot be there twice, whoever has the port."""

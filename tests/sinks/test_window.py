@@ -182,6 +182,39 @@ class TestWindow:
         window.close()
         assert not pygame.display.get_init()
 
+    @pytest.mark.parametrize("driver", ["offscreen", "dummy"])
+    def test_driver_that_nobody_sees(self, monkeypatch: pytest.MonkeyPatch, driver: str) -> None:
+        """Where SDL draws into nothing, the very frame fails; unless the user named that driver."""
+        monkeypatch.delenv("SDL_VIDEODRIVER", raising=False)
+        monkeypatch.setattr(pygame.display, "init", lambda: None)
+        monkeypatch.setattr(pygame.display, "get_driver", lambda: driver)
+        monkeypatch.setattr(pygame.display, "set_mode", lambda *_: pygame.Surface((320, 180)))
+        monkeypatch.setattr(pygame.display, "set_caption", lambda _: None)
+        monkeypatch.setattr(pygame.display, "flip", lambda: None)
+        window, frame = WindowSink(), Frame.filled(LAYOUT, (1, 1, 1))
+        window.pump(0)
+        failed: list[str] = []
+
+        def write() -> None:
+            try:
+                window.write(frame)
+            except SinkError as error:
+                failed.append(str(error))
+
+        for wished in ("", f"x11,{driver}"):
+            monkeypatch.setenv("SDL_VIDEODRIVER", wished)
+            thread = threading.Thread(target=write)
+            thread.start()
+            window.pump(5)
+            thread.join()
+            assert len(failed) == 1
+            assert (
+                f"there is no screen here, and nobody would see SDL's driver '{driver}'"
+                in (failed[0])
+            )
+            window.abort()
+        assert window.device == f"greenroom ({driver})"
+
     def test_without_the_extra(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Without pygame-ce the error names the command that installs it."""
         real = importlib.util.find_spec

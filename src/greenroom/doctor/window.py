@@ -9,6 +9,8 @@ from greenroom.doctor.finding import Case, Finding, Section
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from greenroom.doctor.system import System
+
 __all__ = ["check_window"]
 
 _SECTION: Final = Section("Window")
@@ -28,13 +30,19 @@ def check_window(case: Case) -> Iterator[Finding]:
             else _SECTION.ok("window", message, fix)
         )
         return
-    shown = {"DISPLAY", "WAYLAND_DISPLAY"} & {
-        name for name, value in system.environment.items() if value
-    }
-    if system.is_linux and not shown and wanted:
+    if system.is_linux and not _has_screen(system):
         message = (
             "there is no screen to open a window on: neither WAYLAND_DISPLAY nor DISPLAY is set"
         )
-        yield _SECTION.problem("window", message, "greenroom run --to page")
+        yield _SECTION.missing("window", message, "greenroom run --to page", wanted=wanted)
         return
     yield _SECTION.ok("window", f"pygame-ce {version}: --to window can be used")
+
+
+def _has_screen(system: System) -> bool:
+    """Whether SDL finds a screen, or is told to draw somewhere else, such as on the console."""
+    driver = system.environment.get("SDL_VIDEODRIVER", "").lower()
+    names = {"x11": ("DISPLAY",), "wayland": ("WAYLAND_DISPLAY",)}
+    if driver and driver not in names:
+        return True
+    return any(map(system.environment.get, names.get(driver, ("DISPLAY", "WAYLAND_DISPLAY"))))

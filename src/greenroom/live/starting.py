@@ -109,6 +109,7 @@ def start_live(opened: ExitStack, settings: Settings, launch: Launch) -> Live:
     for window in windows:
         window.on_key = lambda key: session.request("switch") if key == "space" else None
         window.on_close = lambda: session.request("stop")
+        window.pump(0)  # from here on it is known that this thread is the one that opens it
         opened.callback(window.pump, 0)  # which removes it, once it was closed
     opened.callback(session.stop)
     url = _start_page(opened, session, launch.port)

@@ -31,6 +31,10 @@ _CLOSING_KEYS: Final = frozenset({"q", "escape"})
 _LARGEST: Final = (1280, 720)
 # How often keys are looked for while no frame comes.
 _LOOK_S: Final = 0.02
+# How long `write` waits for the window to open, so that it can tell whether that failed.
+_OPEN_S: Final = 1.0
+# Drivers that draw where nobody sees it; SDL takes the first of them where there is no screen.
+_UNSEEN: Final = frozenset({"offscreen", "dummy", "evdev"})
 
 
 class WindowSink:
@@ -74,6 +78,7 @@ class WindowSink:
         self._newest: Frame | None = None
         self._shown: Frame | None = None
         self._came = threading.Event()
+        self._tried = threading.Event()  # whether the window opens is known
         self._screen: Any = None
         self._error = ""
         self._closed = False
@@ -83,18 +88,20 @@ class WindowSink:
     def write(self, frame: Frame) -> None:
         """See `Sink.write`. The frame is shown by the next `pump`; only the newest is kept.
 
+        The first frame waits up to a second for `pump` to open the window, on its thread.
+
         Raises
         ------
         SinkError
-            If no window could be opened for the one before.
+            If no window could be opened for this one or the one before.
         """
+        self._raise_error()
         with self._lock:
-            error, self._error = self._error, ""
-            if not error:
-                self._newest = frame
-        if error:
-            raise SinkError(error, self.name)
+            self._newest = frame
         self._came.set()
+        if self._owner not in (None, threading.get_ident()):
+            self._tried.wait(_OPEN_S)
+            self._raise_error()
 
     def pump(self, timeout_s: float) -> None:
         """Handle keys and show the newest frame, for so long; always on the same thread.
@@ -120,6 +127,7 @@ class WindowSink:
     def close(self) -> None:
         """See `Sink.close`. Called on another thread, the next `pump` takes the window away."""
         self._closed = True
+        self._tried.set()
         if threading.get_ident() == self._owner:
             self._destroy()
 
@@ -127,10 +135,18 @@ class WindowSink:
         """See `Sink.abort`. The next frame opens the window again."""
         with self._lock:
             self._newest = None
+        if self._screen is None:
+            self._tried.clear()
 
     def readers(self) -> int | None:
         """See `LiveSink.readers`: 0 while the window is minimised or closed."""
         return 0 if self._hidden or self._closed else 1
+
+    def _raise_error(self) -> None:
+        with self._lock:
+            error, self._error = self._error, ""
+        if error:
+            raise SinkError(error, self.name)
 
     def _handle_events(self) -> None:
         if self._screen is None:
@@ -172,6 +188,7 @@ class WindowSink:
         except Exception as error:  # noqa: BLE001 - it is raised where the frame came from
             with self._lock:
                 self._error = _explained(error)
+        self._tried.set()
 
     def _redraw(self) -> None:
         """Show the last frame again, unless a newer one waits."""
@@ -181,10 +198,10 @@ class WindowSink:
         self._came.set()
 
     def _draw(self, frame: Frame) -> None:
-        import pygame  # noqa: PLC0415 - prints its name where it is imported without being asked
-
         if self._screen is None:
             self._screen = self._open(frame.size)
+        import pygame  # noqa: PLC0415 - loaded with the window
+
         screen = self._screen
         left, top, width, height = fit_into(frame.size, screen.get_size())
         layout = replace(
@@ -201,10 +218,15 @@ class WindowSink:
         import pygame  # noqa: PLC0415 - takes a while, and is an extra
 
         pygame.display.init()  # and nothing else: no sound, no joysticks
+        driver = pygame.display.get_driver()
+        if driver.lower() in _UNSEEN - _wished():
+            pygame.display.quit()
+            message = f"there is no screen here, and nobody would see SDL's driver '{driver}'"
+            raise SinkError(message, self.name)
         pygame.display.set_caption(TITLE)
         largest = fit_into(size, _LARGEST)[2:]
         screen = pygame.display.set_mode(min(size, largest), pygame.RESIZABLE)
-        self.device = f"{TITLE} ({pygame.display.get_driver()})"
+        self.device = f"{TITLE} ({driver})"
         return screen
 
     def _destroy(self) -> None:
@@ -225,6 +247,11 @@ def fit_into(size: tuple[int, int], area: tuple[int, int]) -> tuple[int, int, in
         max(1, min(limit, round(length * scale))) for length, limit in zip(size, area, strict=True)
     )
     return (area[0] - width) // 2, (area[1] - height) // 2, width, height
+
+
+def _wished() -> frozenset[str]:
+    """Return the drivers that the user names, of which SDL takes the first that works."""
+    return frozenset(os.environ.get("SDL_VIDEODRIVER", "").lower().split(","))
 
 
 def _explained(error: Exception) -> str:
