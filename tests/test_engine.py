@@ -708,6 +708,22 @@ class TestUpdate:
             assert loaded[0].closed
             assert vb.process(PersonSource().frame(0)).planes[0][0, 0] == 235
 
+    def test_a_reset_that_fails_fails_the_next_frame(self) -> None:
+        """What was not forgotten does not get into a frame; all others have forgotten."""
+
+        class Stubborn(PersonSegmenter):
+            def reset(self) -> None:
+                message = "it does not forget"
+                raise RuntimeError(message)
+
+        frame = PersonSource().frame(0)
+        with VirtualBackground(background="color:teal", segmenter=Stubborn()) as vb:
+            vb.process(frame)
+            vb.reset()
+            with pytest.raises(ProcessingError, match="does not forget"):
+                vb.process(frame)
+            vb.process(frame)
+
     def test_update_between_choice_and_work_is_safe(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """An update at the worst moment does not close a model that a frame still needs."""
         frame = PersonSource().frame(0)

@@ -292,6 +292,35 @@ class TestCover:
             vb.cover(first.layout, 2.5)
         assert still.times_s == pytest.approx([0, 1.2, 1.2, 1.5])
 
+    def test_the_end_waits_for_a_cover(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What a cover is made of is closed after it, also what was replaced meanwhile."""
+        begun, go_on = threading.Event(), threading.Event()
+
+        class Slow(Still):
+            def cover(self, layout: Layout, time_s: float) -> Frame:
+                begun.set()
+                go_on.wait(DEADLINE_S)
+                assert not self.closed.is_set()
+                return self.at(layout, time_s)
+
+        slow, other = Slow((0, 128, 128)), Still(PERSON_RGB)
+        backgrounds = iter([slow, other])
+        monkeypatch.setattr(exchange, "create_background", lambda _: next(backgrounds))
+        vb = VirtualBackground(segmenter=PersonSegmenter())
+        covers: list[Frame] = []
+        layout = PersonSource().frame(0).layout
+        thread = threading.Thread(target=lambda: covers.append(vb.cover(layout, 0.0)))
+        thread.start()
+        assert begun.wait(DEADLINE_S)
+        vb.update(background="color:teal")
+        assert not slow.closed.is_set()
+        threading.Timer(0.05, go_on.set).start()
+        vb.close()
+        thread.join()
+        assert slow.closed.is_set()
+        assert other.closed.is_set()
+        assert len(covers) == 1
+
     def test_a_background_that_was_replaced_is_closed_when_no_cover_needs_it(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -34,6 +34,7 @@ __all__ = [
     "FULL",
     "FULL_RANGE_RGB",
     "LIMITED",
+    "NOTHING",
     "ONE_THREAD",
     "RGB",
     "UNSPECIFIED",
@@ -45,6 +46,13 @@ __all__ = [
     "Matte",
     "fraction",
 ]
+
+NOTHING: Final = 2.0**-20
+"""Coverage of less is none.
+
+Not only does nobody see it: multiplied with itself over and over it becomes a denormal number, with
+which some processors compute ten times slower.
+"""
 
 Format = Literal["yuv420p", "yuv444p", "gbrp", "gray"]
 """The pixel formats of frames, by FFmpeg's names; ``gray`` is for mattes shown as pictures."""

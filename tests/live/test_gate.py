@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -259,6 +260,24 @@ class TestCover:
 
 class TestWaiting:
     """How outlets learn of something new."""
+
+    def test_the_cover_ends_the_wait_for_a_beat(self) -> None:
+        """A new frame does not; the cover in place of a frame is to leave at once."""
+        gate = Gate(cover, MonotonicClock())
+        gate.expect(LAYOUT)
+        assert offered(gate)
+        begun_s = time.monotonic()
+        timers = [
+            threading.Timer(0.01, lambda: offered(gate)),
+            threading.Timer(0.1, lambda: gate.cover(on=True)),
+        ]
+        for timer in timers:
+            timer.start()
+        gate.hold(20.0)
+        assert 0.05 < time.monotonic() - begun_s < 10
+        assert gate.current().showing is Showing.COVER
+        for timer in timers:
+            timer.join()
 
     def test_something_new_ends_the_wait(self) -> None:
         """A frame that comes is handed on at once, and the one before is not again."""

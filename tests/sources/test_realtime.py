@@ -134,3 +134,13 @@ def test_a_video_that_cannot_be_rewound_is_opened_anew(
     assert rewound == [False, False]
     for number, frame in enumerate(frames):
         assert np.array_equal(frame.planes[0], frames[number % 4].planes[0])
+
+
+def test_a_closed_video_is_not_rewound(make_video: Callable[..., Path]) -> None:
+    """Who closes it while it is about to begin anew leaves nobody waiting."""
+    source = VideoSource(str(make_video([picture(number) for number in range(4)])), Settings())
+    assert len(list(source)) == 4
+    source.close()
+    assert not source.rewind()
+    assert list(source) == []
+    source.close()

@@ -14,7 +14,8 @@ camera's. There is no queue behind the gate in which something older could wait.
       ▲                                  ▼  │                                 │
       │                 COVER: failure, late, camera, settings, asleep ───────┘
       │                                  │
-      │  uncover          the cover key  ▼  (in every state)
+      │  uncover,         the cover key  ▼  (in every state)
+      │  or what else is wrong
       └───────────────────────────── COVER: key
 """
 
@@ -283,6 +284,15 @@ class Gate:
                     self._changed.wait(min(left_s, old_s))
         return None
 
+    def hold(self, timeout_s: float) -> None:
+        """Wait so long, or until the cover takes a frame's place: that is to leave at once."""
+        with self._changed:
+            was_covered = self._last is None
+            self._changed.wait_for(
+                lambda: self._closed or (self._last is None and not was_covered),
+                max(0.0, timeout_s),
+            )
+
     def rest(self, timeout_s: float) -> None:
         """Wait, at most so long, while the camera is closed because nobody looks."""
         with self._changed:
@@ -347,9 +357,8 @@ class Gate:
                 return cover
             frame = self._made(layout, now_s)
             with self._changed:
-                if (
-                    number != self._number
-                ):  # something changed meanwhile; a cover it is all the same
+                # If something changed meanwhile, this is a cover all the same.
+                if number != self._number:
                     return self._shown_cover(frame, number, now_s)
                 self._number += 1
                 self._cover = self._shown_cover(frame, self._number, now_s)

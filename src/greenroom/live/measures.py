@@ -59,7 +59,7 @@ class Measures:
     def frame(self) -> Measured:
         """Begin to measure a frame.
 
-        After a while without any, as under the cover, what the process did then is none of its.
+        After a while without any, as under the cover, what the process did then does not count.
         """
         if self._left_s and self._clock.now() - self._left_s[-1] > _PAUSE_S:
             self._cpu_s = time.process_time()
@@ -68,7 +68,8 @@ class Measures:
     def left(self, measured: Measured, frame: Frame) -> None:
         """Count a frame that is ready to leave.
 
-        CPU time is that of the whole process since the last one: capture and sinks count too.
+        CPU time is that of the whole process since the last one, if that is not long ago: capture
+        and sinks count too.
         """
         measured.now_s = now_s = self._clock.now()
         measured.frame_ms = 1000 * (now_s - measured.begun_s)

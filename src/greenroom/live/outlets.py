@@ -144,7 +144,7 @@ class Outlet:
             self._gate.rest(_ASLEEP_S)
         if last is None or not self.sink.paced:
             return self._gate.wait(-1 if last is None else last.number, _STALLED_S)
-        self._clock.wait(self._ended, self._beat.left_s(self._clock.now()))
+        self._gate.hold(self._beat.left_s(self._clock.now()))
         return None if self._ended.is_set() else self._gate.current()
 
     def _send(self, shown: Shown) -> None:
@@ -176,7 +176,7 @@ class Outlet:
             self._beat.next(now_s, shown.since_s if is_person else None)
         if last is not None:
             self._repeated += not is_new
-            self._dropped += max(0, shown.passed - last.passed - 1)
+            self._dropped += max(0, shown.passed - last.passed - is_person)
 
     def _fitted(self, frame: Frame) -> Frame:
         """Bring a frame into the layout of the first one, which a sink keeps."""

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numba
 import numpy as np
 
+from greenroom.frames import NOTHING
 from greenroom.jit import FLOATS, MATTE, PLANE, kernel, types
 from greenroom.matting.guided_kernels import EDGE
-from greenroom.segmenters.base import NOTHING
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

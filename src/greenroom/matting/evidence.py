@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Final
 import cv2
 import numpy as np
 
+from greenroom.frames import NOTHING
 from greenroom.matting.evidence_kernels import BINS, judge, learn, weigh
 from greenroom.matting.plate import MEMORY, CleanPlate
-from greenroom.segmenters.base import NOTHING
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -9,20 +9,14 @@ import cv2
 import numpy as np
 
 from greenroom.errors import ModelOutputError
+from greenroom.frames import NOTHING
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from greenroom.frames import Frame
 
-__all__ = ["NOTHING", "Segmenter", "SegmenterInfo", "check_coarse_matte"]
-
-NOTHING: Final = 2.0**-20
-"""Coverage of less is none.
-
-Not only does nobody see it: multiplied with itself over and over it becomes a denormal number, with
-which some processors compute ten times slower.
-"""
+__all__ = ["Segmenter", "SegmenterInfo", "check_coarse_matte"]
 
 # Rounding in a model's last layer may leave 0..1 by this much.
 _TOLERANCE: Final = 1e-3
