@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from greenroom.errors import SettingsError
 from greenroom.live.config import ConfigFile, default_config_path
-from greenroom.settings import Capture, Device, Fit, Framing, People, Quality, Settings
+from greenroom.settings import Capture, Device, Fit, Framing, OnFailure, People, Quality, Settings
 
 ODD = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40).filter(
     lambda text: "./" not in text  # a folder that is there, whose path is made absolute
@@ -247,6 +247,33 @@ class TestSave:
             }
             assert config.backup is None
             assert [config.changed(), config.poll(), config.poll()] == [False, None, None]
+
+    def test_flags_are_not_saved(self, tmp_path: Path) -> None:
+        """What flags gave for once goes in only if it was changed; what is there stays."""
+        path = tmp_path / "greenroom.toml"
+        path.write_text("threads = 2\nmirror = true\n")
+        config = ConfigFile(path)
+        began = config.load().changed(
+            source="talk.mp4", to="null", loop=True, mirror=False, on_failure=OnFailure.COVER
+        )
+        config.begin(began)
+        assert config.has(began)
+        changed = began.changed(background="color:teal", loop=False, mirror=True)
+        assert not config.has(changed)
+        config.save(changed)
+        assert config.has(changed)
+        assert path.read_text() == 'threads = 2\nmirror = true\nbackground = "color:teal"\n'
+        config.save(changed.changed(source="other.mp4"))
+        assert tomllib.loads(path.read_text())["source"] == "other.mp4"
+
+    def test_nothing_is_lost(self, tmp_path: Path) -> None:
+        """What was set back, or is in the file meanwhile, would not be lost."""
+        config = ConfigFile(tmp_path / "greenroom.toml")
+        config.begin(config.load().changed(mirror=True))
+        assert not config.has(Settings(mirror=True, threads=2))
+        assert config.has(Settings(mirror=True))
+        edit(config, "threads = 2")
+        assert config.has(Settings(mirror=True, threads=2))
 
     @given(values=SETTINGS)
     def test_comments_stay(

@@ -11,6 +11,7 @@ import numpy as np
 from greenroom import VirtualBackground
 from greenroom.errors import SettingsError
 from greenroom.frames import Frame
+from greenroom.live.config import ConfigFile
 from greenroom.live.status import CaptureState, CaptureStatus, OutletStatus, Showing, Status
 from greenroom.settings import Settings
 from greenroom.testing import PersonSegmenter, PersonSource
@@ -29,6 +30,9 @@ class FakeSession:
 
     def __init__(self, config: Path, settings: Settings | None = None) -> None:
         self.config = config
+        self.file = ConfigFile(config)
+        self.file.load()
+        self.file.begin(settings or Settings())
         self.engine = VirtualBackground(settings or Settings(), segmenter=PersonSegmenter())
         self.source = PersonSource(SIZE, frames=1)
         self.covered = False
@@ -75,12 +79,14 @@ class FakeSession:
         self.listeners.append(listener)
         return lambda: self.listeners.remove(listener)
 
+    @property
+    def saved(self) -> bool:
+        """See `LiveSession.saved`."""
+        return self.file.has(self.settings)
+
     def save(self) -> Path:
         """See `LiveSession.save`."""
-        values = self.settings.model_dump(mode="json", exclude_unset=True)
-        lines = [f"{name} = {_toml(value)}" for name, value in values.items()]
-        self.config.write_text("\n".join(lines), encoding="utf-8")
-        return self.config
+        return self.file.save(self.settings)
 
     def snapshot(self) -> Frame:
         """See `LiveSession.snapshot`."""
@@ -173,9 +179,3 @@ def _rgb(gray: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[
 def _mirrored(frame: Frame) -> Frame:
     planes = tuple(np.ascontiguousarray(plane[:, ::-1]) for plane in frame.planes)
     return Frame(planes, frame.layout)
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return repr(value) if isinstance(value, (int, float)) else f'"{value}"'

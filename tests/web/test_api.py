@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from greenroom.errors import ModelError
+from greenroom.live.config import default_config_path
 from greenroom.settings import Group, Settings
 from greenroom.testing import ROOM_RGB
 from web.fake_session import SIZE
@@ -39,9 +40,19 @@ def test_the_schema_says_what_settings_say(client: TestClient) -> None:
     for group in groups:
         for setting in group["settings"]:
             field = Settings.model_fields[setting["name"]]
-            assert setting["help"] == field.description
+            assert setting["help"] == field.description or setting["name"] == "background"
             assert Settings.group(setting["name"]) is Group(group["name"])
             assert setting["default"] == json.loads(json.dumps(field.default))
+
+
+def test_showing_the_room_is_not_offered_for_typing(client: TestClient) -> None:
+    """What may be typed as a background is what hides the room."""
+    (group, *_) = client.get("/api/schema").json()["groups"]
+
+    (found,) = (one for one in group["settings"] if one["name"] == "background")
+    assert "color:#204060" in found["help"]
+    assert "none" not in found["help"]
+    assert "transparent" not in found["help"]
 
 
 @pytest.mark.parametrize(
@@ -175,7 +186,7 @@ def test_a_snapshot_is_what_is_sent(client: TestClient, session: FakeSession) ->
 
 
 def test_saving_is_known(client: TestClient, session: FakeSession) -> None:
-    """Settings are not saved after a change, saved after saving, and again if set back."""
+    """Settings are not saved after a change, and saved after saving or if set back."""
     assert client.get("/api/settings").json()["saved"] is True
     client.patch("/api/settings", json={"mirror": True})
     assert client.get("/api/settings").json()["saved"] is False
@@ -186,7 +197,7 @@ def test_saving_is_known(client: TestClient, session: FakeSession) -> None:
     assert client.get("/api/settings").json()["saved"] is True
     client.patch("/api/settings", json={"mirror": False})
     assert client.get("/api/settings").json()["saved"] is False
-    session.config.write_text("", encoding="utf-8")
+    client.patch("/api/settings", json={"mirror": True})
     assert client.get("/api/settings").json()["saved"] is True
 
 
@@ -217,14 +228,16 @@ def test_models_say_whether_they_are_here(client: TestClient) -> None:
     assert len(models) > 3
 
 
-def test_the_doctor_is_asked(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the doctor finds for the settings in force is passed on."""
+def test_the_doctor_is_asked(
+    client: TestClient, session: FakeSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the doctor finds for the settings in force, and their file, is passed on."""
     finding = pytest.importorskip("greenroom.doctor").Finding
     module = ModuleType("greenroom.doctor")
-    asked: list[Settings] = []
+    asked: list[tuple[Settings, Path | None]] = []
 
-    def run_checks(settings: Settings) -> list[Any]:
-        asked.append(settings)
+    def run_checks(settings: Settings, *, config: Path | None) -> list[Any]:
+        asked.append((settings, config))
         return [finding("model", "ok", "selfie is here", "", "Model")]
 
     monkeypatch.setattr(module, "run_checks", run_checks, raising=False)
@@ -232,7 +245,9 @@ def test_the_doctor_is_asked(client: TestClient, monkeypatch: pytest.MonkeyPatch
     findings = client.get("/api/doctor").json()
 
     assert findings[0]["message"] == "selfie is here"
-    assert asked == [Settings()]
+    session.status_values["config"] = str(default_config_path())
+    client.get("/api/doctor")
+    assert asked == [(Settings(), session.config), (Settings(), None)]
 
 
 def test_what_is_not_there_is_told_as_json(client: TestClient) -> None:

@@ -9,7 +9,7 @@ import stat
 import tempfile
 import tomllib
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import platformdirs
 
@@ -28,6 +28,8 @@ _MAX_BYTES: Final = 1 << 20
 _UNREADABLE: Final = b"\0"
 # What may be the path of a file; the file is looked for from another folder later.
 _PATHS: Final = ("background", "model", "models_dir", "plate", "source", "overlay")
+# What a live session does not leave to anybody: it covers.
+_FIXED: Final = ("on_failure",)
 
 
 def default_config_path() -> Path:
@@ -65,7 +67,7 @@ class ConfigFile:
         self.changed_names: frozenset[str] = frozenset()
         self.backup: Path | None = None
         self._required = required
-        self._settings = self._before = Settings()
+        self._settings = self._before = self._kept = Settings()
         self._content: bytes | None = None
         self._seen: bytes | None = None
 
@@ -85,7 +87,20 @@ class ConfigFile:
         settings = self._parse(content or b"")
         self._take(content, settings)
         self.changed_names = frozenset()
+        self._kept = settings
         return settings
+
+    def begin(self, settings: Settings) -> None:
+        """Take the settings that a session begins with: what of them flags gave is not saved."""
+        self._kept = settings
+
+    def has(self, settings: Settings) -> bool:
+        """Whether all that was changed since the session began, or since it was saved, is there.
+
+        May be called on any thread.
+        """
+        file = self._settings
+        return all(getattr(file, name) == value for name, value in self._since(settings).items())
 
     def changed(self) -> bool:
         """Whether the file is another than when it was last read or saved."""
@@ -130,11 +145,12 @@ class ConfigFile:
         self._settings = self._before
 
     def save(self, settings: Settings) -> Path:
-        """Write settings, in one step: those that differ from their defaults.
+        """Write what was changed since the session began, in one step, besides what is there.
 
-        The comments of the file stay where they are. Where that is not possible, or where the
-        file was edited since it was read, it is copied to ``.bak`` first, and a warning says so.
-        A relative path of a file that is there is made absolute.
+        Settings that are at their defaults are left out. The comments of the file stay where they
+        are. Where that is not possible, or where the file was edited since it was read, it is
+        copied to ``.bak`` first, and a warning says so. A relative path of a file that is there
+        is made absolute.
 
         Returns
         -------
@@ -148,7 +164,7 @@ class ConfigFile:
         """
         try:
             content = self._read()
-            text = self._text(content, settings)
+            text = self._text(content, self._settings.changed(**self._since(settings)))
             target = self.path.resolve()  # a link to the file stays one
             target.parent.mkdir(parents=True, exist_ok=True)
             if self.backup is not None and content is not None:
@@ -166,7 +182,16 @@ class ConfigFile:
             )
         self._take(text.encode(), self._parse(text.encode()))
         self.changed_names = frozenset()
+        self._kept = settings
         return self.path
+
+    def _since(self, settings: Settings) -> dict[str, Any]:
+        """Return what of settings is other than when the session began, or was saved."""
+        return {
+            name: getattr(settings, name)
+            for name in Settings.model_fields
+            if name not in _FIXED and getattr(settings, name) != getattr(self._kept, name)
+        }
 
     def _text(self, content: bytes | None, settings: Settings) -> str:
         """Make the new text; `backup` is set if the old one is lost with it."""

@@ -86,6 +86,8 @@ class Session:
         self._engine = parts.engine
         self._open_source = parts.open_source
         self._config = parts.config
+        if parts.config is not None:
+            parts.config.begin(settings)
         self._flags = parts.flags
         self._steering = parts.steering
         self._has_page = parts.has_page
@@ -228,8 +230,13 @@ class Session:
             names = names | set(PLANNED) if changed & CHOOSES_ANEW else names - set(PLANNED)
         return {name: getattr(new, name) for name in names}
 
+    @property
+    def saved(self) -> bool:
+        """Whether nothing that was changed while running would be lost at the end."""
+        return self._config is None or self._config.has(self._settings)
+
     def save(self) -> Path:
-        """Write the settings in force to the settings file; return its path.
+        """Write what was changed while running to the settings file; return its path.
 
         Raises
         ------

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Any, Final
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter, HTTPException, Request, Response
 
 from greenroom.errors import SettingsError
+from greenroom.live.config import default_config_path
 from greenroom.web.base import Page, in_worker, quickly
 from greenroom.web.models import list_models
 from greenroom.web.pictures import to_png
 from greenroom.web.schema import live_schema
+
+if TYPE_CHECKING:
+    from greenroom.web.base import LiveSession
 
 __all__ = ["api_routes", "inspection_routes", "read_json"]
 
@@ -61,7 +67,7 @@ def api_routes(page: Page) -> APIRouter:
 
     @router.post("/save")
     async def save() -> dict[str, Any]:
-        path = await in_worker(page.saved.save)
+        path = await in_worker(session.save)
         page.changed()
         return {"path": str(path)}
 
@@ -86,6 +92,12 @@ def api_routes(page: Page) -> APIRouter:
     return router
 
 
+def _named_config(session: LiveSession) -> Path | None:
+    """Return the settings file that the user named; None if it is the user's own one."""
+    path = Path(session.status().config)
+    return path if path.name and path != default_config_path() else None
+
+
 def inspection_routes(page: Page) -> APIRouter:
     """Make the routes below ``/api`` that tell what there is to choose from and what is wrong."""
     router = APIRouter()
@@ -103,7 +115,8 @@ def inspection_routes(page: Page) -> APIRouter:
     async def doctor() -> list[dict[str, Any]]:
         from greenroom.doctor import run_checks  # noqa: PLC0415 - it imports much
 
-        findings = await in_worker(run_checks, session.settings)
+        named = _named_config(session)
+        findings = await in_worker(partial(run_checks, session.settings, config=named))
         return [asdict(finding) for finding in findings]
 
     return router

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import anyio
 import anyio.to_thread
 from anyio.lowlevel import RunVar
 
-from greenroom.errors import SettingsError
-from greenroom.settings import Settings
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from greenroom.frames import Frame
     from greenroom.live.status import Status
+    from greenroom.settings import Settings
     from greenroom.web.gallery import Gallery
 
 __all__ = ["LivePreview", "LivePreviews", "LiveSession", "Page", "in_worker", "quickly"]
@@ -79,8 +76,12 @@ class LiveSession(Protocol):
     def snapshot(self) -> Frame:
         """Return what is being sent."""
 
+    @property
+    def saved(self) -> bool:
+        """Whether nothing that was changed while running would be lost at the end."""
+
     def save(self) -> Path:
-        """Write the settings in force to the settings file; returns which it is."""
+        """Write what was changed while running to the settings file; returns which it is."""
 
 
 @dataclass
@@ -89,14 +90,10 @@ class Page:
 
     session: LiveSession
     gallery: Gallery
-    saved: Saved = field(init=False)
     _listeners: list[Callable[[], None]] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     backgrounds_version: int = 0
     """Another number after the gallery changed."""
-
-    def __post_init__(self) -> None:
-        self.saved = Saved(self.session)
 
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Have a function called, on any thread, when the session or the page changes."""
@@ -120,46 +117,9 @@ class Page:
             listener()
 
     def settings(self) -> dict[str, Any]:
-        """Return the settings in force, and whether they are in the settings file."""
-        settings = self.session.settings
-        return {
-            "settings": settings.model_dump(mode="json"),
-            "saved": self.saved.has(settings),
-        }
-
-
-class Saved:
-    """Knows whether settings would be lost: they are neither in the file nor were just saved."""
-
-    def __init__(self, session: LiveSession) -> None:
-        self._session = session
-        self._written: Settings | None = None
-        self._read: tuple[Path, int, Settings | None] | None = None
-
-    def save(self) -> Path:
-        """Save the settings in force."""
-        settings = self._session.settings
-        path = self._session.save()
-        self._written = settings
-        return path
-
-    def has(self, settings: Settings) -> bool:
-        """Tell whether these settings would be there again after a restart."""
-        return settings in (self._written, self._in_file())
-
-    def _in_file(self) -> Settings | None:
-        """Return the file's settings; it is read again when it changed."""
-        path = Path(self._session.status().config)
-        try:
-            stamp = path.stat().st_mtime_ns if path.name else 0
-        except OSError:
-            stamp = 0
-        if self._read is None or self._read[:2] != (path, stamp):
-            found = None if stamp else Settings()
-            with suppress(SettingsError):
-                found = Settings.from_toml(path) if stamp else found
-            self._read = path, stamp, found
-        return self._read[2]
+        """Return the settings in force, and whether what was changed of them is saved."""
+        session = self.session
+        return {"settings": session.settings.model_dump(mode="json"), "saved": session.saved}
 
 
 _slow: RunVar[anyio.CapacityLimiter] = RunVar("slow calls")

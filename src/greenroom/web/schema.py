@@ -23,6 +23,14 @@ _GROUPS: Final = (
 )
 # Outlets are opened at the start, and what is about folders is said there too.
 _LEFT_OUT: Final = ("to", "models_dir")
+# What the page has no other place for; the room is shown by the button that says so.
+_HELPS: Final = {
+    "background": (
+        "What is put behind, also what is not in the gallery: the path of a picture, a video or "
+        "GIF, or a folder of pictures; color:#204060 or color:NAME, blur:0.6 (0 to 1), "
+        "pixelate:0.6, or grayscale (the room without its colours)"
+    )
+}
 _UNITS: Final = {"seconds": "s", "milliseconds": "ms", "%": "%"}
 _UNIT: Final = re.compile(r"\bin (seconds|milliseconds|%)")
 
@@ -61,7 +69,7 @@ def _described(name: str, declared: dict[str, Any], shared: dict[str, Any]) -> d
     described = {
         "name": name,
         "label": name.replace("_", " ").capitalize(),
-        "help": text,
+        "help": _HELPS.get(name, text),
         "type": "choice" if "enum" in of_value else of_value["type"],
         "default": declared.get("default"),
         "optional": "anyOf" in declared,
