@@ -87,3 +87,32 @@ class TestCache:
         before = READ_ONLY.format(inside=str(tmp_path))
         assert start(package, tmp_path / "cache", before) == 0
         assert not kernels(tmp_path)
+
+
+TELLS = """
+from greenroom.jit import telling_of_compilation
+told = []
+telling = telling_of_compilation(told.append)
+telling.__enter__()
+import atexit
+atexit.register(lambda: print(*told, file=open({path!r}, "w")))
+"""
+
+
+class TestTelling:
+    """Whether somebody has to wait for the compiler is told before."""
+
+    def test_told_once_while_nothing_is_kept(self, package: Path, tmp_path: Path) -> None:
+        """At the first start, before the first kernel; at the second nothing is compiled."""
+        told = tmp_path / "told"
+        start(package, tmp_path / "cache", TELLS.format(path=str(told)))
+        assert told.read_text() == "True\n"
+        start(package, tmp_path / "cache", TELLS.format(path=str(told)))
+        assert told.read_text() == "\n"
+
+    def test_told_that_nothing_can_be_kept(self, package: Path, tmp_path: Path) -> None:
+        """Where nothing can be written it will be so each time."""
+        told = tmp_path / "told"
+        before = READ_ONLY.format(inside=str(tmp_path)) + TELLS.format(path=str(told))
+        start(package, tmp_path / "cache", before)
+        assert told.read_text() == "False\n"

@@ -9,17 +9,18 @@ to the application.
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numba
 import platformdirs
-from numba.core import config, types
+from numba.core import config, event, types
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-__all__ = ["FLOATS", "FLOATS3", "MATTE", "PLANE", "kernel", "types"]
+__all__ = ["FLOATS", "FLOATS3", "MATTE", "PLANE", "kernel", "telling_of_compilation", "types"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -50,7 +51,7 @@ def kernel(*arguments: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:  # no
         signature = types.void(*arguments)
         if _is_writable(Path(__file__).parent):
             return numba.njit(signature, cache=True, **options)(function)  # type: ignore[no-any-return]
-        cache = Path(platformdirs.user_cache_dir("greenroom")) / "kernels"
+        cache = _user_cache()
         if not _is_writable(cache):
             return numba.njit(signature, **options)(function)  # type: ignore[no-any-return]
         previous, config.CACHE_DIR = config.CACHE_DIR, str(cache)
@@ -60,6 +61,41 @@ def kernel(*arguments: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:  # no
             config.CACHE_DIR = previous
 
     return compile_kernel
+
+
+@contextmanager
+def telling_of_compilation(tell: Callable[[bool], None]) -> Iterator[None]:
+    """Have a function called before the first kernel that is compiled in this block.
+
+    A kernel that comes from the cache is not compiled, so it is not called for it.
+
+    Parameters
+    ----------
+    tell : callable
+        Called once at the most, on the thread that compiles, with whether what is compiled is
+        kept for the next start.
+    """
+    with event.install_listener("numba:compile", _First(tell)):
+        yield
+
+
+class _First(event.Listener):  # type: ignore[misc] # numba is untyped
+    """Listens for the first compilation."""
+
+    def __init__(self, tell: Callable[[bool], None]) -> None:
+        self._tell: Callable[[bool], None] | None = tell
+
+    def on_start(self, event: object) -> None:  # noqa: ARG002 - numba's names
+        tell, self._tell = self._tell, None
+        if tell is not None:
+            tell(_is_writable(Path(__file__).parent) or _is_writable(_user_cache()))
+
+    def on_end(self, event: object) -> None:
+        pass
+
+
+def _user_cache() -> Path:
+    return Path(platformdirs.user_cache_dir("greenroom")) / "kernels"
 
 
 def _is_writable(folder: Path) -> bool:

@@ -7,7 +7,7 @@ import inspect
 import logging
 import signal
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from enum import Enum
 from pathlib import Path
 from types import UnionType
@@ -72,13 +72,16 @@ def plain_command(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def settings_command(*groups: Group) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def settings_command(
+    *groups: Group, says_preparing: bool = False
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command a flag for every setting of some groups.
 
     The command is called with ``settings=`` made of the flags and ``--config``, and with
     ``config=`` and ``flags=``, the settings that flags gave, if it takes these. Errors that
     greenroom raises end it with one sentence on standard error and status 1, or 2 for
-    wrong usage; Ctrl-C with 130, SIGTERM with 143.
+    wrong usage; Ctrl-C with 130, SIGTERM with 143. With ``says_preparing`` it is said on standard
+    error that kernels are compiled, which takes long, where that is so.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -88,7 +91,7 @@ def settings_command(*groups: Group) -> Callable[[Callable[..., None]], Callable
 
         @functools.wraps(command)
         def run(*, config: Path | None, debug: bool, **values: Any) -> None:  # noqa: ANN401
-            with _reporting(debug=debug):
+            with _reporting(debug=debug), _preparing() if says_preparing else nullcontext():
                 chosen = {name: value for name in names if (value := values.pop(name)) is not None}
                 if config is None and "config" in parameters:
                     config = _usual_config()
@@ -220,6 +223,19 @@ def _reporting(*, debug: bool) -> Iterator[None]:
         raise typer.Exit(STATUS_FAILED) from None
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+@contextmanager
+def _preparing() -> Iterator[None]:
+    """Say what is waited for while kernels are compiled."""
+    from greenroom.jit import telling_of_compilation  # noqa: PLC0415 - help stays fast
+
+    def tell(kept: bool) -> None:  # noqa: FBT001 - called by position
+        often = "which is done once" if kept else "each time, as there is no folder to keep it in"
+        _say(f"preparing for this machine, {often}; this takes up to a minute")
+
+    with telling_of_compilation(tell):
+        yield
 
 
 def _on_terminate(number: int, frame: FrameType | None) -> None:  # noqa: ARG001

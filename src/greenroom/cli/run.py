@@ -45,6 +45,7 @@ _SAY_S: Final = 5.0
     Group.LIVE,
     Group.FAILURE,
     Group.OUTPUT,
+    says_preparing=True,
 )
 def run(  # noqa: PLR0913 - each is a flag
     *,
