@@ -93,6 +93,13 @@ class TestWhatLeaves:
         assert gate.state()[1] == "start"
         assert shows(gate) == pytest.approx(TEAL, abs=3)
 
+    def test_the_cover_has_the_layout_that_is_expected(self, gate: Gate) -> None:
+        """At once: who is sent it first may keep its size for ever."""
+        assert gate.current().frame.layout == LAYOUT
+        other = Layout(64, 48, "yuv420p", Colour(1, 1))
+        gate.expect(other)
+        assert gate.current().frame.layout == other
+
     def test_a_valid_frame_is_shown(self, gate: Gate) -> None:
         """What was made through a valid matte leaves as it is, with its views."""
         rendered = person()

@@ -18,6 +18,9 @@ from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 import pytest
+import pyvirtualcam
+from live.rig import Rig
+from live.test_real_sinks import BACKEND, WatchedCamera
 from numpy.testing import assert_array_equal
 
 from greenroom.errors import SinkError, VirtualCameraError
@@ -26,11 +29,15 @@ from greenroom.pipewire import feeder, graph, pods, process
 from greenroom.pipewire.graph import Graph, documents
 from greenroom.sinks import pipewire
 from greenroom.sinks.pipewire import PipeWireSink
+from greenroom.sinks.virtual_camera import VirtualCameraSink
+from greenroom.testing import Fault, FaultySegmenter, count_room_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
+
+    from greenroom.sinks.base import LiveSink
 
 PROGRAMS: Final = ("pipewire", "wireplumber", "dbus-daemon", "gst-launch-1.0", "pw-dump")
 RATE: Final = Fraction(30)
@@ -430,6 +437,78 @@ class TestRealPipeWire:
             assert feeder.is_dir()
             process.kill()
         until(lambda: not any(node.get("node.name") == "greenroom" for node in desktop.nodes()))
+
+
+@needs_pipewire
+@pytest.mark.usefixtures("no_thread_left")
+class TestSession:
+    """A live session whose picture goes through PipeWire."""
+
+    def test_both_doors_are_open_and_the_room_is_in_neither(
+        self, desktop: Desktop, tmp_path: Path
+    ) -> None:
+        """Through faults, the key and a camera that is away, beside a virtual camera."""
+        file = tmp_path / "got"
+        pyvirtualcam.register_backend(BACKEND, WatchedCamera)
+        doors: list[LiveSink] = [VirtualCameraSink(RATE, backend=BACKEND), PipeWireSink(RATE)]
+        segmenter = FaultySegmenter({90: Fault.NAN, 95: Fault.RAISE, 110: Fault.HANG})
+        try:
+            with Rig(segmenter, sinks=doors, timeout_s=0.3) as rig:
+                rig.until(lambda: doors[1].device != "" and rig.paced.count > 10)
+                with desktop.consumer(file):
+                    rig.until(lambda: len(seen_in(file)) > 10)
+                    rig.until_covered("failure")
+                    segmenter.released.set()
+                    rig.until_shown()
+                    rig.camera.unplug()
+                    rig.until_covered("camera")
+                    rig.until_sent()
+                    rig.camera.plug()
+                    rig.until_shown()
+                    rig.session.cover(on=True)
+                    rig.until_sent(10)
+        finally:
+            del pyvirtualcam.camera.BACKENDS[BACKEND]
+        (camera,) = WatchedCamera.made
+        WatchedCamera.made.clear()
+        seen = seen_in(file)
+        assert camera.frames > 10
+        assert camera.room_pixels == 0
+        assert sum(count_room_pixels(frame) for frame in seen) == 0
+        colours = [np.median(frame.to_rgb(), axis=(0, 1)) for frame in seen]
+        assert colours[-1] == pytest.approx((0, 128, 128), abs=6)  # the key's cover
+
+    def test_the_room_is_seen_where_it_is_asked_for(self, desktop: Desktop, tmp_path: Path) -> None:
+        """With ``none`` it is there: so the count of the others is no mistake."""
+        file = tmp_path / "got"
+        with Rig(sinks=[PipeWireSink(RATE)], background="none", watches=False) as rig:
+            rig.until(lambda: rig.paced.count > 10)
+            with desktop.consumer(file):
+                rig.until(lambda: len(seen_in(file)) > 5)
+        assert sum(count_room_pixels(frame) for frame in seen_in(file)) > 0
+
+    def test_a_consumer_wakes_the_camera(self, desktop: Desktop, tmp_path: Path) -> None:
+        """While nobody looks it is closed; who comes sees the person, and its end closes it."""
+        file, sink = tmp_path / "got", PipeWireSink(RATE)
+        with Rig(sinks=[sink], watches=False, on_demand=True) as rig:
+            rig.paced.looking = rig.unpaced.looking = 0
+            rig.until(lambda: rig.session.status().asleep and not rig.camera.is_open)
+            rig.until(lambda: sink.readers() == 0)
+            opened = rig.camera.opened
+            with desktop.consumer(file):
+                rig.until(lambda: rig.camera.is_open)
+                rig.until_shown()
+                rig.until(lambda: len(seen_in(file)) > 3)
+            rig.until(lambda: rig.session.status().asleep and not rig.camera.is_open)
+            assert rig.camera.opened == opened + 1
+
+
+def seen_in(file: Path) -> list[Frame]:
+    """Return what a consumer of a session on fakes has written so far."""
+    if not file.exists():
+        return []
+    layout = Layout(128, 72, "yuv420p", LIMITED_709)
+    return [Frame(planes, layout) for planes in frames_in(file, layout.size)]
 
 
 class TestWithoutPipeWire:

@@ -157,7 +157,10 @@ class Gate:
     def expect(self, layout: Layout) -> None:
         """Say what layout frames will have, so that covers have it too."""
         with self._changed:
-            self._layout = layout
+            if layout != self._layout:
+                self._layout = layout
+                self._number += 1  # a cover that is being made has another one
+                self._cover = None
 
     def ticket(self) -> Ticket | None:
         """Return what a frame that is begun now is to be offered with; None while covered."""
