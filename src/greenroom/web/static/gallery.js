@@ -35,12 +35,8 @@ function hexOf(colour) {
   return context.fillStyle;
 }
 
-async function choose(kind) {
-  if (kind === "none") {
-    const text =
-      "Without a background everybody sees your camera’s picture as it is, with your whole room. Show it?";
-    if (await confirmed(text, "Show my room")) change({ background: "none" });
-  } else if (kind === "color") change({ background: `color:${$("colour").value}` });
+function choose(kind) {
+  if (kind === "color") change({ background: `color:${$("colour").value}` });
   else change({ background: STRONG.includes(kind) ? `${kind}:${strengths[kind]}` : kind });
 }
 
@@ -129,6 +125,11 @@ function tools(item, index) {
 function focus(button) {
   focused = button.dataset.id;
   for (const other of document.querySelectorAll(".tile")) other.tabIndex = other === button ? 0 : -1;
+}
+
+// With an arrow key from nowhere: to the background in force, or where one was last.
+export function enterGallery() {
+  document.querySelector(".tile[aria-pressed=true], .tile[tabindex='0']")?.focus();
 }
 
 function steer(event, item, index) {

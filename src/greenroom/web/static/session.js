@@ -1,5 +1,7 @@
 // What is known of the session, and how it is changed. Everything else listens to it.
 
+import { confirmed } from "./dom.js";
+
 export const session = new EventTarget();
 session.settings = null;
 session.saved = true;
@@ -44,9 +46,22 @@ let waiting = {};
 let underway = {};
 let isSending = false;
 
+const ROOM =
+  "Without a background everybody sees your camera’s picture as it is, with your whole room. Show it?";
+
+function showsRoom(values) {
+  const isShown = session.settings?.background === "none" && !isPending("background");
+  return values.background?.trim() === "none" && !isShown;
+}
+
 export const isPending = (name) => name in waiting || name in underway;
 
-export function change(values) {
+// Every change of the page passes here: that the room is shown is asked first, whatever led to it.
+export async function change(values) {
+  if (showsRoom(values) && !(await confirmed(ROOM, "Show my room"))) {
+    tell("settings");
+    return;
+  }
   Object.assign(waiting, values);
   tell("changing");
   if (!isSending) send();
