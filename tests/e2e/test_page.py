@@ -23,6 +23,12 @@ pytestmark = [pytest.mark.allow_hosts(["127.0.0.1"])]
 TEAL: Final = (0, 128, 128)
 BLUE: Final = (30, 60, 200)
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 360, "height": 740}
+# Every text that may be long, being very long.
+SAY_LONG: Final = """(text) => {
+  for (const part of document.querySelectorAll("#camera, .setting .error, #headline"))
+    Object.assign(part, { hidden: false, textContent: text });
+}"""
+LONG: Final = "rtsp://camera.example/" + "nameWithoutAnySpace" * 12
 REFUSED: Final = "status of 4"
 ARGUMENTS: Final = ("--source", "demo", "--to", "null,page", "--port", "0")
 
@@ -148,22 +154,30 @@ def test_covered_means_that_nobody_sees_the_room(seen: Seen, api: Api) -> None:
     for button in ("#compare", "#region"):
         seen.page.click(button)
         eventually(seen.is_one_colour, seen.page)
-    assert "While you are covered" in seen.page.inner_text("#screen-note")
+        assert "While you are covered" in seen.page.inner_text("#screen-note")
+        assert not seen.page.is_visible("#divider")
+    api("POST", "cover", {"on": False})
+    seen.page.locator("#screen-note", has_text="Draw a rectangle").wait_for()
 
 
 def test_the_status_tells_figures(seen: Seen) -> None:
     """Stages, rates, camera and outlets are told, and the doctor's findings when asked for."""
     seen.page.click("#tab-status")
-    seen.page.locator("#stages li", has_text="composite").wait_for()
+    seen.page.locator("#stages [title=composite]", has_text="putting together").wait_for()
+    parts = seen.page.locator("#stages li", has_text="whole segmentation")
+    assert "(model " in parts.inner_text()
+    assert parts.locator("[title=invoke]").count() == 1
     assert "frames/s" in seen.page.inner_text("#camera")
-    assert "null" in seen.page.inner_text("#outlets")
+    seen.page.locator("#outlets", has_text="null always on").wait_for()
     seen.page.locator("#outlets", has_text="1 looking").wait_for()
     figures = seen.page.inner_text("#figures")
     assert "of one core" in figures
     assert ".:" not in figures
     seen.page.click("#doctor")
+    seen.page.wait_for_selector("#examining progress")
     seen.page.wait_for_selector("#findings li")
     assert seen.page.locator("#findings .state").count() > 5
+    assert not seen.page.is_visible("#examining")
 
 
 def test_a_snapshot_is_kept(seen: Seen, tmp_path: Path) -> None:
@@ -221,6 +235,23 @@ def test_the_whole_room_is_shown_only_after_a_question(seen: Seen, api: Api) -> 
     assert "Your room is visible" in seen.page.title()
 
 
+def test_typing_none_is_asked_about(seen: Seen, api: Api) -> None:
+    """Also where it is typed, the room is shown only after the question."""
+    field = seen.page.locator("#setting-background")
+    for answer in ("button[value=no]", "#confirm-yes"):
+        field.fill(" none ")
+        field.press("Enter")
+        seen.page.locator("#confirm-dialog", has_text="your whole room").wait_for()
+        seen.page.wait_for_timeout(300)
+        assert api.settings()["background"] == "color:teal"
+        assert api.status()["showing"] == "person"
+        seen.page.click(f"#confirm-dialog {answer}")
+        if answer != "#confirm-yes":
+            eventually(lambda: field.input_value() == "color:teal", seen.page)
+            assert api.settings()["background"] == "color:teal"
+    seen.headline("Your room is visible", "camera")
+
+
 def test_a_setting_is_changed_and_set_back(seen: Seen, api: Api) -> None:
     """A slider changes its setting, its number says the same, and Reset takes it back."""
     seen.page.fill("#setting-edge_shift", "-1.5")
@@ -247,6 +278,28 @@ def test_a_wrong_value_is_told(seen: Seen, api: Api) -> None:
     field.press("Enter")
     eventually(lambda: api.settings()["keep_region"] == "40%,30%,20%,50%", seen.page)
     error.wait_for(state="hidden")
+
+
+@pytest.mark.parametrize("name", [None, "model"])
+def test_an_error_of_something_else_is_an_alert(seen: Seen, name: str | None) -> None:
+    """What is wrong with no setting or another one is not told below the field, but dismissable."""
+    seen.expected = REFUSED
+    answer = {"name": name, "message": "the disk is full"}
+    seen.page.route("**/api/settings", lambda route: route.fulfill(status=422, json=answer))
+    field = seen.page.locator("#setting-keep_region")
+    for dismiss, region in (("button", "40%,30%,20%,50%"), ("Escape", "40%,30%,20%,60%")):
+        field.fill(region)
+        field.press("Enter")
+        alert = seen.page.locator("#alerts .alert")
+        alert.wait_for()
+        assert "the disk is full" in alert.inner_text()
+        assert seen.page.locator(".setting .error:visible").count() == 0
+        assert field.input_value() == region
+        if dismiss == "button":
+            alert.get_by_role("button", name="Dismiss").click()
+        else:
+            seen.page.keyboard.press(dismiss)
+        assert alert.count() == 0
 
 
 def test_a_wrong_value_is_given_up(seen: Seen, api: Api) -> None:
@@ -285,16 +338,16 @@ def test_a_region_is_drawn_in_the_mirror(seen: Seen, api: Api) -> None:
 
 
 def test_the_settings_are_saved(seen: Seen, api: Api, home: Path) -> None:
-    """Save writes the settings in force to the file, and it says whether they are there."""
-    seen.page.locator("#saved", has_text="Not saved").wait_for()
+    """Save writes what was changed to the file, not the flags, and it says what is not there."""
+    assert seen.page.inner_text("#saved") == ""
     seen.page.check("#setting-mirror")
-    eventually(lambda: api.settings()["mirror"], seen.page)
+    seen.page.locator("#saved", has_text="Not saved").wait_for()
+    assert api.settings()["mirror"]
     seen.page.click("#save")
     seen.page.locator("#alerts", has_text="Saved to").wait_for()
-    seen.page.locator("#saved", has_text="Saved").wait_for()
+    eventually(lambda: seen.page.inner_text("#saved") == "", seen.page)
     (path,) = home.glob("XDG_CONFIG_HOME/**/*.toml")
-    saved = tomllib.loads(path.read_text("utf-8"))
-    assert (saved["background"], saved["mirror"]) == ("color:teal", True)
+    assert tomllib.loads(path.read_text("utf-8")) == {"mirror": True}
     seen.page.uncheck("#setting-mirror")
     seen.page.locator("#saved", has_text="Not saved").wait_for()
 
@@ -400,6 +453,19 @@ def test_the_gallery_is_kept_with_keys(seen: Seen, api: Api) -> None:
     eventually(lambda: "My wall" not in seen.page.inner_text("#backgrounds"), seen.page)
 
 
+def test_arrows_enter_the_gallery(seen: Seen) -> None:
+    """Where nothing has the focus an arrow key goes to the background in force, and then on."""
+    seen.page.locator(".tile", has_text="Beach").click()
+    seen.headline("Beach", "person")
+    assert seen.focused()[0] == "BODY"
+    for key in ("ArrowRight", "ArrowRight"):
+        before = seen.page.evaluate("document.activeElement.title")
+        seen.page.keyboard.press(key)
+        assert seen.page.evaluate("document.activeElement.title") != before
+    assert seen.page.evaluate("document.activeElement.className") == "tile"
+    assert seen.page.evaluate("document.activeElement.title") != "Beach"
+
+
 # How it looks, and who can use it.
 
 
@@ -412,8 +478,11 @@ def test_it_fits_every_window(seen: Seen, tab: str) -> None:
         seen.page.set_viewport_size(size)  # type: ignore[arg-type]
         for scheme in ("light", "dark"):
             seen.page.emulate_media(color_scheme=scheme)
+            seen.page.evaluate(SAY_LONG, LONG)
             width = seen.page.evaluate("document.documentElement.scrollWidth")
             assert width <= size["width"]
+            panel = "(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)"
+            assert seen.page.evaluate(f"{panel}(document.getElementById('panel'))") == 0
             shown = seen.picture()
             assert shown.shape == (size["height"], size["width"], 3)
             backs.add((scheme, shown[2, 2].mean() > 128))
@@ -430,6 +499,29 @@ def test_what_is_sent_stays_in_sight(seen: Seen) -> None:
     assert preview is not None
     assert 0 <= sentence["y"] < preview["y"] - sentence["height"] + 1
     assert preview["y"] + preview["height"] < NARROW["height"] * 0.65
+
+
+@pytest.mark.parametrize("height", [560, 700, 900])
+def test_the_preview_stays_above_the_gallery(seen: Seen, height: int) -> None:
+    """In a wide window, too; a background that gets the focus is not hidden by it."""
+    seen.page.set_viewport_size({"width": 1440, "height": height})
+    for _ in range(3):
+        seen.page.set_input_files("#file", picture(BLUE))  # type: ignore[arg-type]
+        seen.page.wait_for_timeout(300)
+    seen.headline("My wall", "person")
+    seen.page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    sentence = seen.page.locator("#headline").bounding_box()
+    preview = seen.page.locator("#stage").bounding_box()
+    assert sentence is not None
+    assert preview is not None
+    assert sentence["y"] + sentence["height"] <= preview["y"] + 1
+    assert preview["y"] + preview["height"] < height - 100
+    seen.page.locator(".tile").last.focus()
+    seen.page.keyboard.press("Home")
+    tile = seen.page.locator(".tile").first.bounding_box()
+    assert tile is not None
+    assert preview["y"] + preview["height"] <= tile["y"]
+    assert tile["y"] + tile["height"] <= height
 
 
 def test_every_control_has_a_name(seen: Seen, context: BrowserContext) -> None:

@@ -153,22 +153,23 @@ function showAll() {
   }
 }
 
-// An error is told where it was made if somebody is there, and for everybody to see otherwise.
+// An error of a setting that was changed is told there if somebody is, and otherwise, as one that
+// is of nothing or of something else, for everybody to see.
 function refused({ error, names }) {
-  const name = rows.has(error.name) ? error.name : names.find((other) => rows.has(other));
-  if (name) showError(name, error.message);
-  const row = rows.get(name);
-  if (row?.element.contains(document.activeElement)) row.error.scrollIntoView({ block: "nearest" });
+  names.forEach((name) => showError(name, name === error.name ? error.message : "", true));
+  const row = names.includes(error.name) && rows.get(error.name);
+  if (row && row.element.contains(document.activeElement)) row.error.scrollIntoView({ block: "nearest" });
   else warn(error.message);
 }
 
-function showError(name, message) {
+function showError(name, message, isWrong = false) {
   const row = rows.get(name);
   if (!row) return;
   const isTyped = row.control.elements.some((part) => part.matches("[type=text], [type=number]"));
-  row.kept = message && isTyped ? session.settings[name] : undefined;
+  const isKept = isWrong && isTyped;
+  row.kept = isKept ? session.settings[name] : undefined;
   row.error.hidden = !message;
   say(row.error, message);
-  if (message) row.control.main.setAttribute("aria-invalid", "true");
+  if (message || isKept) row.control.main.setAttribute("aria-invalid", "true");
   else row.control.main.removeAttribute("aria-invalid");
 }

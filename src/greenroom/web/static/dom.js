@@ -22,10 +22,19 @@ export function press(button, on) {
 }
 
 export function warn(message, isGood = false) {
-  const shown = make("p", { className: isGood ? "good" : "" }, message);
+  const dismiss = make("button", { type: "button", title: "Dismiss (Escape)", "aria-label": "Dismiss" }, "✕");
+  const shown = make("div", { className: isGood ? "alert good" : "alert" }, make("p", {}, message), dismiss);
+  dismiss.onclick = () => shown.remove();
   $("alerts").append(shown);
   while ($("alerts").children.length > 3) $("alerts").firstChild.remove();
   setTimeout(() => shown.remove(), isGood ? 4000 : 12000);
+}
+
+// The newest first; says whether there was one.
+export function dismissAlert() {
+  const newest = $("alerts").lastElementChild;
+  newest?.remove();
+  return Boolean(newest);
 }
 
 export function confirmed(text, yes) {

@@ -1,8 +1,8 @@
 // The page: its parts put together, what is sent said plainly, and the keys.
 
-import { $, press, say, warn } from "./dom.js";
+import { $, dismissAlert, press, say, warn } from "./dom.js";
 import { startControls } from "./controls.js";
-import { described, startGallery } from "./gallery.js";
+import { described, enterGallery, startGallery } from "./gallery.js";
 import { leaveRegions, show, startPreview } from "./preview.js";
 import { ask, connect, on, session, setCover, tell } from "./session.js";
 import { startStatus } from "./status.js";
@@ -22,7 +22,7 @@ function showHeadline() {
 }
 
 function showSaved() {
-  say($("saved"), session.saved ? "Saved" : "Not saved");
+  say($("saved"), session.saved ? "" : "Not saved");
   $("save").classList.toggle("primary", !session.saved);
 }
 
@@ -67,11 +67,15 @@ document.addEventListener("keydown", (event) => {
   if (event.key === " " && !event.target.matches(HAS_SPACE)) {
     event.preventDefault();
     if (!event.repeat) toggleCover();
-  } else if (isTyping) return;
+  } else if (event.key === "Escape") dismissAlert() || leaveRegions();
+  else if (isTyping) return;
   else if (event.key === "b") show("compare");
   else if (event.key === "m") show("matte");
   else if (event.key === "?") $("help-dialog").showModal();
-  else if (event.key === "Escape") leaveRegions();
+  else if (["ArrowLeft", "ArrowRight"].includes(event.key) && event.target.matches("body, #panel")) {
+    event.preventDefault();
+    enterGallery();
+  }
 });
 
 // What was clicked with the mouse does not keep the space key: it covers again.
@@ -106,6 +110,9 @@ new ResizeObserver(() => {
   document.documentElement.style.setProperty("--above", `${above}px`);
   document.documentElement.style.setProperty("--shown", `${header.offsetHeight - above}px`);
 }).observe(header);
+new ResizeObserver(() => {
+  document.documentElement.style.setProperty("--stage", `${$("stage").offsetHeight}px`);
+}).observe($("stage"));
 
 startTabs();
 startPreview();

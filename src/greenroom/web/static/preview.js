@@ -55,17 +55,10 @@ async function take(message) {
 }
 
 function draw() {
-  const isMissing = mode === "region" && !pictures.before;
   const shown = pictures[WANTED[mode][0]] ?? pictures.after;
-  $("screen-note").hidden = mode !== "region";
-  if (mode === "region") {
-    say(
-      $("screen-note"),
-      isMissing
-        ? "While you are covered there is no camera picture to draw on."
-        : "Draw a rectangle around what is to stay, such as your chair. Only you see this picture.",
-    );
-  }
+  const both = mode === "compare" && Boolean(pictures.before);
+  $("divider").hidden = !both;
+  showNote();
   if (!shown) return;
   if (canvas.width !== shown.width || canvas.height !== shown.height) {
     canvas.width = shown.width;
@@ -74,7 +67,6 @@ function draw() {
     $("screen").style.setProperty("--ratio", shown.width / shown.height);
   }
   context.drawImage(shown, 0, 0, canvas.width, canvas.height);
-  const both = mode === "compare" && pictures.before;
   for (const tag of ["tag-before", "tag-after"]) $(tag).hidden = !both;
   if (!both) return;
   const middle = (canvas.width * $("divider").value) / 100;
@@ -88,10 +80,21 @@ function draw() {
   context.fillRect(middle - 1, 0, 2, canvas.height);
 }
 
+function showNote() {
+  const isMissing = !pictures.before && session.status?.showing === "cover";
+  const notes = {
+    compare: isMissing && "While you are covered there is no camera picture to compare with.",
+    region: isMissing
+      ? "While you are covered there is no camera picture to draw on."
+      : "Draw a rectangle around what is to stay, such as your chair. Only you see this picture.",
+  };
+  $("screen-note").hidden = !notes[mode];
+  if (notes[mode]) say($("screen-note"), notes[mode]);
+}
+
 export function show(wanted) {
   mode = mode === wanted ? "after" : wanted;
   for (const name of ["compare", "matte", "region"]) press($(name), mode === name);
-  $("divider").hidden = mode !== "compare";
   $("regions").hidden = mode !== "region";
   const labels = {
     after: "Preview of what is sent, mirrored",
@@ -224,4 +227,5 @@ export function startPreview() {
     if (connected) open();
   });
   on("settings", showRegions);
+  on("status", showNote);
 }

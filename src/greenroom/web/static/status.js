@@ -11,7 +11,21 @@ const history = [];
 const colours = new Map();
 
 const ms = (value) => `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
-const total = (stages) => Object.values(stages).reduce((sum, value) => sum + value, 0);
+// Of the segmentation, which has their time already.
+const PARTS = ["prepare", "invoke"];
+const LABELS = {
+  segment: "whole segmentation",
+  prepare: "preparing",
+  invoke: "model",
+  matte: "fine matte",
+  foreground: "own colours",
+  "low light": "brightening",
+  edges: "clean edges",
+  composite: "putting together",
+  views: "preview",
+};
+const whole = (stages) => Object.entries(stages).filter(([name]) => !PARTS.includes(name));
+const total = (stages) => whole(stages).reduce((sum, [, value]) => sum + value, 0);
 
 function colourOf(stage) {
   if (!colours.has(stage)) colours.set(stage, COLOURS[colours.size % COLOURS.length]);
@@ -28,17 +42,21 @@ function show() {
   say($("summary"), summary(status));
   if ($("status").hidden) return;
   drawChart();
-  const stages = Object.entries(status.stages_ms).map(([name, value]) => {
-    const swatch = make("span", { className: "swatch" });
-    swatch.style.background = colourOf(name);
-    return make("li", {}, swatch, `${name.replaceAll("_", " ")} ${ms(value)}`);
-  });
-  $("stages").replaceChildren(...stages);
+  $("stages").replaceChildren(...whole(status.stages_ms).map(([name]) => stage(name, status.stages_ms)));
   $("figures").replaceChildren(
     ...figures(status).flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]),
   );
   showCamera(status);
   $("outlets").replaceChildren(...status.outlets.map(outlet));
+}
+
+function stage(name, stages) {
+  const swatch = make("span", { className: "swatch" });
+  swatch.style.background = colourOf(name);
+  const timed = (one) => make("span", { title: one }, `${LABELS[one] ?? one} ${ms(stages[one])}`);
+  const parts = name === "segment" ? PARTS.filter((part) => part in stages).reverse() : [];
+  const within = parts.flatMap((part, index) => [index ? ", " : " (", timed(part)]);
+  return make("li", {}, swatch, timed(name), ...within, within.length ? ")" : "");
 }
 
 function summary(status) {
@@ -67,8 +85,12 @@ function showCamera({ capture }) {
   $("camera").replaceChildren(badge(capture.state), ` ${text} `, capture.error);
 }
 
+// These take frames whether anybody looks or not.
+const isAlwaysOn = ({ name }) => name === "null" || name.startsWith("file:");
+
 function outlet(one) {
-  const readers = one.readers === null ? "readers not known" : `${one.readers} looking`;
+  const unknown = isAlwaysOn(one) ? "always on" : "readers not known";
+  const readers = one.readers === null ? unknown : `${one.readers} looking`;
   const details = [readers, `${one.frames} frames`, `${one.repeated} repeated`, `${one.dropped} left out`];
   const what = one.device ? `${one.name}: ${one.device}` : one.name;
   const counts = one.frames ? details : details.slice(0, 1);
@@ -92,7 +114,7 @@ function drawChart() {
   const left = width * (1 - history.length / SAMPLES);
   history.forEach((stages, index) => {
     let bottom = height;
-    for (const [name, value] of Object.entries(stages)) {
+    for (const [name, value] of whole(stages)) {
       const tall = (value / most) * height;
       context.fillStyle = colourOf(name);
       context.fillRect(left + (index * width) / SAMPLES, bottom - tall, width / SAMPLES + 0.5, tall);
@@ -109,12 +131,14 @@ async function examine() {
   const button = $("doctor");
   button.disabled = true;
   say(button, "Looking…");
+  $("examining").hidden = false;
   try {
     const findings = await ask("GET", "/api/doctor");
     $("findings").replaceChildren(...findings.map(finding));
   } catch (error) {
     warn(error.message);
   }
+  $("examining").hidden = true;
   button.disabled = false;
   say(button, "Run the doctor again");
 }
