@@ -396,6 +396,23 @@ class TestCamera:
             rig.until_shown()
             assert rig.room_pixels == 0
 
+    def test_a_changed_camera_is_not_called_asleep(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The end of the old one is nobody's business while somebody looks."""
+        with Rig() as rig:
+            rig.until_shown()
+            reasons: list[str] = []
+            shut = rig.session.gate.shut
+
+            def noting(reason: str, message: str = "") -> None:
+                reasons.append(reason)
+                shut(reason, message)
+
+            monkeypatch.setattr(rig.session.gate, "shut", noting)
+            rig.session.update(rate=15)
+            rig.until_shown()
+            assert set(reasons) == {"start"}
+            assert rig.room_pixels == 0
+
     def test_the_camera_is_changed(self) -> None:
         """Nothing of the old one is shown after it."""
         with Rig() as rig:

@@ -96,7 +96,10 @@ class Outlet:
         return not self._thread.is_alive()
 
     def follow_rate(self, rate: Fraction) -> None:
-        """Send so many frames a second from now on, if the sink wants a constant rate."""
+        """Send so many frames a second from now on, if the sink wants a constant rate.
+
+        What the sink once told others of its rate stays.
+        """
         self._beat.rate = rate
 
     def tell_to_stop(self) -> None:
