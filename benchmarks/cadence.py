@@ -129,6 +129,7 @@ class _Fixed:
     """A matting of one cadence, whatever the engine asks for."""
 
     plate = None
+    notices = ()
 
     def __init__(self, matting: Matting, cadence: Cadence) -> None:
         self._matting = matting

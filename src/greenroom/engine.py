@@ -135,6 +135,14 @@ class VirtualBackground:
         """
         return self._exchange.stages.matting.plate
 
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the user has to know or to do for the settings to have their effect, as sentences.
+
+        Such as where nothing is kept of the room yet. May be read on any thread.
+        """
+        return self._exchange.stages.matting.notices
+
     def process(self, frame: Frame) -> Frame:
         """Replace the background of a frame.
 

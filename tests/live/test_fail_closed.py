@@ -262,6 +262,19 @@ class TestOtherStages:
             released.set()
             assert rig.room_pixels == 0
 
+    def test_what_has_no_effect_yet_is_said(self) -> None:
+        """A region that was marked and never seen without the person is waited for."""
+        segmenter = Acting()
+        segmenter.makes_mattes = False
+        with Rig(segmenter, watches=False) as rig:
+            rig.until_shown()
+            assert rig.session.status().notices == ()
+            rig.session.update(keep_region="40,20,40,40")
+            (notice,) = rig.session.status().notices
+            assert "40,20,40,40" in notice
+            rig.session.update(keep_region=None)
+            assert rig.session.status().notices == ()
+
     def test_settings_that_are_wrong(self) -> None:
         """The ones in force stay, and so does the picture."""
         with Rig() as rig:

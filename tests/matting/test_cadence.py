@@ -414,6 +414,7 @@ class _Fixed:
         self._always = cadence
         self.cadence = cadence
         self.plate = None
+        self.notices = ()
 
     def matte(self, frame: Frame, look: Look) -> Matte:
         """See `Matting.matte`."""

@@ -110,8 +110,12 @@ class TestOutline:
         known = room()
         known.confidence[120:160] = 0
         assert regions.apply(nothing(), known, alike(), LAYOUT).max() == 0
+        (notice,) = regions.notices
+        assert "Step out of the picture" in notice
+        assert AROUND_CHAIR in notice
         known.confidence[:] = 1
         assert overlap(regions.apply(nothing(), known, alike(), LAYOUT) > 0.5, chair()) > 0.9
+        assert regions.notices == ()
 
     def test_of_nothing(self, caplog: pytest.LogCaptureFixture) -> None:
         """Where nothing stands out from the room nothing is kept, and it is said."""
@@ -121,6 +125,7 @@ class TestOutline:
         regions = KeptRegions(Settings(keep_region=AROUND_CHAIR))
         kept = regions.apply(nothing(), flat, alike(), LAYOUT)
         assert (kept.max() == 0) == ("nothing stands out" in caplog.text)
+        assert (kept.max() == 0) == any("Nothing stands out" in one for one in regions.notices)
 
     def test_gray(self) -> None:
         """A plate of one plane is enough."""

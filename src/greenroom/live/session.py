@@ -297,6 +297,7 @@ class Session:
             device=f"{info.model} on {info.runtime}, {info.device}",
             plan=plan,
             plan_reason=plan_reason,
+            notices=self._engine.notices,
             config="" if config is None else str(config.path),
             config_error="" if config is None else config.error,
             **self.measures.summary(),

@@ -120,6 +120,8 @@ class Status:
         What the governor chose.
     plan_reason : str
         Why.
+    notices : tuple of str
+        What the user has to know or to do for the settings to have their effect.
     config : str
         The settings file.
     config_error : str
@@ -143,6 +145,7 @@ class Status:
     device: str = ""
     plan: str = ""
     plan_reason: str = ""
+    notices: tuple[str, ...] = ()
     config: str = ""
     config_error: str = ""
 

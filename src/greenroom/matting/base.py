@@ -34,6 +34,13 @@ class Matting(Protocol):
     def plate(self) -> CleanPlate | None:
         """The room as far as it was learned; None if nothing is, or none is kept."""
 
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the user has to know or to do for the settings to have their effect, as sentences.
+
+        May be read on any thread.
+        """
+
     def matte(self, frame: Frame, look: Look) -> Matte:
         """Return a matte of the frame's size, in new memory.
 

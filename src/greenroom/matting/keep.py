@@ -168,7 +168,23 @@ class KeptRegions:
     def reset(self) -> None:
         """Forget the outlines: of another view, or another size."""
         self._waiting = list(self._rectangles)
+        self._empty: list[Rectangle] = []
         self._outlines: Floats | None = None
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the user has to know of rectangles in which nothing is kept, as sentences."""
+        waiting = (
+            f"Nothing is kept in '{one.text}' yet: it has to be seen without you. Step out of the "
+            f"picture for a moment."
+            for one in list(self._waiting)
+        )
+        empty = (
+            f"Nothing stands out in '{one.text}', so nothing is kept there. Mark an object with "
+            f"some of what is around it."
+            for one in list(self._empty)
+        )
+        return (*waiting, *empty)
 
     def apply(
         self, alpha: Floats, plate: Plate | None, similarity: Floats | None, layout: Layout
@@ -225,6 +241,7 @@ class KeptRegions:
             self._waiting.remove(rectangle)
             outline = _outline(plate, box, layout)
             if outline is None:
+                self._empty.append(rectangle)
                 logger.warning(
                     "nothing stands out in keep_region '%s', so nothing is kept there",
                     rectangle.text,

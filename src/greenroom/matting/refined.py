@@ -149,6 +149,11 @@ class RefinedMatting:
         """See `Matting.plate`."""
         return self._evidence.plate
 
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """See `Matting.notices`."""
+        return self._kept.notices
+
     def take_over(self, previous: Matting) -> None:
         """See `Matting.take_over`: what was learned under other settings is left."""
         if not isinstance(previous, RefinedMatting):

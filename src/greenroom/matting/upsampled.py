@@ -34,6 +34,7 @@ class UpsampledMatting:
     """
 
     plate = None
+    notices = ()
 
     def __init__(self, settings: Settings, *, remembers: bool = True) -> None:
         self._settings = settings
