@@ -278,6 +278,12 @@ def test_a_wrong_value_is_told(seen: Seen, api: Api) -> None:
     field.press("Enter")
     eventually(lambda: api.settings()["keep_region"] == "40%,30%,20%,50%", seen.page)
     error.wait_for(state="hidden")
+    notice = seen.page.locator("#notices")
+    notice.wait_for()
+    assert "Step out of the picture" in notice.inner_text()
+    field.fill("")
+    field.press("Enter")
+    notice.wait_for(state="hidden")
 
 
 @pytest.mark.parametrize("name", [None, "model"])

@@ -153,7 +153,7 @@ class _Shown:
             started_s = time.monotonic()
             message = await quickly(self._next)
             if message is None:
-                await asyncio.sleep(_ROUND_S)  # at the end nothing is waited for
+                await asyncio.sleep(_ROUND_S)  # once the session has ended nothing waits
                 continue
             self._was_shown.clear()
             await self._socket.send_bytes(message)

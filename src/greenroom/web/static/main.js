@@ -19,6 +19,8 @@ function showHeadline() {
   say($("cover-text"), status.covered ? "Show me" : "Cover me");
   $("config-error").hidden = !status.config_error;
   say($("config-error"), status.config_error);
+  $("notices").hidden = status.notices.length === 0;
+  say($("notices"), status.notices.join(" "));
 }
 
 function showSaved() {
