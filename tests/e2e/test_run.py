@@ -111,7 +111,8 @@ def running(tmp_path: Path) -> Iterator[Running]:
 def test_says_once_what_is_sent(running: Running) -> None:
     """The camera, every place where the picture goes, and what it is."""
     text = "\n".join(running.lines)
-    assert re.search(r"camera: demo \(1280x720", text)
+    assert text.count("camera") == 0
+    assert re.search(r"source: demo \(1280x720", text)
     assert re.search(r"null: .*1280x720", text)
     assert re.search(r"page: http://127\.0\.0\.1:\d+/\?token=\S+", text)
     assert text.count("sending") == 1
@@ -171,6 +172,8 @@ def test_what_cannot_be_run(
     result = greenroom(tmp_path, "run", "--port", "0", *arguments)
     assert result.returncode == status, result.stderr
     assert message in result.stderr
+    said = [line for line in result.stderr.splitlines() if line.startswith("greenroom: ")]
+    assert len([line for line in said if "preparing for" not in line]) == 1
     assert "Traceback" not in result.stderr
 
 
@@ -222,13 +225,24 @@ def test_port_in_use(running: Running, tmp_path: Path) -> None:
     assert "--port" in result.stderr
 
 
+@pytest.mark.allow_hosts(["127.0.0.1"])
+def test_port_without_a_page(running: Running, tmp_path: Path) -> None:
+    """Where no page was asked for, its port may be in use by anybody."""
+    port = running.until_said(r"127\.0\.0\.1:(\d+)")[1]
+    home = tmp_path / "other"
+    home.mkdir()
+    arguments = ("--source", "demo", "--to", "null", "--seconds", "0.5", "--port", port)
+    assert greenroom(home, "run", *arguments).returncode == 0
+
+
 def test_records_a_file(tmp_path: Path) -> None:
     """A recording is there, whole, when it has ended by itself."""
     pytest.importorskip("skimage", reason="the demonstration needs scikit-image")
     arguments = ("--source", "demo", "--to", "file:out.mp4", "--seconds", "4")
     result = greenroom(tmp_path, "run", "--port", "0", *arguments, "--background", "color:teal")
-    said = [line for line in result.stderr.splitlines() if "preparing for" not in line]
-    assert (result.returncode, said) == (0, [])
+    # A slow machine may prepare, cover, and choose to do less.
+    complaints = re.findall(r"^greenroom: (?:error|warning).*", result.stderr, re.MULTILINE)
+    assert (result.returncode, complaints) == (0, [])
     import av  # noqa: PLC0415 - only here
 
     with av.open(str(tmp_path / "out.mp4")) as container:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 import time
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from greenroom.cli.options import settings_command
-from greenroom.live.status import Showing
+from greenroom.cli.telling import HeldWarnings, Teller, is_known
 from greenroom.settings import Group, OnFailure, Settings
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from greenroom.live.session import Session
     from greenroom.live.starting import Live
-    from greenroom.live.status import Status
 
 __all__ = ["command"]
 
@@ -30,8 +30,8 @@ DEFAULT_PORT: Final = 8477
 _SIGNALS: Final = {"SIGUSR1": "switch", "SIGUSR2": "cover"}
 # How often the main thread looks whether it is over; a window is drawn that often at least.
 _ROUND_S: Final = 0.1
-# How long the first frame may take before what is sent is said anyway.
-_SAY_S: Final = 5.0
+# How often it is looked for changes that nobody tells of.
+_LOOK_S: Final = 1.0
 
 
 @settings_command(
@@ -50,7 +50,10 @@ _SAY_S: Final = 5.0
 def run(  # noqa: PLR0913 - each is a flag
     *,
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port of the page; 0 takes a free one.")
+        int,
+        typer.Option(
+            min=0, max=65535, help="Port of the page, if --to has one; 0 takes a free one."
+        ),
     ] = DEFAULT_PORT,
     open_page: Annotated[
         bool, typer.Option("--open", help="Open the page in the web browser.")
@@ -66,7 +69,8 @@ def run(  # noqa: PLR0913 - each is a flag
     """Be seen in front of another background in video calls.
 
     Choose the camera "greenroom" in the call. The page at the address that is printed changes
-    everything while it runs; space in the page, SIGUSR1 or greenroom cover on covers you.
+    everything while it runs. Space in the page, SIGUSR1 or greenroom cover toggle covers you or
+    ends that; SIGUSR2 or greenroom cover on covers you, whatever is so.
     """
     from greenroom.live.starting import Launch, start_live  # noqa: PLC0415 - help stays fast
 
@@ -79,6 +83,11 @@ def run(  # noqa: PLR0913 - each is a flag
             if number is not None:
                 before = signal.signal(number, _asking(request, sessions, early))
                 opened.callback(signal.signal, number, before)
+        held = HeldWarnings()
+        log = logging.getLogger("greenroom.live.outlets")
+        log.addFilter(held)
+        opened.callback(log.removeFilter, held)
+        opened.callback(held.release)
         live = start_live(opened, settings, Launch(config, flags, port, covered=covered))
         session = live.session
         sessions.append(session)
@@ -86,13 +95,15 @@ def run(  # noqa: PLR0913 - each is a flag
             session.request(request)
         told = threading.Event()
         opened.callback(told.set)
-        threading.Thread(target=_tell, args=(live, told), daemon=True).start()
+        teller = Teller(live.url, session.status().plan, time.monotonic())
+        threading.Thread(target=_tell, args=(live, teller, held, told), daemon=True).start()
         if open_page and live.url:
             import webbrowser  # noqa: PLC0415 - loads on use
 
             # Some browsers do not return before they are closed.
             threading.Thread(target=webbrowser.open, args=(live.url,), daemon=True).start()
         _wait(live, seconds)
+        held.release(str(session.error or ""))
     if session.error is not None:
         raise session.error
 
@@ -124,58 +135,18 @@ def _wait(live: Live, seconds: float | None) -> None:
             live.session.ended.wait(_ROUND_S)
 
 
-def _tell(live: Live, ended: threading.Event) -> None:
-    """Say once what is being sent, and then when that changes."""
+def _tell(live: Live, teller: Teller, held: HeldWarnings, ended: threading.Event) -> None:
+    """Say what is being sent, and then when that changes."""
     changed = threading.Event()
     unsubscribe = live.session.subscribe(changed.set)
     with suppress(OSError, ValueError):  # nobody is listening any more
-        _tell_changes(live, ended, changed)
-    unsubscribe()
-
-
-def _tell_changes(live: Live, ended: threading.Event, changed: threading.Event) -> None:
-    end_s = time.monotonic() + _SAY_S
-    said = ""
-    while not ended.is_set() and not live.session.ended.is_set():
-        status = live.session.status()
-        background = live.session.settings.background
-        if status.showing is Showing.PERSON and background == "none":  # the next frame tells
-            changed.wait(_ROUND_S)
+        while not ended.is_set() and not live.session.ended.is_set():
+            status = live.session.status()
+            background = live.session.settings.background
+            for line in teller.tell(status, background, time.monotonic()):
+                typer.echo(line.text, err=not line.is_result)
+            if teller.has_begun and (teller.is_late or is_known(status, live.url)):
+                held.release()
+            changed.wait(_LOOK_S if teller.has_begun else _ROUND_S)
             changed.clear()
-            continue
-        starts = status.reason == "start" and status.showing is Showing.COVER
-        if not said and not (starts and time.monotonic() < end_s):
-            for line in _places(live, status):
-                typer.echo(line)
-        if said or not starts or time.monotonic() >= end_s:
-            now = _sentence(status, background)
-            if now != said:
-                typer.echo(now, err=bool(said))
-                said = now
-        changed.wait(_ROUND_S if not said else _SAY_S)
-        changed.clear()
-
-
-def _places(live: Live, status: Status) -> list[str]:
-    """Say where the picture goes."""
-    width, height = status.size or (0, 0)
-    capture = status.capture
-    lines = [f"camera: {capture.name} ({capture.negotiated or capture.state.value})"]
-    lines += [
-        f"{outlet.name}: {outlet.device or outlet.state}, {width}x{height}"
-        + (f" - {outlet.error}" if outlet.error else "")
-        for outlet in status.outlets
-        if outlet.name != "page"
-    ]
-    if live.url:
-        lines.append(f"page: {live.url}")
-    return lines
-
-
-def _sentence(status: Status, background: str) -> str:
-    """Say what is being sent."""
-    if status.showing is Showing.CAMERA:
-        return "sending the camera's own picture: YOUR ROOM IS VISIBLE (background none)"
-    if status.showing is Showing.PERSON:
-        return f"sending you in front of {background}"
-    return f"sending the cover. {status.message}"
+    unsubscribe()

@@ -57,7 +57,7 @@ class Launch:
     flags : dict
         What flags said: it takes precedence over what is edited in the file.
     port : int
-        Of the page; 0 takes a free one.
+        Of the page, if the settings have one; 0 takes a free one.
     covered : bool
         Begin with the cover.
     """
@@ -112,7 +112,7 @@ def start_live(opened: ExitStack, settings: Settings, launch: Launch) -> Live:
         window.pump(0)  # from here on it is known that this thread is the one that opens it
         opened.callback(window.pump, 0)  # which removes it, once it was closed
     opened.callback(session.stop)
-    url = _start_page(opened, session, launch.port)
+    url = _start_page(opened, session, launch.port if has_page else 0)
     instance.announce(url=url)
     covered = _Covered(session, instance)
     opened.callback(session.subscribe(covered.tell))
