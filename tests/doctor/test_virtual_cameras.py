@@ -77,7 +77,8 @@ class TestLoopback:
         assert finding.fix.splitlines() == [
             "sudo apt install v4l2loopback-dkms linux-headers-$(uname -r)",
             MODPROBE,
-            "or do without a kernel module: greenroom run --to pipewire,page",
+            "# Or do without a kernel module:",
+            "greenroom run --to pipewire,page",
         ]
         assert only(check_loopback(machine.case(PAGE_ONLY))).status == "warning"
 
@@ -197,8 +198,9 @@ class TestSecureBoot:
             "sudo dkms generate_mok",
             "sudo dkms autoinstall --force",
             "sudo mokutil --import /var/lib/dkms/mok.pub",
-            "Restart, choose 'Enroll MOK' in the blue menu, and give the same password.",
-            "or do without a kernel module: greenroom run --to pipewire,page",
+            "# Restart, choose 'Enroll MOK' in the blue menu, and give the same password.",
+            "# Or do without a kernel module:",
+            "greenroom run --to pipewire,page",
         ]
 
     @pytest.mark.parametrize("key", ["/var/lib/dkms/mok.pub", "/var/lib/shim-signed/mok/MOK.der"])

@@ -73,7 +73,7 @@ def _forbidden(system: System, nodes: Sequence[Path]) -> Finding:
         message = f"{names}: you are in the group {group} only from your next login on"
         return _SECTION.problem("permission", message, "Log out and in again.")
     message = f"{names} may not be used: you are not in the group {group}"
-    fix = f"sudo usermod -aG {group} $USER\nThen log out and in again."
+    fix = f"sudo usermod -aG {group} $USER\n# Then log out and in again."
     if group in system.own_groups():
         message = f"{names} may not be used, although you are in the group {group}"
         fix = f"ls -l {names.replace(',', '')}"
@@ -105,5 +105,6 @@ def _none(system: System) -> tuple[str, str]:
         return message, "usbipd list\nusbipd attach --wsl --busid BUSID"
     if system.is_container:
         message = "no camera: this is a container, which sees those only that it is given"
-        return message, "Start it with: docker run --device /dev/video0"
+        fix = "# Start the container with the camera:\ndocker run --device /dev/video0 IMAGE"
+        return message, fix
     return "no camera was found", _PLUG

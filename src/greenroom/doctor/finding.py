@@ -30,7 +30,8 @@ class Finding:
     message : str
         What is there, and what that means.
     fix : str
-        Commands to copy, a line each, or a sentence where no command does it.
+        Commands to copy, a line each; what else is to be done beside them is a comment of the
+        shell's, so that all of it can be pasted. A sentence where no command does it.
     section : str
         What it belongs to.
     blocks : bool

@@ -34,7 +34,7 @@ _PACKAGES: Final = {
     "suse": "v4l2loopback-kmp-default",
 }
 _BUILD: Final = "Build it: github.com/v4l2loopback/v4l2loopback"
-_OTHER_DOOR: Final = "or do without a kernel module: greenroom run --to pipewire,page"
+_OTHER_DOOR: Final = "# Or do without a kernel module:\ngreenroom run --to pipewire,page"
 _FIRST_WITH_EVENT: Final = (0, 13)
 
 
@@ -130,7 +130,7 @@ def _faults(system: System, nodes: list[str], *, wanted: bool) -> Iterator[Findi
         if path.exists() and not system.can_use(path):
             group = system.group_of(path)
             message = f"/dev/{node} may not be written to: you are not in the group {group}"
-            fix = f"sudo usermod -aG {group} $USER\nThen log out and in again."
+            fix = f"sudo usermod -aG {group} $USER\n# Then log out and in again."
             yield _SECTION.missing(_NAME, message, fix, wanted=wanted)
     caps = system.read(f"/sys/module/{_NAME}/parameters/exclusive_caps").split(",")
     if caps[0] and not any(value in ("Y", "1") for value in caps[: len(nodes)]):

@@ -21,10 +21,11 @@ _FILTERS: Final = {
     "Unity Video Capture": "{5C2CD55C-92AD-4999-8666-912BD3E70010}",
 }
 _WINDOWS: Final = (
-    "winget install -e --id OBSProject.OBSStudio\nStart OBS once, and press Start Virtual Camera."
+    "winget install -e --id OBSProject.OBSStudio\n# Start OBS once, and press Start Virtual Camera."
 )
 _MAC: Final = (
-    "brew install --cask obs\nStart OBS once, press Start Virtual Camera, and allow its extension."
+    "brew install --cask obs\n"
+    "# Start OBS once, press Start Virtual Camera, and allow its extension."
 )
 _EXTENSION: Final = "com.obsproject.obs-studio.mac-camera-extension"
 _OLD_PLUGIN: Final = "/Library/CoreMediaIO/Plug-Ins/DAL/obs-mac-virtualcam.plugin"
@@ -67,7 +68,9 @@ def _on_mac(system: System, *, wanted: bool) -> Iterator[Finding]:
         yield _SECTION.warning(_NAME, message, "brew upgrade --cask obs")
     elif system.path("/Applications/OBS.app").exists():
         message = "OBS is installed, but its camera extension is not allowed yet"
-        fix = "open -a OBS\nPress Start Virtual Camera, and allow its extension in System Settings."
+        fix = (
+            "open -a OBS\n# Press Start Virtual Camera, and allow its extension in System Settings."
+        )
         yield _SECTION.missing(_NAME, message, fix, wanted=wanted)
     else:
         message = "there is none: calls cannot choose greenroom as a camera"

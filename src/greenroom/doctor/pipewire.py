@@ -76,5 +76,5 @@ def _socket(system: System) -> str | None:
 
 def _command(system: System, packages: Mapping[str, str], start: str = "") -> str:
     """Return what installs packages, and starts them."""
-    otherwise = f"Install {next(iter(packages.values()))}."
+    otherwise = f"# Install {next(iter(packages.values()))}."
     return "\n".join(filter(None, (installs(system, packages, otherwise), start)))

@@ -24,8 +24,8 @@ _KEYS: Final = (
     "/etc/pki/akmods/certs/public_key.der",
     "/var/lib/shim-signed/mok/MOK.der",
 )
-_PIPEWIRE: Final = "or do without a kernel module: greenroom run --to pipewire,page"
-_RESTART: Final = "Restart, choose 'Enroll MOK' in the blue menu, and give the same password."
+_PIPEWIRE: Final = "# Or do without a kernel module:\ngreenroom run --to pipewire,page"
+_RESTART: Final = "# Restart, choose 'Enroll MOK' in the blue menu, and give the same password."
 
 
 def check_secure_boot(case: Case) -> Iterator[Finding]:
