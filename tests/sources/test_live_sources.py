@@ -93,6 +93,12 @@ def test_a_number_is_a_camera_though_a_file_is_called_so(
         create_live_source(Settings(source="7"), cameras=lambda: CAMERAS)
 
 
+def test_without_any_camera_nobody_is_told_of_a_number() -> None:
+    """Who named no camera hears that there is none, and what to do."""
+    with pytest.raises(CameraMissingError, match=r"^There is no camera at all.*--source demo"):
+        create_live_source(Settings(), cameras=list)
+
+
 def test_a_file_that_is_no_video_is_told(tmp_path: Path) -> None:
     """An existing file is read as one, and refused as one."""
     path = tmp_path / "notes.txt"

@@ -83,7 +83,9 @@ def _is_file(name: str) -> bool:
 def _chosen_camera(settings: Settings, cameras: list[CameraInfo]) -> CameraInfo:
     """Find the camera that is meant."""
     name = settings.source
-    if "source" not in settings.model_fields_set and cameras:
+    if "source" not in settings.model_fields_set:
+        if not cameras:
+            raise CameraMissingError(cameras_text(cameras), "")
         # Number 0 by default may be a virtual camera, if that was there first.
         return min(cameras, key=lambda camera: (camera.is_virtual, camera.number))
     if Path(name).is_absolute() and Path(name).exists():  # also a link below /dev/v4l
