@@ -205,7 +205,7 @@ class StageExchange:
         """Return what is to be done between two frames."""
         steps: list[Callable[[], None]] = []
         if new.segmenter is not old.segmenter:
-            steps.append(partial(_closed, old.segmenter))
+            steps.append(partial(_close, old.segmenter))
         elif new.matting is not old.matting:
             steps.append(partial(new.matting.take_over, old.matting))
         if new.background is not old.background:
@@ -243,7 +243,7 @@ class StageExchange:
 
     def _leave(self, background: Background) -> None:
         """Close a background that was replaced, or try again later while a cover is made of it."""
-        self._with_scene(partial(_closed, background))
+        self._with_scene(partial(_close, background))
 
     def _forget(self) -> None:
         stages = self._stages
@@ -271,7 +271,7 @@ class StageExchange:
             self._scene.used.release()
 
 
-def _closed(stage: Segmenter | Background) -> None:
+def _close(stage: Segmenter | Background) -> None:
     """Close a stage that is not needed any more: what goes wrong there spoils no frame."""
     try:
         stage.close()

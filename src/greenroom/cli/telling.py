@@ -54,7 +54,8 @@ class Teller:
     def __init__(self, url: str, plan: str, now_s: float) -> None:
         self._url = url
         self._end_s = now_s + _SAY_S
-        self._is_late = False
+        self.is_late = False
+        """Whether what is so is said though not all sinks have begun."""
         self._places: list[str] | None = None
         self._sentence = ""
         self._plan = plan
@@ -64,11 +65,6 @@ class Teller:
     def has_begun(self) -> bool:
         """Whether it was said where the picture goes and what is sent."""
         return bool(self._sentence)
-
-    @property
-    def is_late(self) -> bool:
-        """Whether what is so was said though not all sinks have begun."""
-        return self._is_late
 
     def tell(self, status: Status, background: str, now_s: float) -> list[Line]:
         """Return what is to be said now.
@@ -84,13 +80,13 @@ class Teller:
         """
         if status.showing is Showing.PERSON and background == "none":
             return []  # the next frame tells
-        is_late = self._is_late = now_s >= self._end_s
+        self.is_late = now_s >= self._end_s
         lines: list[Line] = []
         if self._places is None:
             starts = status.reason == "start" and status.showing is Showing.COVER
             # That the room is visible is never said late.
             waits = status.showing is not Showing.CAMERA and not is_known(status, self._url)
-            if not is_late and (starts or waits):
+            if not self.is_late and (starts or waits):
                 return []
             lines += [Line(text, is_result=True) for text in self._first(status)]
         lines += [Line(text, is_result=False) for text in self._changed_places(status)]

@@ -151,8 +151,7 @@ class Outlet:
         return None if self._ended.is_set() else self._gate.current()
 
     def _send(self, shown: Shown) -> None:
-        self._count(shown)
-        last, self._last = self._last, shown
+        is_new_person = self._count(shown)
         self._writing_since_s = self._clock.now()
         try:
             self.sink.write(self._fitted(shown.frame))
@@ -164,13 +163,19 @@ class Outlet:
         if self._state != "running":
             self._state, self._error, self._failures = "running", "", 0
         self._frames += 1
-        is_new = last is None or shown.number != last.number
-        if is_new and shown.showing is not Showing.COVER and shown.frame.time_s is not None:
+        if is_new_person and shown.frame.time_s is not None:
             self.latencies_s.append(self._clock.now() - shown.frame.time_s)
 
-    def _count(self, shown: Shown) -> None:
-        """Count what was repeated or left out, and go on with the beat."""
-        last, now_s = self._last, self._clock.now()
+    def _count(self, shown: Shown) -> bool:
+        """Count what was repeated or left out, and go on with the beat.
+
+        Returns
+        -------
+        bool
+            Whether it is a new frame, and not the cover.
+        """
+        last, self._last = self._last, shown
+        now_s = self._clock.now()
         is_new = last is None or shown.number != last.number
         is_person = is_new and shown.showing is not Showing.COVER
         if is_person and (last is None or last.showing is Showing.COVER):
@@ -180,6 +185,7 @@ class Outlet:
         if last is not None:
             self._repeated += not is_new
             self._dropped += max(0, shown.passed - last.passed - is_person)
+        return is_person
 
     def _fitted(self, frame: Frame) -> Frame:
         """Bring a frame into the layout of the first one, which a sink keeps."""

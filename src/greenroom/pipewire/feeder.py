@@ -172,20 +172,21 @@ class Feeder:
                 self._missed = 0
                 return buffer
         self._missed += 1
-        for buffer in self._buffers:  # what was taken back may be given back all the same
-            busy = _busy(buffer)
-            if busy is not None and busy.count > _MOST_COUNTED:
-                busy.count = 0
+        self._take_back(_MOST_COUNTED)  # what was taken back may be given back all the same
         if self._missed == _MOST_MISSED:
+            self._missed = 0
             self._take_back()
         return None
 
-    def _take_back(self) -> None:
-        """Take from consumers what they have: one that was killed never gives it back."""
-        self._missed = 0
+    def _take_back(self, above: int = 0) -> None:
+        """Take from consumers what they have: one that was killed never gives it back.
+
+        Only of the buffers that more than so many are said to have.
+        """
         for buffer in self._buffers:
-            busy = _busy(buffer)
-            if busy is not None:
+            address = library.meta_of(buffer, META_BUSY)
+            busy = library.Busy.from_address(address) if address else None
+            if busy is not None and busy.count > above:
                 busy.count = 0
 
     def _fill(self, buffer: int, frame: bytearray) -> None:
@@ -207,6 +208,7 @@ class Feeder:
         if failed or (new == _UNCONNECTED and old > _UNCONNECTED):
             self._failure = (error or b"it ended").decode(errors="replace")
         if new == _STREAMING:  # nobody was there until now
+            self._missed = 0
             self._take_back()
         self._state, self._waiting = new, None
         if self._failure or new >= _PAUSED:
@@ -226,12 +228,6 @@ class Feeder:
             buffers = buffer_param(self.length, self._stride)
             header = header_param(ctypes.sizeof(library.Header))
             self._pw.pw_stream_update_params(self._stream, *_listed(buffers, header))
-
-
-def _busy(buffer: int) -> library.Busy | None:
-    """Return who has a buffer, where the library counts that."""
-    address = library.meta_of(buffer, META_BUSY)
-    return library.Busy.from_address(address) if address else None
 
 
 def _listed(*pods: bytes) -> tuple[Any, int]:
