@@ -303,6 +303,19 @@ def fails(_: object) -> Frame:
     raise BackgroundError(message)
 
 
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch) -> list[PersonSegmenter]:
+    """Return a list of the models that engines load: each finds the synthetic person."""
+    models: list[PersonSegmenter] = []
+
+    def load(*_: object) -> PersonSegmenter:
+        models.append(PersonSegmenter())
+        return models[-1]
+
+    monkeypatch.setattr(exchange, "create_segmenter", load)
+    return models
+
+
 def use_background(monkeypatch: pytest.MonkeyPatch, background: Background) -> None:
     """Make every engine use a background."""
     monkeypatch.setattr(exchange, "create_background", lambda _: background)
@@ -670,16 +683,9 @@ class TestUpdate:
         assert segmenter.closed
 
     def test_what_is_replaced_without_a_frame_is_closed_at_once(
-        self, monkeypatch: pytest.MonkeyPatch
+        self, loaded: list[PersonSegmenter]
     ) -> None:
         """Under a cover, or while the camera is closed, nothing piles up until the next frame."""
-        loaded: list[PersonSegmenter] = []
-
-        def load(*_: object) -> PersonSegmenter:
-            loaded.append(PersonSegmenter())
-            return loaded[-1]
-
-        monkeypatch.setattr(exchange, "create_segmenter", load)
         with VirtualBackground(background="color:teal") as vb:
             for threads in (2, 1, 2):
                 vb.update(threads=threads)
@@ -687,7 +693,7 @@ class TestUpdate:
         assert all(each.closed for each in loaded)
 
     def test_a_stage_that_cannot_be_closed_keeps_no_other_from_it(
-        self, monkeypatch: pytest.MonkeyPatch
+        self, monkeypatch: pytest.MonkeyPatch, loaded: list[PersonSegmenter]
     ) -> None:
         """What fails in between is said in the log, and frames go on with what is new."""
         background = Faulty(lambda frame: Frame.filled(frame.layout, (0, 9, 9)), fails)
@@ -696,13 +702,6 @@ class TestUpdate:
             white = create_background(other.settings)
         backgrounds = iter([background, white])
         monkeypatch.setattr(exchange, "create_background", lambda _: next(backgrounds))
-        loaded: list[PersonSegmenter] = []
-
-        def load(*_: object) -> PersonSegmenter:
-            loaded.append(PersonSegmenter())
-            return loaded[-1]
-
-        monkeypatch.setattr(exchange, "create_segmenter", load)
         with VirtualBackground() as vb:
             vb.update(background="color:#ffffff", threads=2)
             assert loaded[0].closed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from greenroom.doctor.finding import Case, Finding, Section
+from greenroom.doctor.finding import Case, Finding, Section, joining
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -73,7 +73,7 @@ def _forbidden(system: System, nodes: Sequence[Path]) -> Finding:
         message = f"{names}: you are in the group {group} only from your next login on"
         return _SECTION.problem("permission", message, "Log out and in again.")
     message = f"{names} may not be used: you are not in the group {group}"
-    fix = f"sudo usermod -aG {group} $USER\n# Then log out and in again."
+    fix = joining(group)
     if group in system.own_groups():
         message = f"{names} may not be used, although you are in the group {group}"
         fix = f"ls -l {names.replace(',', '')}"

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from greenroom.doctor.system import System
     from greenroom.settings import Settings
 
-__all__ = ["Case", "Finding", "Section", "Status"]
+__all__ = ["Case", "Finding", "Section", "Status", "joining"]
 
 Status = Literal["ok", "warning", "problem"]
 
@@ -91,3 +91,8 @@ class Case:
     def destinations(self) -> frozenset[str]:
         """The kinds of places that the picture is to go to, such as ``camera`` and ``page``."""
         return frozenset(part.strip().partition(":")[0] for part in self.settings.to.split(","))
+
+
+def joining(group: str) -> str:
+    """Return the fix for a device that only members of a group may use."""
+    return f"sudo usermod -aG {group} $USER\n# Then log out and in again."

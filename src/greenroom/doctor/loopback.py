@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from greenroom.doctor.distributions import installs
-from greenroom.doctor.finding import Case, Finding, Section
+from greenroom.doctor.finding import Case, Finding, Section, joining
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from greenroom.doctor.system import System
 
-__all__ = ["LOAD", "check_loopback", "is_installed", "is_loaded"]
+__all__ = ["LOAD", "OTHER_DOOR", "check_loopback", "is_installed", "is_loaded"]
 
 _SECTION: Final = Section("Virtual camera")
 _NAME: Final = "v4l2loopback"
@@ -34,7 +34,7 @@ _PACKAGES: Final = {
     "suse": "v4l2loopback-kmp-default",
 }
 _BUILD: Final = "Build it: github.com/v4l2loopback/v4l2loopback"
-_OTHER_DOOR: Final = "# Or do without a kernel module:\ngreenroom run --to pipewire,page"
+OTHER_DOOR: Final = "# Or do without a kernel module:\ngreenroom run --to pipewire,page"
 _FIRST_WITH_EVENT: Final = (0, 13)
 
 
@@ -91,7 +91,7 @@ def _not_loaded(system: System, *, wanted: bool) -> Finding:
     without = "calls cannot choose the camera greenroom"
     if system.is_container:
         message = f"{_NAME} is not loaded, and can only be from outside this container: {without}"
-        fix = f"{LOAD}\nStart the container with: docker run --device /dev/video10\n{_OTHER_DOOR}"
+        fix = f"{LOAD}\nStart the container with: docker run --device /dev/video10\n{OTHER_DOOR}"
         return _SECTION.missing(_NAME, message, fix, wanted=wanted)
     if is_installed(system):
         message = f"{_NAME} is installed, but not loaded: {without}"
@@ -104,7 +104,7 @@ def _not_loaded(system: System, *, wanted: bool) -> Finding:
     return _SECTION.missing(
         _NAME,
         message,
-        f"{installs(system, _PACKAGES, _BUILD)}\n{LOAD}\n{_OTHER_DOOR}",
+        f"{installs(system, _PACKAGES, _BUILD)}\n{LOAD}\n{OTHER_DOOR}",
         wanted=wanted,
     )
 
@@ -130,7 +130,7 @@ def _faults(system: System, nodes: list[str], *, wanted: bool) -> Iterator[Findi
         if path.exists() and not system.can_use(path):
             group = system.group_of(path)
             message = f"/dev/{node} may not be written to: you are not in the group {group}"
-            fix = f"sudo usermod -aG {group} $USER\n# Then log out and in again."
+            fix = joining(group)
             yield _SECTION.missing(_NAME, message, fix, wanted=wanted)
     caps = system.read(f"/sys/module/{_NAME}/parameters/exclusive_caps").split(",")
     if caps[0] and not any(value in ("Y", "1") for value in caps[: len(nodes)]):

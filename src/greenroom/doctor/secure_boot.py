@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from greenroom.doctor.finding import Case, Finding, Section
-from greenroom.doctor.loopback import LOAD, is_installed, is_loaded
+from greenroom.doctor.loopback import LOAD, OTHER_DOOR, is_installed, is_loaded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,6 @@ _KEYS: Final = (
     "/etc/pki/akmods/certs/public_key.der",
     "/var/lib/shim-signed/mok/MOK.der",
 )
-_PIPEWIRE: Final = "# Or do without a kernel module:\ngreenroom run --to pipewire,page"
 _RESTART: Final = "# Restart, choose 'Enroll MOK' in the blue menu, and give the same password."
 
 
@@ -42,7 +41,7 @@ def check_secure_boot(case: Case) -> Iterator[Finding]:
         yield _SECTION.ok(_NAME, "on, and v4l2loopback is loaded all the same: it is signed")
     elif not is_installed(system):
         message = "on: v4l2loopback will have to be signed by a key that this machine knows"
-        yield _SECTION.ok(_NAME, message, _PIPEWIRE)
+        yield _SECTION.ok(_NAME, message, OTHER_DOOR)
     else:
         yield _of_module(system, wanted="camera" in case.destinations)
 
@@ -66,18 +65,18 @@ def _of_module(system: System, *, wanted: bool) -> Finding:
     if signer.worked and not signer.text:
         message = "on, and v4l2loopback is not signed: it cannot be loaded"
         make = "sudo dkms generate_mok\nsudo dkms autoinstall --force" if key is None else ""
-        fix = "\n".join(filter(None, (make, _enrol(key), _RESTART, _PIPEWIRE)))
+        fix = "\n".join(filter(None, (make, _enrol(key), _RESTART, OTHER_DOOR)))
         return _SECTION.missing(_NAME, message, fix, wanted=wanted)
     if key is not None:
         known = system.run(["mokutil", "--test-key", str(system.path(key))])
         if "is already enrolled" in known.text:
             return _SECTION.ok(_NAME, "on; v4l2loopback is signed, and its key is known", LOAD)
         message = f"on, and this machine does not know the key of v4l2loopback, {key}"
-        fix = "\n".join((_enrol(key), _RESTART, _PIPEWIRE))
+        fix = "\n".join((_enrol(key), _RESTART, OTHER_DOOR))
         return _SECTION.missing(_NAME, message, fix, wanted=wanted)
     by = f" by {signer.text}" if signer.text else ""
     message = f"on: v4l2loopback has to be signed{by} with a key that this machine knows"
-    return _SECTION.warning(_NAME, message, f"mokutil --list-enrolled\n{_PIPEWIRE}")
+    return _SECTION.warning(_NAME, message, f"mokutil --list-enrolled\n{OTHER_DOOR}")
 
 
 def _enrol(key: str | None) -> str:
