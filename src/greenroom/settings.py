@@ -16,6 +16,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from greenroom.errors import SettingsError
+from greenroom.toml_text import decode_toml
 
 __all__ = [
     "Capture",
@@ -512,12 +513,11 @@ class Settings(BaseModel):
             If the file cannot be read, is not TOML, or has an unknown name or wrong value.
         """
         try:
-            with Path(path).open("rb") as file:
-                read = tomllib.load(file)
+            read = tomllib.loads(decode_toml(Path(path).read_bytes()))
         except OSError as error:
             message = f"settings file '{path}' cannot be read: {error.strerror}"
             raise SettingsError(message) from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (tomllib.TOMLDecodeError, UnicodeError) as error:
             message = f"settings file '{path}' is not valid TOML: {error}"
             raise SettingsError(message) from error
         try:

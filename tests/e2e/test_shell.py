@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import cv2
@@ -19,8 +20,6 @@ from e2e.conftest import write_clip
 from greenroom.settings import Group, Settings
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from e2e.conftest import Run
 
 COMMAND: Final = [sys.executable, "-m", "greenroom"]
@@ -91,6 +90,32 @@ class TestStandardStreams:
         result = shell("GREENROOM convert clip.mp4 - | head -c 100 >head", tmp_path)
         assert result.stderr == ""
         assert (tmp_path / "head").stat().st_size == 100
+
+    @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-", "2>/dev/full"])
+    def test_closed_streams_that_are_not_needed(self, tmp_path: Path, closed: str) -> None:
+        """A file is converted the same without streams, and nothing else gets into it."""
+        wanted, got = tmp_path / "open.png", tmp_path / "closed.png"
+        still = tmp_path / "still.png"
+        assert cv2.imwrite(str(still), np.full((64, 96, 3), 90, np.uint8))
+        for path, streams in ((wanted, ""), (got, closed)):
+            line = f"GREENROOM convert still.png {path.name} --background none {streams}"
+            assert shell(line, tmp_path).returncode == 0
+        assert got.read_bytes() == wanted.read_bytes()
+
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+    @pytest.mark.parametrize("what", ["--help", "--version", "doctor", "models list"])
+    def test_output_that_is_full(self, tmp_path: Path, what: str) -> None:
+        """Standard output that takes nothing is a failure in one sentence, and no bug."""
+        result = shell(f"GREENROOM {what} >/dev/full", tmp_path)
+        assert result.returncode == 1
+        assert result.stderr.startswith("greenroom: error: standard output cannot be written: no ")
+        assert len(result.stderr.splitlines()) == 1
+
+    @pytest.mark.parametrize("what", ["--help", "--version", "doctor", "models list"])
+    def test_reader_that_is_gone(self, tmp_path: Path, what: str) -> None:
+        """Who stops reading has what they wanted: nothing is said."""
+        result = shell(f"GREENROOM {what} | true", tmp_path)
+        assert result.stderr == ""
 
     def test_pipe_that_is_cut_off(self, tmp_path: Path) -> None:
         """A sender that dies in the middle of a file with a header is noticed."""

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+
 from greenroom.cli.app import app
+from greenroom.cli.standard_streams import say, secure_standard_streams
+from greenroom.errors import GreenroomError
 
 __all__ = ["main"]
 
 
 def main() -> None:
     """Run the command."""
-    app(prog_name="greenroom")
+    secure_standard_streams()
+    try:
+        app(prog_name="greenroom")
+    except GreenroomError as error:  # of what no command prints: help, version
+        say(f"error: {error}")
+        sys.exit(1)

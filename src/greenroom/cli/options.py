@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 import typer
 
+from greenroom.cli.standard_streams import say
 from greenroom.cli.weights import fetch_weights
 from greenroom.errors import GreenroomError, SettingsError
 from greenroom.settings import Group, Settings
@@ -200,10 +201,10 @@ def _reporting(*, debug: bool) -> Iterator[None]:
     except (typer.Exit, typer.Abort):
         raise
     except KeyboardInterrupt:
-        _say("interrupted")
+        say("interrupted")
         raise typer.Exit(STATUS_INTERRUPTED) from None
     except _Terminated:
-        _say("terminated")
+        say("terminated")
         raise typer.Exit(STATUS_TERMINATED) from None
     except BrokenPipeError:
         # The reader of standard output is gone; there is nobody to tell, and nothing to flush.
@@ -212,14 +213,14 @@ def _reporting(*, debug: bool) -> Iterator[None]:
     except GreenroomError as error:
         if debug:
             raise
-        _say(f"error: {error}")
+        say(f"error: {error}")
         raise typer.Exit(
             STATUS_USAGE if isinstance(error, SettingsError) else STATUS_FAILED
         ) from None
     except Exception as error:
         if debug:
             raise
-        _say(f"error: {type(error).__name__}: {error} (a bug; --debug shows where)")
+        say(f"error: {type(error).__name__}: {error} (a bug; --debug shows where)")
         raise typer.Exit(STATUS_FAILED) from None
     finally:
         signal.signal(signal.SIGTERM, previous)
@@ -232,7 +233,7 @@ def _preparing() -> Iterator[None]:
 
     def tell(kept: bool) -> None:  # noqa: FBT001 - called by position
         often = "which is done once" if kept else "each time, as there is no folder to keep it in"
-        _say(f"preparing for this machine, {often}; this takes up to a minute")
+        say(f"preparing for this machine, {often}; this takes up to a minute")
 
     with telling_of_compilation(tell):
         yield
@@ -242,15 +243,11 @@ def _on_terminate(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
     raise _Terminated
 
 
-def _say(text: str) -> None:
-    typer.echo(f"greenroom: {text}", err=True)
-
-
 class _Messages(logging.Handler):
     """Shows the library's log on standard error."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        _say(f"{record.levelname.lower()}: {record.getMessage()}")
+        say(f"{record.levelname.lower()}: {record.getMessage()}")
 
 
 def _log_to_stderr() -> None:

@@ -14,6 +14,7 @@ import typer
 
 from greenroom.cli.options import settings_command
 from greenroom.cli.telling import HeldWarnings, Teller, is_known
+from greenroom.errors import SinkError
 from greenroom.settings import Group, OnFailure, Settings
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def _tell(live: Live, teller: Teller, held: HeldWarnings, ended: threading.Event
     """Say what is being sent, and then when that changes."""
     changed = threading.Event()
     unsubscribe = live.session.subscribe(changed.set)
-    with suppress(OSError, ValueError):  # nobody is listening any more
+    with suppress(OSError, SinkError, ValueError):  # nobody is listening any more
         while not ended.is_set() and not live.session.ended.is_set():
             status = live.session.status()
             background = live.session.settings.background

@@ -16,6 +16,7 @@ import platformdirs
 from greenroom.errors import SettingsError
 from greenroom.live.config_text import Value, rewritten
 from greenroom.settings import Settings
+from greenroom.toml_text import decode_toml
 
 __all__ = ["ConfigFile", "default_config_path"]
 
@@ -199,8 +200,8 @@ class ConfigFile:
         backup = self.path.resolve().with_name(f"{self.path.name}.bak")
         self.backup = backup if edited else None
         text = None
-        with contextlib.suppress(SettingsError, UnicodeDecodeError):  # nonsense cannot be kept
-            text = self._edited(_HEADER if content is None else content.decode(), settings)
+        with contextlib.suppress(SettingsError, UnicodeError):  # nonsense cannot be kept
+            text = self._edited(_HEADER if content is None else decode_toml(content), settings)
         if text is None:
             self.backup = backup
             text = self._edited(_HEADER, settings)
@@ -245,8 +246,8 @@ class ConfigFile:
 
     def _parse(self, content: bytes) -> Settings:
         try:
-            return Settings(**tomllib.loads(content.decode()))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            return Settings(**tomllib.loads(decode_toml(content)))
+        except (tomllib.TOMLDecodeError, UnicodeError) as error:
             message = f"settings file '{self.path}' is not valid TOML: {error}"
             raise SettingsError(message) from error
         except SettingsError as error:

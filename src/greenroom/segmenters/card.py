@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from greenroom.errors import ModelError
+from greenroom.toml_text import decode_toml
 
 __all__ = [
     "Aspect",
@@ -307,7 +308,7 @@ class Card(_Part):
             If it cannot be read or is not a card, naming the field and its line.
         """
         try:
-            text = path.read_text("utf-8")
+            text = decode_toml(path.read_bytes())
             values = tomllib.loads(text)
         except OSError as error:
             message = f"model card '{path}' cannot be read: {str(error.strerror).lower()}."
