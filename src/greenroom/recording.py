@@ -71,7 +71,8 @@ def record_plate(  # noqa: PLR0913 - the last two are by name
 ) -> float:
     """Let an engine see some seconds of a source, and write the room that it learned.
 
-    The picture has the frames' size; it appears under its name when it is complete.
+    The picture has the frames' size; it appears under its name when it is complete, and only the
+    user may read it.
 
     Returns
     -------
@@ -103,7 +104,7 @@ def record_plate(  # noqa: PLR0913 - the last two are by name
             f"still, or take longer (--seconds)."
         )
         raise SourceError(message, source.info.name)
-    sink = PictureSink([output], settings, source.info.files)
+    sink = PictureSink([output], settings, source.info.files, private=True)
     try:
         rgb = Frame.from_rgb(np.ascontiguousarray(picture[..., :3]))
         alpha = np.ascontiguousarray(picture[..., 3])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -64,7 +66,7 @@ def read(path: Path) -> Plane:
 def test_writes_what_is_known(
     run: Run, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """RGB of the frame's size, with alpha where it is known; how much that is, is said."""
+    """RGB of the frame's size, alpha where it is known; that is said, and only the user reads it."""
     learner = Learner(monkeypatch, 0.75)
     result = run("plate", "record", clip, "room.png", "--seconds", "0.4")
     assert (result.status, result.out, result.err) == (
@@ -73,6 +75,7 @@ def test_writes_what_is_known(
         "",
     )
     assert learner.seen == 10
+    assert os.name == "nt" or stat.S_IMODE((tmp_path / "room.png").stat().st_mode) == 0o600
     picture = read(tmp_path / "room.png")
     assert picture.shape == (64, 96, 4)
     assert (picture[..., :3] == (200, 100, 50)).all()

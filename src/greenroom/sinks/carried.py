@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import av
-    from av.container import OutputContainer
     from av.stream import Stream
     from av.video.stream import VideoStream
+
+    from greenroom.sinks.muxer import Muxer
 
 __all__ = ["CarriedStreams"]
 
@@ -36,13 +37,14 @@ class CarriedStreams:
     ----------
     path : Path
         The source.
-    target : OutputContainer
+    muxer : Muxer
         Where streams are added; nothing may have been written to it yet.
     """
 
-    def __init__(self, path: Path, target: OutputContainer) -> None:
+    def __init__(self, path: Path, muxer: Muxer) -> None:
         self._source = open_container(path)
-        self._target = target
+        self._muxer = muxer
+        self._target = target = muxer.container
         self._streams: dict[int, Stream] = {}
         for stream in self._source.streams:
             if stream.type in _CARRIED_TYPES:
@@ -66,15 +68,15 @@ class CarriedStreams:
             if packet.dts is not None and packet.dts * fraction(packet.time_base) > time_s:
                 return
             self._waiting = None
-            self._target.mux(packet)
+            self._muxer.mux(packet)
 
     def mux_rest(self) -> None:
         """Write the packets that are left."""
         if self._waiting is not None:
-            self._target.mux(self._waiting)
+            self._muxer.mux(self._waiting)
             self._waiting = None
         for packet in self._packets:
-            self._target.mux(packet)
+            self._muxer.mux(packet)
 
     def close(self) -> None:
         """Close the source."""

@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
 from greenroom.errors import SinkError
+from greenroom.sinks.muxer import HEADER_BYTES
 from greenroom.sinks.packing import flattened
 from greenroom.sinks.staging import free_name
 from greenroom.sinks.video import VideoSink
@@ -25,6 +26,9 @@ logger = logging.getLogger(__name__)
 
 # Live frames are stamped in microseconds, of the monotonic clock.
 _TIME_BASE: Final = Fraction(1, 1_000_000)
+# After an error another file is begun where there is room for this, or for half of the largest
+# that was kept, whichever is less: a disk that stays full is not strewn with small files.
+_ROOM_BYTES: Final = 4 << 20
 
 
 class RecordingSink:
@@ -32,9 +36,9 @@ class RecordingSink:
 
     Frames that come again, as a sink of a constant rate gets them, are left out: the one before
     is shown until the next. The file has its name once it is closed, so a recording that was cut
-    off by a crash leaves no broken file under it. When it cannot be written any longer, as on a
-    full disk, it is closed with what is there, and goes on in another file, ``NAME-2`` or the first
-    such name that is free.
+    off by a crash leaves no broken file under it. Only the user may read it. When it cannot be
+    written any longer, as on a full disk, it is closed with what is there, and goes on in another
+    file, ``NAME-2`` or the first such name that is free, once there is room for it.
 
     Parameters
     ----------
@@ -62,6 +66,7 @@ class RecordingSink:
         self._info = SourceInfo(str(path), rate=rate, time_base=_TIME_BASE)
         self._frame_s = 1 / rate
         self._has_kept = False
+        self._largest_bytes = 0  # of those that were kept
         self._sink: VideoSink | None = self._create()
         self._first: Fraction | None = None
         self._last: Fraction | None = None
@@ -131,7 +136,8 @@ class RecordingSink:
         if self._has_kept:  # what is there was not meant to be replaced
             path, settings = free_name(path), settings.changed(overwrite=False)
         self.device = str(path)
-        return VideoSink(path, settings, self._info, live=True)
+        room_bytes = max(HEADER_BYTES, min(_ROOM_BYTES, self._largest_bytes // 2))
+        return VideoSink(path, settings, self._info, live=True, room_bytes=room_bytes)
 
     def _keep(self, error: SinkError | None = None) -> None:
         """Close the file with what is in it, and say so where an error is to be told.
@@ -149,7 +155,9 @@ class RecordingSink:
             sink.abort()
             return
         kept = sink.keep()
-        self._has_kept |= kept is not None
+        if kept is not None:
+            self._has_kept = True
+            self._largest_bytes = max(self._largest_bytes, _size(kept))
         if error is None:
             return
         if kept is None:
@@ -159,3 +167,10 @@ class RecordingSink:
 
     def _forget(self) -> None:
         self._sink = self._first = self._last = None
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # whoever frees space may have moved it already
+        return 0

@@ -41,14 +41,21 @@ class PictureSink:
         Quality and whether to overwrite.
     inputs : iterable of Path
         What is being read, which is never replaced.
+    private : bool
+        Whether nobody but the user may read the pictures.
     """
 
     def __init__(
-        self, paths: Iterable[Path], settings: Settings, inputs: Iterable[Path] = ()
+        self,
+        paths: Iterable[Path],
+        settings: Settings,
+        inputs: Iterable[Path] = (),
+        *,
+        private: bool = False,
     ) -> None:
         self._paths = iter(paths)
         self._settings = settings
-        self._staging = Staging(overwrite=settings.overwrite, inputs=inputs)
+        self._staging = Staging(overwrite=settings.overwrite, inputs=inputs, private=private)
         self._written = 0
 
     def write(self, frame: Frame) -> None:

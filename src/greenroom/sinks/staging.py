@@ -6,7 +6,7 @@ import errno
 import os
 import secrets
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from greenroom.decoding import media_errors, reason_of
 from greenroom.errors import ExistsError, GreenroomError, SettingsError, SinkError
@@ -15,7 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-__all__ = ["Staging", "free_name", "writing"]
+__all__ = ["Staging", "free_name", "take_room", "writing"]
+
+# What shows somebody, or their room, is for its owner only; other files are as the user's are.
+_PRIVATE: Final = 0o600
+_USUAL: Final = 0o666
 
 
 class Staging:
@@ -27,10 +31,15 @@ class Staging:
         Whether a target that is there already may be replaced.
     inputs : iterable of Path
         What is being read, which is never replaced.
+    private : bool
+        Whether nobody but the user may read the files, as of what a camera saw.
     """
 
-    def __init__(self, *, overwrite: bool, inputs: Iterable[Path] = ()) -> None:
+    def __init__(
+        self, *, overwrite: bool, inputs: Iterable[Path] = (), private: bool = False
+    ) -> None:
         self._overwrite = overwrite
+        self._mode = _PRIVATE if private else _USUAL
         self._inputs = {identity for path in inputs if (identity := _identity(path)) is not None}
         self._staged: dict[Path, Path] = {}
 
@@ -51,7 +60,7 @@ class Staging:
         temporary = target.with_name(f".greenroom-{secrets.token_hex(8)}.part")
         self._staged[target] = temporary  # before it is there, so that it is removed in any case
         with writing(target):
-            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, self._mode))
         return temporary
 
     def commit(self) -> None:
@@ -86,6 +95,10 @@ class Staging:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
         self._staged.clear()
+
+    def leave(self, target: Path) -> None:
+        """Do not remove the temporary file of a target, whatever becomes of it."""
+        self._staged.pop(target, None)
 
     def check(self, target: Path) -> None:
         """Refuse a target that cannot be written, or may not be replaced.
@@ -124,6 +137,29 @@ def free_name(path: Path) -> Path:
         number += 1
         free = path.with_stem(f"{path.stem}-{number}")
     return free
+
+
+def take_room(path: Path, size: int) -> None:
+    """Find out whether so many bytes can be written to a file, which is empty afterwards.
+
+    They are written: no other way sees quotas, limits and reserves on every system. They are
+    random, because some file systems keep others for nothing.
+
+    Raises
+    ------
+    OSError
+        If they cannot be.
+    """
+    descriptor = os.open(path, os.O_WRONLY | getattr(os, "O_BINARY", 0))
+    try:
+        left = memoryview(os.urandom(size))
+        while left:
+            left = left[os.write(descriptor, left) :]
+    finally:
+        try:
+            os.ftruncate(descriptor, 0)
+        finally:
+            os.close(descriptor)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -13,14 +13,14 @@ from greenroom.frames import Colour, Frame, fraction
 from greenroom.sinks.base import check_layout
 from greenroom.sinks.carried import CarriedStreams
 from greenroom.sinks.codecs import CONTAINERS, check_fits, choose_codec
-from greenroom.sinks.staging import Staging, free_name, writing
+from greenroom.sinks.muxer import HEADER_BYTES, Muxer
+from greenroom.sinks.staging import Staging, free_name, take_room, writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
     import av
-    from av.container import OutputContainer
     from av.video.stream import VideoStream
 
     from greenroom.frames import Layout
@@ -46,7 +46,10 @@ class VideoSink:
         Of the source: rate, time base, aspect, and the file whose other streams are
         carried along.
     live : bool
-        Whether it is a recording, of which something is worth keeping after an error; see `keep`.
+        Whether it is a recording: something of it is worth keeping after an error, see `keep`, and
+        nobody but the user may read it.
+    room_bytes : int
+        With less room on the disk no file is begun.
 
     Raises
     ------
@@ -56,18 +59,25 @@ class VideoSink:
     """
 
     def __init__(
-        self, path: Path, settings: Settings, info: SourceInfo, *, live: bool = False
+        self,
+        path: Path,
+        settings: Settings,
+        info: SourceInfo,
+        *,
+        live: bool = False,
+        room_bytes: int = HEADER_BYTES,
     ) -> None:
         self._path = path
         self._live = live
+        self._room_bytes = room_bytes
         self._settings = settings
         self._info = info
-        self._staging = Staging(overwrite=settings.overwrite, inputs=info.files)
+        self._staging = Staging(overwrite=settings.overwrite, inputs=info.files, private=live)
         # A file is made by the first frame: whoever makes this sink may be interrupted before it
         # is theirs to abort.
         self._staging.check(path)
         self._temporary: Path | None = None
-        self._container: OutputContainer | None = None
+        self._muxer: Muxer | None = None
         self._stream: VideoStream | None = None
         self._carried: CarriedStreams | None = None
         self._even = self._alpha = False
@@ -121,8 +131,12 @@ class VideoSink:
         kept = None
         if self._temporary is not None and _can_be_played(self._temporary):
             kept = self._path if self._settings.overwrite else free_name(self._path)
-            with writing(kept):
+            try:
                 self._temporary.replace(kept)
+            except OSError as error:  # a full disk may have no room for a name either
+                logger.warning("'%s' could not get the name '%s': %s", self._temporary, kept, error)
+                kept = self._temporary
+                self._staging.leave(self._path)
         self._staging.discard()
         return kept
 
@@ -130,12 +144,12 @@ class VideoSink:
         """Let go of the file, whatever is in it."""
         if self._carried is not None:
             self._carried.close()
-        if self._container is not None:
+        if self._muxer is not None:
             try:
-                self._container.close()
+                self._muxer.close()
             except media_errors() as error:
                 logger.debug("closing '%s': %s", self._path, error)
-            self._container = None
+            self._muxer = None
 
     def _open(self, frame: Frame) -> VideoStream:
         import av  # noqa: PLC0415 - importing greenroom stays light
@@ -147,20 +161,22 @@ class VideoSink:
         self._temporary = temporary = self._staging.add(self._path)
         for name, value in codec.environment:
             os.environ.setdefault(name, value)
-        self._container = av.open(
+        take_room(temporary, self._room_bytes)
+        container = av.open(
             as_file(temporary),
             "w",
             format=kind.format,
             options=dict(kind.live_options if self._live else kind.options),
         )
-        check_fits(codec, self._path, self._container)
+        self._muxer = Muxer(container, temporary)
+        check_fits(codec, self._path, container)
         stream = cast(
             "VideoStream",
-            self._container.add_stream(codec.encoder, rate=self._info.rate, options=options),
+            container.add_stream(codec.encoder, rate=self._info.rate, options=options),
         )
         self._describe(stream, codec, frame)
         if self._info.streams_from is not None:
-            self._carried = CarriedStreams(self._info.streams_from, self._container)
+            self._carried = CarriedStreams(self._info.streams_from, self._muxer)
             self._carried.describe(stream)
         return stream
 
@@ -219,24 +235,24 @@ class VideoSink:
         return picture
 
     def _mux(self, packets: Iterable[av.Packet[VideoStream]]) -> None:
-        assert self._container is not None  # noqa: S101 - open since the first frame
+        assert self._muxer is not None  # noqa: S101 - open since the first frame
         for packet in packets:
             if self._frames == 1:  # x265 leaves this undefined for a single picture
                 packet.dts = packet.pts
             if self._carried is not None and packet.dts is not None:
                 self._carried.mux_until(packet.dts * fraction(packet.time_base))
-            self._container.mux(packet)
+            self._muxer.mux(packet)
 
     def _finish(self) -> None:
-        if self._stream is None or self._container is None:
+        if self._stream is None or self._muxer is None:
             message = "there are no frames to write"
             raise ValueError(message)
         self._mux(self._stream.encode(None))
         if self._carried is not None:
             self._carried.mux_rest()
             self._carried.close()
-        self._container.close()
-        self._container = None
+        self._muxer.close()
+        self._muxer = None
 
 
 def _can_be_played(path: Path) -> bool:
