@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import struct
 import threading
 import time
@@ -37,6 +38,11 @@ settings.register_profile(
 settings.load_profile("greenroom")
 
 DEADLINE_S: Final = 10.0
+
+# A shell starts what runs in its background with Ctrl-C ignored, and whoever is started by that
+# ignores it too: the commands whose end by Ctrl-C is tested.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
