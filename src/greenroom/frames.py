@@ -254,7 +254,7 @@ class Frame:
     planes : tuple of (H, W) uint8
         Y, U, V or G, B, R, or one of gray, with the shapes of ``layout.plane_shapes``.
         Samples of a row lie side by side; rows may be padded. Whoever made the frame owns
-        the memory; readers do not write to it.
+        the memory; readers do not write to it, and it may be read-only.
     layout : Layout
         Size, format and colour.
     pts, time_base : int and Fraction, optional

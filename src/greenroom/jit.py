@@ -20,7 +20,19 @@ from numba.core import config, event, types
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["FLOATS", "FLOATS3", "MATTE", "PLANE", "kernel", "telling_of_compilation", "types"]
+__all__ = [
+    "FLOATS",
+    "FLOATS3",
+    "MATTE",
+    "PLANE",
+    "READ_FLOATS",
+    "READ_FLOATS3",
+    "READ_MATTE",
+    "READ_PLANE",
+    "kernel",
+    "telling_of_compilation",
+    "types",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -32,6 +44,11 @@ PLANE = types.Array(types.uint8, 2, "A")
 MATTE = types.Array(types.uint8, 2, "C")
 FLOATS = types.Array(types.float32, 2, "C")
 FLOATS3 = types.Array(types.float32, 3, "C")
+# What a kernel only reads may be memory that nobody may write to: a frame that is made of bytes.
+# Arrays that can be written to are taken for these as well, and one loop is compiled for both.
+READ_PLANE, READ_MATTE, READ_FLOATS, READ_FLOATS3 = (
+    kind.copy(readonly=True) for kind in (PLANE, MATTE, FLOATS, FLOATS3)
+)
 
 
 def kernel(*arguments: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:  # noqa: ANN401 - numba's types are untyped

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numba
 import numpy as np
 
-from greenroom.jit import FLOATS, MATTE, PLANE, kernel
+from greenroom.jit import MATTE, READ_FLOATS, READ_PLANE, kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -59,7 +59,7 @@ def _interpolate(
         out[x] = np.uint8(np.int32(first[x] + (second[x] - first[x]) * share))
 
 
-@kernel(FLOATS, MATTE)
+@kernel(READ_FLOATS, MATTE)
 def upsample(coarse: NDArray[np.float32], out: NDArray[np.uint8]) -> None:
     """Enlarge values (h, w) in 0..1 to samples (H, W) in 0..255, bilinearly.
 
@@ -105,7 +105,7 @@ def upsample(coarse: NDArray[np.float32], out: NDArray[np.uint8]) -> None:
         target[stop:] = 0
 
 
-@kernel(PLANE, MATTE)
+@kernel(READ_PLANE, MATTE)
 def halve(plane: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
     """Take the rounded mean of every 2x2 samples; the last row and column repeat if odd."""
     height, width = plane.shape

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numba
 import numpy as np
 
-from greenroom.jit import FLOATS3, MATTE, PLANE, kernel, types
+from greenroom.jit import MATTE, PLANE, READ_FLOATS3, READ_MATTE, READ_PLANE, kernel, types
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -80,7 +80,7 @@ def _sort(first: NDArray[np.uint64], second: NDArray[np.uint64], kinds: Plane) -
             kinds[tile] = SOLID if some == every == _ALL_SOLID else SOFT
 
 
-@kernel(MATTE, MATTE)
+@kernel(READ_MATTE, MATTE)
 def survey(matte: Plane, kinds: Plane) -> None:
     """Sort the tiles of a matte, `TILE_ROWS` high and `TILE` wide.
 
@@ -207,7 +207,17 @@ def _widen(kinds: Plane, scale: int, out: NDArray[np.int64]) -> None:
                 out[tile] = SOFT
 
 
-@kernel(PLANE, PLANE, MATTE, MATTE, types.int64, FLOATS3, types.int64, types.boolean, PLANE)
+@kernel(
+    READ_PLANE,
+    READ_PLANE,
+    READ_MATTE,
+    READ_MATTE,
+    types.int64,
+    READ_FLOATS3,
+    types.int64,
+    types.boolean,
+    PLANE,
+)
 def over_clean(  # noqa: PLR0913, PLR0917 - a kernel has no object to put them in
     foreground: Plane,
     background: Plane,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from greenroom.jit import MATTE, PLANE, kernel, types
+from greenroom.jit import PLANE, READ_MATTE, READ_PLANE, kernel, types
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["over", "spill"]
 
 
-@kernel(PLANE, PLANE, MATTE, PLANE)
+@kernel(READ_PLANE, READ_PLANE, READ_MATTE, PLANE)
 def over(
     foreground: NDArray[np.uint8],
     background: NDArray[np.uint8],
@@ -38,7 +38,7 @@ def over(
             )
 
 
-@kernel(MATTE, MATTE, PLANE, MATTE, types.boolean, PLANE)
+@kernel(READ_MATTE, READ_MATTE, READ_PLANE, READ_MATTE, types.boolean, PLANE)
 def spill(  # noqa: PLR0913, PLR0917 - a kernel has no object to put them in
     light: NDArray[np.uint8],
     weight: NDArray[np.uint8],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numba
 import numpy as np
 
-from greenroom.jit import MATTE, PLANE, kernel, types
+from greenroom.jit import PLANE, READ_MATTE, READ_PLANE, kernel, types
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["enlarge", "scale_chroma", "tone_rgb"]
 
 _OPTIONS = {"nogil": True, "fastmath": {"contract", "reassoc"}}
-_TABLE = types.Array(types.float32, 1, "C")
+_TABLE = types.Array(types.float32, 1, "C", readonly=True)
 
 
 @numba.njit(nogil=True)  # type: ignore[untyped-decorator]
@@ -74,7 +74,7 @@ def _widen(source: Plane, target: Floats) -> None:
         target[x] = np.float32(source[x])
 
 
-@kernel(PLANE, types.float64, types.float64, types.float64, types.boolean, PLANE)
+@kernel(READ_PLANE, types.float64, types.float64, types.float64, types.boolean, PLANE)
 def enlarge(  # noqa: PLR0913, PLR0917 - a kernel has no object to put them in
     plane: Plane,
     left: float,
@@ -124,7 +124,7 @@ def enlarge(  # noqa: PLR0913, PLR0917 - a kernel has no object to put them in
             _down(second, second, third, third, weights, out[y])
 
 
-@kernel(PLANE, MATTE, PLANE)
+@kernel(READ_PLANE, READ_MATTE, PLANE)
 def scale_chroma(plane: Plane, gain: Plane, out: Plane) -> None:
     """Multiply what chroma differs from 128 by a gain in 64ths."""
     height, width = out.shape
@@ -137,7 +137,7 @@ def scale_chroma(plane: Plane, gain: Plane, out: Plane) -> None:
             target[x] = np.uint8(min(max(moved, np.int32(0)), np.int32(255)))
 
 
-@kernel(PLANE, PLANE, PLANE, _TABLE, _TABLE, _TABLE, PLANE, PLANE, PLANE)
+@kernel(READ_PLANE, READ_PLANE, READ_PLANE, _TABLE, _TABLE, _TABLE, PLANE, PLANE, PLANE)
 def tone_rgb(  # noqa: PLR0913, PLR0917 - three planes at once: luma is made of all
     green: Plane,
     blue: Plane,

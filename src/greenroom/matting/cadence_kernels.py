@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from greenroom.jit import FLOATS3, MATTE, PLANE, kernel, types
+from greenroom.jit import FLOATS3, MATTE, READ_FLOATS3, READ_MATTE, READ_PLANE, kernel, types
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,7 +21,7 @@ BLOCK: Final = 8
 BINS: Final = 8
 """Into so many levels brightness is divided: a camera's noise is not the same at all."""
 
-_NOISE = types.Array(types.float32, 1, "C")
+_NOISE = types.Array(types.float32, 1, "C", readonly=True)
 _COUNTS = types.Array(types.int64, 2, "C")
 
 # What noise alone, normally distributed, does not do in hours: the mean square of n differences
@@ -32,7 +32,7 @@ _SIGMAS: Final = 6.0
 _LIGHT: Final = 1.5
 
 
-@kernel(PLANE, MATTE, FLOATS3)
+@kernel(READ_PLANE, READ_MATTE, FLOATS3)
 def compare(plane: Bytes, reference: Bytes, found: Floats) -> None:
     """Measure by how much the blocks of a plane differ from another's.
 
@@ -76,7 +76,9 @@ def compare(plane: Bytes, reference: Bytes, found: Floats) -> None:
             found[2, block_y, block_x] = level / count
 
 
-@kernel(FLOATS3, types.int64, types.int64, _NOISE, types.float32, types.float32, MATTE, _COUNTS)
+@kernel(
+    READ_FLOATS3, types.int64, types.int64, _NOISE, types.float32, types.float32, MATTE, _COUNTS
+)
 def judge(  # noqa: PLR0913, PLR0917
     found: Floats,
     height: int,

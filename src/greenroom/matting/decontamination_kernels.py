@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numba
 import numpy as np
 
-from greenroom.jit import FLOATS3, MATTE, kernel, types
+from greenroom.jit import FLOATS3, READ_FLOATS3, READ_MATTE, kernel, types
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -79,7 +79,7 @@ def _pair(values: Floats, out: Floats) -> None:
         out[x] = values[2 * x] + values[2 * x + 1]
 
 
-@kernel(types.Array(types.uint8, 3, "C"), MATTE, FLOATS3)
+@kernel(types.Array(types.uint8, 3, "C", readonly=True), READ_MATTE, FLOATS3)
 def gather(planes: NDArray[np.uint8], matte: Plane, sums: Floats) -> None:
     """Sum up the person's and the room's samples over cells of 2x2.
 
@@ -177,7 +177,7 @@ def _compare(
         out[x] = min(max(varied / plain, _LEAST_DOUBT), _MOST_DOUBT)
 
 
-@kernel(FLOATS3, types.Array(types.float32, 4, "C"))
+@kernel(READ_FLOATS3, types.Array(types.float32, 4, "C"))
 def settle(sums: Floats, maps: Floats) -> None:
     """Make the maps of every plane from the sums over cells.
 

@@ -13,7 +13,7 @@ import numba
 import numpy as np
 
 from greenroom.frames import NOTHING
-from greenroom.jit import FLOATS, MATTE, PLANE, kernel, types
+from greenroom.jit import FLOATS, MATTE, READ_FLOATS, READ_MATTE, READ_PLANE, kernel, types
 from greenroom.matting.guided_kernels import EDGE
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ __all__ = ["follow", "guide", "place", "settle", "sharpen"]
 _VIEW = types.Array(types.float32, 2, "A")
 
 
-@kernel(FLOATS, _VIEW)
+@kernel(READ_FLOATS, _VIEW)
 def place(values: Floats, out: Floats) -> None:
     """Enlarge values (h, w) bilinearly into a part of a grid, samples' centres aligned.
 
@@ -55,7 +55,7 @@ def place(values: Floats, out: Floats) -> None:
             target[x] = value + (row[left[x] + step] - value) * weight[x]
 
 
-@kernel(FLOATS, PLANE, types.float32, types.float32, FLOATS, FLOATS, FLOATS)
+@kernel(READ_FLOATS, READ_PLANE, types.float32, types.float32, FLOATS, FLOATS, FLOATS)
 def follow(  # noqa: PLR0913, PLR0917
     change: Floats,
     luma: Bytes,
@@ -148,7 +148,7 @@ def _approach_bytes(target: Bytes, share: Floats, steady: Floats) -> None:
         steady[x] += share[x] * (np.float32(target[x]) - steady[x])
 
 
-@kernel(FLOATS, types.float32, FLOATS, FLOATS, PLANE, FLOATS, FLOATS)
+@kernel(READ_FLOATS, types.float32, READ_FLOATS, READ_FLOATS, READ_PLANE, FLOATS, FLOATS)
 def settle(  # noqa: PLR0913, PLR0917
     coarse: Floats,
     surest: float,
@@ -201,7 +201,7 @@ def _guide_row(  # noqa: PLR0913, PLR0917
         slope[x] = steep[x] * gain
 
 
-@kernel(FLOATS, FLOATS, FLOATS, types.float32, types.float32, FLOATS, FLOATS)
+@kernel(READ_FLOATS, READ_FLOATS, READ_FLOATS, types.float32, types.float32, FLOATS, FLOATS)
 def guide(  # noqa: PLR0913, PLR0917
     slopes: Floats,
     offsets: Floats,
@@ -294,7 +294,7 @@ def _find_runs(kinds: Bytes, width: int, starts: NDArray[np.uint64], runs: Bytes
     return count
 
 
-@kernel(FLOATS, FLOATS, FLOATS, MATTE, PLANE, types.float32, MATTE)
+@kernel(READ_FLOATS, READ_FLOATS, READ_FLOATS, READ_MATTE, READ_PLANE, types.float32, MATTE)
 def sharpen(  # noqa: PLR0913, PLR0917
     base: Floats,
     slope: Floats,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numba
 import numpy as np
 
-from greenroom.jit import FLOATS, FLOATS3, MATTE, kernel, types
+from greenroom.jit import FLOATS, FLOATS3, READ_FLOATS, READ_FLOATS3, READ_MATTE, kernel, types
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,8 +43,8 @@ TRUSTED, SURE = 3.0, 8.0
 STRANGE = 9.0
 """The squared difference, of 1 that the room itself may have, from which it is not the room."""
 
-_VECTOR = types.Array(types.float32, 1, "C")
-_PLANES = types.Array(types.uint8, 3, "C")
+_VECTOR = types.Array(types.float32, 1, "C", readonly=True)
+_PLANES = types.Array(types.uint8, 3, "C", readonly=True)
 _REPORT = types.Array(types.float64, 1, "C")
 _NUMBERS = types.Array(types.uint16, 2, "C")
 
@@ -65,7 +65,7 @@ def _differ(samples: Bytes, room: Floats, weight: float, difference: Floats) -> 
         difference[x] += weight * step * step
 
 
-@kernel(_PLANES, _VECTOR, FLOATS3, _VECTOR, _NUMBERS, FLOATS, FLOATS)
+@kernel(_PLANES, _VECTOR, READ_FLOATS3, _VECTOR, _NUMBERS, FLOATS, FLOATS)
 def weigh(  # noqa: PLR0913, PLR0917
     planes: Bytes,
     weights: Floats,
@@ -138,7 +138,7 @@ def _judge_row(  # noqa: PLR0913, PLR0917
         probability[x] = half if idle else found
 
 
-@kernel(FLOATS, FLOATS, FLOATS, MATTE, MATTE, FLOATS, _VECTOR, FLOATS)
+@kernel(READ_FLOATS, READ_FLOATS, READ_FLOATS, READ_MATTE, READ_MATTE, READ_FLOATS, _VECTOR, FLOATS)
 def judge(  # noqa: PLR0913, PLR0917
     colour: Floats,
     difference: Floats,
@@ -186,7 +186,18 @@ def judge(  # noqa: PLR0913, PLR0917
         )
 
 
-@kernel(_PLANES, _NUMBERS, MATTE, MATTE, FLOATS, FLOATS3, FLOATS, FLOATS, types.float32, _REPORT)
+@kernel(
+    _PLANES,
+    _NUMBERS,
+    READ_MATTE,
+    READ_MATTE,
+    READ_FLOATS,
+    FLOATS3,
+    FLOATS,
+    FLOATS,
+    types.float32,
+    _REPORT,
+)
 def learn(  # noqa: PLR0913, PLR0917
     planes: Bytes,
     numbers: NDArray[np.uint16],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numba
 import numpy as np
 
-from greenroom.jit import FLOATS, MATTE, kernel, types
+from greenroom.jit import FLOATS, MATTE, READ_FLOATS, kernel, types
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -72,7 +72,7 @@ def _inside(y: int, height: int) -> int:
     return y if y < height else max(height - 2, 0)
 
 
-@kernel(FLOATS, FLOATS, types.float32, FLOATS, FLOATS)
+@kernel(READ_FLOATS, READ_FLOATS, types.float32, FLOATS, FLOATS)
 def fit(guide: Floats, matte: Floats, flat: float, slopes: Floats, offsets: Floats) -> None:
     """Find the local linear models that take a guide to a matte, over windows of 3x3 samples.
 
@@ -131,7 +131,7 @@ def _join(above: Bytes, here: Bytes, below: Bytes, line: Bytes) -> None:
         line[x] = here[x] if same else edge
 
 
-@kernel(FLOATS, FLOATS, types.float32, types.float32, types.float32, MATTE)
+@kernel(READ_FLOATS, READ_FLOATS, types.float32, types.float32, types.float32, MATTE)
 def classify(  # noqa: PLR0913, PLR0917
     slopes: Floats, offsets: Floats, guides: float, low: float, high: float, kinds: Bytes
 ) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numba
 import numpy as np
 
-from greenroom.jit import FLOATS, MATTE, kernel, types
+from greenroom.jit import MATTE, READ_FLOATS, READ_MATTE, kernel, types
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,7 +94,7 @@ def _find_runs(cells: NDArray[np.float32], least: float, runs: Whole, parents: W
     return count
 
 
-@kernel(FLOATS, types.float32, MATTE, _WHOLE, _WHOLE)
+@kernel(READ_FLOATS, types.float32, READ_MATTE, _WHOLE, _WHOLE)
 def find_parts(
     cells: NDArray[np.float32], least: float, past: Grid, labels: Whole, parts: Whole
 ) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numba
 import numpy as np
 
-from greenroom.jit import FLOATS, FLOATS3, PLANE, kernel, types
+from greenroom.jit import FLOATS, FLOATS3, READ_FLOATS3, READ_PLANE, kernel, types
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,7 +82,8 @@ def statistics() -> Callable[..., None]:
         (from 128) and of the square of along; number and sums of Y, Cb and Cr of those that
         are surely the person's; the most that a sample has of the screen's colour.
     """
-    return kernel(PLANE, PLANE, PLANE, types.Array(types.float32, 1, "C"), FLOATS3)(_statistics)
+    key = types.Array(types.float32, 1, "C", readonly=True)
+    return kernel(READ_PLANE, READ_PLANE, READ_PLANE, key, FLOATS3)(_statistics)
 
 
 def _statistics(luma: Plane, c_b: Plane, c_r: Plane, key: Floats, out: NDArray[Any]) -> None:
@@ -135,8 +136,8 @@ def coverage() -> Callable[..., None]:
         to the width of the planes, (rows, 8, w or more) float32; and the coverage (h, w)
         float32 to write, in 0..1.
     """
-    key = types.Array(types.float32, 1, "C")
-    return kernel(PLANE, PLANE, key, FLOATS3, FLOATS)(_coverage)
+    key = types.Array(types.float32, 1, "C", readonly=True)
+    return kernel(READ_PLANE, READ_PLANE, key, READ_FLOATS3, FLOATS)(_coverage)
 
 
 def _coverage(c_b: Plane, c_r: Plane, key: Floats, maps: NDArray[Any], out: Floats) -> None:
@@ -194,9 +195,9 @@ def changes() -> Callable[..., None]:
         Of what `coverage` takes, and a (h, 3, w) uint8 array to write: what is to be added
         to Y, Cb and Cr, and 128.
     """
-    key = types.Array(types.float32, 1, "C")
+    key = types.Array(types.float32, 1, "C", readonly=True)
     out = types.Array(types.uint8, 3, "C")
-    return kernel(PLANE, PLANE, key, FLOATS3, out)(_changes)
+    return kernel(READ_PLANE, READ_PLANE, key, READ_FLOATS3, out)(_changes)
 
 
 def _changes(c_b: Plane, c_r: Plane, key: Floats, maps: NDArray[Any], out: NDArray[Any]) -> None:

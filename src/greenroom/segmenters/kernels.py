@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from greenroom.jit import FLOATS, MATTE, kernel, types
+from greenroom.jit import FLOATS, READ_FLOATS, READ_MATTE, kernel, types
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["difference", "margin", "mixer"]
 
-_PLANES: Any = types.UniTuple(MATTE, 3)  # type: ignore[attr-defined]
+_PLANES: Any = types.UniTuple(READ_MATTE, 3)  # type: ignore[attr-defined]
 _SAMPLES = {"float32": types.float32, "uint8": types.uint8}
 
 
@@ -43,7 +43,7 @@ def mixer(dtype: str, *, planar: bool) -> Callable[..., None]:
         rounded, where the target's are whole.
     """
     target = types.Array(_SAMPLES[dtype], 3, "C")
-    compiled = kernel(_PLANES, FLOATS, FLOATS, target)
+    compiled = kernel(_PLANES, READ_FLOATS, READ_FLOATS, target)
     return compiled(_mix_planar if planar else _mix)
 
 
@@ -90,8 +90,8 @@ def margin() -> Callable[..., None]:
         and the distances (h, w) float32 to write: the best kept logit minus the best other
         one, NaN where any is no finite number.
     """
-    logits = types.Array(types.float32, 3, "A")
-    return kernel(logits, FLOATS, FLOATS)(_margin)
+    logits = types.Array(types.float32, 3, "A", readonly=True)
+    return kernel(logits, READ_FLOATS, FLOATS)(_margin)
 
 
 def _margin(logits: Floats, handicaps: Floats, out: Floats) -> None:
@@ -119,9 +119,9 @@ def difference() -> Callable[..., None]:
         (h, w) that the network saw; the (3, 4) matrix from (red, green, blue, 1) to their
         samples; and the differences (3, h, w) float32 to write.
     """
-    foreground = types.Array(types.float32, 3, "A")
+    foreground = types.Array(types.float32, 3, "A", readonly=True)
     out = types.Array(types.float32, 3, "C")
-    return kernel(foreground, _PLANES, FLOATS, out)(_difference)
+    return kernel(foreground, _PLANES, READ_FLOATS, out)(_difference)
 
 
 def _difference(foreground: Floats, planes: Planes, matrix: Floats, out: Floats) -> None:
