@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import struct
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from greenroom.demuxers import FILE_OPTIONS, HEAD_BYTES, PIPE_OPTIONS, names_others
 from greenroom.frames import LIMITED, ONE_THREAD, UNSPECIFIED, Colour, Frame, Layout
 
 if TYPE_CHECKING:
@@ -79,14 +81,34 @@ def open_media(media: str | Path | StandardInput) -> InputContainer:
     except (av.error.FFmpegError, OSError) as error:
         if isinstance(media, StandardInput):
             media.check()
-        message = f"not an image or video that FFmpeg knows ({reason_of(error)})"
-        raise ValueError(message) from error
+        raise ValueError(_why_not_opened(media, error)) from error
     try:
         video_stream(container)
     except ValueError:
         container.close()
         raise
     return container
+
+
+def _why_not_opened(media: str | Path | StandardInput, error: Exception) -> str:
+    kind = names_others(_head_of(media))
+    if kind is not None:
+        return (
+            f"it is {kind}, which names other files or addresses, and these are not opened; give "
+            f"the video itself"
+        )
+    if getattr(error, "errno", None) == errno.EINVAL:  # what a demuxer that is not listed gives
+        return "not an image or video of a kind that is taken; MP4 or Matroska, for example, are"
+    return f"not an image or video that FFmpeg knows ({reason_of(error)})"
+
+
+def _head_of(media: str | Path | StandardInput) -> bytes:
+    if isinstance(media, StandardInput):
+        return media.head
+    if not Path(media).is_file():  # to look into a named pipe would wait for more of it
+        return b""
+    with Path(media).open("rb") as file:
+        return file.read(HEAD_BYTES)
 
 
 def video_stream(container: InputContainer) -> VideoStream:
@@ -112,15 +134,25 @@ def video_stream(container: InputContainer) -> VideoStream:
 
 
 def open_container(media: str | Path | StandardInput) -> InputContainer:
-    """Open something for reading; tags that are not UTF-8 are no reason to fail."""
+    """Open something for reading, and nothing that it names (`greenroom.demuxers`).
+
+    Tags that are not UTF-8 are no reason to fail.
+    """
     import av  # noqa: PLC0415 - importing greenroom stays light
 
     # PyAV replaces what is not UTF-8 from 19 on, and has no option for it any more.
     lenient: Any = {}
     if int(av.__version__.partition(".")[0]) < 19:
         lenient = {"metadata_errors": "replace"}
+    is_file = not isinstance(media, StandardInput)
     opened: Any = media if isinstance(media, StandardInput) else as_file(media)
-    container: InputContainer = av.open(opened, "r", buffer_size=_BUFFER_BYTES, **lenient)
+    container: InputContainer = av.open(
+        opened,
+        "r",
+        container_options=dict(FILE_OPTIONS if is_file else PIPE_OPTIONS),
+        buffer_size=_BUFFER_BYTES,
+        **lenient,
+    )
     return container
 
 
@@ -129,6 +161,11 @@ class StandardInput:
 
     What a signal raises while this waits cannot pass through FFmpeg: FFmpeg is told that the
     input ends, and `check` raises it afterwards.
+
+    Attributes
+    ----------
+    head : bytes
+        How the input begins, as far as it has been read.
     """
 
     def __init__(self) -> None:
@@ -137,16 +174,20 @@ class StandardInput:
             raise ValueError(message)
         self._interruption: BaseException | None = None
         self._descriptor = sys.stdin.fileno()
+        self.head = b""
 
     def read(self, size: int) -> bytes:
         """Return what has arrived, at most ``size`` bytes; nothing at the end."""
         if self._interruption is not None:  # FFmpeg tries again at an end
             return b""
         try:
-            return os.read(self._descriptor, size)
+            data = os.read(self._descriptor, size)
         except BaseException as error:  # noqa: BLE001 - raised again by whoever opened it
             self._interruption = error
             return b""
+        if len(self.head) < HEAD_BYTES:
+            self.head = (self.head + data)[:HEAD_BYTES]
+        return data
 
     def check(self) -> None:
         """Raise what a signal raised."""

@@ -93,9 +93,25 @@ class _Handler(BaseHTTPRequestHandler):
             if self.server.ended.wait(4 * 1880 / len(data)):
                 return
 
+    def _list(self) -> None:
+        """Send a playlist."""
+        lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:1", "#EXTINF:1,", self.server.listed]
+        self._whole("\n".join([*lines, "#EXT-X-ENDLIST", ""]).encode())
+
+    def _part(self) -> None:
+        """Send a transport stream at once."""
+        self._whole(encoded("mpegts", "mpeg2video", 25))
+
+    def _session(self) -> None:
+        """Send the description of a session."""
+        self._head("application/sdp")
+        self.wfile.write(b"v=0\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 50004 RTP/AVP 33\n")
+
     def _clip(self) -> None:
         """Send a whole file at once."""
-        data = encoded("matroska", "mpeg4", 10)
+        self._whole(encoded("matroska", "mpeg4", 10))
+
+    def _whole(self, data: bytes) -> None:
         self.send_response(200)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
@@ -126,6 +142,8 @@ class StreamServer(ThreadingHTTPServer):
         Whether the connection ends then, rather than be silent.
     cut : set of int
         Pictures of which only the first half is sent.
+    listed : str
+        What the playlist names.
     """
 
     daemon_threads = False
@@ -137,6 +155,7 @@ class StreamServer(ThreadingHTTPServer):
         self.most = 10**9
         self.breaks = True
         self.cut: set[int] = set()
+        self.listed = "part.ts"
         self._thread = threading.Thread(target=self.serve_forever, args=(0.01,))
 
     def address(self, path: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from rtsp_server import RtspServer
-from stream_server import StreamServer
+from stream_server import StreamServer, encoded
 
 from greenroom.errors import (
     CameraError,
@@ -26,6 +26,7 @@ from greenroom.sources.stream import is_stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from greenroom.frames import Frame
     from greenroom.sources.base import Source
@@ -102,6 +103,29 @@ def test_a_file_on_a_server_is_played_in_real_time_and_ends(server: StreamServer
     assert len(frames) == 10
     gaps_s = np.diff([frame.time_s or 0 for frame in frames])
     assert gaps_s.mean() == pytest.approx(0.04, abs=0.01)
+
+
+def test_a_playlist_on_a_server_is_played(server: StreamServer) -> None:
+    """HLS leads on to parts on the server."""
+    assert len(list(opened(server.address("list.m3u8")))) == 25
+
+
+@pytest.mark.parametrize("scheme", ["file:", "subfile,,start,0,end,0,,:", "concat:"])
+def test_a_playlist_on_a_server_leads_to_no_file(
+    server: StreamServer, tmp_path: Path, scheme: str
+) -> None:
+    """A playlist that names a video of this machine does not get it."""
+    secret = tmp_path / "part.ts"
+    secret.write_bytes(encoded("mpegts", "mpeg2video", 25))
+    server.listed = f"{scheme}{secret}"
+    with pytest.raises(CameraError):
+        list(opened(server.address("list.m3u8")))
+
+
+def test_a_session_on_a_server_opens_no_port(server: StreamServer) -> None:
+    """HTTP does not lead on to RTP."""
+    with pytest.raises(CameraFormatError):
+        opened(server.address("session.sdp"))
 
 
 def test_a_stream_that_breaks_off_is_lost(server: StreamServer) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit, urlunsplit
 
 from greenroom.decoding import reason_of
+from greenroom.demuxers import stream_options
 from greenroom.errors import (
     CameraError,
     CameraForbiddenError,
@@ -32,10 +33,7 @@ _SDP_SUFFIX: Final = ".sdp"
 # Opening may take this long, and nothing come for so long before a stream is lost, in seconds.
 _OPEN_S: Final = 10.0
 _SILENCE_S: Final = 5.0
-# What an address leads to may lead on to these, never to a file of this machine.
-_PROTOCOLS: Final = "http,https,tls,rtsp,rtp,srtp,tcp,udp,crypto,httpproxy,data"
 _OPTIONS: Final = {
-    "protocol_whitelist": _PROTOCOLS,
     # What is looked at before the first frame: a second, a megabyte.
     "analyzeduration": "1000000",
     "probesize": "1000000",
@@ -59,12 +57,12 @@ def stream_source(address: str, settings: Settings, clock: Clock) -> Source:
         Of the kind that says why it cannot be opened.
     """
     name = f"stream '{_without_password(address)}'"
-    options = dict(_OPTIONS)
+    scheme = "file" if _is_session(address) else address.partition(":")[0]
+    options = _OPTIONS | stream_options(scheme)
     if address.lower().startswith("rtsp"):
         options |= _RTSP
     target = address
     if _is_session(address):
-        options["protocol_whitelist"] = f"file,{_PROTOCOLS}"
         target = f"file:{address}"
     asked = Asked(name, target, options=options, open_s=_OPEN_S, silence_s=_SILENCE_S)
 
@@ -133,7 +131,7 @@ def _error(error: Exception, name: str, address: str) -> CameraError:
     if isinstance(error, ValueError) and not isinstance(error, av.error.FFmpegError):
         message = f"{name} cannot be shown: {error}. Give the address of a stream with video in it."
         return CameraFormatError(message, shown)
-    if isinstance(error, av.error.InvalidDataError):
+    if isinstance(error, av.error.InvalidDataError | av.error.ArgumentError):
         message = f"{name} is nothing that FFmpeg knows as video. Is it the address of a web page?"
         return CameraFormatError(message, shown)
     reason = reason_of(error)

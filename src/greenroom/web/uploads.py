@@ -21,6 +21,7 @@ from greenroom.decoding import (
     reason_of,
     video_stream,
 )
+from greenroom.demuxers import FILE_OPTIONS
 from greenroom.errors import BackgroundError
 from greenroom.web.formats import GIF, HEAD_BYTES, FileKind, kind_of, picture_size, what_else
 from greenroom.web.pictures import thumbnail, within
@@ -150,7 +151,8 @@ def _make_video(upload: Path, kind: FileKind, target: Path) -> Path:
             _check_pixels(*picture_size(kind, file.read(HEAD_BYTES)), MOST_VIDEO_PIXELS)
     path = target.with_suffix(kind.suffix)
     # By its content, so that nothing that names other files is looked into.
-    with av.open(as_file(upload), format=kind.demuxer) as container:
+    options = dict(FILE_OPTIONS)
+    with av.open(as_file(upload), format=kind.demuxer, container_options=options) as container:
         stream = _checked_stream(container)
         container.seek(0)
         try:
