@@ -11,7 +11,7 @@ import re
 import tomllib
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -29,6 +29,16 @@ __all__ = [
     "Quality",
     "Settings",
 ]
+
+# The longest path of Linux, in bytes; what no path can be is no list of names either. ...
+_MOST_CHARACTERS: Final = 4096
+# ... and what a codec or a colour may be called.
+_MOST_OF_A_NAME: Final = 64
+# Of a value that is refused so much is repeated.
+_REPEATED: Final = 80
+# Cameras give no smaller pictures, and none of more pixels: that is twice 8K.
+_LEAST_PIXELS_A_SIDE: Final = 16
+_MOST_PIXELS: Final = 2 * 7680 * 4320
 
 
 class Fit(StrEnum):
@@ -202,6 +212,8 @@ class Settings(BaseModel):
         str | None,
         _about(
             Group.MODEL,
+            min_length=1,
+            max_length=_MOST_OF_A_NAME,
             description=(
                 "The colour of the screen behind you, for the model chroma: #00b140 or a CSS "
                 "name; found by itself if it is not given"
@@ -243,7 +255,7 @@ class Settings(BaseModel):
         float | None,
         _about(
             Group.EDGE,
-            gt=0,
+            ge=0.01,
             le=1,
             description="Make a hard matte: foreground is what has at least this coverage",
         ),
@@ -277,7 +289,7 @@ class Settings(BaseModel):
         _about(
             Group.EDGE,
             ge=0,
-            lt=1,
+            le=0.99,
             description=(
                 "Steady the matte over time where the picture stands still; 0 turns it off. Not "
                 "for models that make mattes themselves"
@@ -382,7 +394,7 @@ class Settings(BaseModel):
         float | None,
         _about(
             Group.CAMERA,
-            gt=0,
+            ge=1,
             le=240,
             description=(
                 "Frames a second to ask the camera for; by default what it has for that size"
@@ -426,7 +438,7 @@ class Settings(BaseModel):
         float | None,
         _about(
             Group.LIVE,
-            gt=0,
+            ge=1,
             le=10000,
             description="How long a frame may take, in milliseconds, before less is done for it",
         ),
@@ -435,7 +447,7 @@ class Settings(BaseModel):
         float,
         _about(
             Group.LIVE,
-            gt=0,
+            ge=1,
             le=100,
             description="How much of the machine may be used, in % of all its cores",
         ),
@@ -453,7 +465,9 @@ class Settings(BaseModel):
     ] = OnFailure.STOP
     timeout_s: Annotated[
         float,
-        _about(Group.FAILURE, gt=0, le=3600, description="How long a frame may take, in seconds"),
+        _about(
+            Group.FAILURE, ge=0.01, le=3600, description="How long a frame may take, in seconds"
+        ),
     ] = 10.0
     allow_truncated: Annotated[
         bool,
@@ -467,6 +481,8 @@ class Settings(BaseModel):
         str | None,
         _about(
             Group.OUTPUT,
+            min_length=1,
+            max_length=_MOST_OF_A_NAME,
             description=(
                 "Video codec: h264, hevc, av1, vp9, prores, ffv1, or an encoder of FFmpeg by name; "
                 "by default the usual one of the file's type"
@@ -486,6 +502,8 @@ class Settings(BaseModel):
         str | None,
         _about(
             Group.OUTPUT,
+            min_length=1,
+            max_length=_MOST_OF_A_NAME,
             description="Speed preset of the encoder, such as veryfast or slow for h264",
         ),
     ] = None
@@ -528,6 +546,19 @@ class Settings(BaseModel):
             message = f"settings file '{path}': {error}"
             raise SettingsError(message, error.name) from None
 
+    @field_validator("*")
+    @classmethod
+    def _check_text(cls, value: Any) -> Any:  # noqa: ANN401 - of every setting
+        """Refuse what no file, device or list of names can be called."""
+        text = str(value) if isinstance(value, (str, Path)) else ""
+        if len(text) > _MOST_CHARACTERS:
+            message = f"expected at most {_MOST_CHARACTERS} characters, not {len(text)}"
+            raise SettingsError(message)
+        if "\0" in text:
+            message = f"expected text without the character NUL, not {_repeated(text)}"
+            raise SettingsError(message)
+        return value
+
     @field_validator("key_color")
     @classmethod
     def _check_colour(cls, colour: str | None) -> str | None:
@@ -545,11 +576,14 @@ class Settings(BaseModel):
                 MOST_PIXELS_A_SIDE,
             )
 
-            found = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", size)
-            if found is None or max(int(found[1]), int(found[2])) > MOST_PIXELS_A_SIDE:
+            found = re.fullmatch(r"([1-9]\d{1,4})x([1-9]\d{1,4})", size)
+            sides = (0, 0) if found is None else (int(found[1]), int(found[2]))
+            fits = min(sides) >= _LEAST_PIXELS_A_SIDE and max(sides) <= MOST_PIXELS_A_SIDE
+            if not fits or sides[0] * sides[1] > _MOST_PIXELS:
                 message = (
-                    f"expected WIDTHxHEIGHT such as 1280x720, at most {MOST_PIXELS_A_SIDE} pixels "
-                    f"a side, not {size!r}"
+                    f"expected WIDTHxHEIGHT such as 1280x720, {_LEAST_PIXELS_A_SIDE} to "
+                    f"{MOST_PIXELS_A_SIDE} pixels a side and at most {_MOST_PIXELS} in all, not "
+                    f"{_repeated(size)}"
                 )
                 raise SettingsError(message, "size")
         return size
@@ -597,4 +631,10 @@ def _settings_error(error: ValidationError) -> SettingsError:
     reason = first["msg"][0].lower() + first["msg"][1:]
     if name == "quality" and str(first["input"]).isdigit():
         reason = f"{reason} (0 to 100 is for output_quality)"
-    return SettingsError(f"setting '{name}': {reason}, not {first['input']!r}", name)
+    return SettingsError(f"setting '{name}': {reason}, not {_repeated(first['input'])}", name)
+
+
+def _repeated(value: object) -> str:
+    """Repeat a value in a message, or how it begins."""
+    text = repr(value)
+    return text if len(text) <= _REPEATED else f"{text[:_REPEATED]}..."

@@ -303,7 +303,7 @@ class TestSettings:
         ("flags", "words"),
         [
             (("--smoothing", "nan"), ("smoothing", "finite")),
-            (("--smoothing", "2"), ("smoothing", "less than 1")),
+            (("--smoothing", "2"), ("smoothing", "0.99")),
             (("--threshold", "inf"), ("threshold", "finite")),
             (("--threads", "0"), ("threads", "1")),
             (("--edge-shift", "-9"), ("edge_shift", "-5")),

@@ -66,7 +66,7 @@ def read(path: Path) -> Plane:
 def test_writes_what_is_known(
     run: Run, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """RGB of the frame's size, alpha where it is known; that is said, and only the user reads it."""
+    """RGB of the frame's size, with alpha where it is known; how much is said, to the user only."""
     learner = Learner(monkeypatch, 0.75)
     result = run("plate", "record", clip, "room.png", "--seconds", "0.4")
     assert (result.status, result.out, result.err) == (

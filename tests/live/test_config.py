@@ -17,7 +17,9 @@ from greenroom.errors import SettingsError
 from greenroom.live.config import ConfigFile, default_config_path
 from greenroom.settings import Capture, Device, Fit, Framing, OnFailure, People, Quality, Settings
 
-ODD = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40).filter(
+ODD = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=40
+).filter(
     lambda text: "./" not in text  # a folder that is there, whose path is made absolute
 )
 NUMBERS = st.floats(0.1, 86400) | st.integers(1, 86400)
@@ -35,10 +37,10 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "people": st.sampled_from(People),
     "keep_region": st.sampled_from([None, "1,2,30,40", "40%,30%,20%,70%"]),
     "plate": st.none() | ODD.map(Path),
-    "threshold": st.none() | st.floats(1e-300, 1),
+    "threshold": st.none() | st.floats(0.01, 1),
     "edge_shift": st.floats(-5, 5),
     "quality": st.sampled_from(Quality),
-    "smoothing": st.floats(0, 1, exclude_max=True),
+    "smoothing": st.floats(0, 0.99),
     "mirror": st.booleans(),
     "framing": st.sampled_from(Framing),
     "overlay": st.none() | ODD,
@@ -47,7 +49,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "size": st.sampled_from([None, "1280x720"]),
     "reconnect_seconds": st.none() | st.floats(0, 1e6),
     "to": ODD,
-    "budget_cpu": st.floats(0.001, 100),
+    "budget_cpu": st.floats(1, 100),
 }
 SETTINGS = st.fixed_dictionaries({}, optional=VALUES)
 

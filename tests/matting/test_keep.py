@@ -244,7 +244,7 @@ class TestText:
             Settings(keep_region=text)
         assert error.value.name == "keep_region"
 
-    @pytest.mark.parametrize("text", ["600,0,41,10", "0,50%,10,51%", "0,0,101%,10"])
+    @pytest.mark.parametrize("text", ["600,0,41,10", "0,50%,10,51%", "0,0,641,10"])
     def test_outside_the_frame(self, text: str) -> None:
         """It is an error as soon as a frame is there, with or without a plate."""
         regions = KeptRegions(Settings(keep_region=text))

@@ -44,7 +44,7 @@ def bench(  # noqa: PLR0913 - each is a flag
         ),
     ] = False,
     seconds: Annotated[
-        float, typer.Option(min=1, help="How long a live session is measured.")
+        float, typer.Option(min=1, max=86400, help="How long a live session is measured.")
     ] = 10.0,
     governed: Annotated[
         bool, typer.Option("--governed", help="Have the governor steer the live session.")

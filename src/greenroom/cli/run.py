@@ -61,7 +61,13 @@ def run(  # noqa: PLR0913 - each is a flag
     ] = False,
     covered: Annotated[bool, typer.Option("--covered", help="Begin with the cover.")] = False,
     seconds: Annotated[
-        float | None, typer.Option(min=0.1, help="End after so many seconds.", show_default=False)
+        float | None,
+        typer.Option(
+            min=0.1,
+            max=1e9,
+            help="End after so many seconds.",
+            show_default=False,
+        ),
     ] = None,
     settings: Settings,
     config: Path | None,

@@ -8,6 +8,7 @@ whatever comes before them is hidden again, unless it is the person.
 from __future__ import annotations
 
 import logging
+import operator
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,8 @@ _ROUNDS: Final = 4
 # Holes and crumbs of the outline up to this size, in samples, are not the object's.
 _GRAIN: Final = 5
 _MOST_PIXELS_A_SIDE: Final = 16384
+# More objects than that are better painted into one picture.
+_MOST_REGIONS: Final = 32
 _EXPECTED: Final = (
     "expected x,y,width,height in pixels of the frame or in % of it, such as 820,300,260,420 or "
     "40%,30%,20%,70%, or a picture that is white where the room is kept; several with ; between"
@@ -121,9 +124,13 @@ def parse_regions(text: str) -> tuple[Rectangle | Path, ...]:
     Raises
     ------
     SettingsError
-        If it is neither.
+        If it is neither, or there are too many.
     """
-    return tuple(_parsed(part.strip()) for part in text.split(";"))
+    parts = text.split(";")
+    if len(parts) > _MOST_REGIONS:
+        message = f"expected at most {_MOST_REGIONS} regions, not {len(parts)}: paint a picture."
+        raise SettingsError(message, "keep_region")
+    return tuple(_parsed(part.strip()) for part in parts)
 
 
 def _parsed(text: str) -> Rectangle | Path:
@@ -136,7 +143,8 @@ def _parsed(text: str) -> Rectangle | Path:
             tuple(float(one[1]) for one in numbers),
             tuple(bool(one[2]) for one in numbers),
         )
-        if min(rectangle.values[2:]) > 0:
+        most = [100 if share else _MOST_PIXELS_A_SIDE for share in rectangle.in_percent]
+        if min(rectangle.values[2:]) > 0 and all(map(operator.le, rectangle.values, most)):
             return rectangle
     if not text or numbers:
         message = f"{_EXPECTED}; not {text!r}"
