@@ -8,6 +8,7 @@ import re
 import struct
 import sys
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -52,8 +53,6 @@ STDIN: Final = "-"
 """The name that stands for standard input, or standard output."""
 
 _BUFFER_BYTES: Final = 2**18
-# EXIF is one segment of a JPEG, of at most 64 KiB, after few others.
-_EXIF_BYTES: Final = 2**18
 
 # A marker of JPEG that is not within, and does not separate, coded samples.
 _MARKER: Final = re.compile(rb"\xff[^\x00\xff\xd0-\xd7\x01]", re.DOTALL)
@@ -232,36 +231,21 @@ class Orientation(NamedTuple):
 UPRIGHT: Final = Orientation(transpose=False, flip_x=False, flip_y=False)
 
 
-# By the numbers of EXIF 2.3, section 4.6.5.
-EXIF_ORIENTATIONS: Final = (
-    UPRIGHT,
-    Orientation(transpose=False, flip_x=True, flip_y=False),
-    Orientation(transpose=False, flip_x=True, flip_y=True),
-    Orientation(transpose=False, flip_x=False, flip_y=True),
-    Orientation(transpose=True, flip_x=False, flip_y=False),
-    Orientation(transpose=True, flip_x=True, flip_y=False),
-    Orientation(transpose=True, flip_x=True, flip_y=True),
-    Orientation(transpose=True, flip_x=False, flip_y=True),
-)
-_BY_DEGREES: Final = {-90: 6, 180: 3, -180: 3, 90: 8}
+# FFmpeg numbers the kinds of what it puts beside a frame (AVFrameSideDataType): the display
+# matrix, and more than there are by now.
+_DISPLAY_MATRIX: Final = 6
+_SIDE_DATA_KINDS: Final = 64
+_GLANCE_PX: Final = 16
 
 
-def orientation_of(frame: av.VideoFrame, path: Path | None = None) -> Orientation:
-    """Read the rotation flag or EXIF orientation that FFmpeg found.
+def orientation_of(frame: av.VideoFrame) -> Orientation:
+    """Read the rotation flag or EXIF orientation that FFmpeg found, mirrored ones too.
 
     It is FFmpeg's display matrix: nine 32-bit integers in native byte order, row by row,
     which take a pixel's place (x, y, 1) to where it is shown. It is the same for all frames of
-    a stream, and to be read once: PyAV's view of such data and the frame hold on to each other
-    until the garbage collector comes by.
-
-    PyAV up to 18 refuses to show any of it where a kind is new to it, such as EXIF; then a
-    picture's ``path`` is read, or the angle alone is taken.
+    a stream, and to be read once.
     """
-    try:
-        data: Any = frame.side_data.get("DISPLAYMATRIX")
-    except ValueError:
-        number = _BY_DEGREES.get(frame.rotation, 1)
-        return EXIF_ORIENTATIONS[((path and _exif_orientation(path)) or number) - 1]
+    data: Any = _with_matrix_alone(frame).side_data.get("DISPLAYMATRIX")
     if data is None:
         return UPRIGHT
     a, b, _, c, d = struct.unpack_from("=5i", bytes(data))
@@ -270,23 +254,32 @@ def orientation_of(frame: av.VideoFrame, path: Path | None = None) -> Orientatio
     return Orientation(transpose=False, flip_x=a < 0, flip_y=d < 0)
 
 
-def _exif_orientation(path: Path) -> int | None:
-    """Find the orientation, 1 to 8, in a picture's EXIF: tag 0x0112 of TIFF's first directory."""
-    with path.open("rb") as file:
-        _, found, tiff = file.read(_EXIF_BYTES).partition(b"Exif\0\0")
-    order = {b"MM\0*": ">", b"II*\0": "<"}.get(tiff[:4])
-    if not found or order is None:
-        return None
-    try:
-        (start,) = struct.unpack_from(f"{order}I", tiff, 4)
-        (entries,) = struct.unpack_from(f"{order}H", tiff, start)
-        for place in range(start + 2, start + 2 + 12 * entries, 12):
-            tag, _, _, value = struct.unpack_from(f"{order}HHIH", tiff, place)
-            if tag == 0x0112 and 1 <= value <= len(EXIF_ORIENTATIONS):
-                return int(value)
-    except struct.error:  # it ends too early
-        pass
-    return None
+def _with_matrix_alone(frame: av.VideoFrame) -> av.VideoFrame:
+    """Return a small copy of a frame, with nothing beside it but its display matrix.
+
+    PyAV (18.1) frees the names of side data a second time, such as a colour profile's, once
+    its `side_data` is asked for; it refuses to show any of it where one kind is new to it; and
+    what it shows stays in memory until the garbage collector comes by.
+    """
+    import av  # noqa: PLC0415 - importing greenroom stays light
+
+    small = frame.reformat(_GLANCE_PX, _GLANCE_PX, "gray", threads=ONE_THREAD)
+    graph = av.filter.Graph()
+    filters = [
+        graph.add("sidedata", f"mode=delete:type={kind}")
+        for kind in range(_SIDE_DATA_KINDS)
+        if kind != _DISPLAY_MATRIX
+    ]
+    source = graph.add_buffer(
+        width=small.width, height=small.height, format=small.format, time_base=Fraction(1, 25)
+    )
+    graph.link_nodes(source, *filters, graph.add("buffersink")).configure()
+    graph.push(small)
+    glance = graph.pull()
+    if not isinstance(glance, av.VideoFrame):
+        message = "FFmpeg's filters gave no picture"
+        raise TypeError(message)
+    return glance
 
 
 def oriented(frame: Frame, orientation: Orientation) -> Frame:
@@ -363,7 +356,7 @@ def decode_picture(path: Path, most_pixels_a_side: int) -> Frame:
         message = "there is no picture in it"
         raise ValueError(message)
     check_size(frame.width, frame.height, most_pixels_a_side)
-    upright = oriented(flattened(frame), orientation_of(frame, path))
+    upright = oriented(flattened(frame), orientation_of(frame))
     return replace(upright, pts=None, time_base=None, duration=None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 import subprocess
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import av
 import numpy as np
 import pytest
+from PIL import Image, ImageCms
 
 from greenroom.errors import GreenroomError, SourceError, TruncatedError
 from greenroom.settings import Settings
@@ -67,11 +69,40 @@ def write(  # noqa: PLR0913
 def turned(path: Path, degrees: int) -> Path:
     """Write a rotation into the track header of an MP4: ISO/IEC 14496-12, 8.3.2."""
     turns = {0: (1, 0, 0, 1), 90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}
-    a, b, c, d = (65536 * value for value in turns[degrees])
+    return shown_by(path, turns[degrees])
+
+
+def shown_by(path: Path, matrix: tuple[int, int, int, int]) -> Path:
+    """Write a matrix that says how it is shown into the track header of an MP4 or MOV."""
+    a, b, c, d = (65536 * value for value in matrix)
     data = bytearray(path.read_bytes())
     struct.pack_into(">9i", data, data.index(b"tkhd") + 44, a, b, 0, c, d, 0, 0, 0, 1 << 30)
     path.write_bytes(data)
     return path
+
+
+def with_much_beside(path: Path, kind: str) -> Path:
+    """Write a turned film of one picture with a profile, EXIF or messages beside it."""
+    if kind in ("png", "mjpeg"):
+        profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+        exif = Image.Exif()
+        exif[0x0131] = "a program"
+        data = io.BytesIO()
+        picture = Image.fromarray(flat())
+        picture.save(data, "png" if kind == "png" else "jpeg", icc_profile=profile, exif=exif)
+        with av.open(str(path), "w") as target:
+            stream = cast("VideoStream", target.add_stream(kind, rate=25))
+            stream.width, stream.height = picture.size
+            stream.pix_fmt = "rgb24" if kind == "png" else "yuvj420p"
+            packet = av.Packet(data.getvalue())
+            packet.stream, packet.pts, packet.dts = stream, 0, 0
+            packet.time_base, packet.is_keyframe = Fraction(1, 25), True
+            target.mux(packet)
+    else:
+        hdr = "hdr10=1:master-display=G(8500,39850)B(6550,2300)R(35400,14600)WP(15635,16450)"
+        options = {"x265-params": f"{hdr}L(10000000,1):max-cll=1000,400"}
+        write(path, [flat()], kind, options=options if kind == "libx265" else None)
+    return turned(path, 90)
 
 
 def read(path: Path, **values: Any) -> list[Frame]:  # noqa: ANN401
@@ -91,6 +122,51 @@ class TestTurned:
         upright = degrees in (0, 180)
         assert frame.size == ((64, 48) if upright else (48, 64))
         assert source.info.sample_aspect_ratio == Fraction(*((16, 11) if upright else (11, 16)))
+
+    @pytest.mark.parametrize("matrix", [(-1, 0, 0, 1), (1, 0, 0, -1), (0, 1, 1, 0), (0, -1, -1, 0)])
+    def test_mirrored(self, tmp_path: Path, matrix: tuple[int, int, int, int]) -> None:
+        """A film that is to be shown mirrored, as front cameras' are, is mirrored."""
+        picture = np.zeros((48, 64, 3), np.uint8)
+        picture[:10, :20] = 255  # at the top, on the left
+        path = shown_by(write(tmp_path / "film.mov", [picture], "png", "rgb24"), matrix)
+        (frame,) = read(path)
+        luma = frame.planes[0]
+        a, b, c, d = matrix
+        width, height = (64, 48) if a else (48, 64)
+        assert frame.size == (width, height)
+        down, right = d + b < 0, a + c < 0  # where the corner goes
+        assert luma[-3 if down else 2, -3 if right else 2] > 200
+        assert luma[2 if down else -3, 2 if right else -3] < 50
+
+    @pytest.mark.parametrize("kind", ["png", "mjpeg", "libx265"])
+    def test_what_is_beside_a_picture_is_freed_once(self, tmp_path: Path, kind: str) -> None:
+        """Profiles and the like, for all that reads an orientation, survive the collector."""
+        path = with_much_beside(tmp_path / "film.mov", kind)
+        program = (
+            "import gc, sys\n"
+            "from greenroom import Settings\n"
+            "from greenroom.backgrounds import create_background\n"
+            "from greenroom.decoding import decoded, open_media, orientation_of, video_stream\n"
+            "from greenroom.sources import create_source\n"
+            "for _ in range(10):\n"
+            "    (frame,) = create_source(sys.argv[1], Settings())\n"
+            "    create_background(Settings(background=sys.argv[1])).close()\n"
+            "    with open_media(sys.argv[1]) as container:\n"
+            "        for picture in decoded(container, video_stream(container)):\n"
+            "            found = orientation_of(picture)\n"
+            "    del picture\n"
+            "    gc.collect()\n"
+            "print(frame.size, found)\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(path)],
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_S,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith("(48, 64) Orientation(transpose=True")
 
     @pytest.mark.parametrize("size", [(640, 480), (1280, 720), (64, 48)])
     def test_colours_stay(self, tmp_path: Path, size: tuple[int, int]) -> None:

@@ -104,7 +104,7 @@ def _read(path: Path) -> NDArray[np.uint8]:
         message = "there is no picture in it"
         raise ValueError(message)
     picture = Frame.from_av(frame.reformat(format="gbrap", threads=ONE_THREAD))
-    upright = oriented(picture, orientation_of(frame, path))
+    upright = oriented(picture, orientation_of(frame))
     alpha = np.full_like(upright.planes[0], 255) if upright.alpha is None else upright.alpha
     return np.dstack([upright.to_rgb(), alpha])
 

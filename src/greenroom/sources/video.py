@@ -23,7 +23,7 @@ from greenroom.decoding import (
     video_stream,
 )
 from greenroom.errors import SourceError, TruncatedError
-from greenroom.frames import ONE_THREAD, Frame, fraction
+from greenroom.frames import Frame, fraction
 from greenroom.sources.base import SourceInfo
 
 if TYPE_CHECKING:
@@ -43,7 +43,6 @@ logger = logging.getLogger(__name__)
 MOST_PIXELS_A_SIDE: Final = 16384
 # H.264 and HEVC show pictures at most so many places from where they are decoded.
 _REORDERED: Final = 16
-_GLANCE_PX: Final = 16
 _HDR_TRANSFERS: Final = (16, 18)
 
 
@@ -141,10 +140,7 @@ class VideoSource:
             raise self._error(reason)
         self._first_pts = first.pts
         self._warn_of_hdr(first)
-        # Of a small copy: what is looked at stays in memory for long.
-        self._orientation = orientation_of(
-            first.reformat(width=_GLANCE_PX, height=_GLANCE_PX, threads=ONE_THREAD)
-        )
+        self._orientation = orientation_of(first)
         if self._orientation.transpose:
             self.info = replace(self.info, sample_aspect_ratio=1 / self.info.sample_aspect_ratio)
         return first
