@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
+from fractions import Fraction
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from greenroom.decoding import open_container, video_stream
 from greenroom.frames import fraction
+from greenroom.timeline import Timeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from fractions import Fraction
     from pathlib import Path
 
     import av
+    from av.container.core import Chapter
     from av.stream import Stream
     from av.video.stream import VideoStream
 
@@ -24,6 +27,8 @@ __all__ = ["CarriedStreams"]
 logger = logging.getLogger(__name__)
 
 _CARRIED_TYPES = ("audio", "subtitle")
+# A tick of Matroska, the coarsest clock that is written to.
+_SHORTEST_S = Fraction(1, 1000)
 _DESCRIBED = ("language", "title")
 
 
@@ -39,20 +44,24 @@ class CarriedStreams:
         The source.
     muxer : Muxer
         Where streams are added; nothing may have been written to it yet.
+    begin_s : Fraction
+        The time in the source that becomes 0.
     """
 
-    def __init__(self, path: Path, muxer: Muxer) -> None:
+    def __init__(self, path: Path, muxer: Muxer, begin_s: Fraction) -> None:
         self._source = open_container(path)
         self._muxer = muxer
         self._target = target = muxer.container
+        self._begin_s = begin_s
         self._streams: dict[int, Stream] = {}
         for stream in self._source.streams:
             if stream.type in _CARRIED_TYPES:
                 self._add(path, stream)
+        self._last_dts: dict[int, int] = {}
         self._packets = self._demux()
         self._waiting: av.Packet[Any] | None = None
         target.metadata.update(self._source.metadata)
-        chapters = self._source.chapters()
+        chapters = list(self._moved_chapters())
         if chapters:
             target.set_chapters(chapters)
 
@@ -99,12 +108,44 @@ class CarriedStreams:
         copy.disposition = stream.disposition
         self._streams[stream.index] = copy
 
+    def _moved_chapters(self) -> Iterator[Chapter]:
+        """Give the chapters at their places after the beginning."""
+        for chapter in self._source.chapters():
+            shift = round(self._begin_s / fraction(chapter["time_base"]))
+            start, end = max(0, chapter["start"] - shift), chapter["end"] - shift
+            if end > start:
+                yield {**chapter, "start": start, "end": end}
+
     def _demux(self) -> Iterator[av.Packet[Any]]:
         """Read the packets that are carried, in the order of the file."""
         if not self._streams:
             return
         carried = [self._source.streams[index] for index in self._streams]
-        for packet in self._source.demux(carried):
-            if packet.size and packet.dts is not None and not packet.is_corrupt:
-                packet.stream = self._streams[packet.stream.index]
+        for packet in Timeline(self._source).packets(*carried):
+            if not packet.size or packet.dts is None or packet.is_corrupt:
+                continue
+            index = packet.stream.index
+            if self._move(packet):
+                packet.stream = self._streams[index]
                 yield packet
+
+    def _move(self, packet: av.Packet[Any]) -> bool:
+        """Subtract the beginning, and say whether the packet is to be written.
+
+        Decoding times may not go back, as those of damaged sound do. A subtitle from before the
+        beginning is shown from there on.
+        """
+        shift = round(self._begin_s / fraction(packet.time_base))
+        dts = (packet.dts or 0) - shift
+        pts = dts if packet.pts is None else packet.pts - shift
+        if packet.stream.type == "subtitle" and pts < 0:
+            packet.duration = max(0, (packet.duration or 0) + pts)
+            if not packet.duration:
+                return False
+            pts = dts = 0
+        last = self._last_dts.get(packet.stream.index)
+        if last is not None and dts <= last:
+            dts = last + ceil(_SHORTEST_S / fraction(packet.time_base))
+        self._last_dts[packet.stream.index] = dts
+        packet.pts, packet.dts = max(pts, dts), dts
+        return True

@@ -17,7 +17,7 @@ from greenroom.sinks.muxer import HEADER_BYTES, Muxer
 from greenroom.sinks.staging import Staging, free_name, take_room, writing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     import av
@@ -84,6 +84,9 @@ class VideoSink:
         self._layout: Layout | None = None
         self._colour = Colour()
         self._last_pts: int | None = None
+        self._end_pts = 0
+        self._lengths: dict[int | None, int] = {}
+        self._first: tuple[int, int] | None = None
         self._frames = 0
 
     def write(self, frame: Frame) -> None:
@@ -176,12 +179,14 @@ class VideoSink:
         )
         self._describe(stream, codec, frame)
         if self._info.streams_from is not None:
-            self._carried = CarriedStreams(self._info.streams_from, self._muxer)
+            self._carried = CarriedStreams(self._info.streams_from, self._muxer, self._info.begin_s)
             self._carried.describe(stream)
         return stream
 
     def _describe(self, stream: VideoStream, codec: Codec, frame: Frame) -> None:
         """Set the stream's size, format, time and colour."""
+        import av  # noqa: PLC0415
+
         self._even = codec.even
         width, height = frame.size
         if codec.even:
@@ -198,6 +203,8 @@ class VideoSink:
         stream.codec_context.time_base = frame.time_base or self._info.time_base
         stream.codec_context.sample_aspect_ratio = self._info.sample_aspect_ratio
         stream.thread_type = "AUTO"
+        # Otherwise every packet is said to last as long as one does on average.
+        stream.codec_context.flags |= av.codec.context.Flags.frame_duration
         self._colour = colour = codec.colour(frame.layout, stream.pix_fmt)
         stream.colorspace, stream.color_range = colour.matrix, colour.range
         stream.color_primaries, stream.color_trc = colour.primaries, colour.transfer
@@ -226,10 +233,13 @@ class VideoSink:
         """Make the frame what the encoder takes: even, of its pixel format, later than the last."""
         if self._even and (frame.layout.width % 2 or frame.layout.height % 2):
             frame = _made_even(frame)
-        if frame.pts is not None:
-            if self._last_pts is not None and frame.pts <= self._last_pts:
-                frame = replace(frame, pts=self._last_pts + 1)
-            self._last_pts = frame.pts
+        if (pts := frame.pts) is not None:
+            if self._last_pts is not None and pts <= self._last_pts:
+                pts = self._last_pts + 1
+                frame = replace(frame, pts=pts)
+            self._last_pts = self._end_pts = pts
+            if frame.duration:
+                self._end_pts, self._lengths[pts] = pts + frame.duration, frame.duration
         picture = frame.to_av(stream.pix_fmt, self._colour)
         picture.pict_type = 0
         return picture
@@ -239,20 +249,43 @@ class VideoSink:
         for packet in packets:
             if self._frames == 1:  # x265 leaves this undefined for a single picture
                 packet.dts = packet.pts
+            self._first = self._first or _times(packet)
+            # Not every encoder hands on how long a picture is shown.
+            packet.duration = self._lengths.pop(packet.pts, None) or packet.duration
             if self._carried is not None and packet.dts is not None:
                 self._carried.mux_until(packet.dts * fraction(packet.time_base))
             self._muxer.mux(packet)
+
+    def _last(self, packets: Sequence[av.Packet[VideoStream]]) -> None:
+        """Have the last packets of an MP4 or MOV last until the last picture ends.
+
+        Its lengths are those between times of decoding, and what is decoded last need not be what
+        is shown last.
+        """
+        first = self._first or _times(packets[0])
+        last = _times(packets[-1])
+        if first and last and CONTAINERS[self._path.suffix.lower()].format in ("mp4", "mov"):
+            length = (self._end_pts - first[0]) - (last[1] - first[1])
+            self._lengths[last[0]] = max(self._lengths.get(last[0], 0), length)
 
     def _finish(self) -> None:
         if self._stream is None or self._muxer is None:
             message = "there are no frames to write"
             raise ValueError(message)
-        self._mux(self._stream.encode(None))
+        packets = list(self._stream.encode(None))
+        if packets:
+            self._last(packets)
+        self._mux(packets)
         if self._carried is not None:
             self._carried.mux_rest()
             self._carried.close()
         self._muxer.close()
         self._muxer = None
+
+
+def _times(packet: av.Packet[VideoStream]) -> tuple[int, int] | None:
+    """Return when a packet is shown and decoded, where it says both."""
+    return None if packet.pts is None or packet.dts is None else (packet.pts, packet.dts)
 
 
 def _can_be_played(path: Path) -> bool:

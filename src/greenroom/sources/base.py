@@ -37,6 +37,8 @@ class SourceInfo:
         What is read: an output may not be one of them.
     streams_from : Path or None
         The file whose sound, subtitles, chapters and tags belong to the frames.
+    begin_s : Fraction
+        The time in that file which is 0 of the frames.
     negotiated : str
         What a camera was brought to give, to be shown: ``1280x720 MJPEG, 30 frames/s``.
     """
@@ -49,6 +51,7 @@ class SourceInfo:
     pictures: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
     streams_from: Path | None = None
+    begin_s: Fraction = Fraction(0)
     negotiated: str = ""
 
     def without_streams(self) -> SourceInfo:

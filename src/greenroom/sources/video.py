@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from bisect import insort
 from dataclasses import replace
 from fractions import Fraction
-from itertools import chain, pairwise
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.decoding import (
     STDIN,
@@ -25,6 +24,8 @@ from greenroom.decoding import (
 from greenroom.errors import SourceError, TruncatedError
 from greenroom.frames import Frame, fraction
 from greenroom.sources.base import SourceInfo
+from greenroom.sources.extents import Extents
+from greenroom.timeline import Timeline, beginning_s, can_be_joined
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -41,17 +42,18 @@ __all__ = ["VideoSource"]
 logger = logging.getLogger(__name__)
 
 MOST_PIXELS_A_SIDE: Final = 16384
-# H.264 and HEVC show pictures at most so many places from where they are decoded.
-_REORDERED: Final = 16
+# A group of pictures is shorter than this; where nothing begins one, pictures are decoded anyway.
+_MOST_BEFORE_KEY: Final = 600
 _HDR_TRANSFERS: Final = (16, 18)
 
 
 class VideoSource:
     """Decodes the video of anything that FFmpeg reads, as ``yuv420p``.
 
-    Time stamps are kept as they are. The rotation flag is applied. A change of size in
-    mid-stream is scaled to the first size. High dynamic range is tone-mapped to BT.709,
-    which is logged as a warning.
+    The first picture or sound is at 0, as `greenroom.timeline.beginning_s` finds it; other than
+    that time stamps are kept, and the last picture is shown for as long as the file says. The
+    rotation flag is applied. A change of size in mid-stream is scaled to the first size. High
+    dynamic range is tone-mapped to BT.709, which is logged as a warning.
 
     Parameters
     ----------
@@ -104,7 +106,9 @@ class VideoSource:
         """
         with self._reading:
             if not self._closed:
-                yield from self._frames()
+                # What waits on standard input may be live: nothing is held back of it.
+                frames = self._frames()
+                yield from frames if self._input is not None else self._lasting(frames)
 
     def rewind(self) -> bool:
         """See `Rewindable.rewind`: its decoder and its memory are used again.
@@ -139,6 +143,13 @@ class VideoSource:
             reason = "there are no frames in it"
             raise self._error(reason)
         self._first_pts = first.pts
+        self._begin_s = beginning_s(
+            self._container,
+            self._stream,
+            first,
+            with_sound=self.info.streams_from is not None,
+        )
+        self.info = replace(self.info, begin_s=self._begin_s)
         self._warn_of_hdr(first)
         self._orientation = orientation_of(first)
         if self._orientation.transpose:
@@ -158,6 +169,30 @@ class VideoSource:
                 frame = self._converted(frame, layout)
             yield self._timed(frame, number)
 
+    def _lasting(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+        """Say how long each picture is shown: until the next one, or to the end of the file."""
+        held: Frame | None = None
+        try:
+            for frame in frames:
+                if held is not None:
+                    yield _until(held, _seconds(frame))
+                held = frame
+        except TruncatedError:
+            if held is not None:
+                yield held
+            raise
+        if held is not None:
+            end_s = self._extents.last_end_s(_seconds(held) + self._begin_s, _length_s(held))
+            yield held if end_s is None else self._ended(held, end_s - self._begin_s)
+
+    def _ended(self, last: Frame, end_s: Fraction) -> Frame:
+        """Show the last picture to the end, which a container may have cut down to its ticks."""
+        usual_s = 1 / self.info.rate
+        length_s = end_s - _seconds(last)
+        if last.time_base and abs(length_s - usual_s) < last.time_base:
+            length_s = usual_s
+        return _until(last, _seconds(last) + length_s)
+
     def close(self) -> None:
         """See `Source.close`; what a thread still waits to read from is left to it."""
         self._closed = True
@@ -172,21 +207,42 @@ class VideoSource:
         """Decode, and find out whether something is missing."""
         import av  # noqa: PLC0415 - importing greenroom stays light
 
-        extent = _Extent()
+        self._extents = extents = Extents(self._container, self._stream)
         try:
-            for packet in self._container.demux(self._stream):
+            for packet in self._joined(Timeline(self._container).packets(*extents.streams)):
+                extents.add(packet)
+                if packet.stream.index != self._stream.index:
+                    continue
                 if packet.is_corrupt:
                     self._truncated("some of its data is missing or wrong")
-                extent.add(packet)
                 yield from self._decoded(packet)
         except av.error.FFmpegError as error:
             self._truncated(f"reading stopped with '{error.strerror}'")
-        declared_s = _declared_end_s(self._stream)
-        if declared_s is not None and extent.ends_before(declared_s):
+        declared_s = extents.missing_to_s()
+        if declared_s is not None:
             self._truncated(
-                f"it ends after {float(extent.end_s):.2f} s, where its header says "
+                f"it ends after {float(extents.end_s):.2f} s, where its header says "
                 f"{float(declared_s):.2f} s"
             )
+
+    def _joined(self, packets: Iterator[av.Packet[Any]]) -> Iterator[av.Packet[Any]]:
+        """Leave out pictures of a broadcast that need others from before it was recorded."""
+        before = 0
+        may_join = can_be_joined(self._container)
+        for packet in packets:
+            if may_join and packet.size and packet.stream.index == self._stream.index:
+                if not packet.is_keyframe and before < _MOST_BEFORE_KEY:
+                    before += 1
+                    continue
+                may_join = False
+                if before:
+                    logger.warning(
+                        "input '%s' begins in the middle of a broadcast: its first %d pictures "
+                        "cannot be decoded and are left out",
+                        self._name,
+                        before,
+                    )
+            yield packet
 
     def _decoded(self, packet: av.Packet[VideoStream]) -> list[av.VideoFrame]:
         import av  # noqa: PLC0415
@@ -207,9 +263,11 @@ class VideoSource:
         logger.warning("input '%s': %s", self._name, reason)
 
     def _timed(self, frame: Frame, number: int) -> Frame:
-        if frame.pts is not None:
-            return frame
         time_base = self.info.time_base
+        if frame.pts is not None:
+            return replace(
+                frame, pts=frame.pts - round(self._begin_s / (frame.time_base or time_base))
+            )
         return replace(frame, pts=round(number / self.info.rate / time_base), time_base=time_base)
 
     def _converted(self, frame: Frame, layout: Layout) -> Frame:
@@ -232,47 +290,6 @@ class VideoSource:
         return SourceError(f"input '{self._name}' cannot be read: {reason}.", self._name)
 
 
-class _Extent:
-    """The time that a stream's packets span, to find out whether the last ones are missing."""
-
-    def __init__(self) -> None:
-        self._times_s: list[Fraction] = []
-        self._last_s = self._gap_s = Fraction(0)
-        self._duration_s = Fraction(0)
-
-    def add(self, packet: av.Packet[VideoStream]) -> None:
-        """Take a packet; they come in the order of decoding."""
-        if packet.pts is None:
-            return
-        time_base = fraction(packet.time_base)
-        insort(self._times_s, packet.pts * time_base)
-        if len(self._times_s) > _REORDERED:
-            time_s = self._times_s.pop(0)
-            self._gap_s = max(self._gap_s, self._times_s[0] - time_s)
-        if self._times_s[-1] == packet.pts * time_base:
-            self._duration_s = (packet.duration or 0) * time_base
-
-    @property
-    def end_s(self) -> Fraction:
-        """When the last picture ends."""
-        last = self._times_s[-1] if self._times_s else Fraction(0)
-        return last + (self._duration_s or self._longest_s)
-
-    @property
-    def _longest_s(self) -> Fraction:
-        """How long any picture is shown."""
-        gaps = [second - first for first, second in pairwise(self._times_s)]
-        return max([self._gap_s, *gaps])
-
-    def ends_before(self, declared_s: Fraction) -> bool:
-        """Whether at least one picture is missing before a declared end.
-
-        Half the longest time between two is allowed for: some files do not say how long the
-        last picture is shown.
-        """
-        return bool(self._times_s) and self.end_s < declared_s - self._longest_s / 2
-
-
 def _info(name: str, container: InputContainer, stream: VideoStream) -> SourceInfo:
     rate = stream.average_rate or stream.guessed_rate or stream.base_rate or Fraction(25)
     rate = fraction(rate)
@@ -292,16 +309,19 @@ def _info(name: str, container: InputContainer, stream: VideoStream) -> SourceIn
     )
 
 
-def _declared_end_s(stream: VideoStream) -> Fraction | None:
-    """Say when a stream ends according to its header, where the header speaks of the stream."""
-    time_base = fraction(stream.time_base or 0)
-    start_s = (stream.start_time or 0) * time_base
-    if stream.duration and time_base:
-        return start_s + stream.duration * time_base
-    tag = stream.metadata.get("DURATION", "")
-    parts = tag.split(":")
-    try:
-        hours, minutes, seconds = (Fraction(part) for part in parts)
-    except ValueError:
-        return None
-    return 3600 * hours + 60 * minutes + seconds
+def _seconds(frame: Frame) -> Fraction:
+    """When a frame is shown; it has a time once it is given."""
+    return (frame.pts or 0) * (frame.time_base or Fraction(0))
+
+
+def _length_s(frame: Frame) -> Fraction:
+    """How long the file says that a frame is shown, or 0."""
+    return (frame.duration or 0) * (frame.time_base or Fraction(0))
+
+
+def _until(frame: Frame, end_s: Fraction) -> Frame:
+    """Show a frame until a time that is later than its own."""
+    length_s = end_s - _seconds(frame)
+    if length_s <= 0 or not frame.time_base:
+        return frame
+    return replace(frame, duration=round(length_s / frame.time_base))
