@@ -19,7 +19,7 @@ REACHED = OutletStatus("pipewire", "greenroom (PipeWire)", "running", frames=1)
 FAILED = OutletStatus("pipewire", state="failed", error="PipeWire does not run. Start it.")
 NULL = OutletStatus("null", state="running", frames=1)
 PAGE = OutletStatus("page", state="running")
-URL = "http://127.0.0.1:8477/?token=t"
+URL = "http://127.0.0.1:8477/#token=t"
 SOURCE = "source: C920 (1280x720 MJPEG, 30 frames/s)"
 SENT = "sending you in front of blur"
 

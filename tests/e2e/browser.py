@@ -146,7 +146,8 @@ class Api:
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         self.origin = f"{parts.scheme}://{parts.netloc}"
-        self._headers = {"Authorization": f"Bearer {parts.query.partition('=')[2]}"}
+        self.url = url
+        self._headers = {"Authorization": f"Bearer {parts.fragment.partition('=')[2]}"}
         self._first: dict[str, Any] = self.settings()
 
     def __call__(self, method: str, path: str, body: Any = None) -> Any:  # noqa: ANN401 - JSON
@@ -181,11 +182,12 @@ class Api:
 class Seen:
     """A page in the browser: what it shows, and what it should not have done."""
 
-    def __init__(self, page: Page, origin: str) -> None:
+    def __init__(self, page: Page, url: str) -> None:
         self.page = page
+        self._url = url
         self.expected = ""
         """What the console may say, as a pattern: a refused request is an error to it."""
-        self._origin = origin
+        self._origin = url.partition("/#")[0]
         self._problems: list[str] = []
         self._asked: set[str] = set()
         page.on("console", self._hear)
@@ -195,7 +197,7 @@ class Seen:
 
     def open(self) -> None:
         """Open the page, and wait until it knows how things are."""
-        self.page.goto(self._origin)
+        self.page.goto(self._url)
         self.page.wait_for_selector("#headline:not([data-state=wait])")
         self.page.wait_for_selector(".setting")
         self.page.wait_for_selector(".tile")

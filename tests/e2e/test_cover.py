@@ -34,7 +34,7 @@ class Page(ThreadingHTTPServer):
         self.covered = False
         self.broken = 0
         super().__init__(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server_port}/?token={TOKEN}"
+        self.url = f"http://127.0.0.1:{self.server_port}/#token={TOKEN}"
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -170,7 +170,7 @@ class TestBySignal:
         if not broken:
             with socket.socket() as closed:
                 closed.bind(("127.0.0.1", 0))
-                instance.announce(url=f"http://127.0.0.1:{closed.getsockname()[1]}/?token=x")
+                instance.announce(url=f"http://127.0.0.1:{closed.getsockname()[1]}/#token=x")
         for state, words in (
             ("on", "covered\n"),
             ("on", "covered\n"),
@@ -196,7 +196,7 @@ class TestBySignal:
         """A page that takes the connection and says nothing is not waited for long."""
         monkeypatch.setattr("greenroom.cli.cover._TIMEOUT_S", 0.2)
         with socket.create_server(("127.0.0.1", 0)) as deaf:
-            instance.announce(url=f"http://127.0.0.1:{deaf.getsockname()[1]}/?token=x")
+            instance.announce(url=f"http://127.0.0.1:{deaf.getsockname()[1]}/#token=x")
             assert run("cover", "on").out == "covered\n"
         assert covered == [False, True]
 

@@ -114,7 +114,7 @@ def test_says_once_what_is_sent(running: Running) -> None:
     assert text.count("camera") == 0
     assert re.search(r"source: demo \(1280x720", text)
     assert re.search(r"null: .*1280x720", text)
-    assert re.search(r"page: http://127\.0\.0\.1:\d+/\?token=\S+", text)
+    assert re.search(r"page: http://127\.0\.0\.1:\d+/#token=\S+", text)
     assert text.count("sending") == 1
 
 

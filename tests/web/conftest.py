@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from greenroom.web import Gallery
+from greenroom.web.access import Access
 from greenroom.web.app import create_app
 from web.fake_session import FakeSession
 
@@ -53,9 +54,17 @@ def gallery(tmp_path: Path, drawn: Path) -> Gallery:
 
 
 @pytest.fixture
-def app(session: FakeSession, gallery: Gallery) -> ASGIApp:
+def access() -> Access:
+    """Return what lets in."""
+    made = Access(b"k" * 32, TOKEN)
+    made.port = PORT
+    return made
+
+
+@pytest.fixture
+def app(session: FakeSession, gallery: Gallery, access: Access) -> ASGIApp:
     """Return the page's application."""
-    return create_app(session, gallery, TOKEN, PORT)
+    return create_app(session, gallery, access)
 
 
 @pytest.fixture
@@ -67,7 +76,7 @@ def stranger(app: ASGIApp) -> Iterator[TestClient]:
 
 @pytest.fixture
 def client(stranger: TestClient) -> TestClient:
-    """Return a client that was let in as a browser is."""
-    stranger.get("/", params={"token": TOKEN})
+    """Return a client that was let in as a page is."""
+    stranger.headers["Authorization"] = f"Bearer {TOKEN}"
     stranger.headers["Origin"] = ORIGIN
     return stranger

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from starlette.testclient import TestClient
+from starlette.testclient import TestClient, WebSocketTestSession
 from starlette.websockets import WebSocketDisconnect
 
 from web.conftest import ORIGIN, PORT, TOKEN
@@ -17,45 +17,62 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.usefixtures("no_thread_left")]
 
-PATHS = ["/", "/static/main.js", "/api/settings", "/api/status", "/api/snapshot.png", "/nothing"]
+
+def opened(client: TestClient, path: str, *protocols: str) -> WebSocketTestSession:
+    """Open a connection, offering protocols."""
+    return client.websocket_connect(f"ws://127.0.0.1:{PORT}{path}", subprotocols=protocols)
 
 
-def test_the_right_token_opens_the_page_and_leaves_the_address(stranger: TestClient) -> None:
-    """The address with the token sets a cookie no script can read, and leads to one without."""
-    answer = stranger.get("/", params={"token": TOKEN})
+PRIVATE = [
+    "/api/settings",
+    "/api/status",
+    "/api/snapshot.png",
+    "/api/key",
+    "/api/backgrounds",
+    "/api/backgrounds/beach/thumbnail",
+    "/nothing",
+]
+PATHS = ["/", "/static/main.js", *PRIVATE]
 
-    assert answer.status_code == 303
-    assert answer.headers["location"] == "/"
-    cookie = answer.headers["set-cookie"].lower()
-    assert cookie.startswith(f"greenroom-{PORT}=")
-    assert "httponly" in cookie
-    assert "samesite=strict" in cookie
-    assert stranger.get("/").status_code == 200
+
+def test_the_page_itself_is_free_and_empty(stranger: TestClient) -> None:
+    """The page's files are the same for everybody: they need no token, and have none in them."""
+    for path in ("/", "/static/main.js", "/?token=wrong", f"/?token={TOKEN}"):
+        answer = stranger.get(path)
+        assert answer.status_code == 200
+        assert TOKEN not in answer.text
+        assert "set-cookie" not in answer.headers
 
 
-@pytest.mark.parametrize("token", ["wrong", "", "ö", TOKEN + "x", TOKEN[:-1]])
-def test_a_wrong_token_is_told_where_the_right_one_is(stranger: TestClient, token: str) -> None:
-    """A wrong token gets no cookie, but a page that says how to get the right address."""
-    answer = stranger.get("/", params={"token": token})
-
+@pytest.mark.parametrize("path", PRIVATE)
+@pytest.mark.parametrize("token", ["", "wrong", "ö", TOKEN + "x", TOKEN[:-1]])
+def test_nothing_else_is_served_without_the_token(
+    stranger: TestClient, path: str, token: str
+) -> None:
+    """Every other path needs the token in a header, and says where it is."""
+    headers = {"Authorization": f"Bearer {token}".encode()} if token else {}
+    answer = stranger.get(path, headers=headers)
     assert answer.status_code == 403
-    assert "set-cookie" not in answer.headers
-    assert "greenroom run printed" in answer.text
+    assert answer.json()["name"] == "token"
+    assert "greenroom page --print" in answer.json()["message"]
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_nothing_is_served_without_the_token(stranger: TestClient, path: str) -> None:
-    """Every path, the page's own files among them, needs the token."""
-    assert stranger.get(path).status_code == 403
-    stranger.cookies.set(f"greenroom-{PORT}", "wrong")
-    assert stranger.get(path).status_code == 403
-    assert stranger.get(path, headers={"Authorization": "Bearer wrong"}).status_code == 403
+def test_a_token_elsewhere_is_none(stranger: TestClient, session: FakeSession) -> None:
+    """A cookie, of whatever name, and an address let nobody in."""
+    for name in ("token", f"greenroom-{PORT}", "greenroom"):
+        stranger.cookies.set(name, TOKEN)
+    assert stranger.get("/api/status", params={"token": TOKEN}).status_code == 403
+    assert stranger.post("/api/cover", json={"on": True}).status_code == 403
+    with pytest.raises(WebSocketDisconnect), opened(stranger, f"/ws/preview?token={TOKEN}"):
+        pass
+    assert not session.covered
+    assert session.opened == []
 
 
 def test_a_program_may_use_the_token_in_a_header(
     stranger: TestClient, session: FakeSession
 ) -> None:
-    """A program without cookies and without an origin covers with the token in a header."""
+    """A program without an origin covers with the token in a header."""
     answer = stranger.post(
         "/api/cover", json={"on": True}, headers={"Authorization": f"Bearer {TOKEN}"}
     )
@@ -68,38 +85,33 @@ def test_a_program_may_use_the_token_in_a_header(
     "host", ["evil.example", "evil.example:8477", "127.0.0.1", "127.0.0.1:80", "0.0.0.0:8477", ""]
 )
 def test_a_foreign_host_is_refused(client: TestClient, host: str) -> None:
-    """A name that was made to mean this machine leads nowhere, even with the cookie."""
+    """A name that was made to mean this machine leads nowhere, even with the token."""
     answer = client.get("/api/settings", headers={"Host": host})
 
     assert answer.status_code == 400
     assert "127.0.0.1:8477" in answer.json()["message"]
 
 
-def test_localhost_is_this_machine_too(app: ASGIApp) -> None:
-    """The page can be opened as localhost."""
-    with TestClient(app, base_url=f"http://localhost:{PORT}") as client:
-        assert client.get("/", params={"token": TOKEN}).status_code == 200
+def test_localhost_leads_to_the_page(app: ASGIApp) -> None:
+    """Who types localhost gets to the address of which it is known who listens there."""
+    with TestClient(app, base_url=f"http://localhost:{PORT}", follow_redirects=False) as client:
+        answer = client.get("/")
+        assert (answer.status_code, answer.headers["location"]) == (307, f"{ORIGIN}/")
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        assert client.get("/api/status", headers=headers).status_code == 400
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "http://127.0.0.1:3000", "null"])
 def test_a_foreign_origin_changes_nothing(
     client: TestClient, session: FakeSession, origin: str
 ) -> None:
-    """What another site, or another port of this machine, sends with the cookie is refused."""
+    """What another site, or another port of this machine, sends is refused, even with the token."""
     headers = {"Origin": origin}
     assert client.post("/api/cover", json={"on": True}, headers=headers).status_code == 403
     assert client.patch("/api/settings", json={"mirror": True}, headers=headers).status_code == 403
     assert client.get("/api/settings", headers=headers).status_code == 403
     assert not session.covered
     assert session.settings.mirror is False
-
-
-def test_a_write_with_the_cookie_needs_an_origin(client: TestClient) -> None:
-    """A form of another site, which old browsers send without an origin, changes nothing."""
-    del client.headers["Origin"]
-
-    assert client.post("/api/cover", json={"on": True}).status_code == 403
-    assert client.get("/api/settings").status_code == 200
 
 
 def test_a_picture_in_another_site_is_refused(client: TestClient) -> None:
@@ -111,22 +123,44 @@ def test_a_picture_in_another_site_is_refused(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("path", ["/ws", "/ws/preview"])
-@pytest.mark.parametrize("origin", ["http://evil.example", None])
+@pytest.mark.parametrize("origin", ["http://evil.example", "http://127.0.0.1:3000", "null"])
 def test_sockets_need_the_page_s_origin(
-    stranger: TestClient, session: FakeSession, path: str, origin: str | None
+    stranger: TestClient, session: FakeSession, path: str, origin: str
 ) -> None:
-    """A WebSocket of another site, or of no page at all, is refused with the cookie too."""
-    stranger.get("/", params={"token": TOKEN})
-    headers = {"Origin": origin} if origin else {}
-    with (
-        pytest.raises(WebSocketDisconnect),
-        stranger.websocket_connect(f"ws://127.0.0.1:{PORT}{path}", headers=headers),
-    ):
-        pass
+    """A WebSocket of another site is refused with the token too."""
+    stranger.headers["Origin"] = origin
+    for protocols in ([], ["greenroom", f"token.{TOKEN}"]):
+        with pytest.raises(WebSocketDisconnect), opened(stranger, path, *protocols):
+            pass
     assert session.opened == []
 
 
-@pytest.mark.parametrize("path", [*PATHS, "/?token=wrong"])
+@pytest.mark.parametrize("path", ["/ws", "/ws/preview"])
+def test_sockets_take_the_token_as_a_protocol(stranger: TestClient, path: str) -> None:
+    """It is not answered: what is agreed upon is the harmless protocol."""
+    for protocols in ([], ["greenroom"], ["greenroom", "token.wrong"], ["token.", TOKEN]):
+        with pytest.raises(WebSocketDisconnect), opened(stranger, path, *protocols):
+            pass
+    for offered, agreed in (
+        (["greenroom", f"token.{TOKEN}"], "greenroom"),
+        ([f"token.{TOKEN}"], None),
+    ):
+        with opened(stranger, path, *offered) as socket:
+            assert socket.accepted_subprotocol == agreed
+
+
+@pytest.mark.parametrize("name", ["Host", "Origin", "Authorization", "Sec-Fetch-Site"])
+def test_headers_that_decide_come_once(client: TestClient, name: str) -> None:
+    """Two of a kind are refused: others on the way may take the other one."""
+    values = {"Host": f"127.0.0.1:{PORT}", "Origin": ORIGIN, "Authorization": f"Bearer {TOKEN}"}
+    value = values.get(name, "same-origin")
+    headers = [*client.headers.multi_items(), (name, value), (name, value)]
+    answer = client.get("/api/status", headers=headers)
+    assert answer.status_code == 400
+    assert name.lower() in answer.json()["message"]
+
+
+@pytest.mark.parametrize("path", PATHS)
 def test_every_answer_is_protected(client: TestClient, path: str) -> None:
     """No answer may be framed, kept, sniffed, or load anything from elsewhere."""
     headers = client.get(path).headers
@@ -149,7 +183,15 @@ def test_the_page_has_nothing_inline_and_nothing_from_elsewhere(client: TestClie
     """The page's files name no other host, and nothing that the policy would forbid."""
     page = client.get("/").text
     names = [part.split('"')[0] for part in page.split('"/static/')[1:]]
-    scripts = ["session.js", "dom.js", "preview.js", "gallery.js", "controls.js", "status.js"]
+    scripts = [
+        "access.js",
+        "session.js",
+        "dom.js",
+        "preview.js",
+        "gallery.js",
+        "controls.js",
+        "status.js",
+    ]
     files = {name: client.get(f"/static/{name}") for name in {*names, *scripts}}
 
     assert ORIGIN.startswith("http://127.0.0.1")

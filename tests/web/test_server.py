@@ -13,10 +13,11 @@ import pytest
 import requests
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
-from websockets.typing import Origin
+from websockets.typing import Origin, Subprotocol
 
 from greenroom.errors import SinkError
 from greenroom.web import PageServer
+from greenroom.web.access import Access
 from greenroom.web.server import DEFAULT_PORT
 from web.conftest import TOKEN
 
@@ -37,7 +38,7 @@ BEARER = {"Authorization": f"Bearer {TOKEN}"}
 @pytest.fixture
 def server(session: FakeSession, gallery: Gallery) -> Iterator[PageServer]:
     """Start a server at any port that is free."""
-    made = PageServer(session, port=0, token=TOKEN, gallery=gallery)
+    made = PageServer(session, port=0, access=Access(b"k" * 32, TOKEN), gallery=gallery)
     made.start()
     yield made
     made.stop()
@@ -48,7 +49,7 @@ def opened(server: PageServer, path: str) -> ClientConnection:
     return connect(
         f"ws://127.0.0.1:{server.port}{path}",
         origin=Origin(f"http://127.0.0.1:{server.port}"),
-        additional_headers={"Cookie": f"greenroom-{server.port}={TOKEN}"},
+        subprotocols=[Subprotocol("greenroom"), Subprotocol(f"token.{TOKEN}")],
         proxy=None,
     )
 
@@ -60,24 +61,26 @@ def read_to_end(page: ClientConnection) -> None:
 
 
 def test_the_address_opens_the_page(server: PageServer) -> None:
-    """The address leads to the page by a cookie, and nothing is open without the token."""
-    with requests.Session() as browser:
-        answer = browser.get(server.url, timeout=10)
-        assert (answer.status_code, answer.url) == (200, f"http://127.0.0.1:{server.port}/")
-        assert "greenroom" in answer.text
-        assert "server" not in answer.headers
-    answer = requests.get(f"http://127.0.0.1:{server.port}/", timeout=10)
-    assert answer.status_code == 403
+    """The address leads to the page, and its token stays in the browser."""
+    address, _, token = server.url.partition("#token=")
+    assert (address, token) == (f"http://127.0.0.1:{server.port}/", TOKEN)
+    answer = requests.get(server.url, timeout=10)
+    assert answer.status_code == 200
+    assert "greenroom" in answer.text
+    assert TOKEN not in answer.text
+    assert "server" not in answer.headers
+    assert "set-cookie" not in answer.headers
+    assert requests.get(f"{address}api/status", timeout=10).status_code == 403
 
 
 def test_tokens_are_random(session: FakeSession, gallery: Gallery) -> None:
     """Each server has a token of its own, too long to be guessed."""
-    tokens = {PageServer(session, gallery=gallery).token for _ in range(3)}
+    tokens = {PageServer(session, gallery=gallery).access.token for _ in range(3)}
     assert len(tokens) == 3
     assert min(map(len, tokens)) >= 43
 
 
-def test_a_connection_without_the_cookie_is_refused(server: PageServer) -> None:
+def test_a_connection_without_the_token_is_refused(server: PageServer) -> None:
     """A program without the token is not told anything."""
     from websockets.exceptions import InvalidStatus  # noqa: PLC0415 - only here
 
@@ -186,7 +189,7 @@ def test_it_is_started_again(server: PageServer, session: FakeSession) -> None:
     """After its end the port is free, and another one may begin there."""
     server.stop()
     server.stop()
-    again = PageServer(session, port=server.port, token=TOKEN)
+    again = PageServer(session, port=server.port, access=Access(b"k" * 32, TOKEN))
     again.start()
     try:
         url = f"http://127.0.0.1:{server.port}/api/status"

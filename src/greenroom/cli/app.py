@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from greenroom.cli import bench, convert, cover, demo, devices, doctor, matte, models, plate, run
+from greenroom.cli import (
+    bench,
+    convert,
+    cover,
+    demo,
+    devices,
+    doctor,
+    matte,
+    models,
+    page,
+    plate,
+    run,
+)
 from greenroom.cli import eval as evaluation
 
 __all__ = ["app"]
@@ -21,7 +33,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (run, cover, devices, doctor, convert, matte, demo, bench):
+for module in (run, page, cover, devices, doctor, convert, matte, demo, bench):
     app.command()(module.command)
 app.command("eval")(evaluation.command)
 app.add_typer(models.app)

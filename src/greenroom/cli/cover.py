@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
 from enum import StrEnum
-from http.client import HTTPConnection, HTTPException
 from typing import TYPE_CHECKING, Annotated, Final
-from urllib.parse import urlsplit
 
 import typer
 
 from greenroom.cli.options import plain_command
+from greenroom.cli.page_client import UnreachableError, ask
 from greenroom.errors import GreenroomError
 
 if TYPE_CHECKING:
@@ -29,10 +27,6 @@ class _State(StrEnum):
     ON = "on"
     OFF = "off"
     TOGGLE = "toggle"
-
-
-class _UnreachableError(Exception):
-    """One way to the instance is closed; the message says why."""
 
 
 @plain_command
@@ -55,7 +49,7 @@ def cover(
     for way in (_by_page, _by_signal):
         try:
             covered = way(record, state)
-        except _UnreachableError as error:
+        except UnreachableError as error:
             reasons.append(str(error))
             continue
         typer.echo("covered" if covered else "not covered")
@@ -73,44 +67,16 @@ def _by_page(record: InstanceRecord, state: _State) -> bool:
     """Ask the page; return whether the user is covered now."""
     if not record.address:
         message = "it has no page"
-        raise _UnreachableError(message)
+        raise UnreachableError(message)
     is_on = state is _State.ON
     if state is _State.TOGGLE:
-        status = _ask(record, "GET", "/api/status")
+        status = ask(record, "GET", "/api/status", timeout_s=_TIMEOUT_S)
         if not isinstance(status, dict) or not isinstance(status.get("covered"), bool):
             message = f"its page {record.address} does not say whether you are covered"
-            raise _UnreachableError(message)
+            raise UnreachableError(message)
         is_on = not status["covered"]
-    _ask(record, "POST", "/api/cover", {"on": is_on})
+    ask(record, "POST", "/api/cover", {"on": is_on}, timeout_s=_TIMEOUT_S)
     return is_on
-
-
-def _ask(record: InstanceRecord, method: str, path: str, body: object = None) -> object:
-    """Send a request to the page of this machine, past all proxies."""
-    where = urlsplit(record.address)
-    connection = HTTPConnection(where.hostname or "", where.port or 80, timeout=_TIMEOUT_S)
-    headers = {"Authorization": f"Bearer {record.token}", "Content-Type": "application/json"}
-    try:
-        connection.request(
-            method, path, None if body is None else json.dumps(body).encode(), headers
-        )
-        answer = connection.getresponse()
-        text = answer.read()
-    except TimeoutError as error:
-        message = f"its page {record.address} did not answer within {_TIMEOUT_S:g} s"
-        raise _UnreachableError(message) from error
-    except (OSError, HTTPException) as error:
-        message = f"its page {record.address} cannot be reached: {error}"
-        raise _UnreachableError(message) from error
-    finally:
-        connection.close()
-    if not 200 <= answer.status < 300:
-        message = f"its page {record.address} answered {answer.status} {answer.reason}"
-        raise _UnreachableError(message)
-    try:
-        return json.loads(text) if text else None
-    except ValueError:
-        return None
 
 
 def _by_signal(record: InstanceRecord, state: _State) -> bool:
@@ -120,10 +86,10 @@ def _by_signal(record: InstanceRecord, state: _State) -> bool:
     """
     if not hasattr(signal, "SIGUSR1"):
         message = "signals are not known to this system"
-        raise _UnreachableError(message)
+        raise UnreachableError(message)
     if not record.pid or record.covered is None:
         message = "it does not say yet whether you are covered"
-        raise _UnreachableError(message)
+        raise UnreachableError(message)
     wanted = {_State.ON: True, _State.OFF: False, _State.TOGGLE: not record.covered}[state]
     if record.covered is wanted:
         return wanted
@@ -131,10 +97,10 @@ def _by_signal(record: InstanceRecord, state: _State) -> bool:
         os.kill(record.pid, signal.SIGUSR2 if wanted else signal.SIGUSR1)
     except OSError as error:
         message = f"process {record.pid} cannot be signalled: {error.strerror}"
-        raise _UnreachableError(message) from error
+        raise UnreachableError(message) from error
     if not _comes_true(record.pid, wanted=wanted):
         message = f"process {record.pid} did not act on the signal within {_TIMEOUT_S:g} s"
-        raise _UnreachableError(message)
+        raise UnreachableError(message)
     return wanted
 
 

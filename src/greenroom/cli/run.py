@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from greenroom.cli.options import settings_command
+from greenroom.cli.page_client import open_page
 from greenroom.cli.telling import HeldWarnings, Teller, is_known
-from greenroom.errors import SinkError
+from greenroom.errors import GreenroomError, SinkError
 from greenroom.settings import Group, OnFailure, Settings
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from greenroom.live.starting import Live
 
 __all__ = ["command"]
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_PORT: Final = 8477
 # SIGUSR2 covers whatever is so already: a key that is pressed twice does not show anybody.
@@ -105,10 +108,8 @@ def run(  # noqa: PLR0913 - each is a flag
         teller = Teller(live.url, session.status().plan, time.monotonic())
         threading.Thread(target=_tell, args=(live, teller, held, told), daemon=True).start()
         if open_page and live.url:
-            import webbrowser  # noqa: PLC0415 - loads on use
-
             # Some browsers do not return before they are closed.
-            threading.Thread(target=webbrowser.open, args=(live.url,), daemon=True).start()
+            threading.Thread(target=_open, args=(live.url,), daemon=True).start()
         _wait(live, seconds)
         held.release(str(session.error or ""))
     if session.error is not None:
@@ -130,6 +131,16 @@ def _asking(
             early.append(request)
 
     return ask
+
+
+def _open(url: str) -> None:
+    """Open the page; that this failed ends nothing."""
+    from greenroom.live.instance import InstanceRecord  # noqa: PLC0415 - help stays fast
+
+    try:
+        open_page(InstanceRecord(url=url))
+    except GreenroomError as error:
+        logger.warning("%s", error)
 
 
 def _wait(live: Live, seconds: float | None) -> None:

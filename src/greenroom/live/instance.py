@@ -26,7 +26,15 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-__all__ = ["Instance", "InstanceRecord", "running"]
+__all__ = [
+    "Instance",
+    "InstanceRecord",
+    "machine_name",
+    "make_private",
+    "running",
+    "state_folder",
+    "unwritable",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +101,7 @@ class Instance:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self._folder = folder or _default_folder()
+        self._folder = folder or state_folder()
         self._lock: IO[bytes] | None = None
         self._writing = threading.Lock()
         self._record = InstanceRecord()
@@ -107,10 +115,10 @@ class Instance:
             If another one runs, with its process and page; or if the folder cannot be written to.
         """
         try:
-            _make_private(self._folder)
+            make_private(self._folder)
             lock = _open(_lock_path(self._folder))
         except OSError as error:
-            raise _unwritable(self._folder, error) from error
+            raise unwritable(self._folder, error) from error
         if not _locked(lock, _LOOK_S):
             lock.close()
             raise _runs_already(_read(self._folder))
@@ -119,7 +127,7 @@ class Instance:
             self._write(InstanceRecord(pid=os.getpid(), started_s=time.time()))
         except OSError as error:
             self.release()
-            raise _unwritable(self._folder, error) from error
+            raise unwritable(self._folder, error) from error
 
     def announce(self, *, url: str | None = None, covered: bool | None = None) -> None:
         """Add to the record where the page is, or whether the user is covered.
@@ -133,7 +141,7 @@ class Instance:
             try:
                 self._write(self._record.model_copy(update=update))
             except OSError as error:
-                logger.warning("%s", _unwritable(self._folder, error))
+                logger.warning("%s", unwritable(self._folder, error))
                 self._record = InstanceRecord()
                 with contextlib.suppress(OSError):
                     _record_path(self._folder).unlink(missing_ok=True)
@@ -187,7 +195,7 @@ def running(folder: Path | None = None) -> InstanceRecord | None:
     InstanceRecord or None
         None if none runs.
     """
-    folder = folder or _default_folder()
+    folder = folder or state_folder()
     try:
         # To be opened for writing, or it could not be locked everywhere.
         lock = _lock_path(folder).open("r+b")
@@ -199,24 +207,32 @@ def running(folder: Path | None = None) -> InstanceRecord | None:
         return _read(folder)
 
 
-def _default_folder() -> Path:
+def state_folder() -> Path:
+    """Return the user's own folder for state."""
     return platformdirs.user_state_path("greenroom", appauthor=False)
 
 
 def _record_path(folder: Path) -> Path:
-    return folder / f"run-{_machine()}.json"
+    return folder / f"run-{machine_name()}.json"
 
 
 def _lock_path(folder: Path) -> Path:
-    return folder / f"run-{_machine()}.lock"
+    return folder / f"run-{machine_name()}.lock"
 
 
-def _machine() -> str:
+def machine_name() -> str:
     """Name this machine: the folder may be on a disk that several share."""
     return re.sub(r"[^\w.-]", "_", platform.node()) or "machine"
 
 
-def _make_private(folder: Path) -> None:
+def make_private(folder: Path) -> None:
+    """Make a folder where it is missing, and let nobody else into it.
+
+    Raises
+    ------
+    OSError
+        If it cannot be made, or is somebody else's.
+    """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     folder.chmod(0o700)
 
@@ -271,7 +287,7 @@ else:
 
 
 def _runs_already(record: InstanceRecord) -> GreenroomError:
-    page = f", page {record.url}" if record.url else ""
+    page = f", page {record.address}" if record.address else ""
     if not record.pid:
         return GreenroomError("greenroom runs already. Stop it first.")
     stop = f"taskkill /F /PID {record.pid}" if sys.platform == "win32" else f"kill {record.pid}"
@@ -280,7 +296,8 @@ def _runs_already(record: InstanceRecord) -> GreenroomError:
     )
 
 
-def _unwritable(folder: Path, error: OSError) -> GreenroomError:
+def unwritable(folder: Path, error: OSError) -> GreenroomError:
+    """Make the error of a folder for state that cannot be used."""
     return GreenroomError(
         f"folder '{folder}', where greenroom notes that it runs, cannot be written to: "
         f"{error.strerror}. Make it writable, or let XDG_STATE_HOME name another folder."

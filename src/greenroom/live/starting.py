@@ -11,6 +11,7 @@ from greenroom.engine import VirtualBackground
 from greenroom.live.config import ConfigFile, default_config_path
 from greenroom.live.governor import Governor
 from greenroom.live.instance import Instance
+from greenroom.live.page_key import load_key, renew_key
 from greenroom.live.parts import Parts, check_live, wanted_rate
 from greenroom.live.session import Session
 from greenroom.live.steering import Steering
@@ -112,8 +113,7 @@ def start_live(opened: ExitStack, settings: Settings, launch: Launch) -> Live:
         window.pump(0)  # from here on it is known that this thread is the one that opens it
         opened.callback(window.pump, 0)  # which removes it, once it was closed
     opened.callback(session.stop)
-    url = _start_page(opened, session, launch.port if has_page else 0)
-    instance.announce(url=url)
+    url = _start_page(opened, session, instance, launch.port if has_page else 0)
     covered = _Covered(session, instance)
     opened.callback(session.subscribe(covered.tell))
     session.start()
@@ -127,13 +127,17 @@ def create_steering(settings: Settings) -> Steering:
     return Steering(Governor(settings, rate=rate, cores=os.cpu_count() or 1))
 
 
-def _start_page(opened: ExitStack, session: Session, port: int) -> str:
+def _start_page(opened: ExitStack, session: Session, instance: Instance, port: int) -> str:
     """Start the page; commands such as greenroom cover reach the session by it, too."""
+    from greenroom.web.access import Access  # noqa: PLC0415 - loads on use
     from greenroom.web.server import PageServer  # noqa: PLC0415 - loads on use
 
-    server = PageServer(session, port=port)
+    access = Access(load_key(), make_key=renew_key)
+    server = PageServer(session, port=port, access=access)
     server.start()
     opened.callback(server.stop)
+    opened.callback(access.subscribe(lambda: instance.announce(url=server.url)))
+    instance.announce(url=server.url)
     return server.url
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, HTTPException, Request, Response
 
 from greenroom.errors import SettingsError
 from greenroom.live.config import default_config_path
 from greenroom.web.base import Page, in_worker, quickly
+from greenroom.web.bodies import checked_texts, read_json
 from greenroom.web.models import list_models
 from greenroom.web.pictures import to_png
 from greenroom.web.schema import live_schema
@@ -20,29 +20,22 @@ from greenroom.web.schema import live_schema
 if TYPE_CHECKING:
     from greenroom.web.base import LiveSession
 
-__all__ = ["api_routes", "inspection_routes", "read_json"]
-
-# All settings together have less than a tenth of it.
-_MOST_BYTES: Final = 65536
+__all__ = ["api_routes", "inspection_routes"]
 
 
-async def read_json(request: Request) -> Any:  # noqa: ANN401 - whatever was sent
-    """Read a short body of JSON.
-
-    Raises
-    ------
-    HTTPException
-        If it is too long, or is not JSON.
-    """
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > _MOST_BYTES:
-            raise HTTPException(413, f"expected at most {_MOST_BYTES} bytes of JSON")
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        raise HTTPException(400, "expected JSON in the body of the request") from None
+def _checked(values: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever was sent
+    """Return settings by name, which may still be wrong."""
+    if not isinstance(values, dict):
+        raise HTTPException(422, 'expected settings by name, such as {"people": "main"}')
+    for name, value in values.items():
+        if reason := checked_texts([name, value]):
+            shown = "" if checked_texts(name) else name
+            message = f"setting '{shown}': {reason}"
+            raise SettingsError(message, shown or None)
+    if "self" in values:  # the one name that cannot be an argument
+        message = "unknown setting 'self'"
+        raise SettingsError(message, "self")
+    return values
 
 
 def api_routes(page: Page) -> APIRouter:
@@ -56,12 +49,7 @@ def api_routes(page: Page) -> APIRouter:
 
     @router.patch("/settings")
     async def change(request: Request) -> dict[str, Any]:
-        values = await read_json(request)
-        if not isinstance(values, dict):
-            raise HTTPException(422, 'expected settings by name, such as {"people": "main"}')
-        if "self" in values:  # the one name that cannot be an argument
-            message = "unknown setting 'self'"
-            raise SettingsError(message, "self")
+        values = _checked(await read_json(request))
         await in_worker(lambda: session.update(**values))
         return await quickly(page.settings)
 

@@ -15,13 +15,17 @@ from greenroom.errors import GreenroomError, SettingsError
 from greenroom.web.api import api_routes, inspection_routes
 from greenroom.web.background_routes import background_routes
 from greenroom.web.base import Page
+from greenroom.web.entry_routes import entry_routes
 from greenroom.web.security import Guard
 from greenroom.web.sockets import socket_routes
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.requests import Request
     from starlette.types import ASGIApp
 
+    from greenroom.web.access import Access
     from greenroom.web.base import LiveSession
     from greenroom.web.gallery import Gallery
 
@@ -38,7 +42,7 @@ _TYPES: Final = {
 }
 
 
-def create_app(session: LiveSession, gallery: Gallery, token: str, port: int) -> ASGIApp:
+def create_app(session: LiveSession, gallery: Gallery, access: Access) -> ASGIApp:
     """Make the application that serves the page of a session on a port of 127.0.0.1.
 
     Parameters
@@ -47,13 +51,12 @@ def create_app(session: LiveSession, gallery: Gallery, token: str, port: int) ->
         What is steered.
     gallery : Gallery
         The backgrounds to choose from.
-    token : str
-        What gives access.
-    port : int
-        Where it is served.
+    access : Access
+        What lets in, and where the page is served.
     """
-    page = Page(session, gallery)
+    page = Page(session, gallery, access)
     app = FastAPI(title="greenroom", docs_url=None, redoc_url=None, openapi_url=None)
+    app.include_router(entry_routes(page), prefix="/api")
     app.include_router(api_routes(page), prefix="/api")
     app.include_router(inspection_routes(page), prefix="/api")
     app.include_router(background_routes(page), prefix="/api/backgrounds")
@@ -65,7 +68,7 @@ def create_app(session: LiveSession, gallery: Gallery, token: str, port: int) ->
     app.add_exception_handler(HTTPException, _tell_refusal)
     app.add_exception_handler(RequestValidationError, _tell_invalid)
     app.add_exception_handler(Exception, _tell_unexpected)
-    return Guard(app, token, port)
+    return Guard(app, access)
 
 
 def _files() -> dict[str, tuple[bytes, str]]:
@@ -86,8 +89,15 @@ def _serving(data: bytes, kind: str):  # type: ignore[no-untyped-def]  # noqa: A
     return serve
 
 
-def _told(status: int, message: object, name: str | None = None) -> Response:
-    return JSONResponse({"name": name, "message": str(message)}, status)
+def _told(
+    status: int,
+    message: object,
+    name: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    # What was sent is told again, and need not be text that can be sent.
+    text = str(message).encode("utf-8", "replace").decode()
+    return JSONResponse({"name": name, "message": text}, status, headers)
 
 
 async def _tell_error(_: Request, error: Exception) -> Response:
@@ -96,13 +106,13 @@ async def _tell_error(_: Request, error: Exception) -> Response:
 
 async def _tell_refusal(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for it, for the type checker
-    return _told(error.status_code, error.detail)
+    return _told(error.status_code, error.detail, headers=error.headers)
 
 
 async def _tell_invalid(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - as above
     first = error.errors()[0]
-    name = str(first["loc"][-1])
+    name = str(first["loc"][-1])[:100]
     return _told(422, f"'{name}': {first['msg']}", name)
 
 

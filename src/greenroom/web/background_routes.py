@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter, HTTPException, Request, Response
-from starlette.requests import ClientDisconnect
 
-from greenroom.errors import BackgroundError
-from greenroom.web.api import read_json
 from greenroom.web.base import Page, in_worker
+from greenroom.web.bodies import parts_of, read_json
 from greenroom.web.formats import HEAD_BYTES
-from greenroom.web.gallery import as_dict, shown_name
+from greenroom.web.gallery import Gallery, as_dict, shown_name
+from greenroom.web.private import private_file, private_folder
 from greenroom.web.uploads import MOST_BYTES, checked_kind
 
 if TYPE_CHECKING:
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["background_routes"]
 
 _TOO_LARGE: Final = f"the file is too large: at most {MOST_BYTES // 2**20} MiB are taken"
+# The largest file from a slow disk; who takes longer does not want it to come to an end.
+_UPLOAD_S: Final = 120.0
 
 
 def background_routes(page: Page) -> APIRouter:
@@ -40,11 +41,12 @@ def background_routes(page: Page) -> APIRouter:
 
     @router.post("", status_code=201)
     async def upload(request: Request, name: str = "") -> dict[str, Any]:
-        if int(request.headers.get("content-length", "0")) > MOST_BYTES:
-            raise HTTPException(413, _TOO_LARGE)
-        with _room_for_upload(gallery.folder) as folder:
+        with _room_for_upload(gallery) as folder:
             path = Path(folder) / "upload"
-            await _receive(request, path, shown_name(name))
+            try:
+                await _receive(request, path, shown_name(name))
+            except OSError as error:  # the disk is full
+                raise gallery.unwritable(error) from error
             item = await in_worker(gallery.add, path, name)
         page.changed(backgrounds=True)
         return as_dict(item)
@@ -80,31 +82,24 @@ async def _known(function: Callable[..., Any], argument: object) -> Any:  # noqa
         raise HTTPException(404, message) from None
 
 
-def _room_for_upload(folder: Path) -> tempfile.TemporaryDirectory[str]:
+def _room_for_upload(gallery: Gallery) -> tempfile.TemporaryDirectory[str]:
     """Make a folder for an upload, on the disk on which it stays; it goes when it was used."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(gallery.folder)
         return tempfile.TemporaryDirectory(
-            prefix=".upload-", dir=folder, ignore_cleanup_errors=True
+            prefix=".upload-", dir=gallery.folder, ignore_cleanup_errors=True
         )
     except OSError as error:
-        message = f"the folder of backgrounds '{folder}' cannot be written to: {error.strerror}"
-        raise BackgroundError(message, folder) from error
+        raise gallery.unwritable(error) from error
 
 
 async def _receive(request: Request, path: Path, name: str) -> None:
     """Write a body to a file as it comes, as far as it may be one; the rest is not read."""
-    size, head = 0, b""
-    with path.open("wb") as file:
-        try:
-            async for part in request.stream():
-                size += len(part)
-                if size > MOST_BYTES:
-                    raise HTTPException(413, _TOO_LARGE)
-                if len(head) < HEAD_BYTES:
-                    head += part[:HEAD_BYTES]
-                    if len(head) >= HEAD_BYTES:
-                        checked_kind(head, name)
-                file.write(part)
-        except ClientDisconnect:
-            raise HTTPException(400, "the upload was broken off") from None
+    head = b""
+    with private_file(path) as file:
+        async for part in parts_of(request, MOST_BYTES, _TOO_LARGE, _UPLOAD_S):
+            if len(head) < HEAD_BYTES:
+                head += part[:HEAD_BYTES]
+                if len(head) >= HEAD_BYTES:
+                    checked_kind(head, name)
+            file.write(part)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from greenroom.frames import Frame
     from greenroom.live.status import Status
     from greenroom.settings import Settings
+    from greenroom.web.access import Access
     from greenroom.web.gallery import Gallery
 
 __all__ = ["LivePreview", "LivePreviews", "LiveSession", "Page", "in_worker", "quickly"]
@@ -86,10 +87,11 @@ class LiveSession(Protocol):
 
 @dataclass
 class Page:
-    """What the routes share: the session, the gallery, and who wants to hear of changes."""
+    """What the routes share: session, gallery, what lets in, and who wants to hear of changes."""
 
     session: LiveSession
     gallery: Gallery
+    access: Access
     _listeners: list[Callable[[], None]] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     backgrounds_version: int = 0

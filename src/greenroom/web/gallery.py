@@ -1,7 +1,7 @@
 """The gallery: backgrounds that greenroom draws, and those that the user brought.
 
-All are files in the user's data folder. A file is called by a random number; what the user calls
-it, and the order, are in an index beside it and only ever shown.
+All are files in the user's data folder, which nobody else can look into. A file is called by a
+random number; what the user calls it, and the order, are in an index beside it and only shown.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from typing import Any, Final
 import platformdirs
 
 from greenroom.errors import BackgroundError
-from greenroom.segmenters.store.records import write_whole
 from greenroom.web.drawn import DRAWN, draw
+from greenroom.web.private import private_folder, write_private
 from greenroom.web.uploads import first_picture, make_background
 
 __all__ = ["Gallery", "Item", "shown_name"]
@@ -83,6 +83,8 @@ class Gallery:
             If the folder cannot be written to.
         """
         with self._lock:
+            if self.folder.exists():  # closed to others since they were known to matter
+                private_folder(self.folder)
             return self._items()
 
     def add(self, upload: Path, name: str) -> Item:
@@ -103,7 +105,7 @@ class Gallery:
             with self._making:
                 make_background(upload, self.folder / number, name)
         except OSError as error:
-            raise self._unwritable(error) from error
+            raise self.unwritable(error) from error
         with self._lock:
             index = self._read_index()
             index["names"][number] = name
@@ -130,7 +132,7 @@ class Gallery:
                 Path(item.path).unlink(missing_ok=True)
                 self._thumbnail_path(number).unlink(missing_ok=True)
             except OSError as error:
-                raise self._unwritable(error) from error
+                raise self.unwritable(error) from error
             index = self._read_index()
             index["names"].pop(number, None)
             index["order"] = [other for other in index["order"] if other != number]
@@ -179,7 +181,7 @@ class Gallery:
                 return path.read_bytes()
         data = first_picture(Path(item.path))
         with suppress(OSError):  # it is made again next time
-            write_whole(path, data)
+            write_private(path, data)
         return data
 
     def _items(self) -> list[Item]:
@@ -216,9 +218,9 @@ class Gallery:
             path = self.folder / "drawn" / f"{number}.jpg"
             if not path.exists():
                 try:
-                    write_whole(path, draw(number))
+                    write_private(path, draw(number))
                 except OSError as error:
-                    raise self._unwritable(error) from error
+                    raise self.unwritable(error) from error
             items.append(Item(number, name, "picture", str(path), is_own=False))
         return items
 
@@ -239,11 +241,12 @@ class Gallery:
 
     def _write_index(self, index: dict[str, Any]) -> None:
         try:
-            write_whole(self.folder / _INDEX, json.dumps(index, indent=1).encode())
+            write_private(self.folder / _INDEX, json.dumps(index, indent=1).encode())
         except OSError as error:
-            raise self._unwritable(error) from error
+            raise self.unwritable(error) from error
 
-    def _unwritable(self, error: OSError) -> BackgroundError:
+    def unwritable(self, error: OSError) -> BackgroundError:
+        """Make the error of a folder that cannot be written to."""
         message = (
             f"the folder of backgrounds '{self.folder}' cannot be written to: {error.strerror}. "
             f"Check its permissions and the free space."

@@ -2,40 +2,47 @@
 
 A page on 127.0.0.1 can be reached by every program and every web page on the machine. So:
 
-- everything needs a random token, in a cookie that no script can read and that no other site's
-  page sends, or in a header for programs;
+- all that tells or changes anything needs a random token, in a header that no browser sends of
+  its own accord: no cookie, which would go to every other port of this machine as well, and no
+  address, which would be logged. What is free is the page without anything in it: its files,
+  which are the same for everybody, and the two requests by which it gets the token;
 - ``Host`` has to be the page's own address, so that a foreign name that was made to mean
-  127.0.0.1 (DNS rebinding) leads nowhere;
-- ``Origin`` has to be the page's own on everything that changes something and on WebSockets:
-  to a browser, another port of this machine is the same site;
+  127.0.0.1 (DNS rebinding) leads nowhere. Nor does ``localhost``: at the same port of ::1, which
+  browsers may try first, somebody else may listen;
+- ``Origin``, where there is one, has to be the page's own, and ``Sec-Fetch-Site`` may not say
+  that another site asks: to a browser, another port of this machine is the same site;
 - what is served may load nothing from elsewhere, run no script but its own, and be in no frame.
 """
 
 from __future__ import annotations
 
-import hmac
-from typing import TYPE_CHECKING, Final
-from urllib.parse import parse_qs
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import cookie_parser
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["Guard"]
+    from greenroom.web.access import Access
 
-_HARMLESS: Final = ("GET", "HEAD")
-_PAGE: Final = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>greenroom</title>
-<meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">
-</head><body><h1>This is not the whole address</h1><p>{message}</p></body></html>
-"""
+__all__ = ["Guard", "is_trusted"]
+
+# In the scope of a request: whether it has the token.
+_TRUSTED: Final = "greenroom.trusted"
+_READING: Final = ("GET", "HEAD")
+# How pages and programs of a browser say their token where they cannot say a header.
+_TOKEN_PROTOCOL: Final = "token."  # noqa: S105 - how it begins
+_STATIC: Final = "/static/"
+_ENTRANCES: Final = ("/api/hello", "/api/enter")
+_SOCKETS: Final = ("/ws", "/ws/preview")
+# Read by what follows, and not to be said twice.
+_ONCE: Final = ("host", "origin", "authorization", "sec-fetch-site", "content-length")
 _NOT_KNOWN: Final = (
-    "The page needs the token that belongs to this run of greenroom. Open the address that "
-    "greenroom run printed in its terminal: it ends in /?token= and the token. After a restart "
-    "there is a new one."
+    "The token of this run of greenroom is missing or wrong. To open the page: greenroom page. "
+    "To print its address, which ends in the token: greenroom page --print"
 )
 _NOT_ASKED: Final = "the request does not come from greenroom's own page"
 
@@ -47,21 +54,17 @@ class Guard:
     ----------
     app : ASGI application
         What is guarded.
-    token : str
-        The secret.
-    port : int
-        Where the page is served, on 127.0.0.1.
+    access : Access
+        What lets in, and at which port.
     """
 
-    def __init__(self, app: ASGIApp, token: str, port: int) -> None:
+    def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app
-        self._token = token
-        # Cookies are shared by all ports of a machine, and two greenrooms may run.
-        self._cookie = f"greenroom-{port}"
-        names = ("127.0.0.1", "localhost")
-        self._hosts = {f"{name}:{port}" for name in names}
-        if port == 80:  # browsers leave the usual port out
-            self._hosts |= set(names)
+        self._access = access
+        # Browsers leave the usual port out.
+        end = "" if access.port == 80 else f":{access.port}"
+        self._host = f"127.0.0.1{end}"
+        self._other_host = f"localhost{end}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or let the application answer."""
@@ -69,57 +72,72 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        host = headers.get("host", "")
-        protection = _protection(host if host.lower() in self._hosts else "")
+        is_own = headers.get("host", "").lower() == self._host
+        protection = _protection(self._host if is_own else "")
 
         async def send_guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"].endswith("http.response.start"):
                 MutableHeaders(scope=message).update(protection)
             await send(message)
 
-        answer = self._answer(scope, headers, host)
+        answer = self._answer(scope, headers)
         if answer is None:
             await self._app(scope, receive, send_guarded)
-        elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008, "reason": "not allowed"})
         else:
             await answer(scope, receive, send_guarded)
 
-    def _answer(self, scope: Scope, headers: Headers, host: str) -> Response | None:
+    def _answer(self, scope: Scope, headers: Headers) -> Response | None:
         """Return what to answer in place of the application, or None if it may."""
-        if host.lower() not in self._hosts:
-            expected = " or ".join(sorted(self._hosts))
-            return _refused(400, f"this server is {expected}, and nothing else")
-        query = parse_qs(scope["query_string"].decode("latin-1"))
-        is_entrance = scope["type"] == "http" and scope["path"] == "/"
-        if is_entrance and "token" in query:
-            return self._let_in(query["token"][-1])
-        has_header = self._is_token(_bearer(headers))
-        if not has_header and not self._is_token(self._from_cookie(headers)):
-            return _not_the_address() if is_entrance else _refused(403, _NOT_KNOWN)
-        is_write = scope["type"] == "websocket" or scope["method"] not in _HARMLESS
-        origin = headers.get("origin")
-        if origin is None:
-            own = has_header or not is_write
-        else:
-            own = origin.lower() == f"http://{host.lower()}"
-        # Says where a request comes from also where there is no Origin: a picture, a link.
+        for name in _ONCE:
+            if len(headers.getlist(name)) > 1:
+                return _refused(400, f"expected one header '{name}', not several")
+        is_page = scope["type"] == "http" and scope["path"] == "/"
+        is_page = is_page and scope["method"] in _READING
+        host = headers.get("host", "").lower()
+        if host == self._other_host and is_page:
+            return RedirectResponse(f"http://{self._host}/", status_code=307)
+        if host != self._host:
+            return _refused(400, f"this server is {self._host}, and nothing else")
+        return None if is_page else self._refusal(scope, headers)
+
+    def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
+        """Return what to answer to whoever may not ask for what needs the token."""
+        if scope["type"] == "websocket" and scope["path"] not in _SOCKETS:
+            return _refused(404, "Not Found")
+        scope[_TRUSTED] = self._is_trusted(scope, headers)
+        if not is_trusted(scope) and not _is_free(scope):
+            return _refused(403, _NOT_KNOWN, "token")
+        own = f"http://{self._host}"
+        own_origin = headers.get("origin", own).lower() == own
         asked_by = headers.get("sec-fetch-site", "none")
-        return None if own and asked_by in ("same-origin", "none") else _refused(403, _NOT_ASKED)
+        if own_origin and asked_by in ("same-origin", "none"):
+            return None
+        return _refused(403, _NOT_ASKED)
 
-    def _let_in(self, token: str) -> Response:
-        if not self._is_token(token):
-            return _not_the_address()
-        response = RedirectResponse("/", status_code=303)
-        response.set_cookie(self._cookie, token, path="/", httponly=True, samesite="strict")
-        return response
+    def _is_trusted(self, scope: Scope, headers: Headers) -> bool:
+        """Whether the token is in a header, or among the protocols of a WebSocket."""
+        tokens = [_bearer(headers)]
+        if scope["type"] == "websocket":
+            offered = scope["subprotocols"]
+            said = [one for one in offered if one.startswith(_TOKEN_PROTOCOL)]
+            # So that no answer says it.
+            scope["subprotocols"] = [one for one in offered if one not in said]
+            tokens += [one.removeprefix(_TOKEN_PROTOCOL) for one in said]
+        return any(map(self._access.is_token, tokens))
 
-    def _is_token(self, token: str | None) -> bool:
-        """Compare in a time that tells nothing about where the difference is."""
-        return hmac.compare_digest((token or "").encode(), self._token.encode())
 
-    def _from_cookie(self, headers: Headers) -> str | None:
-        return cookie_parser(headers.get("cookie", "")).get(self._cookie)
+def is_trusted(scope: Mapping[str, Any]) -> bool:
+    """Tell whether a request has the token, once the guard has looked at it."""
+    return bool(scope.get(_TRUSTED, False))
+
+
+def _is_free(scope: Scope) -> bool:
+    """Whether a request needs no token: it is about nothing that is not the same for everybody."""
+    if scope["type"] != "http":
+        return False
+    if scope["method"] in _READING:
+        return str(scope["path"]).startswith(_STATIC)
+    return scope["method"] == "POST" and scope["path"] in _ENTRANCES
 
 
 def _bearer(headers: Headers) -> str | None:
@@ -127,12 +145,8 @@ def _bearer(headers: Headers) -> str | None:
     return token.strip() if kind.lower() == "bearer" else None
 
 
-def _refused(status: int, message: str) -> Response:
-    return JSONResponse({"name": None, "message": message}, status)
-
-
-def _not_the_address() -> Response:
-    return HTMLResponse(_PAGE.format(message=_NOT_KNOWN), 403)
+def _refused(status: int, message: str, name: str | None = None) -> Response:
+    return JSONResponse({"name": name, "message": message}, status)
 
 
 def _protection(host: str) -> dict[str, str]:

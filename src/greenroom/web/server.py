@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Final
 import uvicorn
 
 from greenroom.errors import SinkError
+from greenroom.web.access import Access
 from greenroom.web.app import create_app
+from greenroom.web.connections import BACKLOG, Connection
 from greenroom.web.gallery import Gallery
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_PORT: Final = 8477
 _LOOPBACK: Final = ("127.0.0.1", "localhost")
-_TOKEN_BYTES: Final = 32
+_KEY_BYTES: Final = 32
 # How long the server may take to begin, and to end though pages are open.
 _START_S: Final = 10.0
 _STOP_S: Final = 2.0
@@ -48,8 +50,8 @@ class PageServer:
         this machine only.
     port : int
         Where; 0 takes any that is free.
-    token : str, optional
-        What gives access; a random one if it is not given.
+    access : Access, optional
+        What lets in; one that ends with this server if it is not given.
     gallery : Gallery, optional
         The backgrounds to choose from; those of the user if it is not given.
 
@@ -69,7 +71,7 @@ class PageServer:
         *,
         host: str = "127.0.0.1",
         port: int = DEFAULT_PORT,
-        token: str | None = None,
+        access: Access | None = None,
         gallery: Gallery | None = None,
     ) -> None:
         if host not in _LOOPBACK:
@@ -78,7 +80,7 @@ class PageServer:
         self._session = session
         self._gallery = gallery or Gallery()
         self._wanted_port = port
-        self.token = token or secrets.token_urlsafe(_TOKEN_BYTES)
+        self.access = access or Access(secrets.token_bytes(_KEY_BYTES))
         self.port = port
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
@@ -86,7 +88,7 @@ class PageServer:
     @property
     def url(self) -> str:
         """The address to open, with the token in it."""
-        return f"http://127.0.0.1:{self.port}/?token={self.token}"
+        return self.access.url
 
     def start(self) -> None:
         """Begin to serve; returns when the page can be opened.
@@ -97,10 +99,12 @@ class PageServer:
             If the port is in use or may not be used.
         """
         listening = _listen(self._wanted_port)
-        self.port = listening.getsockname()[1]
+        self.port = self.access.port = listening.getsockname()[1]
         config = uvicorn.Config(
-            create_app(self._session, self._gallery, self.token, self.port),
+            create_app(self._session, self._gallery, self.access),
             access_log=False,
+            backlog=BACKLOG,
+            http=Connection,
             lifespan="off",
             log_config=None,  # logging is the program's business
             proxy_headers=False,
@@ -144,11 +148,13 @@ class PageServer:
 def _listen(port: int) -> socket.socket:
     """Open the port, without sharing it with anybody."""
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    if sys.platform != "win32":  # there it would let another program take the port over
+    if sys.platform == "win32":  # or another program could take the port over
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+    else:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind(("127.0.0.1", port))
-        listening.listen(64)
+        listening.listen(BACKLOG)
     except (OSError, OverflowError) as error:
         listening.close()
         raise SinkError(_why_not(port, error), port) from error

@@ -35,6 +35,12 @@ _MOST_PREVIEWS: Final = 8
 _VIEWS: Final = {"after": 0, "before": 1, "matte": 2}
 _TRY_AGAIN_LATER: Final = 1013
 _REFUSED: Final = 1008
+_NEW_TOKEN: Final = 4403
+"""Not one of RFC 6455's own codes: the page that reads it does not try again."""
+PROTOCOL: Final = "greenroom"
+"""What a page speaks; the other protocol that it offers is its token, and is not answered with."""
+# As much as a close frame holds (RFC 6455, 5.5).
+_MOST_REASON_BYTES: Final = 123
 # What comes of messages that no page sends: no text, no JSON, or other values.
 _NONSENSE: Final = (
     AttributeError,
@@ -53,13 +59,17 @@ def socket_routes(page: Page) -> APIRouter:
 
     @router.websocket("/ws")
     async def changes(socket: WebSocket) -> None:
-        await socket.accept()
-        await _until_first(partial(_send_changes, socket, page), partial(_drain, socket))
+        await _accept(socket)
+        await _until_first(
+            partial(_send_changes, socket, page),
+            partial(_drain, socket),
+            partial(_until_renewed, socket, page),
+        )
 
     @router.websocket("/ws/preview")
     async def preview(socket: WebSocket, views: str = "after") -> None:
         nonlocal previews
-        await socket.accept()
+        await _accept(socket)
         if previews >= _MOST_PREVIEWS:
             await socket.close(_TRY_AGAIN_LATER, "too many pages are open")
             return
@@ -72,16 +82,26 @@ def socket_routes(page: Page) -> APIRouter:
     return router
 
 
+async def _accept(socket: WebSocket) -> None:
+    await socket.accept(PROTOCOL if PROTOCOL in socket.scope["subprotocols"] else None)
+
+
+def _reason(text: object) -> str:
+    """Make a text one that a close frame can hold."""
+    encoded = str(text).encode("utf-8", "replace")
+    return encoded[:_MOST_REASON_BYTES].decode("utf-8", "ignore")
+
+
 async def _show(socket: WebSocket, page: Page, views: str) -> None:
     """Open a preview for as long as the page is there."""
     try:
         preview = await quickly(page.session.previews.open, frozenset(views.split(",")))
     except GreenroomError as error:
-        await socket.close(_REFUSED, str(error)[:100])
+        await socket.close(_REFUSED, _reason(error))
         return
     shown = _Shown(socket, preview)
     try:
-        await _until_first(shown.send, shown.listen)
+        await _until_first(shown.send, shown.listen, partial(_until_renewed, socket, page))
     finally:
         preview.close()
 
@@ -102,6 +122,28 @@ async def _until_first(*works: Callable[[], Awaitable[None]]) -> None:
         pass
 
 
+def _setting(event: asyncio.Event) -> Callable[[], None]:
+    """Make a function that sets an event of this thread on any thread."""
+    loop = asyncio.get_running_loop()
+
+    def listener() -> None:
+        with suppress(RuntimeError):  # the page's server has ended
+            loop.call_soon_threadsafe(event.set)
+
+    return listener
+
+
+async def _until_renewed(socket: WebSocket, page: Page) -> None:
+    """Wait until a new token was made; then whoever had the old one is out."""
+    renewed = asyncio.Event()
+    unsubscribe = page.access.subscribe(_setting(renewed))
+    try:
+        await renewed.wait()
+        await socket.close(_NEW_TOKEN, "a new token was made")
+    finally:
+        unsubscribe()
+
+
 async def _drain(socket: WebSocket) -> None:
     """Notice that the page goes away; it has nothing to say."""
     while (await socket.receive())["type"] != "websocket.disconnect":
@@ -110,13 +152,8 @@ async def _drain(socket: WebSocket) -> None:
 
 async def _send_changes(socket: WebSocket, page: Page) -> None:
     """Send settings when they change, and the status then and regularly."""
-    loop, changed = asyncio.get_running_loop(), asyncio.Event()
-
-    def listener() -> None:
-        with suppress(RuntimeError):  # the page's server has ended
-            loop.call_soon_threadsafe(changed.set)
-
-    unsubscribe = page.subscribe(listener)
+    changed = asyncio.Event()
+    unsubscribe = page.subscribe(_setting(changed))
     sent: dict[str, Any] = {}
     try:
         while True:
@@ -169,7 +206,7 @@ class _Shown:
                 if "views" in said:
                     self._preview.want(frozenset(map(str, said["views"])))
             except _NONSENSE as error:
-                await self._socket.close(_REFUSED, f"not understood: {error}"[:100])
+                await self._socket.close(_REFUSED, _reason(f"not understood: {error}"))
                 return
 
     def _next(self) -> bytes | None:

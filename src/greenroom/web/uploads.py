@@ -25,6 +25,7 @@ from greenroom.demuxers import FILE_OPTIONS
 from greenroom.errors import BackgroundError
 from greenroom.web.formats import GIF, HEAD_BYTES, FileKind, kind_of, picture_size, what_else
 from greenroom.web.pictures import thumbnail, within
+from greenroom.web.private import private_file, write_private
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,7 +114,7 @@ def _make_picture(upload: Path, kind: FileKind, target: Path) -> Path:
     finally:
         named.rename(upload)
     path = target.with_suffix(".jpg")
-    path.write_bytes(_to_jpeg(within(picture, _KEPT)))
+    write_private(path, _to_jpeg(within(picture, _KEPT)))
     return path
 
 
@@ -177,6 +178,7 @@ def _copy(container: InputContainer, stream: VideoStream, path: Path) -> None:
     """Copy packets of one stream, without sound, tags, and everything else."""
     import av  # noqa: PLC0415 - importing greenroom stays light
 
+    private_file(path).close()  # FFmpeg would let others read it
     with av.open(as_file(path), "w") as copy:
         copied = copy.add_stream_from_template(stream)
         copied.metadata.clear()

@@ -1,7 +1,8 @@
 // The gallery: choosing, adding, arranging and removing backgrounds.
 
+import { credentials } from "./access.js";
 import { $, confirmed, make, press, say, warn } from "./dom.js";
-import { ask, change, isPending, loadBackgrounds, on, Refused, session } from "./session.js";
+import { ask, change, checkThere, download, isPending, loadBackgrounds, on, Refused, session } from "./session.js";
 
 const MOST_BYTES = 50 * 2 ** 20;
 const EFFECTS = { blur: "Blur", pixelate: "Pixelate", grayscale: "Grayscale", color: "Colour", none: "None" };
@@ -59,6 +60,7 @@ function showChoice() {
 }
 
 function showTiles() {
+  forgetPictures();
   const hadFocus = document.activeElement?.classList.contains("tile");
   $("backgrounds").replaceChildren(...session.backgrounds.map(tile));
   showChoice();
@@ -68,8 +70,33 @@ function showTiles() {
   if (hadFocus) current?.focus();
 }
 
+// Small pictures by id, as addresses within this page. They come one after the other, so that
+// what is clicked meanwhile does not wait for them.
+const pictures = new Map();
+let loading = Promise.resolve();
+
+function showPicture(image, item) {
+  const show = () => (image.src = pictures.get(item.id));
+  if (pictures.has(item.id)) return show();
+  const load = async () => {
+    if (!pictures.has(item.id)) pictures.set(item.id, URL.createObjectURL(await download(item.thumbnail)));
+    show();
+  };
+  loading = loading.then(load).catch(() => {}); // it is asked for again when tiles are shown anew
+}
+
+function forgetPictures() {
+  const there = new Set(session.backgrounds.map((item) => item.id));
+  for (const [id, address] of pictures) {
+    if (there.has(id)) continue;
+    URL.revokeObjectURL(address);
+    pictures.delete(id);
+  }
+}
+
 function tile(item, index) {
-  const picture = make("img", { src: item.thumbnail, alt: "", loading: "lazy", draggable: false });
+  const picture = make("img", { alt: "", draggable: false });
+  showPicture(picture, item);
   const button = make(
     "button",
     { type: "button", className: "tile", title: item.name },
@@ -192,9 +219,11 @@ async function add(file) {
 
 // fetch does not tell how far an upload is.
 function upload(file, onProgress) {
+  checkThere();
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.open("POST", `/api/backgrounds?name=${encodeURIComponent(file.name)}`);
+    for (const [name, value] of Object.entries(credentials())) request.setRequestHeader(name, value);
     request.responseType = "json";
     request.upload.onprogress = (event) => onProgress(event.loaded / event.total);
     request.onload = () =>

@@ -1,5 +1,6 @@
 // The page: its parts put together, what is sent said plainly, and the keys.
 
+import { enter } from "./access.js";
 import { $, dismissAlert, press, say, warn } from "./dom.js";
 import { startControls } from "./controls.js";
 import { described, enterGallery, startGallery } from "./gallery.js";
@@ -100,7 +101,7 @@ on("connected", (connected) => {
   $("offline").hidden = connected;
   document.body.classList.toggle("offline", !connected);
   if (connected) return;
-  say($("offline"), "The connection to greenroom is lost: what is sent now is not known here. Trying again. After a restart, open the new address that greenroom printed.");
+  say($("offline"), "The connection to greenroom is lost: what is sent now is not known here. Trying again; when greenroom runs again, this page goes on.");
   say($("headline"), "Not connected");
   $("headline").dataset.state = "wait";
 });
@@ -116,9 +117,11 @@ new ResizeObserver(() => {
   document.documentElement.style.setProperty("--stage", `${$("stage").offsetHeight}px`);
 }).observe($("stage"));
 
-startTabs();
-startPreview();
-startGallery();
-startStatus();
-connect();
-startControls().catch((error) => warn(error.message));
+if (await enter()) {
+  startTabs();
+  startPreview();
+  startGallery();
+  startStatus();
+  connect();
+  startControls().catch((error) => warn(error.message));
+}

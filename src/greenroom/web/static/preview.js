@@ -1,7 +1,8 @@
 // The preview: what is sent, before and after, the matte, and marking what stays of the room.
 
+import { protocols } from "./access.js";
 import { $, make, press, say } from "./dom.js";
-import { change, on, session } from "./session.js";
+import { change, download, on, session, tell } from "./session.js";
 
 const VIEWS = ["after", "before", "matte"];
 const WANTED = { after: ["after"], compare: ["after", "before"], matte: ["matte"], region: ["before"] };
@@ -15,7 +16,7 @@ let isConnected = false;
 
 function open() {
   if (socket || document.hidden || !isConnected) return;
-  const opened = new WebSocket(`ws://${location.host}/ws/preview?views=${WANTED[mode].join(",")}`);
+  const opened = new WebSocket(`ws://${location.host}/ws/preview?views=${WANTED[mode].join(",")}`, protocols());
   socket = opened;
   opened.binaryType = "arraybuffer";
   opened.onmessage = async (event) => {
@@ -212,15 +213,23 @@ for (const kind of ["pointerup", "pointercancel"]) {
   });
 }
 
+async function snapshot() {
+  try {
+    const address = URL.createObjectURL(await download("/api/snapshot.png"));
+    const now = new Date().toISOString().slice(0, 19).replaceAll(":", "-");
+    make("a", { href: address, download: `greenroom ${now}.png` }).click();
+    setTimeout(() => URL.revokeObjectURL(address), 60_000); // the browser may ask where to first
+  } catch (error) {
+    tell("refused", { error, names: [] });
+  }
+}
+
 export function startPreview() {
   $("compare").onclick = () => show("compare");
   $("matte").onclick = () => show("matte");
   $("region").onclick = () => show("region");
   $("divider").oninput = draw;
-  $("snapshot").onclick = () => {
-    const now = new Date().toISOString().slice(0, 19).replaceAll(":", "-");
-    $("snapshot").download = `greenroom ${now}.png`;
-  };
+  $("snapshot").onclick = snapshot;
   document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
   on("connected", (connected) => {
     isConnected = connected;

@@ -1,5 +1,6 @@
 // What is known of the session, and how it is changed. Everything else listens to it.
 
+import { comeBack, credentials, protocols } from "./access.js";
 import { confirmed } from "./dom.js";
 
 export const session = new EventTarget();
@@ -23,20 +24,39 @@ export class Refused extends Error {
   }
 }
 
-export async function ask(method, path, body) {
+// While the connection is broken nothing is sent: it is not known who would get it.
+let isAway = false;
+
+export function checkThere() {
+  if (isAway) throw new Refused(null, "greenroom does not answer. Is it still running?");
+}
+
+async function request(path, options) {
+  checkThere();
   let response;
   try {
-    response = await fetch(path, {
-      method,
-      headers: body === undefined ? {} : { "Content-Type": "application/json" },
-      body: body === undefined ? undefined : JSON.stringify(body),
-    });
+    response = await fetch(path, { ...options, headers: { ...options.headers, ...credentials() } });
   } catch {
     throw new Refused(null, "greenroom does not answer. Is it still running?");
   }
+  if (response.ok) return response;
   const answer = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Refused(answer.name, answer.message ?? response.statusText);
-  return answer;
+  throw new Refused(answer.name, answer.message ?? response.statusText);
+}
+
+export async function ask(method, path, body) {
+  const isEmpty = body === undefined;
+  const response = await request(path, {
+    method,
+    headers: isEmpty ? {} : { "Content-Type": "application/json" },
+    body: isEmpty ? undefined : JSON.stringify(body),
+  });
+  return response.json().catch(() => ({}));
+}
+
+// Pictures need the token as well, which an <img> cannot send.
+export async function download(path) {
+  return (await request(path, {})).blob();
 }
 
 // Changes are sent one after the other; what was changed meanwhile goes together, so that a
@@ -120,16 +140,32 @@ function take(kind, value) {
   }
 }
 
-// The connection over which news come. It is made again when it breaks.
+// The connection over which news come. It is made again when it breaks, unless this page is not
+// let in any more.
+const FIRST_WAIT_MS = 400;
+const LONGEST_WAIT_MS = 5000;
+
 export function connect() {
-  const socket = new WebSocket(`ws://${location.host}/ws`);
+  const socket = new WebSocket(`ws://${location.host}/ws`, protocols());
   socket.onopen = () => tell("connected", true);
   socket.onmessage = (event) => {
     const news = JSON.parse(event.data);
     take(news.type, news.value);
   };
   socket.onclose = () => {
+    isAway = true;
     tell("connected", false);
-    setTimeout(connect, 1000);
+    connectAgain();
   };
+}
+
+async function connectAgain() {
+  let state = "away";
+  for (let wait = FIRST_WAIT_MS; state === "away"; wait = Math.min(1.5 * wait, LONGEST_WAIT_MS)) {
+    await new Promise((resolve) => setTimeout(resolve, wait));
+    state = await comeBack();
+  }
+  if (state !== "in") return;
+  isAway = false;
+  connect();
 }

@@ -1,0 +1,113 @@
+"""What commands ask of the page of the instance that runs, and how it is opened in a browser."""
+
+from __future__ import annotations
+
+import html
+import json
+import webbrowser
+from http.client import HTTPConnection, HTTPException
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from greenroom.errors import GreenroomError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from greenroom.live.instance import InstanceRecord
+
+__all__ = ["UnreachableError", "ask", "open_page"]
+
+_TIMEOUT_S: Final = 2.0
+_FORWARDING: Final = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>greenroom</title>
+<meta http-equiv="refresh" content="0; url={address}"></head><body></body></html>
+"""
+
+
+class UnreachableError(Exception):
+    """One way to the instance is closed; the message says why."""
+
+
+def ask(
+    record: InstanceRecord,
+    method: str,
+    path: str,
+    body: object = None,
+    *,
+    timeout_s: float = _TIMEOUT_S,
+) -> object:
+    """Send a request to the page of this machine, past all proxies.
+
+    Raises
+    ------
+    UnreachableError
+        If it does not answer in time, or refuses.
+    """
+    where = urlsplit(record.address)
+    connection = HTTPConnection(where.hostname or "", where.port or 80, timeout=timeout_s)
+    headers = {"Authorization": f"Bearer {record.token}", "Content-Type": "application/json"}
+    try:
+        connection.request(
+            method, path, None if body is None else json.dumps(body).encode(), headers
+        )
+        answer = connection.getresponse()
+        text = answer.read()
+    except TimeoutError as error:
+        message = f"its page {record.address} did not answer within {timeout_s:g} s"
+        raise UnreachableError(message) from error
+    except (OSError, HTTPException) as error:
+        message = f"its page {record.address} cannot be reached: {error}"
+        raise UnreachableError(message) from error
+    finally:
+        connection.close()
+    if not 200 <= answer.status < 300:
+        message = f"its page {record.address} answered {answer.status} {answer.reason}"
+        raise UnreachableError(message)
+    try:
+        return json.loads(text) if text else None
+    except ValueError:
+        return None
+
+
+def open_page(record: InstanceRecord) -> None:
+    """Open the page in the user's web browser.
+
+    Other users can read the command line with which a browser is started, so the token is not in
+    it: a code is, which works once. Where the system does not say whose connection one is, and
+    somebody else could be faster with that, too, the browser is given a file that leads there,
+    which nobody else can read.
+
+    Raises
+    ------
+    GreenroomError
+        If the page does not answer, or there is no browser.
+    """
+    from greenroom.web.access import tells_owners  # noqa: PLC0415 - help stays fast
+
+    try:
+        answer = ask(record, "POST", "/api/code")
+    except UnreachableError as error:
+        message = f"the page cannot be opened: {error}"
+        raise GreenroomError(message) from error
+    code = answer.get("code") if isinstance(answer, dict) else None
+    if not isinstance(code, str):
+        message = f"the page cannot be opened: what answers at {record.address} is not greenroom"
+        raise GreenroomError(message)
+    address = f"{record.address}/#code={code}"
+    if not webbrowser.open(address if tells_owners() else _forwarding(address).as_uri()):
+        message = "no web browser can be started. Open the address of: greenroom page --print"
+        raise GreenroomError(message)
+
+
+def _forwarding(address: str) -> Path:
+    """Write the file that leads to the page; the next one takes its place."""
+    from greenroom.live.instance import state_folder, unwritable  # noqa: PLC0415 - as above
+    from greenroom.web.private import write_private  # noqa: PLC0415 - as above
+
+    path = state_folder() / "open.html"
+    try:
+        write_private(path, _FORWARDING.format(address=html.escape(address)).encode())
+    except OSError as error:
+        raise unwritable(path.parent, error) from error
+    return path

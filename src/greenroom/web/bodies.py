@@ -1,0 +1,92 @@
+"""The bodies of requests: up to a size, in time, and of values that can be told of again."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+from fastapi import HTTPException
+from starlette.requests import ClientDisconnect
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from fastapi import Request
+
+__all__ = ["checked_texts", "parts_of", "read_json"]
+
+# All settings together have less than a tenth of it.
+_MOST_BYTES: Final = 65536
+# Longer than a browser on the same machine takes for them.
+_JSON_S: Final = 5.0
+# As long as a path may be (PATH_MAX of Linux); no setting is longer.
+_MOST_LETTERS: Final = 4096
+
+
+async def parts_of(
+    request: Request, most_bytes: int, too_large: str, most_s: float
+) -> AsyncIterator[bytes]:
+    """Give the body of a request part by part.
+
+    Raises
+    ------
+    HTTPException
+        If it is too large, takes too long, or is broken off.
+    """
+    if int(request.headers.get("content-length", "0")) > most_bytes:
+        raise HTTPException(413, too_large)
+    size, parts, end_s = 0, request.stream(), anyio.current_time() + most_s
+    while True:
+        part = None
+        try:
+            with anyio.CancelScope(deadline=end_s):
+                part = await anext(parts)
+        except StopAsyncIteration:
+            return
+        except ClientDisconnect:
+            raise HTTPException(400, "the request was broken off") from None
+        if part is None:
+            message = f"expected the whole body of the request within {most_s:g} s"
+            raise HTTPException(408, message, headers={"Connection": "close"})
+        size += len(part)
+        if size > most_bytes:
+            raise HTTPException(413, too_large)
+        yield part
+
+
+async def read_json(request: Request) -> Any:  # noqa: ANN401 - whatever was sent
+    """Read a short body of JSON.
+
+    Raises
+    ------
+    HTTPException
+        If it is too long or too slow, or is not JSON.
+    """
+    too_large = f"expected at most {_MOST_BYTES} bytes of JSON"
+    body = b"".join([part async for part in parts_of(request, _MOST_BYTES, too_large, _JSON_S)])
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        raise HTTPException(400, "expected JSON in the body of the request") from None
+
+
+def checked_texts(values: Any) -> str:  # noqa: ANN401 - whatever was sent
+    """Say what is wrong with a text among values, at whatever depth; empty if nothing is.
+
+    JSON can hold texts that no file's name and no answer can: too long ones, such with a null
+    character, and halves of characters.
+    """
+    waiting = [values]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [*value, *value.values()]
+        elif isinstance(value, list):
+            waiting += value
+        elif isinstance(value, str):
+            if len(value) > _MOST_LETTERS:
+                return f"expected at most {_MOST_LETTERS} letters, not {len(value)}"
+            if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
+                return "expected text that can be written: no null character, no half characters"
+    return ""

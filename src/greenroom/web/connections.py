@@ -1,0 +1,162 @@
+"""Connections to the page: so many, and none that only waits, so that the owner always gets in.
+
+Anybody on the machine can open connections, and whoever keeps them open takes descriptors that
+cameras and files need, too. uvicorn waits for ever for a request that is never completed.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from greenroom.web.security import is_trusted
+
+if TYPE_CHECKING:
+    import asyncio
+
+__all__ = ["BACKLOG", "MOST_CONNECTIONS", "Connection"]
+
+MOST_CONNECTIONS: Final = 64
+"""A browser opens six, and two for each open page."""
+BACKLOG: Final = 32
+"""So many are taken in before the first of them is looked at."""
+# For the head of a request; a browser sends it at once, and keeps spare connections as long.
+_HEAD_S: Final = 5.0
+# For a client to take some of what it asked for.
+_TAKE_S: Final = 10.0
+_WEBSOCKET_VERSION: Final = b"13"
+
+
+class Connection(H11Protocol):
+    """One connection, until it speaks WebSocket.
+
+    Notes
+    -----
+    State: a timer while a request is waited for, another one while nothing is taken. Where there
+    are too many connections the one that waits for longest goes, then the one that is answered
+    for longest without having the token. What the owner uses never goes.
+    """
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 - uvicorn's own
+        super().__init__(*arguments, **named)
+        self.logger = logging.getLogger(__name__)  # uvicorn's shows what anybody may send
+        self._waiting: asyncio.TimerHandle | None = None
+        self._stalling: asyncio.TimerHandle | None = None
+        self.since_s = 0.0
+        """When it began, or was last answered."""
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether a request came that is not answered yet."""
+        return bool(self.cycle) and not self.cycle.response_complete
+
+    @property
+    def is_owners(self) -> bool:
+        """Whether a request is answered that has the token."""
+        return self.is_answered and is_trusted(self.scope)
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin, if there is room or room can be made."""
+        super().connection_made(transport)
+        self.since_s = self.loop.time()
+        self._watch()
+        if len(self.connections) > MOST_CONNECTIONS:
+            self._make_room()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the timers."""
+        super().connection_lost(exc)
+        self._stop_timers()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what comes, and wait no longer if it completes the head of a request."""
+        super().data_received(data)
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        """Begin to wait for the next request."""
+        self.since_s = self.loop.time()
+        super().on_response_complete()
+        self._watch()
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """Hand the connection over, if that is what a client of WebSockets says."""
+        self._stop_timers()
+        names = dict(self.headers)
+        if (
+            event.method != b"GET"
+            or names.get(b"sec-websocket-version") != _WEBSOCKET_VERSION
+            or b"sec-websocket-key" not in names
+            or names.keys() & {b"content-length", b"transfer-encoding"}
+        ):
+            self.send_400_response("expected a WebSocket's opening handshake, of version 13")
+            return
+        super().handle_websocket_upgrade(event)
+
+    def pause_writing(self) -> None:
+        """Wait for a client that takes nothing, but not for long."""
+        super().pause_writing()
+        if self._stalling is None:
+            self._stalling = self.loop.call_later(_TAKE_S, self.end)
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        super().resume_writing()
+        if self._stalling is not None:
+            self._stalling.cancel()
+            self._stalling = None
+
+    def send_400_response(self, msg: str) -> None:
+        """Say what is wrong with what is no request, as it is said of requests."""
+        if self.is_answered:  # who would answer is not to answer, too
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        body = json.dumps({"name": None, "message": msg.strip(".")}).encode()
+        headers = [
+            ("Content-Type", "application/json"),
+            ("Content-Length", str(len(body))),
+            ("Cache-Control", "no-store"),
+            ("X-Content-Type-Options", "nosniff"),
+            ("Connection", "close"),
+        ]
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            for part in (
+                h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),
+                h11.Data(data=body),
+                h11.EndOfMessage(),
+            ):
+                self.transport.write(self.conn.send(part) or b"")
+        self.transport.close()
+
+    def end(self) -> None:
+        """End it at once, whatever is still to be sent."""
+        self.transport.abort()
+
+    def _make_room(self) -> None:
+        """End the one that can best be done without; this one, if there is none."""
+        others = [one for one in self.connections if isinstance(one, Connection)]
+        dispensable = [one for one in others if one is not self and not one.is_owners]
+        first = min(dispensable, key=lambda one: (one.is_answered, one.since_s), default=self)
+        first.end()
+
+    def _watch(self) -> None:
+        """Give a client that says nothing, or never all of it, a few seconds."""
+        if self.is_answered or self.transport.get_protocol() is not self:
+            self._stop_waiting()
+        elif self._waiting is None and not self.transport.is_closing():
+            self._waiting = self.loop.call_later(_HEAD_S, self.end)
+
+    def _stop_waiting(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
+
+    def _stop_timers(self) -> None:
+        self._stop_waiting()
+        if self._stalling is not None:
+            self._stalling.cancel()
+            self._stalling = None

@@ -1,0 +1,71 @@
+"""The HTTP interface of the door: how a page gets the token of this run, and makes a new one."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Final
+
+from fastapi import APIRouter, HTTPException, Request
+
+from greenroom.web.access import CODE_S, owner_of, tells_owners
+from greenroom.web.base import Page, in_worker, quickly
+from greenroom.web.bodies import read_json
+
+__all__ = ["entry_routes"]
+
+_NOT_A_CODE: Final = (
+    f"this address works once, for {CODE_S:.0f} seconds, and for the user who runs greenroom. "
+    f"Open the page again: greenroom page"
+)
+_NOT_PROVED: Final = "this page's key is not that of this greenroom. Open it again: greenroom page"
+
+
+def entry_routes(page: Page) -> APIRouter:
+    """Make the routes below ``/api`` that let in; ``hello`` and ``enter`` need no token."""
+    router = APIRouter()
+    access = page.access
+
+    @router.post("/hello")
+    async def hello(request: Request) -> dict[str, str]:
+        nonce, proof = access.proof(_text(await read_json(request), "nonce"))
+        return {"nonce": nonce, "proof": proof}
+
+    @router.post("/enter")
+    async def enter(request: Request) -> dict[str, str]:
+        asked = await read_json(request)
+        if isinstance(asked, dict) and "code" in asked:
+            code = _text(asked, "code")
+            if not await quickly(_is_own, request) or not access.redeem(code):
+                raise HTTPException(403, _NOT_A_CODE)
+        elif not access.admits(_text(asked, "nonce"), _text(asked, "proof")):
+            raise HTTPException(403, _NOT_PROVED)
+        return {"token": access.token}
+
+    @router.get("/key")
+    async def key() -> dict[str, str]:
+        return {"key": access.tab_key}
+
+    @router.post("/code")
+    async def code() -> dict[str, str]:
+        return {"code": access.code()}
+
+    @router.post("/token")
+    async def token() -> dict[str, str]:
+        await in_worker(access.renew)
+        return {"token": access.token}
+
+    return router
+
+
+def _is_own(request: Request) -> bool:
+    """Whether the one who asks is the user who runs this, as far as the system tells."""
+    if not tells_owners() or request.client is None:
+        return True
+    return owner_of(request.client.port, request.scope["server"][1]) == os.getuid()
+
+
+def _text(asked: Any, name: str) -> str:  # noqa: ANN401 - whatever was sent
+    value = asked.get(name) if isinstance(asked, dict) else None
+    if not isinstance(value, str):
+        raise HTTPException(422, f"expected an object with the text '{name}'")
+    return value
