@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from greenroom import VirtualBackground, metrics
-from greenroom.decoding import decode_picture
 from greenroom.errors import ExistsError, SinkError, SourceError
 from greenroom.evaluation import Sample, evaluate, find_cases
+from greenroom.image_files import decode_picture
 from greenroom.reports import Report, contact_sheet, plot
 from greenroom.testing import PersonSource
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import struct
 import sys
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -28,14 +26,12 @@ if TYPE_CHECKING:
     from greenroom.frames import Format, Plane
 
 __all__ = [
-    "PICTURE_SUFFIXES",
     "STDIN",
     "UPRIGHT",
     "Orientation",
     "StandardInput",
     "as_file",
     "check_size",
-    "decode_picture",
     "decoded",
     "flattened",
     "media_errors",
@@ -43,7 +39,6 @@ __all__ = [
     "open_media",
     "orientation_of",
     "oriented",
-    "pictures_in",
     "reason_of",
     "video_stream",
     "why_unreadable",
@@ -53,12 +48,6 @@ STDIN: Final = "-"
 """The name that stands for standard input, or standard output."""
 
 _BUFFER_BYTES: Final = 2**18
-
-# A marker of JPEG that is not within, and does not separate, coded samples.
-_MARKER: Final = re.compile(rb"\xff[^\x00\xff\xd0-\xd7\x01]", re.DOTALL)
-_END_OF_IMAGE: Final = 0xD9
-
-PICTURE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 
 def open_media(media: str | Path | StandardInput) -> InputContainer:
@@ -208,16 +197,9 @@ def why_unreadable(path: Path) -> str | None:
                 pass
     except OSError as error:
         return str(error.strerror).lower()
+    except ValueError:  # from Python, before the system is asked
+        return "there is a null character in its name"
     return None
-
-
-def pictures_in(folder: Path) -> list[Path]:
-    """List the pictures of a folder by name, hidden files left out."""
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")
-    )
 
 
 class Orientation(NamedTuple):
@@ -239,7 +221,7 @@ _GLANCE_PX: Final = 16
 
 
 def orientation_of(frame: av.VideoFrame) -> Orientation:
-    """Read the rotation flag or EXIF orientation that FFmpeg found, mirrored ones too.
+    """Read the rotation flag that FFmpeg found, mirrored ones too.
 
     It is FFmpeg's display matrix: nine 32-bit integers in native byte order, row by row,
     which take a pixel's place (x, y, 1) to where it is shown. It is the same for all frames of
@@ -331,60 +313,6 @@ def _in_front_of_black(frame: Frame) -> Frame:
         blended = (plane * coverage + np.uint16(black) * (255 - coverage) + 127) // 255
         planes.append(blended.astype(np.uint8))
     return Frame(tuple(planes), frame.layout).at(frame)
-
-
-def decode_picture(path: Path, most_pixels_a_side: int) -> Frame:
-    """Decode the first frame of a picture, upright, in front of black where it has alpha.
-
-    Raises
-    ------
-    ValueError
-        With a reason to be put into the caller's own error.
-    """
-    import av  # noqa: PLC0415 - importing greenroom stays light
-
-    try:
-        with open_media(path) as container:
-            stream = video_stream(container)
-            check_size(stream.width, stream.height, most_pixels_a_side)
-            _check_jpeg(path)
-            frame = next(decoded(container, stream), None)
-    except av.error.FFmpegError as error:
-        message = f"the picture is damaged ({reason_of(error)})"
-        raise ValueError(message) from error
-    if frame is None:
-        message = "there is no picture in it"
-        raise ValueError(message)
-    check_size(frame.width, frame.height, most_pixels_a_side)
-    upright = oriented(flattened(frame), orientation_of(frame))
-    return replace(upright, pts=None, time_base=None, duration=None)
-
-
-def _check_jpeg(path: Path) -> None:
-    """Refuse a JPEG that ends before its picture does, which decoders fill up with gray.
-
-    Segments are walked through as ITU-T T.81, annex B, lays them out; a file of any other
-    kind passes.
-
-    Raises
-    ------
-    ValueError
-        With a reason to be put into the caller's own error.
-    """
-    with path.open("rb") as file:
-        data = file.read(2)
-        if data != b"\xff\xd8":
-            return
-        data += file.read()
-    place = 2
-    while found := _MARKER.search(data, place):
-        marker, place = data[found.end() - 1], found.end()
-        if marker == _END_OF_IMAGE:
-            return
-        if len(data) >= place + 2:  # every other segment says how long it is
-            place += int.from_bytes(data[place : place + 2])
-    message = "the picture is cut off"
-    raise ValueError(message)
 
 
 def check_size(width: int, height: int, most_pixels_a_side: int) -> None:

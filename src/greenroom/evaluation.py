@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from greenroom import metrics
-from greenroom.decoding import decode_picture, pictures_in
 from greenroom.engine import VirtualBackground
 from greenroom.errors import SourceError
+from greenroom.image_files import decode_picture, pictures_in
 from greenroom.matting import Matting, create_matting
 from greenroom.settings import Settings
 from greenroom.sources import create_source

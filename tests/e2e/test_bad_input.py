@@ -183,7 +183,9 @@ class TestBackground:
     ) -> None:
         """The background and what is wrong with it are in the sentence."""
         cv2.imwrite(str(tmp_path / "wide.png"), np.zeros((2, 17000, 3), np.uint8))
-        (tmp_path / "corrupt.png").write_bytes((tmp_path / "wide.png").read_bytes()[:60])
+        cv2.imwrite(str(tmp_path / "corrupt.png"), np.zeros((20, 20, 3), np.uint8))
+        data = (tmp_path / "corrupt.png").read_bytes()
+        (tmp_path / "corrupt.png").write_bytes(data[:45] + bytes(len(data) - 45))
         (tmp_path / "empty.mp4").touch()
         y4m(tmp_path / "none.y4m", (64, 36), 0)
         (tmp_path / "folder").mkdir()

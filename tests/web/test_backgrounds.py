@@ -64,7 +64,7 @@ def left_over(gallery: Gallery) -> list[str]:
     return [path.name for path in gallery.folder.iterdir() if path.name not in belongs]
 
 
-@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".bmp"])
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".bmp", ".tiff", ".avif"])
 def test_a_picture_becomes_a_background(client: TestClient, suffix: str) -> None:
     """Every usual kind of picture is taken, comes first, and can be shown."""
     answer = client.post(URL, params={"name": f"My_room{suffix}"}, content=encoded(suffix))
@@ -116,7 +116,8 @@ def test_a_gif_moves(client: TestClient, make_video: Callable[..., Path]) -> Non
         (encoded(".jpg")[:300], "cannot be read"),
         (encoded(".png")[:30], "cannot be read"),
         (b"#EXTM3U\nhttp://127.0.0.1/x.ts\n", "text"),
-        (b"\0\0\0\x1cftypavif" + bytes(99), "AVIF"),
+        (b"\0\0\0\x1cftypavif" + bytes(99), "damaged"),
+        (b"\0\0\0\x1cftypheic" + bytes(99), "damaged"),
         (b"\0\0\0\x1cftypisom" + bytes(99), "cannot be read"),
     ],
 )

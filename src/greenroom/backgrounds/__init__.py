@@ -13,8 +13,9 @@ from greenroom.backgrounds.pictures import Picture, Slideshow, unreadable
 from greenroom.backgrounds.pixelate import Pixelate
 from greenroom.backgrounds.plain import Camera, Colour, Transparent
 from greenroom.backgrounds.video import Video
-from greenroom.decoding import PICTURE_SUFFIXES, why_unreadable
+from greenroom.decoding import why_unreadable
 from greenroom.errors import SettingsError
+from greenroom.image_files import is_picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,6 +75,6 @@ def _from_path(path: Path, settings: Settings) -> Background:
     reason = why_unreadable(path)
     if reason is not None:
         raise unreadable(path, reason)
-    if path.suffix.lower() in PICTURE_SUFFIXES:
+    if is_picture(path):
         return Picture(path, settings.fit)
     return Video(path, settings.fit)

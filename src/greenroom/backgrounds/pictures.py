@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from greenroom.backgrounds.base import Scene
 from greenroom.backgrounds.fitting import fitted
-from greenroom.decoding import decode_picture, pictures_in
 from greenroom.errors import BackgroundError
+from greenroom.image_files import decode_picture, pictures_in
 
 if TYPE_CHECKING:
     from pathlib import Path

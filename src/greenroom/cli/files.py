@@ -78,7 +78,7 @@ def _pairs(files: Sequence[str], out_dir: Path | None) -> list[tuple[str, str]]:
 
 def _output_name(name: str) -> str:
     """Name an output after its input; kinds that cannot be written become .mp4 or .png."""
-    from greenroom.decoding import PICTURE_SUFFIXES  # noqa: PLC0415 - help stays fast
+    from greenroom.image_files import PICTURE_SUFFIXES  # noqa: PLC0415 - help stays fast
     from greenroom.sinks import CONTAINERS, WRITTEN_SUFFIXES  # noqa: PLC0415
 
     path = Path(name)

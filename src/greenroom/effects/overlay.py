@@ -12,18 +12,9 @@ import cv2
 import numpy as np
 
 from greenroom.compositing.kernels import over
-from greenroom.decoding import (
-    check_size,
-    decoded,
-    media_errors,
-    open_media,
-    orientation_of,
-    oriented,
-    reason_of,
-    video_stream,
-)
 from greenroom.errors import SettingsError
-from greenroom.frames import ONE_THREAD, Frame, Layout, Matte
+from greenroom.frames import Frame, Layout, Matte
+from greenroom.image_files import decode_with_alpha
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -70,10 +61,10 @@ def create_overlay(spec: str | None) -> Overlay | None:
     name, position = _parsed(spec)
     path = Path(name).expanduser()
     try:
-        return Overlay(_read(path), position)
-    except media_errors() as error:
+        return Overlay(decode_with_alpha(path, _MOST_PIXELS_A_SIDE), position)
+    except ValueError as error:
         message = (
-            f"overlay '{name}' cannot be read: {reason_of(error)}. Give a picture, best a PNG "
+            f"overlay '{name}' cannot be read: {error}. Give a picture, best a PNG "
             f"with transparency, such as logo.png@{DEFAULT_POSITION}."
         )
         raise SettingsError(message, "overlay") from error
@@ -92,21 +83,6 @@ def _parsed(spec: str) -> tuple[str, str]:
     hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(POSITIONS)}."
     message = f"overlay '{spec}': unknown position '{position}': {hint}"
     raise SettingsError(message, "overlay")
-
-
-def _read(path: Path) -> NDArray[np.uint8]:
-    """Decode a picture to (H, W, 4) RGBA, upright."""
-    with open_media(path) as container:
-        stream = video_stream(container)
-        check_size(stream.width, stream.height, _MOST_PIXELS_A_SIDE)
-        frame = next(decoded(container, stream), None)
-    if frame is None:
-        message = "there is no picture in it"
-        raise ValueError(message)
-    picture = Frame.from_av(frame.reformat(format="gbrap", threads=ONE_THREAD))
-    upright = oriented(picture, orientation_of(frame))
-    alpha = np.full_like(upright.planes[0], 255) if upright.alpha is None else upright.alpha
-    return np.dstack([upright.to_rgb(), alpha])
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 import cv2
 import numpy as np
 
-from greenroom.decoding import decode_picture
 from greenroom.errors import SettingsError
+from greenroom.image_files import decode_picture
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

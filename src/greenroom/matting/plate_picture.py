@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 import cv2
 import numpy as np
 
-from greenroom.decoding import why_unreadable
 from greenroom.errors import SettingsError
+from greenroom.image_files import decode_with_alpha
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["read_plate", "share_known"]
 
-_CODES: Final = {1: cv2.COLOR_GRAY2RGBA, 3: cv2.COLOR_BGR2RGBA, 4: cv2.COLOR_BGRA2RGBA}
+_MOST_PIXELS_A_SIDE: Final = 16384
 # Width by height of the picture may differ from the frame's by so much: odd sizes, rounded.
 _MOST_STRETCHED: Final = 0.01
 
@@ -70,25 +70,13 @@ def read_plate(path: str | Path, size: tuple[int, int]) -> Plane:
 
 def _decoded(path: Path) -> Plane:
     """Read a picture with its alpha, which is made 0 or 255."""
-    reason = why_unreadable(path)
-    picture = None
-    if reason is None:
-        reason = "not a picture that OpenCV knows"
-        try:
-            data = np.fromfile(path, np.uint8)
-            picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
-        except OSError as error:
-            reason = str(error.strerror).lower()
-        except cv2.error:  # larger than OpenCV reads
-            reason = "too large"
-    if picture is None or picture.dtype != np.uint8:
-        reason = reason if picture is None else "its samples have more than 8 bits"
+    try:
+        rgba = decode_with_alpha(path, _MOST_PIXELS_A_SIDE)
+    except ValueError as error:
         message = (
-            f"setting 'plate': '{path}' cannot be read: {reason}. Give a picture of the empty "
+            f"setting 'plate': '{path}' cannot be read: {error}. Give a picture of the empty "
             f"room, made by greenroom plate record."
         )
-        raise SettingsError(message, "plate")
-    channels = 1 if picture.ndim == 2 else picture.shape[2]
-    rgba = np.asarray(cv2.cvtColor(picture, _CODES[channels]), np.uint8)
+        raise SettingsError(message, "plate") from error
     rgba[..., 3] = np.where(rgba[..., 3] >= 128, 255, 0)
     return rgba

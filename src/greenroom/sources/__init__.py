@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from greenroom.decoding import PICTURE_SUFFIXES, STDIN
+from greenroom.decoding import STDIN
+from greenroom.image_files import is_picture
 from greenroom.sources.base import Source, SourceInfo
 from greenroom.sources.pictures import PictureSource, folder_source, sequence_source
 from greenroom.sources.video import VideoSource
@@ -32,6 +33,6 @@ def create_source(name: str | Path, settings: Settings) -> Source:
         return folder_source(path)
     if "%" in path.name and not path.exists():
         return sequence_source(path)
-    if path.suffix.lower() in PICTURE_SUFFIXES:
+    if is_picture(path):
         return PictureSource([path], name=name, related=False)
     return VideoSource(name, settings)

@@ -7,8 +7,9 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
-from greenroom.decoding import decode_picture, pictures_in, why_unreadable
+from greenroom.decoding import why_unreadable
 from greenroom.errors import SourceError
+from greenroom.image_files import decode_picture, pictures_in
 from greenroom.sources.base import SourceInfo
 
 if TYPE_CHECKING:

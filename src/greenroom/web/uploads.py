@@ -15,15 +15,17 @@ import cv2
 from greenroom.backgrounds.pictures import MOST_PIXELS_A_SIDE
 from greenroom.decoding import (
     as_file,
-    check_size,
-    decode_picture,
+    decoded,
+    flattened,
     media_errors,
+    open_media,
     reason_of,
     video_stream,
 )
 from greenroom.demuxers import FILE_OPTIONS
 from greenroom.errors import BackgroundError
-from greenroom.web.formats import GIF, HEAD_BYTES, FileKind, kind_of, picture_size, what_else
+from greenroom.image_files import check_pixels, decode_picture, is_picture
+from greenroom.web.formats import GIF, HEAD_BYTES, FileKind, gif_size, kind_of, what_else
 from greenroom.web.pictures import thumbnail, within
 from greenroom.web.private import private_file, write_private
 
@@ -49,9 +51,9 @@ MOST_VIDEO_PIXELS: Final = 4096 * 2304
 # More than this no camera sends, and every frame size is made from it.
 _KEPT: Final = (3840, 2160)
 _QUALITY: Final = 95
-_TAKEN: Final = "Give a PNG, JPEG, WebP, BMP or GIF picture, or an MP4, MOV or WebM video."
-# Where a JPEG's frame header has to be: after EXIF, colour profile and previews.
-_HEADER_BYTES: Final = 2**22
+_TAKEN: Final = (
+    "Give a PNG, JPEG, WebP, BMP, TIFF, HEIC, AVIF or GIF picture, or an MP4, MOV or WebM video."
+)
 
 
 def checked_kind(head: bytes, name: str) -> FileKind:
@@ -95,7 +97,7 @@ def make_background(upload: Path, target: Path, name: str) -> Path:
         kind = checked_kind(file.read(HEAD_BYTES), name)
     try:
         if kind.is_picture:
-            return _make_picture(upload, kind, target)
+            return _make_picture(upload, target)
         return _make_video(upload, kind, target)
     except media_errors() as error:
         logger.info("an upload was refused", exc_info=True)
@@ -103,16 +105,8 @@ def make_background(upload: Path, target: Path, name: str) -> Path:
         raise BackgroundError(message) from error
 
 
-def _make_picture(upload: Path, kind: FileKind, target: Path) -> Path:
-    with upload.open("rb") as file:
-        _check_pixels(*picture_size(kind, file.read(_HEADER_BYTES)), MOST_PIXELS)
-    # FFmpeg goes by names, too.
-    named = upload.with_name(f"{upload.name}{kind.suffix}")
-    upload.rename(named)
-    try:
-        picture = decode_picture(named, MOST_PIXELS_A_SIDE)
-    finally:
-        named.rename(upload)
+def _make_picture(upload: Path, target: Path) -> Path:
+    picture = decode_picture(upload, MOST_PIXELS_A_SIDE, MOST_PIXELS)
     path = target.with_suffix(".jpg")
     write_private(path, _to_jpeg(within(picture, _KEPT)))
     return path
@@ -133,23 +127,13 @@ def _to_jpeg(picture: Frame) -> bytes:
     return bytes(data)
 
 
-def _check_pixels(width: int, height: int, most: int) -> None:
-    check_size(width, height, MOST_PIXELS_A_SIDE)
-    if width * height > most:
-        message = (
-            f"it is too large, {width}x{height} pixels where at most {most // 1_000_000} million "
-            f"are taken"
-        )
-        raise ValueError(message)
-
-
 def _make_video(upload: Path, kind: FileKind, target: Path) -> Path:
     """Copy the moving picture alone into a new file, after looking at its first frame."""
     import av  # noqa: PLC0415 - importing greenroom stays light
 
     if kind is GIF:
         with upload.open("rb") as file:
-            _check_pixels(*picture_size(kind, file.read(HEAD_BYTES)), MOST_VIDEO_PIXELS)
+            check_pixels(*gif_size(file.read(HEAD_BYTES)), MOST_PIXELS_A_SIDE, MOST_VIDEO_PIXELS)
     path = target.with_suffix(kind.suffix)
     # By its content, so that nothing that names other files is looked into.
     options = dict(FILE_OPTIONS)
@@ -167,7 +151,7 @@ def _make_video(upload: Path, kind: FileKind, target: Path) -> Path:
 def _checked_stream(container: InputContainer) -> VideoStream:
     """Return the moving picture of a file, of which one frame could be decoded."""
     stream = video_stream(container)
-    _check_pixels(stream.width, stream.height, MOST_VIDEO_PIXELS)
+    check_pixels(stream.width, stream.height, MOST_PIXELS_A_SIDE, MOST_VIDEO_PIXELS)
     if next(container.decode(stream), None) is None:
         message = "there is no frame in it"
         raise ValueError(message)
@@ -197,7 +181,18 @@ def first_picture(path: Path) -> bytes:
         If it cannot be read.
     """
     try:
-        return thumbnail(decode_picture(path, MOST_PIXELS_A_SIDE))
+        if is_picture(path):
+            return thumbnail(decode_picture(path, MOST_PIXELS_A_SIDE))
+        return thumbnail(_first_frame(path))
     except media_errors() as error:
         message = f"background '{path}' cannot be read: {reason_of(error)}"
         raise BackgroundError(message, path) from error
+
+
+def _first_frame(path: Path) -> Frame:
+    """Decode the first frame of a video."""
+    with open_media(path) as container:
+        for frame in decoded(container, video_stream(container)):
+            return flattened(frame)
+    message = "there is no frame in it"
+    raise ValueError(message)
