@@ -221,6 +221,18 @@ class StageExchange:
 
     def _settle_if_idle(self) -> None:
         """Do what waits, unless a frame is being made: then it is done at the end of that."""
+        if not self._waiting:
+            return
+        if threading.current_thread() is threading.main_thread():
+            # KeyboardInterrupt comes there, also between a lock that was taken and the next step:
+            # it would be held for good, and no frame be made any more.
+            thread = threading.Thread(target=self._settle_now, name="greenroom-exchange")
+            thread.start()
+            thread.join()
+        else:
+            self._settle_now()
+
+    def _settle_now(self) -> None:
         for _ in range(2):  # something may have come while it was being done
             if not self._waiting or not self._in_frame.acquire(blocking=False):
                 return

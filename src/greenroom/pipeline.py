@@ -113,12 +113,10 @@ class Pipeline:
         except Ended:
             self._stop()
         except BaseException:
-            self._stop()
-            self._sink.abort()
+            self._give_up()
             raise
         if self._error is not None:
-            self._stop()
-            self._sink.abort()
+            self._give_up()
             raise self._error
         self._sink.close()
         return Statistics(frames, time.monotonic() - start, first_frame_s)
@@ -162,6 +160,12 @@ class Pipeline:
             while thread.is_alive():
                 thread.join(timeout=0.5)
         self._source.close()
+
+    def _give_up(self) -> None:
+        try:
+            self._stop()
+        finally:  # also if Ctrl-C is pressed again meanwhile
+            self._sink.abort()
 
     def _stop(self) -> None:
         """End the threads; one that hangs in a read or write is left behind."""

@@ -15,23 +15,42 @@ __all__ = ["Supervisor"]
 
 T = TypeVar("T")
 
-# How long work that is not waited for any more may take to end when the thread is closed.
+# How long work that is not waited for any more may take to end when the thread is closed, ...
 _PATIENCE_S: Final = 1.0
+# ... and a thread that has nothing to do.
+_IDLE_S: Final = 10.0
+
+
+class _Request(Generic[T]):
+    """Work, and the one answer to it.
+
+    Attributes
+    ----------
+    work : callable or None
+        None once nobody waits for it: what was not begun is not begun then.
+    is_done : bool
+        Whether there is nothing left to wait for; set before the answer can be taken.
+    """
+
+    def __init__(self, work: Callable[[], T]) -> None:
+        self.work: Callable[[], T] | None = work
+        self.answer: queue.SimpleQueue[T | BaseException] = queue.SimpleQueue()
+        self.is_done = False
 
 
 class Supervisor(Generic[T]):
     """Runs one piece of work at a time on a thread of its own.
 
-    A result that comes after its deadline is thrown away, never taken for another's. While
-    work still hangs, further work fails at once.
+    Each piece of work has an answer of its own: one that comes after its deadline, or after its
+    caller was interrupted, whenever that was, is thrown away with it and never taken for
+    another's. While work still hangs, further work fails at once.
 
-    State: the thread, and whether it still owes an answer.
+    State: the thread, and the latest request.
     """
 
     def __init__(self) -> None:
-        self._asked: queue.SimpleQueue[Callable[[], T] | None] = queue.SimpleQueue()
-        self._answers: queue.SimpleQueue[T | BaseException] = queue.SimpleQueue()
-        self._late = False
+        self._asked: queue.SimpleQueue[_Request[T] | None] = queue.SimpleQueue()
+        self._latest: _Request[T] | None = None
         self._thread = threading.Thread(target=self._work, name="greenroom-engine", daemon=True)
         self._thread.start()
 
@@ -43,18 +62,22 @@ class Supervisor(Generic[T]):
         ModelTimeoutError
             If it does not end in time, or earlier work still has not ended.
         """
-        if self._late:
-            self._collect_late()
-        self._asked.put(work)
-        self._late = True  # until the answer is taken, whatever happens here
+        if self._is_late:
+            message = "an earlier frame still has not been finished."
+            raise ModelTimeoutError(message)
+        request = _Request(work)
+        # KeyboardInterrupt may come between any two steps.
         try:
-            answer = self._answers.get(timeout=timeout_s)
+            self._asked.put(request)
+            self._latest = request
+            answer = request.answer.get(timeout=timeout_s)
         except queue.Empty:
             message = (
                 f"it took longer than {timeout_s:g} s. Choose a smaller model or a longer timeout."
             )
             raise ModelTimeoutError(message) from None
-        self._late = False
+        finally:
+            request.work = None
         if isinstance(answer, BaseException):
             raise answer
         return answer
@@ -62,24 +85,24 @@ class Supervisor(Generic[T]):
     def close(self) -> bool:
         """End the thread; tell whether it ended, or hangs and is left behind."""
         self._asked.put(None)
-        self._thread.join(timeout=_PATIENCE_S if self._late else None)
+        self._thread.join(timeout=_PATIENCE_S if self._is_late else _IDLE_S)
         return not self._thread.is_alive()
 
-    def _collect_late(self) -> None:
-        """Throw a late answer away, or fail while it has not come."""
-        try:
-            self._answers.get_nowait()
-        except queue.Empty:
-            message = "an earlier frame still has not been finished."
-            raise ModelTimeoutError(message) from None
-        self._late = False
+    @property
+    def _is_late(self) -> bool:
+        return self._latest is not None and not self._latest.is_done
 
     def _work(self) -> None:
-        while (work := self._asked.get()) is not None:
-            try:
-                answer: T | BaseException = work()
-            except BaseException as error:  # noqa: BLE001 - raised again on the caller's thread
-                answer = error
-            del work  # what it holds on to can be freed while this waits
-            self._answers.put(answer)
-            del answer
+        while (request := self._asked.get()) is not None:
+            if (work := request.work) is None:
+                request.is_done = True
+            else:
+                answer: T | BaseException
+                try:
+                    answer = work()
+                except BaseException as error:  # noqa: BLE001 - raised again on the caller's thread
+                    answer = error
+                request.is_done = True
+                request.answer.put(answer)
+                del answer
+            del work, request  # what they hold on to can be freed while this waits

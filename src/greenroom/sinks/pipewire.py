@@ -92,6 +92,9 @@ class PipeWireSink:
             self.abort()
             message = f"PipeWire does not take the picture: {reason}."
             raise SinkError(message, self.name) from error
+        except BaseException:  # in the middle of a frame: the next would begin there
+            self.abort()
+            raise
 
     def close(self) -> None:
         """See `Sink.close`."""
