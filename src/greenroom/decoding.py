@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from greenroom.decoders import Decoder
 from greenroom.demuxers import FILE_OPTIONS, HEAD_BYTES, PIPE_OPTIONS, names_others
 from greenroom.frames import LIMITED, ONE_THREAD, UNSPECIFIED, Colour, Frame, Layout
 
@@ -339,9 +340,9 @@ def decoded(container: InputContainer, stream: VideoStream) -> Iterator[av.Video
     av.error.FFmpegError
         At damage that the decoder cannot go over.
     """
-    stream.thread_type = "AUTO"
+    decoder = Decoder(stream)
     for packet in container.demux(stream):
-        yield from packet.decode()
+        yield from decoder.decode(packet)
 
 
 def as_file(path: str | Path) -> str:

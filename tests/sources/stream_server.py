@@ -39,7 +39,9 @@ def jpeg(number: int, size: tuple[int, int] = SIZE) -> bytes:
     return data.tobytes()
 
 
-def encoded(format_name: str, codec: str, frames: int, pixels: str = "yuv420p") -> bytes:
+def encoded(
+    format_name: str, codec: str, frames: int, pixels: str = "yuv420p", *, hidden: bool = False
+) -> bytes:
     """Return frames as a file of some format."""
     file = io.BytesIO()
     with av.open(file, "w", format=format_name) as container:
@@ -48,7 +50,10 @@ def encoded(format_name: str, codec: str, frames: int, pixels: str = "yuv420p") 
         stream.width, stream.height, stream.pix_fmt = *SIZE, pixels
         stream.codec_context.gop_size = 5
         for number in range(frames):
-            frame = av.VideoFrame.from_ndarray(picture(number), "rgb24")
+            samples = picture(number)
+            if hidden:
+                samples = np.dstack([samples, np.zeros(samples.shape[:2], np.uint8)])
+            frame = av.VideoFrame.from_ndarray(samples, "rgba" if hidden else "rgb24")
             container.mux(stream.encode(frame.reformat(format=pixels)))
         container.mux(stream.encode(None))
     return file.getvalue()
@@ -101,6 +106,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _part(self) -> None:
         """Send a transport stream at once."""
         self._whole(encoded("mpegts", "mpeg2video", 25))
+
+    def _seethrough(self) -> None:
+        """Send a film in which nothing can be seen."""
+        self._whole(encoded("webm", "libvpx-vp9", 5, "yuva420p", hidden=True))
 
     def _session(self) -> None:
         """Send the description of a session."""

@@ -128,6 +128,16 @@ def test_a_session_on_a_server_opens_no_port(server: StreamServer) -> None:
         opened(server.address("session.sdp"))
 
 
+@pytest.mark.parametrize(
+    "name", ["seethrough.webm", "lavfi:testsrc=size=64x48,format=rgba,colorchannelmixer=aa=0"]
+)
+def test_what_is_hidden_in_a_stream_is_black(server: StreamServer, name: str) -> None:
+    """A stream with alpha is shown in front of black."""
+    address = name if name.startswith("lavfi") else server.address(name)
+    for frame in some(opened(address), 3):
+        assert frame.planes[0].max() <= 20
+
+
 def test_a_stream_that_breaks_off_is_lost(server: StreamServer) -> None:
     """The end of a stream that has none is a loss, after which it is looked for."""
     server.most = 5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import struct
 import subprocess
@@ -16,9 +17,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from greenroom.backgrounds import create_background
 from greenroom.errors import GreenroomError, SourceError, TruncatedError
 from greenroom.settings import Settings
 from greenroom.sources import create_source
+from greenroom.sources.live import create_live_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -198,6 +201,9 @@ class TestSeeThrough:
             ("in.mov", "prores_ks", "yuva444p10le"),
             ("in.mov", "qtrle", "argb"),
             ("in.mov", "png", "rgba"),
+            ("in.webm", "libvpx", "yuva420p"),
+            ("in.webm", "libvpx-vp9", "yuva420p"),
+            ("in.mkv", "libvpx-vp9", "yuva420p"),
         ],
     )
     def test_is_seen_in_front_of_black(
@@ -206,11 +212,20 @@ class TestSeeThrough:
         """As pictures are: what lies under no coverage is not shown, and frames are opaque."""
         picture = flat(rgb=(*RUST, 255))
         picture[:24] = (255, 0, 255, 0)
-        (frame,) = read(write(tmp_path / name, [picture], codec, pix_fmt))
-        assert frame.alpha is None
-        rgb = frame.to_rgb().astype(int)
-        assert rgb[2:20].max() <= 4
-        assert np.abs(rgb[28:46] - RUST).max() <= 5
+        options = {"auto-alt-ref": "0"} if "vpx" in codec else None
+        path = write(tmp_path / name, [picture], codec, pix_fmt, options=options)
+        background = create_background(Settings(background=str(path), fit="stretch"))
+        frames = read(path)
+        frames.append(background.cover(frames[0].layout, 0.0))
+        background.close()
+        played = create_live_source(Settings(source=str(path), loop=True))
+        frames += itertools.islice(played, 2)
+        played.close()
+        for frame in frames:
+            assert frame.alpha is None
+            rgb = frame.to_rgb().astype(int)
+            assert rgb[2:20].max() <= 4
+            assert np.abs(rgb[28:46] - RUST).max() <= 5
 
 
 class TestPixelFormats:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
-from greenroom.decoding import reason_of, video_stream
+from greenroom.decoders import Decoder
+from greenroom.decoding import flattened, reason_of, video_stream
 from greenroom.frames import BT601, UNSPECIFIED, Frame, fraction
 from greenroom.sources.base import SourceInfo
 from greenroom.sources.camera_errors import lost_error
@@ -120,13 +121,14 @@ class ArrivingVideo:
             raise explain(error) from error
         try:
             self._stream = video_stream(self._container)
+            decoder = Decoder(self._stream)
         except ValueError as error:
             self._container.close()
             raise explain(error) from error
         self._readiness.find()
         self._duration = self._container.duration or 0
         self._decoder: Any = self._stream.codec_context
-        self._whole = WholeFrames(self._decoder, asked.name)
+        self._whole = WholeFrames(decoder.context, asked.name)
         rate = self._stream.average_rate or self._decoder.framerate or self._stream.guessed_rate
         self.info = SourceInfo(
             name=asked.name,
@@ -186,7 +188,9 @@ class ArrivingVideo:
         for picture in self._pictures():
             if self._asked.device and picture.colorspace == UNSPECIFIED:
                 picture.colorspace = CAMERA_MATRIX
-            frame = steady(Frame.from_av(picture, "yuv420p"))
+            # Devices have nothing to be seen through, whatever their fourth byte says.
+            taken = flattened if self._asked.format in (None, "lavfi") else Frame.from_av
+            frame = steady(taken(picture, "yuv420p"))
             yield frame if self._keeps_time else stamped(frame, self._captured_s(frame))
             self._seen_s = self._clock.now()
 

@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from greenroom.decoders import Decoder
 from greenroom.decoding import (
     STDIN,
     UPRIGHT,
@@ -82,10 +83,10 @@ class VideoSource:
         try:
             self._stream = video_stream(self._container)
             check_size(self._stream.width, self._stream.height, MOST_PIXELS_A_SIDE)
+            self._decoder = Decoder(self._stream)
         except ValueError as error:
             self._container.close()
             raise self._error(str(error)) from error
-        self._stream.thread_type = "AUTO"
         self.info = _info(name, self._container, self._stream)
         self._decoding = self._pictures()
         try:
@@ -127,6 +128,7 @@ class VideoSource:
             self._decoding = self._pictures()
             try:
                 self._container.seek(self._container.start_time or 0)
+                self._decoder.restart()
                 first = next(self._decoding, None)
             except (av.error.FFmpegError, TruncatedError) as error:
                 logger.debug("input '%s' is opened anew: %s", self._name, error)
@@ -248,7 +250,7 @@ class VideoSource:
         import av  # noqa: PLC0415
 
         try:
-            return packet.decode()
+            return self._decoder.decode(packet)
         except av.error.InvalidDataError as error:
             self._truncated(f"a frame cannot be decoded, '{error.strerror}'")
             return []

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import cv2
 
 from greenroom.backgrounds.pictures import MOST_PIXELS_A_SIDE
+from greenroom.decoders import ALPHA_MODE, has_alpha_mode
 from greenroom.decoding import (
     as_file,
     decoded,
@@ -166,6 +167,8 @@ def _copy(container: InputContainer, stream: VideoStream, path: Path) -> None:
     with av.open(as_file(path), "w") as copy:
         copied = copy.add_stream_from_template(stream)
         copied.metadata.clear()
+        if has_alpha_mode(stream):  # without it, what is hidden would be seen
+            copied.metadata[ALPHA_MODE] = "1"
         for packet in container.demux(stream):
             if packet.dts is not None:
                 packet.stream = copied
