@@ -1,8 +1,6 @@
 """How good a model is on labelled pictures or clips, and how fast.
 
-A dataset is a folder with pictures in ``image/`` and their true mattes, by the same names, in
-``mask/``; or a folder of clips, each ``NAME.mp4`` (or another video) with its true matte in
-``NAME.alpha.mkv``.
+What a dataset is: see `greenroom.dataset`.
 """
 
 from __future__ import annotations
@@ -14,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from greenroom import metrics
+from greenroom.dataset import Case, find_cases, not_evaluable
 from greenroom.engine import VirtualBackground
-from greenroom.errors import SourceError
-from greenroom.image_files import decode_picture, pictures_in
+from greenroom.image_files import decode_picture
 from greenroom.matting import Matting, create_matting
 from greenroom.settings import Settings
 from greenroom.sources import create_source
@@ -43,8 +41,6 @@ __all__ = [
     "find_cases",
 ]
 
-_ALPHA: Final = ".alpha.mkv"
-_VIDEO_SUFFIXES: Final = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v")
 # Of so many frames the worst are kept to be looked at.
 _WORST: Final = 8
 
@@ -86,26 +82,6 @@ MEASURES: Final = {
 
 Scores = dict[str, float]
 """Values by the names of `MEASURES`, times their factors."""
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A labelled picture or clip.
-
-    Attributes
-    ----------
-    name : str
-        The file's name without its suffix.
-    path, truth : Path
-        The picture or clip, and its true matte.
-    is_clip : bool
-        Whether it moves.
-    """
-
-    name: str
-    path: Path
-    truth: Path
-    is_clip: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +167,7 @@ def evaluate(
     Parameters
     ----------
     dataset : path
-        See the module.
+        See `greenroom.dataset`.
     settings : Settings, optional
         The model, and how its matte is made.
     progress : callable, optional
@@ -233,46 +209,6 @@ def evaluate(
         )
 
 
-def find_cases(folder: Path) -> list[Case]:
-    """List what is labelled in a folder, by name.
-
-    Raises
-    ------
-    SourceError
-        If it is no dataset, or something has no true matte.
-    """
-    if (folder / "image").is_dir() and (folder / "mask").is_dir():
-        masks = {path.stem: path for path in pictures_in(folder / "mask")}
-        pictures = pictures_in(folder / "image")
-        for path in pictures:
-            if path.stem not in masks:
-                reason = f"'{path}' has no mask of its name in '{folder / 'mask'}'"
-                raise _error(folder, reason)
-        cases = [Case(path.stem, path, masks[path.stem], is_clip=False) for path in pictures]
-    else:
-        cases = [_clip(folder, truth) for truth in _sorted(folder, f"*{_ALPHA}")]
-    if not cases:
-        reason = (
-            "expected pictures in image/ and their mattes in mask/, or clips NAME.mp4 with "
-            f"NAME{_ALPHA}"
-        )
-        raise _error(folder, reason)
-    return cases
-
-
-def _clip(folder: Path, truth: Path) -> Case:
-    name = truth.name.removesuffix(_ALPHA)
-    for suffix in _VIDEO_SUFFIXES:
-        if (folder / f"{name}{suffix}").is_file():
-            return Case(name, folder / f"{name}{suffix}", truth, is_clip=True)
-    reason = f"'{truth.name}' has no clip '{name}.mp4' beside it"
-    raise _error(folder, reason)
-
-
-def _sorted(folder: Path, pattern: str) -> list[Path]:
-    return sorted(folder.glob(pattern)) if folder.is_dir() else []
-
-
 def _samples(engine: VirtualBackground, case: Case, settings: Settings) -> Iterator[Sample]:
     """Cut out every frame of a case."""
     for number, (frame, truth) in enumerate(_pairs(case, settings)):
@@ -282,7 +218,7 @@ def _samples(engine: VirtualBackground, case: Case, settings: Settings) -> Itera
                 f"it has {width}x{height} pixels, and '{case.path.name}' has "
                 f"{frame.size[0]}x{frame.size[1]}"
             )
-            raise _error(case.truth, reason)
+            raise not_evaluable(case.truth, reason)
         found = engine.process_matte(frame).planes[0]
         name = f"{case.name} {number}" if case.is_clip else case.name
         yield Sample(name, metrics.iou(found, truth), frame.to_rgb(), truth, found)
@@ -294,7 +230,7 @@ def _pairs(case: Case, settings: Settings) -> Iterator[tuple[Frame, Plane]]:
         try:
             frames = [decode_picture(path, MOST_PIXELS_A_SIDE) for path in (case.path, case.truth)]
         except ValueError as error:
-            raise _error(case.path, str(error)) from error
+            raise not_evaluable(case.path, str(error)) from error
         yield frames[0], _gray(frames[1])
         return
     pictures, truths = (create_source(path, settings) for path in (case.path, case.truth))
@@ -310,7 +246,7 @@ def _pairs(case: Case, settings: Settings) -> Iterator[tuple[Frame, Plane]]:
             if next(others, ends) is ends:
                 return
         reason = f"it and '{case.path.name}' have different numbers of frames"
-        raise _error(case.truth, reason)
+        raise not_evaluable(case.truth, reason)
     finally:
         pictures.close()
         truths.close()
@@ -380,7 +316,3 @@ def _tenth(values: NDArray[np.float64], measure: Measure) -> float:
 
 def _plain(scores: Scores) -> dict[str, float | None]:
     return {name: None if np.isnan(value) else value for name, value in scores.items()}
-
-
-def _error(path: Path, reason: str) -> SourceError:
-    return SourceError(f"'{path}' cannot be evaluated: {reason}.", path)

@@ -8,7 +8,6 @@ import numpy as np
 
 from greenroom.errors import SettingsError, SourceError
 from greenroom.frames import Frame
-from greenroom.matting.plate_picture import share_known
 from greenroom.sinks import PictureSink
 from greenroom.sinks.staging import Staging
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
     from greenroom.frames import Layout
     from greenroom.settings import Settings
-    from greenroom.sources import Source
+    from greenroom.sources import Source, SourceInfo
 
 __all__ = ["RoomLearner", "RoomPlate", "check_plate_output", "record_plate"]
 
@@ -46,7 +45,7 @@ class RoomLearner(Protocol):
         """Make the matte of a frame."""
 
 
-def check_plate_output(output: Path, source: Source, settings: Settings) -> None:
+def check_plate_output(output: Path, info: SourceInfo, settings: Settings) -> None:
     """Refuse, before anything is read, an output that could not be written in the end.
 
     Raises
@@ -57,7 +56,7 @@ def check_plate_output(output: Path, source: Source, settings: Settings) -> None
     if output.suffix.lower() != ".png":
         message = f"output '{output}': expected the name of a .png, which holds what is not known."
         raise SettingsError(message)
-    Staging(overwrite=settings.overwrite, inputs=source.info.files).check(output)
+    Staging(overwrite=settings.overwrite, inputs=info.files).check(output)
 
 
 def record_plate(  # noqa: PLR0913 - the last two are by name
@@ -89,7 +88,9 @@ def record_plate(  # noqa: PLR0913 - the last two are by name
     ProcessingError, SinkError
         If a frame has no matte, or the output cannot be written.
     """
-    check_plate_output(output, source, settings)
+    from greenroom.matting.plate_picture import share_known  # noqa: PLC0415 - kernels load on use
+
+    check_plate_output(output, source.info, settings)
     if source.info.pictures:
         message = f"input '{source.info.name}': expected a video, in which the room is seen."
         raise SettingsError(message)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Picture = NDArray[np.uint8]
 
-__all__ = ["Report", "contact_sheet", "plot"]
+__all__ = ["Report", "check_report", "contact_sheet", "plot"]
 
 _REPORT: Final = "report.json"
 _PLOT: Final = "quality-against-time.png"
@@ -33,6 +33,27 @@ _ROW_PX: Final = 240
 _LABEL_PX: Final = 28
 _GAP_PX: Final = 2
 _GAP: Final = 128
+
+
+def check_report(folder: Path, *, overwrite: bool) -> None:
+    """Refuse a folder in which there is a report already, or that is none.
+
+    Raises
+    ------
+    ExistsError
+        If there is a report, and it may not be replaced.
+    SinkError
+        If it is a file.
+    """
+    if folder.exists() and not folder.is_dir():
+        message = f"folder '{folder}' cannot be made: there is a file of that name."
+        raise SinkError(message, folder)
+    if (folder / _REPORT).exists() and not overwrite:
+        message = (
+            f"output '{folder / _REPORT}' is there already. Give another folder, or allow it "
+            f"to be replaced (--overwrite)."
+        )
+        raise ExistsError(message, folder)
 
 
 class Report:
@@ -54,12 +75,7 @@ class Report:
     """
 
     def __init__(self, folder: Path, *, overwrite: bool = False) -> None:
-        if (folder / _REPORT).exists() and not overwrite:
-            message = (
-                f"output '{folder / _REPORT}' is there already. Give another folder, or allow it "
-                f"to be replaced (--overwrite)."
-            )
-            raise ExistsError(message, folder)
+        check_report(folder, overwrite=overwrite)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -323,19 +323,11 @@ class TestOptions:
             assert word in sentence
         assert files(tmp_path) == before
 
-    def test_demo_where_a_file_is(self, run: Run, portrait: object, tmp_path: Path) -> None:
+    def test_demo_where_a_file_is(self, run: Run, tmp_path: Path) -> None:
         """A folder that cannot be made is named."""
-        assert portrait is not None
         (tmp_path / "taken").write_text("mine")
         result = run("demo", "--out", "taken")
         assert result.status == 1
         (sentence,) = result.err.splitlines()
         assert "'taken'" in sentence
         assert (tmp_path / "taken").read_text() == "mine"
-
-    def test_demo_without_its_extra(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A missing extra fails when it is used, and says how to install it."""
-        monkeypatch.setitem(sys.modules, "skimage.data", None)
-        result = run("demo")
-        assert result.status == 1
-        assert "pip install 'greenroom[demo]'" in result.err

@@ -6,6 +6,7 @@ import itertools
 import os
 import shutil
 import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -167,9 +168,13 @@ def test_a_screen_is_grabbed_and_scaled() -> None:
     assert took_s == pytest.approx(8 / 20, abs=0.25)
 
 
-def test_the_demonstration_needs_no_camera(portrait: object) -> None:
-    """``demo`` shows a person of scikit-image's portrait, in real time."""
-    del portrait
+@pytest.mark.parametrize("extra", ["installed", "missing"])
+def test_the_demonstration_needs_no_camera(extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``demo`` shows a person in real time: a photograph where its extra is there, or drawn."""
+    if extra == "missing":
+        monkeypatch.setitem(sys.modules, "skimage.data", None)
+    else:
+        pytest.importorskip("skimage.data", reason="the photograph comes with scikit-image")
     source = create_live_source(Settings(source="demo"))
     frames = list(itertools.islice(source, 2))
     source.close()

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from greenroom.backgrounds.base import COVER_RGB, Background, Scene
-from greenroom.backgrounds.blur import Blur
 from greenroom.backgrounds.css import rgb_of
 from greenroom.backgrounds.grayscale import Grayscale
-from greenroom.backgrounds.pictures import Picture, Slideshow, unreadable
-from greenroom.backgrounds.pixelate import Pixelate
+from greenroom.backgrounds.pictures import (
+    Picture,
+    Slideshow,
+    pictures_of,
+    read_picture,
+    unreadable,
+)
 from greenroom.backgrounds.plain import Camera, Colour, Transparent
 from greenroom.backgrounds.video import Video
 from greenroom.decoding import why_unreadable
@@ -22,10 +27,9 @@ if TYPE_CHECKING:
 
     from greenroom.settings import Settings
 
-__all__ = ["COVER_RGB", "Background", "Scene", "create_background"]
+__all__ = ["COVER_RGB", "Background", "Scene", "check_background", "create_background"]
 
 DEFAULT_STRENGTH: Final = 0.5
-_BY_STRENGTH: Final[dict[str, Callable[[float], Background]]] = {"blur": Blur, "pixelate": Pixelate}
 _BY_WORD: Final[dict[str, Callable[[], Background]]] = {
     "transparent": Transparent,
     "grayscale": Grayscale,
@@ -43,16 +47,58 @@ def create_background(settings: Settings) -> Background:
     BackgroundError
         If a file or folder cannot be read.
     """
+    return _maker(settings)()
+
+
+def check_background(settings: Settings) -> None:
+    """Refuse what `create_background` would refuse, before kernels have to be compiled.
+
+    The pictures of a folder are read when it is opened; here, its first one is.
+
+    Raises
+    ------
+    SettingsError, BackgroundError
+        As in `create_background`.
+    """
+    make = _maker(settings)
+    path = Path(settings.background).expanduser()
+    if not isinstance(make, partial) or make.func is not _from_path:
+        return
+    if path.is_dir():
+        read_picture(pictures_of(path)[0])
+    else:
+        make().close()
+
+
+def _maker(settings: Settings) -> Callable[[], Background]:
+    """Say how the background that is specified is made; its words and numbers are right then."""
     spec = settings.background
     kind, _, value = spec.partition(":")
     if kind in _BY_STRENGTH and (value or spec == kind):
-        strength = _strength(kind, value) if value else DEFAULT_STRENGTH
-        return _BY_STRENGTH[kind](strength)
+        return partial(_BY_STRENGTH[kind], _strength(kind, value) if value else DEFAULT_STRENGTH)
     if kind == "color" and value:
-        return Colour(rgb_of(value))
+        return partial(Colour, rgb_of(value))
     if spec in _BY_WORD:
-        return _BY_WORD[spec]()
-    return _from_path(Path(spec).expanduser(), settings)
+        return _BY_WORD[spec]
+    return partial(_from_path, Path(spec).expanduser(), settings)
+
+
+def _blur(strength: float) -> Background:
+    from greenroom.backgrounds.blur import Blur  # noqa: PLC0415 - kernels load on use
+
+    return Blur(strength)
+
+
+def _pixelate(strength: float) -> Background:
+    from greenroom.backgrounds.pixelate import Pixelate  # noqa: PLC0415 - kernels load on use
+
+    return Pixelate(strength)
+
+
+_BY_STRENGTH: Final[dict[str, Callable[[float], Background]]] = {
+    "blur": _blur,
+    "pixelate": _pixelate,
+}
 
 
 def _strength(kind: str, value: str) -> float:

@@ -36,6 +36,20 @@ def read_picture(path: Path) -> Frame:
         raise unreadable(path, error) from error
 
 
+def pictures_of(folder: Path) -> list[Path]:
+    """Return the pictures of a folder in order of their names.
+
+    Raises
+    ------
+    BackgroundError
+        If there are none.
+    """
+    paths = pictures_in(folder)
+    if not paths:
+        raise unreadable(folder, "it is a folder without pictures")
+    return paths
+
+
 def unreadable(path: Path, reason: object) -> BackgroundError:
     """Make the error for a background that cannot be read."""
     message = (
@@ -68,11 +82,9 @@ class Slideshow(Scene):
     """
 
     def __init__(self, folder: Path, fit: Fit, slide_seconds: float) -> None:
-        self._paths = pictures_in(folder)
+        self._paths = pictures_of(folder)
         self._fit = fit
         self._slide_seconds = slide_seconds
-        if not self._paths:
-            raise unreadable(folder, "it is a folder without pictures")
         for path in self._paths:  # a picture that cannot be read is found now, not in its turn
             read_picture(path)
         self._fitted = lru_cache(maxsize=1)(self._make)

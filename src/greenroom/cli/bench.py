@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from greenroom.cli.options import settings_command
+from greenroom.cli.preflight import check_bench
 from greenroom.settings import Group, OnFailure, Settings
 
 if TYPE_CHECKING:
@@ -21,6 +22,10 @@ _WARM_UP = 10
 _SIZE = (1280, 720)
 
 
+def _check(settings: Settings, values: dict[str, Any]) -> None:
+    check_bench(settings, live=values["live"])
+
+
 @settings_command(
     Group.BACKGROUND,
     Group.MODEL,
@@ -29,6 +34,7 @@ _SIZE = (1280, 720)
     Group.SCENE,
     Group.PICTURE,
     Group.CAMERA,
+    check=_check,
 )
 def bench(  # noqa: PLR0913 - each is a flag
     *,

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 - typer reads it
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from greenroom.cli.files import each_file
+from greenroom.cli.files import check_files, each_file
 from greenroom.cli.options import settings_command
 from greenroom.settings import Group, Settings
 
 __all__ = ["command"]
+
+
+def _check(settings: Settings, values: dict[str, Any]) -> None:
+    check_files(settings, values, has_background=True)
 
 
 @settings_command(
@@ -23,6 +27,7 @@ __all__ = ["command"]
     Group.PICTURE,
     Group.FAILURE,
     Group.OUTPUT,
+    check=_check,
 )
 def convert(
     files: Annotated[

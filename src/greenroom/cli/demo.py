@@ -1,4 +1,4 @@
-"""``greenroom demo``: the main job, shown on a real person without a camera."""
+"""``greenroom demo``: the main job, shown on a person without a camera."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 from greenroom.cli.options import settings_command
 from greenroom.cli.progress import progress_bar
-from greenroom.errors import MissingExtraError, SinkError
+from greenroom.errors import SinkError
 from greenroom.settings import Group, Settings
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ def demo(
     settings: Settings,
 ) -> None:
     """Make a clip of a person in front of a busy scene and replace its background three ways."""
-    _portrait()  # whose absence is told before anything is made
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -48,34 +47,41 @@ def demo(
     sheet = [out / "before.mp4", *(out / f"after-{name}.mp4" for name in backgrounds)]
     _write_sheet(out / "contact-sheet.png", sheet, settings)
     typer.echo(f"Look at {out / 'contact-sheet.png'}.")
+    if _photograph() is None:
+        typer.echo(
+            "greenroom: the person is drawn. With a photograph instead: pip install "
+            "'greenroom[demo]'",
+            err=True,
+        )
 
 
 command = demo
 
 
-def _portrait() -> NDArray[np.uint8]:
+def _photograph() -> NDArray[np.uint8] | None:
     """Return the portrait of an astronaut that scikit-image carries (NASA, public domain)."""
     try:
         from skimage.data import astronaut  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        message = "the demo needs scikit-image for its portrait: pip install 'greenroom[demo]'"
-        raise MissingExtraError(message) from error
-    portrait: NDArray[np.uint8] = astronaut()
-    return portrait
+    except ImportError:
+        return None
+    photograph: NDArray[np.uint8] = astronaut()
+    return photograph
 
 
 def demo_source(settings: Settings, frames: int) -> DemoSource:
-    """Cut the portrait out and let it move in front of the drawn room.
+    """Let a person move in front of the drawn room.
 
-    Raises
-    ------
-    MissingExtraError
-        If the portrait is not installed.
+    It is a photograph, cut out, where scikit-image is installed, which carries one; otherwise the
+    person is drawn too.
     """
     from greenroom.engine import VirtualBackground  # noqa: PLC0415 - help stays fast
     from greenroom.sources.demo import DemoSource  # noqa: PLC0415
 
-    portrait = _portrait()
+    portrait = _photograph()
+    if portrait is None:
+        from greenroom.sources.drawn_person import draw_portrait  # noqa: PLC0415
+
+        return DemoSource(*draw_portrait(), _SIZE, frames)
     with VirtualBackground(settings, background="transparent", edge_shift=-0.4) as engine:
         engine.process_rgb(portrait)
         assert engine.matte is not None  # noqa: S101 - it has just been made

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path  # noqa: TC003 - typer reads it
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from greenroom.cli.options import settings_command
+from greenroom.cli.preflight import check_evaluation, model_names
 from greenroom.cli.progress import progress_bar
-from greenroom.errors import SettingsError
 from greenroom.settings import Group, Settings
 
 if TYPE_CHECKING:
@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@settings_command(Group.MODEL, Group.EDGE)
+def _check(settings: Settings, values: dict[str, Any]) -> None:
+    check_evaluation(values["dataset"], values["out"], settings, overwrite=values["overwrite"])
+
+
+@settings_command(Group.MODEL, Group.EDGE, check=_check)
 def evaluate(
     dataset: Annotated[
         Path | None,
@@ -46,15 +50,13 @@ def evaluate(
     settings: Settings,
 ) -> None:
     """Measure models on labelled pictures or clips; --model takes several, with commas between."""
-    if dataset is None:
-        message = "expected a DATASET to measure on."
-        raise SettingsError(message)
+    assert dataset is not None  # noqa: S101 - checked above, for the type checker
     from greenroom import evaluation, reports  # noqa: PLC0415 - help stays fast
     from greenroom.segmenters.store.speeds import remember_speed  # noqa: PLC0415
 
     report = None if out is None else reports.Report(out, overwrite=overwrite)
     results = []
-    for model in _models(settings.model):
+    for model in model_names(settings.model):
         with progress_bar(model) as progress:
             result = evaluation.evaluate(dataset, settings, model=model, progress=progress)
         remember_speed(result.segmenter, result.segment_ms)
@@ -74,14 +76,6 @@ def evaluate(
 
 
 command = evaluate
-
-
-def _models(text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    if not names:
-        message = f"model: expected names with commas between, not {text!r}."
-        raise SettingsError(message, "model")
-    return list(dict.fromkeys(names))
 
 
 def _table(results: list[Evaluation]) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from greenroom.cli.preflight import check_conversions
 from greenroom.cli.progress import progress_bar
 from greenroom.errors import SettingsError
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from greenroom.conversion import Summary
     from greenroom.settings import Settings
 
-__all__ = ["each_file"]
+__all__ = ["check_files", "each_file"]
 
 _STREAM = "-"
 # Of fewer the median says little about a model's speed.
@@ -41,17 +42,28 @@ def each_file(
     """
     from greenroom.segmenters.store.speeds import remember_speed  # noqa: PLC0415 - help stays fast
 
-    pairs = _pairs(files, out_dir)
-    if as_json and any(target == _STREAM for _, target in pairs):
-        message = "--json and an output to '-' both need standard output. Write to a file."
-        raise SettingsError(message)
-    for source, target in pairs:
+    for source, target in _pairs(files, out_dir):
         with progress_bar(Path(source).name) as progress:
             summary = run(source, target, settings, progress=progress)
         if summary.frames >= _ENOUGH_FRAMES and "segment" in summary.stages:
             remember_speed(summary.segmenter, summary.stages["segment"].median_ms)
         if as_json:
             typer.echo(json.dumps(summary.to_dict()))
+
+
+def check_files(settings: Settings, values: dict[str, Any], *, has_background: bool) -> None:
+    """Check what the arguments of a command name, before anything is loaded for it.
+
+    Raises
+    ------
+    GreenroomError
+        Of the kind that says what cannot be used.
+    """
+    pairs = _pairs(values["files"] or [], values["out_dir"])
+    if values["as_json"] and any(target == _STREAM for _, target in pairs):
+        message = "--json and an output to '-' both need standard output. Write to a file."
+        raise SettingsError(message)
+    check_conversions(pairs, settings, has_background=has_background)
 
 
 def _pairs(files: Sequence[str], out_dir: Path | None) -> list[tuple[str, str]]:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 - typer reads it
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from greenroom.cli.files import each_file
+from greenroom.cli.files import check_files, each_file
 from greenroom.cli.options import settings_command
 from greenroom.settings import Group, Settings
 
 __all__ = ["command"]
 
 
-@settings_command(Group.MODEL, Group.STAYS, Group.EDGE, Group.FAILURE, Group.OUTPUT)
+def _check(settings: Settings, values: dict[str, Any]) -> None:
+    check_files(settings, values, has_background=False)
+
+
+@settings_command(Group.MODEL, Group.STAYS, Group.EDGE, Group.FAILURE, Group.OUTPUT, check=_check)
 def matte(
     files: Annotated[
         list[str] | None,

@@ -74,15 +74,19 @@ def plain_command(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def settings_command(
-    *groups: Group, says_preparing: bool = False
+    *groups: Group,
+    check: Callable[[Settings, dict[str, Any]], None] | None = None,
+    says_preparing: bool = False,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command a flag for every setting of some groups.
 
     The command is called with ``settings=`` made of the flags and ``--config``, and with
     ``config=`` and ``flags=``, the settings that flags gave, if it takes these. Errors that
     greenroom raises end it with one sentence on standard error and status 1, or 2 for
-    wrong usage; Ctrl-C with 130, SIGTERM with 143. With ``says_preparing`` it is said on standard
-    error that kernels are compiled, which takes long, where that is so.
+    wrong usage; Ctrl-C with 130, SIGTERM with 143. ``check`` is called with the settings and the
+    command's other arguments before anything is downloaded or loaded; see
+    `greenroom.cli.preflight`. With ``says_preparing`` it is said on standard error that kernels
+    are compiled, which takes long, where that is so.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -92,7 +96,7 @@ def settings_command(
 
         @functools.wraps(command)
         def run(*, config: Path | None, debug: bool, **values: Any) -> None:  # noqa: ANN401
-            with _reporting(debug=debug), _preparing() if says_preparing else nullcontext():
+            with _reporting(debug=debug):
                 chosen = {name: value for name in names if (value := values.pop(name)) is not None}
                 if config is None and "config" in parameters:
                     config = _usual_config()
@@ -100,10 +104,13 @@ def settings_command(
                 if values.pop("list_classes", False):
                     _print_classes(settings.model)
                     return
+                if check is not None:
+                    check(settings, values)
                 if has_model:
                     fetch_weights(settings)
                 given = {"settings": settings, "config": config, "flags": chosen}
-                command(**values, **{name: given[name] for name in given.keys() & parameters})
+                with _preparing() if says_preparing else nullcontext():
+                    command(**values, **{name: given[name] for name in given.keys() & parameters})
 
         own = [
             parameter

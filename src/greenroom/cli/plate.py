@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from greenroom.cli.options import settings_command
+from greenroom.cli.preflight import DEMO, check_plate_recording
 from greenroom.cli.progress import progress_bar
 from greenroom.settings import Group, Settings
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-_DEMO: Final = "demo"
 _RATE: Final = 25
 
 app = typer.Typer(name="plate", help="Record a picture of the empty room.", no_args_is_help=True)
@@ -27,8 +27,13 @@ def common() -> None:
     """Record a picture of the empty room."""
 
 
+def _check(settings: Settings, values: dict[str, Any]) -> None:
+    settings = settings.changed(overwrite=values["overwrite"])
+    check_plate_recording(values["source"], values["output"], settings)
+
+
 @app.command()
-@settings_command(Group.MODEL)
+@settings_command(Group.MODEL, check=_check)
 def record(
     source: Annotated[
         str,
@@ -57,7 +62,7 @@ def record(
     settings = settings.changed(overwrite=overwrite, background="color:black", plate=None)
     opened = _open(source, settings, seconds)
     try:
-        check_plate_output(output, opened, settings)
+        check_plate_output(output, opened.info, settings)
         with VirtualBackground(settings) as engine, progress_bar(opened.info.name) as progress:
             known = record_plate(
                 opened,
@@ -74,7 +79,7 @@ def record(
 
 def _open(name: str, settings: Settings, seconds: float) -> Source:
     """Open what is watched."""
-    if name == _DEMO and not Path(name).exists():
+    if name == DEMO and not Path(name).exists():
         from greenroom.cli.demo import demo_source  # noqa: PLC0415 - help stays fast
 
         return demo_source(settings, max(1, round(_RATE * seconds)))

@@ -14,8 +14,10 @@ import typer
 
 from greenroom.cli.options import settings_command
 from greenroom.cli.page_client import open_page
+from greenroom.cli.preflight import check_run
 from greenroom.cli.telling import HeldWarnings, Teller, is_known
 from greenroom.errors import GreenroomError, SinkError
+from greenroom.live.port import DEFAULT_PORT
 from greenroom.settings import Group, OnFailure, Settings
 
 if TYPE_CHECKING:
@@ -29,13 +31,16 @@ __all__ = ["command"]
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_PORT: Final = 8477
 # SIGUSR2 covers whatever is so already: a key that is pressed twice does not show anybody.
 _SIGNALS: Final = {"SIGUSR1": "switch", "SIGUSR2": "cover"}
 # How often the main thread looks whether it is over; a window is drawn that often at least.
 _ROUND_S: Final = 0.1
 # How often it is looked for changes that nobody tells of.
 _LOOK_S: Final = 1.0
+
+
+def _check(settings: Settings, values: dict[str, Any]) -> None:
+    check_run(settings, values["port"])
 
 
 @settings_command(
@@ -49,6 +54,7 @@ _LOOK_S: Final = 1.0
     Group.LIVE,
     Group.FAILURE,
     Group.OUTPUT,
+    check=_check,
     says_preparing=True,
 )
 def run(  # noqa: PLR0913 - each is a flag

@@ -207,6 +207,19 @@ def running(folder: Path | None = None) -> InstanceRecord | None:
         return _read(folder)
 
 
+def check_none_runs(folder: Path | None = None) -> None:
+    """Refuse a second instance, before anything is loaded for it.
+
+    Raises
+    ------
+    GreenroomError
+        If one runs, with its process and page.
+    """
+    record = running(folder)
+    if record is not None:
+        raise _runs_already(record)
+
+
 def state_folder() -> Path:
     """Return the user's own folder for state."""
     return platformdirs.user_state_path("greenroom", appauthor=False)

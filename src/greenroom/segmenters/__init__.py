@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from greenroom.segmenters.base import Segmenter, SegmenterInfo, check_coarse_matte
-from greenroom.segmenters.creation import create_segmenter
+from greenroom.segmenters.creation import check_model, create_segmenter
 
-__all__ = ["Segmenter", "SegmenterInfo", "check_coarse_matte", "create_segmenter"]
+__all__ = [
+    "Segmenter",
+    "SegmenterInfo",
+    "check_coarse_matte",
+    "check_model",
+    "create_segmenter",
+]

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from greenroom.segmenters.catalogue import card_named, parts
-from greenroom.segmenters.inspection import MODEL_SUFFIXES, card_of_file
-from greenroom.segmenters.network import NetworkSegmenter, example_inputs, output_names
-from greenroom.segmenters.readings import keepable
-from greenroom.segmenters.runtimes import load_runtime
+from greenroom.segmenters.inspection import MODEL_SUFFIXES, card_of_file, runtime_of_file
+from greenroom.segmenters.runtimes import check_runtime, load_runtime
+from greenroom.segmenters.runtimes.base import check_file
 from greenroom.segmenters.store import Store
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from greenroom.settings import Settings
     from greenroom.timings import Timings
 
-__all__ = ["classes_of", "create_segmenter"]
+__all__ = ["check_model", "classes_of", "create_segmenter"]
 
 
 def create_segmenter(settings: Settings, timings: Timings | None = None) -> Segmenter:
@@ -54,6 +53,26 @@ def create_segmenter(settings: Settings, timings: Timings | None = None) -> Segm
     return _of_card(card_named(settings.model), settings, timings)
 
 
+def check_model(settings: Settings) -> None:
+    """Refuse a model that is not there, or that cannot run as the settings want it.
+
+    Nothing is loaded, downloaded or compiled: what only loading it shows is left to
+    `create_segmenter`.
+
+    Raises
+    ------
+    SettingsError, MissingExtraError, ModelError
+        As in `create_segmenter`.
+    """
+    if settings.model.lower().endswith(MODEL_SUFFIXES):
+        path = Path(settings.model)
+        check_file(path)
+        check_runtime(runtime_of_file(path), settings.device, path.name)
+        return
+    for card in parts(card_named(settings.model)):
+        check_runtime(card.runtime, settings.device, card.name)
+
+
 def classes_of(model: str) -> tuple[str, ...]:
     """Return the classes that a model knows and that can be kept; none for most.
 
@@ -67,6 +86,8 @@ def classes_of(model: str) -> tuple[str, ...]:
     SettingsError, MissingExtraError, ModelError
         As in `create_segmenter`.
     """
+    from greenroom.segmenters.readings import keepable  # noqa: PLC0415 - kernels load on use
+
     if model.lower().endswith(MODEL_SUFFIXES):
         card = card_of_file(Path(model))
     else:
@@ -79,9 +100,8 @@ def _of_card(card: Card, settings: Settings, timings: Timings | None) -> Segment
         return ByShape(card.choose, lambda part: _of_card(part, settings, timings))
     if card.runtime == "chroma":
         from greenroom.segmenters.chroma import ChromaSegmenter  # noqa: PLC0415 - loads on use
-        from greenroom.segmenters.devices import cpu_only  # noqa: PLC0415
 
-        cpu_only(settings.device, "the chroma key", card.name)
+        check_runtime(card.runtime, settings.device, card.name)
         return ChromaSegmenter(settings.key_color, timings)
     store = Store(settings.models_dir)
     path = store.get(card, accept_license=settings.accept_license)
@@ -89,6 +109,12 @@ def _of_card(card: Card, settings: Settings, timings: Timings | None) -> Segment
 
 
 def _network(card: Card, path: Path, settings: Settings, timings: Timings | None) -> Segmenter:
+    from greenroom.segmenters.network import (  # noqa: PLC0415 - kernels load on use
+        NetworkSegmenter,
+        example_inputs,
+        output_names,
+    )
+
     runtime = load_runtime(
         card.runtime,
         path,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Outputs = Mapping[str, NDArray[Any]]
 
-__all__ = ["MODEL_SUFFIXES", "PASCAL_VOC", "card_of_file"]
+__all__ = ["MODEL_SUFFIXES", "PASCAL_VOC", "card_of_file", "runtime_of_file"]
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +72,11 @@ class _Answer(NamedTuple):
     classes: tuple[str, ...] = ()
 
 
+def runtime_of_file(path: Path) -> str:
+    """Return what executes a model file whose name ends in one of `MODEL_SUFFIXES`."""
+    return next(kind for end, kind in _RUNTIMES.items() if path.name.lower().endswith(end))
+
+
 def card_of_file(path: Path) -> Card:
     """Describe a model file by what can be seen of it.
 
@@ -83,7 +88,7 @@ def card_of_file(path: Path) -> Card:
         If it cannot be loaded, or leaves open how it is to be used; the message lists what a
         card must say.
     """
-    kind = next(kind for end, kind in _RUNTIMES.items() if path.name.lower().endswith(end))
+    kind = runtime_of_file(path)
     runtime = load_runtime(kind, path)
     try:
         spec = _input(runtime.inputs)

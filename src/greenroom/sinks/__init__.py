@@ -12,10 +12,10 @@ from greenroom.sinks.codecs import CONTAINERS
 from greenroom.sinks.pictures import WRITTEN_SUFFIXES, PictureSink, numbered
 from greenroom.sinks.video import VideoSink
 from greenroom.sinks.y4m import Y4MSink
+from greenroom.sources.base import SourceInfo
 
 if TYPE_CHECKING:
     from greenroom.settings import Settings
-    from greenroom.sources import SourceInfo
 
 __all__ = [
     "CONTAINERS",
@@ -24,6 +24,7 @@ __all__ = [
     "Sink",
     "VideoSink",
     "Y4MSink",
+    "check_sink",
     "create_sink",
 ]
 
@@ -54,6 +55,29 @@ def create_sink(name: str | Path, settings: Settings, info: SourceInfo) -> Sink:
         f"{', '.join([*CONTAINERS, *WRITTEN_SUFFIXES])}, a folder for pictures, or -."
     )
     raise SettingsError(message)
+
+
+def check_sink(name: str | Path, settings: Settings, info: SourceInfo | None) -> None:
+    """Refuse an output that cannot be written, before anything is made for it.
+
+    Parameters
+    ----------
+    name : path
+        As in `create_sink`.
+    settings : Settings
+        Kind of picture or video, and whether to overwrite.
+    info : SourceInfo or None
+        Of the source, if it is known.
+
+    Raises
+    ------
+    SettingsError, SinkError
+        As in `create_sink`.
+    """
+    sink = create_sink(name, settings, info or SourceInfo(str(name)))
+    if isinstance(sink, PictureSink):
+        sink.check()
+    sink.abort()
 
 
 def _in_folder(folder: Path, settings: Settings, info: SourceInfo) -> list[Path]:

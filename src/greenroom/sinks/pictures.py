@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import cv2
@@ -57,6 +58,17 @@ class PictureSink:
         self._settings = settings
         self._staging = Staging(overwrite=settings.overwrite, inputs=inputs, private=private)
         self._written = 0
+
+    def check(self) -> None:
+        """Refuse a first picture that cannot be written; nothing can be written afterwards.
+
+        Raises
+        ------
+        SettingsError, SinkError
+            If its folder is missing, or it is there already or is the input.
+        """
+        for path in islice(self._paths, 1):
+            self._staging.check(path)
 
     def write(self, frame: Frame) -> None:
         """See `Sink.write`."""

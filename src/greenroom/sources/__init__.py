@@ -14,7 +14,34 @@ from greenroom.sources.video import VideoSource
 if TYPE_CHECKING:
     from greenroom.settings import Settings
 
-__all__ = ["PictureSource", "Source", "SourceInfo", "VideoSource", "create_source"]
+__all__ = [
+    "PictureSource",
+    "Source",
+    "SourceInfo",
+    "VideoSource",
+    "check_source",
+    "create_source",
+]
+
+
+def check_source(name: str | Path, settings: Settings) -> SourceInfo | None:
+    """Open an input and close it again, before anything is loaded that would read it.
+
+    Returns
+    -------
+    SourceInfo or None
+        What is known of it; None of standard input and pipes, which can be opened only once.
+
+    Raises
+    ------
+    SourceError
+        As in `create_source`.
+    """
+    if str(name) == STDIN or Path(name).is_fifo():
+        return None
+    source = create_source(name, settings)
+    source.close()
+    return source.info
 
 
 def create_source(name: str | Path, settings: Settings) -> Source:

@@ -34,6 +34,8 @@ class DemoSource:
         Width and height of the frames, even numbers.
     frames : int
         How many there are, 25 a second.
+    room : (H, W, 3) uint8, optional
+        What is behind, of the frames' size; a drawn study if it is not given.
     """
 
     def __init__(
@@ -42,11 +44,12 @@ class DemoSource:
         matte: NDArray[np.uint8],
         size: tuple[int, int] = (1280, 720),
         frames: int = 100,
+        room: NDArray[np.uint8] | None = None,
     ) -> None:
         self._portrait = portrait.astype(np.float32)
         self._matte = matte.astype(np.float32) / 255
         self._layout = Layout(*size, "yuv420p", Colour(1, 1, 1, 1))
-        self._room = draw_study(size).astype(np.float32)
+        self._room = (draw_study(size) if room is None else room).astype(np.float32)
         self._frames = frames
         self._noise = np.random.default_rng(20)
         self.info = SourceInfo("demo", _RATE, 1 / _RATE, frames)

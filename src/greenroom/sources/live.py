@@ -10,7 +10,7 @@ from greenroom.errors import CameraMissingError
 from greenroom.settings import Capture, Settings
 from greenroom.sources.devices import CameraInfo, cameras_text, find_camera, list_cameras
 from greenroom.sources.realtime import RealTimeSource
-from greenroom.sources.screen import SCREEN, screen_source
+from greenroom.sources.screen import SCREEN, check_screen, screen_source
 from greenroom.sources.stream import TEST_SCHEME, is_stream, stream_source, test_source
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from greenroom.live.clock import Clock
     from greenroom.sources.base import Source
 
-__all__ = ["create_live_source"]
+__all__ = ["check_live_source", "create_live_source"]
 
 DEMO: Final = "demo"
 # The demonstration repeats after so many frames.
@@ -67,6 +67,32 @@ def create_live_source(
     if not name.isdigit() and _is_file(name):
         return _file_source(settings, clock)
     return _camera_source(_chosen_camera(settings, cameras()), settings, clock)
+
+
+def check_live_source(
+    settings: Settings, cameras: Callable[[], list[CameraInfo]] = list_cameras
+) -> None:
+    """Refuse a source that is not there, before anything is loaded for it.
+
+    Files are opened as `create_live_source` opens them; cameras, streams and the screen are left
+    alone: a light would go on, a server would see two visitors.
+
+    Raises
+    ------
+    SourceError
+        As in `create_live_source`.
+    """
+    name = settings.source
+    if name == SCREEN:
+        check_screen()
+    if name in (DEMO, SCREEN) or name.startswith(TEST_SCHEME) or is_stream(name):
+        return
+    if name.isdigit() or not _is_file(name):
+        _chosen_camera(settings, cameras())
+    elif not Path(name).is_fifo():  # what is read from a pipe is gone
+        from greenroom.live.clock import MonotonicClock  # noqa: PLC0415 - used by live, not below
+
+        _file_source(settings, MonotonicClock()).close()
 
 
 def _is_file(name: str) -> bool:

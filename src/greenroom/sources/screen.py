@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from greenroom.live.clock import Clock
     from greenroom.settings import Settings
 
-__all__ = ["SCREEN", "screen_source"]
+__all__ = ["SCREEN", "check_screen", "screen_source"]
 
 SCREEN: Final = "screen"
 _USUAL_RATE: Final = Fraction(30)
@@ -60,6 +60,17 @@ def screen_source(
         return CameraMissingError(message, SCREEN)
 
     return ArrivingVideo(asked, clock, explain)
+
+
+def check_screen(platform: str = sys.platform, environment: Mapping[str, str] = os.environ) -> None:
+    """Refuse a screen that plainly cannot be grabbed.
+
+    Raises
+    ------
+    CameraError
+        As in `screen_source`.
+    """
+    _device(platform, environment)
 
 
 def _device(platform: str, environment: Mapping[str, str]) -> tuple[str, str]:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import secrets
-import socket
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Final
@@ -14,19 +11,21 @@ from typing import TYPE_CHECKING, Final
 import uvicorn
 
 from greenroom.errors import SinkError
+from greenroom.live.port import DEFAULT_PORT, listen
 from greenroom.web.access import Access
 from greenroom.web.app import create_app
 from greenroom.web.connections import BACKLOG, Connection
 from greenroom.web.gallery import Gallery
 
 if TYPE_CHECKING:
+    import socket
+
     from greenroom.web.base import LiveSession
 
 __all__ = ["DEFAULT_PORT", "PageServer"]
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_PORT: Final = 8477
 _LOOPBACK: Final = ("127.0.0.1", "localhost")
 _KEY_BYTES: Final = 32
 # How long the server may take to begin, and to end though pages are open.
@@ -98,7 +97,7 @@ class PageServer:
         SinkError
             If the port is in use or may not be used.
         """
-        listening = _listen(self._wanted_port)
+        listening = listen(self._wanted_port, BACKLOG)
         self.port = self.access.port = listening.getsockname()[1]
         config = uvicorn.Config(
             create_app(self._session, self._gallery, self.access),
@@ -143,33 +142,3 @@ class PageServer:
                 server.run(sockets=[listening])
             except Exception:
                 logger.exception("the page's server failed")
-
-
-def _listen(port: int) -> socket.socket:
-    """Open the port, without sharing it with anybody."""
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    if sys.platform == "win32":  # or another program could take the port over
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-    else:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind(("127.0.0.1", port))
-        listening.listen(BACKLOG)
-    except (OSError, OverflowError) as error:
-        listening.close()
-        raise SinkError(_why_not(port, error), port) from error
-    return listening
-
-
-def _why_not(port: int, error: OSError | OverflowError) -> str:
-    if getattr(error, "errno", None) == errno.EADDRINUSE:
-        other = port + 1 if port < 65535 else port - 1
-        return (
-            f"page: port {port} of 127.0.0.1 is in use, perhaps by another greenroom. Take another "
-            f"with --port {other}, or any that is free with --port 0."
-        )
-    reason = getattr(error, "strerror", None) or str(error)
-    return (
-        f"page: port {port} of 127.0.0.1 cannot be opened ({str(reason).lower()}). Take another "
-        f"with --port {DEFAULT_PORT}, or any that is free with --port 0."
-    )

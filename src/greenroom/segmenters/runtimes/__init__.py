@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import importlib.util
+from typing import TYPE_CHECKING, Final
 
 from greenroom.segmenters.devices import cpu_only
+from greenroom.segmenters.runtimes.base import missing_extra
 from greenroom.settings import Device
 
 if TYPE_CHECKING:
@@ -13,7 +15,40 @@ if TYPE_CHECKING:
 
     from greenroom.segmenters.runtimes.base import Example, Runtime
 
-__all__ = ["load_runtime"]
+__all__ = ["check_runtime", "load_runtime"]
+
+# What runs on the CPU only, and how it is called.
+_CPU_ONLY: Final = {"litert": "LiteRT", "tensorflow": "TensorFlow", "chroma": "the chroma key"}
+# The libraries that are extras: how they are called and imported.
+_EXTRAS: Final = {
+    "onnx": ("ONNX Runtime", "onnxruntime"),
+    "tensorflow": ("TensorFlow", "tensorflow"),
+}
+
+
+def check_runtime(kind: str, device: Device, model: str) -> None:
+    """Refuse a device on which a kind of model never runs, and a library that is not installed.
+
+    Nothing is imported.
+
+    Parameters
+    ----------
+    kind : str
+        ``litert``, ``onnx``, ``tensorflow`` or ``chroma``.
+    device : Device
+        Where it should run.
+    model : str
+        For messages.
+
+    Raises
+    ------
+    SettingsError, MissingExtraError
+        As in `load_runtime`.
+    """
+    _check_device(kind, device, model)
+    library, module = _EXTRAS.get(kind, ("", ""))
+    if module and importlib.util.find_spec(module) is None:
+        raise missing_extra(library, kind, ModuleNotFoundError(module))
 
 
 def load_runtime(  # noqa: PLR0913 - what a card and the settings say of it
@@ -54,6 +89,7 @@ def load_runtime(  # noqa: PLR0913 - what a card and the settings say of it
     ModelError
         If the file cannot be loaded, or the device cannot run it.
     """
+    _check_device(kind, device, path.name)
     if kind == "onnx":
         from greenroom.segmenters.runtimes.onnx import OnnxRuntime  # noqa: PLC0415 - loads on use
 
@@ -63,9 +99,12 @@ def load_runtime(  # noqa: PLR0913 - what a card and the settings say of it
             TensorFlowRuntime,
         )
 
-        cpu_only(device, "TensorFlow", path.name)
         return TensorFlowRuntime(path, threads=threads, outputs=outputs, member=member)
     from greenroom.segmenters.runtimes.litert import LiteRTRuntime  # noqa: PLC0415
 
-    cpu_only(device, "LiteRT", path.name)
     return LiteRTRuntime(path, threads=threads, outputs=outputs)
+
+
+def _check_device(kind: str, device: Device, model: str) -> None:
+    if kind in _CPU_ONLY:
+        cpu_only(device, _CPU_ONLY[kind], model)
