@@ -19,7 +19,6 @@ import pytest
 from greenroom.backgrounds import create_background
 from greenroom.conversion import convert
 from greenroom.decoding import StandardInput, open_container, open_media
-from greenroom.effects.overlay import create_overlay
 from greenroom.errors import GreenroomError
 from greenroom.settings import Settings
 from greenroom.sources import create_source
@@ -87,17 +86,12 @@ def as_background(path: Path) -> None:
     create_background(Settings(background=str(path)))
 
 
-def as_overlay(path: Path) -> None:
-    """Open an overlay."""
-    create_overlay(str(path))
-
-
 def as_carried(path: Path) -> None:
     """Open what sound is copied from."""
     open_container(path)
 
 
-OPENERS = (as_input, as_live_file, as_background, as_overlay, as_carried)
+OPENERS = (as_input, as_live_file, as_background, as_carried)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="watches files by Linux's inotify")

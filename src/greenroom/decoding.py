@@ -6,6 +6,7 @@ import errno
 import os
 import struct
 import sys
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -217,8 +218,27 @@ UPRIGHT: Final = Orientation(transpose=False, flip_x=False, flip_y=False)
 # FFmpeg numbers the kinds of what it puts beside a frame (AVFrameSideDataType): the display
 # matrix, and more than there are by now.
 _DISPLAY_MATRIX: Final = 6
+# libswscale (9.5) ends the process when it is to read these.
+_ABORTS: Final = ("yaf32be", "yaf32le")
 _SIDE_DATA_KINDS: Final = 64
 _GLANCE_PX: Final = 16
+
+
+@contextmanager
+def _converting(frame: av.VideoFrame) -> Iterator[None]:
+    """Say which pixel format a frame has where libswscale does not know it."""
+    name = frame.format.name
+    try:
+        if name in _ABORTS:
+            reason = "FFmpeg has no conversion"
+            raise ValueError(reason)
+        yield
+    except media_errors() as error:
+        message = (
+            f"its pixels are of a format that cannot be converted, {name} ({reason_of(error)}); "
+            f"convert it to a usual one, such as yuv420p, first"
+        )
+        raise ValueError(message) from error
 
 
 def orientation_of(frame: av.VideoFrame) -> Orientation:
@@ -227,6 +247,11 @@ def orientation_of(frame: av.VideoFrame) -> Orientation:
     It is FFmpeg's display matrix: nine 32-bit integers in native byte order, row by row,
     which take a pixel's place (x, y, 1) to where it is shown. It is the same for all frames of
     a stream, and to be read once.
+
+    Raises
+    ------
+    ValueError
+        As `flattened`.
     """
     data: Any = _with_matrix_alone(frame).side_data.get("DISPLAYMATRIX")
     if data is None:
@@ -246,7 +271,8 @@ def _with_matrix_alone(frame: av.VideoFrame) -> av.VideoFrame:
     """
     import av  # noqa: PLC0415 - importing greenroom stays light
 
-    small = frame.reformat(_GLANCE_PX, _GLANCE_PX, "gray", threads=ONE_THREAD)
+    with _converting(frame):
+        small = frame.reformat(_GLANCE_PX, _GLANCE_PX, "gray", threads=ONE_THREAD)
     graph = av.filter.Graph()
     filters = [
         graph.add("sidedata", f"mode=delete:type={kind}")
@@ -289,7 +315,19 @@ def _turned(plane: Plane, orientation: Orientation) -> Plane:
 
 
 def flattened(frame: av.VideoFrame, format: Format | None = None) -> Frame:  # noqa: A002 - the field's word
-    """Take a decoded frame as it looks in front of black, if it has alpha; see `Frame.from_av`."""
+    """Take a decoded frame as it looks in front of black, if it has alpha; see `Frame.from_av`.
+
+    Raises
+    ------
+    ValueError
+        If FFmpeg does not convert its pixel format; with a reason to be put into the caller's
+        own error.
+    """
+    with _converting(frame):
+        return _flattened(frame, format)
+
+
+def _flattened(frame: av.VideoFrame, format: Format | None) -> Frame:  # noqa: A002
     if not (frame.format.has_palette or any(part.is_alpha for part in frame.format.components)):
         return Frame.from_av(frame, format)
     has_rgb = frame.format.has_palette or frame.format.is_rgb

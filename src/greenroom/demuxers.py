@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 # By FFmpeg's names. None of these reads anything but its own input; "mov" would follow
-# references to samples elsewhere, "image2" would take a name for a pattern: both are told not to.
+# references to samples elsewhere, and is told not to. "image2" takes names for patterns.
 _CONTAINERS: Final = (
     "apng",
     "asf",
@@ -75,7 +75,6 @@ _BARE_VIDEO: Final = (
 )
 # One picture each.
 _PICTURES: Final = (
-    "image2",
     "bmp_pipe",
     "dds_pipe",
     "dpx_pipe",
@@ -133,7 +132,7 @@ _SOUND: Final = (
 FILE_FORMATS: Final = ",".join((*_CONTAINERS, *_BARE_VIDEO, *_PICTURES, *_SOUND))
 """Demuxers for files and standard input, as ``format_whitelist`` takes them."""
 
-_WITHOUT_OTHERS: Final = {"enable_drefs": "0", "pattern_type": "none"}
+_WITHOUT_OTHERS: Final = {"enable_drefs": "0"}
 
 FILE_OPTIONS: Final[Mapping[str, str]] = {
     **_WITHOUT_OTHERS,

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from greenroom.backgrounds import create_background
-from greenroom.errors import GreenroomError, SourceError, TruncatedError
+from greenroom.errors import BackgroundError, GreenroomError, SourceError, TruncatedError
 from greenroom.settings import Settings
 from greenroom.sources import create_source
 from greenroom.sources.live import create_live_source
@@ -257,6 +257,41 @@ class TestPixelFormats:
         frame, *_ = read(write(tmp_path / name, [flat()] * 5, codec, pix_fmt))
         assert frame.format == "yuv420p"
         np.testing.assert_allclose(frame.to_rgb().mean(axis=(0, 1)), RUST, atol=5)
+
+    @pytest.mark.parametrize(
+        ("name", "codec"),
+        [("in.avi", "rawvideo"), ("in.nut", "rawvideo"), ("in.mov", "png"), ("in.avi", "zmbv")],
+    )
+    def test_palette(self, tmp_path: Path, name: str, codec: str) -> None:
+        """A video of 256 colours has them, as an input and as a background."""
+        path = tmp_path / name
+        palette = np.full((256, 4), (255, *RUST), np.uint8)  # ARGB
+        with av.open(str(path), "w") as target:
+            stream = cast("VideoStream", target.add_stream(codec, rate=25))
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "pal8"
+            samples: Any = np.ones((48, 64), np.uint8), palette
+            frame = av.VideoFrame.from_ndarray(samples, "pal8")
+            frame.pts, frame.time_base = 0, Fraction(1, 25)
+            target.mux([*stream.encode(frame), *stream.encode(None)])
+        (shown,) = read(path)
+        background = create_background(Settings(background=str(path)))
+        for picture in (shown, background.cover(shown.layout, 0.0)):
+            np.testing.assert_allclose(picture.to_rgb().mean(axis=(0, 1)), RUST, atol=3)
+        background.close()
+
+    def test_what_cannot_be_converted(self, tmp_path: Path) -> None:
+        """A format that FFmpeg itself cannot convert is named."""
+        path = tmp_path / "in.nut"
+        with av.open(str(path), "w") as target:
+            stream = target.add_stream("rawvideo", rate=25)
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "bgr4"
+            frame = av.VideoFrame(64, 48, "bgr4")
+            frame.pts, frame.time_base = 0, Fraction(1, 25)
+            target.mux([*stream.encode(frame), *stream.encode(None)])
+        with pytest.raises(SourceError, match="cannot be converted, bgr4"):
+            read(path)
+        with pytest.raises(BackgroundError, match="cannot be converted, bgr4"):
+            create_background(Settings(background=str(path)))
 
     @pytest.mark.parametrize("pix_fmt", ["gray", "gray10le"])
     def test_gray(self, tmp_path: Path, pix_fmt: str) -> None:

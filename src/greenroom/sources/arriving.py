@@ -190,7 +190,10 @@ class ArrivingVideo:
                 picture.colorspace = CAMERA_MATRIX
             # Devices have nothing to be seen through, whatever their fourth byte says.
             taken = flattened if self._asked.format in (None, "lavfi") else Frame.from_av
-            frame = steady(taken(picture, "yuv420p"))
+            try:
+                frame = steady(taken(picture, "yuv420p"))
+            except (ValueError, OSError) as error:
+                raise self._lost(reason_of(error)) from error
             yield frame if self._keeps_time else stamped(frame, self._captured_s(frame))
             self._seen_s = self._clock.now()
 

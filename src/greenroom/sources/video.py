@@ -153,7 +153,10 @@ class VideoSource:
         )
         self.info = replace(self.info, begin_s=self._begin_s)
         self._warn_of_hdr(first)
-        self._orientation = orientation_of(first)
+        try:
+            self._orientation = orientation_of(first)
+        except ValueError as error:
+            raise self._error(str(error)) from error
         if self._orientation.transpose:
             self.info = replace(self.info, sample_aspect_ratio=1 / self.info.sample_aspect_ratio)
         return first
@@ -164,12 +167,18 @@ class VideoSource:
         first = [self._first]
         del self._first  # it is not needed twice
         for number, picture in enumerate(chain(first, self._decoding)):
-            frame = oriented(flattened(picture, "yuv420p"), self._orientation)
+            frame = self._upright(picture)
             if layout is None:
                 layout = frame.layout
             elif frame.layout != layout:
                 frame = self._converted(frame, layout)
             yield self._timed(frame, number)
+
+    def _upright(self, picture: av.VideoFrame) -> Frame:
+        try:
+            return oriented(flattened(picture, "yuv420p"), self._orientation)
+        except ValueError as error:  # a pixel format that appears in mid-stream
+            raise self._error(str(error)) from error
 
     def _lasting(self, frames: Iterator[Frame]) -> Iterator[Frame]:
         """Say how long each picture is shown: until the next one, or to the end of the file."""
