@@ -16,6 +16,7 @@ import numpy as np
 from greenroom.decoders import Decoder
 from greenroom.demuxers import FILE_OPTIONS, HEAD_BYTES, PIPE_OPTIONS, names_others
 from greenroom.frames import LIMITED, ONE_THREAD, UNSPECIFIED, Colour, Frame, Layout
+from greenroom.timeline import with_played_lengths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -379,7 +380,7 @@ def decoded(container: InputContainer, stream: VideoStream) -> Iterator[av.Video
         At damage that the decoder cannot go over.
     """
     decoder = Decoder(stream)
-    for packet in container.demux(stream):
+    for packet in with_played_lengths(container, container.demux(stream)):
         yield from decoder.decode(packet)
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from av.stream import Stream
     from av.video.stream import VideoStream
 
-__all__ = ["Timeline", "beginning_s", "can_be_joined"]
+__all__ = ["Timeline", "beginning_s", "can_be_joined", "played_length_s", "with_played_lengths"]
 
 # Encoders of sound begin with silence that is not to be heard, before 0 where the picture is at
 # 0: 5186 samples of HE-AAC at 48 kHz, 1024 of AAC at 8 kHz.
@@ -35,6 +35,11 @@ _BACK_S: Final = Fraction(1, 2)
 _PAUSE_S: Final = 3600
 # Streams of a file are interleaved within so many seconds.
 _INTERLEAVED_S: Final = 10
+
+# Many animations ask for no time at all, and were made in browsers' view: these take what is
+# shorter than the first for the second.
+_SHORTEST_S: Final = Fraction(1, 50)
+_INSTEAD_S: Final = Fraction(1, 10)
 
 
 def beginning_s(
@@ -85,6 +90,31 @@ def can_be_joined(container: InputContainer) -> bool:
     return bool(flags & Flags.ts_discont.value)
 
 
+def played_length_s(length_s: Fraction) -> Fraction:
+    """Say how long browsers show a picture of an animation that asks for a length."""
+    return length_s if length_s >= _SHORTEST_S else _INSTEAD_S
+
+
+def with_played_lengths(
+    container: InputContainer, packets: Iterator[av.Packet[Any]]
+) -> Iterator[av.Packet[Any]]:
+    """Give the pictures of a GIF the times at which browsers show them; others keep theirs."""
+    if container.format.name != "gif":
+        yield from packets
+        return
+    late = 0
+    for packet in packets:
+        if packet.size:
+            tick_s = fraction(packet.time_base)
+            asked = packet.duration or 0
+            played = round(played_length_s(asked * tick_s) / tick_s)
+            packet.pts = None if packet.pts is None else packet.pts + late
+            packet.dts = None if packet.dts is None else packet.dts + late
+            packet.duration = played
+            late += played - asked
+        yield packet
+
+
 class Timeline:
     """Reads packets with times that go on where the clock of a file starts again.
 
@@ -106,7 +136,7 @@ class Timeline:
     def packets(self, *streams: Stream) -> Iterator[av.Packet[Any]]:
         """Read the packets of some streams in the order of the file."""
         if not can_be_joined(self._container):
-            yield from self._container.demux(streams)
+            yield from with_played_lengths(self._container, self._container.demux(streams))
             return
         wanted = {stream.index for stream in streams}
         for packet in self._container.demux():

@@ -13,7 +13,9 @@ import anyio
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
+from greenroom.animation import count_frames
 from greenroom.backgrounds import create_background
 from greenroom.settings import Settings
 from greenroom.web.uploads import MOST_BYTES
@@ -100,6 +102,24 @@ def test_a_gif_moves(client: TestClient, make_video: Callable[..., Path]) -> Non
     assert item.status_code == 201, item.text
     assert item.json()["kind"] == "video"
     create_background(Settings(background=item.json()["path"])).close()
+
+
+@pytest.mark.parametrize("kind", ["webp", "png"])
+def test_an_animation_moves(client: TestClient, kind: str) -> None:
+    """An animated WebP or PNG is kept as a moving background, without what is beside it."""
+    data = io.BytesIO()
+    first, second = (Image.fromarray(rgb) for rgb in (BLUE, 255 - BLUE))
+    exif = Image.Exif()
+    exif[0x010F] = "maker of cameras"
+    first.save(data, kind, save_all=True, append_images=[second], duration=200, exif=exif)
+    item = client.post(URL, params={"name": f"waves.{kind}"}, content=data.getvalue()).json()
+
+    assert item["kind"] == "video"
+    kept = Path(item["path"])
+    assert count_frames(kept, 160) == 2
+    assert b"maker of cameras" not in kept.read_bytes()
+    create_background(Settings(background=item["path"])).close()
+    assert client.get(item["thumbnail"]).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from greenroom.animation import moves
 from greenroom.backgrounds.base import COVER_RGB, Background, Scene
 from greenroom.backgrounds.css import rgb_of
 from greenroom.backgrounds.grayscale import Grayscale
 from greenroom.backgrounds.pictures import (
+    MOST_PIXELS_A_SIDE,
     Picture,
     Slideshow,
     pictures_of,
@@ -121,6 +123,6 @@ def _from_path(path: Path, settings: Settings) -> Background:
     reason = why_unreadable(path)
     if reason is not None:
         raise unreadable(path, reason)
-    if is_picture(path):
+    if is_picture(path) and not moves(path, MOST_PIXELS_A_SIDE):
         return Picture(path, settings.fit)
     return Video(path, settings.fit)

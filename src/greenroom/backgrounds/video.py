@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from greenroom.animation import moving_frames
 from greenroom.backgrounds.base import Scene
 from greenroom.backgrounds.fitting import fitted
 from greenroom.backgrounds.pictures import MOST_PIXELS_A_SIDE, unreadable
@@ -19,6 +20,7 @@ from greenroom.decoding import (
     reason_of,
     video_stream,
 )
+from greenroom.image_files import is_picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,6 +130,9 @@ class Video(Scene):
     def _pictures(self) -> Iterator[Frame]:
         """Decode the video once."""
         try:
+            if is_picture(self._path):
+                yield from moving_frames(self._path, MOST_PIXELS_A_SIDE)
+                return
             with open_media(self._path) as container:
                 stream = video_stream(container)
                 check_size(stream.width, stream.height, MOST_PIXELS_A_SIDE)

@@ -5,16 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from greenroom.animation import moves
 from greenroom.decoding import STDIN
 from greenroom.image_files import is_picture
+from greenroom.sources.animation import AnimationSource
 from greenroom.sources.base import Source, SourceInfo
-from greenroom.sources.pictures import PictureSource, folder_source, sequence_source
+from greenroom.sources.pictures import (
+    MOST_PIXELS_A_SIDE,
+    PictureSource,
+    folder_source,
+    sequence_source,
+)
 from greenroom.sources.video import VideoSource
 
 if TYPE_CHECKING:
     from greenroom.settings import Settings
 
 __all__ = [
+    "AnimationSource",
     "PictureSource",
     "Source",
     "SourceInfo",
@@ -60,6 +68,8 @@ def create_source(name: str | Path, settings: Settings) -> Source:
         return folder_source(path)
     if "%" in path.name and not path.exists():
         return sequence_source(path)
+    if moves(path, MOST_PIXELS_A_SIDE):
+        return AnimationSource(path, settings)
     if is_picture(path):
         return PictureSource([path], name=name, related=False)
     return VideoSource(name, settings)

@@ -26,7 +26,7 @@ from greenroom.errors import SourceError, TruncatedError
 from greenroom.frames import Frame, fraction
 from greenroom.sources.base import SourceInfo
 from greenroom.sources.extents import Extents
-from greenroom.timeline import Timeline, beginning_s, can_be_joined
+from greenroom.timeline import Timeline, beginning_s, can_be_joined, played_length_s
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -308,6 +308,8 @@ def _info(name: str, container: InputContainer, stream: VideoStream) -> SourceIn
     frames = stream.frames or None
     if frames is None and container.duration:
         frames = round(container.duration / 1_000_000 * rate) or None
+    if container.format.name == "gif":
+        rate = 1 / played_length_s(1 / rate)
     is_file = name != STDIN and Path(name).is_file()  # which can be opened a second time
     return SourceInfo(
         name=name,

@@ -31,7 +31,8 @@ _INDEX: Final = "index.json"
 _ID: Final = re.compile(r"[0-9a-f]{16}")
 _MOST_ITEMS: Final = 200
 _MOST_NAME: Final = 60
-_VIDEO_SUFFIXES: Final = (".gif", ".mov", ".mp4", ".webm")
+# An upload that does not move is kept as a JPEG.
+_VIDEO_SUFFIXES: Final = (".gif", ".mov", ".mp4", ".webm", ".webp")
 
 
 @dataclass(frozen=True, slots=True)

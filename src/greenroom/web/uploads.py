@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import cv2
 
+from greenroom.animation import count_frames, moves, moving_frames
 from greenroom.backgrounds.pictures import MOST_PIXELS_A_SIDE
 from greenroom.decoders import ALPHA_MODE, has_alpha_mode
 from greenroom.decoding import (
@@ -25,7 +26,7 @@ from greenroom.decoding import (
 )
 from greenroom.demuxers import FILE_OPTIONS
 from greenroom.errors import BackgroundError
-from greenroom.image_files import check_pixels, decode_picture, is_picture
+from greenroom.image_files import check_pixels, decode_picture, is_picture, open_picture
 from greenroom.web.formats import GIF, HEAD_BYTES, FileKind, gif_size, kind_of, what_else
 from greenroom.web.pictures import thumbnail, within
 from greenroom.web.private import private_file, write_private
@@ -52,6 +53,10 @@ MOST_VIDEO_PIXELS: Final = 4096 * 2304
 # More than this no camera sends, and every frame size is made from it.
 _KEPT: Final = (3840, 2160)
 _QUALITY: Final = 95
+# All frames of an animation together, which are in memory at once: 10 s of 720p.
+_MOST_MOVING_PIXELS: Final = 250 * 1280 * 720
+# Of 0 to 6: more takes several times longer for a file that is little smaller.
+_WEBP_EFFORT: Final = 1
 _TAKEN: Final = (
     "Give a PNG, JPEG, WebP, BMP, TIFF, HEIC, AVIF or GIF picture, or an MP4, MOV or WebM video."
 )
@@ -107,9 +112,41 @@ def make_background(upload: Path, target: Path, name: str) -> Path:
 
 
 def _make_picture(upload: Path, target: Path) -> Path:
+    if moves(upload, MOST_PIXELS_A_SIDE):
+        return _make_animation(upload, target.with_suffix(".webp"))
     picture = decode_picture(upload, MOST_PIXELS_A_SIDE, MOST_PIXELS)
     path = target.with_suffix(".jpg")
     write_private(path, _to_jpeg(within(picture, _KEPT)))
+    return path
+
+
+def _make_animation(upload: Path, path: Path) -> Path:
+    """Write the frames of an animation anew."""
+    from PIL import Image  # noqa: PLC0415 - importing greenroom stays light
+
+    lengths_ms = []
+    with open_picture(upload, MOST_PIXELS_A_SIDE, MOST_VIDEO_PIXELS) as image:
+        width, height = image.size
+    if count_frames(upload, MOST_PIXELS_A_SIDE) * width * height > _MOST_MOVING_PIXELS:
+        message = "it is an animation of too many frames; make a video of it"
+        raise ValueError(message)
+    pictures = []
+    for frame in moving_frames(upload, MOST_PIXELS_A_SIDE):
+        pictures.append(Image.fromarray(frame.to_rgb()))
+        lengths_ms.append(frame.duration or 0)
+    first, *others = pictures
+    try:
+        first.save(
+            path,
+            save_all=True,
+            append_images=others,
+            duration=lengths_ms,
+            quality=_QUALITY,
+            method=_WEBP_EFFORT,
+        )
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
     return path
 
 

@@ -1,0 +1,82 @@
+"""A picture that moves as a source: animated WebP, PNG or AVIF."""
+
+from __future__ import annotations
+
+import logging
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from greenroom.animation import TIME_BASE, count_frames, moving_frames
+from greenroom.errors import SourceError, TruncatedError
+from greenroom.frames import LIMITED, UNSPECIFIED, Colour, Layout
+from greenroom.sources.base import SourceInfo
+from greenroom.sources.pictures import MOST_PIXELS_A_SIDE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from greenroom.frames import Frame
+    from greenroom.settings import Settings
+
+__all__ = ["AnimationSource"]
+
+logger = logging.getLogger(__name__)
+
+
+class AnimationSource:
+    """Decodes an animation as a video is: ``yuv420p``, each frame at its time.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    settings : Settings
+        ``allow_truncated`` says whether a damaged file may end early.
+
+    Raises
+    ------
+    SourceError
+        If it cannot be opened.
+    """
+
+    def __init__(self, path: Path, settings: Settings) -> None:
+        self._path = path
+        self._allow_truncated = settings.allow_truncated
+        try:
+            count = count_frames(path, MOST_PIXELS_A_SIDE)
+            first = next(moving_frames(path, MOST_PIXELS_A_SIDE))
+        except ValueError as error:
+            message = f"input '{path}' cannot be read: {error}."
+            raise SourceError(message, path) from error
+        self.info = SourceInfo(
+            name=str(path),
+            rate=Fraction(1, first.duration or 1) / TIME_BASE,
+            time_base=TIME_BASE,
+            frames=count,
+            files=(path,),
+        )
+
+    def __iter__(self) -> Iterator[Frame]:
+        """See `Source.__iter__`.
+
+        Raises
+        ------
+        TruncatedError
+            If it is damaged, unless ``allow_truncated``.
+        """
+        try:
+            for frame in moving_frames(self._path, MOST_PIXELS_A_SIDE):
+                colour = Colour(UNSPECIFIED, LIMITED).named(frame.size)
+                yield frame.converted(Layout(*frame.size, "yuv420p", colour)).at(frame)
+        except ValueError as error:
+            if not self._allow_truncated:
+                message = (
+                    f"input '{self._path}' is damaged or cut off: {error}. To convert what can be "
+                    f"decoded, allow truncated input (--allow-truncated)."
+                )
+                raise TruncatedError(message, self._path) from error
+            logger.warning("input '%s': %s", self._path, error)
+
+    def close(self) -> None:
+        """See `Source.close`: no file stays open between frames that are asked for."""
