@@ -29,8 +29,6 @@ KEPT: Final = "JSON.stringify([{...sessionStorage}, {...localStorage}, document.
 # A browser that only notes what it was told to open.
 NOTE: Final = "#!{python}\nimport sys\nopen({path!r}, 'w').write(' '.join(sys.argv[1:]))\n"
 
-Serve = "Callable[..., PageServer]"
-
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:

@@ -12,7 +12,7 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from greenroom.errors import SettingsError
 from greenroom.live.config import default_config_path
 from greenroom.web.base import Page, in_worker, quickly
-from greenroom.web.bodies import checked_texts, read_json
+from greenroom.web.bodies import is_writable, read_json
 from greenroom.web.models import list_models
 from greenroom.web.pictures import to_png
 from greenroom.web.schema import live_schema
@@ -28,10 +28,10 @@ def _checked(values: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever was sent
     if not isinstance(values, dict):
         raise HTTPException(422, 'expected settings by name, such as {"people": "main"}')
     for name, value in values.items():
-        if reason := checked_texts([name, value]):
-            shown = "" if checked_texts(name) else name
-            message = f"setting '{shown}': {reason}"
-            raise SettingsError(message, shown or None)
+        if not is_writable([name, value]):
+            shown = name if is_writable(name) else None
+            message = f"setting '{shown or '?'}': expected whole characters, not halves of some"
+            raise SettingsError(message, shown)
     if "self" in values:  # the one name that cannot be an argument
         message = "unknown setting 'self'"
         raise SettingsError(message, "self")

@@ -14,14 +14,12 @@ if TYPE_CHECKING:
 
     from fastapi import Request
 
-__all__ = ["checked_texts", "parts_of", "read_json"]
+__all__ = ["is_writable", "parts_of", "read_json"]
 
 # All settings together have less than a tenth of it.
 _MOST_BYTES: Final = 65536
 # Longer than a browser on the same machine takes for them.
 _JSON_S: Final = 5.0
-# As long as a path may be (PATH_MAX of Linux); no setting is longer.
-_MOST_LETTERS: Final = 4096
 
 
 async def parts_of(
@@ -71,11 +69,11 @@ async def read_json(request: Request) -> Any:  # noqa: ANN401 - whatever was sen
         raise HTTPException(400, "expected JSON in the body of the request") from None
 
 
-def checked_texts(values: Any) -> str:  # noqa: ANN401 - whatever was sent
-    """Say what is wrong with a text among values, at whatever depth; empty if nothing is.
+def is_writable(values: Any) -> bool:  # noqa: ANN401 - whatever was sent
+    """Whether all texts among values, at whatever depth, can be written in UTF-8.
 
-    JSON can hold texts that no file's name and no answer can: too long ones, such with a null
-    character, and halves of characters.
+    JSON can hold halves of characters (RFC 8259, 8.2), which no file is called by and no answer
+    can repeat.
     """
     waiting = [values]
     while waiting:
@@ -84,9 +82,6 @@ def checked_texts(values: Any) -> str:  # noqa: ANN401 - whatever was sent
             waiting += [*value, *value.values()]
         elif isinstance(value, list):
             waiting += value
-        elif isinstance(value, str):
-            if len(value) > _MOST_LETTERS:
-                return f"expected at most {_MOST_LETTERS} letters, not {len(value)}"
-            if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
-                return "expected text that can be written: no null character, no half characters"
-    return ""
+        elif isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+            return False
+    return True

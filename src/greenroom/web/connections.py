@@ -22,8 +22,12 @@ __all__ = ["BACKLOG", "MOST_CONNECTIONS", "Connection"]
 
 MOST_CONNECTIONS: Final = 64
 """A browser opens six, and two for each open page."""
-BACKLOG: Final = 32
-"""So many are taken in before the first of them is looked at."""
+BACKLOG: Final = 4
+"""How many are taken in in each round of the event loop.
+
+It takes some five rounds from there until one that is too much is closed: with more, a flood
+would take all descriptors before the first of it is looked at.
+"""
 # For the head of a request; a browser sends it at once, and keeps spare connections as long.
 _HEAD_S: Final = 5.0
 # For a client to take some of what it asked for.
@@ -64,8 +68,10 @@ class Connection(H11Protocol):
         super().connection_made(transport)
         self.since_s = self.loop.time()
         self._watch()
-        if len(self.connections) > MOST_CONNECTIONS:
-            self._make_room()
+        # Those that end are there until the event loop comes to it.
+        there = [one for one in self.connections if not one.transport.is_closing()]
+        if len(there) > MOST_CONNECTIONS:
+            self._make_room([one for one in there if isinstance(one, Connection)])
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the timers."""
@@ -136,9 +142,8 @@ class Connection(H11Protocol):
         """End it at once, whatever is still to be sent."""
         self.transport.abort()
 
-    def _make_room(self) -> None:
+    def _make_room(self, others: list[Connection]) -> None:
         """End the one that can best be done without; this one, if there is none."""
-        others = [one for one in self.connections if isinstance(one, Connection)]
         dispensable = [one for one in others if one is not self and not one.is_owners]
         first = min(dispensable, key=lambda one: (one.is_answered, one.since_s), default=self)
         first.end()

@@ -33,6 +33,8 @@ _START_S: Final = 10.0
 _STOP_S: Final = 2.0
 # After this, uvicorn gives up requests that still run.
 _GRACE_S: Final = 1
+# Connections that the system keeps before they are taken in.
+_MOST_QUEUED: Final = 512
 # A page sends acknowledgements and names of views.
 _MOST_MESSAGE_BYTES: Final = 4096
 
@@ -89,6 +91,11 @@ class PageServer:
         """The address to open, with the token in it."""
         return self.access.url
 
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return 0 if self._server is None else len(self._server.server_state.connections)
+
     def start(self) -> None:
         """Begin to serve; returns when the page can be opened.
 
@@ -125,6 +132,9 @@ class PageServer:
                 message = "page: the server did not start; its log says why"
                 raise SinkError(message)
             time.sleep(0.01)
+        # Who waits in the system's queue takes no descriptor; uvicorn made it as long as what it
+        # takes in at once.
+        listening.listen(_MOST_QUEUED)
 
     def stop(self) -> None:
         """End within two seconds, whatever pages do; a call that hangs is left behind."""
