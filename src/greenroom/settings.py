@@ -507,6 +507,13 @@ class Settings(BaseModel):
             description="Speed preset of the encoder, such as veryfast or slow for h264",
         ),
     ] = None
+    keep_location: Annotated[
+        bool,
+        _about(
+            Group.OUTPUT,
+            description="Carry over where the input was recorded, which is left out otherwise",
+        ),
+    ] = False
     overwrite: Annotated[
         bool, _about(Group.OUTPUT, description="Replace an output that is there already")
     ] = False

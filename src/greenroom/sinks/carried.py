@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from fractions import Fraction
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from greenroom.decoding import open_container, video_stream
 from greenroom.frames import fraction
+from greenroom.sinks.tags import carried_tags, described
+from greenroom.sinks.trial import copied, refused
 from greenroom.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -17,10 +19,11 @@ if TYPE_CHECKING:
 
     import av
     from av.container.core import Chapter
-    from av.stream import Stream
+    from av.stream import AttachmentStream, Stream
     from av.video.stream import VideoStream
 
     from greenroom.sinks.muxer import Muxer
+    from greenroom.sources import SourceInfo
 
 __all__ = ["CarriedStreams"]
 
@@ -30,6 +33,8 @@ _CARRIED_TYPES = ("audio", "subtitle")
 # A tick of Matroska, the coarsest clock that is written to.
 _SHORTEST_S = Fraction(1, 1000)
 _DESCRIBED = ("language", "title")
+_WITH_ATTACHMENTS = "matroska"
+_FONTS = (".ttf", ".otf", ".ttc")
 
 
 class CarriedStreams:
@@ -44,23 +49,30 @@ class CarriedStreams:
         The source.
     muxer : Muxer
         Where streams are added; nothing may have been written to it yet.
-    begin_s : Fraction
-        The time in the source that becomes 0.
+    info : SourceInfo
+        Of the source: the time in it that becomes 0, and its rate.
+    keep_location : bool
+        Whether tags may say where it was recorded.
     """
 
-    def __init__(self, path: Path, muxer: Muxer, begin_s: Fraction) -> None:
+    def __init__(
+        self, path: Path, muxer: Muxer, info: SourceInfo, *, keep_location: bool = False
+    ) -> None:
         self._source = open_container(path)
         self._muxer = muxer
         self._target = target = muxer.container
-        self._begin_s = begin_s
+        self._begin_s = info.begin_s
+        self._keep_location = keep_location
         self._streams: dict[int, Stream] = {}
-        for stream in self._source.streams:
-            if stream.type in _CARRIED_TYPES:
-                self._add(path, stream)
+        self._add_all(path)
         self._last_dts: dict[int, int] = {}
         self._packets = self._demux()
         self._waiting: av.Packet[Any] | None = None
-        target.metadata.update(self._source.metadata)
+        target.metadata.update(
+            carried_tags(
+                self._source.metadata, target.format.name, info.rate, keep_location=keep_location
+            )
+        )
         chapters = list(self._moved_chapters())
         if chapters:
             target.set_chapters(chapters)
@@ -91,22 +103,40 @@ class CarriedStreams:
         """Close the source."""
         self._source.close()
 
-    def _add(self, path: Path, stream: Stream) -> None:
-        codec = getattr(stream.codec_context, "name", "unknown")  # None for attachments
-        if codec not in self._target.supported_codecs:
-            logger.warning(
-                "%s stream %d of '%s' is left out: %s cannot be carried in %s",
-                stream.type,
-                stream.index,
-                path,
-                codec,
-                self._target.format.name,
-            )
-            return
-        copy = self._target.add_stream_from_template(stream, opaque=True)
-        copy.metadata.update(stream.metadata)
-        copy.disposition = stream.disposition
-        self._streams[stream.index] = copy
+    def _add_all(self, path: Path) -> None:
+        """Add the streams that the target can hold, and name the others."""
+        streams = [one for one in self._source.streams if one.type in _CARRIED_TYPES]
+        supported = self._target.supported_codecs
+        fitting = {one.index for one in streams if _codec_of(one) in supported}
+        muxer = self._target.format.name
+        fitting -= refused(path, fitting, muxer)
+        for stream in streams:
+            if stream.index in fitting:
+                copy = copied(stream, self._target)
+                copy.metadata.update(described(stream.metadata, keep_location=self._keep_location))
+                copy.disposition = stream.disposition
+                self._streams[stream.index] = copy
+            else:
+                logger.warning(
+                    "%s stream %d of '%s' is left out: %s cannot be carried in %s",
+                    stream.type,
+                    stream.index,
+                    path,
+                    _codec_of(stream),
+                    muxer,
+                )
+        if muxer == _WITH_ATTACHMENTS:
+            self._add_fonts()
+
+    def _add_fonts(self) -> None:
+        """Attach the fonts that subtitles are drawn with."""
+        for stream in self._source.streams:
+            if stream.type != "attachment":
+                continue
+            font = cast("AttachmentStream", stream)
+            name, kind = font.name or "", font.mimetype or ""
+            if font.data and ("font" in kind or name.lower().endswith(_FONTS)):
+                self._target.add_attachment(name, kind, font.data)
 
     def _moved_chapters(self) -> Iterator[Chapter]:
         """Give the chapters at their places after the beginning."""
@@ -149,3 +179,8 @@ class CarriedStreams:
         self._last_dts[packet.stream.index] = dts
         packet.pts, packet.dts = max(pts, dts), dts
         return True
+
+
+def _codec_of(stream: Stream) -> str:
+    """Return FFmpeg's name of a stream's codec."""
+    return getattr(stream.codec_context, "name", "unknown")  # None where there is no decoder

@@ -206,10 +206,10 @@ class Container:
     refused: tuple[str, ...] = ()
 
 
-_FAST_START: Final = (("movflags", "+faststart+use_metadata_tags+write_colr"),)
+_FAST_START: Final = (("movflags", "+faststart+write_colr"),)
 # In pieces of two seconds, which are joined at the end.
 _IN_PIECES: Final = (
-    ("movflags", "+hybrid_fragmented+negative_cts_offsets+use_metadata_tags+write_colr"),
+    ("movflags", "+hybrid_fragmented+negative_cts_offsets+write_colr"),
     ("frag_duration", "2000000"),
 )
 _IN_CLUSTERS: Final = (("cluster_time_limit", "2000"),)

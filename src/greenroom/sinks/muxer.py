@@ -43,6 +43,26 @@ class Muxer:
         self._has_begun = False
         self._failure: BaseException | None = None
 
+    def begin(self) -> None:
+        """Write the header, unless that was done.
+
+        Raises
+        ------
+        OSError, ValueError, FFmpegError
+            If that cannot be done, and each time after that.
+        """
+        if self._failure is not None:
+            raise self._failure
+        if self._has_begun:
+            return
+        try:
+            take_room(self._path, HEADER_BYTES)
+            self.container.start_encoding()
+        except BaseException as error:
+            self._failure = error
+            raise
+        self._has_begun = True
+
     def mux(self, packet: av.Packet[Any]) -> None:
         """Write a packet, after the header if it is the first.
 
@@ -51,16 +71,7 @@ class Muxer:
         OSError, ValueError, FFmpegError
             If that cannot be done. A header that failed fails every packet after it.
         """
-        if self._failure is not None:
-            raise self._failure
-        if not self._has_begun:
-            try:
-                take_room(self._path, HEADER_BYTES)
-                self.container.start_encoding()
-            except BaseException as error:
-                self._failure = error
-                raise
-            self._has_begun = True
+        self.begin()
         self.container.mux(packet)
 
     def close(self) -> None:

@@ -179,8 +179,15 @@ class VideoSink:
         )
         self._describe(stream, codec, frame)
         if self._info.streams_from is not None:
-            self._carried = CarriedStreams(self._info.streams_from, self._muxer, self._info.begin_s)
+            self._carried = CarriedStreams(
+                self._info.streams_from,
+                self._muxer,
+                self._info,
+                keep_location=self._settings.keep_location,
+            )
             self._carried.describe(stream)
+        # What cannot be is told now, not when the encoder gives its first packet much later.
+        self._muxer.begin()
         return stream
 
     def _describe(self, stream: VideoStream, codec: Codec, frame: Frame) -> None:

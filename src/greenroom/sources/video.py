@@ -302,8 +302,7 @@ class VideoSource:
 
 
 def _info(name: str, container: InputContainer, stream: VideoStream) -> SourceInfo:
-    rate = stream.average_rate or stream.guessed_rate or stream.base_rate or Fraction(25)
-    rate = fraction(rate)
+    rate = _rate(stream)
     time_base = stream.time_base or 1 / rate
     frames = stream.frames or None
     if frames is None and container.duration:
@@ -320,6 +319,14 @@ def _info(name: str, container: InputContainer, stream: VideoStream) -> SourceIn
         files=(Path(name),) if is_file else (),
         streams_from=Path(name) if is_file else None,
     )
+
+
+def _rate(stream: VideoStream) -> Fraction:
+    """Return how many pictures a second a stream has on average, or is thought to have."""
+    average, guessed = stream.average_rate, stream.guessed_rate
+    if average and guessed and fraction(average) * fraction(stream.time_base or 0) == 1:
+        average = guessed  # of DV it is the ticks that are counted
+    return fraction(average or guessed or stream.base_rate or 25)
 
 
 def _seconds(frame: Frame) -> Fraction:

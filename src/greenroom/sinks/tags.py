@@ -1,0 +1,107 @@
+"""Which of a file's tags are said of what is made of it.
+
+Tags go by the names that FFmpeg has for all containers, whose writers put them where players look:
+``title`` becomes ``©nam`` in MP4 and ``TITLE`` in Matroska.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from fractions import Fraction
+
+__all__ = ["carried_tags", "described"]
+
+# Said of the source's own bytes: its muxer, its brands, its counts.
+_OF_THE_FILE: Final = frozenset(
+    {
+        *("encoder", "vendor_id", "major_brand", "minor_version", "compatible_brands"),
+        *("duration", "bps", "number_of_frames", "number_of_bytes", "source_id", "wm/encodingtime"),
+    }
+)
+_STATISTICS: Final = "_statistics_"
+# ``location-eng``, ``com.apple.quicktime.location.ISO6709``, ``RECORDING_LOCATION``.
+_PLACES: Final = ("location", "iso6709", "gps", "latitude", "longitude", "altitude")
+
+_APPLE: Final = "com.apple.quicktime."
+_BY_APPLE: Final = {"creationdate": "date", "author": "artist"}
+_PLAIN: Final = frozenset(
+    {
+        *("title", "artist", "album", "comment", "copyright", "date", "description", "genre"),
+        *("keywords", "make", "model"),
+    }
+)
+
+# In MP4 and MOV a time code makes a track of its own, for which FFmpeg takes these rates.
+_TIMECODE: Final = "timecode"
+_WITH_TIMECODE: Final = ("mp4", "mov")
+_TIMECODE_RATES: Final = (24, 25, 30, 48, 50, 60)
+_TIMECODE_TEXT: Final = re.compile(r"\d\d:[0-5]\d:[0-5]\d([:;.])\d\d")
+_NTSC: Final = 1001
+
+
+def carried_tags(
+    tags: Mapping[str, str], container: str, rate: Fraction, *, keep_location: bool
+) -> dict[str, str]:
+    """Return the tags of a file that its successor has, too.
+
+    Parameters
+    ----------
+    tags : mapping
+        What the source says; names in capitals are the same names.
+    container : str
+        FFmpeg's name of the muxer.
+    rate : Fraction
+        Pictures a second of what is written.
+    keep_location : bool
+        Whether it may say where it was recorded.
+    """
+    kept = {
+        name: value
+        for name, value in tags.items()
+        if _is_carried(name, keep_location=keep_location)
+    }
+    named = {name.lower() for name in kept}
+    for name, value in tags.items():
+        short = name.lower().removeprefix(_APPLE)
+        plain = _BY_APPLE.get(short, short)
+        if name.lower().startswith(_APPLE) and plain in _PLAIN and plain not in named:
+            kept[plain] = value
+    if container in _WITH_TIMECODE:
+        kept = {
+            name: value
+            for name, value in kept.items()
+            if name.lower() != _TIMECODE or _can_be_counted(value, rate)
+        }
+    return kept
+
+
+def described(tags: Mapping[str, str], *, keep_location: bool) -> dict[str, str]:
+    """Return what is said of a stream that is copied."""
+    return {
+        name: value
+        for name, value in tags.items()
+        if name.lower() != _TIMECODE and _is_carried(name, keep_location=keep_location)
+    }
+
+
+def _is_carried(name: str, *, keep_location: bool) -> bool:
+    name = name.lower()
+    if name in _OF_THE_FILE or name.startswith(_STATISTICS):
+        return False
+    return keep_location or not any(place in name for place in _PLACES)
+
+
+def _can_be_counted(timecode: str, rate: Fraction) -> bool:
+    """Whether a time code counts pictures of a rate; only 29.97 and 59.94 drop numbers."""
+    match = _TIMECODE_TEXT.fullmatch(timecode)
+    if match is None:
+        return False
+    if match[1] != ":":
+        return rate.denominator == _NTSC and round(rate) in (30, 60)
+    return rate in _TIMECODE_RATES or (
+        rate.denominator == _NTSC and rate * _NTSC / 1000 in _TIMECODE_RATES
+    )
