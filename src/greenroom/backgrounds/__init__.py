@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from greenroom.animation import moves
 from greenroom.backgrounds.base import COVER_RGB, Background, Scene
-from greenroom.backgrounds.css import rgb_of
+from greenroom.backgrounds.css import NAMES, rgb_of
+from greenroom.backgrounds.drawn import DRAWN, draw
 from greenroom.backgrounds.grayscale import Grayscale
 from greenroom.backgrounds.pictures import (
     MOST_PIXELS_A_SIDE,
     Picture,
     Slideshow,
+    Still,
     pictures_of,
     read_picture,
     unreadable,
@@ -22,6 +26,7 @@ from greenroom.backgrounds.plain import Camera, Colour, Transparent
 from greenroom.backgrounds.video import Video
 from greenroom.decoding import why_unreadable
 from greenroom.errors import SettingsError
+from greenroom.frames import Frame
 from greenroom.image_files import is_picture
 
 if TYPE_CHECKING:
@@ -82,7 +87,14 @@ def _maker(settings: Settings) -> Callable[[], Background]:
         return partial(Colour, rgb_of(value))
     if spec in _BY_WORD:
         return _BY_WORD[spec]
-    return partial(_from_path, Path(spec).expanduser(), settings)
+    path = Path(spec).expanduser()
+    if spec in DRAWN and not path.exists():  # a file of the user's is what the user means
+        return partial(_drawn, spec, settings)
+    return partial(_from_path, path, settings)
+
+
+def _drawn(name: str, settings: Settings) -> Background:
+    return Still(Frame.from_rgb(draw(name)), settings.fit)
 
 
 def _blur(strength: float) -> Background:
@@ -122,7 +134,21 @@ def _from_path(path: Path, settings: Settings) -> Background:
         return Slideshow(path, settings.fit, settings.slide_seconds)
     reason = why_unreadable(path)
     if reason is not None:
-        raise unreadable(path, reason)
+        raise unreadable(path, reason, _hint(settings.background))
     if is_picture(path) and not moves(path, MOST_PIXELS_A_SIDE):
         return Picture(path, settings.fit)
     return Video(path, settings.fit)
+
+
+def _hint(spec: str) -> str:
+    """Say what a word that is no file may have been meant to be; empty if nothing is near."""
+    word, _, value = spec.partition(":")
+    if spec.lower() in NAMES or re.fullmatch("#(?:[0-9a-fA-F]{3}){1,2}", spec):
+        return f" Did you mean 'color:{spec}'?"
+    words = (*_BY_STRENGTH, *_BY_WORD, *DRAWN, "color")
+    near = difflib.get_close_matches(word.lower(), words, n=1, cutoff=0.7)
+    if not near:
+        return ""
+    takes_more = near[0] == "color" or (near[0] in _BY_STRENGTH and value)
+    example = value or "#204060"
+    return f" Did you mean '{near[0]}{f':{example}' if takes_more else ''}'?"

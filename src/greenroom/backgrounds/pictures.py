@@ -50,20 +50,20 @@ def pictures_of(folder: Path) -> list[Path]:
     return paths
 
 
-def unreadable(path: Path, reason: object) -> BackgroundError:
+def unreadable(path: Path, reason: object, hint: str = "") -> BackgroundError:
     """Make the error for a background that cannot be read."""
     message = (
-        f"background '{path}' cannot be read: {reason}. Give a picture, a video, a folder of "
+        f"background '{path}' cannot be read: {reason}.{hint} Give a picture, a video, a folder of "
         f"pictures, blur, or a colour such as color:#204060."
     )
     return BackgroundError(message, path)
 
 
-class Picture(Scene):
-    """One picture, decoded when it is opened and fitted once for each layout."""
+class Still(Scene):
+    """One picture, fitted once for each layout."""
 
-    def __init__(self, path: Path, fit: Fit) -> None:
-        self._picture = read_picture(path)
+    def __init__(self, picture: Frame, fit: Fit) -> None:
+        self._picture = picture
         self._fit = fit
         self._fitted = lru_cache(maxsize=1)(self._make)
 
@@ -73,6 +73,13 @@ class Picture(Scene):
 
     def _make(self, layout: Layout) -> Frame:
         return fitted(self._picture, layout, self._fit)
+
+
+class Picture(Still):
+    """A picture in a file, decoded when it is opened."""
+
+    def __init__(self, path: Path, fit: Fit) -> None:
+        super().__init__(read_picture(path), fit)
 
 
 class Slideshow(Scene):

@@ -21,6 +21,7 @@ from greenroom.cli import (
     run,
 )
 from greenroom.cli import eval as evaluation
+from greenroom.cli.help import with_plain_flags
 
 __all__ = ["app"]
 
@@ -33,11 +34,14 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (run, page, cover, devices, doctor, convert, matte, demo, bench):
+# Names that it does not take are told by it: which option they may belong to.
+app.command(context_settings={"allow_extra_args": True})(run.command)
+for module in (page, cover, devices, doctor, convert, matte, demo, bench):
     app.command()(module.command)
 app.command("eval")(evaluation.command)
-app.add_typer(models.app)
-app.add_typer(plate.app)
+for part in (models.app, plate.app):
+    app.add_typer(with_plain_flags(part))
+with_plain_flags(app)
 
 
 def _print_version(value: bool) -> None:  # noqa: FBT001 - typer's way of a callback
@@ -52,7 +56,11 @@ def common(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", help="Print the version.", callback=_print_version, is_eager=True
+            "--version",
+            "-V",
+            help="Print the version.",
+            callback=_print_version,
+            is_eager=True,
         ),
     ] = False,
 ) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 import typer
 
+from greenroom.cli.help import filled
 from greenroom.cli.standard_streams import say
 from greenroom.cli.weights import fetch_weights
 from greenroom.errors import GreenroomError, SettingsError
@@ -66,6 +67,7 @@ def plain_command(command: Callable[..., None]) -> Callable[..., None]:
         with _reporting(debug=debug):
             command(**values)
 
+    run.__doc__ = filled(command.__doc__)
     own = inspect.signature(command, eval_str=True).parameters.values()
     run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [*own, _keyword("debug", _Debug, False)]  # noqa: FBT003
@@ -112,6 +114,7 @@ def settings_command(
                 with _preparing() if says_preparing else nullcontext():
                     command(**values, **{name: given[name] for name in given.keys() & parameters})
 
+        run.__doc__ = filled(command.__doc__)
         own = [
             parameter
             for name, parameter in parameters.items()

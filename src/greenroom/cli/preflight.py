@@ -6,6 +6,7 @@ Nothing here may import either; each check is that of the place which opens the 
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -24,8 +25,10 @@ __all__ = [
     "check_plate_recording",
     "check_run",
     "model_names",
+    "no_name_expected",
 ]
 
+_HELP: Final = "greenroom run --help"
 DEMO: Final = "demo"
 """What ``--source`` and ``plate record`` call the demonstration, unless a file is called so."""
 
@@ -55,6 +58,30 @@ def check_run(settings: Settings, port: int) -> None:
     check_background(settings)
     check_model(settings)
     check_live_source(settings)
+
+
+def no_name_expected(name: str) -> SettingsError:
+    """Make the error for a name that follows ``greenroom run``: which option it may belong to."""
+    from greenroom.decoding import STDIN  # noqa: PLC0415 - help stays fast
+    from greenroom.image_files import is_picture  # noqa: PLC0415
+    from greenroom.sources.stream import is_stream  # noqa: PLC0415
+
+    path = Path(name)
+    quoted = shlex.quote(name)
+    background, source = f"--background {quoted}", f"--source {quoted}"
+    if is_picture(path) or path.is_dir() or name.partition(":")[0] in ("blur", "pixelate", "color"):
+        hint = f"To have it behind you: greenroom run {background}"
+    elif name.isdigit() or name.startswith("/dev/") or is_stream(name) or name == DEMO:
+        hint = f"It belongs to --source: greenroom run {source}"
+    elif path.suffix and name != STDIN:
+        hint = (
+            f"To play it in the camera's place: greenroom run {source}. To have it behind you: "
+            f"greenroom run {background}"
+        )
+    else:
+        hint = f"What is behind you follows --background, a camera --source: see {_HELP}"
+    message = f"greenroom run takes no name without an option, such as '{name}'. {hint}"
+    return SettingsError(message)
 
 
 def check_conversions(

@@ -14,7 +14,7 @@ import typer
 
 from greenroom.cli.options import settings_command
 from greenroom.cli.page_client import open_page
-from greenroom.cli.preflight import check_run
+from greenroom.cli.preflight import check_run, no_name_expected
 from greenroom.cli.telling import HeldWarnings, Teller, is_known
 from greenroom.errors import GreenroomError, SinkError
 from greenroom.live.port import DEFAULT_PORT
@@ -40,6 +40,9 @@ _LOOK_S: Final = 1.0
 
 
 def _check(settings: Settings, values: dict[str, Any]) -> None:
+    names = values.pop("context").args
+    if names:
+        raise no_name_expected(names[0])
     check_run(settings, values["port"])
 
 
@@ -58,6 +61,7 @@ def _check(settings: Settings, values: dict[str, Any]) -> None:
     says_preparing=True,
 )
 def run(  # noqa: PLR0913 - each is a flag
+    context: typer.Context,  # noqa: ARG001 - read by the check alone
     *,
     port: Annotated[
         int,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +28,15 @@ PAGE: Final = "page"
 _KNOWN: Final = (
     "camera, camera:DEVICE (such as camera:/dev/video10), pipewire, window, page, file:NAME (such "
     "as file:out.mp4), or null"
+)
+_KINDS: Final = ("camera", "pipewire", "window", PAGE, "file", "null")
+# Programs for calls, and what else shows a camera: people name these.
+_CALLS: Final = frozenset(
+    (
+        *("zoom", "meet", "teams", "skype", "webex", "slack", "discord", "jitsi", "obs"),
+        *("whatsapp", "signal", "telegram", "facetime", "bigbluebutton", "gotomeeting"),
+        *("browser", "chrome", "chromium", "firefox", "edge", "safari", "obs studio"),
+    )
 )
 
 
@@ -87,12 +97,29 @@ def _parsed(part: str) -> tuple[str, str]:
         "null": not colon,
     }
     if not is_right.get(kind):
-        message = f"to: expected {_KNOWN}, with commas between, not '{part}'."
+        message = f"to: expected {_KNOWN}, with commas between, not '{part}'.{_hint(part)}"
         raise SettingsError(message, "to")
     if kind == "file" and Path(argument).suffix.lower() not in CONTAINERS:
         message = f"to: a recording ends in one of {', '.join(CONTAINERS)}, not '{argument}'."
         raise SettingsError(message, "to")
     return kind, argument
+
+
+def _hint(part: str) -> str:
+    """Say what may have been meant by a place that is none; empty if nothing is near."""
+    word = part.lower().replace("-", " ").removeprefix("google ").removeprefix("microsoft ")
+    if word in _CALLS:
+        return (
+            f" Calls take the picture from a virtual camera: leave it at --to camera, and choose "
+            f"the camera greenroom in the settings of {part}."
+        )
+    if Path(part).suffix.lower() in CONTAINERS:
+        return f" Did you mean 'file:{part}'?"
+    if part.startswith("/dev/"):
+        return f" Did you mean 'camera:{part}'?"
+    kind, colon, argument = word.partition(":")
+    near = difflib.get_close_matches(kind, _KINDS, n=1)
+    return f" Did you mean '{near[0]}{colon}{argument}'?" if near and near[0] != kind else ""
 
 
 def _create(kind: str, argument: str, settings: Settings, rate: Fraction) -> LiveSink:

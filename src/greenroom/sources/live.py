@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -124,7 +125,9 @@ def _chosen_camera(settings: Settings, cameras: list[CameraInfo]) -> CameraInfo:
     except CameraMissingError as error:
         if name.isdigit():
             raise
-        message = f"'{name}' is neither a file nor a camera here. {cameras_text(cameras)}"
+        near = difflib.get_close_matches(name.lower(), (SCREEN, DEMO), n=1)
+        hint = f"Did you mean '{near[0]}'? " if near else ""
+        message = f"'{name}' is neither a file nor a camera here. {hint}{cameras_text(cameras)}"
         raise CameraMissingError(message, name) from error
 
 

@@ -18,14 +18,18 @@ from typing import Any, Final
 
 import platformdirs
 
+from greenroom.backgrounds.drawn import DRAWN, draw
 from greenroom.errors import BackgroundError
-from greenroom.web.drawn import DRAWN, draw
+from greenroom.frames import Frame
+from greenroom.web.pictures import to_jpeg
 from greenroom.web.private import private_folder, write_private
 from greenroom.web.uploads import first_picture, make_background
 
 __all__ = ["Gallery", "Item", "shown_name"]
 
 logger = logging.getLogger(__name__)
+
+_DRAWN_QUALITY: Final = 92
 
 _INDEX: Final = "index.json"
 _ID: Final = re.compile(r"[0-9a-f]{16}")
@@ -219,7 +223,7 @@ class Gallery:
             path = self.folder / "drawn" / f"{number}.jpg"
             if not path.exists():
                 try:
-                    write_private(path, draw(number))
+                    write_private(path, to_jpeg(Frame.from_rgb(draw(number)), _DRAWN_QUALITY))
                 except OSError as error:
                     raise self.unwritable(error) from error
             items.append(Item(number, name, "picture", str(path), is_own=False))
