@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Timeline", "beginning_s", "can_be_joined", "played_length_s", "with_played_lengths"]
 
+# Files of these kinds have times of decoding only, and FFmpeg guesses the others.
+_WITHOUT_PTS: Final = frozenset({"avi"})
 # Encoders of sound begin with silence that is not to be heard, before 0 where the picture is at
 # 0: 5186 samples of HE-AAC at 48 kHz, 1024 of AAC at 8 kHz.
 _PRIMING_S: Final = Fraction(1, 5)
@@ -113,6 +115,46 @@ def with_played_lengths(
             packet.duration = played
             late += played - asked
         yield packet
+
+
+class DecodingTimes:
+    """Dates the pictures of a file that only says when each is to be decoded, as AVI does.
+
+    Where pictures are decoded in another order than they are shown in, their times are those of
+    decoding, in order, from the first one on.
+
+    Parameters
+    ----------
+    container : InputContainer
+        A file of any kind; pictures of other kinds keep their times.
+    """
+
+    def __init__(self, container: InputContainer) -> None:
+        self._is_needed = container.format.name in _WITHOUT_PTS
+        self._first: int | None = None
+        self._delay: int | None = None
+        self._last: int | None = None
+        self._step = 1
+
+    def see(self, packet: av.Packet[Any]) -> None:
+        """Take a packet before it is decoded."""
+        if self._first is None:
+            self._first = packet.dts
+
+    def date(self, picture: av.VideoFrame) -> None:
+        """Set when a picture is shown; they come in that order."""
+        if not self._is_needed or self._first is None:
+            return
+        time = self._last if picture.dts is None else picture.dts
+        if self._delay is None:
+            self._delay = 0 if time is None else time - self._first
+        if picture.dts is None:  # the packets have ended: the pictures that the decoder held
+            picture.pts = None if time is None else time + self._step
+        else:
+            picture.pts = picture.dts - self._delay
+        if picture.pts is not None and self._last is not None:
+            self._step = max(1, picture.pts - self._last)
+        self._last = picture.pts
 
 
 class Timeline:

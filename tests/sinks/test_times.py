@@ -253,6 +253,20 @@ class TestStart:
         (flash_s,), (click_s,) = flash_and_clicks(after)
         assert click_s == pytest.approx(flash_s, abs=TICK_S)
 
+    @pytest.mark.parametrize("b_frames", ["0", "3"])
+    def test_file_without_times_of_showing(self, tmp_path: Path, b_frames: str) -> None:
+        """AVI counts pictures as they are decoded: they come evenly, in time with the sound."""
+        before = tmp_path / "in.avi"
+        with av.open(str(before), "w") as container:
+            times = list(range(FRAMES))
+            options = {"bf": b_frames}
+            _, packets = pictures(container, times, Fraction(1, RATE), options=options)
+            for packet in packets:
+                container.mux(packet)
+        after = again(before, tmp_path / "out.mp4")
+        np.testing.assert_allclose(shown_s(after), np.arange(FRAMES) / RATE, atol=TICK_S)
+        assert length_s(after) == pytest.approx(FRAMES / RATE, abs=TICK_S)
+
     def test_standard_input(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """What comes through a pipe begins at 0, too."""
         with clicking(tmp_path / "in.ts", WRAP_S - 0.5).open("rb") as file:

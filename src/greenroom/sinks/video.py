@@ -32,6 +32,9 @@ __all__ = ["VideoSink"]
 
 logger = logging.getLogger(__name__)
 
+# Encoders look ahead no further than over so many pictures.
+_MOST_HELD = 1000
+
 
 class VideoSink:
     """Encodes frames into a video file, with the sound and subtitles of the source.
@@ -247,6 +250,8 @@ class VideoSink:
             self._last_pts = self._end_pts = pts
             if frame.duration:
                 self._end_pts, self._lengths[pts] = pts + frame.duration, frame.duration
+                if len(self._lengths) > _MOST_HELD:  # an encoder that changes times
+                    del self._lengths[next(iter(self._lengths))]
         picture = frame.to_av(stream.pix_fmt, self._colour)
         picture.pict_type = 0
         return picture

@@ -26,7 +26,7 @@ from greenroom.errors import SourceError, TruncatedError
 from greenroom.frames import Frame, fraction
 from greenroom.sources.base import SourceInfo
 from greenroom.sources.extents import Extents
-from greenroom.timeline import Timeline, beginning_s, can_be_joined, played_length_s
+from greenroom.timeline import DecodingTimes, Timeline, beginning_s, can_be_joined, played_length_s
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -218,6 +218,7 @@ class VideoSource:
         """Decode, and find out whether something is missing."""
         import av  # noqa: PLC0415 - importing greenroom stays light
 
+        self._times = DecodingTimes(self._container)
         self._extents = extents = Extents(self._container, self._stream)
         try:
             for packet in self._joined(Timeline(self._container).packets(*extents.streams)):
@@ -259,10 +260,14 @@ class VideoSource:
         import av  # noqa: PLC0415
 
         try:
-            return self._decoder.decode(packet)
+            self._times.see(packet)
+            pictures = self._decoder.decode(packet)
         except av.error.InvalidDataError as error:
             self._truncated(f"a frame cannot be decoded, '{error.strerror}'")
             return []
+        for picture in pictures:
+            self._times.date(picture)
+        return pictures
 
     def _truncated(self, reason: str) -> None:
         if not self._allow_truncated:
