@@ -136,10 +136,10 @@ class Settings(BaseModel):
             Group.BACKGROUND,
             min_length=1,
             description=(
-                "What is put behind: a picture, a video or animation, a folder of pictures, a drawn "
-                "one (beach, office, study, lights, dusk, studio), color:#204060 or color:NAME, "
-                "blur or blur:0.6 (0 to 1), pixelate or pixelate:0.6, grayscale (the room without "
-                "its colours), transparent, or none (the input as it is)"
+                "What is put behind: a picture, a video or animation, a folder of pictures, a "
+                "drawn one (beach, office, study, lights, dusk, studio), color:#204060 or "
+                "color:NAME, blur or blur:0.6 (0 to 1), pixelate or pixelate:0.6, grayscale (the "
+                "room without its colours), transparent, or none (the input as it is)"
             ),
         ),
     ] = "blur"
