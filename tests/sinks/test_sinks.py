@@ -17,7 +17,7 @@ from numpy.testing import assert_array_equal
 from greenroom.errors import ExistsError, SettingsError, SinkError
 from greenroom.frames import Colour, Frame, Layout, fraction
 from greenroom.settings import Settings
-from greenroom.sinks import Sink, Y4MSink, create_sink
+from greenroom.sinks import Sink, Y4MSink, create_sink, written_name
 from greenroom.sources import SourceInfo, create_source
 from greenroom.testing import MemorySink, PersonSource
 
@@ -346,3 +346,34 @@ def test_memory_sink_is_a_sink() -> None:
     assert len(sink.frames) == 1
     assert sink.closed
     assert sink.aborted
+
+
+class TestNamesInAFolder:
+    """What outputs are called beside one another."""
+
+    def test_of_pictures(self, tmp_path: Path) -> None:
+        """Phones' photographs become JPEGs, other kinds PNGs, and no two have one name."""
+        names = ("1.HEIC", "1.jpg", "2.avif", "3.bmp", "3.png", "4.tif", "4.bmp", "5.webp")
+        info = SourceInfo("photos", pictures=names)
+        sink = create_sink(tmp_path, Settings(), info)
+        for number in range(len(names)):
+            sink.write(PersonSource().frame(number))
+        sink.close()
+        expected = {"1.HEIC.jpg", "1.jpg", "2.jpg", "3.bmp.png", "3.png", "4.png", "4.bmp.png"}
+        assert files(tmp_path) == expected | {"5.webp"}
+
+    @pytest.mark.parametrize(
+        ("name", "opaque", "transparent"),
+        [
+            ("a.heic", "a.jpg", "a.png"),
+            ("a.JPG", "a.JPG", "a.png"),
+            ("a.webp", "a.webp", "a.webp"),
+            ("a.bmp", "a.png", "a.png"),
+            ("a.mov", "a.mov", "a.mov"),
+            ("a.avi", "a.mp4", "a.mp4"),
+        ],
+    )
+    def test_of_one(self, name: str, opaque: str, transparent: str) -> None:
+        """A name stays where such a file can be written."""
+        assert written_name(name, transparent=False) == opaque
+        assert written_name(name, transparent=True) == transparent

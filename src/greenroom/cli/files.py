@@ -42,7 +42,7 @@ def each_file(
     """
     from greenroom.segmenters.store.speeds import remember_speed  # noqa: PLC0415 - help stays fast
 
-    for source, target in _pairs(files, out_dir):
+    for source, target in _pairs(files, out_dir, settings):
         with progress_bar(Path(source).name) as progress:
             summary = run(source, target, settings, progress=progress)
         if summary.frames >= _ENOUGH_FRAMES and "segment" in summary.stages:
@@ -59,14 +59,14 @@ def check_files(settings: Settings, values: dict[str, Any], *, has_background: b
     GreenroomError
         Of the kind that says what cannot be used.
     """
-    pairs = _pairs(values["files"] or [], values["out_dir"])
+    pairs = _pairs(values["files"] or [], values["out_dir"], settings)
     if values["as_json"] and any(target == _STREAM for _, target in pairs):
         message = "--json and an output to '-' both need standard output. Write to a file."
         raise SettingsError(message)
     check_conversions(pairs, settings, has_background=has_background)
 
 
-def _pairs(files: Sequence[str], out_dir: Path | None) -> list[tuple[str, str]]:
+def _pairs(files: Sequence[str], out_dir: Path | None, settings: Settings) -> list[tuple[str, str]]:
     """Say what goes where."""
     if out_dir is None:
         if len(files) != 2:
@@ -79,7 +79,7 @@ def _pairs(files: Sequence[str], out_dir: Path | None) -> list[tuple[str, str]]:
     if not out_dir.is_dir():
         message = f"--out-dir: there is no folder '{out_dir}'. Make it first."
         raise SettingsError(message)
-    pairs = [(name, str(out_dir / _output_name(name))) for name in files]
+    pairs = [(name, str(out_dir / _output_name(name, settings))) for name in files]
     targets = [target for _, target in pairs]
     twice = next((target for target in targets if targets.count(target) > 1), None)
     if twice is not None:
@@ -88,16 +88,18 @@ def _pairs(files: Sequence[str], out_dir: Path | None) -> list[tuple[str, str]]:
     return pairs
 
 
-def _output_name(name: str) -> str:
-    """Name an output after its input; kinds that cannot be written become .mp4 or .png."""
-    from greenroom.image_files import PICTURE_SUFFIXES  # noqa: PLC0415 - help stays fast
-    from greenroom.sinks import CONTAINERS, WRITTEN_SUFFIXES  # noqa: PLC0415
+def _output_name(name: str, settings: Settings) -> str:
+    """Name an output after its input."""
+    from greenroom.animation import moves  # noqa: PLC0415 - help stays fast
+    from greenroom.numbered_names import NUMBER  # noqa: PLC0415
+    from greenroom.sinks import written_name  # noqa: PLC0415
+    from greenroom.sources.pictures import MOST_PIXELS_A_SIDE  # noqa: PLC0415
 
     path = Path(name)
-    if name == _STREAM or "%" in name or path.is_dir():
+    is_pattern = NUMBER.search(path.name) and not path.exists()
+    if name == _STREAM or is_pattern or path.is_dir():
         message = f"--out-dir takes files, not '{name}'. Give its output by name."
         raise SettingsError(message)
-    suffix = path.suffix.lower()
-    if suffix in CONTAINERS or suffix in WRITTEN_SUFFIXES:
-        return path.name
-    return f"{path.stem}.png" if suffix in PICTURE_SUFFIXES else f"{path.stem}.mp4"
+    if moves(path, MOST_PIXELS_A_SIDE):
+        return f"{path.stem}.mp4"
+    return written_name(name, transparent=settings.background == "transparent")

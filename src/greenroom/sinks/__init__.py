@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from greenroom.decoding import STDIN
 from greenroom.errors import SettingsError
+from greenroom.image_files import PICTURE_SUFFIXES
+from greenroom.numbered_names import NUMBER, NumberedNames
 from greenroom.sinks.base import Sink
 from greenroom.sinks.codecs import CONTAINERS
-from greenroom.sinks.pictures import WRITTEN_SUFFIXES, PictureSink, numbered
+from greenroom.sinks.pictures import WITH_ALPHA, WRITTEN_SUFFIXES, PictureSink, numbered
 from greenroom.sinks.video import VideoSink
 from greenroom.sinks.y4m import Y4MSink
 from greenroom.sources.base import SourceInfo
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from greenroom.settings import Settings
 
 __all__ = [
@@ -26,7 +30,10 @@ __all__ = [
     "Y4MSink",
     "check_sink",
     "create_sink",
+    "written_name",
 ]
+
+_FROM_PHONES: Final = (".heic", ".heif", ".avif")
 
 
 def create_sink(name: str | Path, settings: Settings, info: SourceInfo) -> Sink:
@@ -46,8 +53,7 @@ def create_sink(name: str | Path, settings: Settings, info: SourceInfo) -> Sink:
     if len(info.pictures) > 1 or (info.pictures and path.is_dir()):
         return PictureSink(_in_folder(path, settings, info), settings, info.files)
     if suffix in WRITTEN_SUFFIXES:
-        names = numbered(path) if "%" in path.name else [path]
-        return PictureSink(names, settings, info.files)
+        return PictureSink(_named(path), settings, info.files)
     if suffix in CONTAINERS:
         return VideoSink(path, settings, info)
     message = (
@@ -80,18 +86,57 @@ def check_sink(name: str | Path, settings: Settings, info: SourceInfo | None) ->
     sink.abort()
 
 
+def written_name(name: str, *, transparent: bool) -> str:
+    """Name the output for an input, in a folder: its own name, if such a file can be written.
+
+    Photographs of phones become JPEGs, other kinds of pictures PNGs, and all else MP4. What may
+    be transparent becomes a PNG where its own kind cannot be.
+
+    Parameters
+    ----------
+    name : str
+        Of a file.
+    transparent : bool
+        Whether the background is.
+    """
+    path = Path(name)
+    suffix = path.suffix.lower()
+    if suffix in CONTAINERS or (suffix in WRITTEN_SUFFIXES and not transparent):
+        return path.name
+    if suffix not in PICTURE_SUFFIXES:
+        return f"{path.stem}.mp4"
+    if transparent:
+        return path.name if suffix in WITH_ALPHA else f"{path.stem}.png"
+    return f"{path.stem}{'.jpg' if suffix in _FROM_PHONES else '.png'}"
+
+
+def _named(path: Path) -> Iterable[Path]:
+    """Return the names of pictures: one, or those of a pattern."""
+    names = NumberedNames.of(path.name)
+    if names is not None:
+        return numbered(path, names)
+    if len(NUMBER.findall(path.name)) > 1:
+        message = f"output '{path}': expected a pattern with one number in it, such as %04d.png"
+        raise SettingsError(message)
+    return [path]
+
+
 def _in_folder(folder: Path, settings: Settings, info: SourceInfo) -> list[Path]:
     """Name the outputs of unrelated pictures after them."""
-    if folder.suffix or "%" in folder.name:
+    if not folder.is_dir() and (folder.suffix or NUMBER.search(folder.name)):
         message = (
             f"output '{folder}': several pictures need a folder to go to. To read them as the "
             f"frames of a video, give the input as a pattern such as frames/%04d.png."
         )
         raise SettingsError(message)
-    keeps_kind = settings.background != "transparent"
-    return [folder / _written_name(name, keeps_kind=keeps_kind) for name in info.pictures]
-
-
-def _written_name(name: str, *, keeps_kind: bool) -> str:
-    path = Path(name)
-    return name if keeps_kind and path.suffix.lower() in WRITTEN_SUFFIXES else f"{path.stem}.png"
+    transparent = settings.background == "transparent"
+    own, taken = set(info.pictures), set[str]()
+    names = []
+    for name in info.pictures:
+        written = written_name(name, transparent=transparent)
+        # Phones write IMG_1.HEIC beside IMG_1.JPG.
+        if written in taken or (written != name and written in own):
+            written = f"{name}{Path(written).suffix}"
+        taken.add(written)
+        names.append(written)
+    return [folder / name for name in names]

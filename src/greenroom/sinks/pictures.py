@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import count, islice
 from typing import TYPE_CHECKING, Final
 
 import cv2
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from greenroom.frames import Frame
+    from greenroom.numbered_names import NumberedNames
     from greenroom.settings import Settings
 
-__all__ = ["WRITTEN_SUFFIXES", "PictureSink", "encoded", "numbered"]
+__all__ = ["WITH_ALPHA", "WRITTEN_SUFFIXES", "PictureSink", "encoded", "numbered"]
 
 _QUALITY: Final = {
     ".jpg": cv2.IMWRITE_JPEG_QUALITY,
@@ -28,7 +29,7 @@ _QUALITY: Final = {
     ".webp": cv2.IMWRITE_WEBP_QUALITY,
 }
 WRITTEN_SUFFIXES: Final = (".png", *_QUALITY)
-_WITH_ALPHA: Final = (".png", ".webp")
+WITH_ALPHA: Final = (".png", ".webp")
 
 
 class PictureSink:
@@ -94,25 +95,9 @@ class PictureSink:
         self._staging.discard()
 
 
-def numbered(pattern: Path) -> Iterator[Path]:
-    """Name pictures by a pattern such as ``%04d.png``, from 1 on.
-
-    Raises
-    ------
-    SettingsError
-        If it is not such a pattern.
-    """
-    number = 1
-    while True:
-        try:
-            name = pattern.name % number
-        except (TypeError, ValueError):
-            message = (
-                f"output '{pattern}': expected a pattern with one number in it, such as %04d.png"
-            )
-            raise SettingsError(message) from None
-        yield pattern.with_name(name)
-        number += 1
+def numbered(pattern: Path, names: NumberedNames) -> Iterator[Path]:
+    """Name pictures by a pattern such as ``%04d.png``, from 1 on."""
+    return (pattern.with_name(names.name(number)) for number in count(1))
 
 
 def encoded(frame: Frame, path: Path, quality: int) -> bytes:
@@ -124,7 +109,7 @@ def encoded(frame: Frame, path: Path, quality: int) -> bytes:
         If it has alpha and the kind has none.
     """
     suffix = path.suffix.lower()
-    if frame.alpha is not None and suffix not in _WITH_ALPHA:
+    if frame.alpha is not None and suffix not in WITH_ALPHA:
         message = f"'{path.name}' cannot carry transparency. Write a .png or a .webp."
         raise SettingsError(message, "background")
     options = [_QUALITY[suffix], max(1, quality)] if suffix in _QUALITY else []

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from greenroom.errors import CameraMissingError
+from greenroom.numbered_names import NUMBER
 from greenroom.settings import Capture, Settings
 from greenroom.sources.devices import CameraInfo, cameras_text, find_camera, list_cameras
 from greenroom.sources.realtime import RealTimeSource
@@ -104,7 +105,7 @@ def _is_file(name: str) -> bool:
             return not stat.S_ISCHR(path.stat().st_mode)
     except OSError:  # such as a name that is too long for a file
         return False
-    return "%" in path.name and path.parent.is_dir()
+    return NUMBER.search(path.name) is not None and path.parent.is_dir()
 
 
 def _chosen_camera(settings: Settings, cameras: list[CameraInfo]) -> CameraInfo:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from greenroom.decoding import why_unreadable
 from greenroom.errors import SourceError
 from greenroom.image_files import decode_picture, pictures_in
+from greenroom.numbered_names import NumberedNames
 from greenroom.sources.base import SourceInfo
 
 if TYPE_CHECKING:
@@ -96,17 +96,16 @@ def sequence_source(pattern: Path) -> PictureSource:
     SourceError
         If the pattern has no number in it, or no file fits.
     """
-    parts = re.fullmatch(r"(.*?)%(0?)(\d*)d(.*)", pattern.name)
-    if parts is None:
-        raise _unreadable(pattern, "expected a pattern with one number in it, such as %04d")
-    before, _, _, after = (re.escape(part) for part in parts.groups())
-    expression = re.compile(before + r"(\d+)" + after)
+    names = NumberedNames.of(pattern.name)
+    if names is None:
+        reason = "there is no such file, nor is it a pattern with one number in it, such as %04d"
+        raise _unreadable(pattern, reason)
     numbered = {}
     if pattern.parent.is_dir():
         for path in pattern.parent.iterdir():
-            found = expression.fullmatch(path.name)
-            if found and path.name == pattern.name % int(found[1]):
-                numbered[int(found[1])] = path
+            number = names.number(path.name)
+            if number is not None:
+                numbered[number] = path
     if not numbered:
         raise _unreadable(pattern, "no file fits the pattern")
     return PictureSource(
