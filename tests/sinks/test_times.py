@@ -11,6 +11,7 @@ import av
 import numpy as np
 import pytest
 
+from greenroom.errors import TruncatedError
 from greenroom.frames import fraction
 from greenroom.settings import Settings
 from greenroom.sinks import create_sink
@@ -341,7 +342,7 @@ class TestEnd:
         assert last.duration == 42
 
     def test_windows_media_says_the_length_of_the_whole(self, tmp_path: Path) -> None:
-        """Sound that is longer than the pictures does not make a file look cut off."""
+        """Sound that is longer than the pictures does not make a file look cut off; a cut does."""
         path = tmp_path / "in.wmv"
         with av.open(str(path), "w") as container:
             times = [round(1000 * number / RATE) for number in range(FRAMES)]
@@ -359,3 +360,8 @@ class TestEnd:
             for packet in sorted(packets, key=lambda one: one.dts * one.time_base):
                 container.mux(packet)
         assert len(list(create_source(path, Settings()))) == FRAMES
+        data = path.read_bytes()
+        for share in (0.5, 0.97):
+            path.write_bytes(data[: int(share * len(data))])
+            with pytest.raises(TruncatedError):
+                list(create_source(path, Settings()))

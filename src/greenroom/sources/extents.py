@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from bisect import insort
 from fractions import Fraction
 from itertools import pairwise
@@ -11,18 +12,24 @@ from greenroom.frames import fraction
 from greenroom.timeline import can_be_joined
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import av
     from av.container import InputContainer
     from av.stream import Stream
     from av.video.stream import VideoStream
 
-__all__ = ["Extents"]
+__all__ = ["Extents", "is_short_of_its_header"]
 
 # H.264 and HEVC show pictures at most so many places from where they are decoded.
 _REORDERED: Final = 16
 # Their header has one duration, which FFmpeg gives each stream: that of the longest.
 _ONE_DURATION: Final = frozenset({"asf", "asf_o"})
 _MICROSECONDS: Final = 1_000_000
+# Advanced Systems Format, 3.2: the File Properties Object, of which the size of the file is at 40
+# and the flags at 88; the first flag says that it was written live and does not know its size.
+_ASF_PROPERTIES: Final = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_ASF_HEADER_BYTES: Final = 1 << 16
 
 
 class Extents:
@@ -52,6 +59,11 @@ class Extents:
     def add(self, packet: av.Packet[Any]) -> None:
         """Take a packet; they come in the order of decoding."""
         self._of[packet.stream.index].add(packet)
+
+    @property
+    def is_known_by_size(self) -> bool:
+        """Whether the header is one that `is_short_of_its_header` reads."""
+        return self._all_end_alike
 
     @property
     def end_s(self) -> Fraction:
@@ -152,3 +164,14 @@ class _Extent:
         last picture is shown.
         """
         return bool(self._times_s) and self.end_s < declared_s - self._longest_s / 2
+
+
+def is_short_of_its_header(path: Path) -> bool:
+    """Whether a file of Windows media is shorter than it says, of which FFmpeg says nothing."""
+    with path.open("rb") as file:
+        _, found, properties = file.read(_ASF_HEADER_BYTES).partition(_ASF_PROPERTIES)
+    if len(properties) < 76:
+        return bool(found)
+    (size,) = struct.unpack_from("<Q", properties, 24)
+    (flags,) = struct.unpack_from("<I", properties, 72)
+    return not flags & 1 and path.stat().st_size < int(size)

@@ -25,7 +25,7 @@ from greenroom.decoding import (
 from greenroom.errors import SourceError, TruncatedError
 from greenroom.frames import Frame, fraction
 from greenroom.sources.base import SourceInfo
-from greenroom.sources.extents import Extents
+from greenroom.sources.extents import Extents, is_short_of_its_header
 from greenroom.timeline import DecodingTimes, Timeline, beginning_s, can_be_joined, played_length_s
 
 if TYPE_CHECKING:
@@ -236,6 +236,8 @@ class VideoSource:
                 f"it ends after {float(extents.end_s):.2f} s, where its header says "
                 f"{float(declared_s):.2f} s"
             )
+        elif extents.is_known_by_size and any(map(is_short_of_its_header, self.info.files)):
+            self._truncated("it is shorter than its header says")
 
     def _joined(self, packets: Iterator[av.Packet[Any]]) -> Iterator[av.Packet[Any]]:
         """Leave out pictures of a broadcast that need others from before it was recorded."""
