@@ -48,6 +48,18 @@ class Run:
         return [line.text if line.is_result else f"!{line.text}" for line in lines]
 
 
+def test_a_sink_without_the_cover_is_told() -> None:
+    """Not at once, as sinks take the cover one after the other; nobody is said to be covered."""
+    run = Run()
+    covered: dict[str, Any] = {"showing": Showing.COVER, "covered": True, "reason": "key"}
+    lacking = status(NULL, **covered, without_cover=("null",), message="null has not taken it yet")
+    assert SENT in run.out(status(NULL))
+    assert run.out(lacking, 10.0) == []
+    assert run.out(lacking, 10.6) == ["!null has not taken it yet"]
+    done = status(NULL, **covered, message="Covered, because you asked for it.")
+    assert run.out(done, 11.0) == ["!sending the cover. Covered, because you asked for it."]
+
+
 class TestPlaces:
     """Where the picture goes."""
 

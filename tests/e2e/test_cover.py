@@ -33,6 +33,7 @@ class Page(ThreadingHTTPServer):
     def __init__(self) -> None:
         self.covered = False
         self.broken = 0
+        self.lacking: list[str] = []
         super().__init__(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server_port}/#token={TOKEN}"
 
@@ -58,7 +59,7 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self._allowed():
             self.server.covered = body["on"]
-        self._answer({})
+        self._answer({"on": body["on"], "without_cover": self.server.lacking})
 
     def _allowed(self) -> bool:
         return self.headers["Authorization"] == f"Bearer {TOKEN}" and not self.server.broken
@@ -111,6 +112,15 @@ class TestByPage:
             words = "covered\n" if covered else "not covered\n"
             assert (result.status, result.out, result.err) == (0, words, "")
             assert page.covered is covered
+
+    def test_a_sink_without_the_cover(self, run: Run, page: Page) -> None:
+        """That is no success: the sink is named, and how to send nothing at all."""
+        page.lacking = ["camera", "window"]
+        result = run("cover", "on")
+        assert (result.status, result.out) == (1, "")
+        assert "camera, window has not taken it" in result.err
+        assert f"end it: kill {os.getpid()}" in result.err
+        assert run("cover", "off").out == "not covered\n"
 
     def test_toggle(self, run: Run, page: Page) -> None:
         """It changes over from what the page says, which others may have changed."""

@@ -142,6 +142,19 @@ def test_the_cover_is_switched(client: TestClient, session: FakeSession) -> None
     assert not session.covered
 
 
+def test_a_sink_that_does_not_take_the_cover(
+    client: TestClient, session: FakeSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer waits a moment for all sinks, and names those that have not got the cover."""
+    monkeypatch.setattr("greenroom.web.api._TAKEN_S", 0.1)
+    answer = client.post("/api/cover", json={"on": True}).json()
+    assert answer == {"on": True, "without_cover": []}
+    session.status_values = {"without_cover": ("camera",)}
+    answer = client.post("/api/cover", json={"on": True}).json()
+    assert answer == {"on": True, "without_cover": ["camera"]}
+    assert client.get("/api/status").json()["without_cover"] == ["camera"]
+
+
 def test_the_cover_does_not_wait_for_a_model(
     client: TestClient, session: FakeSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -45,17 +45,23 @@ def cover(
     if record is None:
         message = "greenroom does not run, so nothing is sent. To start it: greenroom run"
         raise GreenroomError(message)
+    stop = f" To send nothing at all, end it: kill {record.pid}" if record.pid else ""
     reasons = []
     for way in (_by_page, _by_signal):
         try:
-            covered = way(record, state)
+            covered, lacking = way(record, state)
         except UnreachableError as error:
             reasons.append(str(error))
             continue
+        if covered and lacking:
+            message = (
+                f"the cover was asked for, but {', '.join(lacking)} has not taken it: what was "
+                f"sent there last may still be seen.{stop}"
+            )
+            raise GreenroomError(message)
         typer.echo("covered" if covered else "not covered")
         return
     done = "uncovered" if state is _State.OFF else "covered"
-    stop = f" To send nothing at all, end it: kill {record.pid}" if record.pid else ""
     message = f"what is sent could not be {done}: {'; '.join(reasons)}.{stop}"
     raise GreenroomError(message)
 
@@ -63,8 +69,8 @@ def cover(
 command = cover
 
 
-def _by_page(record: InstanceRecord, state: _State) -> bool:
-    """Ask the page; return whether the user is covered now."""
+def _by_page(record: InstanceRecord, state: _State) -> tuple[bool, tuple[str, ...]]:
+    """Ask the page; return whether the user is covered now, and which sinks are without it."""
     if not record.address:
         message = "it has no page"
         raise UnreachableError(message)
@@ -75,12 +81,13 @@ def _by_page(record: InstanceRecord, state: _State) -> bool:
             message = f"its page {record.address} does not say whether you are covered"
             raise UnreachableError(message)
         is_on = not status["covered"]
-    ask(record, "POST", "/api/cover", {"on": is_on}, timeout_s=_TIMEOUT_S)
-    return is_on
+    answer = ask(record, "POST", "/api/cover", {"on": is_on}, timeout_s=_TIMEOUT_S)
+    lacking = answer.get("without_cover") if isinstance(answer, dict) else None
+    return is_on, tuple(map(str, lacking)) if isinstance(lacking, list) else ()
 
 
-def _by_signal(record: InstanceRecord, state: _State) -> bool:
-    """Send SIGUSR2, which covers, or SIGUSR1, which changes over; return whether it is covered.
+def _by_signal(record: InstanceRecord, state: _State) -> tuple[bool, tuple[str, ...]]:
+    """Send SIGUSR2, which covers, or SIGUSR1, which changes over; return the same.
 
     The latter is only sent where it is known what it does: one too many would cover the user.
     """
@@ -92,28 +99,37 @@ def _by_signal(record: InstanceRecord, state: _State) -> bool:
         raise UnreachableError(message)
     wanted = {_State.ON: True, _State.OFF: False, _State.TOGGLE: not record.covered}[state]
     if record.covered is wanted:
-        return wanted
+        return wanted, record.without_cover
     try:
         os.kill(record.pid, signal.SIGUSR2 if wanted else signal.SIGUSR1)
     except OSError as error:
         message = f"process {record.pid} cannot be signalled: {error.strerror}"
         raise UnreachableError(message) from error
-    if not _comes_true(record.pid, wanted=wanted):
+    lacking = _comes_true(record.pid, wanted=wanted)
+    if lacking is None:
         message = f"process {record.pid} did not act on the signal within {_TIMEOUT_S:g} s"
         raise UnreachableError(message)
-    return wanted
+    return wanted, lacking
 
 
-def _comes_true(pid: int, *, wanted: bool) -> bool:
-    """Wait until the instance says that the user is covered, or is not."""
+def _comes_true(pid: int, *, wanted: bool) -> tuple[str, ...] | None:
+    """Wait until the instance says that the user is covered, or is not; None if it does not.
+
+    Returns
+    -------
+    tuple of str or None
+        The sinks that have not got the cover even so.
+    """
     from greenroom.live.instance import running  # noqa: PLC0415 - help stays fast
 
     end = time.monotonic() + _TIMEOUT_S
+    lacking: tuple[str, ...] | None = None
     while time.monotonic() < end:
         record = running()
         if record is None or record.pid not in (pid, 0):
-            return False
-        if record.covered is wanted:
-            return True
+            return None
+        lacking = record.without_cover if record.covered is wanted else None
+        if lacking == ():
+            return lacking
         time.sleep(_STEP_S)
-    return False
+    return lacking

@@ -19,6 +19,7 @@ from greenroom.cli.telling import HeldWarnings, Teller, is_known
 from greenroom.errors import GreenroomError, SinkError
 from greenroom.live.port import DEFAULT_PORT
 from greenroom.settings import Group, OnFailure, Settings
+from greenroom.workers import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,7 +117,7 @@ def run(  # noqa: PLR0913 - each is a flag
         told = threading.Event()
         opened.callback(told.set)
         teller = Teller(live.url, session.status().plan, time.monotonic())
-        threading.Thread(target=_tell, args=(live, teller, held, told), daemon=True).start()
+        Worker(lambda: _tell(live, teller, held, told), "messages", ended=told).start()
         if open_page and live.url:
             # Some browsers do not return before they are closed.
             threading.Thread(target=_open, args=(live.url,), daemon=True).start()

@@ -17,6 +17,8 @@ __all__ = ["HeldWarnings", "Line", "Teller", "is_known"]
 _SAY_S: Final = 5.0
 # Changes of the plan are said this often at most.
 _PLAN_S: Final = 2.0
+# So long after the cover was asked for a sink that has not taken it is told of.
+_TAKEN_S: Final = 0.5
 
 
 class Line(NamedTuple):
@@ -58,6 +60,7 @@ class Teller:
         """Whether what is so is said though not all sinks have begun."""
         self._places: list[str] | None = None
         self._sentence = ""
+        self._lacks_since_s: float | None = None  # since when some sinks are without the cover
         self._plan = plan
         self._plan_s = now_s - _PLAN_S
 
@@ -90,7 +93,7 @@ class Teller:
                 return []
             lines += [Line(text, is_result=True) for text in self._first(status)]
         lines += [Line(text, is_result=False) for text in self._changed_places(status)]
-        lines += self._sent(status, background)
+        lines += self._sent(status, background, now_s)
         lines += self._chosen(status, now_s)
         return lines
 
@@ -114,7 +117,13 @@ class Teller:
                 places[number] = reached
         return lines
 
-    def _sent(self, status: Status, background: str) -> list[Line]:
+    def _sent(self, status: Status, background: str, now_s: float) -> list[Line]:
+        if not status.without_cover:
+            self._lacks_since_s = None
+        elif self._lacks_since_s is None:
+            self._lacks_since_s = now_s
+        if self._lacks_since_s is not None and now_s - self._lacks_since_s < _TAKEN_S:
+            return []  # sinks take the cover one after the other
         now = _sentence(status, background)
         if now == self._sentence:
             return []
@@ -186,6 +195,8 @@ def _place(outlet: OutletStatus, status: Status) -> str:
 
 def _sentence(status: Status, background: str) -> str:
     """Say what is being sent."""
+    if status.without_cover:
+        return status.message
     if status.showing is Showing.CAMERA:
         return "sending the camera's own picture: YOUR ROOM IS VISIBLE (background none)"
     if status.showing is Showing.PERSON:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 from greenroom.errors import CameraLostError, GreenroomError, SourceError
 from greenroom.live.status import CaptureState, CaptureStatus
 from greenroom.live.suspension import Suspension, seconds_asleep
+from greenroom.workers import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from greenroom.frames import Frame
     from greenroom.live.clock import Clock
     from greenroom.sources.base import Source
+    from greenroom.workers import Fault
 
 __all__ = ["Capture"]
 
@@ -74,6 +76,8 @@ class Capture:
         Whether to take it for one that has worked: then it is tried again from the start.
     asleep_s : callable
         See `seconds_asleep`.
+    on_fault : callable, optional
+        Told if the thread that watches fails; it begins anew.
 
     Notes
     -----
@@ -91,7 +95,9 @@ class Capture:
         reconnect_seconds: float | None,
         worked: bool = False,
         asleep_s: Callable[[], float] = seconds_asleep,
+        on_fault: Callable[[Fault], None] | None = None,
     ) -> None:
+        self._on_fault = on_fault
         self._open_source = open_source
         self._deliver = deliver
         self._on_state = on_state
@@ -109,7 +115,9 @@ class Capture:
         self.status = CaptureStatus()
         self.error: GreenroomError | None = None
         self.size: tuple[int, int] | None = None
-        self._thread = threading.Thread(target=self._watch, name="greenroom-capture", daemon=True)
+        self._thread = Worker(
+            self._watch, "capture", on_fault=self._take_fault, ended=self._stopping
+        )
 
     @property
     def damaged(self) -> int:
@@ -145,6 +153,15 @@ class Capture:
     def _is_unwanted(self) -> bool:
         """Whether the source is not to be open."""
         return self._paused.is_set() or self._stopping.is_set()
+
+    def _take_fault(self, fault: Fault) -> None:
+        """Deliver nothing that nobody watches over."""
+        reading = self._reading
+        if reading is not None:
+            reading.silence()
+            reading.close()
+        if self._on_fault is not None:
+            self._on_fault(fault)
 
     # The thread that watches.
 
@@ -331,7 +348,7 @@ class _Reading:
             self._read()
         except GreenroomError as error:
             self._finish(error)
-        except Exception as error:
+        except BaseException as error:
             logger.debug("a source failed", exc_info=True)
             message = f"the source failed: {type(error).__name__}: {error}"
             wrapped = SourceError(message)

@@ -59,6 +59,8 @@ class InstanceRecord(BaseModel):
     covered : bool or None
         Whether the user is covered. None until the signal SIGUSR1 is listened for, which
         changes it.
+    without_cover : tuple of str
+        Sinks that have not got the cover then; see `greenroom.live.status.Status`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -67,6 +69,7 @@ class InstanceRecord(BaseModel):
     url: str = ""
     started_s: float = 0.0
     covered: bool | None = None
+    without_cover: tuple[str, ...] = ()
 
     @property
     def address(self) -> str:
@@ -129,13 +132,19 @@ class Instance:
             self.release()
             raise unwritable(self._folder, error) from error
 
-    def announce(self, *, url: str | None = None, covered: bool | None = None) -> None:
+    def announce(
+        self,
+        *,
+        url: str | None = None,
+        covered: bool | None = None,
+        without_cover: tuple[str, ...] | None = None,
+    ) -> None:
         """Add to the record where the page is, or whether the user is covered.
 
         ``covered`` is to be told once SIGUSR1 is listened for, and at every change. May be called
         on any thread, and raises nothing: where the record cannot be written there is none.
         """
-        given = {"url": url, "covered": covered}
+        given = {"url": url, "covered": covered, "without_cover": without_cover}
         update = {key: value for key, value in given.items() if value is not None}
         with self._writing:
             try:

@@ -18,14 +18,17 @@ from greenroom.errors import GreenroomError
 from greenroom.live.beat import Beat
 from greenroom.live.status import OutletStatus, Showing
 from greenroom.settings import Fit
+from greenroom.workers import Worker
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from fractions import Fraction
 
     from greenroom.frames import Frame, Layout
     from greenroom.live.clock import Clock
     from greenroom.live.gate import Gate, Shown
     from greenroom.sinks.base import LiveSink
+    from greenroom.workers import Fault
 
 __all__ = ["Outlet"]
 
@@ -59,11 +62,20 @@ class Outlet:
         Tells when a write began.
     rate : Fraction
         Frames a second that a paced sink gets.
+    on_fault : callable, optional
+        Told if its thread fails otherwise than by the sink; it goes on.
 
-    State: counts, the latest latencies, and what went wrong last.
+    State: counts, the latest latencies, what the sink got last, and what went wrong last.
     """
 
-    def __init__(self, sink: LiveSink, gate: Gate, clock: Clock, rate: Fraction) -> None:
+    def __init__(
+        self,
+        sink: LiveSink,
+        gate: Gate,
+        clock: Clock,
+        rate: Fraction,
+        on_fault: Callable[[Fault], None] | None = None,
+    ) -> None:
         self.sink = sink
         self._gate = gate
         self._clock = clock
@@ -76,10 +88,12 @@ class Outlet:
         self._failures = 0
         self._frames = self._repeated = self._dropped = 0
         self._last: Shown | None = None
+        self._got: Showing | None = None
+        self._on_fault = on_fault
         self.latencies_s: deque[float] = deque(maxlen=_KEPT)
         """From capture to the end of the write, of each new frame that shows the person."""
-        self._thread = threading.Thread(
-            target=self._work, name=f"greenroom-out-{sink.name}", daemon=True
+        self._thread = Worker(
+            self._work, f"out-{sink.name}", on_fault=self._take_fault, ended=self._ended
         )
 
     def start(self) -> None:
@@ -129,16 +143,34 @@ class Outlet:
             repeated=self._repeated,
             dropped=self._dropped,
             error=self._error,
+            got=self._got,
         )
 
+    @property
+    def lacks_cover(self) -> bool:
+        """Whether what the sink got last, as far as that is known, is not the cover.
+
+        A write that goes on, or failed, may have got through. A sink that got nothing yet, or a
+        recording that was closed, shows nothing.
+        """
+        return self._got not in (None, Showing.COVER)
+
     def _work(self) -> None:
-        try:
-            while not self._ended.is_set():
+        while not self._ended.is_set():
+            try:
                 shown = self._next()
                 if shown is not None:
                     self._send(shown)
-        finally:
-            self._finish()
+            except Exception as error:
+                logger.exception("%s: %s", self.sink.name, error)  # noqa: TRY401 - one line of it
+                self._fail(error)
+        self._finish()
+
+    def _take_fault(self, fault: Fault) -> None:
+        """Let go of the sink after whatever else ended the thread."""
+        self._give_up_sink(f"{type(fault.error).__name__}: {fault.error}")
+        if self._on_fault is not None:
+            self._on_fault(fault)
 
     def _next(self) -> Shown | None:
         """Wait for what is to be sent next."""
@@ -153,6 +185,8 @@ class Outlet:
     def _send(self, shown: Shown) -> None:
         is_new_person = self._count(shown)
         self._writing_since_s = self._clock.now()
+        if shown.showing is not Showing.COVER:
+            self._got = shown.showing
         try:
             self.sink.write(self._fitted(shown.frame))
         except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
@@ -160,6 +194,7 @@ class Outlet:
             return
         finally:
             self._writing_since_s = None
+        self._got = shown.showing
         if self._state != "running":
             self._state, self._error, self._failures = "running", "", 0
         self._frames += 1
@@ -200,6 +235,12 @@ class Outlet:
         said = (
             str(error) if isinstance(error, GreenroomError) else f"{type(error).__name__}: {error}"
         )
+        self._give_up_sink(said)
+        pause_s = min(_RETRY_AT_MOST_S, _RETRY_S * 2**self._failures)
+        self._failures += 1
+        self._clock.wait(self._ended, pause_s)
+
+    def _give_up_sink(self, said: str) -> None:
         if said != self._error:
             logger.warning("%s: %s", self.sink.name, said)
         self._state, self._error = "failed", said
@@ -208,9 +249,8 @@ class Outlet:
             self.sink.abort()
         except Exception as another:  # noqa: BLE001 - it is being given up
             logger.debug("%s: %s", self.sink.name, another)
-        pause_s = min(_RETRY_AT_MOST_S, _RETRY_S * 2**self._failures)
-        self._failures += 1
-        self._clock.wait(self._ended, pause_s)
+        if self.sink.always:  # a file that was closed shows nothing
+            self._got = None
 
     def _finish(self) -> None:
         """Close the sink; one that failed was closed already."""

@@ -14,9 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from greenroom.live.loopback_events import LoopbackEvents
+from greenroom.workers import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from greenroom.workers import Fault
 
 __all__ = ["OpenFiles", "ReaderCount", "Watch"]
 
@@ -142,8 +145,9 @@ class ReaderCount:
         self._watch = self._first_that_works(device, watches)
         self._thread: threading.Thread | None = None
         if self._watch is not None:
-            self._thread = threading.Thread(
-                target=self._work, args=(self._watch,), name="greenroom-readers", daemon=True
+            watch = self._watch
+            self._thread = Worker(
+                lambda: self._work(watch), "readers", on_fault=self._take_fault, attempts=1
             )
             self._thread.start()
 
@@ -185,6 +189,11 @@ class ReaderCount:
             self._take(None)
         finally:
             watch.close()
+
+    def _take_fault(self, fault: Fault) -> None:
+        """Take it that somebody looks: a count that nobody keeps would be wrong for ever."""
+        self.why = f"no longer {self.why}: {fault.error}"
+        self._take(None)
 
     def _take(self, count: int | None) -> None:
         changed, self._count = count != self._count, count

@@ -15,11 +15,12 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.channel import Channel, Ended
-from greenroom.errors import GreenroomError, SettingsError, SinkError
+from greenroom.errors import GreenroomError, ProcessingError, SettingsError, SinkError
 from greenroom.live.capture import Capture
 from greenroom.live.demand import Demand
 from greenroom.live.gate import Gate, Ticket
@@ -28,10 +29,11 @@ from greenroom.live.measures import Measures
 from greenroom.live.outlets import Outlet
 from greenroom.live.parts import check_live, wanted_layout, wanted_rate
 from greenroom.live.previews import PreviewHub
-from greenroom.live.status import CaptureState, CaptureStatus, OutletStatus, Showing, Status
+from greenroom.live.status import CaptureState, CaptureStatus, OutletStatus, Status
 from greenroom.settings import Group, Settings
 from greenroom.sinks.base import TellsReaders
 from greenroom.supervision import Supervisor
+from greenroom.workers import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from greenroom.frames import Frame, Layout
     from greenroom.live.governor import Plan
     from greenroom.live.parts import Parts
+    from greenroom.workers import Fault
 
 __all__ = ["Session"]
 
@@ -58,6 +61,8 @@ _RECENT: Final = 60
 _COVER_S: Final = 0.3
 # How long the engine's thread may take to end.
 _END_S: Final = 2.0
+# So many faults of threads are remembered.
+_FAULTS: Final = 3
 # What cannot be changed while running, because it was handed out already.
 _FIXED: Final = ("to",)
 _CAMERA: Final = tuple(
@@ -100,7 +105,9 @@ class Session:
         self.previews = PreviewHub(self.gate, self._clock, self._wake)
         rate = wanted_rate(settings)
         self._steered_rate = float(rate)
-        self.outlets = [Outlet(sink, self.gate, self._clock, rate) for sink in parts.sinks]
+        self.outlets = [
+            Outlet(sink, self.gate, self._clock, rate, self._take_fault) for sink in parts.sinks
+        ]
         for sink in parts.sinks:
             if isinstance(sink, TellsReaders):
                 sink.on_readers = self._wake
@@ -109,9 +116,10 @@ class Session:
         self._listeners: list[Callable[[], None]] = []
         self._requests: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._ended = threading.Event()
+        self._faults: deque[str] = deque(maxlen=_FAULTS)
         self._capture = self._new_capture(settings)
         self._threads = [
-            threading.Thread(target=work, name=f"greenroom-{name}", daemon=True)
+            Worker(work, name, on_fault=self._take_fault, ended=self._ended)
             for name, work in (
                 ("frames", self._work),
                 ("housekeeper", self._keep_house),
@@ -119,7 +127,7 @@ class Session:
             )
         ]
         self._awake = threading.Event()  # something is new for the housekeeper
-        self._told: tuple[Showing, str, str] | None = None
+        self._told: object = None
         self._is_known = False  # what the camera's frames are like
         self._sends = False
         self._began_s = self._clock.now()
@@ -147,7 +155,7 @@ class Session:
             thread.start()
         self._capture.start()
         if self._steering is not None:
-            self._steering.start(self._apply_plan)
+            self._steering.start(self._apply_plan, self._take_fault)
 
     def stop(self) -> None:
         """End all threads; what hangs is left behind, and nothing of it leaves any more."""
@@ -176,6 +184,16 @@ class Session:
         self.gate.cover(on)
         self._wake()
         self._tell()
+
+    @property
+    def without_cover(self) -> tuple[str, ...]:
+        """The sinks that have not got the cover yet, though somebody asked for it.
+
+        What they got last may still be seen there. Empty while nobody asked.
+        """
+        if not self.gate.covered:
+            return ()
+        return tuple(outlet.sink.name for outlet in self.outlets if outlet.lacks_cover)
 
     def request(self, what: str) -> None:
         """Ask for ``cover``, ``switch`` (cover or uncover) or ``stop``, as in a signal handler."""
@@ -273,6 +291,12 @@ class Session:
     def status(self) -> Status:
         """Return everything that can be known now."""
         showing, reason, message = self.gate.state()
+        without_cover = self.without_cover
+        if without_cover:
+            message = (
+                f"You asked for the cover, but {', '.join(without_cover)} has not taken it yet: "
+                f"what was sent there last may still be seen."
+            )
         capture = self._capture.status
         outlets = [outlet.status for outlet in self.outlets]
         if self._has_page:
@@ -285,6 +309,7 @@ class Session:
             reason=reason,
             message=message,
             covered=self.gate.covered,
+            without_cover=without_cover,
             asleep=self._demand.asleep,
             capture=capture,
             outlets=tuple(outlets),
@@ -297,7 +322,7 @@ class Session:
             device=f"{info.model} on {info.runtime}, {info.device}",
             plan=plan,
             plan_reason=plan_reason,
-            notices=self._engine.notices,
+            notices=(*self._engine.notices, *self._faults),
             config="" if config is None else str(config.path),
             config_error="" if config is None else config.error,
             **self.measures.summary(),
@@ -308,6 +333,16 @@ class Session:
         drops["busy"] = self._frames.dropped
         drops["damaged"] = self._capture.damaged
         return {name: count for name, count in drops.items() if count}
+
+    def _take_fault(self, fault: Fault) -> None:
+        """Cover after whatever ended a thread's work, say so, and end where it cannot go on."""
+        message = f"greenroom's thread {fault}"
+        self.gate.shut("failure", f"Covered: {message}")
+        self._faults.append(message)
+        if fault.is_last and not self._ended.is_set():
+            self._error = self._error or ProcessingError(f"{message}.")
+            self._ended.set()
+        self._wake()
 
     # Frames, on a thread of their own.
 
@@ -363,6 +398,7 @@ class Session:
             clock=self._clock,
             reconnect_seconds=settings.reconnect_seconds,
             worked=replaces,
+            on_fault=self._take_fault,
         )
         return capture
 
@@ -492,7 +528,7 @@ class Session:
     # Listeners.
 
     def _tell_if_changed(self) -> None:
-        now = self.gate.state()
+        now = (self.gate.state(), self.without_cover)
         if now != self._told:
             self._told = now
             self._tell()

@@ -147,13 +147,13 @@ class _Covered:
     def __init__(self, session: Session, instance: Instance) -> None:
         self._session = session
         self._instance = instance
-        self._told: bool | None = None
+        self._told: tuple[bool, tuple[str, ...]] | None = None
         self._lock = threading.Lock()  # so that what is told last is what is so
 
     def tell(self) -> None:
         """Tell it if it changed."""
         with self._lock:
-            covered = self._session.gate.covered
-            if covered != self._told:
-                self._told = covered
-                self._instance.announce(covered=covered)
+            covered, lacking = self._session.gate.covered, self._session.without_cover
+            if (covered, lacking) != self._told:
+                self._told = covered, lacking
+                self._instance.announce(covered=covered, without_cover=lacking)

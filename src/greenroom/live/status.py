@@ -69,6 +69,8 @@ class OutletStatus:
         Frames that it took, how many of these it had had before, and that it was too slow for.
     error : str
         What went wrong last, with what to do; empty if nothing did.
+    got : Showing or None
+        What it got last, as far as that is known; None before the first frame.
     """
 
     name: str
@@ -79,6 +81,7 @@ class OutletStatus:
     repeated: int = 0
     dropped: int = 0
     error: str = ""
+    got: Showing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,8 @@ class Status:
         The same as a sentence, with what to do.
     covered : bool
         Whether somebody asked for the cover.
+    without_cover : tuple of str
+        Places that have not got it yet then: what they showed last may still be seen there.
     asleep : bool
         Whether the camera is closed because nobody looks.
     capture : CaptureStatus
@@ -132,6 +137,7 @@ class Status:
     reason: str = "start"
     message: str = ""
     covered: bool = False
+    without_cover: tuple[str, ...] = ()
     asleep: bool = False
     capture: CaptureStatus = CaptureStatus()
     outlets: tuple[OutletStatus, ...] = ()

@@ -9,6 +9,8 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Final
 
+from greenroom.workers import Worker
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from greenroom.live.measures import Measured
     from greenroom.settings import Settings
     from greenroom.timings import Timings
+    from greenroom.workers import Fault
 
 __all__ = ["Steering"]
 
@@ -55,11 +58,20 @@ class Steering:
         """What was chosen, and why, as sentences."""
         return self._plan.text, self._plan.reason
 
-    def start(self, apply: Callable[[Plan], None]) -> None:
-        """Begin; ``apply`` is called with a new plan, on a thread of this."""
-        self._thread = threading.Thread(
-            target=self._work, args=(apply,), name="greenroom-steering", daemon=True
-        )
+    def start(
+        self, apply: Callable[[Plan], None], on_fault: Callable[[Fault], None] | None = None
+    ) -> None:
+        """Begin; ``apply`` is called with a new plan, on a thread of this.
+
+        If that thread fails, ``on_fault`` is told, and it begins anew.
+        """
+
+        def tell(fault: Fault) -> None:
+            self._changed.set()  # what was to be carried out still is
+            if on_fault is not None:
+                on_fault(fault)
+
+        self._thread = Worker(lambda: self._work(apply), "steering", on_fault=tell)
         self._changed.set()
         self._thread.start()
 
@@ -105,9 +117,12 @@ class Steering:
             self._changed.clear()
             if self._ended:
                 return
-            plan = self._plan
-            try:
-                apply(plan)
-            except Exception as error:  # noqa: BLE001 - the next choice may do better
-                logger.warning("the governor's choice cannot be carried out: %s", error)
-            self._applied = plan  # also then, so that the governor looks for another one
+            self._carry_out(apply)
+
+    def _carry_out(self, apply: Callable[[Plan], None]) -> None:
+        plan = self._plan
+        try:
+            apply(plan)
+        except Exception as error:  # noqa: BLE001 - the next choice may do better
+            logger.warning("the governor's choice cannot be carried out: %s", error)
+        self._applied = plan  # also then, so that the governor looks for another one

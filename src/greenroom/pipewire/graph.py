@@ -13,6 +13,8 @@ import subprocess
 import threading
 from typing import IO, TYPE_CHECKING, Any, Final
 
+from greenroom.workers import Worker
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
@@ -107,8 +109,12 @@ class GraphWatch:
             env=None if environment is None else dict(environment),
             process_group=0,  # not ended by the terminal's Ctrl-C before the camera is
         )
-        self._thread = threading.Thread(
-            target=self._work, args=(self._process,), name="greenroom-pipewire", daemon=True
+        process = self._process
+        self._thread = Worker(
+            lambda: self._work(process),
+            "pipewire",
+            on_fault=lambda _: self._take(None),  # it cannot be told who looks any more
+            attempts=1,
         )
         self._thread.start()
 

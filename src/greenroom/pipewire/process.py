@@ -8,13 +8,13 @@ import os
 import select
 import subprocess
 import sys
-import threading
 import time
 from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from greenroom.pipewire import feeder
+from greenroom.workers import Worker
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -82,9 +82,7 @@ class FeederProcess:
         os.set_blocking(self._frames, False)
         self._said: deque[str] = deque(maxlen=1)
         # What nobody reads fills its pipe, and then the program would wait.
-        self._listening = threading.Thread(
-            target=self._listen, name="greenroom-pipewire-log", daemon=True
-        )
+        self._listening = Worker(self._listen, "pipewire-log", attempts=1)
         self._listening.start()
 
     @property

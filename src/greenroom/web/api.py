@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter, HTTPException, Request, Response
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from greenroom.web.base import LiveSession
 
 __all__ = ["api_routes", "inspection_routes"]
+
+# How long the answer to a cover waits for sinks that have not taken it, and how often it looks.
+_TAKEN_S: Final = 1.0
+_ROUND_S: Final = 0.02
 
 
 def _checked(values: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever was sent
@@ -70,7 +75,12 @@ def api_routes(page: Page) -> APIRouter:
         if not isinstance(on, bool):
             raise HTTPException(422, 'expected {"on": true} or {"on": false}')
         await quickly(session.cover, on)
-        return {"on": on}
+        for _ in range(round(_TAKEN_S / _ROUND_S)):
+            lacking = await quickly(_without_cover, session)
+            if not lacking:
+                break
+            await asyncio.sleep(_ROUND_S)
+        return {"on": on, "without_cover": lacking}
 
     @router.get("/snapshot.png")
     async def snapshot() -> Response:
@@ -78,6 +88,10 @@ def api_routes(page: Page) -> APIRouter:
         return Response(data, media_type="image/png")
 
     return router
+
+
+def _without_cover(session: LiveSession) -> tuple[str, ...]:
+    return session.status().without_cover
 
 
 def _named_config(session: LiveSession) -> Path | None:

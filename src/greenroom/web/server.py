@@ -16,6 +16,7 @@ from greenroom.web.access import Access
 from greenroom.web.app import create_app
 from greenroom.web.connections import BACKLOG, Connection
 from greenroom.web.gallery import Gallery
+from greenroom.workers import Worker
 
 if TYPE_CHECKING:
     import socket
@@ -84,6 +85,8 @@ class PageServer:
         self.access = access or Access(secrets.token_bytes(_KEY_BYTES))
         self.port = port
         self._server: uvicorn.Server | None = None
+        self._listening: socket.socket | None = None
+        self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
     @property
@@ -121,9 +124,9 @@ class PageServer:
         )
         self._server = uvicorn.Server(config)
         # Signals are the program's business too: uvicorn takes them on the main thread only.
-        self._thread = threading.Thread(
-            target=self._serve, args=(self._server, listening), name="greenroom-page", daemon=True
-        )
+        self._ended.clear()
+        self._listening = listening
+        self._thread = Worker(lambda: self._serve(config), "page", ended=self._ended)
         self._thread.start()
         end_s = time.monotonic() + _START_S
         while not self._server.started:
@@ -140,15 +143,23 @@ class PageServer:
         """End within two seconds, whatever pages do; a call that hangs is left behind."""
         if self._server is None or self._thread is None:
             return
+        self._ended.set()
         self._server.should_exit = True
         self._thread.join(timeout=_STOP_S)
         if self._thread.is_alive():
             logger.warning("the page's server does not end, and is left behind")
         self._server = self._thread = None
 
-    def _serve(self, server: uvicorn.Server, listening: socket.socket) -> None:
+    def _serve(self, config: uvicorn.Config) -> None:
+        """Serve until told to end; after a failure once more, at the same port."""
+        listening, self._listening = self._listening, None
+        if listening is None:
+            listening = listen(self.port, BACKLOG)
+            self._server = uvicorn.Server(config)
+        server = self._server
         with listening:
-            try:
+            if server is not None and not self._ended.is_set():
                 server.run(sockets=[listening])
-            except Exception:
-                logger.exception("the page's server failed")
+        if not self._ended.is_set():
+            message = "the server ended by itself"
+            raise RuntimeError(message)
