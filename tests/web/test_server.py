@@ -196,3 +196,25 @@ def test_it_is_started_again(server: PageServer, session: FakeSession) -> None:
         assert requests.get(url, headers=BEARER, timeout=10).status_code == 200
     finally:
         again.stop()
+
+
+def test_a_server_that_fails_is_there_again(
+    server: PageServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever ends it, that is logged, and the page is served again at the same port."""
+    address = f"http://127.0.0.1:{server.port}/api/status"
+    assert requests.get(address, headers=BEARER, timeout=10).status_code == 200
+    failing = vars(server)["_server"]
+    assert failing is not None
+    failing.should_exit = True  # as if by itself
+    for _ in range(1000):
+        with suppress(requests.ConnectionError):
+            if (
+                vars(server)["_server"] is not failing
+                and requests.get(address, headers=BEARER, timeout=10).status_code == 200
+            ):
+                break
+        time.sleep(0.01)
+    else:
+        pytest.fail("it does not come back")
+    assert "page failed and is begun again" in caplog.text
