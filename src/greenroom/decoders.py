@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     import av
     from av.video.stream import VideoStream
 
+    from greenroom.deinterlacing import Deinterlacer
+
 __all__ = ["ALPHA_MODE", "Decoder", "has_alpha_mode"]
 
 # FFmpeg's own decoders of these codecs leave alpha out: the room behind it would be seen.
@@ -17,6 +19,7 @@ _WITH_ALPHA: Final = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 ALPHA_MODE: Final = "alpha_mode"
 """The tag of a stream in WebM and Matroska whose packets have alpha beside them; it is 1 then."""
 
+_THREADS: Final = "AUTO"  # FFmpeg takes all that are of use
 # Alpha travels beside a packet as the block addition number 1 of Matroska and WebM.
 _ADDITION: Final = "matroska_block_additional"
 _ALPHA_NUMBER: Final = 1
@@ -32,18 +35,18 @@ class Decoder:
     ----------
     stream : av.VideoStream
         Nothing of it has been decoded yet.
-    threads : str, optional
-        FFmpeg's kind of threads; `AUTO` takes all.
+    deinterlacer : Deinterlacer, optional
+        Through which the pictures go. Interlaced pictures stay so without one.
     """
 
-    def __init__(self, stream: VideoStream, threads: str = "AUTO") -> None:
+    def __init__(self, stream: VideoStream, deinterlacer: Deinterlacer | None = None) -> None:
         self._stream = stream
-        self._threads = threads
+        self._deinterlacer = deinterlacer
         self.context: Any = stream.codec_context
         if self.context.name in _WITH_ALPHA and has_alpha_mode(stream):
             self._take_alpha()
         else:
-            self._set_threads()
+            self.context.thread_type = _THREADS
 
     def decode(self, packet: av.Packet[Any] | None) -> list[av.VideoFrame]:
         """Return the pictures that a packet completes; an empty one, or None, ends the stream.
@@ -59,12 +62,22 @@ class Decoder:
         if self._is_other:
             for picture in pictures:
                 self._describe(picture)
-        return pictures
+        if self._deinterlacer is None:
+            return pictures
+        ready = [shown for picture in pictures for shown in self._deinterlacer.push(picture)]
+        is_end = packet is None or packet.size == 0
+        return ready + self._deinterlacer.finish() if is_end else ready
+
+    def finish(self) -> list[av.VideoFrame]:
+        """Return what is held after the last packet, where the stream did not end as it should."""
+        return [] if self._deinterlacer is None else self._deinterlacer.finish()
 
     def restart(self) -> None:
         """Forget everything, after the container went to another place."""
         if self._is_other:
             self.context.flush_buffers()
+        if self._deinterlacer is not None:
+            self._deinterlacer.restart()
 
     @property
     def _is_other(self) -> bool:
@@ -81,11 +94,8 @@ class Decoder:
             message = f"its video can be seen through, and this FFmpeg has no {name} to decode it"
             raise ValueError(message) from error
         context.extradata = own.extradata
+        context.thread_type = _THREADS
         self.context = context
-        self._set_threads()
-
-    def _set_threads(self) -> None:
-        self.context.thread_type = self._threads
 
     def _describe(self, picture: av.VideoFrame) -> None:
         """Say of the colours what the container says, where the codec says nothing."""

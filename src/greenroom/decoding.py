@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
     from numpy.typing import NDArray
 
+    from greenroom.deinterlacing import Deinterlacer
     from greenroom.frames import Format, Plane
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "StandardInput",
     "as_file",
     "check_size",
+    "choice_of",
     "decoded",
     "flattened",
     "media_errors",
@@ -103,7 +105,9 @@ def _head_of(media: str | Path | StandardInput) -> bytes:
 
 
 def video_stream(container: InputContainer) -> VideoStream:
-    """Return the first stream that can be decoded and moves; cover art is not meant.
+    """Return the stream of video that is meant: the default one of those that can be decoded.
+
+    If none says that it is the default one, it is the first. Cover art is not meant.
 
     Raises
     ------
@@ -112,16 +116,35 @@ def video_stream(container: InputContainer) -> VideoStream:
     """
     import av  # noqa: PLC0415 - importing greenroom stays light
 
+    streams = _video_streams(container)
+    default = av.stream.Disposition.default
+    return next((stream for stream in streams if stream.disposition & default), streams[0])
+
+
+def choice_of(container: InputContainer, stream: VideoStream) -> str | None:
+    """Say which of several streams of video is taken; None if there is but one."""
+    streams = _video_streams(container)
+    if len(streams) == 1:
+        return None
+    return f"it has {len(streams)} videos in it: number {streams.index(stream) + 1} is taken"
+
+
+def _video_streams(container: InputContainer) -> list[VideoStream]:
+    import av  # noqa: PLC0415
+
     art = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
     reason = "it has no video in it"
+    streams: list[VideoStream] = []
     for stream in container.streams.video:
         if getattr(stream, "codec_context", None) is None:
             reason = "the codec of its video is not known"
         elif stream.disposition & art:
             reason = "it has no video in it, only a cover picture"
         else:
-            return stream
-    raise ValueError(reason)
+            streams.append(stream)
+    if not streams:
+        raise ValueError(reason)
+    return streams
 
 
 def open_container(media: str | Path | StandardInput) -> InputContainer:
@@ -371,7 +394,9 @@ def check_size(width: int, height: int, most_pixels_a_side: int) -> None:
         raise ValueError(message)
 
 
-def decoded(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+def decoded(
+    container: InputContainer, stream: VideoStream, deinterlacer: Deinterlacer | None = None
+) -> Iterator[av.VideoFrame]:
     """Decode every frame of a stream in order of presentation.
 
     Raises
@@ -379,7 +404,7 @@ def decoded(container: InputContainer, stream: VideoStream) -> Iterator[av.Video
     av.error.FFmpegError
         At damage that the decoder cannot go over.
     """
-    decoder = Decoder(stream)
+    decoder = Decoder(stream, deinterlacer)
     for packet in with_played_lengths(container, container.demux(stream)):
         yield from decoder.decode(packet)
 

@@ -356,6 +356,13 @@ class Settings(BaseModel):
             description="Brighten a dark picture by so much; 0 turns it off",
         ),
     ] = 0.0
+    keep_interlaced: Annotated[
+        bool,
+        _about(
+            Group.PICTURE,
+            description="Leave interlaced video as it is, with combs where something moves",
+        ),
+    ] = False
     overlay: Annotated[
         str | None,
         _about(

@@ -20,6 +20,7 @@ from greenroom.decoding import (
     reason_of,
     video_stream,
 )
+from greenroom.deinterlacing import Deinterlacer
 from greenroom.image_files import is_picture
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class Video(Scene):
         self._fit = fit
         self._layout: Layout | None = None
         self._starts_s = 0.0
+        self._deinterlacer = Deinterlacer(f"background '{path}'")
         self._loop: Iterator[_Shown] = iter(())
         self._current: _Shown | None = None
         for _ in self._pictures():  # one that cannot be read is found now
@@ -135,9 +137,10 @@ class Video(Scene):
                 return
             with open_media(self._path) as container:
                 stream = video_stream(container)
+                self._deinterlacer.restart()
                 check_size(stream.width, stream.height, MOST_PIXELS_A_SIDE)
                 orientation = None
-                for frame in decoded(container, stream):
+                for frame in decoded(container, stream, self._deinterlacer):
                     orientation = orientation or orientation_of(frame)
                     yield oriented(flattened(frame), orientation)
         except media_errors() as error:

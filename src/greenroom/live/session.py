@@ -65,8 +65,10 @@ _END_S: Final = 2.0
 _FAULTS: Final = 3
 # What cannot be changed while running, because it was handed out already.
 _FIXED: Final = ("to",)
-_CAMERA: Final = tuple(
-    name for name in Settings.model_fields if Settings.group(name) is Group.CAMERA
+# What a change of opens the source anew.
+_CAMERA: Final = (
+    *(name for name in Settings.model_fields if Settings.group(name) is Group.CAMERA),
+    "keep_interlaced",
 )
 
 

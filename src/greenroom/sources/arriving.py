@@ -9,7 +9,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.decoders import Decoder
-from greenroom.decoding import flattened, reason_of, video_stream
+from greenroom.decoding import choice_of, flattened, reason_of, video_stream
+from greenroom.deinterlacing import Deinterlacer
 from greenroom.frames import BT601, UNSPECIFIED, Frame, fraction
 from greenroom.sources.base import SourceInfo
 from greenroom.sources.camera_errors import lost_error
@@ -67,6 +68,8 @@ class Asked:
         Width and height that frames are scaled to.
     device : str
         The device file, where its descriptor tells that a frame is there.
+    keeps_interlaced : bool
+        Whether interlaced frames stay so.
     """
 
     name: str
@@ -77,6 +80,7 @@ class Asked:
     silence_s: float = 2.0
     size: tuple[int, int] | None = None
     device: str = ""
+    keeps_interlaced: bool = False
 
 
 class ArrivingVideo:
@@ -125,6 +129,9 @@ class ArrivingVideo:
         except ValueError as error:
             self._container.close()
             raise explain(error) from error
+        choice = choice_of(self._container, self._stream)
+        if choice is not None:
+            logger.warning("%s: %s", asked.name, choice)
         self._readiness.find()
         self._duration = self._container.duration or 0
         self._decoder: Any = self._stream.codec_context
@@ -198,6 +205,15 @@ class ArrivingVideo:
             self._seen_s = self._clock.now()
 
     def _pictures(self) -> Iterator[av.VideoFrame]:
+        if self._asked.keeps_interlaced:
+            yield from self._decoded()
+            return
+        deinterlacer = Deinterlacer(self._asked.name)
+        for picture in self._decoded():
+            yield from deinterlacer.push(picture)
+        yield from deinterlacer.finish()
+
+    def _decoded(self) -> Iterator[av.VideoFrame]:
         for packet in self._packets():
             yield from self._whole.decode(packet)
         if not self._closing.is_set():  # it is a file that has ended

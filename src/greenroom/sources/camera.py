@@ -92,6 +92,7 @@ def camera_source(
         format=backend,
         options={"fpsprobesize": "0", **options},
         device=camera.path if backend == "v4l2" else "",
+        keeps_interlaced=settings.keep_interlaced,
     )
     source = ArrivingVideo(
         asked, clock, lambda error: opening_error(error, camera, str(wanted), platform)

@@ -64,7 +64,14 @@ def stream_source(address: str, settings: Settings, clock: Clock) -> Source:
     target = address
     if _is_session(address):
         target = f"file:{address}"
-    asked = Asked(name, target, options=options, open_s=_OPEN_S, silence_s=_SILENCE_S)
+    asked = Asked(
+        name,
+        target,
+        options=options,
+        open_s=_OPEN_S,
+        silence_s=_SILENCE_S,
+        keeps_interlaced=settings.keep_interlaced,
+    )
 
     def opened(*, keeps_time: bool = False) -> ArrivingVideo:
         return ArrivingVideo(

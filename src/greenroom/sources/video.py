@@ -16,12 +16,14 @@ from greenroom.decoding import (
     UPRIGHT,
     StandardInput,
     check_size,
+    choice_of,
     flattened,
     open_media,
     orientation_of,
     oriented,
     video_stream,
 )
+from greenroom.deinterlacing import Deinterlacer
 from greenroom.errors import SourceError, TruncatedError
 from greenroom.frames import Frame, fraction
 from greenroom.sources.base import SourceInfo
@@ -54,14 +56,16 @@ class VideoSource:
     The first picture or sound is at 0, as `greenroom.timeline.beginning_s` finds it; other than
     that time stamps are kept, and the last picture is shown for as long as the file says. The
     rotation flag is applied. A change of size in mid-stream is scaled to the first size. High
-    dynamic range is tone-mapped to BT.709, which is logged as a warning.
+    dynamic range is tone-mapped to BT.709, the default one of several streams is taken, and
+    interlaced video is deinterlaced, each of which is logged as a warning.
 
     Parameters
     ----------
     name : str
         Path of a file, or ``-`` for standard input.
     settings : Settings
-        ``allow_truncated`` says whether a damaged file may end early.
+        ``allow_truncated`` says whether a damaged file may end early, ``keep_interlaced``
+        whether interlaced video stays so.
 
     Raises
     ------
@@ -83,10 +87,12 @@ class VideoSource:
         try:
             self._stream = video_stream(self._container)
             check_size(self._stream.width, self._stream.height, MOST_PIXELS_A_SIDE)
-            self._decoder = Decoder(self._stream)
+            shown = None if settings.keep_interlaced else Deinterlacer(f"input '{name}'")
+            self._decoder = Decoder(self._stream, shown)
         except ValueError as error:
             self._container.close()
             raise self._error(str(error)) from error
+        self._tell_choice()
         self.info = _info(name, self._container, self._stream)
         self._decoding = self._pictures()
         try:
@@ -230,6 +236,7 @@ class VideoSource:
                 yield from self._decoded(packet)
         except av.error.FFmpegError as error:
             self._truncated(f"reading stopped with '{error.strerror}'")
+            yield from self._decoder.finish()
         declared_s = extents.missing_to_s()
         if declared_s is not None:
             self._truncated(
@@ -297,6 +304,11 @@ class VideoSource:
                 *frame.size,
             )
         return frame.converted(layout).at(frame)
+
+    def _tell_choice(self) -> None:
+        choice = choice_of(self._container, self._stream)
+        if choice is not None:
+            logger.warning("input '%s': %s", self._name, choice)
 
     def _warn_of_hdr(self, picture: av.VideoFrame) -> None:
         if picture.color_trc in _HDR_TRANSFERS:
