@@ -224,7 +224,10 @@ def copy_packets(source: InputContainer, target: OutputContainer) -> None:
 class TestSubtitles:
     """Tracks of text."""
 
-    LINES = ((200, 400, "Guten Tag"), (600, 300, "und auf Wiedersehen"))
+    LINES: tuple[tuple[int, int, str], ...] = (
+        (200, 400, "Guten Tag"),
+        (600, 300, "und auf Wiedersehen"),
+    )
 
     def subtitled(self, path: Path, codec: str) -> Path:
         """Write pictures, sound and subtitles."""
@@ -260,6 +263,14 @@ class TestSubtitles:
         np.testing.assert_allclose(copied.times_s, shown.times_s, atol=2 * TICK_S)
         with av.open(str(after)) as container:
             assert container.streams.subtitles[0].metadata["language"] == "eng"
+
+    def test_lines_that_are_shown_together(self, tmp_path: Path) -> None:
+        """Two that begin at one time do so in the copy."""
+        self.LINES = ((200, 400, "above"), (200, 400, "below"), (600, 300, "later"))
+        before = self.subtitled(tmp_path / "in.mkv", "subrip")
+        after = carried(again(before, tmp_path / "out.mkv"), "subtitle")
+        assert after.times_s == pytest.approx([0.2, 0.2, 0.6], abs=2 * TICK_S)
+        assert after.times_s[0] == after.times_s[1]
 
     def test_that_do_not_fit_are_left_out(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture

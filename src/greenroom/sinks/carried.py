@@ -34,6 +34,7 @@ _CARRIED_TYPES = ("audio", "subtitle")
 _SHORTEST_S = Fraction(1, 1000)
 _DESCRIBED = ("language", "title")
 _WITH_ATTACHMENTS = "matroska"
+_WITH_REPEATED_TIMES = ("matroska", "webm")
 _FONTS = (".ttf", ".otf", ".ttc")
 
 
@@ -65,6 +66,8 @@ class CarriedStreams:
         self._keep_location = keep_location
         self._streams: dict[int, Stream] = {}
         self._add_all(path)
+        # Lines of subtitles that are shown together.
+        self._may_repeat = target.format.name in _WITH_REPEATED_TIMES
         self._last_dts: dict[int, int] = {}
         self._packets = self._demux()
         self._waiting: av.Packet[Any] | None = None
@@ -174,7 +177,7 @@ class CarriedStreams:
                 return False
             pts = dts = 0
         last = self._last_dts.get(packet.stream.index)
-        if last is not None and dts <= last:
+        if last is not None and dts <= last and not (dts == last and self._may_repeat):
             dts = last + ceil(_SHORTEST_S / fraction(packet.time_base))
         self._last_dts[packet.stream.index] = dts
         packet.pts, packet.dts = max(pts, dts), dts

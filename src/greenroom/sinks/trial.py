@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from greenroom.decoding import media_errors, open_container
@@ -101,5 +102,7 @@ def _is_taken(stream: Stream, packets: list[av.Packet[Any]], muxer: str) -> bool
         target.close()
     except media_errors() as error:
         logger.debug("%s stream %d in %s: %s", stream.type, stream.index, muxer, error)
+        with suppress(*media_errors()):
+            target.close()
         return False
     return True
