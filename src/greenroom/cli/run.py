@@ -41,7 +41,7 @@ _LOOK_S: Final = 1.0
 
 
 def _check(settings: Settings, values: dict[str, Any]) -> None:
-    names = values.pop("context").args
+    names = values["context"].args
     if names:
         raise no_name_expected(names[0])
     check_run(settings, values["port"])
