@@ -22,7 +22,7 @@ RATE = 25
 SAMPLE_RATE = 48000
 FRAMES = 25
 CONTAINERS = ("mp4", "mov", "mkv")
-PAIRS = list(itertools.product(CONTAINERS, repeat=2))
+PAIRS = list(itertools.product(CONTAINERS, (*CONTAINERS, "webm")))
 TAGS = {
     "title": "A title",
     "artist": "Somebody",
@@ -172,7 +172,7 @@ class TestTags:
         before = write(tmp_path / f"in.{source}", tags=TAGS)
         after = again(before, tmp_path / f"out.{target}")
         assert TAGS.items() <= tags_of(after).items()
-        if target != "mkv":  # the atoms of iTunes and QuickTime
+        if target in ("mp4", "mov"):  # the atoms of iTunes and QuickTime
             data = after.read_bytes()
             assert all(atom in data for atom in (b"\xa9nam", b"\xa9ART", b"\xa9alb", b"\xa9day"))
             assert (b"mdir" in data) == (target == "mp4")

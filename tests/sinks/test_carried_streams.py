@@ -272,6 +272,22 @@ class TestSubtitles:
         assert after.times_s == pytest.approx([0.2, 0.2, 0.6], abs=2 * TICK_S)
         assert after.times_s[0] == after.times_s[1]
 
+    @pytest.mark.parametrize(
+        "line", ["GPS(11.5755,48.1374,19), D 5.3m", "[latitude: 48.1374] [longitude: 11.5755]"]
+    )
+    def test_that_tell_the_place_are_carried_only_when_asked(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture, line: str
+    ) -> None:
+        """A drone writes where it is into a track of text."""
+        self.LINES = ((200, 400, line),)
+        before = self.subtitled(tmp_path / "in.mkv", "subrip")
+        with caplog.at_level(logging.WARNING, "greenroom"):
+            after = again(before, tmp_path / "out.mkv")
+        assert "it says where the pictures were taken" in caplog.text
+        assert b"48.1374" not in after.read_bytes()
+        kept = again(before, tmp_path / "kept.mkv", Settings(keep_location=True))
+        assert carried(kept, "subtitle").packets == [line.encode()]
+
     def test_that_do_not_fit_are_left_out(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:

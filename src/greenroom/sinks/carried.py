@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from greenroom.decoding import open_container, video_stream
 from greenroom.frames import fraction
 from greenroom.sinks.tags import carried_tags, described
-from greenroom.sinks.trial import copied, refused
+from greenroom.sinks.trial import copied, name_of_codec, reasons_against
 from greenroom.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -108,26 +108,26 @@ class CarriedStreams:
 
     def _add_all(self, path: Path) -> None:
         """Add the streams that the target can hold, and name the others."""
-        streams = [one for one in self._source.streams if one.type in _CARRIED_TYPES]
-        supported = self._target.supported_codecs
-        fitting = {one.index for one in streams if _codec_of(one) in supported}
         muxer = self._target.format.name
-        fitting -= refused(path, fitting, muxer)
+        supported = self._target.supported_codecs
+        streams = [one for one in self._source.streams if one.type in _CARRIED_TYPES]
+        known = {one.index for one in streams if name_of_codec(one) in supported}
+        against = {
+            one.index: f"{name_of_codec(one)} cannot be carried in {muxer}"
+            for one in streams
+            if one.index not in known
+        } | reasons_against(path, known, muxer, keep_location=self._keep_location)
         for stream in streams:
-            if stream.index in fitting:
-                copy = copied(stream, self._target)
-                copy.metadata.update(described(stream.metadata, keep_location=self._keep_location))
-                copy.disposition = stream.disposition
-                self._streams[stream.index] = copy
-            else:
+            reason = against.get(stream.index)
+            if reason is not None:
                 logger.warning(
-                    "%s stream %d of '%s' is left out: %s cannot be carried in %s",
-                    stream.type,
-                    stream.index,
-                    path,
-                    _codec_of(stream),
-                    muxer,
+                    "%s stream %d of '%s' is left out: %s", stream.type, stream.index, path, reason
                 )
+                continue
+            copy = copied(stream, self._target)
+            copy.metadata.update(described(stream.metadata, keep_location=self._keep_location))
+            copy.disposition = stream.disposition
+            self._streams[stream.index] = copy
         if muxer == _WITH_ATTACHMENTS:
             self._add_fonts()
 
@@ -182,8 +182,3 @@ class CarriedStreams:
         self._last_dts[packet.stream.index] = dts
         packet.pts, packet.dts = max(pts, dts), dts
         return True
-
-
-def _codec_of(stream: Stream) -> str:
-    """Return FFmpeg's name of a stream's codec."""
-    return getattr(stream.codec_context, "name", "unknown")  # None where there is no decoder

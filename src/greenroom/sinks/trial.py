@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -22,13 +23,15 @@ if TYPE_CHECKING:
     from av.container import OutputContainer
     from av.stream import Stream
 
-__all__ = ["copied", "refused"]
+__all__ = ["copied", "name_of_codec", "reasons_against"]
 
 logger = logging.getLogger(__name__)
 
 _PACKETS: Final = 3
 # Subtitles may come late: the header has to do then.
 _LOOKED_AT: Final = 1000
+# ``GPS(11.5755,48.1374,19)`` or ``[latitude: 48.1374]``.
+_PLACE: Final = re.compile(rb"gps ?\(|\b(latitude|longitude|lat|lon) ?[:=] ?[-+]?\d", re.IGNORECASE)
 _USUAL_LAYOUTS: Final = {1: "mono", 2: "stereo"}
 
 
@@ -45,8 +48,10 @@ def copied(stream: Stream, target: OutputContainer) -> Stream:
     return cast("Stream", copy)
 
 
-def refused(path: Path, indices: Collection[int], muxer: str) -> set[int]:
-    """Return which streams of a file a muxer does not take.
+def reasons_against(
+    path: Path, indices: Collection[int], muxer: str, *, keep_location: bool
+) -> dict[int, str]:
+    """Return which streams of a file are not to be carried, and why.
 
     Parameters
     ----------
@@ -56,18 +61,32 @@ def refused(path: Path, indices: Collection[int], muxer: str) -> set[int]:
         The streams to be tried, each for itself.
     muxer : str
         FFmpeg's name.
+    keep_location : bool
+        Whether a track of text may say where the pictures were taken, as that of a drone does.
     """
     if not indices:
-        return set()
+        return {}
     with open_container(path) as container:
         packets: dict[int, list[av.Packet[Any]]] = {index: [] for index in indices}
         for packet in _first(container.demux(), indices):
             packets[packet.stream.index].append(packet)
-        return {
-            index
-            for index, first in packets.items()
-            if not _is_taken(container.streams[index], first, muxer)
-        }
+        reasons = {}
+        for index, first in packets.items():
+            stream = container.streams[index]
+            if not keep_location and stream.type == "subtitle" and any(map(_tells_place, first)):
+                reasons[index] = "it says where the pictures were taken (see --keep-location)"
+            elif not _is_taken(stream, first, muxer):
+                reasons[index] = f"{name_of_codec(stream)} cannot be carried in {muxer}"
+        return reasons
+
+
+def name_of_codec(stream: Stream) -> str:
+    """Return FFmpeg's name of a stream's codec."""
+    return getattr(stream.codec_context, "name", "unknown")  # None where there is no decoder
+
+
+def _tells_place(packet: av.Packet[Any]) -> bool:
+    return _PLACE.search(bytes(packet)) is not None
 
 
 def _first(packets: Iterator[av.Packet[Any]], indices: Collection[int]) -> Iterator[av.Packet[Any]]:
