@@ -131,7 +131,8 @@ class PictureMaker:
             return Made(self._camera(stages, frame, seen, views))
         matte = self._find(stages, seen)
         parts = self._parts(stages, seen, matte)
-        rendered = Rendered(compose(parts, self._timings.stage))
+        shows_room = stages.background.shows_room
+        rendered = Rendered(compose(parts, self._timings.stage), shows_room=shows_room)
         if views:
             with self._timings.stage("views"):
                 if "after" in views:
@@ -211,7 +212,7 @@ class PictureMaker:
         if stages.overlay is not None:
             result = result.copy() if result is frame else result
             self._decorate(stages, result)
-        rendered = Rendered(result, is_camera=True)
+        rendered = Rendered(result, is_camera=True, shows_room=True)
         if "after" in views:
             view = _mirrored_small(seen)
             if stages.overlay is not None:

@@ -65,6 +65,8 @@ class Rendered:
         Whether it is the camera's picture: the background is ``none``.
     error : str
         Why it is the cover, as a sentence; empty otherwise.
+    shows_room : bool
+        Whether the room can be recognised in it, as it is or in grey, by the user's word.
     """
 
     frame: Frame
@@ -72,6 +74,7 @@ class Rendered:
     valid: bool = True
     is_camera: bool = False
     error: str = ""
+    shows_room: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,8 +138,9 @@ class Settings(BaseModel):
             description=(
                 "What is put behind: a picture, a video or animation, a folder of pictures, a "
                 "drawn one (beach, office, study, lights, dusk, studio), color:#204060 or "
-                "color:NAME, blur or blur:0.6 (0 to 1), pixelate or pixelate:0.6, grayscale (the "
-                "room without its colours), transparent, or none (the input as it is)"
+                "color:NAME, blur or blur:0.6 (0.4 to 1), pixelate or pixelate:0.6, grayscale "
+                "(shows the room, without its colours), transparent, or none (shows the input as "
+                "it is)"
             ),
         ),
     ] = "blur"

@@ -129,6 +129,11 @@ class TestSent:
         said = Run().out(status(WAITING, showing=Showing.CAMERA), background="none")
         assert "YOUR ROOM IS VISIBLE" in said[-1]
 
+    def test_grey_room_is_said(self) -> None:
+        """In grey others see the room as well, which is said as plainly."""
+        said = Run().out(status(NULL), background="grayscale")
+        assert "YOUR ROOM IS VISIBLE in grey" in said[-1]
+
     def test_between_two_backgrounds(self) -> None:
         """While the setting is none and the frame is not yet, nothing is said."""
         assert Run().out(status(NULL), background="none") == []

@@ -176,6 +176,7 @@ class TestBackground:
             ("folder", "folder without pictures"),
             ("color:blu", "did you mean 'blue'"),
             ("blur:2", "blur:0.6"),
+            ("blur:1e-30", "smallest strength is blur:0.4"),
         ],
     )
     def test_is_named_before_anything_is_written(

@@ -12,6 +12,7 @@ import pytest
 
 from e2e.browser import Api, Seen, chromium, eventually
 from e2e.test_run import Running
+from greenroom.backgrounds.softened import LEAST_STRENGTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -250,6 +251,38 @@ def test_typing_none_is_asked_about(seen: Seen, api: Api) -> None:
     seen.headline("Your room is visible", "camera")
 
 
+def test_a_room_in_grey_is_asked_about(seen: Seen, api: Api) -> None:
+    """Grey hides nothing that can be read, so it is asked about and warned of like none."""
+    grey = seen.page.locator("#effects button", has_text="Grayscale")
+    field = seen.page.locator("#setting-background")
+    grey.click()
+    seen.page.locator("#confirm-dialog", has_text="all of your room").wait_for()
+    seen.page.locator("#confirm-dialog button", has_text="Cancel").click()
+    field.fill(" grayscale ")
+    field.press("Enter")
+    seen.page.locator("#confirm-dialog button[value=no]").click()
+    assert api.settings()["background"] == "color:teal"
+    grey.click()
+    seen.page.click("#confirm-yes")
+    seen.headline("your room is visible, in grey", "person")
+    assert "in grey" in seen.page.locator("#room-warning").inner_text()
+
+
+def test_a_strength_that_hides_nothing_is_refused(seen: Seen, api: Api) -> None:
+    """The slider ends where lettering is hidden, and less cannot be typed either."""
+    seen.page.locator("#effects button", has_text="Blur").click()
+    assert float(seen.page.get_attribute("#strength", "min") or 0) == LEAST_STRENGTH
+    seen.expected = REFUSED
+    field = seen.page.locator("#setting-background")
+    eventually(lambda: field.input_value() == "blur:0.5", seen.page)
+    field.fill("blur:0.1")
+    field.press("Enter")
+    error = seen.page.locator("#setting-background-error")
+    error.wait_for()
+    assert "smallest strength is blur:0.4" in error.inner_text()
+    assert api.settings()["background"] == "blur:0.5"
+
+
 def test_a_setting_is_changed_and_set_back(seen: Seen, api: Api) -> None:
     """A slider changes its setting, its number says the same, and Reset takes it back."""
     seen.page.fill("#setting-edge_shift", "-1.5")
@@ -362,7 +395,8 @@ def test_every_open_page_is_told(seen: Seen, api: Api, context: BrowserContext) 
     other.open()
     seen.page.fill("#setting-edge_softness", "1")
     seen.page.locator("#effects button", has_text="Grayscale").click()
-    other.headline("your room in grey", "person")
+    seen.page.click("#confirm-yes")
+    other.headline("your room is visible, in grey", "person")
     eventually(lambda: other.page.input_value("#setting-edge_softness") == "1", other.page)
     other.page.click("#cover")
     seen.headline("Covered", "cover")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -55,7 +56,8 @@ def person(*, valid: bool = True, is_camera: bool = False) -> Rendered:
     """Make what the engine answers; what is not valid carries the room, to be sure."""
     frame = Frame.filled(LAYOUT, PERSON if valid and not is_camera else ROOM_RGB)
     frame = frame.shown_at(1, Fraction(1, 25))
-    return Rendered(frame, {"after": frame}, valid, is_camera, "" if valid else "it failed")
+    error = "" if valid else "it failed"
+    return Rendered(frame, {"after": frame}, valid, is_camera, error, shows_room=is_camera)
 
 
 def shows(gate: Gate) -> tuple[int, ...]:
@@ -238,6 +240,21 @@ class TestCover:
         gate.renew()
         assert count_room_pixels(gate.current().frame) == 0
         assert not gate.offer(person(is_camera=True), ticket)
+
+    def test_a_grey_room_goes_with_the_settings(self, gate: Gate) -> None:
+        """A room in grey is hidden like the bare camera once another background was chosen."""
+        grey = replace(person(), shows_room=True)
+        offered(gate, grey)
+        assert gate.state()[0] is Showing.PERSON
+        ticket = gate.ticket()
+        assert ticket is not None
+        gate.allow_room(allowed=False)
+        assert gate.state()[:2] == (Showing.COVER, "settings")
+        later = gate.ticket()
+        assert later is not None
+        assert not gate.offer(grey, later)
+        gate.allow_room(allowed=True)
+        assert not gate.offer(grey, ticket)
 
     def test_a_person_stays_through_new_settings(self, gate: Gate) -> None:
         """A slider does not make the picture flash."""

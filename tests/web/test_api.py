@@ -94,7 +94,8 @@ def test_settings_are_changed_and_told(client: TestClient, session: FakeSession)
         ({"self": 1}, "self", "unknown setting 'self'"),
         ({"people": "main", "threads": 0}, "threads", "greater than or equal to 1"),
         ({"background": "nowhere.jpg"}, None, "there is no such file"),
-        ({"background": "blur:7"}, "background", "above 0 and up to 1"),
+        ({"background": "blur:7"}, "background", "0.4 to 1"),
+        ({"background": "pixelate:1e-30"}, "background", "smallest strength is pixelate:0.4"),
     ],
 )
 def test_wrong_settings_change_nothing(

@@ -23,9 +23,9 @@ from greenroom.backgrounds.pictures import (
     unreadable,
 )
 from greenroom.backgrounds.plain import Camera, Colour, Transparent
+from greenroom.backgrounds.softened import strength_of
 from greenroom.backgrounds.video import Video
 from greenroom.decoding import why_unreadable
-from greenroom.errors import SettingsError
 from greenroom.frames import Frame
 from greenroom.image_files import is_picture
 
@@ -34,9 +34,17 @@ if TYPE_CHECKING:
 
     from greenroom.settings import Settings
 
-__all__ = ["COVER_RGB", "Background", "Scene", "check_background", "create_background"]
+__all__ = [
+    "COVER_RGB",
+    "ROOM_WORDS",
+    "Background",
+    "Scene",
+    "check_background",
+    "create_background",
+]
 
-DEFAULT_STRENGTH: Final = 0.5
+ROOM_WORDS: Final = frozenset({"none", "grayscale"})
+"""Specifications that show the room, which is the user's to say."""
 _BY_WORD: Final[dict[str, Callable[[], Background]]] = {
     "transparent": Transparent,
     "grayscale": Grayscale,
@@ -82,7 +90,7 @@ def _maker(settings: Settings) -> Callable[[], Background]:
     spec = settings.background
     kind, _, value = spec.partition(":")
     if kind in _BY_STRENGTH and (value or spec == kind):
-        return partial(_BY_STRENGTH[kind], _strength(kind, value) if value else DEFAULT_STRENGTH)
+        return partial(_BY_STRENGTH[kind], strength_of(kind, value))
     if kind == "color" and value:
         return partial(Colour, rgb_of(value))
     if spec in _BY_WORD:
@@ -113,20 +121,6 @@ _BY_STRENGTH: Final[dict[str, Callable[[float], Background]]] = {
     "blur": _blur,
     "pixelate": _pixelate,
 }
-
-
-def _strength(kind: str, value: str) -> float:
-    try:
-        strength = float(value)
-    except ValueError:
-        strength = -1.0
-    if not 0 < strength <= 1:
-        message = (
-            f"background '{kind}:{value}': expected a strength above 0 and up to 1, as in "
-            f"{kind}:0.6"
-        )
-        raise SettingsError(message, "background")
-    return strength
 
 
 def _from_path(path: Path, settings: Settings) -> Background:

@@ -26,6 +26,9 @@ class Background(ABC):
     needs_matte: ClassVar[bool] = True
     """Whether the person has to be found at all."""
 
+    shows_room: ClassVar[bool] = False
+    """Whether the room can be recognised: by the user's own word, and not a moment longer."""
+
     @abstractmethod
     def render(self, frame: Frame, matte: Matte, time_s: float) -> Frame:
         """Return what is behind the person, in the frame's layout.

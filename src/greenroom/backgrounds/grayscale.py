@@ -24,6 +24,8 @@ class Grayscale(Background):
     Its cover is a plain colour all the same: a frame without a valid matte is not shown.
     """
 
+    shows_room = True
+
     def render(self, frame: Frame, matte: Matte, time_s: float) -> Frame:  # noqa: ARG002
         """See `Background.render`. It may share memory with the frame."""
         if frame.format != "gbrp":

@@ -38,9 +38,10 @@ class Transparent(Scene):
 
 
 class Camera(Background):
-    """The camera's picture as it is: the one background that shows the room."""
+    """The camera's picture as it is: the background that shows the whole room."""
 
     needs_matte = False
+    shows_room = True
 
     def render(self, frame: Frame, matte: Matte, time_s: float) -> Frame:  # noqa: ARG002
         """See `Background.render`."""

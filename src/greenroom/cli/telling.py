@@ -200,5 +200,7 @@ def _sentence(status: Status, background: str) -> str:
     if status.showing is Showing.CAMERA:
         return "sending the camera's own picture: YOUR ROOM IS VISIBLE (background none)"
     if status.showing is Showing.PERSON:
+        if background == "grayscale":
+            return "sending you in colour: YOUR ROOM IS VISIBLE in grey (background grayscale)"
         return f"sending you in front of {background}"
     return f"sending the cover. {status.message}"

@@ -89,6 +89,8 @@ class Shown:
         Since when it is what leaves, by the clock.
     passed : int
         How many frames had been let through until then.
+    shows_room : bool
+        Whether the room is seen in it, as it is or in grey.
     """
 
     frame: Frame
@@ -99,6 +101,7 @@ class Shown:
     views: Mapping[str, Frame] = field(default_factory=dict)
     since_s: float = 0.0
     passed: int = 0
+    shows_room: bool = False
 
 
 class Ticket(NamedTuple):
@@ -130,7 +133,7 @@ class Gate:
         self._number = 0
         self._covered = False
         self._closed = False
-        self._bare_allowed = True  # whether the camera's own picture may leave
+        self._room_allowed = True  # whether pictures in which the room is seen may leave
         self._epoch = 0  # frames that were begun in an earlier one never leave
         self._last: Shown | None = None
         self._passed = 0
@@ -198,6 +201,7 @@ class Gate:
                 views=views,
                 since_s=now_s,
                 passed=self._passed,
+                shows_room=rendered.shows_room,
             )
             self._changed.notify_all()
             return True
@@ -210,7 +214,7 @@ class Gate:
             return "settings"
         if not rendered.valid:
             return "failure"
-        if rendered.is_camera and not self._bare_allowed:
+        if rendered.shows_room and not self._room_allowed:
             return "settings"
         return "late" if now_s - ticket.begun_s > _FRESH_AT_MOST_S else ""
 
@@ -243,22 +247,22 @@ class Gate:
                 if self._last is None and not self._covered:
                     self._fall("start")
 
-    def allow_bare(self, allowed: bool) -> None:  # noqa: FBT001 - a switch
-        """Say whether the camera's own picture may leave: not from the moment it is unwanted.
+    def allow_room(self, allowed: bool) -> None:  # noqa: FBT001 - a switch
+        """Say whether the room may be seen, as it is or in grey: not once that is unwanted.
 
-        Another background may take long to load, and until then frames are still made bare.
+        Another background may take long to load, and until then frames still show the room.
         """
         with self._changed:
-            self._bare_allowed = allowed
-            if not allowed and self._last is not None and self._last.showing is Showing.CAMERA:
+            self._room_allowed = allowed
+            if not allowed and self._last is not None and self._last.shows_room:
                 self._epoch += 1
                 self._fall("settings")
 
     def renew(self) -> None:
-        """Never show what was begun before now; what is shown may stay, but not a bare camera."""
+        """Never show what was begun before now; what is shown may stay, but not the room."""
         with self._changed:
             self._epoch += 1
-            if self._last is not None and self._last.showing is Showing.CAMERA:
+            if self._last is not None and self._last.shows_room:
                 self._fall("settings")
 
     def current(self) -> Shown:

@@ -19,6 +19,7 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
+from greenroom.backgrounds import ROOM_WORDS
 from greenroom.channel import Channel, Ended
 from greenroom.errors import GreenroomError, ProcessingError, SettingsError, SinkError
 from greenroom.live.capture import Capture
@@ -219,9 +220,9 @@ class Session:
             for name in changed & set(_FIXED):
                 message = f"setting '{name}' cannot be changed while running. Start greenroom anew."
                 raise SettingsError(message, name)
-            leaves_none = old.background == "none" and "background" in changed
-            if leaves_none:
-                self.gate.allow_bare(allowed=False)  # before the new one has loaded
+            leaves_room = old.background in ROOM_WORDS and "background" in changed
+            if leaves_room:
+                self.gate.allow_room(allowed=False)  # before the new one has loaded
             try:
                 self._engine.update(**self._for_engine(new, values, changed))
                 self._settings = new
@@ -229,8 +230,8 @@ class Session:
                 if self._steering is not None:
                     self._steering.follow(new, self._steered_rate)
             finally:
-                if leaves_none:  # if the new one failed, the user's word is still none
-                    self.gate.allow_bare(allowed=True)
+                if leaves_room:  # if the new one failed, the user's word is still the room
+                    self.gate.allow_room(allowed=True)
             if changed & set(_CAMERA):
                 for outlet in self.outlets:
                     outlet.follow_rate(wanted_rate(new))

@@ -27,8 +27,8 @@ _LEFT_OUT: Final = ("to", "models_dir")
 _HELPS: Final = {
     "background": (
         "What is put behind, also what is not in the gallery: the path of a picture, a video or "
-        "GIF, or a folder of pictures; color:#204060 or color:NAME, blur:0.6 (0 to 1), "
-        "pixelate:0.6, or grayscale (the room without its colours)"
+        "GIF, or a folder of pictures; color:#204060 or color:NAME, blur:0.6 (0.4 to 1), "
+        "pixelate:0.6, or grayscale (shows the room, without its colours)"
     )
 }
 _UNITS: Final = {"seconds": "s", "milliseconds": "ms", "%": "%"}

@@ -7,6 +7,10 @@ import { ask, change, checkThere, download, isPending, loadBackgrounds, on, Refu
 const MOST_BYTES = 50 * 2 ** 20;
 const EFFECTS = { blur: "Blur", pixelate: "Pixelate", grayscale: "Grayscale", color: "Colour", none: "None" };
 const STRONG = ["blur", "pixelate"];
+const WARNINGS = {
+  none: "Your room is visible: the camera’s picture is sent as it is.",
+  grayscale: "Your room is visible, in grey: only its colours are hidden.",
+};
 const strengths = { blur: 0.5, pixelate: 0.5 };
 let isArranging = false;
 let focused = null;
@@ -22,7 +26,7 @@ export function described(spec) {
   const kind = kindOf(spec);
   if (kind === "blur") return "You are shown in front of your blurred room";
   if (kind === "pixelate") return "You are shown in front of your pixelated room";
-  if (kind === "grayscale") return "You are shown in colour, your room in grey";
+  if (kind === "grayscale") return "You are shown in colour, and your room is visible, in grey";
   if (kind === "color") return `You are shown in front of the colour ${spec.slice(6)}`;
   if (kind === "none") return "Your room is visible";
   return `You are shown in front of ${nameOf(spec)}`;
@@ -49,7 +53,8 @@ function showChoice() {
   for (const tile of document.querySelectorAll(".tile")) press(tile, tile.dataset.path === spec);
   $("strength-row").hidden = !STRONG.includes(kind);
   $("colour-row").hidden = kind !== "color";
-  $("room-warning").hidden = kind !== "none";
+  $("room-warning").hidden = !(kind in WARNINGS);
+  say($("room-warning"), WARNINGS[kind] ?? "");
   if (isPending("background")) return;
   if (STRONG.includes(kind)) {
     strengths[kind] = Number(spec.split(":")[1] ?? 0.5);

@@ -66,19 +66,25 @@ let waiting = {};
 let underway = {};
 let isSending = false;
 
-const ROOM =
-  "Without a background everybody sees your camera’s picture as it is, with your whole room. Show it?";
+const ROOM = {
+  none: "Without a background everybody sees your camera’s picture as it is, with your whole room. Show it?",
+  grayscale: "In grey everybody sees all of your room but its colours, and can read what is written there. Show it?",
+};
 
-function showsRoom(values) {
-  const isShown = session.settings?.background === "none" && !isPending("background");
-  return values.background?.trim() === "none" && !isShown;
+// The question to be asked before a change; nothing where the room is not shown, or is already.
+function questionBefore(values) {
+  const wanted = values.background?.trim();
+  if (!Object.hasOwn(ROOM, wanted)) return undefined;
+  const shown = isPending("background") ? undefined : session.settings?.background;
+  return shown === wanted || shown === "none" ? undefined : ROOM[wanted];
 }
 
 export const isPending = (name) => name in waiting || name in underway;
 
 // Every change of the page passes here: that the room is shown is asked first, whatever led to it.
 export async function change(values) {
-  if (showsRoom(values) && !(await confirmed(ROOM, "Show my room"))) {
+  const question = questionBefore(values);
+  if (question && !(await confirmed(question, "Show my room"))) {
     tell("settings");
     return;
   }

@@ -1,0 +1,156 @@
+"""What is left of the room in `blur` and `pixelate`: a coarse grid of its colours.
+
+What is sent is made from this grid alone. It is blurred so widely that lettering a twelfth as high
+as the frame is gone from it, and it does not tell more over time either: its values are rounded,
+and stay where they are until the room has changed by more than that.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import cv2
+import numpy as np
+
+from greenroom.errors import SettingsError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from greenroom.frames import Frame, Matte, Plane
+
+    Floats = NDArray[np.float32]
+
+__all__ = ["DEFAULT_STRENGTH", "LEAST_STRENGTH", "Softened", "clearness", "strength_of"]
+
+DEFAULT_STRENGTH: Final = 0.5
+LEAST_STRENGTH: Final = 0.4
+"""With less, lettering of a twelfth of the frame's height can be read (benchmarks/lettering.py)."""
+
+# Standard deviation of the blur at full strength, as a share of the frame's shorter side.
+_FULL_STRENGTH: Final = 0.15
+# How many samples of the grid are in a standard deviation: with less, enlarging shows it.
+_SAMPLES: Final = 2.5
+# Values of the grid are multiples of this, of 255, and change when they are off by that much.
+_STEP: Final = 2.0
+_STEADY: Final = _STEP
+# What is covered by this much is not background at all: its colour is the person's too.
+_MOST_COVERAGE: Final = 0.25 * 255
+# The weight of a much wider blur, and how many times wider: it fills in what is covered, and keeps
+# a gap between arm and body from showing what is behind it alone.
+_NEAR: Final = 0.05
+_WIDER: Final = 3
+# The weight of the mean of all, for where no background is near.
+_FAR: Final = 1e-4
+# Where there is no background at all it is a grey.
+_NOTHING: Final = np.float32(1e-9)
+_GREY: Final = np.float32(128)
+
+
+class Softened:
+    """Makes the grid: a normalised convolution [1]_ with the background's coverage as weight.
+
+    The person's own colours stay out of it. Where no background is near, in the middle of the
+    person, it is what a much wider blur says.
+
+    Parameters
+    ----------
+    strength : float
+        `LEAST_STRENGTH` to 1. The blur is relative to the frame's shorter side, so the same room
+        looks the same at every size.
+
+    References
+    ----------
+    .. [1] H. Knutsson and C.-F. Westin, "Normalized and differential convolution",
+       CVPR 1993.
+    """
+
+    def __init__(self, strength: float) -> None:
+        self._share = strength * _FULL_STRENGTH
+        self._sent: list[Floats] = []
+
+    def reset(self) -> None:
+        """Forget earlier frames."""
+        self._sent = []
+
+    def grids(self, frame: Frame, matte: Matte) -> list[Floats]:
+        """Return a grid (h, w) float32 of 0..255 for each plane, all of one size."""
+        halves = frame.half_planes
+        spacing_px = self._share * min(frame.size) / _SAMPLES
+        size = tuple(
+            max(1, min(most, round(length / spacing_px)))
+            for length, most in zip(frame.size, halves.shape[:0:-1], strict=True)
+        )
+        sigma = tuple(
+            self._share * min(frame.size) * count / length
+            for count, length in zip(size, frame.size, strict=True)
+        )
+        weight = clearness(matte.reduced_to(halves.shape[1:]))
+        weights = _spread(weight, size, sigma) + _NOTHING
+        grids = [
+            (_spread(weight * half, size, sigma) + _NOTHING * _GREY) / weights for half in halves
+        ]
+        if [grid.shape for grid in grids] != [old.shape for old in self._sent]:
+            self._sent = [_rounded(grid) for grid in grids]
+        pairs = zip(grids, self._sent, strict=True)
+        self._sent = [
+            np.where(np.abs(grid - old) < _STEADY, old, _rounded(grid)) for grid, old in pairs
+        ]
+        return self._sent
+
+
+def clearness(matte: Plane) -> Floats:
+    """Weigh the background: 1 where nothing is covered, 0 where too much is."""
+    weight = np.maximum(1 - matte.astype(np.float32) / np.float32(_MOST_COVERAGE), 0)
+    return np.asarray(weight, np.float32)
+
+
+def strength_of(kind: str, value: str) -> float:
+    """Read the strength of an effect; empty is the default.
+
+    Raises
+    ------
+    SettingsError
+        If it is no number from `LEAST_STRENGTH` to 1.
+    """
+    try:
+        strength = float(value) if value else DEFAULT_STRENGTH
+    except ValueError:
+        strength = -1.0
+    if 0 < strength < LEAST_STRENGTH:
+        message = (
+            f"background '{kind}:{value}' would leave lettering behind you readable. The smallest "
+            f"strength is {kind}:{LEAST_STRENGTH:g}; to show the room, say none."
+        )
+        raise SettingsError(message, "background")
+    if not LEAST_STRENGTH <= strength <= 1:
+        message = (
+            f"background '{kind}:{value}': expected a strength of {LEAST_STRENGTH:g} to 1, as in "
+            f"{kind}:0.6"
+        )
+        raise SettingsError(message, "background")
+    return strength
+
+
+def _spread(values: Floats, size: tuple[int, ...], sigma: tuple[float, ...]) -> Floats:
+    """Blur values to the grid, and add a little of a wider blur, and a trace of their mean."""
+    reduced = cv2.resize(values, size, interpolation=cv2.INTER_AREA)
+    coarse = tuple(max(1, round(length / _WIDER)) for length in size)
+    near = _blurred(np.asarray(cv2.resize(reduced, coarse, interpolation=cv2.INTER_AREA)), sigma)
+    wider = cv2.resize(near, size, interpolation=cv2.INTER_LINEAR)
+    mean = np.float32(_FAR * values.mean())
+    return np.asarray(_blurred(np.asarray(reduced), sigma) + np.float32(_NEAR) * wider + mean)
+
+
+def _blurred(values: Floats, sigma: tuple[float, ...]) -> Floats:
+    # Not cv2.GaussianBlur, which wakes OpenCV's threads, and they spin long after.
+    across, down = (
+        cv2.getGaussianKernel(2 * int(np.ceil(4 * one)) + 1, one, cv2.CV_32F) for one in sigma
+    )
+    spread = cv2.sepFilter2D(values, -1, across, down, borderType=cv2.BORDER_REFLECT)
+    return np.asarray(spread, np.float32)
+
+
+def _rounded(grid: Floats) -> Floats:
+    rounded = np.clip(np.rint(grid / np.float32(_STEP)) * np.float32(_STEP), 0, 255)
+    return np.asarray(rounded, np.float32)
