@@ -19,7 +19,7 @@ import pytest
 from greenroom.backgrounds import create_background
 from greenroom.conversion import convert
 from greenroom.decoding import StandardInput, open_container, open_media
-from greenroom.errors import GreenroomError
+from greenroom.errors import CameraFormatError, GreenroomError
 from greenroom.settings import Settings
 from greenroom.sources import create_source
 from greenroom.sources.live import create_live_source
@@ -126,6 +126,42 @@ def test_a_list_of_addresses_makes_no_connection(tmp_path: Path, kind: str) -> N
             create_source(path, Settings())
         with pytest.raises(BlockingIOError):
             server.accept()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="watches files by Linux's inotify")
+@pytest.mark.parametrize(
+    "graph",
+    [
+        "movie={}",
+        "mo'v'ie={}",
+        "\\movie={}",
+        "color=s=64x48[a];movie={}[b];[a][b]overlay",
+        "color='s=64x48',movie@1={}",
+        "life=filename={}",
+        "'testsrc',movie={}",
+        "testsrc=size=64x48,drawtext=textfile={}",
+    ],
+)
+def test_a_test_picture_reads_no_file(tmp_path: Path, graph: str) -> None:
+    """A graph of filters that could read a file is refused, however it is written."""
+    secret = film(tmp_path / "secret.ts")
+    with never_opened(secret), pytest.raises(CameraFormatError, match="is not drawn"):
+        create_live_source(Settings(source=f"lavfi:{graph.format(secret)}"))
+
+
+@pytest.mark.parametrize(
+    "graph",
+    [
+        "testsrc2=size=64x48:rate=30",
+        "color=c=red:s=64x48[a];color=s=8x8[b];[a][b]overlay=x=4,format=yuv420p",
+        "nullsrc=s=64x48,geq='if(lt(X,10),255,0)':128:128",
+    ],
+)
+def test_test_pictures_are_drawn(graph: str) -> None:
+    """Sources, filters that change pictures, labels and quotes are taken."""
+    source = create_live_source(Settings(source=f"lavfi:{graph}"))
+    assert source.info.negotiated is not None
+    source.close()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="lists descriptors by Linux's /proc")

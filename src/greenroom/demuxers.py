@@ -8,6 +8,7 @@ lists hold for everything that a demuxer opens in turn, too.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ __all__ = [
     "HEAD_BYTES",
     "PIPE_OPTIONS",
     "names_others",
+    "reaches_out",
     "stream_options",
 ]
 
@@ -30,6 +32,8 @@ _CONTAINERS: Final = (
     "avi",
     "dhav",
     "dv",
+    "film_cpk",
+    "flic",
     "flv",
     "gif",
     "gxf",
@@ -46,6 +50,8 @@ _CONTAINERS: Final = (
     "ogg",
     "pva",
     "rm",
+    "smjpeg",
+    "swf",
     "wtv",
     "yuv4mpegpipe",
 )
@@ -176,6 +182,41 @@ def stream_options(scheme: str) -> dict[str, str]:
     """
     formats, protocols = _BY_SCHEME[scheme.lower()]
     return _WITHOUT_OTHERS | {"format_whitelist": formats, "protocol_whitelist": protocols}
+
+
+# Filters that draw test pictures and change them; none opens anything or listens, as "movie",
+# "life", "drawtext" and "zmq" do.
+_DRAWING: Final = frozenset(
+    (
+        *("allrgb", "allyuv", "color", "colorchart", "colorspectrum", "gradients", "mandelbrot"),
+        *("mptestsrc", "nullsrc", "pal100bars", "pal75bars", "rgbtestsrc", "sierpinski"),
+        *("smptebars", "smptehdbars", "testsrc", "testsrc2", "yuvtestsrc", "zoneplate"),
+        *("blend", "boxblur", "colorchannelmixer", "crop", "drawbox", "drawgrid", "eq", "fade"),
+        *("format", "fps", "gblur", "geq", "hflip", "hstack", "hue", "interlace", "loop"),
+        *("negate", "noise", "null", "overlay", "pad", "realtime", "rotate", "scale", "select"),
+        *("setdar", "setfield", "setparams", "setpts", "setrange", "setsar", "settb", "split"),
+        *("tinterlace", "transpose", "trim", "vflip", "vstack"),
+    )
+)
+
+_QUOTED: Final = re.compile(r"\\.|'[^']*(?:'|$)", re.DOTALL)
+_FILTER_ENDS: Final = re.compile(r"[,;\]]")
+
+
+def reaches_out(graph: str) -> str | None:
+    """Return the first filter of a graph that does more than draw, if there is one.
+
+    Parameters
+    ----------
+    graph : str
+        Filters, as FFmpeg's filtergraph syntax has them.
+    """
+    for piece in _FILTER_ENDS.split(_QUOTED.sub("\0", graph)):
+        name = re.split(r"[=@\[]", piece.strip())[0].strip()
+        is_label = piece.lstrip().startswith("[") or not piece.strip()
+        if not is_label and name not in _DRAWING:
+            return name.replace("\0", "'")
+    return None
 
 
 HEAD_BYTES: Final = 1024

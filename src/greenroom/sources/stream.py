@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit, urlunsplit
 
 from greenroom.decoding import reason_of
-from greenroom.demuxers import stream_options
+from greenroom.demuxers import reaches_out, stream_options
 from greenroom.errors import (
     CameraError,
     CameraForbiddenError,
@@ -91,9 +91,16 @@ def test_source(name: str, clock: Clock) -> RealTimeSource:
     Raises
     ------
     CameraError
-        If FFmpeg does not understand it.
+        If FFmpeg does not understand it, or a filter does more than draw.
     """
     graph = name.removeprefix(TEST_SCHEME)
+    reaching = reaches_out(graph)
+    if reaching is not None:
+        message = (
+            f"test picture '{graph}' is not drawn: the filter '{reaching}' is not known, or could "
+            "read files. Such as: lavfi:testsrc2=size=1280x720:rate=30"
+        )
+        raise CameraFormatError(message, name)
     asked = Asked(f"test picture '{graph}'", graph, format="lavfi")
 
     def explain(error: Exception) -> CameraError:
