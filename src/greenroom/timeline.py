@@ -145,13 +145,11 @@ class DecodingTimes:
         """Set when a picture is shown; they come in that order."""
         if not self._is_needed or self._first is None:
             return
-        time = self._last if picture.dts is None else picture.dts
-        if self._delay is None:
-            self._delay = 0 if time is None else time - self._first
-        if picture.dts is None:  # the packets have ended: the pictures that the decoder held
-            picture.pts = None if time is None else time + self._step
-        else:
+        if picture.dts is not None:
+            self._delay = picture.dts - self._first if self._delay is None else self._delay
             picture.pts = picture.dts - self._delay
+        elif self._last is not None:  # the packets have ended: the pictures that the decoder held
+            picture.pts = self._last + self._step
         if picture.pts is not None and self._last is not None:
             self._step = max(1, picture.pts - self._last)
         self._last = picture.pts
