@@ -6,10 +6,12 @@ import io
 import struct
 import zipfile
 import zlib
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import av
 import cv2
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from PIL import Image
 
 from greenroom.animation import count_frames
 from greenroom.backgrounds import create_background
+from greenroom.frames import Colour, Layout
 from greenroom.settings import Settings
 from greenroom.web.uploads import MOST_BYTES
 from web.conftest import PORT, TOKEN
@@ -92,6 +95,27 @@ def test_a_video_is_kept_without_its_sound_and_tags(
     assert item.json()["kind"] == "video"
     create_background(Settings(background=item.json()["path"])).close()
     assert client.get(item.json()["thumbnail"]).status_code == 200
+
+
+def test_what_a_video_hides_stays_hidden(client: TestClient, tmp_path: Path) -> None:
+    """Of an uploaded WebM with alpha, what has no coverage is black, and browsers know of it."""
+    path = tmp_path / "hidden.webm"
+    with av.open(str(path), "w") as target:
+        stream = target.add_stream("libvpx-vp9", rate=25, options={"auto-alt-ref": "0"})
+        stream.width, stream.height, stream.pix_fmt = 160, 90, "yuva420p"
+        frame = av.VideoFrame.from_ndarray(np.dstack([BLUE, BLUE[:, :, 0] * 0]), "rgba")
+        frame.pts, frame.time_base = 0, Fraction(1, 25)
+        target.mux([*stream.encode(frame.reformat(format="yuva420p")), *stream.encode(None)])
+    item = client.post(URL, params={"name": "hidden.webm"}, content=path.read_bytes())
+
+    assert item.status_code == 201, item.text
+    layout = Layout(160, 90, "yuv420p", Colour())
+    background = create_background(Settings(background=item.json()["path"]))
+    assert background.cover(layout, 0.0).planes[0].max() <= 20
+    background.close()
+    with av.open(item.json()["path"]) as kept:
+        tags = {name.lower(): value for name, value in kept.streams.video[0].metadata.items()}
+    assert tags["alpha_mode"] == "1"
 
 
 def test_a_gif_moves(client: TestClient, make_video: Callable[..., Path]) -> None:
