@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from greenroom.engine import VirtualBackground
+from greenroom.errors import IncompleteError
 from greenroom.pipeline import Pipeline
 from greenroom.settings import Settings
 from greenroom.sinks import create_sink
@@ -94,6 +95,8 @@ def convert(
     ------
     SettingsError, SourceError, BackgroundError, ModelError, ProcessingError, SinkError
         Nothing is left under the target's name then.
+    IncompleteError
+        If some pictures of a folder cannot be read; the others are there then.
     """
     settings = (settings or Settings()).changed(**values)
     return _run(source, target, settings, progress, VirtualBackground.process)
@@ -142,7 +145,7 @@ def _run(
                 progress(done, info.frames)
 
         statistics = Pipeline(frames, one, sink, on_frame=on_frame).run()
-        return Summary(
+        summary = Summary(
             input=str(source),
             output=str(target),
             frames=statistics.frames,
@@ -152,3 +155,6 @@ def _run(
             segmenter=engine.info,
             stages=engine.timings.summary(),
         )
+        if info.unreadable:
+            raise IncompleteError(info.unreadable, len(info.pictures), summary)
+        return summary

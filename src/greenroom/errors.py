@@ -17,6 +17,7 @@
     ├── ModelError                      a model is missing, wrong, or failed
     │   ├── ModelTimeoutError           it did not answer in time
     │   └── ModelOutputError            its answer is not a matte
+    ├── IncompleteError                 some of several inputs were not converted, the rest was
     ├── ProcessingError                 a frame could not be processed, so nothing of it is shown
     ├── SinkError                       an output cannot be written
     │   ├── ExistsError                 it is there already
@@ -27,6 +28,11 @@ Every message says what was expected, what came, and what to do.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = [
     "BackgroundError",
@@ -39,6 +45,7 @@ __all__ = [
     "ExistsError",
     "FormatError",
     "GreenroomError",
+    "IncompleteError",
     "MissingExtraError",
     "ModelError",
     "ModelOutputError",
@@ -141,6 +148,29 @@ class ProcessingError(GreenroomError):
 
     The cause is in ``__cause__``.
     """
+
+
+class IncompleteError(GreenroomError):
+    """Some of several inputs were not converted; the others are done.
+
+    Attributes
+    ----------
+    failures : tuple of GreenroomError
+        Why, one for each that is missing.
+    summary : object
+        Of what was done; see `greenroom.conversion.Summary`. None where there are several.
+    """
+
+    def __init__(
+        self, failures: Iterable[GreenroomError], inputs: int, summary: object = None
+    ) -> None:
+        self.failures = tuple(failures)
+        self.summary = summary
+        reasons = "".join(f"\n  {error}" for error in self.failures)
+        others = ", the others are done" if len(self.failures) < inputs else ""
+        super().__init__(
+            f"{len(self.failures)} of {inputs} inputs could not be converted{others}:{reasons}"
+        )
 
 
 class SinkError(_PathError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import resource
 import shutil
@@ -160,6 +161,75 @@ class TestInput:
         with av.open(str(tmp_path / "out.mp4")) as container:
             sizes = [(frame.width, frame.height) for frame in container.decode(video=0)]
         assert sizes == [(96, 64)] * 10
+
+
+class TestOneOfSeveral:
+    """What is wrong with one file is no reason to leave the others."""
+
+    @pytest.mark.parametrize("broken", ["1.png", "2.png", "3.png"])
+    def test_in_a_folder(self, run: Run, tmp_path: Path, broken: str) -> None:
+        """The other pictures are done, each under its name; what is missing is listed."""
+        for folder in ("in", "out"):
+            (tmp_path / folder).mkdir()
+        names = ["1.png", "2.png", "3.png"]
+        for number, name in enumerate(names):
+            cv2.imwrite(str(tmp_path / "in" / name), np.full((20, 20, 3), 50 * number, np.uint8))
+        (tmp_path / "in" / broken).write_bytes((tmp_path / "in" / broken).read_bytes()[:50])
+        result = run("convert", "in", "out", "--background", "none", "--json")
+        assert result.status == 1
+        first, *others = result.err.splitlines()
+        assert first.startswith("greenroom: error: 1 of 3 inputs could not be converted")
+        assert len(others) == 1
+        assert f"in/{broken}' cannot be read: the picture is" in others[0]
+        assert json.loads(result.out)["frames"] == 2
+        assert files(tmp_path / "out") == set(names) - {broken}
+        for number, name in enumerate(names):
+            if name != broken:
+                written = cv2.imread(str(tmp_path / "out" / name))
+                assert written is not None
+                assert (written == 50 * number).all()
+
+    @pytest.mark.parametrize("command", ["convert", "matte"])
+    def test_of_several_files(self, run: Run, clip: Path, tmp_path: Path, command: str) -> None:
+        """The same holds for files, whatever is wrong with one: found before or meanwhile."""
+        data = write_clip(tmp_path / "long.mkv", (96, 64), 100).read_bytes()
+        (tmp_path / "cut.mkv").write_bytes(data[: len(data) // 2])
+        (tmp_path / "empty.jpg").touch()
+        cv2.imwrite(str(tmp_path / "good.png"), np.zeros((20, 20, 3), np.uint8))
+        cv2.imwrite(str(tmp_path / "there.png"), np.zeros((20, 20, 3), np.uint8))
+        out = tmp_path / "out"
+        out.mkdir()
+        (out / "there.png").write_text("mine")
+        names = ("cut.mkv", "empty.jpg", clip.name, "missing.mp4", "there.png", "good.png")
+        result = run(command, *names, "--out-dir", "out", "--json")
+        assert result.status == 1
+        first, *others = result.err.splitlines()
+        assert first.startswith("greenroom: error: 4 of 6 inputs could not be converted")
+        reasons = ("cut off", "the file is empty", "no such file", "is there already")
+        for line, words in zip(others, reasons, strict=True):
+            assert words in line
+        assert len(result.out.splitlines()) == 2
+        assert files(out) == {clip.name, "good.png", "there.png"}
+        assert (out / "there.png").read_text() == "mine"
+
+    def test_none_is_good(self, run: Run, tmp_path: Path) -> None:
+        """Where nothing can be converted, that is told before a model is loaded."""
+        (tmp_path / "in").mkdir()
+        (tmp_path / "out").mkdir()
+        for name in ("a.png", "b.jpg"):
+            (tmp_path / "in" / name).write_text("no picture")
+        assert_refused(run("convert", "in", "out"), 1, "in/a.png", "not a picture")
+        result = run("convert", "in/a.png", "in/b.jpg", "--out-dir", "out")
+        assert result.status == 1
+        assert "2 of 2" in result.err.splitlines()[0]
+        assert files(tmp_path / "out") == set()
+
+    def test_a_wrong_setting_stops_all(self, run: Run, clip: Path, tmp_path: Path) -> None:
+        """What would be wrong with each file is told once, and nothing is done."""
+        (tmp_path / "out").mkdir()
+        result = run("convert", clip.name, "a.mp4", "--out-dir", "out", "--background", "no.jpg")
+        assert_refused(result, 1, "no.jpg")
+        assert files(tmp_path / "out") == set()
 
 
 class TestBackground:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from greenroom.cli.preflight import check_conversions
+from greenroom.cli.preflight import OF_ONE_FILE, check_conversions
 from greenroom.cli.progress import progress_bar
-from greenroom.errors import SettingsError
+from greenroom.errors import GreenroomError, IncompleteError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,16 +39,39 @@ def each_file(
     ------
     SettingsError
         If inputs and outputs do not go together.
+    IncompleteError
+        If some of several could not be converted; the others are done then.
     """
-    from greenroom.segmenters.store.speeds import remember_speed  # noqa: PLC0415 - help stays fast
+    pairs = _pairs(files, out_dir, settings)
+    failures: list[GreenroomError] = []
+    for source, target in pairs:
+        try:
+            with progress_bar(Path(source).name) as progress:
+                summary = run(source, target, settings, progress=progress)
+        except IncompleteError as error:
+            _tell(error.summary, as_json=as_json)
+            failures.append(error)
+        except OF_ONE_FILE as error:
+            failures.append(error)
+        else:
+            _tell(summary, as_json=as_json)
+    if len(pairs) == 1 and failures:
+        raise failures[0]
+    if failures:
+        raise IncompleteError(failures, len(pairs))
 
-    for source, target in _pairs(files, out_dir, settings):
-        with progress_bar(Path(source).name) as progress:
-            summary = run(source, target, settings, progress=progress)
-        if summary.frames >= _ENOUGH_FRAMES and "segment" in summary.stages:
-            remember_speed(summary.segmenter, summary.stages["segment"].median_ms)
-        if as_json:
-            typer.echo(json.dumps(summary.to_dict()))
+
+def _tell(summary: object, *, as_json: bool) -> None:
+    """Print a summary as JSON, if that was asked for, and remember how fast the model was."""
+    from greenroom.conversion import Summary  # noqa: PLC0415 - help stays fast
+    from greenroom.segmenters.store.speeds import remember_speed  # noqa: PLC0415
+
+    if not isinstance(summary, Summary):
+        return
+    if summary.frames >= _ENOUGH_FRAMES and "segment" in summary.stages:
+        remember_speed(summary.segmenter, summary.stages["segment"].median_ms)
+    if as_json:
+        typer.echo(json.dumps(summary.to_dict()))
 
 
 def check_files(settings: Settings, values: dict[str, Any], *, has_background: bool) -> None:

@@ -10,7 +10,14 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from greenroom.errors import SettingsError
+from greenroom.errors import (
+    GreenroomError,
+    IncompleteError,
+    ProcessingError,
+    SettingsError,
+    SinkError,
+    SourceError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +25,7 @@ if TYPE_CHECKING:
     from greenroom.settings import Settings
 
 __all__ = [
+    "OF_ONE_FILE",
     "check_bench",
     "check_conversions",
     "check_evaluation",
@@ -28,6 +36,8 @@ __all__ = [
     "no_name_expected",
 ]
 
+OF_ONE_FILE: Final = (SourceError, ProcessingError, SinkError)
+"""What can be wrong with one file and not with the next."""
 _HELP: Final = "greenroom run --help"
 DEMO: Final = "demo"
 """What ``--source`` and ``plate record`` call the demonstration, unless a file is called so."""
@@ -98,8 +108,14 @@ def check_conversions(
     from greenroom.sinks import check_sink  # noqa: PLC0415
     from greenroom.sources import check_source  # noqa: PLC0415
 
+    failures: list[GreenroomError] = []
     for source, target in pairs:
-        check_sink(target, settings, check_source(source, settings))
+        try:
+            check_sink(target, settings, check_source(source, settings))
+        except OF_ONE_FILE as error:  # of several, the others are done
+            failures.append(error)
+    if failures and len(failures) == len(pairs):
+        raise failures[0] if len(pairs) == 1 else IncompleteError(failures, len(pairs))
     if has_background:
         check_background(settings)
     check_model(settings)

@@ -17,7 +17,7 @@ from greenroom.sinks.y4m import Y4MSink
 from greenroom.sources.base import SourceInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from greenroom.settings import Settings
 
@@ -51,9 +51,15 @@ def create_sink(name: str | Path, settings: Settings, info: SourceInfo) -> Sink:
     if str(name) == STDIN:
         return Y4MSink(info)
     if len(info.pictures) > 1 or (info.pictures and path.is_dir()):
-        return PictureSink(_in_folder(path, settings, info), settings, info.files)
+        pictures = _in_folder(path, settings, info)
+        return PictureSink(
+            _readable(pictures, info),
+            settings,
+            info.files,
+            described_by=_readable(info.described_by, info),
+        )
     if suffix in WRITTEN_SUFFIXES:
-        return PictureSink(_named(path), settings, info.files)
+        return PictureSink(_named(path), settings, info.files, described_by=info.described_by)
     if suffix in CONTAINERS:
         return VideoSink(path, settings, info)
     message = (
@@ -108,6 +114,13 @@ def written_name(name: str, *, transparent: bool) -> str:
     if transparent:
         return path.name if suffix in WITH_ALPHA else f"{path.stem}.png"
     return f"{path.stem}{'.jpg' if suffix in _FROM_PHONES else '.png'}"
+
+
+def _readable(paths: Iterable[Path], info: SourceInfo) -> Iterator[Path]:
+    """Leave out what belongs to pictures that cannot be read, as they are told meanwhile."""
+    for path, name in zip(paths, info.pictures, strict=False):
+        if not any(Path(str(error.path)).name == name for error in info.unreadable):
+            yield path
 
 
 def _named(path: Path) -> Iterable[Path]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from greenroom.errors import SourceError
     from greenroom.frames import Frame
 
 __all__ = ["Rewindable", "Source", "SourceInfo"]
@@ -33,6 +34,11 @@ class SourceInfo:
         Width by height of a pixel as it is to be shown.
     pictures : tuple of str
         For pictures that have nothing to do with each other: their file names, in order.
+    unreadable : list of SourceError
+        Those of the pictures that could not be read so far: whoever reads them adds to it before
+        the next frame is given, and for a sink their names are not there.
+    described_by : tuple of Path
+        For pictures: the files whose date and resolution belong to the frames, in order.
     files : tuple of Path
         What is read: an output may not be one of them.
     streams_from : Path or None
@@ -49,6 +55,8 @@ class SourceInfo:
     frames: int | None = None
     sample_aspect_ratio: Fraction = Fraction(1)
     pictures: tuple[str, ...] = ()
+    unreadable: list[SourceError] = field(default_factory=list, compare=False)
+    described_by: tuple[Path, ...] = ()
     files: tuple[Path, ...] = ()
     streams_from: Path | None = None
     begin_s: Fraction = Fraction(0)
@@ -56,7 +64,7 @@ class SourceInfo:
 
     def without_streams(self) -> SourceInfo:
         """Return the same with only the frames."""
-        return replace(self, streams_from=None)
+        return replace(self, streams_from=None, described_by=())
 
 
 class Source(Protocol):

@@ -41,7 +41,8 @@ class PictureSource:
     def __init__(self, paths: Sequence[Path], *, name: str, related: bool) -> None:
         self._paths = paths
         self._related = related
-        for path in paths:
+        self._alone = related or len(paths) == 1
+        for path in paths if self._alone else ():
             reason = why_unreadable(path)
             if reason is not None:
                 raise _unreadable(path, reason)
@@ -52,16 +53,20 @@ class PictureSource:
             frames=len(paths),
             files=tuple(paths),
             pictures=() if related else tuple(path.name for path in paths),
+            described_by=tuple(paths),
         )
 
     def __iter__(self) -> Iterator[Frame]:
-        """See `Source.__iter__`."""
+        """See `Source.__iter__`.
+
+        Of unrelated pictures those that cannot be read are left out, and told in
+        `SourceInfo.unreadable`, as long as there are others.
+        """
         first: Frame | None = None
         for number, path in enumerate(self._paths):
-            try:
-                frame = decode_picture(path, MOST_PIXELS_A_SIDE)
-            except ValueError as error:
-                raise _unreadable(path, error) from error
+            frame = self._decoded(path)
+            if frame is None:
+                continue
             first = first or frame
             if not self._related:  # of no time, so each is taken for itself
                 yield frame
@@ -69,6 +74,17 @@ class PictureSource:
             if frame.layout != first.layout:
                 frame = frame.converted(first.layout)
             yield replace(frame, pts=number, time_base=self.info.time_base, duration=1)
+        if first is None:
+            raise self.info.unreadable[0]
+
+    def _decoded(self, path: Path) -> Frame | None:
+        try:
+            return decode_picture(path, MOST_PIXELS_A_SIDE)
+        except ValueError as error:
+            if self._alone:
+                raise _unreadable(path, error) from error
+            self.info.unreadable.append(_unreadable(path, error))
+            return None
 
     def close(self) -> None:
         """See `Source.close`: no file stays open."""
