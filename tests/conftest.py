@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import struct
+import tempfile
 import threading
 import time
 import zlib
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import av
@@ -20,7 +23,6 @@ from model_server import ModelServer, adapter_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -38,6 +40,47 @@ settings.register_profile(
 settings.load_profile("greenroom")
 
 DEADLINE_S: Final = 10.0
+
+# What belongs to whoever runs the tests, and would change what greenroom and other programs do in
+# them and in the commands that they start: proxies, terminals, models, a session of their own.
+_THEIRS: Final = (
+    *("http_proxy", "https_proxy", "all_proxy", "no_proxy", "ftp_proxy"),
+    *(
+        "COLUMNS",
+        "LINES",
+        "NO_COLOR",
+        "FORCE_COLOR",
+        "CLICOLOR",
+        "CLICOLOR_FORCE",
+        "TTY_COMPATIBLE",
+    ),
+    *("SDL_VIDEODRIVER", "PYTHONWARNINGS", "OPENCV_LOG_LEVEL", "OPENCV_VIDEOIO_DEBUG"),
+    *("OPENCV_FFMPEG_CAPTURE_OPTIONS", "OPENCV_IO_MAX_IMAGE_PIXELS", "SSLKEYLOGFILE"),
+)
+_FOLDERS: Final = ("XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give the tests an environment in which no greenroom runs and nothing is set up."""
+    for name in _THEIRS:
+        for spelling in (name, name.upper()):
+            os.environ.pop(spelling, None)
+    # pip, which some tests start, goes on to ask where its user says.
+    folder = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    pip = Path(folder, "pip", "pip.conf")
+    if pip.is_file():
+        os.environ.setdefault("PIP_CONFIG_FILE", str(pip))
+    own = tempfile.TemporaryDirectory(prefix="greenroom-tests-", ignore_cleanup_errors=True)
+    config.add_cleanup(own.cleanup)
+    for name in _FOLDERS:
+        os.environ[name] = str(Path(own.name, name))
+
+
+@pytest.fixture(autouse=True)
+def _no_models_of_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have greenroom find no other models than a test says; those that tests look for stay."""
+    monkeypatch.delenv("GREENROOM_MODELS_DIR", raising=False)
+
 
 # A shell starts what runs in its background with Ctrl-C ignored, and whoever is started by that
 # ignores it too: the commands whose end by Ctrl-C is tested.
@@ -187,9 +230,6 @@ def huge_png(tmp_path: Path) -> Path:
 @pytest.fixture
 def model_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelServer]:
     """Serve models on this machine, reached as https://models.test."""
-    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
     with ModelServer() as running:
         thread = threading.Thread(target=running.serve_forever, args=(0.01,))
         thread.start()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +13,8 @@ from greenroom.errors import ModelError
 from greenroom.settings import Device, Settings
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from doctor.conftest import Machine
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
@@ -37,9 +38,12 @@ class TestEngine:
         milliseconds = float(finding.message.partition("cpu: ")[2].partition(" ms")[0])
         assert 0 < milliseconds < 5000
 
-    def test_model_is_not_there(self, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_model_is_not_there(
+        self, machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
         """A package without its model cannot work, and is to be installed again."""
-        monkeypatch.setattr("greenroom.segmenters.store.weights._EMBEDDED", Path("/nonexistent"))
+        missing = tmp_path / "nothing"
+        monkeypatch.setattr("greenroom.segmenters.store.weights._EMBEDDED", missing)
         finding = only(check_engine(machine.case()))
         assert (finding.status, finding.blocks) == ("problem", True)
         assert "selfie-" in finding.message

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from model_server import CONTENT, HOST, ModelServer
 
+from e2e.conftest import write_clip
 from greenroom.segmenters.store import MODELS_DIR_VARIABLE
 
 if TYPE_CHECKING:
@@ -244,6 +245,7 @@ class TestUse:
     ) -> None:
         """A copyleft licence is named, and nothing is fetched or written without a yes."""
         card(own, CARD.replace('"MIT"', '"GPL-3.0-only"'))
+        write_clip(tmp_path / "in.mp4", (96, 64), 2)
         result = run(command, "in.mp4", "out.mp4", "--model", "mine")
         assert result.status == 1
         assert "GPL-3.0-only" in result.err

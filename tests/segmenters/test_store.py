@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
 ROOT = Path(__file__).parents[2]
+# Read before tests are kept from it.
+KNOWN = Path(os.environ.get(MODELS_DIR_VARIABLE, ROOT.parent / "shared" / "models"))
 HASH = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
 
 
@@ -479,10 +481,9 @@ class TestConsent:
 
 def test_models_that_are_here() -> None:
     """The files of a models folder are what the package's cards say."""
-    folder = Path(os.environ.get(MODELS_DIR_VARIABLE, ROOT.parent / "shared" / "models"))
-    if not folder.is_dir():
-        pytest.skip(f"there is no folder '{folder}' with models; {MODELS_DIR_VARIABLE} names one")
-    store = Store(folder)
+    if not KNOWN.is_dir():
+        pytest.skip(f"there is no folder '{KNOWN}' with models; {MODELS_DIR_VARIABLE} names one")
+    store = Store(KNOWN)
     for tried in cards().values():
         if found := store.locate(tried):
             store.verify(tried, found[1])
