@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     from av.stream import Stream
     from av.video.stream import VideoStream
 
-__all__ = ["Timeline", "beginning_s", "can_be_joined", "played_length_s", "with_played_lengths"]
+__all__ = [
+    "DecodingTimes",
+    "Timeline",
+    "beginning_s",
+    "can_be_joined",
+    "is_of_another_program",
+    "played_length_s",
+    "with_played_lengths",
+]
 
 # Files of these kinds have times of decoding only, and FFmpeg guesses the others.
 _WITHOUT_PTS: Final = frozenset({"avi"})
@@ -33,7 +41,8 @@ _PRIMING_S: Final = Fraction(1, 5)
 _CLOCK_S: Final = Fraction(2**33, 90_000)
 # Decoding times never go back by more than rounding, and never on by half the clock.
 _BACK_S: Final = Fraction(1, 2)
-# A clock that began anew is told from a joint by the time that has passed since: no longer.
+# A clock that began anew is told from a joint by the time that has passed since, and streams of one
+# program begin together: no farther apart than this.
 _PAUSE_S: Final = 3600
 # Streams of a file are interleaved within so many seconds.
 _INTERLEAVED_S: Final = 10
@@ -69,11 +78,25 @@ def beginning_s(
     tick_s = fraction(stream.time_base)
     picture_s = first.pts * tick_s
     sounds = container.streams.audio if with_sound else ()
-    sounds_s = [_starts_s(sound) for sound in sounds if _is_known(sound)]
+    sounds_s = [
+        _starts_s(sound)
+        for sound in sounds
+        if _is_known(sound) and not is_of_another_program(container, sound, picture_s)
+    ]
     begin_s = min([picture_s, *sounds_s])
     if -_PRIMING_S <= begin_s < 0 <= picture_s:
         return Fraction(0)
     return begin_s // tick_s * tick_s
+
+
+def is_of_another_program(container: InputContainer, stream: Stream, time_s: Fraction) -> bool:
+    """Whether a stream has another clock than the pictures that begin at a time.
+
+    A transport stream may hold several programs, each of which began at a time of its own.
+    """
+    if not (can_be_joined(container) and _is_known(stream)):
+        return False
+    return abs(_starts_s(stream) - time_s) > _PAUSE_S
 
 
 def _is_known(stream: Stream) -> bool:

@@ -254,6 +254,16 @@ class TestStart:
         (flash_s,), (click_s,) = flash_and_clicks(after)
         assert click_s == pytest.approx(flash_s, abs=TICK_S)
 
+    def test_sound_of_another_program(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Sound by a clock that is hours away is left out, and hours of nothing are not written."""
+        before = clicking(tmp_path / "in.ts", 5 * 3600, 0)
+        with caplog.at_level(logging.WARNING, "greenroom"):
+            after = again(before, tmp_path / "out.mp4")
+        assert "it belongs to another program" in caplog.text
+        np.testing.assert_allclose(shown_s(after), np.arange(FRAMES) / RATE, atol=TICK_S)
+
     @pytest.mark.parametrize("b_frames", ["0", "3"])
     def test_file_without_times_of_showing(self, tmp_path: Path, b_frames: str) -> None:
         """AVI counts pictures as they are decoded: they come evenly, in time with the sound."""

@@ -11,7 +11,7 @@ from greenroom.decoding import open_container, video_stream
 from greenroom.frames import fraction
 from greenroom.sinks.tags import carried_tags, described
 from greenroom.sinks.trial import copied, name_of_codec, reasons_against
-from greenroom.timeline import Timeline
+from greenroom.timeline import Timeline, is_of_another_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,6 +117,9 @@ class CarriedStreams:
             for one in streams
             if one.index not in known
         } | reasons_against(path, known, muxer, keep_location=self._keep_location)
+        for stream in streams:
+            if is_of_another_program(self._source, stream, self._begin_s):
+                against[stream.index] = "it belongs to another program of the broadcast"
         for stream in streams:
             reason = against.get(stream.index)
             if reason is not None:
