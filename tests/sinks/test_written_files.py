@@ -214,6 +214,21 @@ class TestCodecs:
         assert "invalid argument" not in str(caught.value)
         assert files(tmp_path) == set()
 
+    @pytest.mark.parametrize(
+        ("name", "values"),
+        [
+            ("out.mp4", {"codec": "theora"}),
+            ("out.mp4", {"codec": "hevc", "preset": "hasty"}),
+            ("out.mov", {"codec": "av1"}),
+        ],
+    )
+    def test_mistakes_are_told_before_the_first_frame(
+        self, tmp_path: Path, name: str, values: dict[str, Any]
+    ) -> None:
+        """A codec that cannot be is refused when the file is named, before a model is loaded."""
+        with pytest.raises(SettingsError, match=values["codec"]):
+            create_sink(tmp_path / name, Settings(**values), INFO)
+
     @pytest.mark.parametrize("codec", ["libx264rgb", "mjpeg", "mpeg4", "qtrle", "png"])
     def test_encoders_by_name_keep_the_colours(self, tmp_path: Path, codec: str) -> None:
         """Frames are converted to what the encoder takes."""

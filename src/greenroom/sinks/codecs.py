@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from greenroom.frames import Layout
     from greenroom.settings import Settings
 
-__all__ = ["CONTAINERS", "Codec", "Container", "check_fits", "choose_codec"]
+__all__ = ["CONTAINERS", "Codec", "Container", "check_choice", "check_fits", "choose_codec"]
 
 Options = dict[str, str]
 
@@ -251,6 +252,24 @@ def choose_codec(path: Path, settings: Settings, layout: Layout, *, alpha: bool)
         )
         raise SettingsError(message, "codec")
     return codec
+
+
+def check_choice(path: Path, settings: Settings) -> None:
+    """Refuse a codec that is asked for and cannot be, before there is a frame for it.
+
+    Raises
+    ------
+    SettingsError
+        If FFmpeg has no such encoder, it has no such preset, or the file cannot hold it.
+    """
+    import av  # noqa: PLC0415 - importing greenroom stays light
+
+    if settings.codec is None:
+        return
+    codec = _named(settings.codec)
+    codec.all_options(settings)
+    with av.open(io.BytesIO(), "w", format=CONTAINERS[path.suffix.lower()].format) as container:
+        check_fits(codec, path, container)
 
 
 def check_fits(codec: Codec, path: Path, container: OutputContainer) -> None:

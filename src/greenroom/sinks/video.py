@@ -12,7 +12,7 @@ from greenroom.errors import GreenroomError, SettingsError
 from greenroom.frames import Colour, Frame, fraction
 from greenroom.sinks.base import check_layout
 from greenroom.sinks.carried import CarriedStreams
-from greenroom.sinks.codecs import CONTAINERS, check_fits, choose_codec
+from greenroom.sinks.codecs import CONTAINERS, check_choice, check_fits, choose_codec
 from greenroom.sinks.muxer import HEADER_BYTES, Muxer
 from greenroom.sinks.staging import Staging, free_name, take_room, writing
 
@@ -57,8 +57,8 @@ class VideoSink:
     Raises
     ------
     SinkError, SettingsError
-        If there can be no such file; from the first frame on, also if it cannot be made, or the
-        codec is unknown or does not fit.
+        If there can be no such file, or the codec is unknown or does not fit; from the first frame
+        on, also if it cannot be made.
     """
 
     def __init__(
@@ -79,6 +79,7 @@ class VideoSink:
         # A file is made by the first frame: whoever makes this sink may be interrupted before it
         # is theirs to abort.
         self._staging.check(path)
+        check_choice(path, settings)
         self._temporary: Path | None = None
         self._muxer: Muxer | None = None
         self._stream: VideoStream | None = None
