@@ -46,7 +46,8 @@ PICTURE_SUFFIXES: Final = (
     *(".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"),
     *(".heic", ".heif", ".avif"),
 )
-_SUFFIXES_OF_OTHERS: Final = (".gif",)
+# Bare MJPEG begins as a picture does.
+_SUFFIXES_OF_OTHERS: Final = (".gif", ".mjpeg", ".mjpg")
 
 MOST_PIXELS: Final = 2**28
 """How many pixels a picture may have, whatever its shape: more than any camera's."""

@@ -149,7 +149,8 @@ class TestTurned:
             "import gc, sys\n"
             "from greenroom import Settings\n"
             "from greenroom.backgrounds import create_background\n"
-            "from greenroom.decoding import decoded, open_media, orientation_of, video_stream\n"
+            "from greenroom.decoded_frames import orientation_of\n"
+            "from greenroom.decoding import decoded, open_media, video_stream\n"
             "from greenroom.sources import create_source\n"
             "for _ in range(10):\n"
             "    (frame,) = create_source(sys.argv[1], Settings())\n"
@@ -250,11 +251,13 @@ class TestPixelFormats:
             ("in.webm", "libvpx-vp9", "yuv420p"),
             ("in.ts", "libx264", "yuv420p"),
             ("in.flv", "libx264", "yuv420p"),
+            ("in.mjpeg", "mjpeg", "yuvj420p"),
         ],
     )
     def test_colour(self, tmp_path: Path, name: str, codec: str, pix_fmt: str) -> None:
         """Every format that FFmpeg knows becomes 4:2:0 of eight bits in the same colour."""
-        frame, *_ = read(write(tmp_path / name, [flat()] * 5, codec, pix_fmt))
+        frame, *others = read(write(tmp_path / name, [flat()] * 5, codec, pix_fmt))
+        assert len(others) == 4
         assert frame.format == "yuv420p"
         np.testing.assert_allclose(frame.to_rgb().mean(axis=(0, 1)), RUST, atol=5)
 

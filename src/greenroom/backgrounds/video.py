@@ -9,14 +9,12 @@ from greenroom.animation import moving_frames
 from greenroom.backgrounds.base import Scene
 from greenroom.backgrounds.fitting import fitted
 from greenroom.backgrounds.pictures import MOST_PIXELS_A_SIDE, unreadable
+from greenroom.decoded_frames import flattened, orientation_of, oriented
 from greenroom.decoding import (
     check_size,
     decoded,
-    flattened,
     media_errors,
     open_media,
-    orientation_of,
-    oriented,
     reason_of,
     video_stream,
 )

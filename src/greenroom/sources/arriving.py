@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
+from greenroom.decoded_frames import flattened
 from greenroom.decoders import Decoder
-from greenroom.decoding import choice_of, flattened, reason_of, video_stream
+from greenroom.decoding import choice_of, reason_of, video_stream
 from greenroom.deinterlacing import Deinterlacer
 from greenroom.frames import BT601, UNSPECIFIED, Frame, fraction
 from greenroom.sources.base import SourceInfo

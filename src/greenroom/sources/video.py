@@ -10,19 +10,9 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from greenroom.decoded_frames import UPRIGHT, flattened, orientation_of, oriented
 from greenroom.decoders import Decoder
-from greenroom.decoding import (
-    STDIN,
-    UPRIGHT,
-    StandardInput,
-    check_size,
-    choice_of,
-    flattened,
-    open_media,
-    orientation_of,
-    oriented,
-    video_stream,
-)
+from greenroom.decoding import STDIN, StandardInput, check_size, choice_of, open_media, video_stream
 from greenroom.deinterlacing import Deinterlacer
 from greenroom.errors import SourceError, TruncatedError
 from greenroom.frames import Frame, fraction

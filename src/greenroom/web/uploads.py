@@ -14,16 +14,9 @@ import cv2
 
 from greenroom.animation import count_frames, moves, moving_frames
 from greenroom.backgrounds.pictures import MOST_PIXELS_A_SIDE
+from greenroom.decoded_frames import flattened, orientation_of, oriented
 from greenroom.decoders import ALPHA_MODE, has_alpha_mode
-from greenroom.decoding import (
-    as_file,
-    decoded,
-    flattened,
-    media_errors,
-    open_media,
-    reason_of,
-    video_stream,
-)
+from greenroom.decoding import as_file, decoded, media_errors, open_media, reason_of, video_stream
 from greenroom.demuxers import FILE_OPTIONS
 from greenroom.errors import BackgroundError
 from greenroom.image_files import check_pixels, decode_picture, is_picture, open_picture
@@ -233,6 +226,6 @@ def _first_frame(path: Path) -> Frame:
     """Decode the first frame of a video."""
     with open_media(path) as container:
         for frame in decoded(container, video_stream(container)):
-            return flattened(frame)
+            return oriented(flattened(frame), orientation_of(frame))
     message = "there is no frame in it"
     raise ValueError(message)

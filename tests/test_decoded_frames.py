@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from av.video import format as formats
 
-from greenroom.decoding import flattened, orientation_of
+from greenroom.decoded_frames import flattened, orientation_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
