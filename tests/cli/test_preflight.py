@@ -53,7 +53,6 @@ _MISTAKES: Final = {
     "a folder of a recording": (("run", "--source", "clip.png", "--to", "file:no/a.mp4"), "'no'"),
     "a port": (("run", "--source", "clip.png", "--to", "page", "--port", "PORT"), "in use"),
     "an input": (("convert", "no.mp4", "out.mp4"), "'no.mp4'"),
-    "one of several inputs": (("convert", "clip.png", "no.png", "--out-dir", "out"), "'no.png'"),
     "an input that is broken": (("convert", "bad.mp4", "out.mp4"), "'bad.mp4'"),
     "a folder of an output": (("convert", "clip.png", "no/out.png"), "no folder 'no'"),
     "an output that is there": (("convert", "clip.png", "bad.png"), "there already"),
