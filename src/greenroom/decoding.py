@@ -196,6 +196,23 @@ class StandardInput:
             raise self._interruption
 
 
+def user_path(name: str) -> Path:
+    """Return the path that a name stands for: a ~ is the user's folder, of whom there is one."""
+    path = Path(name)
+    try:
+        return path.expanduser()
+    except RuntimeError:  # nobody is called so: then it is a file's name
+        return path
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a path is a folder; one that cannot be a path, such as a too long one, is none."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def why_unreadable(path: Path) -> str | None:
     """Say why a path cannot be a readable file with something in it, if so."""
     try:

@@ -47,16 +47,22 @@ def page(browser: Browser) -> Iterator[Page]:
     context.close()
 
 
+@pytest.fixture(scope="module")
+def gallery(tmp_path_factory: pytest.TempPathFactory) -> Gallery:
+    """Draw greenroom's own backgrounds once for all tests."""
+    made = Gallery(tmp_path_factory.mktemp("backgrounds"))
+    made.items()
+    return made
+
+
 @pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Callable[..., PageServer]]:
+def serve(tmp_path: Path, gallery: Gallery) -> Iterator[Callable[..., PageServer]]:
     """Return a function that starts the page of the synthetic person, with a key or a port."""
     session = FakeSession(tmp_path / "greenroom.toml")
     servers = []
 
     def begin(key: bytes = KEY, port: int = 0) -> PageServer:
-        server = PageServer(
-            session, port=port, access=Access(key), gallery=Gallery(tmp_path / "backgrounds")
-        )
+        server = PageServer(session, port=port, access=Access(key), gallery=gallery)
         server.start()
         servers.append(server)
         return server

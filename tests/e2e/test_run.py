@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import numba
@@ -106,6 +108,23 @@ def running(tmp_path: Path) -> Iterator[Running]:
     with Running(tmp_path, *QUIET, "--background", "color:teal") as started:
         started.until_said("sending you in front of color:teal")
         yield started
+
+
+@pytest.mark.allow_hosts(["127.0.0.1"])
+def test_is_covered_among_silent_connections(running: Running, tmp_path: Path) -> None:
+    """With 256 descriptors and 400 connections that say nothing, the cover key works."""
+    resource = pytest.importorskip("resource", reason="Windows has no such limit")
+    if not hasattr(resource, "prlimit"):
+        pytest.skip("only Linux limits another process")
+    resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE, (256, 256))
+    port = int(running.until_said(r"page: http://127\.0\.0\.1:(\d+)/")[1])
+    with ExitStack() as stack:
+        for _ in range(400):
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S))
+        covered = greenroom(tmp_path, "cover", "on")
+        assert (covered.returncode, covered.stdout, covered.stderr) == (0, "covered\n", "")
+        assert greenroom(tmp_path, "page", "--print").returncode == 0
+    assert [line for line in running.lines if "warning" in line] == []
 
 
 def test_says_once_what_is_sent(running: Running) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import re
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from greenroom.animation import moves
@@ -25,12 +24,13 @@ from greenroom.backgrounds.pictures import (
 from greenroom.backgrounds.plain import Camera, Colour, Transparent
 from greenroom.backgrounds.softened import strength_of
 from greenroom.backgrounds.video import Video
-from greenroom.decoding import why_unreadable
+from greenroom.decoding import is_folder, user_path, why_unreadable
 from greenroom.frames import Frame
 from greenroom.image_files import is_picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from greenroom.settings import Settings
 
@@ -76,10 +76,10 @@ def check_background(settings: Settings) -> None:
         As in `create_background`.
     """
     make = _maker(settings)
-    path = Path(settings.background).expanduser()
+    path = user_path(settings.background)
     if not isinstance(make, partial) or make.func is not _from_path:
         return
-    if path.is_dir():
+    if is_folder(path):
         read_picture(pictures_of(path)[0])
     else:
         make().close()
@@ -95,7 +95,7 @@ def _maker(settings: Settings) -> Callable[[], Background]:
         return partial(Colour, rgb_of(value))
     if spec in _BY_WORD:
         return _BY_WORD[spec]
-    path = Path(spec).expanduser()
+    path = user_path(spec)
     if spec in DRAWN and not path.exists():  # a file of the user's is what the user means
         return partial(_drawn, spec, settings)
     return partial(_from_path, path, settings)
@@ -124,7 +124,7 @@ _BY_STRENGTH: Final[dict[str, Callable[[float], Background]]] = {
 
 
 def _from_path(path: Path, settings: Settings) -> Background:
-    if path.is_dir():
+    if is_folder(path):
         return Slideshow(path, settings.fit, settings.slide_seconds)
     reason = why_unreadable(path)
     if reason is not None:

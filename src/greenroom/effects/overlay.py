@@ -5,13 +5,13 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import cv2
 import numpy as np
 
 from greenroom.compositing.kernels import over
+from greenroom.decoding import user_path, why_unreadable
 from greenroom.errors import SettingsError
 from greenroom.frames import Frame, Layout, Matte
 from greenroom.image_files import decode_with_alpha
@@ -59,7 +59,7 @@ def create_overlay(spec: str | None) -> Overlay | None:
     if spec is None:
         return None
     name, position = _parsed(spec)
-    path = Path(name).expanduser()
+    path = user_path(name)
     try:
         return Overlay(decode_with_alpha(path, _MOST_PIXELS_A_SIDE), position)
     except ValueError as error:
@@ -77,7 +77,7 @@ def _parsed(spec: str) -> tuple[str, str]:
         return spec, DEFAULT_POSITION
     if position.strip().lower() in POSITIONS and name:
         return name, position.strip().lower()
-    if Path(spec).expanduser().exists() or not name:
+    if why_unreadable(user_path(spec)) is None or not name:
         return spec, DEFAULT_POSITION
     near = difflib.get_close_matches(position, POSITIONS, n=1)
     hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(POSITIONS)}."

@@ -20,6 +20,8 @@ __all__ = ["is_writable", "parts_of", "read_json"]
 _MOST_BYTES: Final = 65536
 # Longer than a browser on the same machine takes for them.
 _JSON_S: Final = 5.0
+# How long nothing may come of a longer one.
+_SILENCE_S: Final = 10.0
 
 
 async def parts_of(
@@ -38,14 +40,17 @@ async def parts_of(
     while True:
         part = None
         try:
-            with anyio.CancelScope(deadline=end_s):
+            with anyio.CancelScope(deadline=min(end_s, anyio.current_time() + _SILENCE_S)):
                 part = await anext(parts)
         except StopAsyncIteration:
             return
         except ClientDisconnect:
             raise HTTPException(400, "the request was broken off") from None
         if part is None:
-            message = f"expected the whole body of the request within {most_s:g} s"
+            message = (
+                f"expected the whole body of the request within {most_s:g} s, and no pause of more "
+                f"than {_SILENCE_S:g} s in it"
+            )
             raise HTTPException(408, message, headers={"Connection": "close"})
         size += len(part)
         if size > most_bytes:

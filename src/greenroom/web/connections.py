@@ -6,6 +6,7 @@ cameras and files need, too. uvicorn waits for ever for a request that is never 
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 from typing import TYPE_CHECKING, Any, Final
@@ -33,6 +34,10 @@ _HEAD_S: Final = 5.0
 # For a client to take some of what it asked for.
 _TAKE_S: Final = 10.0
 _WEBSOCKET_VERSION: Final = b"13"
+_WEBSOCKET_KEY_BYTES: Final = 16
+# Anybody can send nonsense, and is not to fill the user's terminal with warnings of it.
+_log = logging.getLogger(f"{__name__}.requests")
+_log.setLevel(logging.ERROR)
 
 
 class Connection(H11Protocol):
@@ -47,7 +52,7 @@ class Connection(H11Protocol):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 - uvicorn's own
         super().__init__(*arguments, **named)
-        self.logger = logging.getLogger(__name__)  # uvicorn's shows what anybody may send
+        self.logger = _log
         self._waiting: asyncio.TimerHandle | None = None
         self._stalling: asyncio.TimerHandle | None = None
         self.since_s = 0.0
@@ -96,7 +101,7 @@ class Connection(H11Protocol):
         if (
             event.method != b"GET"
             or names.get(b"sec-websocket-version") != _WEBSOCKET_VERSION
-            or b"sec-websocket-key" not in names
+            or not _is_key(names.get(b"sec-websocket-key", b""))
             or names.keys() & {b"content-length", b"transfer-encoding"}
         ):
             self.send_400_response("expected a WebSocket's opening handshake, of version 13")
@@ -165,3 +170,11 @@ class Connection(H11Protocol):
         if self._stalling is not None:
             self._stalling.cancel()
             self._stalling = None
+
+
+def _is_key(said: bytes) -> bool:
+    """Whether a client of WebSockets says a key as it should (RFC 6455, 4.1)."""
+    try:
+        return len(base64.b64decode(said, validate=True)) == _WEBSOCKET_KEY_BYTES
+    except ValueError:
+        return False

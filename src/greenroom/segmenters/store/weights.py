@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import platformdirs
 
+from greenroom.decoding import is_folder
 from greenroom.errors import ModelError, SettingsError
 from greenroom.segmenters.catalogue import PACKAGE_CARDS
 from greenroom.segmenters.store.download import Download
@@ -69,7 +70,7 @@ class Store:
         self._cache_dir = (
             cache_dir or platformdirs.user_cache_path("greenroom", appauthor=False) / "models"
         )
-        if self._models_dir is not None and not self._models_dir.is_dir():
+        if self._models_dir is not None and not is_folder(self._models_dir):
             message = (
                 f"models folder '{self._models_dir}' is not there. Give a folder with model files, "
                 f"by --models-dir or {MODELS_DIR_VARIABLE}."
