@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from greenroom.cli.app import app
 from greenroom.errors import SettingsError
+from greenroom.frames import Colour, Layout
 from greenroom.settings import Settings
+from greenroom.sinks.codecs import choose_codec
 from greenroom.sinks.live import destinations
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture(autouse=True)
@@ -85,6 +84,17 @@ def test_mistyped(
     status, text = said(capsys, *arguments)
     assert status in (1, 2)
     assert words in text
+
+
+@pytest.mark.parametrize(
+    ("codec", "meant"),
+    [("h265", "hevc"), ("X264", "h264"), ("H.264", "h264"), ("pro-res", "prores")],
+)
+def test_codecs(codec: str, meant: str) -> None:
+    """A codec by another of its names is asked about."""
+    layout = Layout(64, 36, "yuv420p", Colour())
+    with pytest.raises(SettingsError, match=f"Did you mean '{meant}'"):
+        choose_codec(Path("out.mp4"), Settings(codec=codec), layout, alpha=False)
 
 
 @pytest.mark.parametrize("option", ["-V", "--version"])

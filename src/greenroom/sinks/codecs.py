@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import io
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -298,6 +299,18 @@ def _named(name: str) -> Codec:
     return known.get(name) or _by_encoder(name)
 
 
+# What people call codecs by other names, or by those of programs that encode them.
+_ALIASES: Final = {
+    "h265": "hevc",
+    "h.265": "hevc",
+    "x265": "hevc",
+    "x264": "h264",
+    "avc": "h264",
+    "vp09": "vp9",
+    "av01": "av1",
+}
+
+
 def _by_encoder(name: str) -> Codec:
     """Describe any encoder of FFmpeg by its name."""
     import av  # noqa: PLC0415 - importing greenroom stays light
@@ -307,7 +320,12 @@ def _by_encoder(name: str) -> Codec:
     except ValueError:  # av.codec.codec.UnknownCodecError
         codec = None
     if codec is None or codec.type != "video":
-        message = f"unknown codec '{name}': expected {', '.join(CODECS)} or an encoder of FFmpeg."
+        word = name.lower()
+        near = difflib.get_close_matches(_ALIASES.get(word, word), CODECS, n=1)
+        hint = f" Did you mean '{near[0]}'?" if near else ""
+        message = (
+            f"unknown codec '{name}': expected {', '.join(CODECS)} or an encoder of FFmpeg.{hint}"
+        )
         raise SettingsError(message, "codec")
     formats = tuple(given.name for given in codec.video_formats or ()) or ("yuv420p",)
     opaque = tuple(given for given in formats if not _has_alpha(given))
