@@ -17,13 +17,16 @@ from PIL import Image, ImageCms
 from greenroom.backgrounds import Scene, create_background
 from greenroom.effects import create_overlay
 from greenroom.errors import GreenroomError
-from greenroom.frames import Layout
+from greenroom.frames import Frame, Layout
 from greenroom.image_files import decode_picture, decode_with_alpha, is_picture
+from greenroom.matting.plate_picture import read_plate
 from greenroom.settings import Settings
-from greenroom.sources import create_source
+from greenroom.sinks import create_sink
+from greenroom.sources import SourceInfo, create_source
 from greenroom.web.uploads import make_background
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -296,6 +299,30 @@ class TestDamage:
         (tmp_path / name).write_bytes(data)
         with pytest.raises(GreenroomError, match="not a picture"):
             create_source(tmp_path / name, Settings()).__iter__().__next__()
+
+
+@pytest.mark.parametrize(
+    "name", ["x" * 300 + ".png", "x" * 300, "a\0b.png", "~nobody-of-this-name/a.png", "../" * 2000]
+)
+def test_names_that_cannot_be(tmp_path: Path, name: str) -> None:
+    """A name that no file can have is an error as any other, wherever it is given."""
+
+    def write() -> None:
+        sink = create_sink(tmp_path / f"{name}.png", Settings(), SourceInfo("video"))
+        sink.write(Frame.from_rgb(photo()))
+        sink.close()
+
+    uses: tuple[Callable[[], object], ...] = (
+        lambda: create_source(name, Settings()),
+        lambda: create_overlay(name),
+        lambda: read_plate(name, (32, 18)),
+        lambda: create_background(Settings(background=name)),
+        write,
+    )
+    for use in uses:
+        with pytest.raises(GreenroomError):
+            use()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_nothing_heavy_is_imported() -> None:

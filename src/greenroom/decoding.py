@@ -28,6 +28,7 @@ __all__ = [
     "check_size",
     "choice_of",
     "decoded",
+    "is_there",
     "media_errors",
     "open_container",
     "open_media",
@@ -209,6 +210,14 @@ def is_folder(path: Path) -> bool:
     """Whether a path is a folder; one that cannot be a path, such as a too long one, is none."""
     try:
         return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is anything of that name; nothing has one that cannot be a path."""
+    try:
+        return path.exists()
     except (OSError, ValueError):
         return False
 

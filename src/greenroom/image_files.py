@@ -115,11 +115,11 @@ def is_picture(path: Path) -> bool:
     suffix = path.suffix.lower()
     if suffix in PICTURE_SUFFIXES:
         return True
-    if suffix in _SUFFIXES_OF_OTHERS or not path.is_file():
+    if suffix in _SUFFIXES_OF_OTHERS:
         return False
     try:
-        return _reader_of(path) not in (None, _GIF)
-    except OSError:
+        return path.is_file() and _reader_of(path) not in (None, _GIF)
+    except (OSError, ValueError):  # such as a name that no file can have
         return False
 
 
@@ -363,7 +363,7 @@ def _to_srgb(image: Image.Image, profile: bytes | None, path: Path) -> Image.Ima
             logger.warning("'%s': its colour profile cannot be used: %s", path, error)
         else:
             return image if _keeps_colours(transform, image.mode) else _converted(image, transform)
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _keeps_colours(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:

@@ -24,7 +24,7 @@ from greenroom.backgrounds.pictures import (
 from greenroom.backgrounds.plain import Camera, Colour, Transparent
 from greenroom.backgrounds.softened import strength_of
 from greenroom.backgrounds.video import Video
-from greenroom.decoding import is_folder, user_path, why_unreadable
+from greenroom.decoding import is_folder, is_there, user_path, why_unreadable
 from greenroom.frames import Frame
 from greenroom.image_files import is_picture
 
@@ -96,7 +96,7 @@ def _maker(settings: Settings) -> Callable[[], Background]:
     if spec in _BY_WORD:
         return _BY_WORD[spec]
     path = user_path(spec)
-    if spec in DRAWN and not path.exists():  # a file of the user's is what the user means
+    if spec in DRAWN and not is_there(path):  # a file of the user's is what the user means
         return partial(_drawn, spec, settings)
     return partial(_from_path, path, settings)
 

@@ -108,26 +108,28 @@ class Staging:
         SettingsError, ExistsError, SinkError
             As in `add`.
         """
-        if target.is_dir():
-            message = (
-                f"output '{target}' cannot be written: it is a folder, where a file was expected."
-            )
-            raise SinkError(message, target)
-        if not target.parent.is_dir():
-            message = (
-                f"output '{target}' cannot be written: there is no folder '{target.parent}'. "
-                f"Make it first."
-            )
-            raise SinkError(message, target)
-        if self._inputs and _identity(target) in self._inputs:
-            message = f"output '{target}' is the input. Give another name."
-            raise SettingsError(message)
-        if target.exists() and not self._overwrite:
-            message = (
-                f"output '{target}' is there already. Give another name, or allow it to be "
-                f"replaced (--overwrite)."
-            )
-            raise ExistsError(message, target)
+        with writing(target):  # a name may be too long to be asked about
+            if target.is_dir():
+                message = (
+                    f"output '{target}' cannot be written: it is a folder, where a file was "
+                    f"expected."
+                )
+                raise SinkError(message, target)
+            if not target.parent.is_dir():
+                message = (
+                    f"output '{target}' cannot be written: there is no folder '{target.parent}'. "
+                    f"Make it first."
+                )
+                raise SinkError(message, target)
+            if self._inputs and _identity(target) in self._inputs:
+                message = f"output '{target}' is the input. Give another name."
+                raise SettingsError(message)
+            if target.exists() and not self._overwrite:
+                message = (
+                    f"output '{target}' is there already. Give another name, or allow it to be "
+                    f"replaced (--overwrite)."
+                )
+                raise ExistsError(message, target)
 
 
 def free_name(path: Path) -> Path:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from greenroom.animation import moves
-from greenroom.decoding import STDIN
+from greenroom.decoding import STDIN, is_folder, is_there
 from greenroom.image_files import is_picture
 from greenroom.sources.animation import AnimationSource
 from greenroom.sources.base import Source, SourceInfo
@@ -64,9 +64,9 @@ def create_source(name: str | Path, settings: Settings) -> Source:
     path = Path(name)
     if name == STDIN:
         return VideoSource(name, settings)
-    if path.is_dir():
+    if is_folder(path):
         return folder_source(path)
-    if "%" in path.name and not path.exists():
+    if "%" in path.name and not is_there(path):
         return sequence_source(path)
     if moves(path, MOST_PIXELS_A_SIDE):
         return AnimationSource(path, settings)
