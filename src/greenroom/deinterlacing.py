@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import av
     from av.filter import Graph
 
 __all__ = ["Deinterlacer"]
-
-logger = logging.getLogger(__name__)
 
 # One picture for each that comes, not one for each field; the field order is the picture's own,
 # and pictures that are not interlaced pass as they are.
@@ -33,12 +32,12 @@ class Deinterlacer:
 
     Parameters
     ----------
-    name : str
-        What is deinterlaced, such as ``input 'a.mp4'``, for the log.
+    tell : callable
+        Called once, when the first interlaced picture comes.
     """
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, tell: Callable[[], None]) -> None:
+        self._tell = tell
         self._graph: Graph | None = None
         self._held: deque[av.VideoFrame] = deque()
         self._kind: tuple[int, int, str] | None = None
@@ -77,7 +76,7 @@ class Deinterlacer:
 
         if not self._is_told:
             self._is_told = True
-            logger.warning("%s is interlaced: it is deinterlaced", self._name)
+            self._tell()
         self._graph = graph = av.filter.Graph()
         source = graph.add_buffer(
             width=picture.width,

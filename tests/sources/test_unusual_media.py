@@ -102,9 +102,7 @@ def with_much_beside(path: Path, kind: str) -> Path:
             packet.time_base, packet.is_keyframe = Fraction(1, 25), True
             target.mux(packet)
     else:
-        hdr = "hdr10=1:master-display=G(8500,39850)B(6550,2300)R(35400,14600)WP(15635,16450)"
-        options = {"x265-params": f"{hdr}L(10000000,1):max-cll=1000,400"}
-        write(path, [flat()], kind, options=options if kind == "libx265" else None)
+        write(path, [flat()], kind)  # which says its own settings in a message
     return turned(path, 90)
 
 
@@ -141,7 +139,7 @@ class TestTurned:
         assert luma[-3 if down else 2, -3 if right else 2] > 200
         assert luma[2 if down else -3, 2 if right else -3] < 50
 
-    @pytest.mark.parametrize("kind", ["png", "mjpeg", "libx265"])
+    @pytest.mark.parametrize("kind", ["png", "mjpeg", "libx264"])
     def test_what_is_beside_a_picture_is_freed_once(self, tmp_path: Path, kind: str) -> None:
         """Profiles and the like, for all that reads an orientation, survive the collector."""
         path = with_much_beside(tmp_path / "film.mov", kind)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from greenroom.settings import Fit
 
 __all__ = ["Video"]
+
+logger = logging.getLogger(__name__)
 
 # A loop whose fitted frames fit into this is decoded once and kept.
 KEPT_BYTES: Final = 64 * 2**20
@@ -61,7 +64,9 @@ class Video(Scene):
         self._fit = fit
         self._layout: Layout | None = None
         self._starts_s = 0.0
-        self._deinterlacer = Deinterlacer(f"background '{path}'")
+        self._deinterlacer = Deinterlacer(
+            lambda: logger.warning("background '%s' is interlaced: it is deinterlaced", path)
+        )
         self._loop: Iterator[_Shown] = iter(())
         self._current: _Shown | None = None
         for _ in self._pictures():  # one that cannot be read is found now

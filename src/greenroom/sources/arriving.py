@@ -209,7 +209,9 @@ class ArrivingVideo:
         if self._asked.keeps_interlaced:
             yield from self._decoded()
             return
-        deinterlacer = Deinterlacer(self._asked.name)
+        deinterlacer = Deinterlacer(
+            lambda: logger.warning("%s is interlaced: it is deinterlaced", self._asked.name)
+        )
         for picture in self._decoded():
             yield from deinterlacer.push(picture)
         yield from deinterlacer.finish()

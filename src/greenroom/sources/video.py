@@ -68,6 +68,8 @@ class VideoSource:
         self._reading = threading.Lock()
         self._closed = False
         self._orientation = UPRIGHT
+        self._is_read = False
+        self._found: list[str] = []
         self._allow_truncated = settings.allow_truncated
         try:
             self._input = StandardInput() if name == STDIN else None
@@ -77,7 +79,7 @@ class VideoSource:
         try:
             self._stream = video_stream(self._container)
             check_size(self._stream.width, self._stream.height, MOST_PIXELS_A_SIDE)
-            shown = None if settings.keep_interlaced else Deinterlacer(f"input '{name}'")
+            shown = None if settings.keep_interlaced else Deinterlacer(self._warn_of_fields)
             self._decoder = Decoder(self._stream, shown)
         except ValueError as error:
             self._container.close()
@@ -103,6 +105,7 @@ class VideoSource:
         """
         with self._reading:
             if not self._closed:
+                self._tell_found()
                 # What waits on standard input may be live: nothing is held back of it.
                 frames = self._frames()
                 yield from frames if self._input is not None else self._lasting(frames)
@@ -247,11 +250,9 @@ class VideoSource:
                     continue
                 may_join = False
                 if before:
-                    logger.warning(
-                        "input '%s' begins in the middle of a broadcast: its first %d pictures "
-                        "cannot be decoded and are left out",
-                        self._name,
-                        before,
+                    self._warn(
+                        f"input '{self._name}' begins in the middle of a broadcast: its first "
+                        f"{before} pictures cannot be decoded and are left out"
                     )
             yield packet
 
@@ -275,7 +276,7 @@ class VideoSource:
                 f"decoded, allow truncated input (--allow-truncated)."
             )
             raise TruncatedError(message, self._name)
-        logger.warning("input '%s': %s", self._name, reason)
+        self._warn(f"input '{self._name}': {reason}")
 
     def _timed(self, frame: Frame, number: int) -> Frame:
         time_base = self.info.time_base
@@ -298,13 +299,29 @@ class VideoSource:
     def _tell_choice(self) -> None:
         choice = choice_of(self._container, self._stream)
         if choice is not None:
-            logger.warning("input '%s': %s", self._name, choice)
+            self._warn(f"input '{self._name}': {choice}")
 
     def _warn_of_hdr(self, picture: av.VideoFrame) -> None:
         if picture.color_trc in _HDR_TRANSFERS:
-            logger.warning(
-                "input '%s' has a high dynamic range: it is tone-mapped to BT.709", self._name
+            self._warn(
+                f"input '{self._name}' has a high dynamic range: it is tone-mapped to BT.709"
             )
+
+    def _warn_of_fields(self) -> None:
+        self._warn(f"input '{self._name}' is interlaced: it is deinterlaced")
+
+    def _warn(self, message: str) -> None:
+        """Log a warning; what is found at opening is said when the frames are asked for."""
+        if self._is_read:
+            logger.warning(message)
+        else:
+            self._found.append(message)
+
+    def _tell_found(self) -> None:
+        self._is_read = True
+        for message in self._found:
+            logger.warning(message)
+        self._found.clear()
 
     def _error(self, reason: str) -> SourceError:
         return SourceError(f"input '{self._name}' cannot be read: {reason}.", self._name)
