@@ -195,6 +195,14 @@ class TestKinds:
             assert make_background(other, tmp_path / f"kept{len(name)}", name).exists()
             path = other
 
+    def test_several_pictures(self, tmp_path: Path) -> None:
+        """Of a JPEG with another beside it, such as a gain map, the picture itself is read."""
+        image = Image.fromarray(photo())
+        gain_map = Image.new("L", (48, 32), 200)
+        path = tmp_path / "a.jpg"
+        image.save(path, "MPO", save_all=True, append_images=[gain_map], quality=95)
+        assert error_of(path, photo()) < 3
+
     @pytest.mark.parametrize("bits", [8, 10])
     def test_tiled_heic(self, tmp_path: Path, bits: int) -> None:
         """A HEIC made of tiles, as phones write them, is read whole."""

@@ -265,3 +265,5 @@ def _log_to_stderr() -> None:
     log.propagate = False
     if not any(isinstance(handler, _Messages) for handler in log.handlers):
         log.addHandler(_Messages(logging.WARNING))
+    # What Pillow logs of a damaged file comes as greenroom's own error, too.
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
