@@ -86,10 +86,14 @@ class Softened:
             for count, length in zip(size, frame.size, strict=True)
         )
         weight = clearness(matte.reduced_to(halves.shape[1:]))
-        weights = _spread(weight, size, sigma) + _NOTHING
-        grids = [
-            (_spread(weight * half, size, sigma) + _NOTHING * _GREY) / weights for half in halves
-        ]
+        # All together, with the weights last: OpenCV does four channels in the time of two.
+        values = np.empty((*weight.shape, len(halves) + 1), np.float32)
+        for index, half in enumerate(halves):
+            np.multiply(weight, half, out=values[:, :, index])
+        values[:, :, -1] = weight
+        spread = _spread(values, size, sigma)
+        weights = spread[:, :, -1] + _NOTHING
+        grids = [(spread[:, :, index] + _NOTHING * _GREY) / weights for index in range(len(halves))]
         if [grid.shape for grid in grids] != [old.shape for old in self._sent]:
             self._sent = [_rounded(grid) for grid in grids]
         pairs = zip(grids, self._sent, strict=True)
@@ -133,13 +137,17 @@ def strength_of(kind: str, value: str) -> float:
 
 
 def _spread(values: Floats, size: tuple[int, ...], sigma: tuple[float, ...]) -> Floats:
-    """Blur values to the grid, and add a little of a wider blur, and a trace of their mean."""
-    reduced = cv2.resize(values, size, interpolation=cv2.INTER_AREA)
+    """Blur channels to the grid, and add a little of a wider blur, and a trace of their mean."""
+    reduced = _resized(values, size)
     coarse = tuple(max(1, round(length / _WIDER)) for length in size)
-    near = _blurred(np.asarray(cv2.resize(reduced, coarse, interpolation=cv2.INTER_AREA)), sigma)
+    near = _blurred(_resized(reduced, coarse), sigma)
     wider = cv2.resize(near, size, interpolation=cv2.INTER_LINEAR)
-    mean = np.float32(_FAR * values.mean())
-    return np.asarray(_blurred(np.asarray(reduced), sigma) + np.float32(_NEAR) * wider + mean)
+    mean = np.float32(_FAR) * reduced.mean(axis=(0, 1))
+    return np.asarray(_blurred(reduced, sigma) + np.float32(_NEAR) * wider + mean, np.float32)
+
+
+def _resized(values: Floats, size: tuple[int, ...]) -> Floats:
+    return np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _blurred(values: Floats, sigma: tuple[float, ...]) -> Floats:
