@@ -254,6 +254,18 @@ class VirtualBackground:
         """
         self._exchange.update(**values)
 
+    def check(self, size: tuple[int, int]) -> None:
+        """Refuse frames of a width and height that the settings in force do not fit.
+
+        May be called on any thread.
+
+        Raises
+        ------
+        SettingsError
+            If a picture of the room is of another shape, or a marked region lies outside.
+        """
+        self._exchange.stages.matting.check(size)
+
     def reset(self) -> None:
         """Forget earlier frames: call it between unrelated pictures."""
         self._matte = None
@@ -303,6 +315,7 @@ class VirtualBackground:
 
         try:
             self._exchange.check_open()
+            self._exchange.size = frame.size
             made = self._supervisor.run(work, self.settings.timeout_s)
         except Exception as error:  # whatever it is, the frame stays in
             self.failures += 1

@@ -128,11 +128,27 @@ class CameraLostError(CameraError):
 
 
 class BackgroundError(_PathError):
-    """A background cannot be read."""
+    """A background cannot be read.
+
+    Attributes
+    ----------
+    name : str
+        The setting that names it.
+    """
+
+    name = "background"
 
 
 class ModelError(_PathError):
-    """A model is missing, wrong, or failed."""
+    """A model is missing, wrong, or failed.
+
+    Attributes
+    ----------
+    name : str
+        The setting that names it.
+    """
+
+    name = "model"
 
 
 class ModelTimeoutError(ModelError):

@@ -99,6 +99,8 @@ class StageExchange:
         self._waiting: list[Callable[[], None]] = []
         self._fault: Exception | None = None  # of what waited; it fails the next frame
         self._closed = False
+        self.size: tuple[int, int] | None = None
+        """Width and height of the frames of this stream; what is new has to fit them."""
         background, overlay = create_background(settings), create_overlay(settings.overlay)
         segmenter = segmenter or self._load(settings)
         matting = create_matting(settings, segmenter)
@@ -158,6 +160,7 @@ class StageExchange:
 
     def reset(self) -> None:
         """Have all stages forget earlier frames."""
+        self.size = None
         with self._lock:
             if self._closed:
                 return
@@ -198,6 +201,8 @@ class StageExchange:
                 on_failure.callback(segmenter.close)
             if segmenter is not old.segmenter or changed & _MATTING_SETTINGS:
                 matting = self._create_matting(settings, segmenter)
+                if self.size is not None:
+                    matting.check(self.size)
             on_failure.pop_all()
         return Stages(settings, segmenter, matting, background, overlay)
 

@@ -60,6 +60,20 @@ def test_a_sink_without_the_cover_is_told() -> None:
     assert run.out(done, 11.0) == ["!sending the cover. Covered, because you asked for it."]
 
 
+def test_a_settings_file_that_was_broken_is_told() -> None:
+    """Once for each change, and again when it is mended."""
+    run = Run()
+    assert SENT in run.out(status(NULL))
+    broken = "settings file 'g.toml' is not valid TOML: line 1"
+    for said in ([f"!{broken}"], [], []):
+        assert run.out(status(NULL, config="g.toml", config_error=broken), 1.0) == said
+    worse = "settings file 'g.toml': unknown setting 'x'"
+    assert run.out(status(NULL, config="g.toml", config_error=worse), 2.0) == [f"!{worse}"]
+    mended = ["!settings file 'g.toml' is in order again."]
+    assert run.out(status(NULL, config="g.toml"), 3.0) == mended
+    assert run.out(status(NULL, config="g.toml"), 4.0) == []
+
+
 class TestPlaces:
     """Where the picture goes."""
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from greenroom.frames import Frame
+    from greenroom.live.config import ConfigFile
     from greenroom.segmenters import Segmenter
     from greenroom.sinks.base import LiveSink
     from greenroom.sources import Source
@@ -89,6 +90,8 @@ class Rig:
         Whether a page looks.
     governed : bool
         Whether a governor chooses how much is done.
+    config : ConfigFile, optional
+        The settings file, followed while running.
     **values
         Settings.
     """
@@ -102,6 +105,7 @@ class Rig:
         open_source: Callable[[Settings], Source] | None = None,
         watches: bool = True,
         governed: bool = False,
+        config: ConfigFile | None = None,
         **values: object,
     ) -> None:
         self.camera = FakeCamera()
@@ -117,6 +121,7 @@ class Rig:
             [self.paced, self.unpaced, *sinks],
             open_source or self.camera.open,
             has_page=True,
+            config=config,
             steering=create_steering(settings) if governed else None,
         )
         self.session = Session(settings, parts)

@@ -421,6 +421,9 @@ class _Fixed:
         self._matting.cadence = self._always
         return self._matting.matte(frame, look)
 
+    def check(self, size: tuple[int, int]) -> None:
+        """See `Matting.check`."""
+
     def take_over(self, previous: Matting) -> None:
         """See `Matting.take_over`."""
 

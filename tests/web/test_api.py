@@ -93,7 +93,7 @@ def test_settings_are_changed_and_told(client: TestClient, session: FakeSession)
         ({"edge_shft": 1}, "edge_shft", "did you mean 'edge_shift'"),
         ({"self": 1}, "self", "unknown setting 'self'"),
         ({"people": "main", "threads": 0}, "threads", "greater than or equal to 1"),
-        ({"background": "nowhere.jpg"}, None, "there is no such file"),
+        ({"background": "nowhere.jpg"}, "background", "there is no such file"),
         ({"background": "blur:7"}, "background", "0.4 to 1"),
         ({"background": "pixelate:1e-30"}, "background", "smallest strength is pixelate:0.4"),
     ],

@@ -199,7 +199,7 @@ def test_it_is_started_again(server: PageServer, session: FakeSession) -> None:
 
 
 def test_a_server_that_fails_is_there_again(
-    server: PageServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    server: PageServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whatever ends it, that is logged, and the page is served again at the same port."""
     address = f"http://127.0.0.1:{server.port}/api/status"

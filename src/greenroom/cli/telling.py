@@ -60,6 +60,7 @@ class Teller:
         """Whether what is so is said though not all sinks have begun."""
         self._places: list[str] | None = None
         self._sentence = ""
+        self._file_error = ""
         self._lacks_since_s: float | None = None  # since when some sinks are without the cover
         self._plan = plan
         self._plan_s = now_s - _PLAN_S
@@ -93,6 +94,7 @@ class Teller:
                 return []
             lines += [Line(text, is_result=True) for text in self._first(status)]
         lines += [Line(text, is_result=False) for text in self._changed_places(status)]
+        lines += self._about_file(status)
         lines += self._sent(status, background, now_s)
         lines += self._chosen(status, now_s)
         return lines
@@ -129,6 +131,14 @@ class Teller:
             return []
         is_first, self._sentence = not self._sentence, now
         return [Line(now, is_result=is_first)]
+
+    def _about_file(self, status: Status) -> list[Line]:
+        """Say what is wrong with the settings file since it was edited, and that it was mended."""
+        if status.config_error == self._file_error:
+            return []
+        self._file_error = status.config_error
+        said = status.config_error or f"settings file '{status.config}' is in order again."
+        return [Line(said, is_result=False)]
 
     def _chosen(self, status: Status, now_s: float) -> list[Line]:
         """Say what the governor chose, and why; the last of several that come together."""

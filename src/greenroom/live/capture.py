@@ -102,7 +102,8 @@ class Capture:
         self._deliver = deliver
         self._on_state = on_state
         self._clock = clock
-        self._reconnect_s = reconnect_seconds
+        self.reconnect_s = reconnect_seconds
+        """For how long a source that was lost is looked for."""
         self._suspension = Suspension(asleep_s)
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -115,9 +116,21 @@ class Capture:
         self.status = CaptureStatus()
         self.error: GreenroomError | None = None
         self.size: tuple[int, int] | None = None
+        self.changed = threading.Event()
+        """Set at every change of the state."""
         self._thread = Worker(
             self._watch, "capture", on_fault=self._take_fault, ended=self._stopping
         )
+
+    @property
+    def is_started(self) -> bool:
+        """Whether `start` was called."""
+        return self._thread.ident is not None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no frame comes any more."""
+        return self.status.state in (CaptureState.FAILED, CaptureState.ENDED)
 
     @property
     def damaged(self) -> int:
@@ -242,13 +255,13 @@ class Capture:
         if self._lost_s is None:
             self._lost_s = now_s
             logger.warning("%s", error)
-        return self._reconnect_s is None or now_s - self._lost_s < self._reconnect_s
+        return self.reconnect_s is None or now_s - self._lost_s < self.reconnect_s
 
     def _wait_before_attempt(self, took_s: float, reading: _Reading) -> None:
         cost_s = 0.0 if reading.size is not None else min(took_s, _LONGEST_COSTLY_WAIT_S)
         end_s = self._clock.now() + max(self._wait_s, cost_s)
-        if self._reconnect_s is not None and self._lost_s is not None:
-            end_s = min(end_s, self._lost_s + self._reconnect_s)
+        if self.reconnect_s is not None and self._lost_s is not None:
+            end_s = min(end_s, self._lost_s + self.reconnect_s)
         self._wait_s = min(2 * self._wait_s, _LONGEST_WAIT_S)
         while not self._is_unwanted() and (left_s := end_s - self._clock.now()) > 0:
             self._sleep(left_s)
@@ -263,6 +276,7 @@ class Capture:
         status = replace(self.status, state=state, error=error)
         if status != self.status:
             self.status = status
+            self.changed.set()
             self._on_state(status)
 
 

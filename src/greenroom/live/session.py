@@ -16,12 +16,18 @@ import logging
 import queue
 import threading
 from collections import deque
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.backgrounds import ROOM_WORDS
 from greenroom.channel import Channel, Ended
-from greenroom.errors import GreenroomError, ProcessingError, SettingsError, SinkError
+from greenroom.errors import (
+    CameraBusyError,
+    GreenroomError,
+    ProcessingError,
+    SettingsError,
+    SinkError,
+)
 from greenroom.live.capture import Capture
 from greenroom.live.demand import Demand
 from greenroom.live.gate import Gate, Ticket
@@ -37,7 +43,7 @@ from greenroom.supervision import Supervisor
 from greenroom.workers import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
     from greenroom.frames import Frame, Layout
@@ -60,6 +66,8 @@ _OTHER: Final = 0.15
 _RECENT: Final = 60
 # How long a cover may take to be made.
 _COVER_S: Final = 0.3
+# How long another camera may take to give a frame.
+_TRIAL_S: Final = 20.0
 # How long the engine's thread may take to end.
 _END_S: Final = 2.0
 # So many faults of threads are remembered.
@@ -120,6 +128,7 @@ class Session:
         self._requests: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._ended = threading.Event()
         self._faults: deque[str] = deque(maxlen=_FAULTS)
+        self._is_switching = False  # whether the camera is closed to be opened otherwise
         self._capture = self._new_capture(settings)
         self._threads = [
             Worker(work, name, on_fault=self._take_fault, ended=self._ended)
@@ -224,18 +233,15 @@ class Session:
             if leaves_room:
                 self.gate.allow_room(allowed=False)  # before the new one has loaded
             try:
-                self._engine.update(**self._for_engine(new, values, changed))
-                self._settings = new
-                self.gate.renew()
-                if self._steering is not None:
-                    self._steering.follow(new, self._steered_rate)
+                with self._camera(new, changed):
+                    self._engine.update(**self._for_engine(new, values, changed))
+                    self._settings = new
+                    self.gate.renew()
+                    if self._steering is not None:
+                        self._steering.follow(new, self._steered_rate)
             finally:
                 if leaves_room:  # if the new one failed, the user's word is still the room
                     self.gate.allow_room(allowed=True)
-            if changed & set(_CAMERA):
-                for outlet in self.outlets:
-                    outlet.follow_rate(wanted_rate(new))
-                self._change_camera(new)
         self._tell()
 
     def _for_engine(
@@ -349,8 +355,10 @@ class Session:
 
     # Frames, on a thread of their own.
 
-    def _deliver(self, frame: Frame) -> None:
-        """Take a frame from the capture's thread."""
+    def _deliver(self, capture: Capture, frame: Frame) -> None:
+        """Take a frame from a capture's thread, but not from one that is only tried."""
+        if capture is not self._capture:
+            return
         self.measures.came()
         if not self._is_known:
             self.gate.expect(frame.layout)
@@ -396,7 +404,7 @@ class Session:
     def _new_capture(self, settings: Settings, *, replaces: bool = False) -> Capture:
         capture = Capture(
             lambda: self._open_source(settings),
-            self._deliver,
+            lambda frame: self._deliver(capture, frame),
             on_state=lambda status: self._on_capture(capture, status),
             clock=self._clock,
             reconnect_seconds=settings.reconnect_seconds,
@@ -405,21 +413,102 @@ class Session:
         )
         return capture
 
-    def _change_camera(self, settings: Settings) -> None:
+    @contextmanager
+    def _camera(self, new: Settings, changed: set[str]) -> Iterator[None]:
+        """Open the camera of new settings, and take it once all else is in force, too.
+
+        Nothing changes if it cannot be opened.
+        """
         old = self._capture
-        # One that cannot be opened is looked for again under the cover: a wrong name ends no call.
-        self._capture = self._new_capture(settings, replaces=True)
-        old.stop()
+        cameras = changed & set(_CAMERA)
+        if not cameras or not old.is_started or self._ended.is_set():
+            yield
+            return
+        if cameras == {"reconnect_seconds"}:
+            yield
+            old.reconnect_s = new.reconnect_seconds
+            return
+        try:
+            with ExitStack() as on_failure:
+                tried = self._tried(new, cameras, on_failure)
+                if tried.size is not None:
+                    self._engine.check(tried.size)
+                yield
+                on_failure.pop_all()
+            for outlet in self.outlets:
+                outlet.follow_rate(wanted_rate(new))
+            self._put_in(tried)
+            old.stop()
+        finally:
+            self._is_switching = False
+
+    def _tried(self, new: Settings, cameras: set[str], on_failure: ExitStack) -> Capture:
+        """Open another camera; on failure it is as before.
+
+        Another source is opened beside the one before, which goes on meanwhile. Of the same one
+        only one can be open: it is closed first, and opened as it was if it cannot be otherwise.
+
+        Raises
+        ------
+        SettingsError
+            If it cannot be opened, or gives nothing; about the first setting that was changed.
+        """
+        old = self._capture
+        if "source" in cameras or old.status.state is CaptureState.CLOSED:
+            try:
+                tried = self._opened(new, cameras)
+            except SettingsError as error:
+                if not isinstance(error.__cause__, CameraBusyError):  # by this program, perhaps
+                    raise
+            else:
+                on_failure.callback(tried.stop)
+                return tried
+        self._is_switching = True
         self.gate.shut("start")
-        if settings.on_demand and self._demand.asleep:
-            self._capture.pause()
-        if not self._ended.is_set():
-            self._capture.start()
+        again = self._new_capture(self._settings, replaces=True)
+        on_failure.callback(self._put_in, again)
+        old.stop()
+        tried = self._opened(new, cameras)
+        on_failure.callback(tried.stop)
+        return tried
+
+    def _opened(self, settings: Settings, cameras: set[str]) -> Capture:
+        """Open a camera until its first frame has come, which is not shown.
+
+        Raises
+        ------
+        SettingsError
+            As `_tried`.
+        """
+        capture = self._new_capture(settings)
+        capture.start()
+        end_s = self._clock.now() + _TRIAL_S
+        while capture.size is None and not capture.is_over and self._clock.now() < end_s:
+            if self._ended.is_set():
+                break
+            capture.changed.wait(_ROUND_S)
+            capture.changed.clear()
+        if capture.size is not None:
+            return capture
+        capture.stop()
+        name = next(name for name in _CAMERA if name in cameras)
+        reason = capture.error or f"no picture came within {_TRIAL_S:g} s."
+        message = f"setting '{name}': {reason} The camera before goes on."
+        raise SettingsError(message, name) from capture.error
+
+    def _put_in(self, capture: Capture) -> None:
+        """Take frames from another camera from now on, and none of before."""
+        self._capture = capture
+        self.gate.shut("start")
+        if self._settings.on_demand and self._demand.asleep:
+            capture.pause()
+        if not capture.is_started and not self._ended.is_set():
+            capture.start()
         if self._ended.is_set():  # meanwhile
-            self._capture.stop()
+            capture.stop()
 
     def _on_capture(self, capture: Capture, status: CaptureStatus) -> None:
-        if capture is not self._capture:  # it was replaced: its end is nobody's business
+        if capture is not self._capture or self._is_switching:  # its end is nobody's business
             return
         if status.state in (CaptureState.LOST, CaptureState.FAILED):
             self.gate.shut("camera", f"Covered: {status.error}")
@@ -468,6 +557,8 @@ class Session:
             self._ended.set()
 
     def _look_after_camera(self) -> None:
+        if self._is_switching:
+            return
         state = self._capture.status.state
         if state in (CaptureState.FAILED, CaptureState.ENDED):
             self._ended.set()

@@ -41,6 +41,17 @@ class Matting(Protocol):
         May be read on any thread.
         """
 
+    def check(self, size: tuple[int, int]) -> None:
+        """Refuse frames of a width and height that the settings do not fit.
+
+        May be called on any thread.
+
+        Raises
+        ------
+        SettingsError
+            If a picture of the room is of another shape, or a marked region lies outside.
+        """
+
     def matte(self, frame: Frame, look: Look) -> Matte:
         """Return a matte of the frame's size, in new memory.
 

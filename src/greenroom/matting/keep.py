@@ -173,6 +173,17 @@ class KeptRegions:
         self._pictures = [_read(one) for one in regions if isinstance(one, Path)]
         self.reset()
 
+    def check(self, size: tuple[int, int]) -> None:
+        """Refuse frames of a width and height outside of which a rectangle lies.
+
+        Raises
+        ------
+        SettingsError
+            If one does.
+        """
+        for rectangle in self._rectangles:
+            rectangle.placed(size, (1, 1))
+
     def reset(self) -> None:
         """Forget the outlines: of another view, or another size."""
         self._waiting = list(self._rectangles)

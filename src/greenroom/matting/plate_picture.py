@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Plane = NDArray[np.uint8]
 
-__all__ = ["read_plate", "share_known"]
+__all__ = ["check_shape", "decode_plate", "fitted_plate", "read_plate", "share_known"]
 
 _MOST_PIXELS_A_SIDE: Final = 16384
 # Width by height of the picture may differ from the frame's by so much: odd sizes, rounded.
@@ -51,14 +51,19 @@ def read_plate(path: str | Path, size: tuple[int, int]) -> Plane:
     SettingsError
         If it cannot be read or has another shape than the frames.
     """
-    picture = _decoded(Path(path))
+    return fitted_plate(decode_plate(path), path, size)
+
+
+def fitted_plate(picture: Plane, path: object, size: tuple[int, int]) -> Plane:
+    """Fit a picture of the room, which is of a file, to frames of a size.
+
+    Raises
+    ------
+    SettingsError
+        If it has another shape than the frames.
+    """
+    check_shape(picture, path, size)
     height, width = picture.shape[:2]
-    if abs(width * size[1] / (height * size[0]) - 1) > _MOST_STRETCHED:
-        message = (
-            f"setting 'plate': '{path}' has {width}x{height} pixels, which is another shape than "
-            f"the input's {size[0]}x{size[1]}. Record the room with the same camera settings."
-        )
-        raise SettingsError(message, "plate")
     if (width, height) == size:
         return picture
     way = cv2.INTER_AREA if size[0] < width else cv2.INTER_LINEAR
@@ -68,10 +73,33 @@ def read_plate(path: str | Path, size: tuple[int, int]) -> Plane:
     return np.dstack([colours, np.where(known, 255, 0).astype(np.uint8)])
 
 
-def _decoded(path: Path) -> Plane:
-    """Read a picture with its alpha, which is made 0 or 255."""
+def check_shape(picture: Plane, path: object, size: tuple[int, int]) -> None:
+    """Refuse a picture of the room for frames of another shape.
+
+    Raises
+    ------
+    SettingsError
+        If width by height differs.
+    """
+    height, width = picture.shape[:2]
+    if abs(width * size[1] / (height * size[0]) - 1) > _MOST_STRETCHED:
+        message = (
+            f"setting 'plate': '{path}' has {width}x{height} pixels, which is another shape than "
+            f"the input's {size[0]}x{size[1]}. Record the room with the same camera settings."
+        )
+        raise SettingsError(message, "plate")
+
+
+def decode_plate(path: str | Path) -> Plane:
+    """Read a picture of the room with its alpha, which is made 0 or 255.
+
+    Raises
+    ------
+    SettingsError
+        If it cannot be read.
+    """
     try:
-        rgba = decode_with_alpha(path, _MOST_PIXELS_A_SIDE)
+        rgba = decode_with_alpha(Path(path), _MOST_PIXELS_A_SIDE)
     except ValueError as error:
         message = (
             f"setting 'plate': '{path}' cannot be read: {error}. Give a picture of the empty "

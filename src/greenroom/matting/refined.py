@@ -32,7 +32,7 @@ from greenroom.matting.keep import KeptRegions
 from greenroom.matting.people import PeopleFilter
 from greenroom.matting.photograph import refine_photograph
 from greenroom.matting.plate import CleanPlate
-from greenroom.matting.plate_picture import read_plate
+from greenroom.matting.plate_picture import check_shape, decode_plate, fitted_plate
 from greenroom.matting.region import Box, RegionTracker, box_of, extent
 from greenroom.matting.shaping import hardened, shifted, softened
 from greenroom.resampling import upsample
@@ -136,6 +136,8 @@ class RefinedMatting:
         self._evidence = Evidence(colours=self._steps.colours, plate=self._steps.plate)
         self._people = PeopleFilter(settings.people)
         self._kept = KeptRegions(settings)
+        # Read now, so that what cannot be is an error before it is in force.
+        self._room = None if settings.plate is None else decode_plate(settings.plate)
         self._size: tuple[int, int] | None = None
         self._history: _History | None = None
         self._last: Bytes | None = None  # the last hard matte
@@ -143,6 +145,12 @@ class RefinedMatting:
         self._dots: Bytes | None = None
         self._is_photograph = False
         self._frames = 0  # since the last reset
+
+    def check(self, size: tuple[int, int]) -> None:
+        """See `Matting.check`."""
+        self._kept.check(size)
+        if self._room is not None:
+            check_shape(self._room, self._settings.plate, size)
 
     @property
     def plate(self) -> CleanPlate | None:
@@ -261,10 +269,10 @@ class RefinedMatting:
 
     def _recorded(self, frame: Frame) -> CleanPlate | None:
         """Read the room that the settings name."""
-        path = self._settings.plate
-        if path is None:
+        if self._room is None:
             return None
-        return CleanPlate.from_picture(read_plate(path, frame.size), frame.layout)
+        picture = fitted_plate(self._room, self._settings.plate, frame.size)
+        return CleanPlate.from_picture(picture, frame.layout)
 
     def _settle(self, frame: Frame, coarse: Floats, history: _History) -> Floats:
         """Weigh the evidence, and follow the result over time; return where anybody is."""

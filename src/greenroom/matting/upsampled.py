@@ -42,6 +42,9 @@ class UpsampledMatting:
         self._rest = Rest()
         self.cadence = Cadence.EVERY
 
+    def check(self, size: tuple[int, int]) -> None:
+        """See `Matting.check`: all sizes do."""
+
     def matte(self, frame: Frame, look: Look) -> Matte:
         """See `Matting.matte`."""
         cadence = Cadence.EVERY if self._remembers else self.cadence

@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from greenroom.errors import GreenroomError, SettingsError
+from greenroom.errors import BackgroundError, GreenroomError, ModelError, SettingsError
 from greenroom.web.api import api_routes, inspection_routes
 from greenroom.web.background_routes import background_routes
 from greenroom.web.base import Page
@@ -101,7 +101,9 @@ def _told(
 
 
 async def _tell_error(_: Request, error: Exception) -> Response:
-    return _told(422, error, error.name if isinstance(error, SettingsError) else None)
+    if isinstance(error, (SettingsError, BackgroundError, ModelError)):
+        return _told(422, error, error.name)
+    return _told(422, error)
 
 
 async def _tell_refusal(_: Request, error: Exception) -> Response:
