@@ -140,10 +140,24 @@ def test_an_animation_moves(client: TestClient, kind: str) -> None:
 
     assert item["kind"] == "video"
     kept = Path(item["path"])
+    assert kept.stat().st_mode & 0o777 == 0o600
     assert count_frames(kept, 160) == 2
     assert b"maker of cameras" not in kept.read_bytes()
     create_background(Settings(background=item["path"])).close()
     assert client.get(item["thumbnail"]).status_code == 200
+
+
+def test_an_animation_of_too_many_frames(client: TestClient, gallery: Gallery) -> None:
+    """A small file that would become gigabytes of frames is refused before they are decoded."""
+    data = io.BytesIO()
+    first = Image.new("1", (3000, 2000))
+    others = [Image.new("1", (3000, 2000), number % 2) for number in range(1, 20)]
+    first.save(data, "PNG", save_all=True, append_images=others, duration=50)
+    answer = client.post(URL, params={"name": "waves.png"}, content=data.getvalue())
+
+    assert answer.status_code == 422
+    assert "too many frames" in answer.json()["message"]
+    assert left_over(gallery) == []
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ beside it, such as the place.
 
 from __future__ import annotations
 
+import io
 import logging
 from typing import TYPE_CHECKING, Final
 
@@ -46,8 +47,8 @@ MOST_VIDEO_PIXELS: Final = 4096 * 2304
 # More than this no camera sends, and every frame size is made from it.
 _KEPT: Final = (3840, 2160)
 _QUALITY: Final = 95
-# All frames of an animation together, which are in memory at once: 10 s of 720p.
-_MOST_MOVING_PIXELS: Final = 250 * 1280 * 720
+# All frames of an animation together, which are in memory at once: 100 of 720p.
+_MOST_MOVING_PIXELS: Final = 100 * 1280 * 720
 # Of 0 to 6: more takes several times longer for a file that is little smaller.
 _WEBP_EFFORT: Final = 1
 _TAKEN: Final = (
@@ -128,18 +129,17 @@ def _make_animation(upload: Path, path: Path) -> Path:
         pictures.append(Image.fromarray(frame.to_rgb()))
         lengths_ms.append(frame.duration or 0)
     first, *others = pictures
-    try:
-        first.save(
-            path,
-            save_all=True,
-            append_images=others,
-            duration=lengths_ms,
-            quality=_QUALITY,
-            method=_WEBP_EFFORT,
-        )
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
+    data = io.BytesIO()
+    first.save(
+        data,
+        "WEBP",
+        save_all=True,
+        append_images=others,
+        duration=lengths_ms,
+        quality=_QUALITY,
+        method=_WEBP_EFFORT,
+    )
+    write_private(path, data.getvalue())
     return path
 
 
