@@ -8,8 +8,10 @@ import os
 import socket
 import struct
 import sys
+import threading
 from contextlib import contextmanager
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import av
@@ -26,7 +28,6 @@ from greenroom.sources.live import create_live_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 pytestmark = [pytest.mark.allow_hosts(["127.0.0.1"])]
 
@@ -164,25 +165,33 @@ def test_test_pictures_are_drawn(graph: str) -> None:
     source.close()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="lists descriptors by Linux's /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="lists ports by Linux's /proc")
 def test_a_session_opens_no_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The description of a session is refused as a background before it waits for packets."""
+    """The description of a session on standard input is refused, and its port never opened."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        port = f":{free.getsockname()[1]:04X} "
     path = tmp_path / "camera.sdp"
-    path.write_text(SDP.format(port, "x"))
-    asked: list[str] = []
-    monkeypatch.setattr(socket, "socket", lambda *_: asked.append("socket"))
-    with pytest.raises(GreenroomError, match="SDP"):
-        create_background(Settings(background=str(path)))
-    assert f":{port:04X}" not in _udp_ports()
-    assert not asked
+    path.write_text(SDP.format(int(port[1:], 16), "x"))
+    seen: list[str] = []
+    ended = threading.Event()
 
+    def watch() -> None:
+        while not ended.wait(0.001):
+            table = Path("/proc/self/net/udp").read_text("ascii")
+            seen.extend(line for line in table.splitlines() if port in line)
 
-def _udp_ports() -> str:
-    with open("/proc/self/net/udp") as table:  # noqa: PTH123 - no file of a user's
-        return table.read()
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        with path.open() as piped:
+            monkeypatch.setattr(sys, "stdin", piped)
+            with pytest.raises(GreenroomError, match="SDP"):
+                create_source("-", Settings())
+    finally:
+        ended.set()
+        watcher.join()
+    assert seen == []
 
 
 @pytest.mark.parametrize("kind", LISTS)
