@@ -17,7 +17,7 @@ from attackers import (
 )
 
 from greenroom import VirtualBackground
-from greenroom.frames import Frame
+from greenroom.frames import Colour, Frame, Layout
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,6 +60,41 @@ def test_letters_cannot_be_learned(spec: str, rng: np.random.Generator) -> None:
     walls = [lettered_wall(HEIGHT_PX, rng, SIZE) for _ in range(12)]
     shown = [seen_through(spec, wall, rng, frames=3) for wall in walls]
     assert read_by_training(shown, walls, KERNELS[spec][0] * SIZE[1]) < 0.3
+
+
+class Crossing(Nobody):
+    """Finds the person where the test has put them."""
+
+    makes_mattes = True
+
+    def __init__(self) -> None:
+        self.coverage = np.zeros(SIZE[::-1], np.float32)
+
+    def segment(self, frame: Frame) -> NDArray[np.float32]:  # noqa: ARG002 - it knows
+        """See `Segmenter.segment`."""
+        return self.coverage
+
+
+def test_a_person_who_crosses_reveals_no_more(rng: np.random.Generator) -> None:
+    """Of the means of all that is seen beside somebody who walks by, few letters are learned."""
+    rows, columns = np.mgrid[: SIZE[1], : SIZE[0]]
+    layout = Layout(*SIZE, "yuv420p", Colour(1, 1))
+    walls = [lettered_wall(HEIGHT_PX, rng, SIZE) for _ in range(10)]
+    person, shown = Crossing(), []
+    for wall in walls:
+        total, count = np.zeros(SIZE[::-1], np.float32), np.full(SIZE[::-1], 1e-3, np.float32)
+        with VirtualBackground(background="blur", quality="fast", segmenter=person) as engine:
+            for middle in range(0, SIZE[0], 40):
+                distance = np.hypot((columns - middle) / 80, (rows - 230) / 180)
+                person.coverage = np.clip((1 - distance) * 30, 0, 1).astype(np.float32)
+                frame = Frame.filled(layout, (120, 120, 120))
+                seen = person.coverage * 110 + (1 - person.coverage) * wall.luma
+                frame.planes[0][:] = np.clip(seen + rng.normal(0, 4, seen.shape), 0, 255)
+                beside = person.coverage == 0
+                total += beside * engine.process(frame).planes[0]
+                count += beside
+        shown.append(np.asarray(total / count, np.float32))
+    assert read_by_training(shown, walls, KERNELS["blur"][0] * SIZE[1]) < 0.3
 
 
 @pytest.mark.parametrize("spec", ["blur", "blur:1", "pixelate", "pixelate:0.4"])

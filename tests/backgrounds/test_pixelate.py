@@ -108,12 +108,15 @@ class TestPixelate:
         size=st.tuples(st.integers(1, 70), st.integers(1, 70)),
         format_=st.sampled_from(FORMATS),
         covered=st.booleans(),
+        spec=st.sampled_from(["pixelate", "blur:0.4", "blur:1"]),
     )
-    def test_any_size(self, *, size: tuple[int, int], format_: Format, covered: bool) -> None:
-        """Frames of any size, with everything covered or nothing, become blocks."""
+    def test_any_size(
+        self, *, size: tuple[int, int], format_: Format, covered: bool, spec: str
+    ) -> None:
+        """Frames of any size, with everything covered or nothing, become blocks or are blurred."""
         frame = Frame.filled(layout_of(format_, size), (120, 90, 60))
         matte = Matte(np.full(size[::-1], 255 * covered, np.uint8))
-        result = rendered("pixelate", frame, matte)
+        result = rendered(spec, frame, matte)
         assert result.layout == frame.layout
         if not covered:
             for plane, source in zip(result.planes, frame.planes, strict=True):
