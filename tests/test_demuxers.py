@@ -42,6 +42,7 @@ SDP = (
 )
 DASH = '<?xml version="1.0"?>\n<MPD><Period><BaseURL>{}</BaseURL></Period></MPD>\n'
 LISTS = {"HLS": HLS, "ffconcat": CONCAT, "SDP": SDP, "DASH": DASH}
+SUFFIXES = {"HLS": "m3u8", "ffconcat": "ffconcat", "SDP": "mp4", "DASH": "mpd"}
 
 
 def film(path: Path, container: str = "mpegts") -> Path:
@@ -103,8 +104,8 @@ def test_a_list_of_files_leads_to_none(
 ) -> None:
     """A list that names a video is refused whatever it is given for, and the video not opened."""
     secret = film(tmp_path / "secret.ts")
-    path = tmp_path / "list.mp4"
-    path.write_text(LISTS[kind].format(secret, secret))
+    path = tmp_path / f"list.{SUFFIXES[kind]}"
+    path.write_text(LISTS[kind].format(secret.name, secret.name))
     with (
         never_opened(secret),
         pytest.raises((GreenroomError, av.error.FFmpegError, ValueError)) as caught,
@@ -201,7 +202,8 @@ def test_a_list_on_standard_input_leads_to_no_file(
     """A list that comes from a pipe is refused as one in a file is."""
     secret = film(tmp_path / "secret.ts")
     path = tmp_path / "list"
-    path.write_text(LISTS[kind].format(secret, secret))
+    path.write_text(LISTS[kind].format(secret.name, secret.name))
+    monkeypatch.chdir(tmp_path)
     with path.open() as piped, never_opened(secret):
         monkeypatch.setattr(sys, "stdin", piped)
         with pytest.raises(ValueError, match=kind):
