@@ -106,6 +106,20 @@ class TestProfiles:
         assert np.abs(expected - read(bare)).mean() > 3
         assert error_of(path, expected) < 0.6
 
+    def test_primaries_by_number(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        """A HEIC that only names Display P3 is converted; one of a high dynamic range warns."""
+        image = pillow_heif.from_pillow(Image.fromarray(photo()))
+        numbers = {"quality": 95, "matrix_coefficients": 6, "full_range_flag": 1}
+        for name, primaries, transfer in (("bare", 1, 13), ("p3", 12, 13), ("pq", 9, 16)):
+            numbers |= {"color_primaries": primaries, "transfer_characteristics": transfer}
+            image.save(tmp_path / f"{name}.heic", **numbers)
+        bare = read(tmp_path / "bare.heic")
+        assert error_of(tmp_path / "bare.heic", photo()) < 3
+        assert error_of(tmp_path / "p3.heic", to_srgb(bare)) < 0.6
+        assert not caplog.text
+        assert error_of(tmp_path / "pq.heic", bare) < 1
+        assert "high dynamic range" in caplog.text
+
     def test_gray_and_alpha(self, tmp_path: Path) -> None:
         """A profile applies to the colours and leaves alpha alone."""
         alpha = np.linspace(0, 255, 96).astype(np.uint8)[None].repeat(64, axis=0)

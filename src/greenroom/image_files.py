@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import struct
 import warnings
@@ -15,13 +14,14 @@ import numpy as np
 
 from greenroom.decoding import check_size, why_unreadable
 from greenroom.frames import Frame
+from greenroom.image_colours import profile_of, to_srgb
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
-    from PIL import Image, ImageCms
+    from PIL import Image
     from PIL.ImageFile import ImageFile
 
     Samples = NDArray[np.uint8]
@@ -58,8 +58,6 @@ _ORIENTATION: Final = 0x0112
 _HEVC_BRANDS: Final = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx")
 _AV1_BRANDS: Final = (b"avif", b"avis")
 _EITHER_BRANDS: Final = (b"mif1", b"msf1")
-# What is no more than this many levels away from sRGB is sRGB.
-_SAME_LEVELS: Final = 1
 
 
 class _Reader(NamedTuple):
@@ -275,9 +273,9 @@ def _upright(image: Image.Image, path: Path) -> tuple[Image.Image, Image.Image |
     with damage_told():
         image.load()
         image = _of_eight_bits(image)
-        profile = image.info.get("icc_profile")
+        profile = profile_of(image.info, path)
         alpha = _alpha_of(image)
-        rgb = _to_srgb(_opaque(image), profile, path)
+        rgb = to_srgb(_opaque(image), profile, path)
         turn = _turn_of(image)
         if turn is None:
             return rgb, alpha
@@ -338,47 +336,3 @@ def _turn_of(image: Image.Image) -> Image.Transpose | None:
     except ValueError as error:
         logger.debug("the EXIF data is left out: %s", error)
         return None
-
-
-def _to_srgb(image: Image.Image, profile: bytes | None, path: Path) -> Image.Image:
-    """Convert colours by the profile that a picture carries; without one they are sRGB."""
-    from PIL import ImageCms  # noqa: PLC0415 - importing greenroom stays light
-
-    srgb = ImageCms.createProfile("sRGB")
-    if image.mode == "LAB":  # which has no other way to RGB
-        lab = ImageCms.createProfile("LAB")
-        return _converted(image, ImageCms.buildTransform(lab, srgb, "LAB", "RGB"))
-    if profile:
-        try:
-            own = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            transform = ImageCms.buildTransform(
-                own,
-                srgb,
-                image.mode,
-                "RGB",
-                ImageCms.Intent.RELATIVE_COLORIMETRIC,
-                ImageCms.Flags.BLACKPOINTCOMPENSATION,
-            )
-        except (ImageCms.PyCMSError, OSError) as error:
-            logger.warning("'%s': its colour profile cannot be used: %s", path, error)
-        else:
-            return image if _keeps_colours(transform, image.mode) else _converted(image, transform)
-    return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _keeps_colours(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
-    """Whether a transform from RGB is none to speak of, so that it would only cost a rounding."""
-    from PIL import Image as images  # noqa: N813, PLC0415 - importing greenroom stays light
-
-    if mode != "RGB":
-        return False
-    levels = np.linspace(0, 255, 16).astype(np.uint8)
-    grid = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(64, 64, 3)
-    after = np.asarray(_converted(images.fromarray(grid), transform))
-    return bool(np.abs(after.astype(int) - grid).max() <= _SAME_LEVELS)
-
-
-def _converted(image: Image.Image, transform: ImageCms.ImageCmsTransform) -> Image.Image:
-    from PIL import ImageCms  # noqa: PLC0415 - importing greenroom stays light
-
-    return cast("Image.Image", ImageCms.applyTransform(image, transform))
