@@ -219,3 +219,41 @@ def test_a_disk_that_is_really_full(name: str, small_disk: Path, tmp_path: Path)
     assert frames_in(tmp_path / name) > 10
     (second,) = seen["at the end"]
     assert frames_in(small_disk / second) == 5
+
+
+NO_PACKET: Final = (
+    COMMON
+    + """
+import av
+from greenroom.sinks.codecs import CONTAINERS
+within, said = Path(sys.argv[1]), []
+for suffix, kind in CONTAINERS.items():
+    for options in (kind.options, kind.live_options):
+        path = within / f"out{suffix}"
+        path.touch()
+        container = av.open(str(path), "w", format=kind.format, options=dict(options))
+        stream = container.add_stream("libvpx-vp9" if suffix == ".webm" else "libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        made = muxer.Muxer(container, path)
+        made.begin()
+        made.close()
+        made.close()
+        path.unlink()
+sink = RecordingSink(within / "out.mov", Settings(codec="dirac"), RATE)  # it encodes no such frame
+for number in range(3):
+    try:
+        sink.write(frame(number))
+    except SinkError as error:
+        said.append(str(error))
+        sink.abort()
+sink.close()
+print(json.dumps({"said": said, "at the end": names(within)}))
+"""
+)
+
+
+def test_a_file_without_a_packet(tmp_path: Path) -> None:
+    """One that was begun and got nothing is closed without ending the process, and not kept."""
+    seen = run(NO_PACKET, tmp_path)
+    assert len(seen["said"]) == 3
+    assert seen["at the end"] == []

@@ -34,13 +34,14 @@ class Muxer:
     path : Path
         Its file, which is there.
 
-    State: whether there is a header, or why there is none.
+    State: whether there is a header, or why there is none, and whether a packet follows it.
     """
 
     def __init__(self, container: OutputContainer, path: Path) -> None:
         self.container = container
         self._path = path
         self._has_begun = False
+        self._is_empty = True
         self._failure: BaseException | None = None
 
     def begin(self) -> None:
@@ -73,13 +74,28 @@ class Muxer:
         """
         self.begin()
         self.container.mux(packet)
+        self._is_empty = False
 
     def close(self) -> None:
         """Write the end of a file that was begun, and let go of it; may be called again.
+
+        The end of an MP4 in pieces ends the process where there is no packet, also when the
+        garbage collector reaches the container: it is given one, of nothing that can be shown.
 
         Raises
         ------
         OSError, ValueError, FFmpegError
             If the end cannot be written.
         """
+        if self._has_begun and self._is_empty:
+            self._is_empty = False
+            self.container.mux(self._nothing())
         self.container.close()
+
+    def _nothing(self) -> av.Packet[Any]:
+        import av  # noqa: PLC0415 - importing greenroom stays light
+
+        packet = av.Packet(b"\0")
+        packet.stream = self.container.streams[0]
+        packet.pts = packet.dts = 0
+        return packet
