@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import struct
+import sys
 import tempfile
 import threading
 import time
@@ -57,6 +58,7 @@ _THEIRS: Final = (
     *("SDL_VIDEODRIVER", "PYTHONWARNINGS", "OPENCV_LOG_LEVEL", "OPENCV_VIDEOIO_DEBUG"),
     *("OPENCV_FFMPEG_CAPTURE_OPTIONS", "OPENCV_IO_MAX_IMAGE_PIXELS", "SSLKEYLOGFILE"),
 )
+_DESCRIPTORS: Final = 1024
 _FOLDERS: Final = ("XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
 
 
@@ -65,6 +67,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in _THEIRS:
         for spelling in (name, name.upper()):
             os.environ.pop(spelling, None)
+    _allow_descriptors()
     # pip, which some tests start, goes on to ask where its user says.
     folder = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
     pip = Path(folder, "pip", "pip.conf")
@@ -74,6 +77,18 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(own.cleanup)
     for name in _FOLDERS:
         os.environ[name] = str(Path(own.name, name))
+
+
+def _allow_descriptors() -> None:
+    """Have as many files open as tests of many connections need: macOS begins with 256."""
+    if sys.platform == "win32":
+        return
+    import resource  # noqa: PLC0415 - not on Windows
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,8 @@ ROOT = Path(__file__).parents[1]
 def test_page_about_models_is_up_to_date(tmp_path: Path) -> None:
     """docs/models.md is made of the cards and the measurements as they are now."""
     check = [sys.executable, "benchmarks/models.py", "--check"]
-    environment = {"XDG_CONFIG_HOME": str(tmp_path), "HOME": str(tmp_path)}
+    own = {"XDG_CONFIG_HOME": str(tmp_path), "HOME": str(tmp_path)}
+    environment = {"PYTHONPATH": os.pathsep.join(sys.path), **own}
     result = subprocess.run(
         check, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )

@@ -37,7 +37,7 @@ def start(package: Path, cache: Path, before: str = "") -> int:
     """Use a kernel in a new process; return how many signatures came from the cache."""
     environment = {
         **os.environ,
-        "PYTHONPATH": str(package.parent),
+        "PYTHONPATH": os.pathsep.join([str(package.parent), *sys.path]),
         "XDG_CACHE_HOME": str(cache),
         "PYTHONDONTWRITEBYTECODE": "1",
     }

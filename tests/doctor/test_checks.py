@@ -115,8 +115,9 @@ class TestPrograms:
         assert (answer.status, answer.text, answer.worked) == (3, "hello\nthere", False)
         assert run_program(["true"]).worked
 
-    def test_absent(self) -> None:
+    def test_absent(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         """A program that is not there has no status, and is not late."""
+        monkeypatch.setenv("PATH", str(tmp_path))  # another may have folders that nobody may read
         answer = run_program(["greenroom-no-such-program"])
         assert (answer.status, answer.was_late, answer.worked) == (None, False, False)
         assert "No such file" in answer.text

@@ -117,7 +117,10 @@ def test_package_that_is_broken(tmp_path: Path) -> None:
     """The doctor itself works where a package that it looks at does not."""
     (tmp_path / "av").mkdir()
     (tmp_path / "av/__init__.py").write_text("raise ImportError('libav is not here')\n")
-    environment = os.environ | {"PYTHONPATH": str(tmp_path), "HOME": str(tmp_path)}
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path]),
+        "HOME": str(tmp_path),
+    }
     result = subprocess.run(
         [sys.executable, "-m", "greenroom", "doctor"],
         env=environment,
