@@ -4,7 +4,7 @@ Walls with random letters are filmed with a camera's noise through the engine, b
 by one that moves, which the attackers know. Printed is the rate of letters that they get right, of
 26; a blind guess gets 4 %. A plain Gaussian blur of 18 pixels shows that they can read.
 
-    PYTHONPATH=tests python benchmarks/lettering.py [--frames 300] [--walls 24]
+    PYTHONPATH=tests python benchmarks/lettering.py [--frames 200] [--walls 16]
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ AVERAGED: Final = 8
 def main() -> None:
     """Print a table for every contrast."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--frames", type=int, default=300, help="averaged before deconvolution")
-    parser.add_argument("--walls", type=int, default=24, help="seen by the trained attacker")
+    parser.add_argument("--frames", type=int, default=200, help="averaged before deconvolution")
+    parser.add_argument("--walls", type=int, default=16, help="seen by the trained attacker")
     parser.add_argument("--heights", type=int, nargs="+", default=HEIGHTS_PX, help="in px of 720")
     chosen = parser.parse_args()
     cv2.setNumThreads(1)
