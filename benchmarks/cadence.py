@@ -130,6 +130,7 @@ class _Fixed:
 
     plate = None
     notices = ()
+    exempt = None
 
     def __init__(self, matting: Matting, cadence: Cadence) -> None:
         self._matting = matting

@@ -17,6 +17,7 @@
     ├── ModelError                      a model is missing, wrong, or failed
     │   ├── ModelTimeoutError           it did not answer in time
     │   └── ModelOutputError            its answer is not a matte
+    │       └── ImplausibleMatteError   its answer is one that cannot be right
     ├── IncompleteError                 some of several inputs were not converted, the rest was
     ├── ProcessingError                 a frame could not be processed, so nothing of it is shown
     ├── SinkError                       an output cannot be written
@@ -45,6 +46,7 @@ __all__ = [
     "ExistsError",
     "FormatError",
     "GreenroomError",
+    "ImplausibleMatteError",
     "IncompleteError",
     "MissingExtraError",
     "ModelError",
@@ -157,6 +159,10 @@ class ModelTimeoutError(ModelError):
 
 class ModelOutputError(ModelError):
     """What a model answered is not a matte."""
+
+
+class ImplausibleMatteError(ModelOutputError):
+    """What a model answered is a matte, but cannot be one of people in this picture."""
 
 
 class ProcessingError(GreenroomError):

@@ -12,8 +12,8 @@ import numpy as np
 from greenroom.backgrounds import Scene
 from greenroom.compositing.light import LightMatch
 from greenroom.effects import Follow, LowLight, crop, cropped, mirrored, mirrored_matte
-from greenroom.errors import FormatError
-from greenroom.matting import Cadence, edge_colours
+from greenroom.errors import FormatError, ImplausibleMatteError
+from greenroom.matting import Cadence, Plausibility, edge_colours
 from greenroom.rendering import (
     Parts,
     Rendered,
@@ -114,6 +114,7 @@ class PictureMaker:
         self._timings = timings
         self._scene = scene
         self._light = LightMatch()
+        self._plausibility = Plausibility()
         self.low_light = LowLight()
         self.framing = Follow()
         self.cadence = Cadence.EVERY
@@ -121,6 +122,7 @@ class PictureMaker:
     def reset(self) -> None:
         """Forget earlier frames."""
         self._light.reset()
+        self._plausibility.reset()
         self.low_light.reset()
         self.framing.reset()
 
@@ -232,23 +234,33 @@ class PictureMaker:
 
     def _find(self, stages: Stages, frame: Frame) -> Matte:
         looked_s = 0.0
+        whole = frame.size, frame.small_planes[0].shape[::-1]
 
         def look(part: Frame) -> NDArray[np.float32]:
             nonlocal looked_s
             start = time.perf_counter()
             coarse = check_coarse_matte(stages.segmenter.segment(part))
             looked_s += time.perf_counter() - start
+            self._plausibility.check(coarse, is_whole=part.size in whole)
             return coarse
 
         start = time.perf_counter()
         stages.matting.cadence = self.cadence
-        matte = stages.matting.matte(frame, look)
+        try:
+            matte = stages.matting.matte(frame, look)
+        except ImplausibleMatteError as error:
+            return self._plausibility.refused(frame, error)
         self._timings.add("segment", looked_s)
         self._timings.add("matte", time.perf_counter() - start - looked_s)
-        if matte.values.shape != frame.layout.plane_shapes[0]:
-            message = f"a matte of {matte.values.shape} does not fit a frame of {frame.size}"
+        values = matte.values
+        if values.shape != frame.layout.plane_shapes[0] or values.dtype != np.uint8:
+            message = (
+                f"a matte of {values.dtype} and shape {values.shape} does not fit a frame of "
+                f"{frame.size}: expected uint8, of its height and width"
+            )
             raise FormatError(message)
-        return matte
+        with self._timings.stage("plausibility"):
+            return self._plausibility.believed(frame, matte, stages.matting.exempt)
 
 
 def _mirrored_small(frame: Frame) -> Frame:

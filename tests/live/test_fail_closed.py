@@ -47,12 +47,14 @@ class Acting(PersonSegmenter):
     def __init__(self, act: Callable[[], object] | None = None) -> None:
         super().__init__()
         self.act = act
+        self.answer: float | None = None  # everywhere, in place of the right one
 
     def segment(self, frame: Frame) -> NDArray[np.float32]:
         """See `Segmenter.segment`."""
         if self.act is not None:
             self.act()
-        return super().segment(frame)
+        right = super().segment(frame)
+        return right if self.answer is None else np.full_like(right, self.answer)
 
 
 def raising(error: BaseException) -> Callable[[], None]:
@@ -83,6 +85,25 @@ class TestModel:
             rig.until_sent()
             # A room of one colour stays that colour when it is blurred.
             assert rig.room_pixels == 0 or background == "blur"
+
+    @pytest.mark.parametrize("makes_mattes", [True, False])
+    @pytest.mark.parametrize("value", [1.0, 0.5])
+    def test_a_matte_that_cannot_be_right(self, value: float, *, makes_mattes: bool) -> None:
+        """A well-formed answer that is no person is not shown, and the status says why."""
+        segmenter = Acting()
+        segmenter.makes_mattes = makes_mattes
+        with Rig(segmenter) as rig:
+            rig.until_shown()
+            segmenter.answer = value
+            sent = rig.room_pixels
+            rig.until_covered("failure")
+            rig.until_sent()
+            assert rig.room_pixels == sent == 0
+            assert "not believable" in rig.session.status().message
+            segmenter.answer = None
+            rig.until_shown()
+            rig.until_sent()
+            assert rig.room_pixels == 0
 
     def test_hangs_for_ever(self) -> None:
         """The cover is shown soon, and stays."""

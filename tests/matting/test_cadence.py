@@ -415,6 +415,7 @@ class _Fixed:
         self.cadence = cadence
         self.plate = None
         self.notices = ()
+        self.exempt = None
 
     def matte(self, frame: Frame, look: Look) -> Matte:
         """See `Matting.matte`."""

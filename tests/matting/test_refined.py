@@ -135,7 +135,7 @@ class TestStream:
             if number in {50, 299}:
                 sizes.append(tracemalloc.get_traced_memory()[0])
         tracemalloc.stop()
-        assert sizes[1] < sizes[0] + 20_000
+        assert sizes[1] < sizes[0] + 40_000  # one small grid a frame would be 900_000
 
 
 class TestGeometry:
@@ -250,7 +250,7 @@ class TestPeople:
         look = finder(seen=seen)
         for number in range(100):
             matting.matte(frame_of(person(centre=(0.25, 0.6)), number), look)
-        assert len(seen) <= 100 + 6
+        assert len(seen) <= 100 + 6 + 4  # and four times more at who is new
         assert sum(part.size == SIZE for part in seen) <= 6
 
     def test_specks_are_nobody(self) -> None:

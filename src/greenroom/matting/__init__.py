@@ -8,6 +8,7 @@ from greenroom.errors import SettingsError
 from greenroom.matting.base import Matting
 from greenroom.matting.cadence import Cadence
 from greenroom.matting.decontamination import EdgeColours, edge_colours
+from greenroom.matting.plausibility import Plausibility
 from greenroom.matting.refined import RefinedMatting, Steps
 from greenroom.matting.upsampled import UpsampledMatting
 from greenroom.settings import Quality
@@ -20,6 +21,7 @@ __all__ = [
     "Cadence",
     "EdgeColours",
     "Matting",
+    "Plausibility",
     "RefinedMatting",
     "Steps",
     "UpsampledMatting",

@@ -52,6 +52,14 @@ class Matting(Protocol):
             If a picture of the room is of another shape, or a marked region lies outside.
         """
 
+    @property
+    def exempt(self) -> NDArray[np.float32] | None:
+        """Where the last matte is not what the model found, because the user wants it so.
+
+        Above 0 where the room is kept or somebody is left out, on a grid of any size; None if
+        there is nothing of the kind. Read only.
+        """
+
     def matte(self, frame: Frame, look: Look) -> Matte:
         """Return a matte of the frame's size, in new memory.
 

@@ -78,13 +78,17 @@ _LONGEST_FRAME_S: Final = 0.2
 # more coverage than this is not of that edge.
 _SOFT_EDGE: Final = 4
 _HAZE: Final = 0.05
+# With everybody, haze is nobody's that is farther from all of them, as a share of the frame's
+# height: nothing but colours would make somebody of it.
+_NEAR: Final = 0.1
 
 
 class PeopleFilter:
     """Says frame by frame which samples of the working matte stay.
 
-    With ``people="all"`` everything but specks. With ``"main"`` one person: at the start the
-    one with the best score (`people_parts.scores`), from then on whoever is where they were.
+    With ``people="all"`` everything near somebody who is not a speck. With ``"main"`` one
+    person: at the start the one with the best score (`people_parts.scores`), from then on
+    whoever is where they were.
 
     - A part that comes from elsewhere is someone else's for as long as it is seen, whatever
       its size; only what comes from the bottom edge below someone who sits is their hand, and
@@ -149,11 +153,7 @@ class PeopleFilter:
         specks = parts[:, AREA] < SPECK * cells.size
         specks[0] = False
         if self.people is People.ALL:
-            if not specks.any():
-                return None
-            kinds = specks.take(labels)
-            near_people = dilated((labels > 0) ^ kinds, _SOFT_EDGE)
-            return enlarged(near_people | ~dilated(kinds, _SOFT_EDGE), alpha.shape)
+            return _near_anybody(cells, labels, specks, alpha.shape, frame)
         if self._is_steady(parts):
             self._contact.reset()
             self._roles = (labels > 0).view(np.uint8)
@@ -165,7 +165,7 @@ class PeopleFilter:
             near = dilated(main, _SOFT_EDGE)
             near &= main | ~dilated(self._roles > MAIN, 1)
             return enlarged(near, alpha.shape)
-        if _is_clear(cells, main):
+        if _is_clear(cells, main, _SOFT_EDGE):
             return None
         return enlarged(dilated(main, _SOFT_EDGE), alpha.shape)
 
@@ -313,8 +313,25 @@ class PeopleFilter:
             self._seen_s = self._clock_s
 
 
-def _is_clear(cells: Floats, main: Cells) -> bool:
-    """Whether nothing is found but at the main person; every other cell is looked at."""
+def _near_anybody(
+    cells: Floats, labels: Whole, specks: Cells, shape: tuple[int, ...], frame: Frame
+) -> Floats | None:
+    """Return weights without what is far from everybody; None where there is nothing of it."""
+    people = labels > 0
+    if specks.any():
+        people ^= specks.take(labels)
+    # In a photograph others may be far away, and too small for the model to be sure of.
+    if frame.time_s is None and people.any():
+        if not specks.any():
+            return None
+        kinds = specks.take(labels)
+        return enlarged(dilated(people, _SOFT_EDGE) | ~dilated(kinds, _SOFT_EDGE), shape)
+    reach = max(_SOFT_EDGE, round(_NEAR * len(cells)))
+    return None if _is_clear(cells, people, reach) else enlarged(dilated(people, reach), shape)
+
+
+def _is_clear(cells: Floats, people: Cells, reach: int) -> bool:
+    """Whether nothing is found but near some people; every other cell is looked at."""
     some = np.ascontiguousarray(cells[::2, ::2]) > _HAZE
-    some &= ~dilated(np.ascontiguousarray(main[::2, ::2]), _SOFT_EDGE // 2)
+    some &= ~dilated(np.ascontiguousarray(people[::2, ::2]), reach // 2)
     return not some.any()

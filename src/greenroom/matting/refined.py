@@ -29,6 +29,7 @@ from greenroom.matting.evidence import Evidence
 from greenroom.matting.following import Follower
 from greenroom.matting.guided_kernels import classify, fit
 from greenroom.matting.keep import KeptRegions
+from greenroom.matting.newcomers import Newcomers
 from greenroom.matting.people import PeopleFilter
 from greenroom.matting.photograph import refine_photograph
 from greenroom.matting.plate import CleanPlate
@@ -55,6 +56,12 @@ _STILL: Final = 3.0
 _PIXEL: Final = (3, 3)
 # What the model says for certain is believed so far, so that evidence may change it.
 _SUREST: Final = 0.997
+# Coverage from which there is somebody. When there was nobody in more than so many frames in a row,
+# nothing is left of those who were there.
+_SOMEBODY: Final = 0.5
+_GONE: Final = 2
+# Every so many samples one is looked at to tell whether somebody fills the part that is looked at.
+_STRIDE: Final = 4
 # For so many frames every one is learned from.
 _EAGER: Final = 12
 # The guided filter's regularisation, in squared 8-bit levels: luma that varies less is flat.
@@ -77,7 +84,10 @@ _MEDIAN_OF_DIFFERENCES: Final = 0.9539
 
 
 # What a matting knows of a stream whatever its settings are.
-_STREAM: Final = ("_cuts", "_region", "_size", "_history", "_noise", "_dots", "_frames")
+_STREAM: Final = (
+    *("_cuts", "_region", "_newcomers", "_nobody", "_size", "_history", "_noise", "_dots"),
+    "_frames",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +143,8 @@ class RefinedMatting:
         self._follower = Follower()
         self._cuts = CutTest()
         self._region = RegionTracker()
+        self._newcomers = Newcomers()
+        self._nobody = 0  # for how many frames there has been nobody
         self._evidence = Evidence(colours=self._steps.colours, plate=self._steps.plate)
         self._people = PeopleFilter(settings.people)
         self._kept = KeptRegions(settings)
@@ -141,6 +153,8 @@ class RefinedMatting:
         self._size: tuple[int, int] | None = None
         self._history: _History | None = None
         self._last: Bytes | None = None  # the last hard matte
+        self._left_out: Floats | None = None  # who is not shown in the last frame
+        self._kept_now: Floats | None = None  # what of the room is
         self._noise = _NOISE_AT_FIRST
         self._dots: Bytes | None = None
         self._is_photograph = False
@@ -162,6 +176,13 @@ class RefinedMatting:
         """See `Matting.notices`."""
         return self._kept.notices
 
+    @property
+    def exempt(self) -> Floats | None:
+        """See `Matting.exempt`."""
+        if self._left_out is None or self._kept_now is None:
+            return self._kept_now if self._left_out is None else self._left_out
+        return np.maximum(self._left_out, self._kept_now)
+
     def take_over(self, previous: Matting) -> None:
         """See `Matting.take_over`: what was learned under other settings is left."""
         if not isinstance(previous, RefinedMatting):
@@ -181,6 +202,8 @@ class RefinedMatting:
         """See `Matting.reset`."""
         self._cuts.reset()
         self._region.reset()
+        self._newcomers.reset()
+        self._nobody = 0
         self._evidence.reset()
         self._people.reset()
         self._kept.reset()
@@ -238,17 +261,36 @@ class RefinedMatting:
         luma = frame.small_planes[0]
         whole = Box(0, 0, luma.shape[1], luma.shape[0])
         if not self._steps.region:
-            return self._placed(frame, whole, look)
+            return self._confirmed(frame, self._placed(frame, whole, look), look)
         region = self._region
         if region.needs_whole(frame):
-            coarse = self._placed(frame, whole, look)
+            coarse = self._confirmed(frame, self._placed(frame, whole, look), look)
             region.found(frame, box_of(_halved(coarse), coarse))
             if region.box is None:
                 return coarse
         assert region.box is not None  # noqa: S101 - without one the whole is needed
-        coarse = self._placed(frame, region.box, look)
-        if region.box != whole and extent(_halved(coarse), coarse) is None:  # gone, or missed
-            coarse = self._placed(frame, whole, look)
+        coarse = self._confirmed(frame, self._placed(frame, region.box, look), look)
+        if region.box == whole:
+            return coarse
+        is_full = np.min(coarse[region.box.slices][::_STRIDE, ::_STRIDE]) >= _SOMEBODY
+        if is_full or extent(_halved(coarse), coarse) is None:  # too near, gone, or missed
+            coarse = self._confirmed(frame, self._placed(frame, whole, look), look)
+        return coarse
+
+    def _confirmed(self, frame: Frame, coarse: Floats, look: Look) -> Floats:
+        """Take from what was found who is not there, in place."""
+
+        def look_at(box: Box, is_mirrored: bool) -> Floats:  # noqa: FBT001
+            again = np.zeros_like(coarse)
+            _put(_looked(frame.part(box), look, is_mirrored=is_mirrored), again[box.slices])
+            return _halved(again)
+
+        weights = self._newcomers.confirmed(
+            frame, _halved(coarse), look_at, photograph=self._is_photograph
+        )
+        if weights is not None:
+            height, width = coarse.shape
+            coarse *= cv2.resize(weights, (width, height), interpolation=cv2.INTER_LINEAR)
         return coarse
 
     def _placed(self, frame: Frame, box: Box, look: Look) -> Floats:
@@ -256,15 +298,9 @@ class RefinedMatting:
         part = frame.part(box)
         found = look(part)
         if self._steps.mirror or self._is_photograph:
-            planes = tuple(np.ascontiguousarray(plane[:, ::-1]) for plane in part.planes)
-            found = (found + look(Frame(planes, part.layout).at(frame))[:, ::-1]) / np.float32(2)
+            found = (found + _looked(part, look, is_mirrored=True)) / np.float32(2)
         coarse = np.zeros(frame.small_planes[0].shape, np.float32)
-        target = coarse[box.slices]
-        if found.shape[0] > target.shape[0] and found.shape[1] > target.shape[1]:
-            size = target.shape[1], target.shape[0]
-            target[...] = cv2.resize(found, size, interpolation=cv2.INTER_AREA)
-        else:
-            place(np.ascontiguousarray(found), target)
+        _put(found, coarse[box.slices])
         return coarse
 
     def _recorded(self, frame: Frame) -> CleanPlate | None:
@@ -277,17 +313,26 @@ class RefinedMatting:
     def _settle(self, frame: Frame, coarse: Floats, history: _History) -> Floats:
         """Weigh the evidence, and follow the result over time; return where anybody is."""
         prior = _halved(coarse)
+        self._newcomers.follow(prior)
         if self._steps.evidence:
             probability = self._evidence.weigh(frame, prior)
         else:
             probability = np.full(prior.shape, 0.5, np.float32)
         weights = self._people.weights(coarse, frame)
+        self._left_out = None
         if weights is not None:
             coarse *= weights
+            if self._people.people is People.MAIN:
+                self._left_out = np.maximum(prior - _halved(coarse), 0)
         share = history.share(frame, self._settings.smoothing)
         surest = _SUREST if self._steps.evidence else 1.0
         luma = frame.small_planes[0]
         settle(coarse, surest, probability, share, luma, history.steady, history.reference)
+        self._nobody = 0 if cv2.minMaxLoc(coarse)[1] >= _SOMEBODY else self._nobody + 1
+        if self._nobody > _GONE:  # nothing that was is left
+            history.steady[...] = 0
+        elif weights is not None and not self._nobody and self._people.people is People.ALL:
+            history.steady *= weights  # nor is anything that is far from all of them
         history.steady_half = _halved(history.steady)
         # Those who are not shown are no part of the room, either.
         everybody = np.maximum(prior, history.steady_half)
@@ -324,6 +369,7 @@ class RefinedMatting:
         evidence = self._evidence
         nothing = np.zeros(frame.half_planes.shape[1:], np.float32)
         kept = self._kept.apply(nothing, evidence.plate, evidence.similarity, frame.layout)
+        self._kept_now = kept
         height, width = steady.shape
         return np.asarray(np.maximum(steady, cv2.resize(kept, (width, height))), np.float32)
 
@@ -357,6 +403,23 @@ class _History:
         share = np.empty_like(self._age)
         follow(change, luma, _STILL, 1 - smoothing, self._age, self.reference_half, share)  # type: ignore[arg-type]
         return share
+
+
+def _looked(part: Frame, look: Look, *, is_mirrored: bool) -> Floats:
+    """Look at a part of a frame, or at its mirror image."""
+    if not is_mirrored:
+        return look(part)
+    planes = tuple(np.ascontiguousarray(plane[:, ::-1]) for plane in part.planes)
+    return look(Frame(planes, part.layout).at(part))[:, ::-1]
+
+
+def _put(found: Floats, target: Floats) -> None:
+    """Put an answer in its place on the working grid."""
+    if found.shape[0] > target.shape[0] and found.shape[1] > target.shape[1]:
+        size = target.shape[1], target.shape[0]
+        target[...] = cv2.resize(found, size, interpolation=cv2.INTER_AREA)
+    else:
+        place(np.ascontiguousarray(found), target)
 
 
 def _halved(values: Floats) -> Floats:

@@ -35,6 +35,7 @@ class UpsampledMatting:
 
     plate = None
     notices = ()
+    exempt = None
 
     def __init__(self, settings: Settings, *, remembers: bool = True) -> None:
         self._settings = settings
