@@ -77,7 +77,10 @@ class Guard:
 
         async def send_guarded(message: Message) -> None:
             if message["type"].endswith("http.response.start"):
-                MutableHeaders(scope=message).update(protection)
+                told = MutableHeaders(scope=message)
+                told.update(protection)
+                if scope["type"] == "websocket":  # older versions of uvicorn say it twice, then
+                    del told["content-length"]
             await send(message)
 
         answer = self._answer(scope, headers)
@@ -118,11 +121,12 @@ class Guard:
         """Whether the token is in a header, or among the protocols of a WebSocket."""
         tokens = [_bearer(headers)]
         if scope["type"] == "websocket":
-            offered = scope["subprotocols"]
-            said = [one for one in offered if one.startswith(_TOKEN_PROTOCOL)]
+            # Older versions of uvicorn leave several in one text.
+            offered = [one.strip() for said in scope["subprotocols"] for one in said.split(",")]
+            own = [one for one in offered if one.startswith(_TOKEN_PROTOCOL)]
             # So that no answer says it.
-            scope["subprotocols"] = [one for one in offered if one not in said]
-            tokens += [one.removeprefix(_TOKEN_PROTOCOL) for one in said]
+            scope["subprotocols"] = [one for one in offered if one not in own]
+            tokens += [one.removeprefix(_TOKEN_PROTOCOL) for one in own]
         return any(map(self._access.is_token, tokens))
 
 
