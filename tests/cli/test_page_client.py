@@ -24,7 +24,12 @@ def given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     urls: list[str] = []
     monkeypatch.setattr("platformdirs.user_state_path", lambda *_, **__: tmp_path / "state")
     monkeypatch.setattr("greenroom.cli.page_client.ask", lambda *_: {"code": "a-code"})
-    monkeypatch.setattr("webbrowser.open", lambda url: not urls.append(url))
+
+    def start(url: str) -> bool:
+        urls.append(url)
+        return True
+
+    monkeypatch.setattr("webbrowser.open", start)
     return urls
 
 
