@@ -120,7 +120,7 @@ WRONG: Final[dict[str, Wrong]] = {
     "checkerboard": _checkered,
     "inverted": lambda right, *_: 1 - right,
     "every other frame ones": _alternating,
-    "growing to ones in 2 s": _growing,
+    "growing to ones in 1 s": _growing,
     "left half ones": _half,
     "dilated by 60 px of 360": _dilated,
     "an object of the room besides": _object,

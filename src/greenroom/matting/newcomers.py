@@ -33,6 +33,8 @@ __all__ = ["Newcomers"]
 # speck.
 _SOMEBODY: Final = 0.5
 _SPECK: Final = 0.0005
+# Who has less than this share of the frame, and is the largest, is nobody.
+_SMALLEST: Final = 0.002
 # How far somebody may have come since the last frame, as a share of the frame's height.
 _REACH: Final = 0.06
 # Somebody of whom a larger share than this is where nobody was is looked at, too.
@@ -55,6 +57,8 @@ _MEAN_OF_PHOTOGRAPH: Final = 0.5
 # at again; and how much of that is forgotten with each frame.
 _LEFT_OVER: Final = 0.4
 _FORGOTTEN: Final = 0.02
+# So many times in a row somebody has to be found where something was refused before.
+_TIMES: Final = 5
 # Up to this mean difference of luma, in 8-bit levels, a part of the picture is what it was.
 _CHANGED: Final = 4.0
 
@@ -63,7 +67,8 @@ class Newcomers:
     """Takes from what a model finds who is not there.
 
     State: who was there in the last two frames, how much of the frame they had of late, and what
-    was not believed, with the picture in which it was found. All are on the half grid.
+    was not believed, with the picture in which it was found, and how often somebody was found there
+    since. All pictures are on the half grid.
     """
 
     def __init__(self) -> None:
@@ -74,6 +79,7 @@ class Newcomers:
         self._known: Bytes | None = None
         self._last: Bytes | None = None
         self._usual = 0.0
+        self._passed = 0
         self._refused: Bytes = np.empty((0, 0), np.uint8)
         self._picture: Bytes = np.empty((0, 0), np.uint8)
 
@@ -99,7 +105,8 @@ class Newcomers:
             self._refused, self._picture = np.zeros_like(found), np.zeros_like(found)
         known = self._near(found.shape)
         area = cv2.countNonZero(found)
-        if area >= _LEFT_OVER * self._usual and not cv2.countNonZero(found & ~known & 1):
+        is_large = area >= max(_LEFT_OVER * self._usual, _SMALLEST * found.size)
+        if is_large and not cv2.countNonZero(found & ~known & 1):
             return None
         gone = self._gone(frame, half, known, look_at, photograph=photograph)
         confirmed = np.asarray((found > 0) & ~gone).view(np.uint8)
@@ -117,6 +124,8 @@ class Newcomers:
         found = np.asarray(half >= _SOMEBODY).view(np.uint8)
         number, labels, stats, _ = cv2.connectedComponentsWithStats(found, connectivity=8)
         largest = max(stats[1:, cv2.CC_STAT_AREA], default=0)
+        if largest < _SMALLEST * found.size and not photograph:
+            return found > 0
         gone = np.zeros(found.shape, np.bool_)
         for label in range(1, number):
             size = int(stats[label, cv2.CC_STAT_AREA])
@@ -133,8 +142,12 @@ class Newcomers:
             looks = _looks(frame, half, part, stats[label], look_at)
             doubtful = _doubtful(looks, part, photograph=photograph)
             if doubtful is not None:
-                self._refuse(frame, doubtful)
-                gone |= doubtful
+                # Of who is merged with somebody known, what every look finds of that one stays.
+                lost = part if is_left_over else part & (doubtful | (known == 0))
+                self._refuse(frame, lost)
+                gone |= lost
+            elif self._is_to_wait(part):
+                gone |= part
             elif is_left_over:
                 self._usual = float(size)
         return gone
@@ -164,10 +177,22 @@ class Newcomers:
         changes = cv2.absdiff(cv2.blur(frame.half_planes[0], (3, 3)), self._picture)
         return float(np.mean(np.asarray(changes)[part])) <= _CHANGED
 
+    def _is_to_wait(self, part: Cells) -> bool:
+        """Whether somebody is where something was refused, and was not found there often enough."""
+        if not 2 * np.count_nonzero(self._refused[part]) > np.count_nonzero(part):
+            return False
+        self._passed += 1
+        if self._passed < _TIMES:
+            return True
+        self._passed = 0
+        self._refused[part] = 0
+        return False
+
     def _refuse(self, frame: Frame, cells: Cells) -> None:
         """Remember what is not believed."""
         around = _dilated(cells.view(np.uint8), _REACH) > 0
         self._refused[around] = 1
+        self._passed = 0
         np.copyto(self._picture, cv2.blur(frame.half_planes[0], (3, 3)), where=around)
 
 

@@ -320,8 +320,10 @@ def _near_anybody(
     people = labels > 0
     if specks.any():
         people ^= specks.take(labels)
+    if not people.any():
+        return np.zeros(shape, np.float32)
     # In a photograph others may be far away, and too small for the model to be sure of.
-    if frame.time_s is None and people.any():
+    if frame.time_s is None:
         if not specks.any():
             return None
         kinds = specks.take(labels)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numba
+import numpy as np
 
 from greenroom.jit import FLOATS, FLOATS3, MATTE, kernel, types
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     Bytes = NDArray[np.uint8]
@@ -29,19 +29,19 @@ _REPORT = types.Array(types.float64, 1, "C")
 
 
 @numba.njit(nogil=True)  # type: ignore[untyped-decorator]
-def _difference(planes: Bytes, other: Floats, y: int, x: int) -> float:
+def _difference(planes: Bytes, other: Floats, y: int, x: int) -> np.float32:
     """Return by how much a cell differs, in the plane in which that is most."""
-    most = 0.0
+    most = np.float32(0)
     for index in range(len(planes)):
-        most = max(most, abs(planes[index, y, x] - other[index, y, x]))
+        most = max(most, abs(np.float32(planes[index, y, x]) - other[index, y, x]))
     return most
 
 
 @numba.njit(nogil=True)  # type: ignore[untyped-decorator]
-def _steps(room: Floats, y: int, x: int) -> float:
+def _steps(room: Floats, y: int, x: int) -> np.float32:
     """Return how much the room changes from a cell to its neighbours, over all planes."""
     right, below = min(x + 1, room.shape[2] - 1), min(y + 1, room.shape[1] - 1)
-    total = 0.0
+    total = np.float32(0)
     for index in range(len(room)):
         here = room[index, y, x]
         total += abs(here - room[index, y, right]) + abs(here - room[index, below, x])
@@ -49,9 +49,9 @@ def _steps(room: Floats, y: int, x: int) -> float:
 
 
 @numba.njit(nogil=True)  # type: ignore[untyped-decorator]
-def _learn(planes: Bytes, room: Floats, times: float, y: int, x: int) -> None:
+def _learn(planes: Bytes, room: Floats, share: float, y: int, x: int) -> None:
     for index in range(len(planes)):
-        room[index, y, x] += (planes[index, y, x] - room[index, y, x]) / times
+        room[index, y, x] += share * (np.float32(planes[index, y, x]) - room[index, y, x])
 
 
 @kernel(
@@ -112,28 +112,33 @@ def compare(  # noqa: PLR0913, PLR0917
     """
     height, width = values.shape
     claimed, plain, textured, known = 0, 0, 0, 0
-    brighter = 0.0
+    one, brighter = np.float32(1), np.float32(0)
     for y in range(height):
         for x in range(width):
             marks[y, x] = 0
-            is_alike = _difference(planes, room, y, x) <= alike
             if values[y, x] >= CLAIMED:
                 claimed += 1
+                if seen[y, x] < trusted:
+                    continue
                 has_texture = _steps(room, y, x) >= texture
-                if seen[y, x] >= trusted and is_alike:
+                if _difference(planes, room, y, x) <= alike:
                     marks[y, x] = TEXTURED if has_texture else PLAIN
                     textured += has_texture
                     plain += not has_texture
-                elif seen[y, x] >= trusted and has_texture:
+                elif has_texture:
                     marks[y, x] = CHANGED
             elif values[y, x] < ROOM:
-                is_held = owned[y, x] > 1 and _difference(planes, held, y, x) <= alike
-                owned[y, x] = owned[y, x] - 1 if is_held else 0
+                is_held = owned[y, x] > one and _difference(planes, held, y, x) <= alike
+                owned[y, x] = owned[y, x] - one if is_held else np.float32(0)
                 if is_held:
                     continue
-                known += is_alike
-                brighter += (planes[0, y, x] - room[0, y, x]) * is_alike
-                seen[y, x] = min(seen[y, x] + 1, memory) if is_alike else 1
-                _learn(planes, room, seen[y, x], y, x)
+                if _difference(planes, room, y, x) <= alike:
+                    known += 1
+                    brighter += np.float32(planes[0, y, x]) - room[0, y, x]
+                    seen[y, x] = min(seen[y, x] + one, memory)
+                    _learn(planes, room, one / seen[y, x], y, x)
+                else:
+                    seen[y, x] = one
+                    _learn(planes, room, one, y, x)
     report[0], report[1], report[2] = claimed, plain, textured
     report[3] = brighter / max(known, 1)
