@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from greenroom.decoding import is_folder
 from greenroom.errors import SourceError
 from greenroom.image_files import pictures_in
 
@@ -50,7 +51,7 @@ def find_cases(folder: Path) -> list[Case]:
     SourceError
         If it is no dataset, or something has no true matte.
     """
-    if (folder / "image").is_dir() and (folder / "mask").is_dir():
+    if is_folder(folder / "image") and is_folder(folder / "mask"):
         masks = {path.stem: path for path in pictures_in(folder / "mask")}
         pictures = pictures_in(folder / "image")
         for path in pictures:
@@ -79,7 +80,7 @@ def _clip(folder: Path, truth: Path) -> Case:
 
 
 def _sorted(folder: Path, pattern: str) -> list[Path]:
-    return sorted(folder.glob(pattern)) if folder.is_dir() else []
+    return sorted(folder.glob(pattern)) if is_folder(folder) else []
 
 
 def not_evaluable(path: Path, reason: str) -> SourceError:

@@ -28,6 +28,7 @@ __all__ = [
     "check_size",
     "choice_of",
     "decoded",
+    "is_folder",
     "is_there",
     "media_errors",
     "open_container",

@@ -37,6 +37,7 @@ for line in json.load(sys.stdin):
     print(json.dumps([status, said.getvalue(), heavy, cpu_s]), flush=True)
 """
 _NULL: Final = ("--to", "null", "--source", "clip.png")
+_LONG: Final = 300 * "x"
 # What is typed, and words of what is said.
 _MISTAKES: Final = {
     "a source that is not there": (("run", "--source", "no.mp4"), "neither a file nor a camera"),
@@ -53,6 +54,18 @@ _MISTAKES: Final = {
     "a folder of a recording": (("run", "--source", "clip.png", "--to", "file:no/a.mp4"), "'no'"),
     "a port": (("run", "--source", "clip.png", "--to", "page", "--port", "PORT"), "in use"),
     "an input": (("convert", "no.mp4", "out.mp4"), "'no.mp4'"),
+    "an input of too long a name": (("convert", f"{_LONG}.mp4", "out.mp4"), "name too long"),
+    "pictures of too long a name": (("convert", f"{_LONG}/%d.png", "out.mp4"), "no file fits"),
+    "an output of too long a name": (("convert", "clip.png", f"{_LONG}.png"), "name too long"),
+    "a folder of too long a name": (
+        ("convert", "clip.png", "--out-dir", _LONG),
+        "there is no folder",
+    ),
+    "one of several of too long a name": (
+        ("convert", f"{_LONG}.mp4", "--out-dir", "empty"),
+        "name too long",
+    ),
+    "a name too long for anything": (("run", _LONG), "takes no name"),
     "an input that is broken": (("convert", "bad.mp4", "out.mp4"), "'bad.mp4'"),
     "a folder of an output": (("convert", "clip.png", "no/out.png"), "no folder 'no'"),
     "an output that is there": (("convert", "clip.png", "bad.png"), "there already"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import itertools
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ import greenroom
 from greenroom.errors import ExistsError, GreenroomError, SettingsError, SinkError
 from greenroom.frames import Colour, Frame, Layout
 from greenroom.settings import Settings
-from greenroom.sinks import Y4MSink, create_sink
+from greenroom.sinks import Y4MSink, check_sink, create_sink
 from greenroom.sources import SourceInfo, create_source
 from greenroom.testing import PersonSegmenter, PersonSource, count_room_pixels
 
@@ -118,6 +119,70 @@ class TestColours:
             picture = next(container.decode(video=0)).to_ndarray(format="rgb24")
         for row, value in ((6, 0), (24, 128), (42, 255)):
             np.testing.assert_allclose(picture[row, 8:-8], value, atol=3)
+
+
+class TestPixelsThatAreNotSquare:
+    """Anamorphic video."""
+
+    @pytest.mark.parametrize(
+        ("name", "codec"),
+        [
+            ("out.mp4", None),
+            ("out.mov", "prores"),
+            ("out.mkv", None),
+            ("out.mkv", "ffv1"),
+            ("out.mkv", "av1"),
+            ("out.webm", None),
+        ],
+    )
+    @pytest.mark.parametrize("aspect", [Fraction(4, 3), Fraction(8, 9)])
+    def test_are_shown_as_they_were(
+        self, tmp_path: Path, name: str, codec: str | None, aspect: Fraction
+    ) -> None:
+        """Every kind of file has the shape of the source: it says so, or its pixels are square."""
+        info = replace(INFO, sample_aspect_ratio=aspect)
+        sink = create_sink(tmp_path / name, Settings(codec=codec), info)
+        frame = Frame.filled(Layout(72, 48, "yuv420p"), RUST)
+        sink.write(frame.shown_at(0, INFO.time_base))
+        sink.close()
+        source = create_source(tmp_path / name, Settings())
+        (width, height), said = next(iter(source)).size, source.info.sample_aspect_ratio
+        source.close()
+        assert width * said / height == Fraction(72, 48) * aspect
+
+    def test_alpha_is_scaled_along(self, tmp_path: Path) -> None:
+        """What can be seen through stays where it was in the picture."""
+        info = replace(INFO, sample_aspect_ratio=Fraction(2))
+        frame = Frame.filled(Layout(64, 48, "yuv420p"), RUST)
+        alpha = np.zeros((48, 64), np.uint8)
+        alpha[:, 32:] = 255
+        sink = create_sink(tmp_path / "out.webm", Settings(), info)
+        sink.write(replace(frame, alpha=alpha).shown_at(0, INFO.time_base))
+        sink.close()
+        source = create_source(tmp_path / "out.webm", Settings())
+        seen = next(iter(source)).to_rgb()
+        source.close()
+        assert seen.shape == (48, 128, 3)
+        assert seen[:, :56].max() < 20
+        assert np.abs(seen[:, 72:].mean(axis=(0, 1)) - RUST).max() < 12
+
+    def test_matte_keeps_its_pixels(self, tmp_path: Path) -> None:
+        """A matte is that of the pixels, whatever their shape."""
+        info = replace(INFO, sample_aspect_ratio=Fraction(4, 3))
+        sink = create_sink(tmp_path / "out.mkv", Settings(), info)
+        sink.write(Frame.filled(Layout(72, 48, "gray"), (9, 9, 9)).shown_at(0, INFO.time_base))
+        sink.close()
+        source = create_source(tmp_path / "out.mkv", Settings())
+        assert next(iter(source)).size == (72, 48)
+        source.close()
+
+    def test_shape_that_cannot_be(self, tmp_path: Path) -> None:
+        """A file that claims an absurd shape does not lead to a picture of that size."""
+        info = replace(INFO, sample_aspect_ratio=Fraction(60000, 1))
+        sink = create_sink(tmp_path / "out.webm", Settings(), info)
+        sink.write(Frame.filled(Layout(64, 48, "yuv420p"), RUST).shown_at(0, INFO.time_base))
+        sink.close()
+        assert files(tmp_path) == {"out.webm"}
 
 
 class TestAlpha:
@@ -294,6 +359,15 @@ class TestNames:
         monkeypatch.chdir(tmp_path)
         write(Path(name), [PersonSource().frame(0)])
         assert files(tmp_path) == {name}
+
+    @pytest.mark.parametrize("name", ["x" * 252 + ".png", "x" * 252 + ".mp4", "x" * 300])
+    @pytest.mark.parametrize("pictures", [(), ("me.png",), ("me.png", "you.png")])
+    def test_name_that_no_file_can_have(
+        self, tmp_path: Path, name: str, pictures: tuple[str, ...]
+    ) -> None:
+        """It is refused as an output, whether a picture, several or a video is to have it."""
+        with pytest.raises((SinkError, SettingsError)):
+            check_sink(tmp_path / name, Settings(), replace(INFO, pictures=pictures))
 
     def test_suffix_in_capitals(self, tmp_path: Path) -> None:
         """``.MP4`` and ``.PNG`` are what they are in small letters."""

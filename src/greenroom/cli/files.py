@@ -91,6 +91,8 @@ def check_files(settings: Settings, values: dict[str, Any], *, has_background: b
 
 def _pairs(files: Sequence[str], out_dir: Path | None, settings: Settings) -> list[tuple[str, str]]:
     """Say what goes where."""
+    from greenroom.decoding import is_folder  # noqa: PLC0415 - help stays fast
+
     if out_dir is None:
         if len(files) != 2:
             message = (
@@ -99,7 +101,7 @@ def _pairs(files: Sequence[str], out_dir: Path | None, settings: Settings) -> li
             )
             raise SettingsError(message)
         return [(files[0], files[1])]
-    if not out_dir.is_dir():
+    if not is_folder(out_dir):
         message = f"--out-dir: there is no folder '{out_dir}'. Make it first."
         raise SettingsError(message)
     pairs = [(name, str(out_dir / _output_name(name, settings))) for name in files]
@@ -114,13 +116,14 @@ def _pairs(files: Sequence[str], out_dir: Path | None, settings: Settings) -> li
 def _output_name(name: str, settings: Settings) -> str:
     """Name an output after its input."""
     from greenroom.animation import moves  # noqa: PLC0415 - help stays fast
+    from greenroom.decoding import is_folder, is_there  # noqa: PLC0415
     from greenroom.numbered_names import NUMBER  # noqa: PLC0415
     from greenroom.sinks import written_name  # noqa: PLC0415
     from greenroom.sources.pictures import MOST_PIXELS_A_SIDE  # noqa: PLC0415
 
     path = Path(name)
-    is_pattern = NUMBER.search(path.name) and not path.exists()
-    if name == _STREAM or is_pattern or path.is_dir():
+    is_pattern = NUMBER.search(path.name) and not is_there(path)
+    if name == _STREAM or is_pattern or is_folder(path):
         message = f"--out-dir takes files, not '{name}'. Give its output by name."
         raise SettingsError(message)
     if moves(path, MOST_PIXELS_A_SIDE):

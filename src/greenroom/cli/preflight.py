@@ -72,14 +72,18 @@ def check_run(settings: Settings, port: int) -> None:
 
 def no_name_expected(name: str) -> SettingsError:
     """Make the error for a name that follows ``greenroom run``: which option it may belong to."""
-    from greenroom.decoding import STDIN  # noqa: PLC0415 - help stays fast
+    from greenroom.decoding import STDIN, is_folder  # noqa: PLC0415 - help stays fast
     from greenroom.image_files import is_picture  # noqa: PLC0415
     from greenroom.sources.stream import is_stream  # noqa: PLC0415
 
     path = Path(name)
     quoted = shlex.quote(name)
     background, source = f"--background {quoted}", f"--source {quoted}"
-    if is_picture(path) or path.is_dir() or name.partition(":")[0] in ("blur", "pixelate", "color"):
+    if (
+        is_picture(path)
+        or is_folder(path)
+        or name.partition(":")[0] in ("blur", "pixelate", "color")
+    ):
         hint = f"To have it behind you: greenroom run {background}"
     elif name.isdigit() or name.startswith("/dev/") or is_stream(name) or name == DEMO:
         hint = f"It belongs to --source: greenroom run {source}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from greenroom.decoding import STDIN
+from greenroom.decoding import STDIN, is_folder
 from greenroom.errors import SettingsError
 from greenroom.image_files import PICTURE_SUFFIXES
 from greenroom.numbered_names import NUMBER, NumberedNames
@@ -50,7 +50,7 @@ def create_sink(name: str | Path, settings: Settings, info: SourceInfo) -> Sink:
     suffix = path.suffix.lower()
     if str(name) == STDIN:
         return Y4MSink(info)
-    if len(info.pictures) > 1 or (info.pictures and path.is_dir()):
+    if len(info.pictures) > 1 or (info.pictures and is_folder(path)):
         pictures = _in_folder(path, settings, info)
         return PictureSink(
             _readable(pictures, info),
@@ -136,7 +136,7 @@ def _named(path: Path) -> Iterable[Path]:
 
 def _in_folder(folder: Path, settings: Settings, info: SourceInfo) -> list[Path]:
     """Name the outputs of unrelated pictures after them."""
-    if not folder.is_dir() and (folder.suffix or NUMBER.search(folder.name)):
+    if not is_folder(folder) and (folder.suffix or NUMBER.search(folder.name)):
         message = (
             f"output '{folder}': several pictures need a folder to go to. To read them as the "
             f"frames of a video, give the input as a pattern such as frames/%04d.png."

@@ -53,6 +53,8 @@ class Codec:
         Whether width and height must be even.
     says_range : bool
         Whether a file says that samples have full range; if not, they are made limited.
+    says_aspect : bool
+        Whether what it encodes says how wide a pixel is, whatever file it is in.
     options : callable
         Encoder options for a quality of 0 to 100.
     fixed : tuple of pairs
@@ -71,6 +73,7 @@ class Codec:
     alpha_formats: tuple[str, ...] = ()
     even: bool = False
     says_range: bool = True
+    says_aspect: bool = False
     options: Callable[[int], Options] = _lossless
     fixed: tuple[tuple[str, str], ...] = ()
     presets: tuple[str, ...] = ()
@@ -135,6 +138,7 @@ CODECS: Final = {
             "h264",
             "libx264",
             even=True,
+            says_aspect=True,
             options=_crf(50, 10),
             presets=_PRESETS,
             preset="veryfast",
@@ -143,6 +147,7 @@ CODECS: Final = {
             "hevc",
             "libx265",
             even=True,
+            says_aspect=True,
             options=_crf(51, 12),
             fixed=(("x265-params", "log-level=error"),),
             presets=_PRESETS,
@@ -197,6 +202,9 @@ class Container:
         The same for a recording, which can be played up to where it was cut off.
     refused : tuple of str
         Encoders whose output it cannot hold, although FFmpeg's muxer takes them at first.
+    says_aspect : bool
+        Whether it is said there how wide a pixel is. Matroska could, but PyAV (18.1) has no way
+        to ask for it.
     """
 
     format: str
@@ -206,6 +214,7 @@ class Container:
     options: tuple[tuple[str, str], ...] = ()
     live_options: tuple[tuple[str, str], ...] = ()
     refused: tuple[str, ...] = ()
+    says_aspect: bool = True
 
 
 _FAST_START: Final = (("movflags", "+faststart+write_colr"),)
@@ -228,8 +237,10 @@ CONTAINERS: Final = {
         _IN_PIECES,
         refused=("libvpx-vp9", "libsvtav1"),
     ),
-    ".mkv": Container("matroska", "h264", "ffv1", "ffv1", live_options=_IN_CLUSTERS),
-    ".webm": Container("webm", "vp9", "vp9", "vp9", live_options=_IN_CLUSTERS),
+    ".mkv": Container(
+        "matroska", "h264", "ffv1", "ffv1", live_options=_IN_CLUSTERS, says_aspect=False
+    ),
+    ".webm": Container("webm", "vp9", "vp9", "vp9", live_options=_IN_CLUSTERS, says_aspect=False),
 }
 
 
@@ -331,13 +342,15 @@ def _by_encoder(name: str) -> Codec:
     opaque = tuple(given for given in formats if not _has_alpha(given))
     if opaque and opaque[0].startswith("yuvj"):  # others it takes only when forced
         opaque = tuple(given for given in opaque if given.startswith("yuvj"))
+    is_like_h264 = "264" in name or "265" in name or "hevc" in name
     return Codec(
         name,
         name,
         pixel_formats=opaque or formats,
         alpha_formats=tuple(given for given in formats if _has_alpha(given)),
-        even="264" in name or "265" in name or "hevc" in name,
+        even=is_like_h264,
         says_range=False,
+        says_aspect=is_like_h264,
     )
 
 

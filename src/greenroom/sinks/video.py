@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, cast
 
 from greenroom.decoding import as_file, decoded, media_errors, open_container, video_stream
 from greenroom.errors import GreenroomError, SettingsError
-from greenroom.frames import Colour, Frame, fraction
+from greenroom.frames import Colour, fraction
 from greenroom.sinks.base import check_layout
 from greenroom.sinks.carried import CarriedStreams
 from greenroom.sinks.codecs import CONTAINERS, check_choice, check_fits, choose_codec
 from greenroom.sinks.muxer import HEADER_BYTES, Muxer
+from greenroom.sinks.shapes import made_even, made_square, square_size
 from greenroom.sinks.staging import Staging, free_name, take_room, writing
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import av
     from av.video.stream import VideoStream
 
-    from greenroom.frames import Layout
+    from greenroom.frames import Frame, Layout
     from greenroom.settings import Settings
     from greenroom.sinks.codecs import Codec
     from greenroom.sources import SourceInfo
@@ -85,6 +86,7 @@ class VideoSink:
         self._stream: VideoStream | None = None
         self._carried: CarriedStreams | None = None
         self._even = self._alpha = False
+        self._square: tuple[int, int] | None = None
         self._layout: Layout | None = None
         self._colour = Colour()
         self._last_pts: int | None = None
@@ -199,7 +201,7 @@ class VideoSink:
         import av  # noqa: PLC0415
 
         self._even = codec.even
-        width, height = frame.size
+        width, height = self._shape(frame, codec)
         if codec.even:
             if width % 2 or height % 2:
                 logger.warning(
@@ -212,13 +214,34 @@ class VideoSink:
         stream.width, stream.height = width, height
         stream.pix_fmt = codec.pixel_format(frame.layout, alpha=self._alpha)
         stream.codec_context.time_base = frame.time_base or self._info.time_base
-        stream.codec_context.sample_aspect_ratio = self._info.sample_aspect_ratio
+        if self._square is None:
+            stream.codec_context.sample_aspect_ratio = self._info.sample_aspect_ratio
         stream.thread_type = "AUTO"
         # Otherwise every packet is said to last as long as one does on average.
         stream.codec_context.flags |= av.codec.context.Flags.frame_duration
         self._colour = colour = codec.colour(frame.layout, stream.pix_fmt)
         stream.colorspace, stream.color_range = colour.matrix, colour.range
         stream.color_primaries, stream.color_trc = colour.primaries, colour.transfer
+
+    def _shape(self, frame: Frame, codec: Codec) -> tuple[int, int]:
+        """Choose the size: another where pixels are not square and nothing would say so.
+
+        A matte stays as it is, whose pixels are those of the picture.
+        """
+        kind, aspect = CONTAINERS[self._path.suffix.lower()], self._info.sample_aspect_ratio
+        if aspect == 1 or kind.says_aspect or codec.says_aspect or frame.format == "gray":
+            return frame.size
+        size = square_size(frame.size, aspect)
+        if size != frame.size:
+            self._square = size
+            logger.warning(
+                "output '%s': %dx%d is scaled to %dx%d, as its pixels are not square and such a "
+                "file cannot say so",
+                self._path,
+                *frame.size,
+                *size,
+            )
+        return size
 
     def _check(self, frame: Frame) -> None:
         """Refuse a frame that the file cannot show as it is.
@@ -242,8 +265,10 @@ class VideoSink:
 
     def _picture(self, frame: Frame, stream: VideoStream) -> av.VideoFrame:
         """Make the frame what the encoder takes: even, of its pixel format, later than the last."""
+        if self._square is not None:
+            frame = made_square(frame, self._square)
         if self._even and (frame.layout.width % 2 or frame.layout.height % 2):
-            frame = _made_even(frame)
+            frame = made_even(frame)
         if (pts := frame.pts) is not None:
             if self._last_pts is not None and pts <= self._last_pts:
                 pts = self._last_pts + 1
@@ -309,18 +334,3 @@ def _can_be_played(path: Path) -> bool:
     except media_errors() as error:
         logger.debug("'%s' cannot be played: %s", path, error)
         return False
-
-
-def _made_even(frame: Frame) -> Frame:
-    """Repeat the last column and row where width or height is odd."""
-    layout = frame.layout
-    even = replace(
-        layout, width=layout.width + layout.width % 2, height=layout.height + layout.height % 2
-    )
-    result = Frame.empty(even, alpha=frame.alpha is not None)
-    for target, plane in zip(result.all_planes, frame.all_planes, strict=True):
-        height, width = plane.shape
-        target[:height, :width] = plane
-        target[height:, :width] = plane[-1:]
-        target[:, width:] = target[:, width - 1 : width]
-    return result.at(frame)

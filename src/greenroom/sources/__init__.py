@@ -45,7 +45,8 @@ def check_source(name: str | Path, settings: Settings) -> SourceInfo | None:
     SourceError
         As in `create_source`.
     """
-    if str(name) == STDIN or Path(name).is_fifo():
+    path = Path(name)
+    if str(name) == STDIN or (is_there(path) and path.is_fifo()):
         return None
     source = create_source(name, settings)
     source.close()

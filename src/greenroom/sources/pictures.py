@@ -6,7 +6,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
-from greenroom.decoding import why_unreadable
+from greenroom.decoding import is_folder, why_unreadable
 from greenroom.errors import SourceError
 from greenroom.image_files import decode_picture, pictures_in
 from greenroom.numbered_names import NumberedNames
@@ -117,7 +117,7 @@ def sequence_source(pattern: Path) -> PictureSource:
         reason = "there is no such file, nor is it a pattern with one number in it, such as %04d"
         raise _unreadable(pattern, reason)
     numbered = {}
-    if pattern.parent.is_dir():
+    if is_folder(pattern.parent):
         for path in pattern.parent.iterdir():
             number = names.number(path.name)
             if number is not None:
