@@ -9,8 +9,9 @@ import av
 import numpy as np
 import pytest
 
-from greenroom.backgrounds import create_background
+from greenroom.backgrounds import check_background, create_background
 from greenroom.deinterlacing import Deinterlacer
+from greenroom.frames import Frame, Layout, Matte
 from greenroom.settings import Settings
 from greenroom.sources import check_source, create_source
 from greenroom.sources.live import create_live_source
@@ -63,6 +64,22 @@ def test_what_moves_has_no_combs(
         assert comb(frame.planes[0]) < 0.5
         bar = np.flatnonzero(frame.planes[0][HEIGHT // 2] > 120)
         assert abs(bar[0] - (20 + 8 * number)) <= 2  # not 4 later, as the other field
+    assert caplog.text.count("is interlaced") == 1
+
+
+def test_interlaced_background_is_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A background that is opened to be checked says nothing; one that is shown does, once."""
+    path = y4m(tmp_path / "behind.y4m", "t")
+    layout = Layout(WIDTH, HEIGHT, "yuv420p")
+    with caplog.at_level(logging.WARNING):
+        check_background(Settings(background=str(path)))
+        assert "is interlaced" not in caplog.text
+        background = create_background(Settings(background=str(path)))
+        frame, matte = Frame.filled(layout, (0, 0, 0)), Matte(np.zeros((HEIGHT, WIDTH), np.uint8))
+        for number in range(3 * FRAMES):
+            background.render(frame, matte, number / 25)
     assert caplog.text.count("is interlaced") == 1
 
 

@@ -69,7 +69,8 @@ class Video(Scene):
         )
         self._loop: Iterator[_Shown] = iter(())
         self._current: _Shown | None = None
-        for _ in self._pictures():  # one that cannot be read is found now
+        # One that cannot be read is found now; what is to be said of it, when it is shown.
+        for _ in self._pictures(Deinterlacer(lambda: None)):
             return
         raise unreadable(path, "there are no frames in it")
 
@@ -119,7 +120,7 @@ class Video(Scene):
         first_s = previous_s = None
         waiting: Frame | None = None
         length_s = SHORTEST_S
-        for picture in self._pictures():
+        for picture in self._pictures(self._deinterlacer):
             time_s = _time_s(picture, 0.0 if previous_s is None else previous_s + SHORTEST_S)
             if waiting is not None and first_s is not None and previous_s is not None:
                 length_s = max(SHORTEST_S, time_s - previous_s)
@@ -132,7 +133,7 @@ class Video(Scene):
                 length_s = max(SHORTEST_S, float(waiting.duration * waiting.time_base))
             yield _Shown(waiting, previous_s - first_s, previous_s - first_s + length_s)
 
-    def _pictures(self) -> Iterator[Frame]:
+    def _pictures(self, deinterlacer: Deinterlacer) -> Iterator[Frame]:
         """Decode the video once."""
         try:
             if is_picture(self._path):
@@ -140,10 +141,10 @@ class Video(Scene):
                 return
             with open_media(self._path) as container:
                 stream = video_stream(container)
-                self._deinterlacer.restart()
+                deinterlacer.restart()
                 check_size(stream.width, stream.height, MOST_PIXELS_A_SIDE)
                 orientation = None
-                for frame in decoded(container, stream, self._deinterlacer):
+                for frame in decoded(container, stream, deinterlacer):
                     orientation = orientation or orientation_of(frame)
                     yield oriented(flattened(frame), orientation)
         except media_errors() as error:
