@@ -204,6 +204,45 @@ class TestTags:
         kept = again(before, tmp_path / f"kept.{target}", keep_location=True)
         assert tags_of(kept)["location"] == PLACE
 
+    @pytest.mark.parametrize("target", ["mp4", "mkv"])
+    @pytest.mark.parametrize(
+        ("name", "place"),
+        [
+            ("XYZ", "here"),
+            ("GEOTAG", "48.1374,11.5755"),
+            ("Coordinates", "48.1374 N 11.5755 E"),
+            ("comment", "GPS 48.1374, 11.5755"),
+            ("description", "taken at +48.1374+011.5755+519/"),
+            ("comment", "lat=48.1374 lon=11.5755"),
+            ("comment", "48°08'14\" N 11°34'31\" E"),
+        ],
+    )
+    def test_place_is_left_out_under_whatever_name(
+        self, tmp_path: Path, target: str, name: str, place: str
+    ) -> None:
+        """A tag that holds coordinates says the place, too; those beside it stay."""
+        before = write(tmp_path / "in.mkv", tags={name: place, "title": "A title"})
+        assert place in tags_of(before).values()
+        found = tags_of(again(before, tmp_path / f"out.{target}"))
+        assert place not in found.values()
+        assert found["title"] == "A title"
+        assert place in tags_of(again(before, tmp_path / "kept.mkv", keep_location=True)).values()
+
+    @pytest.mark.parametrize(
+        "comment",
+        [
+            "2024-05-06T07:08:09+0200",
+            "https://example.org/a-12-1234/b",
+            "about GPS and latitude",
+            "20° and 3/4",
+            "+49 89 123456",
+        ],
+    )
+    def test_other_numbers_are_no_place(self, tmp_path: Path, comment: str) -> None:
+        """Dates, addresses and words are carried."""
+        before = write(tmp_path / "in.mkv", tags={"comment": comment})
+        assert tags_of(again(before, tmp_path / "out.mkv"))["comment"] == comment
+
     def test_names_of_quicktime(self, tmp_path: Path) -> None:
         """What a telephone says under its own names is found under the common ones."""
         names = ("title", "author", "creationdate")

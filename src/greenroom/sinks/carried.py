@@ -82,7 +82,7 @@ class CarriedStreams:
 
     def describe(self, stream: VideoStream) -> None:
         """Say of the new pictures what the source says of its own."""
-        said = video_stream(self._source).metadata
+        said = described(video_stream(self._source).metadata, keep_location=self._keep_location)
         stream.metadata.update({name: said[name] for name in _DESCRIBED if name in said})
 
     def mux_until(self, time_s: Fraction) -> None:
@@ -150,7 +150,8 @@ class CarriedStreams:
             shift = round(self._begin_s / fraction(chapter["time_base"]))
             start, end = max(0, chapter["start"] - shift), chapter["end"] - shift
             if end > start:
-                yield {**chapter, "start": start, "end": end}
+                said = described(chapter["metadata"], keep_location=self._keep_location)
+                yield {**chapter, "start": start, "end": end, "metadata": said}
 
     def _demux(self) -> Iterator[av.Packet[Any]]:
         """Read the packets that are carried, in the order of the file."""

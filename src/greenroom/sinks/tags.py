@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from fractions import Fraction
 
-__all__ = ["carried_tags", "described"]
+__all__ = ["carried_tags", "described", "tells_place"]
 
 # Said of the source's own bytes: its muxer, its brands, its counts.
 _OF_THE_FILE: Final = frozenset(
@@ -24,7 +24,20 @@ _OF_THE_FILE: Final = frozenset(
 )
 _STATISTICS: Final = "_statistics_"
 # ``location-eng``, ``com.apple.quicktime.location.ISO6709``, ``RECORDING_LOCATION``.
-_PLACES: Final = ("location", "iso6709", "gps", "latitude", "longitude", "altitude")
+_PLACES: Final = (
+    *("location", "iso6709", "gps", "latitude", "longitude", "altitude"),
+    *("geotag", "geodata", "coordinates"),
+)
+_SHORT_PLACES: Final = frozenset({"xyz", "loci", "lat", "lon", "lng", "place", "city"})
+# Under whatever name: ISO 6709 as ``+48.1374+011.5755/``, ``GPS(11.5755,48.1374,19)``,
+# ``[latitude: 48.1374]`` and 48°08'14".
+_SAYS_PLACE: Final = re.compile(
+    r"(?<!\w)[-+]\d{2,6}(\.\d+)?[-+]\d{3,7}(\.\d+)?([-+]\d+(\.\d+)?)?(CRS\w+)?/"
+    r"|gps\W{0,3}[-+]?\d"
+    r"|\b(latitude|longitude|lat|lon|lng) ?[:=] ?[-+]?\d"
+    r"|\d ?° ?\d+(\.\d+)? ?['\u2032]",
+    re.IGNORECASE,
+)
 
 _APPLE: Final = "com.apple.quicktime."
 _BY_APPLE: Final = {"creationdate": "date", "author": "artist"}
@@ -62,13 +75,14 @@ def carried_tags(
     kept = {
         name: value
         for name, value in tags.items()
-        if _is_carried(name, keep_location=keep_location)
+        if _is_carried(name, value, keep_location=keep_location)
     }
     named = {name.lower() for name in kept}
     for name, value in tags.items():
         short = name.lower().removeprefix(_APPLE)
         plain = _BY_APPLE.get(short, short)
-        if name.lower().startswith(_APPLE) and plain in _PLAIN and plain not in named:
+        is_missing = plain in _PLAIN and plain not in named
+        if name.lower().startswith(_APPLE) and is_missing and name in kept:
             kept[plain] = value
     if container in _WITH_TIMECODE:
         kept = {
@@ -84,15 +98,23 @@ def described(tags: Mapping[str, str], *, keep_location: bool) -> dict[str, str]
     return {
         name: value
         for name, value in tags.items()
-        if name.lower() != _TIMECODE and _is_carried(name, keep_location=keep_location)
+        if name.lower() != _TIMECODE and _is_carried(name, value, keep_location=keep_location)
     }
 
 
-def _is_carried(name: str, *, keep_location: bool) -> bool:
+def tells_place(text: str) -> bool:
+    """Whether a text says where something is, in a notation of coordinates."""
+    return _SAYS_PLACE.search(text) is not None
+
+
+def _is_carried(name: str, value: str, *, keep_location: bool) -> bool:
     name = name.lower()
     if name in _OF_THE_FILE or name.startswith(_STATISTICS):
         return False
-    return keep_location or not any(place in name for place in _PLACES)
+    if keep_location:
+        return True
+    is_place = name.lstrip("©") in _SHORT_PLACES or any(place in name for place in _PLACES)
+    return not is_place and not tells_place(value)
 
 
 def _can_be_counted(timecode: str, rate: Fraction) -> bool:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import io
 import logging
-import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from greenroom.decoding import media_errors, open_container
+from greenroom.sinks.tags import tells_place
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -30,8 +30,6 @@ logger = logging.getLogger(__name__)
 _PACKETS: Final = 3
 # Subtitles may come late: the header has to do then.
 _LOOKED_AT: Final = 1000
-# ``GPS(11.5755,48.1374,19)`` or ``[latitude: 48.1374]``.
-_PLACE: Final = re.compile(rb"gps ?\(|\b(latitude|longitude|lat|lon) ?[:=] ?[-+]?\d", re.IGNORECASE)
 _USUAL_LAYOUTS: Final = {1: "mono", 2: "stereo"}
 
 
@@ -86,7 +84,7 @@ def name_of_codec(stream: Stream) -> str:
 
 
 def _tells_place(packet: av.Packet[Any]) -> bool:
-    return _PLACE.search(bytes(packet)) is not None
+    return tells_place(bytes(packet).decode(errors="replace"))
 
 
 def _first(packets: Iterator[av.Packet[Any]], indices: Collection[int]) -> Iterator[av.Packet[Any]]:
