@@ -217,6 +217,24 @@ def test_no_head_is_too_odd(server: PageServer) -> None:
 
 
 @pytest.mark.parametrize(
+    "head", [f"{WEBSOCKET}8\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\nzz\r\n"]
+)
+def test_a_wrong_request_for_the_head_alone_is_refused(
+    server: PageServer, caplog: pytest.LogCaptureFixture, head: str
+) -> None:
+    """It is answered without a body, as HEAD is, and nothing is said of it in the terminal."""
+    said = f"HEAD /nothing HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n{head}"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_S) as connection:
+        connection.sendall(said.encode())
+        answer = b""
+        while part := connection.recv(65536):
+            answer += part
+    assert re.match(rb"HTTP/1.1 40[03] ", answer)
+    assert answer.endswith(b"\r\n\r\n")
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
     "said",
     [
         '{"views": ["\\ud800"]}',

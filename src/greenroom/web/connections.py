@@ -135,9 +135,11 @@ class Connection(H11Protocol):
             ("Connection", "close"),
         ]
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            # An answer to HEAD has no body (RFC 9110, 9.3.2).
+            is_head = self.conn.our_state is h11.SEND_RESPONSE and self.scope["method"] == "HEAD"
             for part in (
                 h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),
-                h11.Data(data=body),
+                *([] if is_head else [h11.Data(data=body)]),
                 h11.EndOfMessage(),
             ):
                 self.transport.write(self.conn.send(part) or b"")
