@@ -58,3 +58,21 @@ def test_other_encodings(tmp_path: Path, mark: bytes, encoding: str, words: str)
     path.write_bytes(mark + f"# für mich\n{CARD}".encode(encoding))
     with pytest.raises(ModelError, match=words):
         Card.read(path)
+
+
+@pytest.mark.parametrize("nested", ["a = " + "[" * 5000, "a = " + "{a = " * 5000])
+def test_nested_too_deeply(tmp_path: Path, nested: str) -> None:
+    """Brackets in brackets without end are an error as any other, wherever TOML is read."""
+    path = tmp_path / "mine.toml"
+    path.write_text(nested)
+    config = ConfigFile(path, required=True)
+    for read in (Settings.from_toml, lambda _: config.load()):
+        with pytest.raises(SettingsError, match=r"mine\.toml' is not valid TOML"):
+            read(path)
+    with pytest.raises(ModelError, match=r"mine\.toml' is not valid TOML"):
+        Card.read(path)
+    path.write_text("mirror = true\n")
+    config.load()
+    path.write_text(nested)
+    assert config.poll() is config.poll() is None
+    assert "is not valid TOML" in config.error

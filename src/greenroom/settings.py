@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import tomllib
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
@@ -16,7 +15,7 @@ from typing import Annotated, Any, Final, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from greenroom.errors import SettingsError
-from greenroom.toml_text import decode_toml
+from greenroom.toml_text import decode_toml, parse_toml
 
 __all__ = [
     "Capture",
@@ -526,13 +525,13 @@ class Settings(BaseModel):
         bool, _about(Group.OUTPUT, description="Replace an output that is there already")
     ] = False
 
-    def __init__(self, **values: Any) -> None:  # noqa: ANN401 - pydantic checks them
+    def __init__(self, /, **values: Any) -> None:  # noqa: ANN401 - pydantic checks them
         try:
             super().__init__(**values)
         except ValidationError as error:
             raise _settings_error(error) from None
 
-    def changed(self, **values: Any) -> Self:  # noqa: ANN401 - pydantic checks them
+    def changed(self, /, **values: Any) -> Self:  # noqa: ANN401 - pydantic checks them
         """Return settings with some values replaced, checked as a whole."""
         return type(self)(**{**self.model_dump(exclude_unset=True), **values})
 
@@ -546,11 +545,11 @@ class Settings(BaseModel):
             If the file cannot be read, is not TOML, or has an unknown name or wrong value.
         """
         try:
-            read = tomllib.loads(decode_toml(Path(path).read_bytes()))
+            read = parse_toml(decode_toml(Path(path).read_bytes()))
         except OSError as error:
             message = f"settings file '{path}' cannot be read: {error.strerror}"
             raise SettingsError(message) from error
-        except (tomllib.TOMLDecodeError, UnicodeError) as error:
+        except ValueError as error:
             message = f"settings file '{path}' is not valid TOML: {error}"
             raise SettingsError(message) from error
         try:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import codecs
-from typing import Final
+import tomllib
+from typing import Any, Final
 
-__all__ = ["decode_toml"]
+__all__ = ["decode_toml", "parse_toml"]
 
 # Longest first: the mark of UTF-32 begins with that of UTF-16.
 _OTHERS: Final = {
@@ -40,3 +41,21 @@ def decode_toml(content: bytes) -> str:
             f"UTF-8"
         )
         raise UnicodeError(message) from error
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """Parse a TOML file, which need not be one.
+
+    >>> parse_toml('background = "blur"')
+    {'background': 'blur'}
+
+    Raises
+    ------
+    ValueError
+        If it is not TOML, or is nested deeper than can be read.
+    """
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        message = "brackets are nested too deeply in it"
+        raise ValueError(message) from None

@@ -103,6 +103,8 @@ class TestLoad:
             (b"backgrund = 'blur'", "did you mean 'background'"),
             (b"threads = 0", "setting 'threads'"),
             (b"[live]\nto = 'page'", "unknown setting 'live'"),
+            (b"self = 1", "unknown setting 'self'"),
+            (b"a = " + b"[" * 5000, "nested too deeply"),
         ],
     )
     def test_nonsense(self, tmp_path: Path, content: bytes, reason: str) -> None:
@@ -117,6 +119,20 @@ class TestLoad:
         """A folder in place of the file is an error that says so."""
         with pytest.raises(SettingsError, match="cannot be read: Is a directory"):
             ConfigFile(tmp_path).load()
+
+    def test_folder_in_its_place(self, tmp_path: Path) -> None:
+        """A file that becomes a folder while it is followed is said, and when it is one again."""
+        path = tmp_path / "my.toml"
+        path.write_text("mirror = true\n")
+        config = ConfigFile(path)
+        config.load()
+        path.unlink()
+        path.mkdir()
+        assert config.poll() is config.poll() is None
+        assert "cannot be read: Is a directory" in config.error
+        path.rmdir()
+        assert edit(config, "mirror = true\n") == Settings(mirror=True)
+        assert not config.error
 
 
 class TestPoll:

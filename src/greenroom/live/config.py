@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import stat
 import tempfile
-import tomllib
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ import platformdirs
 from greenroom.errors import SettingsError
 from greenroom.live.config_text import Value, rewritten
 from greenroom.settings import Settings
-from greenroom.toml_text import decode_toml
+from greenroom.toml_text import decode_toml, parse_toml
 
 __all__ = ["ConfigFile", "default_config_path"]
 
@@ -238,6 +238,8 @@ class ConfigFile:
             found = self.path.stat()
         except FileNotFoundError:
             return None
+        if stat.S_ISDIR(found.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if not stat.S_ISREG(found.st_mode):  # a pipe can be read once only
             return self._content
         if found.st_size > _MAX_BYTES:
@@ -246,10 +248,12 @@ class ConfigFile:
 
     def _parse(self, content: bytes) -> Settings:
         try:
-            return Settings(**tomllib.loads(decode_toml(content)))
-        except (tomllib.TOMLDecodeError, UnicodeError) as error:
+            values = parse_toml(decode_toml(content))
+        except ValueError as error:
             message = f"settings file '{self.path}' is not valid TOML: {error}"
             raise SettingsError(message) from error
+        try:
+            return Settings(**values)
         except SettingsError as error:
             message = f"settings file '{self.path}': {error}"
             raise SettingsError(message, error.name) from None

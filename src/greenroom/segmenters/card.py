@@ -8,7 +8,6 @@ and whose output one of the readings below describes, is a new card and nothing 
 from __future__ import annotations
 
 import re
-import tomllib
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
@@ -23,7 +22,7 @@ from pydantic import (
 )
 
 from greenroom.errors import ModelError
-from greenroom.toml_text import decode_toml
+from greenroom.toml_text import decode_toml, parse_toml
 
 __all__ = [
     "Aspect",
@@ -309,7 +308,7 @@ class Card(_Part):
         """
         try:
             text = decode_toml(path.read_bytes())
-            values = tomllib.loads(text)
+            values = parse_toml(text)
         except OSError as error:
             message = f"model card '{path}' cannot be read: {str(error.strerror).lower()}."
             raise ModelError(message, path) from error
