@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-
 from greenroom.cli.app import app
+from greenroom.cli.process_end import end_process
 from greenroom.cli.standard_streams import say, secure_standard_streams
 from greenroom.errors import GreenroomError
 
@@ -18,4 +17,6 @@ def main() -> None:
         app(prog_name="greenroom")
     except GreenroomError as error:  # of what no command prints: help, version
         say(f"error: {error}")
-        sys.exit(1)
+        end_process(1)
+    except SystemExit as end:
+        end_process(end.code if isinstance(end.code, int) else int(end.code is not None))

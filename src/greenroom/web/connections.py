@@ -6,18 +6,16 @@ cameras and files need, too. uvicorn waits for ever for a request that is never 
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from greenroom.web.security import is_trusted
-
-if TYPE_CHECKING:
-    import asyncio
 
 __all__ = ["BACKLOG", "MOST_CONNECTIONS", "Connection"]
 
@@ -38,6 +36,15 @@ _WEBSOCKET_KEY_BYTES: Final = 16
 # Anybody can send nonsense, and is not to fill the user's terminal with warnings of it.
 _log = logging.getLogger(f"{__name__}.requests")
 _log.setLevel(logging.ERROR)
+
+
+def _is_no_end(record: logging.LogRecord) -> bool:
+    """Whether a record tells something else than that a request ended with the page."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, asyncio.CancelledError)
+
+
+_log.addFilter(_is_no_end)
 
 
 class Connection(H11Protocol):

@@ -38,6 +38,10 @@ _GRACE_S: Final = 1
 _MOST_QUEUED: Final = 512
 # A page sends acknowledgements and names of views.
 _MOST_MESSAGE_BYTES: Final = 4096
+# What uvicorn says where calls still run at the end; that they are left behind is meant so.
+logging.getLogger("uvicorn.error").addFilter(
+    lambda record: "graceful shutdown" not in record.getMessage()
+)
 
 
 class PageServer:
