@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 from fractions import Fraction
@@ -11,11 +12,12 @@ import av
 import numpy as np
 import pytest
 
-from greenroom.errors import TruncatedError
+from greenroom.errors import SourceError, TruncatedError
 from greenroom.frames import fraction
 from greenroom.settings import Settings
 from greenroom.sinks import create_sink
 from greenroom.sources import create_source
+from greenroom.sources.movie_header import movie_length_s
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -293,7 +295,7 @@ SHORT = ((*range(0, 3000, 100), 3040), 40)
 class TestEnd:
     """How long the last picture is shown."""
 
-    def recorded(self, path: Path, times: Iterable[int], last: int) -> Path:
+    def recorded(self, path: Path, times: Iterable[int], last: int, *, b_frames: str = "0") -> Path:
         """Write pictures at times in milliseconds, the last one for so long."""
         codec = "libvpx-vp9" if path.suffix == ".webm" else "libx264"
         with av.open(str(path), "w") as container:
@@ -303,7 +305,7 @@ class TestEnd:
                 Fraction(1, 1000),
                 codec=codec,
                 last=last,
-                options={"bf": "0"} if codec == "libx264" else {},
+                options={"bf": b_frames} if codec == "libx264" else {},
             )
             container.mux(packets)
         return path
@@ -344,6 +346,65 @@ class TestEnd:
         for target in ("out.mp4", "out.mkv"):
             path = again(path, tmp_path / target)
             assert length_s(path) == pytest.approx((times[-1] + last) / 1000, abs=TICK_S)
+
+    @pytest.mark.parametrize("source", ["mp4", "mov"])
+    @pytest.mark.parametrize("target", ["mp4", "mkv"])
+    @pytest.mark.parametrize(
+        ("times", "last"), [SCREEN, SHORT, ((0, 100, 800), 30000)], ids=["screen", "short", "few"]
+    )
+    def test_is_kept_where_another_picture_is_decoded_last(
+        self, tmp_path: Path, source: str, target: str, times: tuple[int, ...], last: int
+    ) -> None:
+        """In MP4 only the header of the movie says it, then."""
+        before = self.recorded(tmp_path / f"in.{source}", times, last, b_frames="2")
+        after = again(before, tmp_path / f"out.{target}")
+        assert length_s(after) == pytest.approx((times[-1] + last) / 1000, abs=TICK_S)
+
+    @pytest.mark.parametrize("codec", ["h264", "hevc"])
+    @pytest.mark.parametrize("target", ["mp4", "mov"])
+    @pytest.mark.parametrize(
+        ("times", "last"),
+        [
+            SCREEN,
+            SHORT,
+            ((0, 100, 800), 30000),
+            ((*range(0, 2800, 40), 2900), 180),
+            ((*range(0, 500, 40), *range(520, 2000, 120)), 40),
+            ((0,), 700),
+        ],
+        ids=["screen", "short", "few", "late", "slower", "one"],
+    )
+    def test_header_and_tables_say_the_same(
+        self, tmp_path: Path, target: str, codec: str, times: tuple[int, ...], last: int
+    ) -> None:
+        """Some players go by the header of the movie, others by the tables of its tracks."""
+        before = self.recorded(tmp_path / "in.mkv", times, last)
+        after = again(before, tmp_path / f"out.{target}", codec=codec)
+        expected_s = pytest.approx((times[-1] + last) / 1000, abs=TICK_S)
+        assert length_s(after) == expected_s
+        assert float(movie_length_s(after) or 0) == expected_s
+        np.testing.assert_allclose(shown_s(after), np.array(times) / 1000, atol=TICK_S)
+
+    @pytest.mark.parametrize("place", range(4, 40, 4))
+    @pytest.mark.parametrize("value", [b"\0\0\0\0", b"\0\0\0\1", b"\xff\xff\xff\xff"])
+    def test_header_of_the_movie_that_is_damaged(
+        self, tmp_path: Path, place: int, value: bytes
+    ) -> None:
+        """Whatever is in it, the file is read to its end or refused as one that cannot be read."""
+        path = self.recorded(tmp_path / "in.mp4", (0, 100, 200), 100, b_frames="2")
+        data = bytearray(path.read_bytes())
+        where = data.index(b"mvhd") - 12 + place
+        data[where : where + 4] = value
+        path.write_bytes(data)
+        with contextlib.suppress(SourceError):
+            assert len(list(create_source(path, Settings()))) == 3
+
+    def test_sound_that_goes_on_is_no_length_of_the_picture(self, tmp_path: Path) -> None:
+        """The movie ends with its sound; the last picture is as long as the others."""
+        path = clicking(tmp_path / "in.mp4", 0, sound_s=0.5)
+        *_, last = create_source(path, Settings())
+        assert last.duration is not None
+        assert last.duration * fraction(last.time_base or 0) == pytest.approx(1 / RATE, abs=TICK_S)
 
     def test_rounded_by_the_container(self, tmp_path: Path) -> None:
         """At a constant rate the last picture is as long as the others, to the container's tick."""

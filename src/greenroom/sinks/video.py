@@ -298,12 +298,16 @@ class VideoSink:
         """Have the last packets of an MP4 or MOV last until the last picture ends.
 
         Its lengths are those between times of decoding, and what is decoded last need not be what
-        is shown last.
+        is shown last. Where the last pictures are longer than the first it is decoded long before
+        it is shown, and a length from then on would be too long in the header of the movie, which
+        counts from when it is shown: it is decoded no earlier than the first was.
         """
         first = self._first or _times(packets[0])
         last = _times(packets[-1])
         if first and last and CONTAINERS[self._path.suffix.lower()].format in ("mp4", "mov"):
-            length = (self._end_pts - first[0]) - (last[1] - first[1])
+            decoded = max(last[1], last[0] - (first[0] - first[1]))
+            packets[-1].dts = decoded
+            length = (self._end_pts - first[0]) - (decoded - first[1])
             self._lengths[last[0]] = max(self._lengths.get(last[0], 0), length)
 
     def _finish(self) -> None:

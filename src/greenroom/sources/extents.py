@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.frames import fraction
+from greenroom.sources.movie_header import movie_length_s
 from greenroom.timeline import can_be_joined
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ _REORDERED: Final = 16
 # Their header has one duration, which FFmpeg gives each stream: that of the longest.
 _ONE_DURATION: Final = frozenset({"asf", "asf_o"})
 _MICROSECONDS: Final = 1_000_000
+# MP4 and QuickTime: a header for the whole movie, often in ms, beside the tables of its tracks.
+_WITH_MOVIE_HEADER: Final = "mov"
+_MOVIE_TICK_S: Final = Fraction(1, 500)
 # Advanced Systems Format, 3.2: the File Properties Object, of which the size of the file is at 40
 # and the flags at 88; the first flag says that it was written live and does not know its size.
 _ASF_PROPERTIES: Final = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
@@ -41,10 +45,15 @@ class Extents:
         The file.
     stream : VideoStream
         Its pictures.
+    path : Path, optional
+        Where it is, if it can be opened a second time.
     """
 
-    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
+    def __init__(
+        self, container: InputContainer, stream: VideoStream, path: Path | None = None
+    ) -> None:
         self._container = container
+        self._path = path
         self._stream = stream
         self._all_end_alike = container.format.name in _ONE_DURATION
         self._of = {one.index: _Extent() for one in self.streams}
@@ -89,6 +98,9 @@ class Extents:
         length_s : Fraction
             How long its packet says that it is shown; 0 if it does not say.
         """
+        movie_s = self._movie_end_s()
+        if movie_s is not None and movie_s > shown_s:
+            return movie_s
         declared_s = None if self._all_end_alike else self._declared_s()
         if declared_s is not None and declared_s <= shown_s:
             declared_s = None
@@ -96,6 +108,25 @@ class Extents:
         if length_s and not (declared_s and self._has_every_picture):
             return shown_s + length_s
         return declared_s
+
+    def _movie_end_s(self) -> Fraction | None:
+        """Say when the movie ends if that is later than its tracks' tables explain.
+
+        These have the lengths between times of decoding. Where pictures are decoded in another
+        order, the last one that is decoded is not the last one that is shown, whose length is not
+        in them, then.
+        """
+        container = self._container
+        if self._path is None or not container.format.name.startswith(_WITH_MOVIE_HEADER):
+            return None
+        movie_s = movie_length_s(self._path)
+        ends_s = []
+        for stream in container.streams:
+            if not (stream.duration and stream.time_base):
+                return None
+            ends_s.append(((stream.start_time or 0) + stream.duration) * fraction(stream.time_base))
+        is_later = movie_s is not None and movie_s > max(ends_s) + _MOVIE_TICK_S
+        return movie_s if is_later else None
 
     @property
     def _has_every_picture(self) -> bool:

@@ -218,7 +218,9 @@ class VideoSource:
         import av  # noqa: PLC0415 - importing greenroom stays light
 
         self._times = DecodingTimes(self._container)
-        self._extents = extents = Extents(self._container, self._stream)
+        self._extents = extents = Extents(
+            self._container, self._stream, next(iter(self.info.files), None)
+        )
         try:
             for packet in self._joined(Timeline(self._container).packets(*extents.streams)):
                 extents.add(packet)
