@@ -164,7 +164,8 @@ class TestConvert:
         assert (summary.frames, summary.covered) == (6, 0)
         assert 0 < summary.first_frame_s <= summary.seconds
         assert summary.segmenter.model == "synthetic"
-        assert set(summary.stages) == {"segment", "matte", "background", "edges", "composite"}
+        expected = {"segment", "matte", "plausibility", "background", "edges", "composite"}
+        assert set(summary.stages) == expected
         assert json.loads(json.dumps(summary.to_dict()))["stages"]["segment"]["median_ms"] > 0
 
     def test_settings_and_values(self, person: Path, tmp_path: Path, use: UseSegmenter) -> None:
