@@ -122,6 +122,22 @@ def test_the_status_comes_regularly(client: TestClient, monkeypatch: pytest.Monk
     assert kinds.count("settings") == kinds.count("backgrounds") == 1
 
 
+@pytest.mark.parametrize("error", [WebSocketDisconnect(1006), RuntimeError("it is closed")])
+def test_a_page_that_went_away_at_once_is_no_error(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """That its preview is refused cannot be told any more."""
+    told = []
+
+    async def fail(*reason: object) -> None:
+        told.append(reason)
+        raise error
+
+    monkeypatch.setattr("starlette.websockets.WebSocket.close", fail)
+    with opened(client, "/ws/preview?views=x"):
+        eventually(lambda: bool(told))
+
+
 def test_a_page_that_went_away_is_forgotten(client: TestClient, session: FakeSession) -> None:
     """Nobody is told, and nothing is shown, any more."""
     with (

@@ -211,9 +211,11 @@ def _reporting(*, debug: bool) -> Iterator[None]:
     except (typer.Exit, typer.Abort):
         raise
     except KeyboardInterrupt:
+        _ignore_signals()
         say("interrupted")
         raise typer.Exit(STATUS_INTERRUPTED) from None
     except _Terminated:
+        _ignore_signals()
         say("terminated")
         raise typer.Exit(STATUS_TERMINATED) from None
     except BrokenPipeError:
@@ -233,7 +235,8 @@ def _reporting(*, debug: bool) -> Iterator[None]:
         say(f"error: {type(error).__name__}: {error} (a bug; --debug shows where)")
         raise typer.Exit(STATUS_FAILED) from None
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        if signal.getsignal(signal.SIGTERM) is _on_terminate:
+            signal.signal(signal.SIGTERM, previous)
 
 
 @contextmanager
@@ -247,6 +250,12 @@ def _preparing() -> Iterator[None]:
 
     with telling_of_compilation(tell):
         yield
+
+
+def _ignore_signals() -> None:
+    """Let the process end as the first signal said, though Ctrl-C is pressed once more."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _on_terminate(number: int, frame: FrameType | None) -> None:  # noqa: ARG001

@@ -322,5 +322,5 @@ def unwritable(folder: Path, error: OSError) -> GreenroomError:
     """Make the error of a folder for state that cannot be used."""
     return GreenroomError(
         f"folder '{folder}', where greenroom notes that it runs, cannot be written to: "
-        f"{error.strerror}. Make it writable, or let XDG_STATE_HOME name another folder."
+        f"{error.strerror or error}. Make it writable, or let XDG_STATE_HOME name another folder."
     )

@@ -493,7 +493,7 @@ class Session:
         capture.stop()
         name = next(name for name in _CAMERA if name in cameras)
         reason = capture.error or f"no picture came within {_TRIAL_S:g} s."
-        message = f"setting '{name}': {reason} The camera before goes on."
+        message = f"setting '{name}': {reason} (The camera before goes on.)"
         raise SettingsError(message, name) from capture.error
 
     def _put_in(self, capture: Capture) -> None:

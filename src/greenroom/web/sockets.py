@@ -41,6 +41,8 @@ PROTOCOL: Final = "greenroom"
 """What a page speaks; the other protocol that it offers is its token, and is not answered with."""
 # As much as a close frame holds (RFC 6455, 5.5).
 _MOST_REASON_BYTES: Final = 123
+# What Starlette says of what is sent after the page went away.
+_GONE: Final = (WebSocketDisconnect, RuntimeError)
 # What comes of messages that no page sends: no text, no JSON, or other values.
 _NONSENSE: Final = (
     AttributeError,
@@ -59,7 +61,8 @@ def socket_routes(page: Page) -> APIRouter:
 
     @router.websocket("/ws")
     async def changes(socket: WebSocket) -> None:
-        await _accept(socket)
+        if not await _accept(socket):
+            return
         await _until_first(
             partial(_send_changes, socket, page),
             partial(_drain, socket),
@@ -69,9 +72,10 @@ def socket_routes(page: Page) -> APIRouter:
     @router.websocket("/ws/preview")
     async def preview(socket: WebSocket, views: str = "after") -> None:
         nonlocal previews
-        await _accept(socket)
+        if not await _accept(socket):
+            return
         if previews >= _MOST_PREVIEWS:
-            await socket.close(_TRY_AGAIN_LATER, "too many pages are open")
+            await _close(socket, _TRY_AGAIN_LATER, "too many pages are open")
             return
         previews += 1
         try:
@@ -82,8 +86,19 @@ def socket_routes(page: Page) -> APIRouter:
     return router
 
 
-async def _accept(socket: WebSocket) -> None:
-    await socket.accept(PROTOCOL if PROTOCOL in socket.scope["subprotocols"] else None)
+async def _accept(socket: WebSocket) -> bool:
+    """Begin to speak; tell whether the page is still there."""
+    try:
+        await socket.accept(PROTOCOL if PROTOCOL in socket.scope["subprotocols"] else None)
+    except _GONE:
+        return False
+    return True
+
+
+async def _close(socket: WebSocket, code: int, reason: object) -> None:
+    """End it with a reason, if the page is still there to be told."""
+    with suppress(*_GONE):
+        await socket.close(code, _reason(reason))
 
 
 def _reason(text: object) -> str:
@@ -97,7 +112,7 @@ async def _show(socket: WebSocket, page: Page, views: str) -> None:
     try:
         preview = await quickly(page.session.previews.open, frozenset(views.split(",")))
     except GreenroomError as error:
-        await socket.close(_REFUSED, _reason(error))
+        await _close(socket, _REFUSED, error)
         return
     shown = _Shown(socket, preview)
     try:
@@ -113,12 +128,11 @@ async def _until_first(*works: Callable[[], Awaitable[None]]) -> None:
         await work()
         group.cancel_scope.cancel()
 
-    # Starlette says RuntimeError of what is sent after the page went away.
     try:
         async with anyio.create_task_group() as group:
             for work in works:
                 group.start_soon(run, work)
-    except* (WebSocketDisconnect, RuntimeError):
+    except* _GONE:
         pass
 
 
