@@ -6,6 +6,7 @@ import itertools
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
+import av
 import numpy as np
 import pytest
 from hypothesis import given
@@ -248,6 +249,26 @@ class TestFitting:
         assert result.layout == layout
         if fit is not Fit.CONTAIN:
             assert near(centre(result), RED, 12)
+
+
+def test_video_whose_pixels_are_not_square_has_its_shape(tmp_path: Path) -> None:
+    """A square film that fills a frame of 2:1 by pixels twice as wide fills it to the edges."""
+    path = tmp_path / "wide.mp4"
+    with av.open(str(path), "w") as target:
+        stream = target.add_stream("libx264", rate=25, options={"crf": "1"})
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(2)
+        picture = np.zeros((64, 64, 3), np.uint8)
+        picture[:8] = picture[-8:] = 255  # which "cover" would cut away of square pixels
+        target.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+        target.mux(stream.encode(None))
+    layout = Layout(128, 64, "gbrp")
+    background = create_background(Settings(background=str(path)))
+    shown = background.cover(layout, 0.0).to_rgb()
+    assert shown[:6].min() > 200
+    assert shown[-6:].min() > 200
+    assert shown[16:48].max() < 50
 
 
 class TestSpecifications:

@@ -20,7 +20,9 @@ from greenroom.decoding import (
     video_stream,
 )
 from greenroom.deinterlacing import Deinterlacer
+from greenroom.frames import fraction
 from greenroom.image_files import is_picture
+from greenroom.shapes import made_square, square_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -144,9 +146,13 @@ class Video(Scene):
                 deinterlacer.restart()
                 check_size(stream.width, stream.height, MOST_PIXELS_A_SIDE)
                 orientation = None
+                aspect = fraction(stream.sample_aspect_ratio or 1)
                 for frame in decoded(container, stream, deinterlacer):
                     orientation = orientation or orientation_of(frame)
-                    yield oriented(flattened(frame), orientation)
+                    shown = flattened(frame)
+                    if aspect != 1:
+                        shown = made_square(shown, square_size(shown.size, aspect))
+                    yield oriented(shown, orientation)
         except media_errors() as error:
             raise unreadable(self._path, reason_of(error)) from error
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, cast
 from greenroom.decoding import as_file, decoded, media_errors, open_container, video_stream
 from greenroom.errors import GreenroomError, SettingsError
 from greenroom.frames import Colour, fraction
+from greenroom.shapes import made_even, made_square, square_size
 from greenroom.sinks.base import check_layout
 from greenroom.sinks.carried import CarriedStreams
 from greenroom.sinks.codecs import CONTAINERS, check_choice, check_fits, choose_codec
 from greenroom.sinks.muxer import HEADER_BYTES, Muxer
-from greenroom.sinks.shapes import made_even, made_square, square_size
 from greenroom.sinks.staging import Staging, free_name, take_room, writing
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Frames of the size that a file can have: even, or of square pixels."""
+"""Frames of another size that show the same: even, or of square pixels."""
 
 from __future__ import annotations
 
