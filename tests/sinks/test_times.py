@@ -397,7 +397,9 @@ class TestEnd:
         data[where : where + 4] = value
         path.write_bytes(data)
         with contextlib.suppress(SourceError):
-            assert len(list(create_source(path, Settings()))) == 3
+            frames = list(create_source(path, Settings()))
+            assert len(frames) == 3
+            assert (frames[-1].duration or 0) * fraction(frames[-1].time_base or 0) < 2 * 86_400
 
     def test_sound_that_goes_on_is_no_length_of_the_picture(self, tmp_path: Path) -> None:
         """The movie ends with its sound; the last picture is as long as the others."""

@@ -30,6 +30,8 @@ _MICROSECONDS: Final = 1_000_000
 # MP4 and QuickTime: a header for the whole movie, often in ms, beside the tables of its tracks.
 _WITH_MOVIE_HEADER: Final = "mov"
 _MOVIE_TICK_S: Final = Fraction(1, 500)
+# No picture stays for longer; a header that says so is damaged.
+_MOST_STAYING_S: Final = 86_400
 # Advanced Systems Format, 3.2: the File Properties Object, of which the size of the file is at 40
 # and the flags at 88; the first flag says that it was written live and does not know its size.
 _ASF_PROPERTIES: Final = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
@@ -125,7 +127,9 @@ class Extents:
             if not (stream.duration and stream.time_base):
                 return None
             ends_s.append(((stream.start_time or 0) + stream.duration) * fraction(stream.time_base))
-        is_later = movie_s is not None and movie_s > max(ends_s) + _MOVIE_TICK_S
+        if movie_s is None:
+            return None
+        is_later = _MOVIE_TICK_S < movie_s - max(ends_s) < _MOST_STAYING_S
         return movie_s if is_later else None
 
     @property
