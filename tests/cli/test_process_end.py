@@ -9,10 +9,12 @@ import pytest
 
 # Threads that never come back to the interpreter for long, as when previews are encoded.
 LEFT_BEHIND = """
+import sys
 import threading
 import cv2
 import numpy as np
-from greenroom import cli
+import greenroom.cli.app
+from greenroom.cli import main
 
 def encode():
     while True:
@@ -29,8 +31,8 @@ def app(prog_name):
 
 begun = threading.Semaphore(0)
 picture = np.random.default_rng(0).integers(0, 255, (1440, 2560, 3), np.uint8)
-cli.app = app
-cli.main()
+sys.modules["greenroom.cli.app"].app = app
+main()
 """
 
 
@@ -45,3 +47,23 @@ def test_the_status_is_the_command_s(status: int | None) -> None:
         check=False,
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (status or 0, "done\n", "")
+
+
+def test_ctrl_c_while_it_is_loaded() -> None:
+    """Before any command has begun it is a word and the usual status, too."""
+    loading = """
+import builtins
+from greenroom.cli import main
+
+def load(name, *rest):
+    if name == "greenroom.cli.app":
+        raise KeyboardInterrupt
+    return found(name, *rest)
+
+found, builtins.__import__ = builtins.__import__, load
+main()
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", loading], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (130, "greenroom: interrupted\n")

@@ -182,6 +182,13 @@ def test_each_refusal_has_its_own_error(
         opened(server.address(path))
 
 
+def test_what_is_no_address_is_told_without_the_password() -> None:
+    """An address that cannot be taken apart is an error of the source as any other."""
+    with pytest.raises(CameraFormatError, match="'http:' is no address: Invalid IPv6") as raised:
+        opened("http://me:secret@[::1/video")
+    assert "secret" not in str(raised.value)
+
+
 @pytest.mark.parametrize("scheme", ["rtsp", "http"])
 def test_nobody_there_is_told_without_the_password(scheme: str) -> None:
     """A refused connection says so, and the password in the address is not repeated."""

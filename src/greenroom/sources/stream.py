@@ -120,8 +120,21 @@ def _is_session(name: str) -> bool:
 
 
 def _without_password(address: str) -> str:
-    """Return an address that can be shown."""
-    parts = urlsplit(address)
+    """Return an address that can be shown.
+
+    Raises
+    ------
+    CameraFormatError
+        If it is none, without repeating it.
+    """
+    try:
+        parts = urlsplit(address)
+    except ValueError as error:
+        message = (
+            f"what begins with '{address.partition(':')[0]}:' is no address: {error}. Such as: "
+            f"rtsp://192.168.1.20:554/stream1"
+        )
+        raise CameraFormatError(message, "") from error
     if "@" not in parts.netloc:
         return address
     host = parts.netloc.rpartition("@")[2]
