@@ -4,7 +4,7 @@ Three tables go to standard output. *Wrong mattes* are put in place of a model's
 first frame on and from the middle of a clip on: of the model ``selfie``, whose answers are refined,
 and of one that makes mattes itself, which is given the true ones. *Empty rooms* are seen after
 somebody has left within five frames, and from the start. *False alarms* are pictures of people from
-which anything was taken, or that were refused.
+which anything was taken, that were refused, or in which nobody is found.
 
 The folder holds ``clips``, ``webcam``, ``portraits``, ``mixed`` and ``backgrounds``.
 
@@ -53,6 +53,7 @@ _SEEN: Final = 0.01
 _REACH_PX: Final = 8
 # Coverage, 0 to 255, that can be seen, and from which there is somebody.
 _VISIBLE: Final = 13
+_SOMEBODY: Final = 128
 # Somebody stays, goes, and has gone for so many frames; sensor noise in 8-bit levels.
 _STAYS, _GOES, _GONE = 40, 5, 70
 _EMPTY: Final = 30
@@ -326,12 +327,12 @@ def false_alarms(data: Path) -> str:
         [folder, *_alarms(sorted((data / folder / "image").iterdir()))]
         for folder in ("portraits", "mixed")
     ]
-    return table(["", "frames", "refused", "less of the matte"], rows)
+    return table(["", "frames", "refused", "less of the matte", "nobody found"], rows)
 
 
 def _alarms(paths: list[Path]) -> list[str]:
-    """Return how many frames there are, how many were refused, and how many lost a part."""
-    count = refused = taken = 0
+    """Return how many frames there are, and how many were refused, lost a part or have nobody."""
+    count = refused = taken = nobody = 0
     believed = Plausibility.believed
 
     def watched(self: Plausibility, frame: Frame, matte: Matte, exempt: Floats | None) -> Matte:
@@ -353,10 +354,11 @@ def _alarms(paths: list[Path]) -> list[str]:
     ):
         for path in paths:
             for frame in create_source(path, Settings()):
-                engine.process_matte(frame)
+                values = engine.process_matte(frame).planes[0]
+                nobody += not np.any(values >= _SOMEBODY)
                 count += 1
             engine.reset()
-    return [str(count), str(refused), str(taken)]
+    return [str(number) for number in (count, refused, taken, nobody)]
 
 
 def _clip(data: Path, name: str) -> list[tuple[Frame, Bytes]]:

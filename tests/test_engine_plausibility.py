@@ -142,7 +142,6 @@ def test_nobody_from_the_start() -> None:
     assert seen_after(leaving(room, nobody, room), 0) == [0] * (20 + GONE)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("clip", ["mdn_a", "bbaf2n"])
 @pytest.mark.parametrize("kind", ["a dark carpet", "a bed"])
 def test_real_people_leave(clip: str, kind: str) -> None:

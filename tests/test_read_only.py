@@ -11,7 +11,7 @@ from numpy.testing import assert_array_equal
 
 from greenroom import VirtualBackground
 from greenroom.frames import Colour, Format, Frame, Layout
-from greenroom.testing import FakeCamera, PersonSegmenter, person_mask
+from greenroom.testing import PERSON_RGB, ROOM_RGB, FakeCamera, PersonSegmenter, person_mask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,11 +61,10 @@ def frames(format_: Format, *, green: bool = False) -> list[Frame]:
     layout = Layout(160, 90, format_, Colour(0, 2) if format_ == "gbrp" else Colour(1, 1))
     made = []
     for number in range(3):
-        rgb = rng.integers(90, 110, (90, 160, 3)).astype(np.uint8)
-        rgb[:, :, 2] += 40
+        rgb = np.clip(rng.integers(-10, 10, (90, 160, 3)) + ROOM_RGB, 0, 255).astype(np.uint8)
         if green:
             rgb[:] = 0x00, 0xB1, 0x40
-        rgb[person_mask((90, 160), number)] = 200, 60, 40
+        rgb[person_mask((90, 160), number)] = PERSON_RGB
         made.append(Frame.from_rgb(rgb).converted(layout))
     return made
 

@@ -212,7 +212,6 @@ class Settings(BaseModel):
         str | None,
         _about(
             Group.MODEL,
-            min_length=1,
             max_length=_MOST_OF_A_NAME,
             description=(
                 "The colour of the screen behind you, for the model chroma: #00b140 or a CSS "

@@ -108,6 +108,7 @@ input = {{ size = [8, 6] }}
 output = {{ {} }}
 """
 
+    @pytest.mark.usefixtures("every_matte_believed")
     def test_beside_its_file(self, green_onnx: Path) -> None:
         """A card and its file are all that a model needs."""
         card = green_onnx.with_name("mine.toml")
@@ -121,6 +122,7 @@ output = {{ {} }}
             assert vb.info.runtime.startswith("ONNX Runtime ")
             assert vb.info.device == "cpu"
 
+    @pytest.mark.usefixtures("every_matte_believed")
     def test_another_while_running(self, green_onnx: Path) -> None:
         """The model, its device and what is kept may change between two frames."""
         card = green_onnx.with_name("mine.toml")
@@ -145,6 +147,7 @@ output = {{ {} }}
         with pytest.raises(ModelError, match="no output 'pha': its outputs are y"):
             VirtualBackground(model=str(card))
 
+    @pytest.mark.usefixtures("every_matte_believed")
     def test_answers_that_are_no_numbers(self, make_onnx: MakeOnnx) -> None:
         """A model whose answer is no number for some pictures never shows them."""
         path = make_onnx(
@@ -173,6 +176,7 @@ output = {{ {} }}
 class TestFilesAlone:
     """Model files without a card."""
 
+    @pytest.mark.usefixtures("every_matte_believed")
     @pytest.mark.parametrize("name", ["mine.onnx", "My model (2).ONNX"])
     def test_coverage(self, name: str, green_onnx: Path, caplog: pytest.LogCaptureFixture) -> None:
         """One picture in, one channel of 0 to 1 out, and what was assumed is told."""

@@ -429,6 +429,7 @@ class TestForeground:
         segmenter.segment(filled((9, 9, 9)))
         assert segmenter.foreground(filled((9, 9, 9))) is None
 
+    @pytest.mark.usefixtures("every_matte_believed")
     def test_is_composited(self) -> None:
         """The engine shows the colours found, in front of the background."""
         card, runtime = colouring(lambda given: given * 0 + 1)
@@ -440,6 +441,7 @@ class TestForeground:
         assert list(timings.summary()) == ["prepare", "invoke", "foreground"]
         assert runtime.closed
 
+    @pytest.mark.usefixtures("every_matte_believed")
     def test_is_not_needed_for_a_matte(self) -> None:
         """It is not made where only the matte is asked for."""
         card, runtime = colouring(lambda given: given * np.nan)
@@ -449,6 +451,7 @@ class TestForeground:
             assert (vb.process_matte(filled((200, 0, 0))).planes[0] == 255).all()
         assert list(timings.summary()) == ["prepare", "invoke"]
 
+    @pytest.mark.usefixtures("every_matte_believed")
     @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
     def test_that_is_not_finite(self, value: float) -> None:
         """One value that is no number, and the frame is not shown."""

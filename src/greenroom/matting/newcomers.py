@@ -110,12 +110,19 @@ class Newcomers:
             return None
         gone = self._gone(frame, half, known, look_at, photograph=photograph)
         confirmed = np.asarray((found > 0) & ~gone).view(np.uint8)
+        if gone.any() and cv2.countNonZero(confirmed) < _SMALLEST * found.size:
+            return self._nobody(found)
         self._known = (
             confirmed if self._known is None or not known.any() else confirmed | self._known
         )
         if not gone.any():
             return None
         return _without(confirmed, gone)
+
+    def _nobody(self, found: Bytes) -> Floats:
+        """Take all of what is found away: whoever comes is a newcomer again."""
+        self._known = self._last = None
+        return np.zeros(found.shape, np.float32)
 
     def _gone(
         self, frame: Frame, half: Floats, known: Bytes, look_at: LookAt, *, photograph: bool

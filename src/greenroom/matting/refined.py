@@ -15,6 +15,7 @@ References
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +23,7 @@ import cv2
 import numpy as np
 
 from greenroom.cuts import CutTest
+from greenroom.errors import ImplausibleMatteError
 from greenroom.frames import Frame, Matte
 from greenroom.matting.cadence import Cadence, Rest
 from greenroom.matting.edge_kernels import follow, guide, place, settle, sharpen
@@ -56,10 +58,8 @@ _STILL: Final = 3.0
 _PIXEL: Final = (3, 3)
 # What the model says for certain is believed so far, so that evidence may change it.
 _SUREST: Final = 0.997
-# Coverage from which there is somebody. When there was nobody in more than so many frames in a row,
-# nothing is left of those who were there.
+# Coverage from which there is somebody.
 _SOMEBODY: Final = 0.5
-_GONE: Final = 2
 # Every so many samples one is looked at to tell whether somebody fills the part that is looked at.
 _STRIDE: Final = 4
 # For so many frames every one is learned from.
@@ -85,8 +85,7 @@ _MEDIAN_OF_DIFFERENCES: Final = 0.9539
 
 # What a matting knows of a stream whatever its settings are.
 _STREAM: Final = (
-    *("_cuts", "_region", "_newcomers", "_nobody", "_size", "_history", "_noise", "_dots"),
-    "_frames",
+    *("_cuts", "_region", "_newcomers", "_size", "_history", "_noise", "_dots", "_frames"),
 )
 
 
@@ -144,7 +143,6 @@ class RefinedMatting:
         self._cuts = CutTest()
         self._region = RegionTracker()
         self._newcomers = Newcomers()
-        self._nobody = 0  # for how many frames there has been nobody
         self._evidence = Evidence(colours=self._steps.colours, plate=self._steps.plate)
         self._people = PeopleFilter(settings.people)
         self._kept = KeptRegions(settings)
@@ -203,7 +201,6 @@ class RefinedMatting:
         self._cuts.reset()
         self._region.reset()
         self._newcomers.reset()
-        self._nobody = 0
         self._evidence.reset()
         self._people.reset()
         self._kept.reset()
@@ -282,7 +279,8 @@ class RefinedMatting:
 
         def look_at(box: Box, is_mirrored: bool) -> Floats:  # noqa: FBT001
             again = np.zeros_like(coarse)
-            _put(_looked(frame.part(box), look, is_mirrored=is_mirrored), again[box.slices])
+            with suppress(ImplausibleMatteError):  # then they are not found in this look
+                _put(_looked(frame.part(box), look, is_mirrored=is_mirrored), again[box.slices])
             return _halved(again)
 
         weights = self._newcomers.confirmed(
@@ -328,10 +326,9 @@ class RefinedMatting:
         surest = _SUREST if self._steps.evidence else 1.0
         luma = frame.small_planes[0]
         settle(coarse, surest, probability, share, luma, history.steady, history.reference)
-        self._nobody = 0 if cv2.minMaxLoc(coarse)[1] >= _SOMEBODY else self._nobody + 1
-        if self._nobody > _GONE:  # nothing that was is left
+        if cv2.minMaxLoc(coarse)[1] < _SOMEBODY:  # nobody, so nothing is left of who was there
             history.steady[...] = 0
-        elif weights is not None and not self._nobody and self._people.people is People.ALL:
+        elif weights is not None and self._people.people is People.ALL:
             history.steady *= weights  # nor is anything that is far from all of them
         history.steady_half = _halved(history.steady)
         # Those who are not shown are no part of the room, either.
