@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import av
 import numpy as np
 import pytest
+from rewriting import again
 
 from greenroom.settings import Settings
 from greenroom.sinks import create_sink
@@ -87,18 +88,6 @@ def silence(track: Any) -> list[Any]:  # noqa: ANN401
         packets += track.encode(part)
     packets += track.encode(None)
     return packets
-
-
-def again(source: Path, target: Path, **values: Any) -> Path:  # noqa: ANN401
-    """Write a video again, frame by frame."""
-    settings = Settings(**values)
-    reader = create_source(source, settings)
-    sink = create_sink(target, settings, reader.info)
-    for frame in reader:
-        sink.write(frame)
-    reader.close()
-    sink.close()
-    return target
 
 
 def tags_of(path: Path) -> dict[str, str]:

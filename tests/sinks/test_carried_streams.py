@@ -11,11 +11,9 @@ from typing import TYPE_CHECKING, Any, cast
 import av
 import numpy as np
 import pytest
+from rewriting import again
 
 from greenroom.frames import Colour, Frame, Layout, fraction
-from greenroom.settings import Settings
-from greenroom.sinks import create_sink
-from greenroom.sources import create_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,18 +93,6 @@ def encoded(track: AudioStream, start: int, seed: int) -> Iterator[av.Packet[Any
         part.pts = start + place
         yield from track.encode(part)
     yield from track.encode(None)
-
-
-def again(source: Path, target: Path, settings: Settings | None = None) -> Path:
-    """Write a video again, frame by frame."""
-    settings = settings or Settings()
-    reader = create_source(source, settings)
-    sink = create_sink(target, settings, reader.info)
-    for frame in reader:
-        sink.write(frame)
-    reader.close()
-    sink.close()
-    return target
 
 
 def carried(path: Path, kind: str, index: int = 0) -> Carried:
@@ -201,7 +187,7 @@ class TestSound:
             copy_packets(source, target)
         data = path.read_bytes()
         path.write_bytes(data[: 2 * len(data) // 3])
-        after = again(path, tmp_path / "out.mkv", Settings(allow_truncated=True))
+        after = again(path, tmp_path / "out.mkv", allow_truncated=True)
         with av.open(str(after)) as container:
             assert 5 < sum(1 for _ in container.decode(video=0)) < FRAMES
         sound = carried(after, "audio").packets
@@ -285,7 +271,7 @@ class TestSubtitles:
             after = again(before, tmp_path / "out.mkv")
         assert "it says where the pictures were taken" in caplog.text
         assert b"48.1374" not in after.read_bytes()
-        kept = again(before, tmp_path / "kept.mkv", Settings(keep_location=True))
+        kept = again(before, tmp_path / "kept.mkv", keep_location=True)
         assert carried(kept, "subtitle").packets == [line.encode()]
 
     def test_that_do_not_fit_are_left_out(

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import av
 import numpy as np
 import pytest
+from rewriting import again
 
 from greenroom.errors import SourceError, TruncatedError
 from greenroom.frames import fraction
 from greenroom.settings import Settings
-from greenroom.sinks import create_sink
 from greenroom.sources import create_source
 from greenroom.sources.movie_header import movie_length_s
 
@@ -92,18 +92,6 @@ def clicking(
         for packet in sorted(packets, key=lambda one: one.dts * one.time_base):
             container.mux(packet)
     return path
-
-
-def again(source: Path, target: Path, **values: Any) -> Path:  # noqa: ANN401
-    """Write a video again, frame by frame."""
-    settings = Settings(**values)
-    reader = create_source(source, settings)
-    sink = create_sink(target, settings, reader.info)
-    for frame in reader:
-        sink.write(frame)
-    reader.close()
-    sink.close()
-    return target
 
 
 def shown_s(path: Path) -> list[float]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from greenroom.web import Gallery
+from greenroom.web import Gallery, PageServer
 from greenroom.web.access import Access
 from greenroom.web.app import create_app
 from web.fake_session import FakeSession
@@ -51,6 +51,15 @@ def gallery(tmp_path: Path, drawn: Path) -> Gallery:
     folder.mkdir()
     (folder / "drawn").symlink_to(drawn)
     return Gallery(folder)
+
+
+@pytest.fixture
+def server(session: FakeSession, gallery: Gallery) -> Iterator[PageServer]:
+    """Start a server at any port that is free."""
+    made = PageServer(session, port=0, access=Access(b"k" * 32, TOKEN), gallery=gallery)
+    made.start()
+    yield made
+    made.stop()
 
 
 @pytest.fixture

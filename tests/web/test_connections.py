@@ -14,18 +14,15 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 import requests
 
-from greenroom.web import PageServer
-from greenroom.web.access import Access
 from greenroom.web.connections import MOST_CONNECTIONS
 from web.conftest import TOKEN
 from web.test_server import BEARER, opened
 from web.test_sockets import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from greenroom.web import Gallery
+    from greenroom.web import PageServer
     from web.fake_session import FakeSession
 
 pytestmark = [
@@ -52,15 +49,6 @@ for _ in sys.stdin:
 server.stop()
 session.close()
 """
-
-
-@pytest.fixture
-def server(session: FakeSession, gallery: Gallery) -> Iterator[PageServer]:
-    """Start a server at any port that is free."""
-    made = PageServer(session, port=0, access=Access(b"k" * 32, TOKEN), gallery=gallery)
-    made.start()
-    yield made
-    made.stop()
 
 
 @pytest.fixture

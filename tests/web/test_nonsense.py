@@ -13,18 +13,15 @@ import numpy as np
 import pytest
 from starlette.websockets import WebSocketDisconnect
 
-from greenroom.web import PageServer
-from greenroom.web.access import Access
 from web.conftest import TOKEN
 from web.test_sockets import opened, read_to_end
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from starlette.testclient import TestClient
 
-    from greenroom.web import Gallery
+    from greenroom.web import Gallery, PageServer
     from web.fake_session import FakeSession
 
 pytestmark = [
@@ -102,15 +99,6 @@ HEADS: Final = [
     WEBSOCKET + "13\r\nSec-WebSocket-Key: x\r\n",
     WEBSOCKET + "13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nContent-Length: 1\r\n",
 ]
-
-
-@pytest.fixture
-def server(session: FakeSession, gallery: Gallery) -> Iterator[PageServer]:
-    """Start a server at any port that is free."""
-    made = PageServer(session, port=0, access=Access(b"k" * 32, TOKEN), gallery=gallery)
-    made.start()
-    yield made
-    made.stop()
 
 
 def answered(port: int, said: bytes) -> tuple[int, dict[str, Any]]:

@@ -22,8 +22,6 @@ from greenroom.web.server import DEFAULT_PORT
 from web.conftest import TOKEN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from greenroom.web import Gallery
     from web.fake_session import FakeSession
 
@@ -33,15 +31,6 @@ pytestmark = [
 ]
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
-
-
-@pytest.fixture
-def server(session: FakeSession, gallery: Gallery) -> Iterator[PageServer]:
-    """Start a server at any port that is free."""
-    made = PageServer(session, port=0, access=Access(b"k" * 32, TOKEN), gallery=gallery)
-    made.start()
-    yield made
-    made.stop()
 
 
 def opened(server: PageServer, path: str) -> ClientConnection:
