@@ -13,6 +13,7 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final, Self
 
+import av
 import numba
 import pytest
 
@@ -262,9 +263,24 @@ def test_records_a_file(tmp_path: Path) -> None:
     # A slow machine may prepare, cover, and choose to do less.
     complaints = re.findall(r"^greenroom: (?:error|warning).*", result.stderr, re.MULTILINE)
     assert (result.returncode, complaints) == (0, [])
-    import av  # noqa: PLC0415 - only here
-
     with av.open(str(tmp_path / "out.mp4")) as container:
         frames = [frame.time for frame in container.decode(video=0)]
     assert len(frames) > 5  # of 100, on a machine that has something else to do
     assert frames == sorted(frames)
+
+
+def test_a_second_ctrl_c_costs_no_recording(tmp_path: Path) -> None:
+    """Whoever presses it again while the recording is put in order still gets all of it."""
+    pytest.importorskip("skimage", reason="the demonstration needs scikit-image")
+    arguments = ("--source", "demo", "--to", "file:out.mp4,null")
+    with Running(tmp_path, *arguments) as run:
+        run.until_said("sending you")
+        run.process.send_signal(signal.SIGINT)
+        end = time.monotonic() + DEADLINE_S
+        while run.process.poll() is None and time.monotonic() < end:
+            time.sleep(0.005)
+            run.process.send_signal(signal.SIGINT)
+        assert run.process.wait(DEADLINE_S) == 130
+    assert not any("Traceback" in line for line in run.lines)
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert next(container.decode(video=0)).width == 1280

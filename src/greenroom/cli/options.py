@@ -27,12 +27,13 @@ if TYPE_CHECKING:
 
     from pydantic.fields import FieldInfo
 
-__all__ = ["plain_command", "settings_command"]
+__all__ = ["ignore_signals", "plain_command", "settings_command"]
 
 STATUS_FAILED = 1
 STATUS_USAGE = 2
 STATUS_INTERRUPTED = 130
 STATUS_TERMINATED = 143
+_ENDING = (signal.SIGINT, signal.SIGTERM)
 
 _Config = Annotated[
     Path | None,
@@ -64,7 +65,7 @@ def plain_command(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def run(*, debug: bool, **values: Any) -> None:  # noqa: ANN401
-        with _reporting(debug=debug):
+        with _ended_by_signals(), _reporting(debug=debug):
             command(**values)
 
     run.__doc__ = filled(command.__doc__)
@@ -98,7 +99,7 @@ def settings_command(
 
         @functools.wraps(command)
         def run(*, config: Path | None, debug: bool, **values: Any) -> None:  # noqa: ANN401
-            with _reporting(debug=debug):
+            with _ended_by_signals(), _reporting(debug=debug):
                 chosen = {name: value for name in names if (value := values.pop(name)) is not None}
                 if config is None and "config" in parameters:
                     config = _usual_config()
@@ -205,17 +206,16 @@ def _metavar(name: str, field: FieldInfo, kind: Any) -> str | None:  # noqa: ANN
 def _reporting(*, debug: bool) -> Iterator[None]:
     """Turn every end of a command into a sentence and an exit status."""
     _log_to_stderr()
-    previous = signal.signal(signal.SIGTERM, _on_terminate)
     try:
         yield
     except (typer.Exit, typer.Abort):
         raise
     except KeyboardInterrupt:
-        _ignore_signals()
+        ignore_signals()
         say("interrupted")
         raise typer.Exit(STATUS_INTERRUPTED) from None
     except _Terminated:
-        _ignore_signals()
+        ignore_signals()
         say("terminated")
         raise typer.Exit(STATUS_TERMINATED) from None
     except BrokenPipeError:
@@ -234,9 +234,23 @@ def _reporting(*, debug: bool) -> Iterator[None]:
             raise
         say(f"error: {type(error).__name__}: {error} (a bug; --debug shows where)")
         raise typer.Exit(STATUS_FAILED) from None
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Have SIGTERM end the command; afterwards signals do as before, unless one has ended it."""
+    previous = {number: signal.getsignal(number) for number in _ENDING}
+    signal.signal(signal.SIGTERM, _on_terminate)
+    status = 0
+    try:
+        yield
+    except typer.Exit as end:
+        status = end.exit_code
+        raise
     finally:
-        if signal.getsignal(signal.SIGTERM) is _on_terminate:
-            signal.signal(signal.SIGTERM, previous)
+        if status not in (STATUS_INTERRUPTED, STATUS_TERMINATED):
+            for number, handler in previous.items():
+                signal.signal(number, handler)
 
 
 @contextmanager
@@ -252,9 +266,9 @@ def _preparing() -> Iterator[None]:
         yield
 
 
-def _ignore_signals() -> None:
-    """Let the process end as the first signal said, though Ctrl-C is pressed once more."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+def ignore_signals() -> None:
+    """Let the command end as it has begun to, though Ctrl-C is pressed once more."""
+    for number in _ENDING:
         signal.signal(number, signal.SIG_IGN)
 
 

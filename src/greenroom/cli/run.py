@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from greenroom.cli.options import settings_command
+from greenroom.cli.options import ignore_signals, settings_command
 from greenroom.cli.page_client import open_page
 from greenroom.cli.preflight import check_run, no_name_expected
 from greenroom.cli.telling import HeldWarnings, Teller, is_known
@@ -121,6 +121,7 @@ def run(  # noqa: PLR0913 - each is a flag
         if open_page and live.url:
             # Some browsers do not return before they are closed.
             threading.Thread(target=_open, args=(live.url,), daemon=True).start()
+        opened.callback(ignore_signals)  # a recording is put in order first
         _wait(live, seconds)
         held.release(str(session.error or ""))
     if session.error is not None:
