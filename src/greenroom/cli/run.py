@@ -103,7 +103,9 @@ def run(  # noqa: PLR0913 - each is a flag
             number = getattr(signal, name, None)
             if number is not None:
                 before = signal.signal(number, _asking(request, sessions, early))
-                opened.callback(signal.signal, number, before)
+                # By default they end a process: not this one, as it is about to end by itself.
+                after = signal.SIG_IGN if before == signal.SIG_DFL else before
+                opened.callback(signal.signal, number, after)
         held = HeldWarnings()
         log = logging.getLogger("greenroom.live.outlets")
         log.addFilter(held)
