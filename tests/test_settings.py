@@ -58,6 +58,14 @@ def test_every_number_has_both_bounds(name: str, least: float, most: float) -> N
         assert raised.value.name == name
 
 
+@pytest.mark.parametrize("name", ["rate", "threads", "smoothing", "background"])
+def test_true_is_no_number(name: str) -> None:
+    """Only what can be switched on and off is true or false."""
+    with pytest.raises(SettingsError, match="not true") as caught:
+        Settings(**{name: True})
+    assert caught.value.name == name
+
+
 @pytest.mark.parametrize("rate", [0.0004, 1e-300, 0, -1, 240.1])
 def test_a_rate_that_there_is_not(rate: float, tmp_path: Path) -> None:
     """It is refused wherever it comes from, so that nothing ever divides by it."""

@@ -12,7 +12,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from greenroom.errors import SettingsError
 from greenroom.toml_text import decode_toml, parse_toml
@@ -558,6 +565,16 @@ class Settings(BaseModel):
                 raise
             message = f"settings file '{path}': {error}"
             raise SettingsError(message, error.name) from None
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _check_flag(cls, value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - of every setting
+        """Refuse true and false for numbers: pydantic takes them for 1 and 0."""
+        expected = cls.model_fields[str(info.field_name)].annotation
+        if isinstance(value, bool) and expected is not bool:
+            message = f"expected a value, not {str(value).lower()}"
+            raise SettingsError(message)
+        return value
 
     @field_validator("*")
     @classmethod
