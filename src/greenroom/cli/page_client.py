@@ -103,7 +103,7 @@ def open_page(record: InstanceRecord) -> None:
 def _forwarding(address: str) -> Path:
     """Write the file that leads to the page; the next one takes its place."""
     from greenroom.live.instance import state_folder, unwritable  # noqa: PLC0415 - as above
-    from greenroom.web.private import write_private  # noqa: PLC0415 - as above
+    from greenroom.private_files import write_private  # noqa: PLC0415 - as above
 
     path = state_folder() / "open.html"
     try:

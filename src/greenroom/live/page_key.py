@@ -10,10 +10,10 @@ import logging
 import os
 import secrets
 import stat
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from greenroom.live.instance import machine_name, make_private, state_folder, unwritable
+from greenroom.private_files import write_private
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,18 +72,9 @@ def renew_key(folder: Path | None = None) -> bytes:
     """
     folder = folder or state_folder()
     key = secrets.token_bytes(_KEY_BYTES)
-    path = _key_path(folder)
-    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     try:
         make_private(folder)
-        try:
-            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINKS, 0o600)
-            with os.fdopen(descriptor, "w", encoding="ascii") as file:
-                file.write(key.hex())
-            part.replace(path)
-        finally:
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
+        write_private(_key_path(folder), key.hex().encode("ascii"))
     except OSError as error:
         raise unwritable(folder, error) from error
     return key

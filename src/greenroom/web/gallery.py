@@ -21,8 +21,8 @@ import platformdirs
 from greenroom.backgrounds.drawn import DRAWN, draw
 from greenroom.errors import BackgroundError
 from greenroom.frames import Frame
+from greenroom.private_files import private_folder, write_private
 from greenroom.web.pictures import to_jpeg
-from greenroom.web.private import private_folder, write_private
 from greenroom.web.uploads import first_picture, make_background
 
 __all__ = ["Gallery", "Item", "shown_name"]

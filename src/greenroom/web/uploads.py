@@ -21,9 +21,9 @@ from greenroom.decoding import as_file, decoded, media_errors, open_media, reaso
 from greenroom.demuxers import FILE_OPTIONS
 from greenroom.errors import BackgroundError
 from greenroom.image_files import check_pixels, decode_picture, is_picture, open_picture
+from greenroom.private_files import private_file, write_private
 from greenroom.web.formats import GIF, HEAD_BYTES, FileKind, gif_size, kind_of, what_else
 from greenroom.web.pictures import thumbnail, within
-from greenroom.web.private import private_file, write_private
 
 if TYPE_CHECKING:
     from pathlib import Path
