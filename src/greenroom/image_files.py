@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MOST_PIXELS",
+    "ORIENTATION",
     "PICTURE_SUFFIXES",
     "check_pixels",
     "damage_told",
@@ -53,7 +54,8 @@ MOST_PIXELS: Final = 2**28
 """How many pixels a picture may have, whatever its shape: more than any camera's."""
 
 _HEAD_BYTES: Final = 32
-_ORIENTATION: Final = 0x0112
+ORIENTATION: Final = 0x0112
+"""The number of the EXIF entry that says how a picture is to be turned."""
 # Brands of ISO/IEC 23008-12 (HEIF with HEVC) and of AVIF. mif1 and msf1 may have either.
 _HEVC_BRANDS: Final = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx")
 _AV1_BRANDS: Final = (b"avif", b"avis")
@@ -332,7 +334,7 @@ def _turn_of(image: Image.Image) -> Image.Transpose | None:
     }
     try:
         with damage_told():
-            return turns.get(image.getexif().get(_ORIENTATION, 1))
+            return turns.get(image.getexif().get(ORIENTATION, 1))
     except ValueError as error:
         logger.debug("the EXIF data is left out: %s", error)
         return None

@@ -10,7 +10,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from greenroom.image_files import MOST_PIXELS, damage_told, open_picture
+from greenroom.image_files import MOST_PIXELS, ORIENTATION, damage_told, open_picture
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +26,6 @@ logger = logging.getLogger(__name__)
 _ACROSS, _DOWN = 0x011A, 0x011B
 _OF_PICTURE: Final = (_ACROSS, _DOWN, 0x0128, 0x0132)
 _OF_EXPOSURE: Final = (*(0x9003, 0x9004), *(0x9010, 0x9011, 0x9012), *(0x9290, 0x9291, 0x9292))
-_ORIENTATION: Final = 0x0112
 _TURNED: Final = (5, 6, 7, 8)
 _EXPOSURE: Final = 0x8769
 _LOCATION: Final = 0x8825
@@ -82,7 +81,7 @@ def _exif_of(image: Image.Image, *, with_location: bool) -> bytes:
     for tag in _OF_PICTURE:
         if tag in old:
             new[tag] = old[tag]
-    if old.get(_ORIENTATION, 1) in _TURNED and _ACROSS in new and _DOWN in new:
+    if old.get(ORIENTATION, 1) in _TURNED and _ACROSS in new and _DOWN in new:
         new[_ACROSS], new[_DOWN] = new[_DOWN], new[_ACROSS]
     exposure = old.get_ifd(_EXPOSURE)
     kept: dict[int, Any] = {tag: exposure[tag] for tag in _OF_EXPOSURE if tag in exposure}
@@ -102,5 +101,5 @@ def _dpi_of(image: Image.Image) -> tuple[float, float] | None:
     across, down = float(said[0]), float(said[1])
     if not (0 < across < 2**16 and 0 < down < 2**16):
         return None
-    turned = image.getexif().get(_ORIENTATION, 1) in _TURNED
+    turned = image.getexif().get(ORIENTATION, 1) in _TURNED
     return (down, across) if turned else (across, down)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import cv2
 import numpy as np
 
-from greenroom.matting.region import Box
+from greenroom.matting.region import Box, doubled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -208,8 +208,8 @@ def _looks(
 ) -> Floats:
     """Look at a part again; return its coverage in every look, one row for each."""
     height, width = frame.small_planes[0].shape
-    left, top, wide, high = (2 * int(value) for value in stats[:4])
-    box = Box(left, top, min(left + wide, width), min(top + high, height))
+    left, top, wide, high = stats[:4]
+    box = doubled(left, top, left + wide, top + high, (height, width))
     near, far = (box.with_margin(share, (height, width)) for share in (_NEAR, _FAR))
     whole = Box(0, 0, width, height)
     looks = [half]

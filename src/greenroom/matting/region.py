@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
-__all__ = ["Box", "RegionTracker", "box_of", "extent"]
+__all__ = ["Box", "RegionTracker", "box_of", "doubled", "extent"]
 
 # Margins around a person, as shares of their width and height: the part must leave at least the
 # first on each side, is made with the second, and made anew where it leaves more than the third.
@@ -113,7 +113,7 @@ def box_of(half: Floats, full: Floats) -> Box | None:
     if len(found) == 0:
         return None
     left, top, width, height = found[:, :4].T
-    return _doubled(left.min(), top.min(), (left + width).max(), (top + height).max(), full)
+    return doubled(left.min(), top.min(), (left + width).max(), (top + height).max(), full.shape)
 
 
 def extent(half: Floats, full: Floats) -> Box | None:
@@ -122,11 +122,12 @@ def extent(half: Floats, full: Floats) -> Box | None:
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if len(rows) == 0:
         return None
-    return _doubled(columns[0], rows[0], columns[-1] + 1, rows[-1] + 1, full)
+    return doubled(columns[0], rows[0], columns[-1] + 1, rows[-1] + 1, full.shape)
 
 
-def _doubled(left: int, top: int, right: int, bottom: int, full: Floats) -> Box:
-    rows, columns = full.shape
+def doubled(left: int, top: int, right: int, bottom: int, shape: tuple[int, ...]) -> Box:
+    """Return a box of the half grid on the working grid, which has a shape."""
+    rows, columns = shape
     return Box(
         2 * int(left), 2 * int(top), min(2 * int(right), columns), min(2 * int(bottom), rows)
     )
