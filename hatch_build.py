@@ -46,9 +46,21 @@ FILES: Final = {
 }
 FOLDER: Final = Path("src", "greenroom", "segmenters", "embedded")
 
+CORE: Final = Path("src", "greenroom", "core")
+# Loops that compute with real numbers are vectorised only without errno and traps.
+FLAGS: Final = (
+    *("-std=c11", "-O3", "-fPIC", "-shared", "-fvisibility=hidden", "-fno-math-errno"),
+    *("-fno-trapping-math", "-ffp-contract=fast"),
+)
+BUILDS: Final = {"baseline": (), "avx2": ("-mavx2", "-mfma")}
+
 
 class EmbeddedModelsError(Exception):
     """The models cannot be put into the package; the message is for the person who builds."""
+
+
+class CoreError(Exception):
+    """The core cannot be compiled; the message is for the person who builds."""
 
 
 class EmbeddedModelsHook(BuildHookInterface[BuilderConfig]):
@@ -60,8 +72,21 @@ class EmbeddedModelsHook(BuildHookInterface[BuilderConfig]):
         """Make sure that the embedded files are in the source tree."""
         try:
             embed(Path(self.root) / FOLDER)
-        except EmbeddedModelsError as error:
+            compile_core(Path(self.root) / CORE)
+        except (EmbeddedModelsError, CoreError) as error:
             self.app.abort(f"greenroom cannot be built: {error}")
+
+
+def compile_core(folder: Path) -> None:
+    """Compile the core's sources beside themselves."""
+    sources = sorted(map(str, folder.glob("*.c")))
+    for name, flags in BUILDS.items():
+        target = folder / f"core_{name}.so"
+        command = ["cc", *FLAGS, *flags, *sources, "-o", str(target), "-lm"]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        if result.returncode:
+            message = f"the core does not compile: {result.stderr}"
+            raise CoreError(message)
 
 
 def embed(folder: Path) -> None:

@@ -1,0 +1,82 @@
+"""Checks of arrays that are given to the core, and their addresses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["contiguous", "plane"]
+
+
+def plane(
+    array: NDArray[np.uint8], shape: tuple[int, ...] | None = None, *, writable: bool = False
+) -> int:
+    """Return the address of a plane (h, w) uint8, whose rows may be padded.
+
+    Parameters
+    ----------
+    array : (h, w) uint8
+        Samples of a row lie side by side.
+    shape : (int, int), optional
+        What its shape has to be.
+    writable : bool
+        Whether the core writes to it.
+
+    Raises
+    ------
+    TypeError
+        If it is anything else: to the core that would be an address in the dark.
+    """
+    strides = array.strides
+    if (
+        array.dtype.char != "B"
+        or len(strides) != 2
+        or (strides[1] != 1 and array.shape[1] > 1)
+        or strides[0] < 0
+        or (shape is not None and array.shape != shape)
+        or (writable and not array.flags.writeable)
+    ):
+        raise _error(array, f"a plane of uint8{' to write to' if writable else ''}", shape)
+    return array.ctypes.data
+
+
+def contiguous(
+    array: NDArray[Any], kind: str, shape: tuple[int, ...] | None = None, *, writable: bool = False
+) -> int:
+    """Return the address of a contiguous array.
+
+    Parameters
+    ----------
+    array : any shape
+    kind : str
+        NumPy's one-letter code of its type: ``f`` float32, ``B`` uint8, ``i`` int32.
+    shape, writable
+        As for `plane`.
+
+    Raises
+    ------
+    TypeError
+        If it is anything else.
+    """
+    flags = array.flags
+    if (
+        array.dtype.char != kind
+        or not flags.c_contiguous
+        or (shape is not None and array.shape != shape)
+        or (writable and not flags.writeable)
+    ):
+        raise _error(array, f"a contiguous array of type '{kind}'", shape)
+    return array.ctypes.data
+
+
+def _error(array: NDArray[Any], what: str, shape: tuple[int, ...] | None) -> TypeError:
+    of = "" if shape is None else f" of shape {shape}"
+    access = "" if array.flags.writeable else ", read only"
+    message = (
+        f"the core expected {what}{of}, "
+        f"not {array.dtype} of shape {array.shape} and strides {array.strides}{access}"
+    )
+    return TypeError(message)

@@ -1,0 +1,111 @@
+/* Resizing of planes and mattes. */
+#include "core.h"
+
+/* What is less than this rounds to 0 of 255. */
+static const float LEAST = 0.4999f / 255;
+
+/* From where to where a row is more than 0 when it is stretched to a width. */
+static void find_span(const float *values, int count, int width, int *span) {
+    int first = count, last = -1;
+    for (int x = 0; x < count; x++)
+        if (values[x] >= LEAST) {
+            if (first == count) first = x;
+            last = x;
+        }
+    double factor = (double)width / count;
+    span[0] = last >= 0 ? gr_max(0, (int)((first - 0.5) * factor) - 1) : width;
+    span[1] = last >= 0 ? gr_min(width, (int)((last + 1.5) * factor) + 2) : 0;
+}
+
+/* Interpolate along a row, to 0..255 and a half more, so that cutting off rounds. */
+static void stretch(const float *restrict values, const uint32_t *restrict left, int step,
+                    const float *restrict weight, float *restrict row, int count) {
+    for (int x = 0; x < count; x++) {
+        float value = values[left[x]];
+        value += (values[left[x] + step] - value) * weight[x];
+        row[x] = 255.0f * value + 0.5f;
+    }
+}
+
+static void interpolate(const float *restrict first, const float *restrict second, float share,
+                        uint8_t *restrict out, int count) {
+    for (int x = 0; x < count; x++) out[x] = gr_byte(first[x] + (second[x] - first[x]) * share);
+}
+
+/* Enlarge values (high, wide) in 0..1 to samples (height, width) in 0..255, bilinearly.
+ *
+ * Sample centres are aligned, edges are repeated. Every coarse row is stretched to full width
+ * once; a row of the result is the weighted mean of two of these. What is left and right of all
+ * that rounds to more than 0, most of many a matte, is filled in.
+ */
+GR_EXPORT int gr_upsample(const float *coarse, int high, int wide, uint8_t *out, int height,
+                          int width) {
+    uint32_t *left = malloc((size_t)width * sizeof *left);
+    float *weight = malloc((size_t)width * 3 * sizeof *weight);
+    int(*spans)[2] = malloc((size_t)high * sizeof *spans);
+    if (!left || !weight || !spans) {
+        free(left), free(weight), free(spans);
+        return GR_NO_MEMORY;
+    }
+    for (int x = 0; x < width; x++) {
+        double place = (x + 0.5) * wide / width - 0.5;
+        place = place < 0 ? 0 : place > wide - 1 ? wide - 1 : place;
+        left[x] = (uint32_t)gr_min((int)place, gr_max(wide - 2, 0));
+        weight[x] = (float)(place - left[x]);
+    }
+    int step = gr_min(1, wide - 1);
+    for (int y = 0; y < high; y++) find_span(coarse + (size_t)y * wide, wide, width, spans[y]);
+    float *rows[2] = {weight + width, weight + 2 * (size_t)width}; /* of even and of odd number */
+    int held[2] = {-1, -1};
+    for (int y = 0; y < height; y++) {
+        double place = (y + 0.5) * high / height - 0.5;
+        place = place < 0 ? 0 : place > high - 1 ? high - 1 : place;
+        int top = gr_min((int)place, gr_max(high - 2, 0)), bottom = gr_min(top + 1, high - 1);
+        for (int index = top; index <= bottom; index++) {
+            if (held[index & 1] == index) continue;
+            held[index & 1] = index;
+            int start = width, stop = 0;
+            for (int near = gr_max(index - 1, 0); near < gr_min(index + 2, high); near++) {
+                start = gr_min(start, spans[near][0]);
+                stop = gr_max(stop, spans[near][1]);
+            }
+            if (start < stop)
+                stretch(coarse + (size_t)index * wide, left + start, step, weight + start,
+                        rows[index & 1] + start, stop - start);
+        }
+        int start = gr_min(spans[top][0], spans[bottom][0]);
+        int stop = gr_max(gr_max(spans[top][1], spans[bottom][1]), start);
+        uint8_t *target = out + (size_t)y * width;
+        memset(target, 0, (size_t)start);
+        interpolate(rows[top & 1] + start, rows[bottom & 1] + start, (float)(place - top),
+                    target + start, stop - start);
+        memset(target + stop, 0, (size_t)(width - stop));
+    }
+    free(left), free(weight), free(spans);
+    return GR_OK;
+}
+
+/* Two samples are read as one number, which is what compilers make most of. */
+static void halve_row(const uint8_t *restrict first, const uint8_t *restrict second, int pairs,
+                      uint8_t *restrict out) {
+    for (int x = 0; x < pairs; x++) {
+        uint16_t a, b;
+        memcpy(&a, first + 2 * x, 2);
+        memcpy(&b, second + 2 * x, 2);
+        out[x] = (uint8_t)(((a & 255) + (a >> 8) + (b & 255) + (b >> 8) + 2) >> 2);
+    }
+}
+
+/* Take the rounded mean of every 2x2 samples; the last row and column repeat if odd. */
+GR_EXPORT int gr_halve(const uint8_t *plane, ptrdiff_t stride, int height, int width, uint8_t *out) {
+    int out_width = (width + 1) / 2;
+    for (int y = 0; y < (height + 1) / 2; y++) {
+        const uint8_t *first = plane + 2 * y * stride;
+        const uint8_t *second = plane + gr_min(2 * y + 1, height - 1) * stride;
+        uint8_t *target = out + (size_t)y * out_width;
+        gr_fetch(first + 2 * stride, 2 * (size_t)stride);
+        halve_row(first, second, width / 2, target);
+        if (width % 2) target[out_width - 1] = (uint8_t)((first[width - 1] + second[width - 1] + 1) >> 1);
+    }
+    return GR_OK;
+}
