@@ -5,23 +5,28 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 __all__ = ["contiguous", "plane"]
 
 
 def plane(
-    array: NDArray[np.uint8], shape: tuple[int, ...] | None = None, *, writable: bool = False
+    array: NDArray[Any],
+    shape: tuple[int, ...] | None = None,
+    *,
+    kind: str = "B",
+    writable: bool = False,
 ) -> int:
-    """Return the address of a plane (h, w) uint8, whose rows may be padded.
+    """Return the address of a plane (h, w), whose rows may be padded.
 
     Parameters
     ----------
-    array : (h, w) uint8
+    array : (h, w)
         Samples of a row lie side by side.
     shape : (int, int), optional
         What its shape has to be.
+    kind : str
+        NumPy's one-letter code of its type: uint8 unless it is given.
     writable : bool
         Whether the core writes to it.
 
@@ -30,16 +35,18 @@ def plane(
     TypeError
         If it is anything else: to the core that would be an address in the dark.
     """
-    strides = array.strides
+    strides, size = array.strides, array.itemsize
     if (
-        array.dtype.char != "B"
+        array.dtype.char != kind
         or len(strides) != 2
-        or (strides[1] != 1 and array.shape[1] > 1)
+        or (strides[1] != size and array.shape[1] > 1)
         or strides[0] < 0
+        or strides[0] % size
         or (shape is not None and array.shape != shape)
         or (writable and not array.flags.writeable)
     ):
-        raise _error(array, f"a plane of uint8{' to write to' if writable else ''}", shape)
+        access = " to write to" if writable else ""
+        raise _error(array, f"a plane of type '{kind}'{access}", shape)
     return array.ctypes.data
 
 
@@ -52,7 +59,7 @@ def contiguous(
     ----------
     array : any shape
     kind : str
-        NumPy's one-letter code of its type: ``f`` float32, ``B`` uint8, ``i`` int32.
+        NumPy's one-letter code of its type: ``f`` float32, ``B`` uint8, ``H`` uint16, ``i`` int32.
     shape, writable
         As for `plane`.
 

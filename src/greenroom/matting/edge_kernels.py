@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numba
 import numpy as np
 
-from greenroom.frames import NOTHING
-from greenroom.jit import FLOATS, MATTE, READ_FLOATS, READ_MATTE, READ_PLANE, kernel, types
+from greenroom import core
+from greenroom.jit import MATTE, READ_FLOATS, READ_MATTE, READ_PLANE, kernel, types
 from greenroom.matting.guided_kernels import EDGE
 
 if TYPE_CHECKING:
@@ -24,38 +24,22 @@ if TYPE_CHECKING:
 
 __all__ = ["follow", "guide", "place", "settle", "sharpen"]
 
-_VIEW = types.Array(types.float32, 2, "A")
+_place = core.function("place", "pii pn ii")
+_follow = core.function("follow", "ppn ff ppp ii")
+_settle = core.function("settle", "pii f ppii pn pp")
+_guide = core.function("guide", "ppii p ff pp ii")
 
 
-@kernel(READ_FLOATS, _VIEW)
 def place(values: Floats, out: Floats) -> None:
     """Enlarge values (h, w) bilinearly into a part of a grid, samples' centres aligned.
 
     As OpenCV's, but on this thread alone: OpenCV wakes others for it, which spin long after.
     """
-    low_height, low_width = values.shape
-    height, width = out.shape
-    left, weight = np.empty(width, np.uint32), np.empty(width, np.float32)
-    for x in range(width):
-        position = min(max((x + 0.5) * low_width / width - 0.5, 0.0), low_width - 1.0)
-        left[x] = min(int(position), max(low_width - 2, 0))
-        weight[x] = position - left[x]
-    step = np.uint32(min(1, low_width - 1))
-    row = np.empty(low_width, np.float32)
-    for y in range(height):
-        position = min(max((y + 0.5) * low_height / height - 0.5, 0.0), low_height - 1.0)
-        top = min(int(position), max(low_height - 2, 0))
-        upper, lower = values[top], values[min(top + 1, low_height - 1)]
-        share = np.float32(position - top)
-        for x in range(low_width):
-            row[x] = upper[x] + (lower[x] - upper[x]) * share
-        target = out[y]
-        for x in range(width):
-            value = row[left[x]]
-            target[x] = value + (row[left[x] + step] - value) * weight[x]
+    source = core.contiguous(values, "f")
+    target = core.plane(out, kind="f", writable=True)
+    _place(source, *values.shape, target, out.strides[0] // out.itemsize, *out.shape)
 
 
-@kernel(READ_FLOATS, READ_PLANE, types.float32, types.float32, FLOATS, FLOATS, FLOATS)
 def follow(  # noqa: PLR0913, PLR0917
     change: Floats,
     luma: Bytes,
@@ -83,72 +67,20 @@ def follow(  # noqa: PLR0913, PLR0917
     share : (h, w) float32
         Where the result goes.
     """
-    height, width = share.shape
-    zero, one = np.float32(0), np.float32(1)
-    for y in range(height):
-        for x in range(width):
-            moving = min(max(change[y, x] / still - one, zero), one)
-            age[y, x] = age[y, x] * (one - moving) + one
-            part = max(one / age[y, x], moving, least)
-            share[y, x] = part
-            reference[y, x] += part * (np.float32(luma[y, x]) - reference[y, x])
+    shape = share.shape
+    _follow(
+        core.contiguous(change, "f", shape),
+        core.plane(luma, shape),
+        luma.strides[0],
+        still,
+        least,
+        core.contiguous(age, "f", shape, writable=True),
+        core.contiguous(reference, "f", shape, writable=True),
+        core.contiguous(share, "f", writable=True),
+        *shape,
+    )
 
 
-@numba.njit(nogil=True, fastmath={"contract", "reassoc"})  # type: ignore[untyped-decorator]
-def _mix(near: Floats, far: Floats, line: Floats) -> None:
-    for x in range(len(near)):
-        line[x] = np.float32(0.75) * near[x] + np.float32(0.25) * far[x]
-
-
-@numba.njit(nogil=True, fastmath={"contract", "reassoc"})  # type: ignore[untyped-decorator]
-def _double(line: Floats, before: Floats, after: Floats, row: Floats) -> None:
-    """Write a row of twice the length, from one and the same moved by a sample each way."""
-    for x in range(len(line)):
-        middle = np.float32(0.75) * line[x]
-        row[2 * x] = middle + np.float32(0.25) * before[x]
-        row[2 * x + 1] = middle + np.float32(0.25) * after[x]
-
-
-@numba.njit(nogil=True)  # type: ignore[untyped-decorator]
-def _enlarge(half: Floats, y: int, line: Floats, row: Floats) -> None:
-    """Write row y of a map on the half grid, enlarged to the working grid.
-
-    The line has room for the half grid's width and a sample more at either end, the row for
-    twice the half grid's width.
-    """
-    near = y // 2
-    far = near - 1 if y % 2 == 0 else near + 1
-    width = half.shape[1]
-    _mix(half[near], half[min(max(far, 0), len(half) - 1)], line[1 : 1 + width])
-    line[0], line[1 + width] = line[1], line[width]
-    _double(line[1 : 1 + width], line[:width], line[2:], row)
-
-
-@numba.njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})  # type: ignore[untyped-decorator]
-def _update(coarse: Floats, surest: float, odds: Floats) -> None:
-    """Turn the evidence's probabilities into those of the model's coverage and it together."""
-    one = np.float32(1)
-    for x in range(len(coarse)):
-        value = min(coarse[x], surest)
-        person = value * odds[x]
-        odds[x] = person / (person + (one - value) * (one - odds[x]))
-
-
-@numba.njit(nogil=True, fastmath={"contract", "reassoc"})  # type: ignore[untyped-decorator]
-def _approach(target: Floats, share: Floats, steady: Floats) -> None:
-    zero, nothing = np.float32(0), np.float32(NOTHING)
-    for x in range(len(steady)):  # the target has a sample more where the width is odd
-        value = steady[x] + share[x] * (target[x] - steady[x])
-        steady[x] = value if value > nothing else zero
-
-
-@numba.njit(nogil=True, fastmath={"contract", "reassoc"})  # type: ignore[untyped-decorator]
-def _approach_bytes(target: Bytes, share: Floats, steady: Floats) -> None:
-    for x in range(len(steady)):
-        steady[x] += share[x] * (np.float32(target[x]) - steady[x])
-
-
-@kernel(READ_FLOATS, types.float32, READ_FLOATS, READ_FLOATS, READ_PLANE, FLOATS, FLOATS)
 def settle(  # noqa: PLR0913, PLR0917
     coarse: Floats,
     surest: float,
@@ -173,35 +105,21 @@ def settle(  # noqa: PLR0913, PLR0917
     steady, reference : (H, W) float32
         The matte, and the picture that it belongs to; changed in place.
     """
-    height = len(coarse)
-    half = probability.shape[1]
-    line = np.empty(half + 2, np.float32)
-    odds, shares = np.empty(2 * half, np.float32), np.empty(2 * half, np.float32)
-    for y in range(height):
-        _enlarge(probability, y, line, odds)
-        _enlarge(share, y, line, shares)
-        _update(coarse[y], surest, odds)
-        _approach(odds, shares, steady[y])
-        _approach_bytes(luma[y], shares, reference[y])
+    shape, half = coarse.shape, _half(coarse)
+    _settle(
+        core.contiguous(coarse, "f"),
+        *shape,
+        surest,
+        core.contiguous(probability, "f", half),
+        core.contiguous(share, "f", half),
+        *half,
+        core.plane(luma, shape),
+        luma.strides[0],
+        core.contiguous(steady, "f", shape, writable=True),
+        core.contiguous(reference, "f", shape, writable=True),
+    )
 
 
-@numba.njit(nogil=True, fastmath={"contract", "reassoc"})  # type: ignore[untyped-decorator]
-def _guide_row(  # noqa: PLR0913, PLR0917
-    steep: Floats,
-    offset: Floats,
-    reference: Floats,
-    middle: float,
-    gain: float,
-    base: Floats,
-    slope: Floats,
-) -> None:
-    for x in range(len(base)):
-        value = steep[x] * reference[x] + offset[x]
-        base[x] = (value - middle) * gain + np.float32(0.5)
-        slope[x] = steep[x] * gain
-
-
-@kernel(READ_FLOATS, READ_FLOATS, READ_FLOATS, types.float32, types.float32, FLOATS, FLOATS)
 def guide(  # noqa: PLR0913, PLR0917
     slopes: Floats,
     offsets: Floats,
@@ -224,14 +142,24 @@ def guide(  # noqa: PLR0913, PLR0917
     base, slope : (H, W) float32
         Where the coverage goes, not yet cut to 0..1, and how it changes with the guide.
     """
-    height = len(base)
-    half = slopes.shape[1]
-    line = np.empty(half + 2, np.float32)
-    steep, row = np.empty(2 * half, np.float32), np.empty(2 * half, np.float32)
-    for y in range(height):
-        _enlarge(slopes, y, line, steep)
-        _enlarge(offsets, y, line, row)
-        _guide_row(steep, row, reference[y], middle, gain, base[y], slope[y])
+    shape, half = base.shape, _half(base)
+    _guide(
+        core.contiguous(slopes, "f", half),
+        core.contiguous(offsets, "f", half),
+        *half,
+        core.contiguous(reference, "f", shape),
+        middle,
+        gain,
+        core.contiguous(base, "f", writable=True),
+        core.contiguous(slope, "f", shape, writable=True),
+        *shape,
+    )
+
+
+def _half(grid: Floats) -> tuple[int, int]:
+    """Return the shape of the half grid that belongs to a working grid."""
+    height, width = grid.shape
+    return (height + 1) // 2, (width + 1) // 2
 
 
 # These take whole rows and where to begin and end, as a slice of each would cost more than the
