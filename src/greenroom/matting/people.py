@@ -24,7 +24,6 @@ from greenroom.matting.people_kernels import (
     OTHER,
     RIGHT,
     TOP,
-    dividing,
 )
 from greenroom.matting.people_parts import (
     SPECK,
@@ -107,8 +106,6 @@ class PeopleFilter:
 
     def __init__(self, people: People) -> None:
         self.people = people
-        if people is People.MAIN:
-            dividing()  # is compiled now, not when the first two touch
         self._contact = Contact()
         self._strangers = Strangers()
         self.reset()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import cv2
 import numpy as np
 
-from greenroom.matting.people_kernels import AREA, DOUBTED, MAIN, NOBODY, OPEN, dividing
+from greenroom.matting.people_kernels import AREA, DOUBTED, MAIN, NOBODY, OPEN, divide
 from greenroom.matting.people_parts import SPECK, dilated, parts_of
 
 if TYPE_CHECKING:
@@ -67,14 +67,14 @@ class Contact:
         planes = _planes_in_cells(frame, roles.shape)
         costs = self._costs(planes, work, reach)
         costs[strange] = _STRANGE
-        dividing()(planes, costs, work)
+        divide(planes, costs, work)
         self._planes = planes
         work[work == OPEN] = DOUBTED
         _tidy(work, SPECK * work.size)
         np.copyto(roles, work, where=contested)
 
     def _costs(self, planes: Grid, work: Grid, reach: int) -> Grid:
-        """Return how much each cell's role is in doubt, see `dividing`."""
+        """Return how much each cell's role is in doubt, see `divide`."""
         if self._planes is None or self._planes.shape != planes.shape:
             return np.zeros(work.shape, np.uint8)
         costs = np.full(work.shape, _NEAR, np.uint8)

@@ -1,0 +1,217 @@
+/* Telling one person's cells from another's. */
+#include "core.h"
+
+/* Whose a cell is; the caller knows them by the same numbers. */
+enum { NOBODY = 0, MAIN = 1, OTHER = 2, DOUBTED = 3, OPEN = 4 };
+/* What is told of a part: at MAIN, OTHER and DOUBTED, how many of its cells had that role. */
+enum { AREA = 0, LEFT = 4, TOP = 5, RIGHT = 6, BOTTOM = 7, COLUMNS = 8 };
+
+/* Costs of a way are whole numbers; what costs more than this is as far as can be. */
+enum { MOST = 8191 };
+/* Differences between cells side by side up to which there is no edge: noise, in 8-bit levels. */
+enum { NOISE = 3 };
+
+/* Cells of a row that hang together. */
+typedef struct {
+    int32_t y, start, end, parent;
+} Run;
+
+static int32_t find_root(Run *runs, int32_t run) {
+    while (runs[run].parent != run) {
+        runs[run].parent = runs[runs[run].parent].parent;
+        run = runs[run].parent;
+    }
+    return run;
+}
+
+static void compare(const float *restrict cells, float least, uint8_t *restrict found, int count) {
+    for (int x = 0; x < count; x++) found[x] = cells[x] >= least;
+}
+
+/* List the runs of cells of at least some coverage; those that touch have one root. `found` is
+ * memory for a row. */
+static int32_t find_runs(const float *cells, int height, int width, float least, Run *runs,
+                         uint8_t *found) {
+    int32_t count = 0, before = 0, before_end = 0;
+    for (int y = 0; y < height; y++) {
+        int32_t first = count;
+        compare(cells + (size_t)y * width, least, found, width);
+        for (int start = 0; start < width; count++) {
+            const uint8_t *one = memchr(found + start, 1, (size_t)(width - start));
+            if (!one) break;
+            start = (int)(one - found);
+            const uint8_t *none = memchr(one, 0, (size_t)(width - start));
+            int end = none ? (int)(none - found) : width;
+            runs[count] = (Run){y, start, end, count};
+            while (before < before_end && runs[before].end < start) before++;
+            for (int32_t above = before; above < before_end && runs[above].start <= end; above++) {
+                int32_t one_root = find_root(runs, above), other = find_root(runs, count);
+                runs[one_root > other ? one_root : other].parent = gr_min(one_root, other);
+            }
+            start = end;
+        }
+        before = first, before_end = count;
+    }
+    return count;
+}
+
+/* Count how many of some cells have each role. */
+static void count_roles(const uint8_t *restrict past, int count, int32_t *part) {
+    int32_t mine = 0, others = 0, doubted = 0;
+    for (int x = 0; x < count; x++) {
+        mine += past[x] == MAIN;
+        others += past[x] == OTHER;
+        doubted += past[x] == DOUBTED;
+    }
+    part[MAIN] += mine, part[OTHER] += others, part[DOUBTED] += doubted;
+}
+
+/* Label what hangs together, corners included, of cells (height, width) of at least some coverage.
+ *
+ * past (height, width) are the roles of the frame before. labels (height, width) are 0, or the
+ * number of the part from 1 on; parts has a row of COLUMNS for each, of which there are at most
+ * (height + 1) / 2 * ((width + 1) / 2), and before them one whose first number is how many. */
+GR_EXPORT int gr_find_parts(const float *cells, int height, int width, float least,
+                            const uint8_t *past, int32_t *labels, int32_t *parts) {
+    size_t most = (size_t)height * (size_t)(width / 2 + 1);
+    Run *runs = malloc(most * sizeof *runs);
+    int32_t *numbers = malloc(most * sizeof *numbers);
+    uint8_t *found = malloc((size_t)width);
+    if (!runs || !numbers || !found) {
+        free(runs), free(numbers), free(found);
+        return GR_NO_MEMORY;
+    }
+    int32_t count = find_runs(cells, height, width, least, runs, found), number = 0;
+    memset(labels, 0, (size_t)height * width * sizeof *labels);
+    for (int32_t run = 0; run < count; run++) {
+        Run one = runs[run];
+        int32_t root = find_root(runs, run);
+        if (root == run) {
+            numbers[run] = ++number;
+            int32_t *part = parts + (size_t)number * COLUMNS;
+            memset(part, 0, COLUMNS * sizeof *part);
+            part[LEFT] = one.start, part[TOP] = one.y;
+        }
+        int32_t *part = parts + (size_t)numbers[root] * COLUMNS;
+        part[AREA] += one.end - one.start;
+        part[LEFT] = gr_min(part[LEFT], one.start);
+        part[RIGHT] = gr_max(part[RIGHT], one.end);
+        part[BOTTOM] = one.y + 1;
+        size_t at = (size_t)one.y * width + one.start;
+        count_roles(past + at, one.end - one.start, part);
+        for (int x = 0; x < one.end - one.start; x++) labels[at + x] = numbers[root];
+    }
+    parts[0] = number;
+    free(runs), free(numbers), free(found);
+    return GR_OK;
+}
+
+/* The cells of a picture, and what ways there are between them. */
+typedef struct {
+    const uint8_t *planes, *costs;
+    uint8_t *roles;
+    int count, width;
+    int32_t cells;
+} Picture;
+
+static int has_role(uint8_t role) { return role > NOBODY && role < OPEN; }
+
+/* The place beside another in one of four directions; -1 outside the picture. */
+static int32_t find_neighbour(const Picture *picture, int32_t place, int direction) {
+    int32_t x = place % picture->width;
+    switch (direction) {
+    case 0: return place + picture->width < picture->cells ? place + picture->width : -1;
+    case 1: return place - picture->width;
+    case 2: return x + 1 < picture->width ? place + 1 : -1;
+    default: return x > 0 ? place - 1 : -1;
+    }
+}
+
+static int find_difference(const Picture *picture, int32_t one, int32_t other) {
+    int total = 0;
+    for (int index = 0; index < picture->count; index++) {
+        const uint8_t *plane = picture->planes + (size_t)index * (size_t)picture->cells;
+        total += gr_max(abs(plane[one] - plane[other]) - NOISE, 0);
+    }
+    return total;
+}
+
+/* Whether a way begins at a cell: not deep inside, where nothing is in doubt. */
+static int begins(const Picture *picture, int32_t place) {
+    if (!has_role(picture->roles[place])) return 0;
+    if (picture->costs[place]) return 1;
+    for (int direction = 0; direction < 4; direction++) {
+        int32_t near = find_neighbour(picture, place, direction);
+        if (near < 0) continue;
+        uint8_t role = picture->roles[near];
+        if (role == OPEN || (role != NOBODY && picture->costs[near])) return 1;
+    }
+    return 0;
+}
+
+/* From where ways go on: for each cost a list, newest first. */
+typedef struct {
+    int32_t place, next;
+} Entry;
+
+typedef struct {
+    Entry *entries;
+    int32_t heads[MOST], used;
+} Queue;
+
+static void push(Queue *queue, int32_t place, int cost) {
+    queue->entries[queue->used] = (Entry){place, queue->heads[cost]};
+    queue->heads[cost] = queue->used++;
+}
+
+static int32_t pop(Queue *queue, int cost) {
+    Entry entry = queue->entries[queue->heads[cost]];
+    queue->heads[cost] = entry.next;
+    return entry.place;
+}
+
+/* Go a step from a cell that is reached at a cost in all directions. */
+static void go_on(const Picture *picture, int32_t place, int cost, int32_t *reached, Queue *queue) {
+    for (int direction = 0; direction < 4; direction++) {
+        int32_t near = find_neighbour(picture, place, direction);
+        if (near < 0 || picture->roles[near] == NOBODY) continue;
+        int total = gr_min(cost + 1 + find_difference(picture, place, near), MOST - 1);
+        if (total >= reached[near]) continue;
+        reached[near] = total;
+        picture->roles[near] = picture->roles[place];
+        push(queue, near, total);
+    }
+}
+
+/* Give every open cell, and those whose role is in doubt, to whom it is reached from most easily.
+ *
+ * planes (count, height, width) is the picture. costs (height, width) is what a way costs at its
+ * beginning. roles (height, width) is read and written: NOBODY is no way, OPEN waits for a role,
+ * and from all others ways begin. A step costs 1 and the difference of colour. There are less than
+ * 400 million cells. */
+GR_EXPORT int gr_divide(const uint8_t *planes, int count, int height, int width,
+                        const uint8_t *costs, uint8_t *roles) {
+    size_t cells = (size_t)height * width;
+    Picture picture = {planes, costs, roles, count, width, (int32_t)cells};
+    int32_t *reached = malloc(cells * sizeof *reached);
+    Queue *queue = malloc(sizeof *queue);
+    /* Each cell is a beginning at most once, and is left once in every direction. */
+    Entry *entries = malloc(5 * cells * sizeof *entries);
+    if (!reached || !queue || !entries) {
+        free(reached), free(queue), free(entries);
+        return GR_NO_MEMORY;
+    }
+    queue->entries = entries, queue->used = 0;
+    for (int cost = 0; cost < MOST; cost++) queue->heads[cost] = -1;
+    for (int32_t place = 0; place < picture.cells; place++) {
+        reached[place] = has_role(roles[place]) ? costs[place] : MOST;
+        if (begins(&picture, place)) push(queue, place, costs[place]);
+    }
+    for (int cost = 0; cost < MOST; cost++)
+        while (queue->heads[cost] >= 0) {
+            int32_t place = pop(queue, cost);
+            if (reached[place] == cost) go_on(&picture, place, cost, reached, queue);
+        }
+    free(reached), free(queue), free(entries);
+    return GR_OK;
+}
