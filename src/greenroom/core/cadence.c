@@ -43,7 +43,7 @@ static void describe(Sums sums, int left, int wide, int high, float *found, size
 /* Measure by how much the blocks of a plane (height, width) differ from another's, which is
  * contiguous: the mean of the differences, their variance and the mean of the other one's samples,
  * found (3, rows, columns) of blocks, those at the right and bottom edge with what there is. */
-GR_EXPORT int gr_compare(const uint8_t *plane, ptrdiff_t stride, int height, int width,
+GR_EXPORT int gr_compare_blocks(const uint8_t *plane, ptrdiff_t stride, int height, int width,
                          const uint8_t *reference, float *found) {
     int rows = (height + BLOCK - 1) / BLOCK, columns = (width + BLOCK - 1) / BLOCK;
     size_t row_bytes = (size_t)width * (2 * sizeof(int16_t) + sizeof(int32_t));
@@ -77,11 +77,11 @@ static void find_limits(const float *noise, float most, int count, double (*limi
     }
 }
 
-/* Tell which blocks of a plane (height, width), found (3, rows, columns) by gr_compare, differ by
+/* Tell which blocks of a plane (height, width), found (3, rows, columns) by gr_compare_blocks, differ by
  * more than noise: moved (rows, columns) is 1 or 0. noise (BINS) is the variance of the difference
  * of two samples by their brightness, and most what it is at the most. counts (BINS, 2): how many
  * blocks of each brightness there are, and how many vary by less than a share of its noise. */
-GR_EXPORT int gr_judge(const float *found, int height, int width, const float *noise, float most,
+GR_EXPORT int gr_judge_blocks(const float *found, int height, int width, const float *noise, float most,
                        float share, uint8_t *moved, int64_t *counts) {
     int rows = (height + BLOCK - 1) / BLOCK, columns = (width + BLOCK - 1) / BLOCK;
     size_t blocks = (size_t)rows * columns;

@@ -23,8 +23,8 @@ BINS: Final = 8
 
 _INT64: Final = np.dtype(np.int64).char
 
-_compare = core.function("compare", "pnii pp")
-_judge = core.function("judge", "p ii p ff pp")
+_compare = core.function("compare_blocks", "pnii pp")
+_judge = core.function("judge_blocks", "p ii p ff pp")
 
 
 def compare(plane: Bytes, reference: Bytes, found: Floats) -> None:
