@@ -77,12 +77,13 @@ static void find_limits(const float *noise, float most, int count, double (*limi
     }
 }
 
-/* Tell which blocks of a plane (height, width), found (3, rows, columns) by gr_compare_blocks, differ by
- * more than noise: moved (rows, columns) is 1 or 0. noise (BINS) is the variance of the difference
- * of two samples by their brightness, and most what it is at the most. counts (BINS, 2): how many
- * blocks of each brightness there are, and how many vary by less than a share of its noise. */
-GR_EXPORT int gr_judge_blocks(const float *found, int height, int width, const float *noise, float most,
-                       float share, uint8_t *moved, int64_t *counts) {
+/* Tell which blocks of a plane (height, width), found (3, rows, columns) by gr_compare_blocks,
+ * differ by more than noise: moved (rows, columns) is 1 or 0. noise (BINS) is the variance of the
+ * difference of two samples by their brightness, and most what it is at the most. counts (BINS, 2):
+ * how many blocks of each brightness there are, and how many vary by less than a share of its
+ * noise. */
+GR_EXPORT int gr_judge_blocks(const float *found, int height, int width, const float *noise,
+                              float most, float share, uint8_t *moved, int64_t *counts) {
     int rows = (height + BLOCK - 1) / BLOCK, columns = (width + BLOCK - 1) / BLOCK;
     size_t blocks = (size_t)rows * columns;
     double limits[2][BINS][2]; /* of blocks of full width, and of the last of a row */

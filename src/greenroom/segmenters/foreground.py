@@ -45,7 +45,7 @@ def recoloured(frame: Frame, colours: NDArray[Any]) -> Frame:
     seen = frame.reduced((height, width))
     changes = np.empty((3, height, width), np.float32)
     matrix = _from_rgb(frame.layout.to_rgb_matrix())
-    difference()(colours.astype(np.float32, copy=False), seen, matrix, changes)
+    difference(colours.astype(np.float32, copy=False), seen, matrix, changes)
     low, high = float(changes.min()), float(changes.max())
     if not (np.isfinite(low) and np.isfinite(high)):
         message = "the model's foreground is not a picture: it has values that are no numbers"

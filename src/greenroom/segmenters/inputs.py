@@ -9,7 +9,7 @@ import numpy as np
 from greenroom.errors import ModelError
 from greenroom.segmenters.card import Aspect
 from greenroom.segmenters.card import Layout as Axes
-from greenroom.segmenters.kernels import mixer
+from greenroom.segmenters.kernels import mix
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +61,6 @@ class PictureInput:
         self._limits = _limits(self._spec, dtype)
         black = ((0.0 - np.array(self._spec.mean)) / self._spec.std).astype(dtype)
         self._black = black[:, None, None] if self._planar else black
-        self._mix = mixer("uint8" if dtype == np.uint8 else "float32", planar=self._planar)
 
     def size_for(self, size: tuple[int, int]) -> tuple[int, int]:
         """Return the height and width that a frame of (width, height) is given at.
@@ -106,7 +105,8 @@ class PictureInput:
             target = target[:, rows, columns] if self._planar else target[rows, columns]
         direct = target.dtype != np.float16 and target.flags.c_contiguous
         samples = target if direct else self._scratch_for(target)
-        self._mix(frame.reduced(shape), self._matrix_of(frame.layout), self._limits, samples)
+        seen, matrix = frame.reduced(shape), self._matrix_of(frame.layout)
+        mix(seen, matrix, self._limits, samples, planar=self._planar)
         if not direct:
             target[...] = samples
 

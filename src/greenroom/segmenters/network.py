@@ -13,7 +13,6 @@ from greenroom.segmenters.base import SegmenterInfo, check_coarse_matte
 from greenroom.segmenters.card import Task
 from greenroom.segmenters.foreground import recoloured
 from greenroom.segmenters.inputs import PictureInput, cut_to, further_inputs, ratio_of
-from greenroom.segmenters.kernels import difference
 from greenroom.segmenters.readings import CoverageReader, picture_axes
 from greenroom.segmenters.recurrence import States
 from greenroom.timings import Timings
@@ -78,8 +77,6 @@ class NetworkSegmenter:
         shapes = {info.name: info.shape for info in runtime.outputs}
         self._reader.check(shapes[self._output], runtime.path)
         self._colours: NDArray[Any] | None = None
-        if card.output.foreground is not None:
-            difference()  # compiled now rather than in the first frame, which has a deadline
 
     @property
     def info(self) -> SegmenterInfo:

@@ -100,8 +100,6 @@ class CoverageReader:
         self._kept = [index for index, name in enumerate(card.output.classes) if name in names]
         kept = np.isin(np.arange(len(card.output.classes)), self._kept)
         self._handicaps = np.where([kept, ~kept], 0, _FAR).astype(np.float32)
-        # Compiled now rather than in the first frame, which has a deadline.
-        self._margin = margin() if self._spec.reading is Reading.LOGITS else None
         self._read: Callable[[NDArray[Any]], Floats] = {
             Reading.COVERAGE: _coverage,
             Reading.LOGIT: _logit,
@@ -185,8 +183,7 @@ class CoverageReader:
 
     def _logits(self, picture: NDArray[Any]) -> Floats:
         out = np.empty(picture.shape[:2], np.float32)
-        assert self._margin is not None  # noqa: S101 - of this reading
-        self._margin(picture.astype(np.float32, copy=False), self._handicaps, out)
+        margin(picture.astype(np.float32, copy=False), self._handicaps, out)
         return _sigmoid(out, self._spec.gain)
 
     def _labels(self, labels: NDArray[Any]) -> Floats:
