@@ -12,7 +12,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from greenroom import VirtualBackground
 from greenroom.compositing import composite
-from greenroom.compositing.edge_kernels import CLEAR, SOFT, SOLID, TILE, TILE_ROWS, survey
 from greenroom.frames import FULL_RANGE_RGB, Colour, Format, Frame, Layout, Matte
 from greenroom.matting import EdgeColours, edge_colours
 from greenroom.testing import PersonSegmenter, PersonSource
@@ -116,21 +115,6 @@ def test_every_plane_is_what_the_formula_says(
     if transparent:
         assert result.alpha is not None
         assert_array_equal(result.alpha, matte.values)
-
-
-@given(SIZES, st.integers(0, 2**31))
-def test_tiles_are_sorted_exactly(size: tuple[int, int], seed: int) -> None:
-    """A tile is clear or solid only if every sample of it is."""
-    matte = random_matte(size, np.random.default_rng(seed)).values
-    rows, columns = -(-size[1] // TILE_ROWS), -(-size[0] // TILE)
-    kinds = np.full((rows, columns), 99, np.uint8)
-    survey(matte, kinds)
-    for row in range(rows):
-        for column in range(columns):
-            down, along = row * TILE_ROWS, column * TILE
-            tile = matte[down : down + TILE_ROWS, along : along + TILE]
-            expected = CLEAR if not tile.any() else SOLID if tile.min() == 255 else SOFT
-            assert kinds[row, column] == expected
 
 
 @pytest.mark.parametrize("format_", FORMATS)

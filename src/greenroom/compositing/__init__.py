@@ -6,14 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from greenroom.compositing.edge_kernels import TILE, TILE_ROWS, over_clean, survey
-from greenroom.compositing.kernels import over
 from greenroom.errors import FormatError
 from greenroom.frames import Frame, Matte
+from greenroom.tiles import Picture, make
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from greenroom.matting.decontamination import EdgeColours
 
 __all__ = ["composite"]
@@ -62,36 +59,9 @@ def composite(
     if values.shape != frame.layout.plane_shapes[0] or values.dtype != np.uint8:
         message = f"a matte of {values.shape}, {values.dtype}, does not fit a frame of {frame.size}"
         raise FormatError(message)
-    result = Frame.empty(frame.layout, alpha=background.alpha is not None)
-    if edges is None:
-        for parts in zip(frame.planes, background.planes, result.planes, strict=True):
-            plane, behind, target = parts
-            coverage = matte.for_plane(plane.shape)
-            over(plane, behind, coverage if result.alpha is None else _support(coverage), target)
-    else:
-        _blend_clean(frame, matte, background, edges, result)
-    if result.alpha is not None:
-        result.alpha[:] = matte.for_plane(result.alpha.shape)
+    straight = background.alpha is not None
+    result = Frame.empty(frame.layout, alpha=straight)
+    maps, cell_px = (None, 1) if edges is None else (edges.maps, edges.cell_px)
+    picture = Picture(frame.planes, background.planes, result.planes, maps, cell_px, straight)
+    make(values.shape, values, picture=picture, whole=result.alpha)
     return result.at(frame)
-
-
-def _support(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """255 wherever there is any coverage."""
-    return np.multiply(values > 0, np.uint8(255))
-
-
-def _blend_clean(
-    frame: Frame, matte: Matte, background: Frame, edges: EdgeColours, result: Frame
-) -> None:
-    """Blend all planes, with the person's own colours where the matte is soft."""
-    height, width = matte.values.shape
-    kinds = np.empty((-(-height // TILE_ROWS), -(-width // TILE)), np.uint8)
-    survey(matte.values, kinds)
-    straight = result.alpha is not None
-    for plane, behind, maps, target in zip(
-        frame.planes, background.planes, edges.maps, result.planes, strict=True
-    ):
-        scale = 1 if plane.shape == (height, width) else 2
-        coverage = matte.for_plane(plane.shape)
-        side = edges.cell_px // scale
-        over_clean(plane, behind, coverage, kinds, scale, maps, side, straight, target)

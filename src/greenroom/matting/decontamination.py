@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import cv2
 import numpy as np
 
-from greenroom.matting.decontamination_kernels import gather, settle
+from greenroom import core
 from greenroom.resampling import halve
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ _CELLS: Final = 45
 _LEAST_CELL_PX: Final = 4
 # The doubt about a plate that is sure: low, but noise shall not be amplified without limit.
 _PLATE_DOUBT: Final = 0.03
+
+_edge_colours = core.function("edge_colours", "pp iii p")
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,14 +102,21 @@ def edge_colours(frame: Frame, matte: Matte, plate: Plate | None = None) -> Edge
     planes = np.empty((len(frame.planes), rows, columns), np.uint8)
     for small, target in zip(frame.small_planes, planes, strict=True):
         _halve_to(small, target)
-    count = len(planes)
-    sums = np.empty(((rows + 1) // 2, 2 * (count + 2), (columns + 1) // 2 + 1), np.float32)
-    gather(planes, matte.reduced_to((rows, columns)), sums)
-    maps = np.empty((count, 3, sums.shape[0] + 1, sums.shape[2]), np.float32)
-    settle(sums, maps)
-    maps[1:, 2] = maps[0, 2]
-    colours = EdgeColours(maps, cell_px)
+    colours = EdgeColours(_found(planes, matte.reduced_to((rows, columns))), cell_px)
     return colours if plate is None else _with_plate(colours, plate, frame.size)
+
+
+def _found(planes: NDArray[np.uint8], matte: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Make the maps of small planes (n, h, w) and their matte, over cells of 2x2 samples."""
+    count, height, width = planes.shape
+    maps = np.empty((count, 3, (height + 1) // 2 + 1, (width + 1) // 2 + 1), np.float32)
+    _edge_colours(
+        core.contiguous(planes, "B"),
+        core.contiguous(matte, "B", (height, width)),
+        *planes.shape,
+        core.contiguous(maps, "f", writable=True),
+    )
+    return maps
 
 
 def _halve_to(plane: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:

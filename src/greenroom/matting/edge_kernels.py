@@ -9,14 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numba
-import numpy as np
-
 from greenroom import core
-from greenroom.jit import MATTE, READ_FLOATS, READ_MATTE, READ_PLANE, kernel, types
-from greenroom.matting.guided_kernels import EDGE
+from greenroom.tiles import Guide, make
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     Bytes = NDArray[np.uint8]
@@ -162,74 +159,13 @@ def _half(grid: Floats) -> tuple[int, int]:
     return (height + 1) // 2, (width + 1) // 2
 
 
-# These take whole rows and where to begin and end, as a slice of each would cost more than the
-# few samples that it holds; unsigned, as only then the loops are vectorised.
-@numba.njit(nogil=True, fastmath={"contract", "reassoc"})  # type: ignore[untyped-decorator]
-def _stretch(  # noqa: PLR0913, PLR0917
-    left: NDArray[np.uint32],
-    weight: Floats,
-    values: Floats,
-    row: Floats,
-    starts: NDArray[np.uint64],
-    runs: Bytes,
-    count: int,
-) -> None:
-    """Interpolate along a row where its runs are edges."""
-    for run in range(count):
-        if runs[run] == EDGE:
-            for x in range(starts[run], starts[run + 1]):
-                value = values[left[x]]
-                row[x] = value + (values[left[x] + np.uint32(1)] - value) * weight[x]
-
-
-@numba.njit(nogil=True, fastmath={"contract", "reassoc"})  # type: ignore[untyped-decorator]
-def _sharpen_span(  # noqa: PLR0913, PLR0917
-    upper: Floats,
-    lower: Floats,
-    share: float,
-    luma: Bytes,
-    core: float,
-    out: Bytes,
-    start: int,
-    stop: int,
-) -> None:
-    zero, full, half = np.float32(0), np.float32(255), np.float32(0.5)
-    for x in range(start, stop):
-        step = np.float32(luma[x]) - (upper[2, x] + (lower[2, x] - upper[2, x]) * share)
-        detail = max(step - core, zero) + min(step + core, zero)
-        value = upper[0, x] + (lower[0, x] - upper[0, x]) * share
-        value += (upper[1, x] + (lower[1, x] - upper[1, x]) * share) * detail
-        out[x] = np.uint8(np.int32(min(max(full * value + half, half), full)))
-
-
-@numba.njit(nogil=True)  # type: ignore[untyped-decorator]
-def _fill(out: Bytes, value: int, start: int, stop: int) -> None:
-    for x in range(start, stop):
-        out[x] = value
-
-
-@numba.njit(nogil=True)  # type: ignore[untyped-decorator]
-def _find_runs(kinds: Bytes, width: int, starts: NDArray[np.uint64], runs: Bytes) -> int:
-    """Divide a row of the result into runs of one kind; return how many there are."""
-    count, factor, last = 0, width / len(kinds), -1
-    for x in range(len(kinds)):
-        if kinds[x] != last:
-            last = kinds[x]
-            starts[count] = np.uint64(x * factor)
-            runs[count] = last
-            count += 1
-    starts[count] = width
-    return count
-
-
-@kernel(READ_FLOATS, READ_FLOATS, READ_FLOATS, READ_MATTE, READ_PLANE, types.float32, MATTE)
 def sharpen(  # noqa: PLR0913, PLR0917
     base: Floats,
     slope: Floats,
     reference: Floats,
     kinds: Bytes,
     luma: Bytes,
-    core: float,
+    noise: float,
     out: Bytes,
 ) -> None:
     """Enlarge a matte to the frame's size, with the edges of the frame's own luma.
@@ -239,46 +175,16 @@ def sharpen(  # noqa: PLR0913, PLR0917
     Parameters
     ----------
     base, slope, reference : (h, w) float32
-        From `guide`; at least two samples wide.
+        From `guide`; no larger than the frame.
     kinds : (h / 2, w / 2) uint8
         `EMPTY` or `FULL` where that is what all samples around it are, otherwise `EDGE`: only
         there anything is computed.
     luma : (H, W) uint8
         The frame's first plane.
-    core : float
-        Detail of less than this is noise, in 8-bit levels.
+    noise : float
+        Detail of less than this is none, in 8-bit levels.
     out : (H, W) uint8
         Where the matte goes.
     """
-    low_height, low_width = base.shape
-    height, width = out.shape
-    left, weight = np.empty(width, np.uint32), np.empty(width, np.float32)
-    for x in range(width):
-        position = min(max((x + 0.5) * low_width / width - 0.5, 0.0), low_width - 1.0)
-        left[x] = min(int(position), low_width - 2)
-        weight[x] = position - left[x]
-    upper, lower = np.empty((3, width), np.float32), np.empty((3, width), np.float32)
-    starts, runs = np.empty(kinds.shape[1] + 1, np.uint64), np.empty(kinds.shape[1], np.uint8)
-    held, band, count = -2, -1, 0
-    for y in range(height):
-        if y * len(kinds) // height != band:
-            held, band = -2, y * len(kinds) // height
-            count = _find_runs(kinds[band], width, starts, runs)
-        position = min(max((y + 0.5) * low_height / height - 0.5, 0.0), low_height - 1.0)
-        top = min(int(position), max(low_height - 2, 0))
-        bottom = min(top + 1, low_height - 1)
-        if held != top:
-            if held == top - 1:
-                upper, lower = lower, upper
-            for part, values in enumerate((base, slope, reference)):
-                if held != top - 1:
-                    _stretch(left, weight, values[top], upper[part], starts, runs, count)
-                _stretch(left, weight, values[bottom], lower[part], starts, runs, count)
-            held = top
-        share, samples, target = np.float32(position - top), luma[y], out[y]
-        for run in range(count):
-            start, stop = starts[run], starts[run + 1]
-            if runs[run] == EDGE:
-                _sharpen_span(upper, lower, share, samples, core, target, start, stop)
-            else:
-                _fill(target, np.uint8(255 * runs[run]), start, stop)
+    full = Guide(base, slope, reference, kinds, luma, noise)
+    make(luma.shape, full.sorted_tiles(), guide=full, whole=out)

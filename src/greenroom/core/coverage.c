@@ -1,0 +1,80 @@
+/* The full-size matte of a tile, from the small grids. */
+#include "samples.h"
+#include "tiles.h"
+
+/* Interpolate a chunk along a row: the sum of a few columns by weights. */
+static void stretch_chunk(const float *restrict row, const float *restrict weights, int taps,
+                          float *restrict out) {
+    float sum[GR_CHUNK] = {0};
+    for (int tap = 0; tap < taps; tap++)
+        for (int k = 0; k < GR_CHUNK; k++) sum[k] += weights[tap * GR_CHUNK + k] * row[tap];
+    for (int k = 0; k < GR_CHUNK; k++) out[k] = sum[k];
+}
+
+/* Rows of base, slope and reference, each stretched to the width of a tile. */
+typedef struct {
+    float values[3][GR_WIDE];
+} Line;
+
+static void cover_chunk(const Line *upper, const Line *lower, int at, float share, float noise,
+                        const uint8_t *restrict luma, uint8_t *restrict out) {
+    const float(*restrict up)[GR_WIDE] = upper->values, (*restrict low)[GR_WIDE] = lower->values;
+    for (int k = 0; k < GR_CHUNK; k++) {
+        int x = at + k;
+        float base = up[0][x] + (low[0][x] - up[0][x]) * share;
+        float slope = up[1][x] + (low[1][x] - up[1][x]) * share;
+        float reference = up[2][x] + (low[2][x] - up[2][x]) * share;
+        out[x] = gr_byte(gr_guided(base, slope, reference, luma[x], noise));
+    }
+}
+
+/* What all samples of the half grid under a chunk are; an edge if not the same. */
+static int kind_of(const uint8_t *kinds, const int32_t *halves) {
+    int kind = kinds[halves[0]];
+    for (int column = halves[0] + 1; column <= halves[1]; column++)
+        if (kinds[column] != kind) return GR_EDGE;
+    return kind;
+}
+
+void gr_tile_coverage(const GrGuide *guide, int x, int y, const uint8_t *luma, ptrdiff_t stride,
+                      uint8_t *coverage) {
+    const GrPlaces *places = guide->places;
+    const float *maps[3] = {guide->base, guide->slope, guide->reference};
+    Line lines[GR_HIGH + 2];
+    int rows = gr_min(GR_HIGH, places->height - y), chunk = x / GR_CHUNK;
+    int chunks = gr_min(GR_CHUNKS, (places->width - x + GR_CHUNK - 1) / GR_CHUNK);
+    int taps = places->taps, first = places->row_above[y];
+    int last = gr_min(places->row_above[y + rows - 1] + 1, places->low_height - 1);
+    uint8_t kinds[GR_HIGH][GR_CHUNKS], some[GR_CHUNKS] = {0};
+    for (int row = 0; row < rows; row++) {
+        int half = places->row_half[y + row];
+        if (row && half == places->row_half[y + row - 1]) {
+            memcpy(kinds[row], kinds[row - 1], GR_CHUNKS);
+            continue;
+        }
+        for (int at = 0; at < chunks; at++) {
+            const uint8_t *line = guide->kinds + (size_t)half * places->half_width;
+            kinds[row][at] = (uint8_t)kind_of(line, places->chunk_halves + 2 * (chunk + at));
+            some[at] |= kinds[row][at] == GR_EDGE;
+        }
+    }
+    for (int at = 0; at < chunks; at++) {
+        if (!some[at]) continue;
+        const float *weights = places->chunk_weights + (size_t)(chunk + at) * taps * GR_CHUNK;
+        for (int map = 0; map < 3; map++)
+            for (int row = first; row <= last; row++)
+                stretch_chunk(maps[map] + (size_t)row * places->low_width + places->chunk_start[chunk + at],
+                              weights, taps, lines[row - first].values[map] + at * GR_CHUNK);
+    }
+    for (int row = 0; row < rows; row++) {
+        int above = places->row_above[y + row] - first, below = gr_min(above + 1, last - first);
+        uint8_t *target = coverage + row * GR_WIDE;
+        for (int at = 0; at < chunks; at++) {
+            if (kinds[row][at] == GR_EDGE)
+                cover_chunk(&lines[above], &lines[below], at * GR_CHUNK, places->row_share[y + row],
+                            guide->noise, luma + row * stride, target);
+            else
+                memset(target + at * GR_CHUNK, kinds[row][at] == GR_FULL ? 255 : 0, GR_CHUNK);
+        }
+    }
+}

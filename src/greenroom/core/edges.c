@@ -1,0 +1,187 @@
+/* The person's and the room's colours beside a soft edge; see matting/decontamination.
+ *
+ * Sums are kept for cells of 2x2 samples of small planes: of the person and then of the room,
+ * weights, weighted samples of every plane, and weighted squares of the first plane. A row of
+ * cells holds these channels one behind the other, with the last cell repeated, so that loops
+ * over all of them are long.
+ */
+#include "core.h"
+
+/* How much the wider neighbourhood counts beside the near one, in surely known samples; and the
+ * whole picture beside that. */
+#define WIDE 0.8f
+#define WHOLE 0.02f
+/* What is taken, with this little weight, where there is no person, or no room, at all. */
+#define MIDDLE 128.0f
+#define SOME 1e-3f
+/* Variance of a camera's noise, in squared 8-bit levels, with what compression leaves. */
+#define NOISE 20.0f
+/* How much more or less one side may be trusted than the other: below the least, noise would be
+ * amplified where little is covered. */
+#define LEAST_DOUBT 0.1f
+#define MOST_DOUBT 8.0f
+
+/* Weigh samples by how surely they are of one side: the eighth power of coverage. */
+static void weigh(const uint8_t *restrict coverage, int count, float *restrict person,
+                  float *restrict room) {
+    for (int x = 0; x < count; x++) {
+        float share = (float)coverage[x] * (1.0f / 255.0f), rest = 1.0f - share;
+        share *= share, share *= share;
+        rest *= rest, rest *= rest;
+        person[x] = share * share;
+        room[x] = rest * rest;
+    }
+}
+
+static void add(const float *restrict row, int count, float *restrict total) {
+    for (int x = 0; x < count; x++) total[x] += row[x];
+}
+
+static void add_weighted(const float *restrict weights, const uint8_t *restrict samples, int count,
+                         float *restrict total) {
+    for (int x = 0; x < count; x++) total[x] += weights[x] * (float)samples[x];
+}
+
+static void add_squares(const float *restrict weights, const uint8_t *restrict samples, int count,
+                        float *restrict total) {
+    for (int x = 0; x < count; x++)
+        total[x] += weights[x] * (float)samples[x] * (float)samples[x];
+}
+
+/* Add neighbours to each other, and repeat the last sum. */
+static void add_pairs(const float *restrict row, int count, float *restrict out) {
+    for (int x = 0; x < count; x++) out[x] = row[2 * x] + row[2 * x + 1];
+    out[count] = out[count - 1];
+}
+
+/* Small planes (count, height, width), and the matte of that size. */
+typedef struct {
+    const uint8_t *planes, *matte;
+    int count, height, width;
+} Grid;
+
+/* Sum up a row of cells. `scratch` has room for a row of samples for each channel and two more. */
+static void sum_row(const Grid *grid, int row, float *scratch, float *sums) {
+    int width = grid->width, columns = (width + 1) / 2, even = 2 * columns;
+    int channels = 2 * (grid->count + 2);
+    float *weights[2] = {scratch, scratch + even}, *totals = scratch + 2 * even;
+    memset(totals, 0, (size_t)channels * even * sizeof *totals);
+    for (int y = 2 * row; y < gr_min(2 * row + 2, grid->height); y++) {
+        const uint8_t *samples = grid->planes + (size_t)y * width;
+        weigh(grid->matte + (size_t)y * width, width, weights[0], weights[1]);
+        for (int side = 0; side < 2; side++) {
+            float *total = totals + (size_t)side * (grid->count + 2) * even;
+            add(weights[side], width, total);
+            for (int plane = 0; plane < grid->count; plane++) {
+                size_t skipped = (size_t)plane * grid->height * width;
+                add_weighted(weights[side], samples + skipped, width, total + (plane + 1) * even);
+            }
+            add_squares(weights[side], samples, width, total + (grid->count + 1) * even);
+        }
+    }
+    for (int channel = 0; channel < channels; channel++)
+        add_pairs(totals + (size_t)channel * even, columns, sums + (size_t)channel * (columns + 1));
+}
+
+/* Sum the four cells around every corner; beyond the border cells repeat. */
+static void to_corners(const float *restrict upper, const float *restrict lower, int channels,
+                       int width, float *restrict out) {
+    int count = channels * width;
+    for (int x = 1; x < count; x++) out[x] = upper[x - 1] + upper[x] + lower[x - 1] + lower[x];
+    for (int x = 0; x < count; x += width) out[x] = 2.0f * (upper[x] + lower[x]);
+}
+
+static void add_three(const float *restrict first, const float *restrict second,
+                      const float *restrict third, int count, float *restrict out) {
+    for (int x = 0; x < count; x++) out[x] = first[x] + second[x] + third[x];
+}
+
+/* Sum every corner with those two to its left and right; beyond the border they repeat. */
+static void add_columns(const float *restrict rows, int channels, int width, float *restrict out) {
+    int count = channels * width, last = width - 1;
+    for (int x = 2; x < count - 2; x++) out[x] = rows[x - 2] + rows[x] + rows[x + 2];
+    for (int start = 0; start < count; start += width)
+        for (int end = 0; end < 4; end++) {
+            int x = end < 2 ? gr_min(end, last) : gr_max(last - end + 2, 0);
+            out[start + x] = rows[start + gr_max(x - 2, 0)] + rows[start + x] +
+                             rows[start + gr_min(x + 2, last)];
+        }
+}
+
+static void invert(const float *restrict weights, float more, int count, float *restrict out) {
+    for (int x = 0; x < count; x++) out[x] = 1.0f / (weights[x] + more);
+}
+
+/* Take the mean near a corner, of a wider neighbourhood where little is near. */
+static void average(const float *restrict near, const float *restrict far,
+                    const float *restrict near_inverse, const float *restrict far_inverse,
+                    float rest, int count, float *restrict out) {
+    for (int x = 0; x < count; x++)
+        out[x] = (near[x] + WIDE * ((far[x] + rest) * far_inverse[x])) * near_inverse[x];
+}
+
+/* Divide the room's variance by the person's. */
+static void compare(const float *restrict person, const float *restrict person_squares,
+                    const float *restrict room, const float *restrict room_squares, int count,
+                    float *restrict out) {
+    for (int x = 0; x < count; x++) {
+        float varied = gr_maxf(room_squares[x] - room[x] * room[x], 0.0f) + NOISE;
+        float plain = gr_maxf(person_squares[x] - person[x] * person[x], 0.0f) + NOISE;
+        out[x] = gr_clampf(varied / plain, LEAST_DOUBT, MOST_DOUBT);
+    }
+}
+
+/* Make the maps (count, 3, rows + 1, columns + 1) at the corners of cells of 2x2 samples: the
+ * person's colour, the room's, and how much less the room's is to be trusted, which is found of
+ * the first plane and holds for all. Planes are (count, height, width), the matte (height, width),
+ * and there are (height + 1) / 2 rows of cells and (width + 1) / 2 columns. */
+GR_EXPORT int gr_edge_colours(const uint8_t *planes, const uint8_t *matte, int count, int height,
+                              int width, float *maps) {
+    Grid grid = {planes, matte, count, height, width};
+    int rows = (height + 1) / 2, corners = (width + 1) / 2 + 1, channels = 2 * (count + 2);
+    size_t line = (size_t)channels * corners, map = (size_t)(rows + 1) * corners;
+    size_t scratch_size = (size_t)(channels + 2) * 2 * (corners - 1);
+    float *sums = malloc((line * (2 * (size_t)rows + 5) + scratch_size + 4 * (size_t)corners) * sizeof *sums);
+    if (!sums) return GR_NO_MEMORY;
+    float *near = sums + line * rows, *totals = near + line * (rows + 1), *whole = totals + line;
+    float *far = whole + line, *wide = far + line, *scratch = wide + line;
+    float *inverses[2] = {scratch + scratch_size, scratch + scratch_size + corners};
+    float *squares[2] = {inverses[1] + corners, inverses[1] + 2 * (size_t)corners};
+    memset(totals, 0, line * sizeof *totals);
+    for (int y = 0; y < rows; y++) {
+        sum_row(&grid, y, scratch, sums + line * y);
+        add(sums + line * y, (int)line, totals);
+    }
+    for (int channel = 0; channel < channels; channel++) {
+        whole[channel] = 0;
+        for (int x = 0; x < corners - 1; x++) whole[channel] += totals[channel * corners + x];
+    }
+    for (int y = 0; y <= rows; y++)
+        to_corners(sums + line * gr_max(y - 1, 0), sums + line * gr_min(y, rows - 1), channels, corners,
+                   near + line * y);
+    for (int y = 0; y <= rows; y++) {
+        const float *close = near + line * y;
+        add_three(near + line * gr_max(y - 2, 0), close, near + line * gr_min(y + 2, rows), (int)line,
+                  wide);
+        add_columns(wide, channels, corners, far);
+        float *target = maps + (size_t)y * corners;
+        for (int side = 0; side < 2; side++) {
+            int first = side * (count + 2);
+            invert(close + (size_t)first * corners, WIDE, corners, inverses[0]);
+            invert(far + (size_t)first * corners, WHOLE, corners, inverses[1]);
+            for (int index = 0; index <= count; index++) {
+                int channel = first + 1 + index;
+                float middle = index < count ? MIDDLE : MIDDLE * MIDDLE;
+                float rest = WHOLE * (whole[channel] + SOME * middle) / (whole[first] + SOME);
+                float *out = index < count ? target + map * (3 * index + side) : squares[side];
+                average(close + (size_t)channel * corners, far + (size_t)channel * corners,
+                        inverses[0], inverses[1], rest, corners, out);
+            }
+        }
+        compare(target, squares[0], target + map, squares[1], corners, target + 2 * map);
+        for (int plane = 1; plane < count; plane++)
+            memcpy(target + map * (3 * plane + 2), target + 2 * map, (size_t)corners * sizeof *target);
+    }
+    free(sums);
+    return GR_OK;
+}

@@ -1,0 +1,51 @@
+/* The arithmetic of single samples, over plain numbers, so that other targets compile the same
+ * lines: they define GR_SAMPLE as what their functions need before it.
+ *
+ * Coverage is 0 to 255 where it is a byte, and its share of that, 0 to 1, where it is a float.
+ */
+#ifndef GREENROOM_SAMPLES_H
+#define GREENROOM_SAMPLES_H
+
+#include <stdint.h>
+
+#ifndef GR_SAMPLE
+#define GR_SAMPLE static inline
+#endif
+
+/* A value within limits; NaN becomes the lower one, so that of coverage nothing is left. */
+GR_SAMPLE float gr_within(float value, float low, float high) {
+    value = value > low ? value : low;
+    return value < high ? value : high;
+}
+
+/* Coverage by a guided filter, 0 to 255 and a half more, so that cutting off rounds: what luma
+ * differs from the reference by more than noise moves it by the slope. */
+GR_SAMPLE float gr_guided(float base, float slope, float reference, float luma, float noise) {
+    float step = luma - reference;
+    float above = step - noise > 0.0f ? step - noise : 0.0f;
+    float below = step + noise < 0.0f ? step + noise : 0.0f;
+    return gr_within(255.0f * (base + slope * (above + below)) + 0.5f, 0.5f, 255.0f);
+}
+
+/* The person's own colour in a mixture of theirs and the room's: what is in it beyond both is
+ * shared out by coverage and by how much less the room's is to be trusted (doubt, above 0). */
+GR_SAMPLE float gr_own_colour(float mixture, float share, float person, float room, float doubt) {
+    float rest = 1.0f - share;
+    float excess = mixture - share * person - rest * room;
+    float colour = person + excess * share / (share * share + doubt * rest * rest);
+    return gr_within(colour, 0.0f, 255.0f);
+}
+
+/* A colour over another one, 0 to 255 and a half more. */
+GR_SAMPLE float gr_over(float front, float back, float share) {
+    return share * front + (1.0f - share) * back + 0.5f;
+}
+
+/* The same of bytes, rounded. Division by 255 as in J. Blinn, "Three Wrongs Make a Right", 1995:
+ * exact, and no step is over 16 bits. */
+GR_SAMPLE uint16_t gr_over_bytes(uint16_t front, uint16_t back, uint16_t coverage) {
+    uint16_t total = (uint16_t)(coverage * front + (255 - coverage) * back + 128);
+    return (uint16_t)(total + (total >> 8)) >> 8;
+}
+
+#endif

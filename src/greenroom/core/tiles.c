@@ -1,0 +1,273 @@
+/* The tile pass: a full-size matte and the picture that is made through it, tile by tile. */
+#include "tiles.h"
+
+/* Sort the tiles of a guided matte: GR_CLEAR and GR_SOLID where that is certain of all of a tile,
+ * GR_SOFT elsewhere. `kinds` is of the half grid, `tiles` ((height + 15) / 16, (width + 31) / 32).
+ * `soft` becomes the number of soft tiles. */
+GR_EXPORT int gr_sort_tiles(const uint8_t *kinds, const GrPlaces *places, uint8_t *tiles,
+                            int32_t *soft) {
+    int count = 0, chunks = (places->width + GR_CHUNK - 1) / GR_CHUNK;
+    for (int y = 0; y < places->height; y += GR_HIGH) {
+        int bottom = places->row_half[gr_min(y + GR_HIGH, places->height) - 1];
+        for (int chunk = 0; chunk < chunks; chunk += GR_CHUNKS) {
+            const int32_t *halves = places->chunk_halves;
+            int left = halves[2 * chunk], right = halves[2 * gr_min(chunk + GR_CHUNKS, chunks) - 1];
+            int some = 0, every = 255;
+            for (int row = places->row_half[y]; row <= bottom; row++) {
+                const uint8_t *line = kinds + (size_t)row * places->half_width;
+                for (int column = left; column <= right; column++)
+                    some |= line[column], every &= line[column];
+            }
+            int kind = some == GR_EMPTY   ? GR_CLEAR
+                       : some == GR_FULL && every == GR_FULL ? GR_SOLID
+                                                              : GR_SOFT;
+            count += kind == GR_SOFT;
+            *tiles++ = (uint8_t)kind;
+        }
+    }
+    *soft = count;
+    return GR_OK;
+}
+
+/* What gr_compose makes, and of what. Strides are those of rows, in samples.
+ *
+ * `planes` of 0 makes the matte alone. With `halved` the second and third plane are of half the
+ * width and height, rounded up. The matte comes from one of three places: `values` of the frame's
+ * size; or `tiles` with `soft`, the coverage of those tiles that are soft, one behind the other,
+ * each GR_HIGH rows of GR_WIDE; where there is a `guide` as well that is computed first, from it
+ * and `luma`. `whole` is where the matte goes at full size, or NULL.
+ *
+ * `maps` (planes, 3, map_rows, map_columns) hold the person's sample, the room's, and how much less
+ * the room's is to be trusted, above 0, at the corners of cells of `cell` pixels of the frame; of
+ * NULL everything soft is blended as it is. With `straight` the person's own sample is written
+ * wherever there is any coverage.
+ *
+ * `held` says of every tile of `out`, or is NULL: 1 where it shows the background already, which
+ * is not written again.
+ */
+typedef struct {
+    int32_t height, width, planes, halved, straight, cell, map_rows, map_columns;
+    const uint8_t *front[3], *back[3];
+    uint8_t *out[3];
+    ptrdiff_t front_stride[3], back_stride[3], out_stride[3];
+    const float *maps;
+    const uint8_t *values;
+    ptrdiff_t values_stride;
+    const uint8_t *tiles;
+    uint8_t *soft;
+    const GrGuide *guide;
+    const uint8_t *luma;
+    ptrdiff_t luma_stride;
+    uint8_t *whole;
+    ptrdiff_t whole_stride;
+    uint8_t *held;
+} GrPicture;
+
+/* A tile, or a few beside each other: of the frame, and as many samples as are in the picture. */
+typedef struct {
+    int x, y, columns, rows;
+} Area;
+
+/* The same in one plane. */
+static Area area_in(const GrPicture *picture, int plane, Area area) {
+    if (plane == 0 || !picture->halved) return area;
+    return (Area){area.x / 2, area.y / 2, (area.columns + 1) / 2, (area.rows + 1) / 2};
+}
+
+static void copy_rows(const uint8_t *from, ptrdiff_t from_stride, uint8_t *to, ptrdiff_t to_stride,
+                      int columns, int rows) {
+    for (int row = 0; row < rows; row++)
+        memcpy(to + row * to_stride, from + row * from_stride, (size_t)columns);
+}
+
+static void copy_area(const GrPicture *picture, int kind, Area area) {
+    for (int plane = 0; plane < picture->planes; plane++) {
+        Area part = area_in(picture, plane, area);
+        const uint8_t *from = kind == GR_CLEAR ? picture->back[plane] : picture->front[plane];
+        ptrdiff_t stride =
+            kind == GR_CLEAR ? picture->back_stride[plane] : picture->front_stride[plane];
+        ptrdiff_t to = picture->out_stride[plane];
+        copy_rows(from + part.y * stride + part.x, stride, picture->out[plane] + part.y * to + part.x,
+                  to, part.columns, part.rows);
+    }
+}
+
+static void fill_whole(const GrPicture *picture, int kind, Area area) {
+    if (!picture->whole) return;
+    uint8_t *target = picture->whole + area.y * picture->whole_stride + area.x;
+    for (int row = 0; row < area.rows; row++)
+        memset(target + row * picture->whole_stride, kind == GR_SOLID ? 255 : 0,
+               (size_t)area.columns);
+}
+
+/* Repeat the last row and column of a tile where they are odd, for what is halved of it. */
+static void repeat_odd(uint8_t *coverage, Area area) {
+    if (area.columns % 2)
+        for (int row = 0; row < area.rows; row++)
+            coverage[row * GR_WIDE + area.columns] = coverage[row * GR_WIDE + area.columns - 1];
+    if (area.rows % 2)
+        memcpy(coverage + area.rows * GR_WIDE, coverage + (area.rows - 1) * GR_WIDE, GR_WIDE);
+}
+
+/* What all of a tile's coverage is. */
+static int kind_of(const uint8_t *coverage, ptrdiff_t stride, Area area) {
+    uint8_t some = 0, every = 255;
+    for (int row = 0; row < area.rows; row++) {
+        const uint8_t *line = coverage + row * stride;
+        if (area.columns == GR_WIDE)
+            for (int x = 0; x < GR_WIDE; x++) some |= line[x], every &= line[x];
+        else
+            for (int x = 0; x < area.columns; x++) some |= line[x], every &= line[x];
+    }
+    return some == 0 ? GR_CLEAR : every == 255 ? GR_SOLID : GR_SOFT;
+}
+
+/* Take the rounded mean of every 2x2 samples of a tile. */
+static void quarter(const uint8_t *restrict coverage, int rows, uint8_t *restrict out) {
+    for (int row = 0; row < rows; row++) {
+        const uint8_t *first = coverage + 2 * row * GR_WIDE;
+        for (int x = 0; x < GR_WIDE / 2; x++) {
+            uint16_t a, b;
+            memcpy(&a, first + 2 * x, 2);
+            memcpy(&b, first + GR_WIDE + 2 * x, 2);
+            out[row * (GR_WIDE / 2) + x] =
+                (uint8_t)(((a & 255) + (a >> 8) + (b & 255) + (b >> 8) + 2) >> 2);
+        }
+    }
+}
+
+/* Blend what does not end with a chunk: by the way of memory that does. */
+static void blend_aside(GrBlend *tile, int columns) {
+    uint8_t front[GR_AREA] = {0}, back[GR_AREA] = {0}, out[GR_AREA];
+    uint8_t *target = tile->out;
+    ptrdiff_t stride = tile->out_stride;
+    copy_rows(tile->front, tile->front_stride, front, GR_WIDE, columns, tile->rows);
+    copy_rows(tile->back, tile->back_stride, back, GR_WIDE, columns, tile->rows);
+    tile->front = front, tile->back = back, tile->out = out;
+    tile->front_stride = tile->back_stride = tile->out_stride = GR_WIDE;
+    gr_blend_tile(tile);
+    copy_rows(out, GR_WIDE, target, stride, columns, tile->rows);
+}
+
+/* Blend all planes of a tile; `coverage` is of GR_WIDE samples in a row. */
+static void blend(const GrPicture *picture, const uint8_t *coverage, Area area) {
+    uint8_t small[GR_AREA / 4];
+    if (picture->halved && picture->planes > 1) quarter(coverage, (area.rows + 1) / 2, small);
+    for (int plane = 0; plane < picture->planes; plane++) {
+        Area part = area_in(picture, plane, area);
+        int is_small = plane > 0 && picture->halved;
+        size_t map = (size_t)plane * 3 * picture->map_rows * picture->map_columns;
+        GrBlend tile = {
+            .front_stride = picture->front_stride[plane],
+            .back_stride = picture->back_stride[plane],
+            .out_stride = picture->out_stride[plane],
+            .coverage = is_small ? small : coverage,
+            .coverage_stride = is_small ? GR_WIDE / 2 : GR_WIDE,
+            .maps = picture->maps ? picture->maps + map : NULL,
+            .map_rows = picture->map_rows,
+            .map_columns = picture->map_columns,
+            .side = is_small ? picture->cell / 2 : picture->cell,
+            .straight = picture->straight,
+            .x = part.x,
+            .y = part.y,
+            .rows = part.rows,
+            .chunks = (part.columns + GR_CHUNK - 1) / GR_CHUNK,
+        };
+        tile.front = picture->front[plane] + part.y * tile.front_stride + part.x;
+        tile.back = picture->back[plane] + part.y * tile.back_stride + part.x;
+        tile.out = picture->out[plane] + part.y * tile.out_stride + part.x;
+        if (part.columns % GR_CHUNK)
+            blend_aside(&tile, part.columns);
+        else
+            gr_blend_tile(&tile);
+    }
+}
+
+/* Compute a soft tile's coverage, where it is kept. */
+static void cover(const GrPicture *picture, Area area, uint8_t *coverage) {
+    const uint8_t *luma = picture->luma + area.y * picture->luma_stride + area.x;
+    uint8_t aside[GR_AREA] = {0};
+    if (area.columns == GR_WIDE) {
+        gr_tile_coverage(picture->guide, area.x, area.y, luma, picture->luma_stride, coverage);
+        return;
+    }
+    copy_rows(luma, picture->luma_stride, aside, GR_WIDE, area.columns, area.rows);
+    gr_tile_coverage(picture->guide, area.x, area.y, aside, GR_WIDE, coverage);
+}
+
+/* Make one soft tile, and return what it turned out to be. */
+static int make_soft(const GrPicture *picture, Area area, uint8_t *coverage) {
+    if (picture->guide) {
+        cover(picture, area, coverage);
+        repeat_odd(coverage, area);
+    }
+    if (picture->whole)
+        copy_rows(coverage, GR_WIDE, picture->whole + area.y * picture->whole_stride + area.x,
+                  picture->whole_stride, area.columns, area.rows);
+    int kind = kind_of(coverage, GR_WIDE, area);
+    if (kind == GR_SOFT && picture->planes) blend(picture, coverage, area);
+    return kind;
+}
+
+/* Sort a row of tiles of a matte of the frame's size. */
+static void sort_values(const GrPicture *picture, int y, uint8_t *kinds) {
+    for (int x = 0; x < picture->width; x += GR_WIDE) {
+        Area area = {x, y, gr_min(GR_WIDE, picture->width - x), gr_min(GR_HIGH, picture->height - y)};
+        const uint8_t *coverage = picture->values + y * picture->values_stride + x;
+        *kinds++ = (uint8_t)kind_of(coverage, picture->values_stride, area);
+    }
+}
+
+/* Make a row of tiles; returns how many of them are soft. */
+static int make_row(const GrPicture *picture, int y, const uint8_t *kinds, uint8_t *soft,
+                    uint8_t *held) {
+    int count = (picture->width + GR_WIDE - 1) / GR_WIDE, found = 0;
+    int rows = gr_min(GR_HIGH, picture->height - y);
+    for (int at = 0; at < count;) {
+        int first = at, kind = kinds[at], x = at * GR_WIDE;
+        if (kind == GR_SOFT) {
+            uint8_t aside[GR_AREA], *coverage = picture->values ? aside : soft + (size_t)found * GR_AREA;
+            Area area = {x, y, gr_min(GR_WIDE, picture->width - x), rows};
+            if (picture->values) {
+                copy_rows(picture->values + y * picture->values_stride + x, picture->values_stride,
+                          aside, GR_WIDE, area.columns, rows);
+                if (area.columns < GR_WIDE)
+                    for (int row = 0; row < rows; row++)
+                        memset(aside + row * GR_WIDE + area.columns, 0, (size_t)(GR_WIDE - area.columns));
+                repeat_odd(aside, area);
+            }
+            kind = make_soft(picture, area, coverage);
+            if (kind != GR_SOFT && !(kind == GR_CLEAR && held && held[at]))
+                copy_area(picture, kind, area);
+            if (held) held[at] = kind == GR_CLEAR;
+            found++, at++;
+            continue;
+        }
+        int is_held = kind == GR_CLEAR && held && held[at];
+        while (at < count && kinds[at] == kind &&
+               is_held == (kind == GR_CLEAR && held && held[at]))
+            at++;
+        Area area = {x, y, gr_min(at * GR_WIDE, picture->width) - x, rows};
+        fill_whole(picture, kind, area);
+        if (is_held) continue;
+        copy_area(picture, kind, area);
+        if (held) memset(held + first, kind == GR_CLEAR, (size_t)(at - first));
+    }
+    return found;
+}
+
+/* Make a picture, see GrPicture. */
+GR_EXPORT int gr_compose(const GrPicture *picture) {
+    int count = (picture->width + GR_WIDE - 1) / GR_WIDE;
+    const uint8_t *kinds = picture->tiles;
+    uint8_t *soft = picture->soft, *held = picture->held, *sorted = NULL;
+    if (picture->values && !(sorted = malloc((size_t)count))) return GR_NO_MEMORY;
+    for (int y = 0; y < picture->height; y += GR_HIGH) {
+        if (sorted) sort_values(picture, y, sorted);
+        soft += (size_t)make_row(picture, y, sorted ? sorted : kinds, soft, held) * GR_AREA;
+        if (kinds) kinds += count;
+        if (held) held += count;
+    }
+    free(sorted);
+    return GR_OK;
+}
