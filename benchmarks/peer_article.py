@@ -52,7 +52,7 @@ def main() -> None:
             wall.append(1000 * (time.perf_counter() - start))
             rest.append(wall[-1] - 1000 * network_s)
     np.save(sys.argv[5], np.stack(masks))
-    print(json.dumps({"wall": float(np.median(wall)), "rest": float(np.median(rest))}))
+    print(json.dumps({"wall": float(np.median(wall)), "rest_wall": float(np.median(rest))}))
 
 
 def load(path: Path) -> Any:  # noqa: ANN401 - TensorFlow is untyped

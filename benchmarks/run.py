@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +25,8 @@ from typing import Any, Final
 import av
 import numpy as np
 from skimage import data
+from starts import begun
+from turns import in_turns, median, median_ratio
 
 import greenroom
 from greenroom.frames import Frame
@@ -36,6 +38,18 @@ from greenroom.sources.demo import DemoSource, draw_beach
 HERE: Final = Path(__file__).parent
 PEER_VERSION: Final = "mediapipe==0.10.21"
 SIZES: Final = {"1080p": (1920, 1080), "720p": (1280, 720)}
+SMALL: Final = {"480p": (640, 480)}
+# What one turn works on, and how many of them make a round.
+TURN_FRAMES: Final = 20
+TURNS: Final = 6
+# Asked: CPU time beside MediaPipe's, and of all but the model beside an earlier greenroom's.
+MOST_OF_PEER: Final = {"1080p": 0.28, "720p": 0.48}
+MOST_AT_START: Final = {
+    "greenroom --help": 0.3,
+    "greenroom convert, to its first frame": 1.0,
+    "greenroom run, to its first frame": 1.0,
+}
+MOST_OF_BEFORE: Final = {"1080p": 0.40, "720p": 0.40, "480p": 0.30}
 # The tutorial's model: label maps of any size, the longer side 513.
 ARTICLE_CARD: Final = """
 name = "article"
@@ -85,6 +99,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--only", nargs="+", choices=parts, default=list(parts))
     parser.add_argument("--rounds", type=int, default=5, help="turns of each measurement")
+    parser.add_argument(
+        "--before", type=Path, help="Python of an earlier greenroom to compare with"
+    )
     parser.add_argument("--clip", type=Path, help="a recording of a person to convert as well")
     parser.add_argument("--graph", type=Path, help="DeepLab's frozen graph, for 'article'")
     parser.add_argument("--label", type=int, default=1, help="its label of a person")
@@ -107,36 +124,51 @@ def processor() -> str:
 
 
 def engine(folder: Path, arguments: argparse.Namespace) -> list[Row]:
-    """Compare CPU time a frame with MediaPipe's, and split up our own."""
+    """Compare CPU time a frame with MediaPipe's and an earlier greenroom's, and split it up."""
     peer = environment("mediapipe", PEER_VERSION)
     rows = []
-    for name, size in SIZES.items():
+    for name, size in (SIZES | SMALL).items():
         frames = folder / f"{name}.npz"
         save_frames(frames, size)
-        ours, theirs = [], []
-        for _ in range(arguments.rounds):
-            ours.append(measured(PYTHON, HERE / "engine.py", frames, "200"))
-            theirs.append(measured(peer, HERE / "peer_mediapipe.py", frames, "60"))
-        cpu = statistics.median(one["mean_cpu"] for one in ours)
-        peer_cpu = statistics.median(one["cpu_ms"] for one in theirs)
-        most = {"1080p": (1 / 8, 1.0), "720p": (1 / 4, 0.6)}[name]
-        names = ("prepare", "invoke", "segment", "matte", "background", "composite", "rest")
-        stages = {name: statistics.median(one[name] for one in ours) for name in names}
-        whole = sum(stages[stage] for stage in ("segment", "matte", "background", "composite"))
+        commands: dict[str, list[str | Path]] = {
+            "greenroom": [PYTHON, HERE / "engine.py", frames],
+            "MediaPipe": [peer, HERE / "peer_mediapipe.py", frames],
+        }
+        if arguments.before is not None:
+            commands["before"] = [arguments.before, HERE / "engine.py", frames]
+        turns = in_turns(commands, TURNS * arguments.rounds, TURN_FRAMES)
+        rows += engine_rows(name, turns)
+    return rows
+
+
+def engine_rows(size: str, turns: dict[str, list[dict[str, float]]]) -> list[Row]:
+    """Return what was measured at one size."""
+    ours, _most = turns["greenroom"], MOST_OF_PEER.get(size)
+    names = ("prepare", "invoke", "segment", "matte", "background", "edges", "composite")
+    rows = [
+        *(
+            Row(f"{name}, CPU time a frame", median(one, "cpu"), "ms")
+            for name, one in turns.items()
+        ),
+        Row("beside MediaPipe", median_ratio(ours, turns["MediaPipe"]), "", MOST_OF_PEER.get(size)),
+        *(Row(name, median(ours, name), "ms") for name in names if name in ours[0]),
+        Row("all but invoke", median(ours, "rest"), "ms"),
+        Row("all but invoke, on the clock", median(ours, "rest_wall"), "ms"),
+        Row("reading two frames and writing one", median(ours, "floor"), "ms"),
+    ]
+    if "before" in turns:
+        earlier = turns["before"]
         rows += [
-            Row(f"{name}: CPU time a frame, greenroom", cpu, "ms"),
-            Row(f"{name}: CPU time a frame, MediaPipe", peer_cpu, "ms"),
-            Row(f"{name}: ratio", cpu / peer_cpu, "", most[0]),
-            *(Row(f"{name}: {stage}", stages[stage], "ms") for stage in names[:-1]),
-            Row(f"{name}: all but invoke", whole - stages["invoke"], "ms", most[1]),
-            Row(f"{name}: all but invoke, on the clock", stages["rest"], "ms"),
+            Row("before, all but invoke", median(earlier, "rest"), "ms"),
+            Row("beside before", median_ratio(ours, earlier), ""),
             Row(
-                f"{name}: reading two frames and writing one",
-                statistics.median(one["floor"] for one in ours),
-                "ms",
+                "all but invoke, beside before",
+                median_ratio(ours, earlier, "rest"),
+                "",
+                MOST_OF_BEFORE[size],
             ),
         ]
-    return rows
+    return [replace(row, what=f"{size}: {row.what}") for row in rows]
 
 
 def convert(folder: Path, arguments: argparse.Namespace) -> list[Row]:
@@ -184,7 +216,7 @@ def memory(folder: Path, arguments: argparse.Namespace) -> list[Row]:  # noqa: A
     return [
         Row("bare transcode, peak", bare[1], "MiB"),
         Row("greenroom convert, peak", ours[1], "MiB"),
-        Row("more than bare", ours[1] - bare[1], "MiB", 100),
+        Row("more than bare", ours[1] - bare[1], "MiB", 60),
         Row("of that, memory of its own", ours[2] - bare[2], "MiB"),
         Row("of that, pages of library files", ours[1] - ours[2] - bare[1] + bare[2], "MiB"),
         Row("360p, peak of 1,000 frames", peaks[0], "MiB"),
@@ -194,35 +226,22 @@ def memory(folder: Path, arguments: argparse.Namespace) -> list[Row]:  # noqa: A
 
 
 def start(folder: Path, arguments: argparse.Namespace) -> list[Row]:
-    """Time imports, the help, and the first frame."""
-    clip = make_clip(folder / "clip.mp4", SIZES["720p"], 2)
-    programs = {
-        "numpy": "import numpy",
-        "greenroom": "import numpy, greenroom",
-        "engine": "import numpy; from greenroom import VirtualBackground",
-    }
-    times: dict[str, list[float]] = {name: [] for name in (*programs, "help", "first")}
-    for _ in range(arguments.rounds):
-        for name, program in programs.items():
-            times[name].append(watched([PYTHON, "-c", program])[0])
-        times["help"].append(watched([str(COMMAND), "--help"])[0])
-        times["first"].append(watched(convert_command(clip, folder / "first.mp4", "blur"))[0])
-    medians = {name: statistics.median(values) for name, values in times.items()}
-    return [
-        Row(
-            "import greenroom, beyond import numpy",
-            medians["greenroom"] - medians["numpy"],
-            "s",
-            0.2,
-        ),
-        Row(
-            "the same and VirtualBackground, which loads the engine",
-            medians["engine"] - medians["numpy"],
-            "s",
-        ),
-        Row("greenroom --help", medians["help"], "s", 0.5),
-        Row("convert of two frames, from start to end", medians["first"], "s", 2),
+    """Measure imports, the help, and the first frame: CPU time of the whole process.
+
+    In an environment that has only what greenroom needs, and with nothing kept from earlier
+    starts but Python's own compiled files.
+    """
+    python = environment("greenroom", "--editable", str(HERE.parent))
+    clip = make_clip(folder / "clip.mp4", SIZES["720p"], 50)
+    begun(folder, clip, SIZES["720p"], python)  # makes Python's files
+    turns = [begun(folder, clip, SIZES["720p"], python) for _ in range(arguments.rounds)]
+    rows = [
+        Row(what, median(turns, what), "s of CPU", MOST_AT_START.get(what)) for what in turns[0]
     ]
+    if arguments.before is not None:  # once: it may take minutes
+        earlier = begun(folder, clip, SIZES["720p"], arguments.before)
+        rows += [Row(f"before, {what}", cpu_s, "s") for what, cpu_s in earlier.items()]
+    return rows
 
 
 def runtime(folder: Path, arguments: argparse.Namespace) -> list[Row]:  # noqa: ARG001 - nothing is written
@@ -283,7 +302,7 @@ def article(folder: Path, arguments: argparse.Namespace) -> list[Row]:
             )
     whole, rest = (
         {name: statistics.median(one[what] for one in ran) for name, ran in runs.items()}
-        for what in ("wall", "rest")
+        for what in ("wall", "rest_wall")
     )
     same = (np.load(folder / "graph.npy") > 0.5) == (np.load(masks) > 0)
     return [
