@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
-from typing import Final
 
-from greenroom.cli.process_end import end_process
+from greenroom.cli.process_end import STATUS_FAILED, STATUS_INTERRUPTED, end_process
 from greenroom.errors import GreenroomError
 
 __all__ = ["main"]
-
-_INTERRUPTED: Final = 130
 
 
 def main() -> None:
@@ -21,13 +18,13 @@ def main() -> None:
     except KeyboardInterrupt:  # before a command has begun, which says so itself
         with suppress(OSError, ValueError):
             sys.stderr.write("greenroom: interrupted\n")
-        status = _INTERRUPTED
+        status = STATUS_INTERRUPTED
     end_process(status)
 
 
 def _run() -> int:
     """Run the command; return the status to end with."""
-    # Not at the top: they take a third of a second, in which Ctrl-C is no traceback either.
+    # Not at the top: they take some time, in which Ctrl-C is no traceback either.
     from greenroom.cli.app import app  # noqa: PLC0415
     from greenroom.cli.standard_streams import say, secure_standard_streams  # noqa: PLC0415
 
@@ -36,7 +33,7 @@ def _run() -> int:
         app(prog_name="greenroom")
     except GreenroomError as error:  # of what no command prints: help, version
         say(f"error: {error}")
-        return 1
+        return STATUS_FAILED
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0

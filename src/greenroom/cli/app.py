@@ -2,31 +2,76 @@
 
 from __future__ import annotations
 
-from importlib import metadata
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
-from greenroom.cli import (
-    bench,
-    convert,
-    cover,
-    demo,
-    devices,
-    doctor,
-    matte,
-    models,
-    page,
-    plate,
-    run,
-)
-from greenroom.cli import eval as evaluation
-from greenroom.cli.help import with_plain_flags
+import greenroom
+from greenroom.cli.late import Late, LateGroup
 
 __all__ = ["app"]
 
+_COMMANDS: Final = {
+    "run": Late(
+        "greenroom.cli.run",
+        "Be seen in front of another background in video calls.",
+        takes_more=True,  # names without an option: it says which one may be meant
+    ),
+    "page": Late("greenroom.cli.page", "Open the page of greenroom run in the web browser."),
+    "cover": Late(
+        "greenroom.cli.cover",
+        "Cover yourself in what greenroom run sends, or show yourself again.",
+    ),
+    "devices": Late(
+        "greenroom.cli.devices",
+        "List the cameras with their formats, and the virtual cameras.",
+    ),
+    "doctor": Late(
+        "greenroom.cli.doctor",
+        "Check camera, virtual camera, models and the rest, and print how to mend what is wrong.",
+    ),
+    "convert": Late(
+        "greenroom.cli.convert",
+        "Put another background behind the person in a video or picture.",
+    ),
+    "matte": Late(
+        "greenroom.cli.matte",
+        "Write the matte of a video or picture: white where the person is.",
+    ),
+    "demo": Late(
+        "greenroom.cli.demo",
+        "Make a clip of a person in front of a busy scene and replace its background three ways.",
+    ),
+    "bench": Late(
+        "greenroom.cli.bench",
+        "Measure the engine on frames in memory, or a live session: what a frame takes.",
+    ),
+    "eval": Late(
+        "greenroom.cli.eval",
+        "Measure models on labelled pictures or clips; --model takes several, with commas between.",
+    ),
+    "models": Late(
+        "greenroom.cli.models",
+        "List models, and get, add, check or remove them.",
+        has_commands=True,
+    ),
+    "plate": Late(
+        "greenroom.cli.plate",
+        "Record a picture of the empty room.",
+        has_commands=True,
+    ),
+}
+
+
+class _Commands(LateGroup):
+    """All commands."""
+
+    late = _COMMANDS
+
+
 app = typer.Typer(
     name="greenroom",
+    cls=_Commands,
     help="Be seen in front of another background, and keep your room private.",
     no_args_is_help=True,
     add_completion=False,
@@ -34,19 +79,11 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-# Names that it does not take are told by it: which option they may belong to.
-app.command(context_settings={"allow_extra_args": True})(run.command)
-for module in (page, cover, devices, doctor, convert, matte, demo, bench):
-    app.command()(module.command)
-app.command("eval")(evaluation.command)
-for part in (models.app, plate.app):
-    app.add_typer(with_plain_flags(part))
-with_plain_flags(app)
 
 
 def _print_version(value: bool) -> None:  # noqa: FBT001 - typer's way of a callback
     if value:
-        typer.echo(f"greenroom {metadata.version('greenroom')}")
+        typer.echo(f"greenroom {greenroom.__version__}")
         raise typer.Exit
 
 

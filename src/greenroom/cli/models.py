@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(
-    name="models", help="List models, and get, add, check or remove them.", no_args_is_help=True
+    name="models",
+    help="List models, and get, add, check or remove them.",
+    no_args_is_help=True,
+    add_completion=False,
 )
 
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="A model's name, or a card.toml.")]

@@ -16,6 +16,12 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 import typer
 
 from greenroom.cli.help import filled
+from greenroom.cli.process_end import (
+    STATUS_FAILED,
+    STATUS_INTERRUPTED,
+    STATUS_TERMINATED,
+    STATUS_USAGE,
+)
 from greenroom.cli.standard_streams import say
 from greenroom.cli.weights import fetch_weights
 from greenroom.errors import GreenroomError, SettingsError
@@ -29,10 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ignore_signals", "plain_command", "settings_command"]
 
-STATUS_FAILED = 1
-STATUS_USAGE = 2
-STATUS_INTERRUPTED = 130
-STATUS_TERMINATED = 143
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 
 _Config = Annotated[

@@ -19,7 +19,12 @@ __all__ = ["app"]
 
 _RATE: Final = 25
 
-app = typer.Typer(name="plate", help="Record a picture of the empty room.", no_args_is_help=True)
+app = typer.Typer(
+    name="plate",
+    help="Record a picture of the empty room.",
+    no_args_is_help=True,
+    add_completion=False,
+)
 
 
 @app.callback()

@@ -6,11 +6,22 @@ import os
 import sys
 import threading
 from contextlib import suppress
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from greenroom.errors import GreenroomError
 
-__all__ = ["end_process"]
+__all__ = [
+    "STATUS_FAILED",
+    "STATUS_INTERRUPTED",
+    "STATUS_TERMINATED",
+    "STATUS_USAGE",
+    "end_process",
+]
+
+STATUS_FAILED: Final = 1
+STATUS_USAGE: Final = 2
+STATUS_INTERRUPTED: Final = 130
+STATUS_TERMINATED: Final = 143
 
 
 def end_process(status: int) -> NoReturn:
