@@ -41,11 +41,28 @@ GR_SAMPLE float gr_over(float front, float back, float share) {
     return share * front + (1.0f - share) * back + 0.5f;
 }
 
-/* The same of bytes, rounded. Division by 255 as in J. Blinn, "Three Wrongs Make a Right", 1995:
- * exact, and no step is over 16 bits. */
+/* The same of bytes, 255 times as much: no step is over 16 bits. */
+GR_SAMPLE uint16_t gr_over_255(uint16_t front, uint16_t back, uint16_t coverage) {
+    return (uint16_t)(coverage * (uint16_t)(front - back) + 255 * back);
+}
+
+/* The same, rounded. Division by 255 as in J. Blinn, "Three Wrongs Make a Right", 1995: exact. */
 GR_SAMPLE uint16_t gr_over_bytes(uint16_t front, uint16_t back, uint16_t coverage) {
-    uint16_t total = (uint16_t)(coverage * front + (255 - coverage) * back + 128);
+    uint16_t total = (uint16_t)(gr_over_255(front, back, coverage) + 128);
     return (uint16_t)(total + (total >> 8)) >> 8;
+}
+
+/* A composite moved toward the light by a weight, 0 to 255: of coverage * person + the rest * back
+ * it is coverage * (light - person) that is added, as if the person had been lit before, but no
+ * less than `least`. Rounding of the composite may have left a little more than there was. */
+GR_SAMPLE uint8_t gr_lit(uint8_t shown, uint8_t light, uint8_t weight, uint8_t back,
+                         uint8_t coverage, float least) {
+    float more = (float)gr_over_255(light, back, coverage) * (1.0f / 255.0f) - (float)shown;
+    more = more > least ? more : least;
+    float value = (float)shown + more * (float)weight * (1.0f / 255.0f) + 0.5f;
+    int16_t lit = (int16_t)(int32_t)value; /* limits in 16 bits take half as long */
+    lit = lit > 0 ? lit : 0;
+    return (uint8_t)(lit < 255 ? lit : 255);
 }
 
 #endif
