@@ -1,16 +1,21 @@
-# Every target makes .venv itself, and installs again only when pyproject.toml or the
-# build hook changed. PYTHON chooses the Python that .venv is made of.
+# Every target makes .venv itself, and installs again only when pyproject.toml, the build
+# hook or the sources of the core changed. PYTHON chooses the Python that .venv is made of.
 PYTHON ?= python3
 
 .DELETE_ON_ERROR:
-.PHONY: demo test test-slow lint bench soak docs lowest clean
+.PHONY: core demo test test-slow lint bench soak docs lowest clean
 
 PIP := -m pip --quiet --disable-pip-version-check
 # The extras that a target needs, by a stamp each: `.venv/.has-dev` says that `.[dev]` is in.
 INSTALLED := .venv/.has
+BUILD := pyproject.toml hatch_build.py build_core.py $(wildcard src/greenroom/core/*.[ch])
 
 demo: $(INSTALLED)-demo
 	.venv/bin/greenroom demo --out demo
+
+# The core alone, after a change of its sources.
+core: | .venv/bin/python
+	.venv/bin/python build_core.py
 
 test: $(INSTALLED)-dev
 	.venv/bin/python -m pytest -m "not slow" --cov --cov-report=term-missing:skip-covered
@@ -40,15 +45,16 @@ lowest: .venv-lowest/.has-dev
 clean:
 	rm -rf .venv .venv-lowest benchmarks/.venv-* build demo dist site htmlcov .coverage .coverage.*
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache src/greenroom/segmenters/embedded
+	rm -rf src/greenroom/core/core_* __pycache__
 	find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/bin/python .venv-lowest/bin/python:
 	$(PYTHON) -m venv $(@:/bin/python=)
 
-$(INSTALLED)-%: pyproject.toml hatch_build.py | .venv/bin/python
+$(INSTALLED)-%: $(BUILD) | .venv/bin/python
 	.venv/bin/python $(PIP) install --editable '.[$*]'
 	@touch $@
 
-.venv-lowest/.has-dev: pyproject.toml hatch_build.py tests/lowest.txt | .venv-lowest/bin/python
+.venv-lowest/.has-dev: $(BUILD) tests/lowest.txt | .venv-lowest/bin/python
 	.venv-lowest/bin/python $(PIP) install --constraint tests/lowest.txt --editable '.[dev]'
 	@touch $@

@@ -1,4 +1,6 @@
-"""Puts the embedded models into the package when greenroom is built.
+"""Puts the compiled core and the embedded models into the package when greenroom is built.
+
+How the core is compiled is in build_core.py.
 
 The wheel carries MediaPipe's two selfie segmentation models and their licence. They are
 data files of one release of mediapipe, so the build takes them out of that wheel: the
@@ -17,11 +19,19 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from hatchling.builders.config import BuilderConfig
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+# hatchling loads this file by its path alone.
+sys.path.append(str(Path(__file__).resolve().parent))
+import build_core
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 REQUIREMENT: Final = "mediapipe==0.10.21"
 WHEEL_NAME: Final = "mediapipe-0.10.21-cp311-cp311-manylinux_2_28_x86_64.whl"
@@ -46,47 +56,54 @@ FILES: Final = {
 }
 FOLDER: Final = Path("src", "greenroom", "segmenters", "embedded")
 
-CORE: Final = Path("src", "greenroom", "core")
-# Loops that compute with real numbers are vectorised only without errno and traps.
-FLAGS: Final = (
-    *("-std=c11", "-O3", "-fPIC", "-shared", "-fvisibility=hidden", "-fno-math-errno"),
-    *("-fno-trapping-math", "-ffp-contract=fast"),
-)
-BUILDS: Final = {"baseline": (), "avx2": ("-mavx2", "-mfma")}
-
 
 class EmbeddedModelsError(Exception):
     """The models cannot be put into the package; the message is for the person who builds."""
 
 
-class CoreError(Exception):
-    """The core cannot be compiled; the message is for the person who builds."""
-
-
-class EmbeddedModelsHook(BuildHookInterface[BuilderConfig]):
+class BuildHook(BuildHookInterface[BuilderConfig]):
     """Runs before every wheel, editable or not, and stops the build with one sentence."""
 
     PLUGIN_NAME = "custom"
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 - hatchling's signature
-        """Make sure that the embedded files are in the source tree."""
+    def dependencies(self) -> list[str]:
+        """Return what a build needs on this machine beyond what pyproject.toml names."""
+        with self.sentences():
+            return build_core.requirements(build_core.machine())
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Make sure that the embedded files and the core are there, and make the wheel take them.
+
+        A wheel holds the core of one machine, which any Python there can use. An editable one
+        refers to the source tree.
+        """
+        root = Path(self.root)
+        with self.sentences():
+            embed(root / FOLDER)
+            machine = build_core.machine()
+            sources = root / build_core.FOLDER
+            if machine.native:
+                target = sources
+            elif version == "standard":
+                target = root / "build" / "core" / machine.tag
+            else:
+                message = f"{build_core.PLATFORM_VARIABLE} is for wheels that are not editable."
+                raise build_core.CoreError(message)
+            libraries = build_core.compile_core(sources, target, machine)
+        if version == "standard":
+            build_data["pure_python"] = False
+            build_data["tag"] = f"py3-none-{machine.tag}"
+            for path in libraries:
+                build_data["force_include"][str(path)] = f"greenroom/core/{path.name}"
+
+    @contextmanager
+    def sentences(self) -> Iterator[None]:
+        """End the build with one sentence instead of a traceback."""
         try:
-            embed(Path(self.root) / FOLDER)
-            compile_core(Path(self.root) / CORE)
-        except (EmbeddedModelsError, CoreError) as error:
+            yield
+        except (EmbeddedModelsError, build_core.CoreError) as error:
             self.app.abort(f"greenroom cannot be built: {error}")
-
-
-def compile_core(folder: Path) -> None:
-    """Compile the core's sources beside themselves."""
-    sources = sorted(map(str, folder.glob("*.c")))
-    for name, flags in BUILDS.items():
-        target = folder / f"core_{name}.so"
-        command = ["cc", *FLAGS, *flags, *sources, "-o", str(target), "-lm"]
-        result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-        if result.returncode:
-            message = f"the core does not compile: {result.stderr}"
-            raise CoreError(message)
+            raise
 
 
 def embed(folder: Path) -> None:

@@ -1,5 +1,11 @@
-/* Which build of the core a processor can run. */
+/* Which build of the core this is, and which one a processor can run. */
 #include "core.h"
+
+/* What the library was made of, for the build: build_core.py reads it. */
+#ifndef GR_MADE_OF
+#define GR_MADE_OF "by hand"
+#endif
+GR_EXPORT const char gr_made_of[] = "greenroom core " GR_MADE_OF;
 
 #if defined(__x86_64__) || defined(_M_X64)
 #include <cpuid.h>
