@@ -175,12 +175,27 @@ def find_compiler(machine: Machine) -> Compiler:
             f"xcode-select --install), or zig into {sys.executable}: pip install '{ZIG}'."
         )
         raise CoreError(message)
-    return _compiler((sys.executable, "-m", "ziglang", "cc", "-target", machine.zig))
+    return _compiler((sys.executable, "-P", "-m", "ziglang", "cc", "-target", machine.zig))
 
 
 def _compiler(command: tuple[str, ...]) -> Compiler:
-    result = subprocess.run([*command, "--version"], capture_output=True, text=True, check=False)  # noqa: S603
+    with tempfile.TemporaryDirectory(prefix="greenroom-build-") as scratch:
+        result = _run([*command, "--version"], Path(scratch), Path(scratch))
     return Compiler(command, result.stdout.partition("\n")[0])
+
+
+def _run(command: Sequence[str], folder: Path, scratch: Path) -> subprocess.CompletedProcess[str]:
+    """Run a compiler in a folder, in English; zig's caches, 100 MB, are not worth keeping."""
+    caches = {"ZIG_GLOBAL_CACHE_DIR": str(scratch), "ZIG_LOCAL_CACHE_DIR": str(scratch)}
+    return subprocess.run(  # noqa: S603 - the compiler
+        command,
+        cwd=folder,
+        env=caches | os.environ | {"LC_ALL": "C"},
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
 
 
 @cache
@@ -196,11 +211,8 @@ def _works(command: tuple[str, ...], machine: Machine) -> bool:
     with tempfile.TemporaryDirectory(prefix="greenroom-build-") as scratch:
         Path(scratch, "trial.c").write_text(source, encoding="utf-8")
         options = [*_options(machine, machine.builds["baseline"]), "trial.c", "-lm"]
-        output = str(Path(scratch, "trial.out"))
         try:
-            result = subprocess.run(  # noqa: S603 - the compiler
-                [*command, *options, "-o", output], cwd=scratch, capture_output=True, check=False
-            )
+            result = _run([*command, *options, "-o", "trial.out"], Path(scratch), Path(scratch))
         except OSError:
             return False
         return result.returncode == 0
@@ -211,7 +223,7 @@ def _options(machine: Machine, flags: Iterable[str]) -> list[str]:
     if machine.system != "windows":
         options.append("-fPIC")
     if machine.system == "macos" and machine.native:
-        options += ["-arch", machine.tag.rpartition("_")[2], f"-mmacosx-version-min={MACOS}"]
+        options += ["-arch", platform.machine(), f"-mmacosx-version-min={MACOS}"]
     if machine.system == "linux":
         options.append("-Wl,-z,defs")
     if machine.system != "macos":
@@ -273,20 +285,8 @@ def _digest(sources: Path, options: Iterable[str]) -> str:
 
 def _compile(sources: Path, library: Path, compiler: Compiler, options: Iterable[str]) -> None:
     names = sorted(path.name for path in sources.glob("*.c"))
-    # zig keeps 100 MB, which are not worth it for one time.
-    caches = {
-        "ZIG_GLOBAL_CACHE_DIR": str(library.parent),
-        "ZIG_LOCAL_CACHE_DIR": str(library.parent),
-    }
-    result = subprocess.run(  # noqa: S603 - the compiler
-        [*compiler.command, *options, *names, "-o", str(library.resolve()), "-lm"],
-        cwd=sources,
-        env=caches | os.environ,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-    )
+    command = [*compiler.command, *options, *names, "-o", str(library.resolve()), "-lm"]
+    result = _run(command, sources, library.parent.resolve())
     if result.returncode:
         message = f"the core does not compile with '{compiler.command[0]}' ({compiler.version}): "
         raise CoreError(message + _first_error(result.stderr))

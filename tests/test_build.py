@@ -1,4 +1,4 @@
-"""The wheel, the sdist, and the hook that puts the embedded models into them.
+"""The wheel, the sdist, and the hook that puts the embedded models into the wheel.
 
 These tests call pip in processes of its own; the first of them need a package index.
 """
@@ -21,13 +21,17 @@ import numpy as np
 import pytest
 import skimage.data
 
+import build_core
 import hatch_build
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ROOT = Path(__file__).parents[1]
-PARTS = ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE", "NOTICE", ".gitignore", "src")
+PARTS = (
+    *("pyproject.toml", "build_core.py", "hatch_build.py", "README.md", "LICENSE", "NOTICE"),
+    *(".gitignore", "src"),
+)
 
 # A port that nothing listens on, and nothing else for pip to try.
 DEAD_INDEX = {
@@ -110,6 +114,20 @@ def test_the_wheel_carries_the_models_and_their_licence(wheel: Path) -> None:
     assert embedded_members().items() <= members(wheel).items()
 
 
+def test_the_wheel_carries_the_core_of_this_machine_for_every_python(wheel: Path) -> None:
+    """The wheel has every build of the core, not its sources, and says which machine it is for."""
+    machine = build_core.machine()
+    assert wheel.name.endswith(f"-py3-none-{machine.tag}.whl")
+    core = {name for name in members(wheel) if name.startswith("greenroom/core/")}
+    assert {name for name in core if not name.endswith(".py")} == {
+        f"greenroom/core/{machine.library(build)}" for build in machine.builds
+    }
+    with zipfile.ZipFile(wheel) as archive:
+        name = next(name for name in archive.namelist() if name.endswith(".dist-info/WHEEL"))
+        facts = archive.read(name).decode().splitlines()
+    assert {"Root-Is-Purelib: false", f"Tag: py3-none-{machine.tag}"} <= set(facts)
+
+
 def test_the_wheel_carries_the_package_and_no_more(wheel: Path) -> None:
     """The wheel has greenroom's sources and metadata, no tests, no caches."""
     version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
@@ -122,8 +140,8 @@ def test_the_wheel_carries_the_package_and_no_more(wheel: Path) -> None:
     assert f"greenroom-{version}.dist-info/licenses/LICENSE" in names
 
 
-def test_an_sdist_leaves_the_models_out_and_a_wheel_built_of_it_has_them(tmp_path: Path) -> None:
-    """The sdist has no models; the wheel made of it downloads them and is complete."""
+def test_an_sdist_is_sources_and_a_wheel_built_of_it_is_complete(tmp_path: Path) -> None:
+    """The sdist has no models and no libraries; the wheel made of it has both."""
     tree = copy_tree(tmp_path / "tree", models=True)
     command = [sys.executable, "-m", "hatchling", "build", "--target", "sdist", "--directory"]
     subprocess.run([*command, tmp_path], cwd=tree, check=True, capture_output=True)
@@ -131,8 +149,11 @@ def test_an_sdist_leaves_the_models_out_and_a_wheel_built_of_it_has_them(tmp_pat
     unpacked = tmp_path / "unpacked"
     shutil.unpack_archive(sdist, unpacked, filter="data")
     assert not list(unpacked.rglob("*.tflite"))
+    assert not list(unpacked.rglob("core_*"))
     pip("wheel", "--no-deps", "--wheel-dir", tmp_path, sdist)
-    assert embedded_members().items() <= members(next(tmp_path.glob("*.whl"))).items()
+    found = members(next(tmp_path.glob("*.whl")))
+    assert embedded_members().items() <= found.items()
+    assert f"greenroom/core/{build_core.machine().library('baseline')}" in found
 
 
 def offline(folder: Path) -> tuple[list[str], dict[str, str]]:
