@@ -36,6 +36,8 @@ SOFT: Final = 2
 
 # Samples of a row that are computed at a time.
 _CHUNK: Final = 8
+# It lies on so many columns of the working grid; for these the core has loops of their own.
+_TAPS: Final = (4, 6, 9)
 # Of so many kinds of frames it is remembered how they lie on their small grids.
 _KINDS: Final = 8
 
@@ -89,7 +91,8 @@ class _Places:
         chunks = -(-width // _CHUNK)
         first = np.arange(chunks) * _CHUNK
         last = np.minimum(first + _CHUNK, width) - 1
-        taps = min(int((left[last] + 1 - left[first]).max()) + 1, low_width)
+        needed = int((left[last] + 1 - left[first]).max()) + 1
+        taps = min(next(taps for taps in _TAPS if taps >= needed), low_width)
         start = np.minimum(left[first], low_width - taps).astype(np.int32)
         weights = np.zeros((chunks, taps, _CHUNK), np.float32)
         x = np.arange(width)

@@ -1,14 +1,29 @@
 /* The full-size matte of a tile, from the small grids. */
-#include "samples.h"
 #include "tiles.h"
 
 /* Interpolate a chunk along a row: the sum of a few columns by weights. */
-static void stretch_chunk(const float *restrict row, const float *restrict weights, int taps,
-                          float *restrict out) {
+static inline void stretch_by(const float *restrict row, const float *restrict weights, int taps,
+                              float *restrict out) {
     float sum[GR_CHUNK] = {0};
     for (int tap = 0; tap < taps; tap++)
         for (int k = 0; k < GR_CHUNK; k++) sum[k] += weights[tap * GR_CHUNK + k] * row[tap];
     for (int k = 0; k < GR_CHUNK; k++) out[k] = sum[k];
+}
+
+/* The sums stay in registers where their number is known: of grids of a quarter of the frame's
+ * width, of half, and of nearly all of it. */
+static void stretch_chunk(const float *row, const float *weights, int taps, float *out) {
+    if (taps == 4)
+        stretch_by(row, weights, 4, out);
+    else if (taps == 6)
+        stretch_by(row, weights, 6, out);
+    else if (taps == GR_MOST_TAPS) { /* in two parts: of more, compilers make a loop */
+        float first[GR_CHUNK], second[GR_CHUNK];
+        stretch_by(row, weights, 5, first);
+        stretch_by(row + 5, weights + 5 * GR_CHUNK, 4, second);
+        for (int k = 0; k < GR_CHUNK; k++) out[k] = first[k] + second[k];
+    } else
+        stretch_by(row, weights, taps, out);
 }
 
 /* Rows of base, slope and reference, each stretched to the width of a tile. */
@@ -16,16 +31,18 @@ typedef struct {
     float values[3][GR_WIDE];
 } Line;
 
-static void cover_chunk(const Line *upper, const Line *lower, int at, float share, float noise,
-                        const uint8_t *restrict luma, uint8_t *restrict out) {
-    const float(*restrict up)[GR_WIDE] = upper->values, (*restrict low)[GR_WIDE] = lower->values;
-    for (int k = 0; k < GR_CHUNK; k++) {
-        int x = at + k;
-        float base = up[0][x] + (low[0][x] - up[0][x]) * share;
-        float slope = up[1][x] + (low[1][x] - up[1][x]) * share;
-        float reference = up[2][x] + (low[2][x] - up[2][x]) * share;
-        out[x] = gr_byte(gr_guided(base, slope, reference, luma[x], noise));
+static void cover_row(const Line *restrict upper, const Line *restrict lower, float share,
+                      float noise, const uint8_t *restrict luma, uint8_t *restrict out) {
+    const GrLimits limits = gr_limits;
+    float samples[GR_WIDE], values[GR_WIDE];
+    gr_read(luma, samples, GR_WIDE);
+    for (int x = 0; x < GR_WIDE; x++) {
+        float base = upper->values[0][x] + (lower->values[0][x] - upper->values[0][x]) * share;
+        float slope = upper->values[1][x] + (lower->values[1][x] - upper->values[1][x]) * share;
+        float reference = upper->values[2][x] + (lower->values[2][x] - upper->values[2][x]) * share;
+        values[x] = gr_guided(base, slope, reference, samples[x], noise, limits);
     }
+    gr_write(values, out, GR_WIDE);
 }
 
 /* What all samples of the half grid under a chunk are; an edge if not the same. */
@@ -69,12 +86,11 @@ void gr_tile_coverage(const GrGuide *guide, int x, int y, const uint8_t *luma, p
     for (int row = 0; row < rows; row++) {
         int above = places->row_above[y + row] - first, below = gr_min(above + 1, last - first);
         uint8_t *target = coverage + row * GR_WIDE;
-        for (int at = 0; at < chunks; at++) {
-            if (kinds[row][at] == GR_EDGE)
-                cover_chunk(&lines[above], &lines[below], at * GR_CHUNK, places->row_share[y + row],
-                            guide->noise, luma + row * stride, target);
-            else
+        if (memchr(kinds[row], GR_EDGE, (size_t)chunks))
+            cover_row(&lines[above], &lines[below], places->row_share[y + row], guide->noise,
+                      luma + row * stride, target);
+        for (int at = 0; at < chunks; at++)
+            if (kinds[row][at] != GR_EDGE)
                 memset(target + at * GR_CHUNK, kinds[row][at] == GR_FULL ? 255 : 0, GR_CHUNK);
-        }
     }
 }

@@ -12,7 +12,13 @@
 #define GR_SAMPLE static inline
 #endif
 
-/* A value within limits; NaN becomes the lower one, so that of coverage nothing is left. */
+/* Numbers that samples are compared with. They are arguments, never constants: only of numbers that
+ * it does not know GCC makes one instruction of a comparison and the choice that follows. */
+typedef struct {
+    float none, half, full; /* 0, 0.5, 255 */
+} GrLimits;
+
+/* NaN becomes the lower limit, so that of coverage nothing is left. */
 GR_SAMPLE float gr_within(float value, float low, float high) {
     value = value > low ? value : low;
     return value < high ? value : high;
@@ -20,20 +26,23 @@ GR_SAMPLE float gr_within(float value, float low, float high) {
 
 /* Coverage by a guided filter, 0 to 255 and a half more, so that cutting off rounds: what luma
  * differs from the reference by more than noise moves it by the slope. */
-GR_SAMPLE float gr_guided(float base, float slope, float reference, float luma, float noise) {
+GR_SAMPLE float gr_guided(float base, float slope, float reference, float luma, float noise,
+                          GrLimits limits) {
     float step = luma - reference;
-    float above = step - noise > 0.0f ? step - noise : 0.0f;
-    float below = step + noise < 0.0f ? step + noise : 0.0f;
-    return gr_within(255.0f * (base + slope * (above + below)) + 0.5f, 0.5f, 255.0f);
+    float above = step - noise > limits.none ? step - noise : limits.none;
+    float below = step + noise < limits.none ? step + noise : limits.none;
+    float value = 255.0f * (base + slope * (above + below)) + 0.5f;
+    return gr_within(value, limits.half, limits.full);
 }
 
 /* The person's own colour in a mixture of theirs and the room's: what is in it beyond both is
  * shared out by coverage and by how much less the room's is to be trusted (doubt, above 0). */
-GR_SAMPLE float gr_own_colour(float mixture, float share, float person, float room, float doubt) {
+GR_SAMPLE float gr_own_colour(float mixture, float share, float person, float room, float doubt,
+                              GrLimits limits) {
     float rest = 1.0f - share;
     float excess = mixture - share * person - rest * room;
     float colour = person + excess * share / (share * share + doubt * rest * rest);
-    return gr_within(colour, 0.0f, 255.0f);
+    return gr_within(colour, limits.none, limits.full);
 }
 
 /* A colour over another one, 0 to 255 and a half more. */

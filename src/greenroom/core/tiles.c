@@ -1,6 +1,8 @@
 /* The tile pass: a full-size matte and the picture that is made through it, tile by tile. */
 #include "tiles.h"
 
+const GrLimits gr_limits = {0.0f, 0.5f, 255.0f};
+
 /* Sort the tiles of a guided matte: GR_CLEAR and GR_SOLID where that is certain of all of a tile,
  * GR_SOFT elsewhere. `kinds` is of the half grid, `tiles` ((height + 15) / 16, (width + 31) / 32).
  * `soft` becomes the number of soft tiles. */
@@ -136,51 +138,67 @@ static void quarter(const uint8_t *restrict coverage, int rows, uint8_t *restric
     }
 }
 
-/* Blend what does not end with a chunk: by the way of memory that does. */
+/* Blend a tile that the picture has a part of only: by the way of memory that has it all. */
 static void blend_aside(GrBlend *tile, int columns) {
-    uint8_t front[GR_AREA] = {0}, back[GR_AREA] = {0}, out[GR_AREA];
-    uint8_t *target = tile->out;
-    ptrdiff_t stride = tile->out_stride;
-    copy_rows(tile->front, tile->front_stride, front, GR_WIDE, columns, tile->rows);
-    copy_rows(tile->back, tile->back_stride, back, GR_WIDE, columns, tile->rows);
-    tile->front = front, tile->back = back, tile->out = out;
-    tile->front_stride = tile->back_stride = tile->out_stride = GR_WIDE;
-    gr_blend_tile(tile);
-    copy_rows(out, GR_WIDE, target, stride, columns, tile->rows);
+    uint8_t front[2][GR_AREA] = {{0}}, back[2][GR_AREA] = {{0}}, out[2][GR_AREA];
+    GrBlend aside = *tile;
+    for (int plane = 0; plane < tile->planes; plane++) {
+        copy_rows(tile->front[plane], tile->front_stride[plane], front[plane], GR_WIDE, columns,
+                  tile->rows);
+        copy_rows(tile->back[plane], tile->back_stride[plane], back[plane], GR_WIDE, columns,
+                  tile->rows);
+        aside.front[plane] = front[plane], aside.back[plane] = back[plane];
+        aside.out[plane] = out[plane];
+        aside.front_stride[plane] = aside.back_stride[plane] = aside.out_stride[plane] = GR_WIDE;
+    }
+    gr_blend_tile(&aside);
+    for (int plane = 0; plane < tile->planes; plane++)
+        copy_rows(out[plane], GR_WIDE, tile->out[plane], tile->out_stride[plane], columns,
+                  tile->rows);
+}
+
+/* Blend a tile of one plane, or of two. */
+static void blend_planes(const GrPicture *picture, int first, int planes, const uint8_t *coverage,
+                         Area area) {
+    size_t map = (size_t)3 * picture->map_rows * picture->map_columns;
+    GrBlend tile = {
+        .planes = planes,
+        .x = area.x,
+        .y = area.y,
+        .rows = area.rows,
+        .side = picture->cell / planes,
+        .straight = picture->straight,
+        .map_rows = picture->map_rows,
+        .map_columns = picture->map_columns,
+        .coverage = coverage,
+    };
+    for (int at = 0; at < planes; at++) {
+        int plane = first + at;
+        tile.front_stride[at] = picture->front_stride[plane];
+        tile.back_stride[at] = picture->back_stride[plane];
+        tile.out_stride[at] = picture->out_stride[plane];
+        tile.front[at] = picture->front[plane] + area.y * tile.front_stride[at] + area.x;
+        tile.back[at] = picture->back[plane] + area.y * tile.back_stride[at] + area.x;
+        tile.out[at] = picture->out[plane] + area.y * tile.out_stride[at] + area.x;
+        if (picture->maps) tile.maps[at] = picture->maps + map * plane;
+    }
+    if (area.columns < GR_WIDE / planes)
+        blend_aside(&tile, area.columns);
+    else
+        gr_blend_tile(&tile);
 }
 
 /* Blend all planes of a tile; `coverage` is of GR_WIDE samples in a row. */
 static void blend(const GrPicture *picture, const uint8_t *coverage, Area area) {
     uint8_t small[GR_AREA / 4];
-    if (picture->halved && picture->planes > 1) quarter(coverage, (area.rows + 1) / 2, small);
-    for (int plane = 0; plane < picture->planes; plane++) {
-        Area part = area_in(picture, plane, area);
-        int is_small = plane > 0 && picture->halved;
-        size_t map = (size_t)plane * 3 * picture->map_rows * picture->map_columns;
-        GrBlend tile = {
-            .front_stride = picture->front_stride[plane],
-            .back_stride = picture->back_stride[plane],
-            .out_stride = picture->out_stride[plane],
-            .coverage = is_small ? small : coverage,
-            .coverage_stride = is_small ? GR_WIDE / 2 : GR_WIDE,
-            .maps = picture->maps ? picture->maps + map : NULL,
-            .map_rows = picture->map_rows,
-            .map_columns = picture->map_columns,
-            .side = is_small ? picture->cell / 2 : picture->cell,
-            .straight = picture->straight,
-            .x = part.x,
-            .y = part.y,
-            .rows = part.rows,
-            .chunks = (part.columns + GR_CHUNK - 1) / GR_CHUNK,
-        };
-        tile.front = picture->front[plane] + part.y * tile.front_stride + part.x;
-        tile.back = picture->back[plane] + part.y * tile.back_stride + part.x;
-        tile.out = picture->out[plane] + part.y * tile.out_stride + part.x;
-        if (part.columns % GR_CHUNK)
-            blend_aside(&tile, part.columns);
-        else
-            gr_blend_tile(&tile);
+    if (!picture->halved) {
+        for (int plane = 0; plane < picture->planes; plane++)
+            blend_planes(picture, plane, 1, coverage, area);
+        return;
     }
+    blend_planes(picture, 0, 1, coverage, area);
+    quarter(coverage, (area.rows + 1) / 2, small);
+    blend_planes(picture, 1, 2, small, area_in(picture, 1, area));
 }
 
 /* Compute a soft tile's coverage, where it is kept. */

@@ -3,6 +3,7 @@
 #define GREENROOM_TILES_H
 
 #include "core.h"
+#include "samples.h"
 
 /* Samples of the frame in a tile, and how many of a row are computed at a time. Both are known
  * when this is compiled, so that compilers make the loops over them straight lines. */
@@ -40,20 +41,33 @@ typedef struct {
     float noise;
 } GrGuide;
 
-/* Compute the matte of one tile from the guide and the frame's luma, as GR_HIGH rows of GR_WIDE
- * samples. Rows beyond the frame are left as they are. */
+/* Defined in another file than those that compare with them, so that they are no constants. */
+extern const GrLimits gr_limits;
+
+/* Loops over bytes and reals at once need more registers than there are: what is read is made real
+ * first, and what was computed is made bytes last. */
+static inline void gr_read(const uint8_t *restrict from, float *restrict to, int count) {
+    for (int x = 0; x < count; x++) to[x] = from[x];
+}
+static inline void gr_write(const float *restrict from, uint8_t *restrict to, int count) {
+    for (int x = 0; x < count; x++) to[x] = gr_byte(from[x]);
+}
+
+/* Compute the matte of one tile from the guide and the frame's luma, GR_WIDE samples of which can
+ * be read in every row, as GR_HIGH rows of GR_WIDE. Rows beyond the frame are left as they are. */
 void gr_tile_coverage(const GrGuide *guide, int x, int y, const uint8_t *luma, ptrdiff_t stride,
                       uint8_t *coverage);
 
-/* Blend one tile of a plane. `front`, `back` and `coverage` can be read, and `out` written, in
- * whole chunks. `edges` holds the maps (3, map_rows, map_columns) of gr_compose or is NULL. */
+/* A tile of one plane, GR_WIDE samples wide, or of two planes of half that width, which share
+ * coverage and are blended beside each other. All of it can be read and written. `coverage` is
+ * contiguous, GR_WIDE / planes samples wide. `maps` (3, map_rows, map_columns) are as in
+ * gr_compose, or NULL. */
 typedef struct {
-    const uint8_t *front, *back, *coverage;
-    uint8_t *out;
-    ptrdiff_t front_stride, back_stride, coverage_stride, out_stride;
-    const float *maps;
-    int map_rows, map_columns, side, straight;
-    int x, y, rows, chunks;
+    int planes, x, y, rows, side, straight, map_rows, map_columns;
+    const uint8_t *coverage, *front[2], *back[2];
+    uint8_t *out[2];
+    ptrdiff_t front_stride[2], back_stride[2], out_stride[2];
+    const float *maps[2];
 } GrBlend;
 
 void gr_blend_tile(const GrBlend *tile);
