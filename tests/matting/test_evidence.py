@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
+from grids import mean3, somebody, window
 from numpy.testing import assert_allclose
 from people_drawn import frame_of, person, room
 
 from greenroom.frames import Frame
 from greenroom.matting.evidence import Evidence
-from greenroom.matting.evidence_kernels import BINS, judge, learn, weigh
+from greenroom.matting.evidence_kernels import BINS, learn, weigh
 from greenroom.matting.plate import CleanPlate
 
 
@@ -141,68 +143,104 @@ class TestEvidence:
         assert evidence.similarity is None
 
 
+SHAPES = [(1, 1), (1, 9), (12, 1), (13, 17), (20, 80)]
+KINDS = ["some", "nobody", "everybody", "noise"]
+
+
 class TestKernels:
-    """Against NumPy."""
+    """Against NumPy and OpenCV."""
 
-    RNG = np.random.default_rng(3)
-    SHAPE = (13, 17)
-    PLANES = RNG.integers(0, 256, (3, *SHAPE), dtype=np.uint8)
-    ROOM = (255 * RNG.random((3, *SHAPE))).astype(np.float32)
+    SPREAD = np.array([0.01, 0.04, 0.02], np.float32)
 
-    def test_weigh(self) -> None:
-        """Ratios are looked up by colour, differences are weighted sums of squares."""
-        weights = np.array([0.01, 0.04, 0.02], np.float32)
-        ratios = self.RNG.normal(size=BINS**3).astype(np.float32)
-        numbers = np.empty(self.SHAPE, np.uint16)
-        colour, difference = np.empty(self.SHAPE, np.float32), np.empty(self.SHAPE, np.float32)
-        weigh(self.PLANES, weights, self.ROOM, ratios, numbers, colour, difference)
-        bins = self.PLANES.astype(int) // 16
-        expected = (bins[0] * BINS + bins[1]) * BINS + bins[2]
-        assert (numbers == expected).all()
-        assert_allclose(colour, ratios[expected])
-        squares = weights[:, None, None] * (self.PLANES - self.ROOM.astype(float)) ** 2
-        assert_allclose(difference, squares.sum(axis=0), rtol=1e-5)
+    def room(self, shape: tuple[int, int]) -> tuple[Any, Any, Any]:
+        """Return a frame, a room that is like it here and there, and how often that was seen."""
+        rng = np.random.default_rng(3)
+        planes = rng.integers(0, 256, (3, *shape), dtype=np.uint8)
+        plate = planes + rng.normal(0, 20, (3, *shape)) * (rng.random(shape) < 0.5)
+        return planes, plate.astype(np.float32), rng.integers(0, 12, shape).astype(np.float32)
 
-    def test_judge(self) -> None:
+    def numbers(self, planes: Any) -> Any:  # noqa: ANN401
+        """Return the number of every sample's colour."""
+        bins = planes.astype(int) // 16
+        return (bins[0] * BINS + bins[1]) * BINS + bins[2]
+
+    def difference(self, planes: Any, plate: Any) -> Any:  # noqa: ANN401
+        """Return the squared difference from the room, averaged over neighbours."""
+        squares = self.SPREAD[:, None, None] * (planes - plate.astype(float)) ** 2
+        return mean3(squares.sum(axis=0))
+
+    @pytest.mark.parametrize("shape", SHAPES)
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_weigh(self, shape: tuple[int, int], kind: str) -> None:
         """Log odds add up; the plate counts by its confidence and up to a limit."""
-        colour = self.RNG.normal(size=self.SHAPE).astype(np.float32)
-        difference = (20 * self.RNG.random(self.SHAPE)).astype(np.float32)
-        seen = self.RNG.integers(0, 12, self.SHAPE).astype(np.float32)
-        inside = self.RNG.integers(0, 256, self.SHAPE, dtype=np.uint8)
-        around = self.RNG.integers(200, 256, self.SHAPE, dtype=np.uint8)
-        prior = np.full(self.SHAPE, 0.5, np.float32)
-        found = np.empty(self.SHAPE, np.float32)
-        weights = np.array([0.5, 0.5, 3, 2, 1], np.float32)
-        judge(colour, difference, seen, inside, around, prior, weights, found)
+        planes, plate, seen = self.room(shape)
+        ratios = np.random.default_rng(4).normal(size=BINS**3).astype(np.float32)
+        prior = somebody(shape, 5, kind)
+        terms = np.array([0.5, 0.5, 3, 2, 1], np.float32)
+        found, difference = np.empty((2, *shape), np.float32)
+        given = planes, self.SPREAD, plate, seen, ratios, prior, terms
+        weigh(*given, found, difference, deep=2, clear=1)
+        expected = self.difference(planes, plate)
+        assert_allclose(difference, expected, rtol=1e-4, atol=1e-3)
+        values = np.rint(255 * prior).astype(np.uint8)
+        inside = cv2.erode(values, window(2)).reshape(shape)
+        around = cv2.dilate(values, window(1)).reshape(shape)
         trust = np.where(seen >= 3, np.minimum(seen / 8, 1), 0)
-        told = trust * np.minimum(0.5 * difference - 3, 2)
+        told = trust * np.minimum(0.5 * expected - 3, 2)
         told = np.where(inside > 242, np.maximum(told, 0), told)
         told = np.where((trust == 0) & (around <= 230), told - 1, told)
-        assert_allclose(found, 1 / (1 + np.exp(-0.5 * colour - told)), rtol=1e-4)
+        colour = mean3(ratios[self.numbers(planes)].astype(float))
+        expected = 1 / (1 + np.exp(-0.5 * colour - told))
+        idle = (prior < 1e-3) | ((prior > 0.998) & ((trust == 0) | (inside > 242)))
+        assert_allclose(found, np.where(idle, 0.5, expected), rtol=1e-3)
+        alone = np.empty(shape, np.float32)
+        weigh(*given, alone, deep=2, clear=1)
+        assert_allclose(alone, found, rtol=1e-6)
 
-    def test_learn(self) -> None:
+    @pytest.mark.parametrize("shape", SHAPES)
+    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize("joined", [False, True])
+    def test_learn(self, shape: tuple[int, int], kind: str, joined: bool) -> None:  # noqa: FBT001
         """Colours are counted where it is sure whose they are, and the room is averaged."""
-        least = self.RNG.choice(np.array([0, 250], np.uint8), self.SHAPE)
-        most = np.where(least > 0, 255, self.RNG.choice([0, 90], self.SHAPE)).astype(np.uint8)
-        plate, seen = self.ROOM.copy(), self.RNG.integers(0, 8, self.SHAPE).astype(np.float32)
-        before = seen.copy()
-        counts = np.zeros((2, BINS**3), np.float32)
-        numbers = self.RNG.integers(0, BINS**3, self.SHAPE).astype(np.uint16)
-        difference = (18 * self.RNG.random(self.SHAPE)).astype(np.float32)
-        report = np.zeros(3)
-        learn(self.PLANES, numbers, least, most, difference, plate, seen, counts, 5.0, report)
-        mine, nobody = least > 242, most < 25
-        assert counts[0].sum() == mine.sum()
-        assert (np.bincount(numbers[nobody], minlength=BINS**3) == counts[1]).all()
-        after = np.where(nobody, np.minimum(before + 1, 5), before)
-        assert_allclose(seen, after)
-        averaged = self.ROOM + (self.PLANES - self.ROOM) / np.maximum(after, 1)
-        assert_allclose(plate, np.where(nobody, averaged, self.ROOM), rtol=1e-4, atol=1e-3)
-        known = nobody & (before >= 3)
+        planes, plate, seen = self.room(shape)
+        difference = self.difference(planes, plate).astype(np.float32)
+        matte, other = somebody(shape, 5, kind), somebody(shape, 6) if joined else None
+        colours = np.random.default_rng(7).random((2, BINS**3), np.float32)
+        colours /= BINS**3
+        ratios = np.empty(BINS**3, np.float32)
+        new_plate, new_seen, new_colours = plate.copy(), seen.copy(), colours.copy()
+        report = learn(
+            planes,
+            matte,
+            other,
+            difference,
+            new_plate,
+            new_seen,
+            new_colours,
+            ratios,
+            clear=2,
+            memory=5.0,
+            share=0.2,
+            unseen=1e-4,
+            far=3.0,
+        )
+        both = matte if other is None else np.maximum(matte, other)
+        values = np.rint(255 * both).astype(np.uint8)
+        mine = cv2.erode(values, window(1)).reshape(shape) > 242
+        nobody = cv2.dilate(values, window(2)).reshape(shape) < 25
+        for ours, before, cells in zip(new_colours, colours, (mine, nobody), strict=True):
+            counts = np.bincount(self.numbers(planes)[cells], minlength=BINS**3)
+            assert_allclose(ours, before + 0.2 * (counts / max(cells.sum(), 1) - before), atol=1e-6)
+        person, room_ = new_colours.astype(float) + 1e-4
+        assert_allclose(ratios, np.clip(np.log(person / room_), -3, 3), atol=1e-5)
+        after = np.where(nobody, np.minimum(seen + 1, 5), seen)
+        assert_allclose(new_seen, after)
+        averaged = plate + (planes - plate) / np.maximum(after, 1)
+        assert_allclose(new_plate, np.where(nobody, averaged, plate), rtol=1e-4, atol=1e-3)
+        known = nobody & (seen >= 3)
         fits = known & (difference <= 9)
-        assert report[0] == known.sum()
-        assert report[1] == known.sum() - fits.sum()
-        assert_allclose(report[2], (self.PLANES[0] - self.ROOM[0])[fits].sum(), rtol=1e-3)
+        assert report[:2] == (known.sum(), known.sum() - fits.sum())
+        assert_allclose(report[2], (planes[0] - plate[0])[fits].sum(), rtol=1e-3, atol=1e-2)
 
 
 def test_colours_that_are_gone_are_forgotten() -> None:
@@ -213,7 +251,7 @@ def test_colours_that_are_gone_are_forgotten() -> None:
     evidence.weigh(room_only, nobody)
     for _ in range(700):
         evidence.learn(room_only, nobody)
-    counts = evidence._counts  # noqa: SLF001 - what is learned
+    counts = evidence._colours  # noqa: SLF001 - what is learned
     assert counts is not None
     assert np.count_nonzero(counts[0]) == 0
     assert counts[1].sum() == pytest.approx(1)

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from grids import somebody
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from greenroom.frames import Frame
 from greenroom.matting.people import PeopleFilter
-from greenroom.matting.people_parts import in_cells, parts_of, scores
+from greenroom.matting.people_kernels import AREA, is_clear
+from greenroom.matting.people_parts import dilated, in_cells, parts_of, scores
 from greenroom.settings import People
 
 if TYPE_CHECKING:
@@ -352,3 +354,23 @@ def test_frames_without_a_time() -> None:
     assert results[40] is not None
     assert results[40].max() == 0
     assert results[-1] is None or results[-1].max() == 1
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.tuples(st.integers(1, 40), st.integers(1, 60)),
+    st.sampled_from(["some", "nobody", "everybody", "noise", "two"]),
+    st.integers(0, 20),
+    st.floats(0, 60),
+    st.integers(0, 2**31),
+)
+def test_is_clear(shape: tuple[int, int], kind: str, reach: int, speck: float, seed: int) -> None:
+    """Somebody is there and all haze is near them: as labels and a window have it."""
+    cells = somebody(shape, seed, "some" if kind == "two" else kind)
+    if kind == "two":
+        cells = np.maximum(cells, somebody(shape, seed + 1))
+    labels, parts = parts_of(cells, np.zeros(shape, np.uint8))
+    people = (labels > 0) & (parts[:, AREA] >= speck).take(labels)
+    near = dilated(np.ascontiguousarray(people[::2, ::2]), reach)
+    far = (cells[::2, ::2] > 0.05) & ~near.reshape(cells[::2, ::2].shape)
+    assert is_clear(cells, 0.5, speck, 0.05, reach) == bool(people.any() and not far.any())

@@ -1,24 +1,32 @@
 /* What the frames so far tell about each sample of the half grid, besides the model. */
 #include "grids.h"
+#include "window.h"
 
-/* As in `evidence_kernels`. */
-static const int PERSON = 242, NOBODY = 25, LIKELY = 230;
+/* As in `evidence_kernels`: coverage, 0 to 255, that is surely the person's, or surely nobody's,
+ * and from which on the model does not waver; in how many frames the room was seen to be trusted
+ * and to be certain; and the squared difference from which something is not the room. */
+static const float PERSON = 242, NOBODY = 25, LIKELY = 230;
 static const float TRUSTED = 3, SURE = 8, STRANGE = 9;
+/* What the model is so sure of is not in question. */
+static const float LOWEST = 1e-3f, HIGHEST = 0.998f;
 
+/* Of each plane so many bits of a colour are counted. */
+enum { BITS = 4 };
+
+/* The number of each sample's colour in a histogram: some bits of each plane. */
 static void first_number(const uint8_t *restrict samples, uint16_t *restrict numbers, int count) {
-    for (int x = 0; x < count; x++) numbers[x] = samples[x] >> 4;
+    for (int x = 0; x < count; x++) numbers[x] = samples[x] >> (8 - BITS);
 }
 
 static void next_number(const uint8_t *restrict samples, uint16_t *restrict numbers, int count) {
-    for (int x = 0; x < count; x++) numbers[x] = (uint16_t)(numbers[x] << 4 | samples[x] >> 4);
+    for (int x = 0; x < count; x++)
+        numbers[x] = (uint16_t)(numbers[x] << BITS | samples[x] >> (8 - BITS));
 }
 
-static void differ(const uint8_t *restrict samples, const float *restrict room, float weight,
-                   float *restrict difference, int count) {
-    for (int x = 0; x < count; x++) {
-        float step = samples[x] - room[x];
-        difference[x] += weight * step * step;
-    }
+static void number_row(const uint8_t *planes, int number, size_t size, size_t at,
+                       uint16_t *numbers, int count) {
+    for (int index = 0; index < number; index++)
+        (index ? next_number : first_number)(planes + index * size + at, numbers, count);
 }
 
 static void look_up(const float *restrict ratios, const uint16_t *restrict numbers,
@@ -26,97 +34,207 @@ static void look_up(const float *restrict ratios, const uint16_t *restrict numbe
     for (int x = 0; x < count; x++) colour[x] = ratios[numbers[x]];
 }
 
-/* Look up what a frame's colours tell, and its squared difference from the clean plate; see
- * `evidence_kernels.weigh`. The ratios have 16 entries to the power of the planes' number. */
-GR_EXPORT int gr_weigh(const uint8_t *planes, int number, const float *weights, const float *plate,
-                       const float *ratios, uint16_t *numbers, float *colour, float *difference,
-                       int height, int width) {
-    size_t count = (size_t)height * width;
-    for (int y = 0; y < height; y++) {
-        size_t at = (size_t)y * width;
-        memset(difference + at, 0, (size_t)width * sizeof *difference);
-        for (int index = 0; index < number; index++) {
-            const uint8_t *samples = planes + index * count + at;
-            (index ? next_number : first_number)(samples, numbers + at, width);
-            differ(samples, plate + index * count + at, weights[index], difference + at, width);
-        }
-        look_up(ratios, numbers + at, colour + at, width);
+static void differ(const uint8_t *restrict samples, const float *restrict room, float weight,
+                   float *restrict difference, int count) {
+    for (int x = 0; x < count; x++) {
+        float step = samples[x] - room[x];
+        difference[x] = weight * step * step;
     }
-    return GR_OK;
+}
+
+static void differ_more(const uint8_t *restrict samples, const float *restrict room, float weight,
+                        float *restrict difference, int count) {
+    for (int x = 0; x < count; x++) {
+        float step = samples[x] - room[x];
+        difference[x] += weight * step * step;
+    }
+}
+
+/* Tell where the model is not sure of the person, and where it does not waver. */
+static void mark_row(const float *restrict prior, uint8_t *restrict unsure,
+                     uint8_t *restrict likely, int count) {
+    for (int x = 0; x < count; x++) unsure[x] = !(prior[x] * 255 > PERSON + 0.5f);
+    for (int x = 0; x < count; x++) likely[x] = prior[x] * 255 > LIKELY + 0.5f;
 }
 
 /* Without branches, and with the logistic function as (1 + tanh(odds / 2)) / 2, by tanh's
- * continued fraction: so it is vectorised. */
+ * continued fraction: so it is vectorised. The terms are those of `gr_weigh`. */
 static void judge_row(const float *restrict colour, const float *restrict difference,
-                      const float *restrict seen, const uint8_t *restrict inside,
-                      const uint8_t *restrict around, const float *restrict prior,
-                      const float *restrict weights, float *restrict probability, int count) {
-    const float by_colour = weights[0], by_plate = weights[1], room = weights[2];
-    const float most = weights[3], doubt = weights[4];
+                      const float *restrict seen, const uint8_t *restrict shallow,
+                      const uint8_t *restrict near, const float *restrict prior,
+                      const float *restrict terms, float *restrict probability, int count) {
+    const float by_colour = terms[0], by_plate = terms[1], room = terms[2];
+    const float most = terms[3], doubt = terms[4];
     for (int x = 0; x < count; x++) {
         float trust = seen[x] >= TRUSTED ? gr_minf(seen[x] * (1 / SURE), 1) : 0;
         float told = trust * gr_minf(by_plate * difference[x] - room, most);
-        int deep = inside[x] > PERSON;
-        told = deep ? gr_maxf(told, 0) : told;
-        told -= (trust == 0) & (around[x] <= LIKELY) ? doubt : 0;
+        float strange = gr_maxf(told, 0);
+        told = shallow[x] ? told : strange;
+        float doubted = near[x] ? 0 : doubt;
+        told -= trust == 0 ? doubted : 0;
         float angle = 0.5f * (by_colour * colour[x] + told), square = angle * angle;
         float upper = angle * (10395 + square * (1260 + square * 21));
         float lower = 10395 + square * (4725 + square * (210 + square));
         float found = 0.5f + 0.5f * upper / lower;
-        int idle = (prior[x] < 1e-3f) | ((prior[x] > 0.998f) & ((trust == 0) | deep));
-        probability[x] = idle ? 0.5f : found;
+        float sure = shallow[x] ? found : 0.5f;
+        sure = trust == 0 ? 0.5f : sure;
+        found = prior[x] > HIGHEST ? sure : found;
+        probability[x] = prior[x] < LOWEST ? 0.5f : found;
     }
 }
 
-/* Weigh two kinds of evidence to the probability that a sample is foreground, all (height, width);
- * see `evidence_kernels.judge`. */
-GR_EXPORT int gr_judge(const float *colour, const float *difference, const float *seen,
-                       const uint8_t *inside, const uint8_t *around, const float *prior,
-                       const float *weights, float *probability, int height, int width) {
-    for (int y = 0; y < height; y++) {
-        size_t at = (size_t)y * width;
-        judge_row(colour + at, difference + at, seen + at, inside + at, around + at, prior + at,
-                  weights, probability + at, width);
+/* Weigh what a frame's colours tell, and its difference from the clean plate, to the probability
+ * that a sample is foreground: one half, which says nothing, where the model's own answer is sure
+ * enough not to be moved by it.
+ *
+ * planes: (number, high, wide), the frame; at most 3. spread: (number), what a squared difference
+ * of each plane counts. plate: (number, high, wide), the room, and seen: (high, wide), in how many
+ * frames. ratios: 16 to the power of the number, the log of how much likelier each colour is the
+ * person's. prior: (high, wide), the model's coverage. terms: what a log ratio of colours counts,
+ * what a difference from the plate does, the log odds of the room where there is none, the most
+ * that a difference tells, and what doubt takes away. deep: farther inside the person than so many
+ * samples a likeness to the room is a coincidence; clear: as near to somebody there is no doubt.
+ *
+ * probability: (high, wide). difference: (high, wide), averaged over 3x3 samples as the colours
+ * are; written everywhere or, where it is NULL, not kept.
+ */
+GR_EXPORT int gr_weigh(const uint8_t *planes, int number, const float *spread, const float *plate,
+                       const float *seen, const float *ratios, const float *prior,
+                       const float *terms, int deep, int clear, float *probability,
+                       float *difference, int high, int wide) {
+    size_t row = (size_t)wide, size = row * (size_t)high;
+    size_t inner = gr_window_bytes(wide, deep), outer = gr_window_bytes(wide, clear);
+    uint8_t *masks = malloc(2 * size + inner + outer + 2 * row);
+    GrSpan *spans = malloc((size_t)high * sizeof *spans);
+    float *lines = malloc((9 * row + 2) * sizeof *lines);
+    uint16_t *numbers = malloc(row * sizeof *numbers);
+    if (!masks || !spans || !lines || !numbers) {
+        free(masks), free(spans), free(lines), free(numbers);
+        return GR_NO_MEMORY;
     }
+    uint8_t *windows = masks, *unsure = masks + inner + outer, *likely = unsure + size;
+    uint8_t *shallow = likely + size, *near = shallow + row;
+    float *line = lines, *mean_colour = lines + row + 2, *mean_difference = mean_colour + row;
+    float *colours[3], *differences[3]; /* of the last three rows */
+    for (int of = 0; of < 3; of++) {
+        colours[of] = lines + 2 + (size_t)(3 + of) * row;
+        differences[of] = lines + 2 + (size_t)(6 + of) * row;
+    }
+    for (int y = 0; y < high; y++) {
+        spans[y] = gr_span(prior + y * row, LOWEST, wide);
+        mark_row(prior + y * row, unsure + y * row, likely + y * row, wide);
+    }
+    GrWindow inside = gr_window(unsure, high, wide, deep, windows);
+    GrWindow around = gr_window(likely, high, wide, clear, windows + inner);
+    GrSpan whole = {0, wide};
+    for (int next = 0; next <= high; next++) {
+        if (next < high) { /* what is needed of this row by itself and by those beside it */
+            GrSpan span = gr_around(spans, next, 1, high, wide);
+            int count = span.stop - span.start;
+            size_t at = next * row + (size_t)span.start;
+            number_row(planes, number, size, at, numbers, count);
+            look_up(ratios, numbers, colours[next % 3] + span.start, count);
+            if (difference) span = whole;
+            at = next * row + (size_t)span.start;
+            count = span.stop - span.start;
+            for (int index = 0; index < number; index++)
+                (index ? differ_more : differ)(planes + index * size + at,
+                                               plate + index * size + at, spread[index],
+                                               differences[next % 3] + span.start, count);
+        }
+        int y = next - 1;
+        if (y < 0) continue;
+        int above = gr_mirrored(y - 1, high) % 3, below = gr_mirrored(y + 1, high) % 3;
+        float *mean = difference ? difference + y * row : mean_difference;
+        gr_mean(differences[above], differences[y % 3], differences[below],
+                difference ? whole : spans[y], wide, line, mean);
+        gr_window_row(&inside, y, shallow);
+        gr_window_row(&around, y, near);
+        GrSpan span = spans[y];
+        gr_fill_outside(probability + y * row, 0.5f, span, wide);
+        if (span.start >= span.stop) continue;
+        gr_mean(colours[above], colours[y % 3], colours[below], span, wide, line, mean_colour);
+        size_t at = y * row + (size_t)span.start;
+        judge_row(mean_colour + span.start, mean + span.start, seen + at, shallow + span.start,
+                  near + span.start, prior + at, terms, probability + at, span.stop - span.start);
+    }
+    free(masks), free(spans), free(lines), free(numbers);
     return GR_OK;
 }
 
-/* Tell where the room is seen, and how much of a new sample it takes there; count. */
-static void see_row(const uint8_t *restrict least, const uint8_t *restrict most,
-                    const float *restrict difference, float memory, float *restrict seen,
-                    float *restrict share, int *restrict known, int *restrict misfits, int count) {
-    int of_room = 0, strange = 0;
-    for (int x = 0; x < count; x++) {
-        int is_room = (least[x] <= PERSON) & (most[x] < NOBODY);
-        int is_known = is_room & (seen[x] >= TRUSTED);
-        of_room += is_known;
-        strange += is_known & (difference[x] > STRANGE);
-        float times = gr_minf(seen[x] + 1, memory);
-        seen[x] = is_room ? times : seen[x];
-        share[x] = is_room ? 1 / times : 0;
-    }
-    *known += of_room;
-    *misfits += strange;
+static void mark_surely(const float *restrict matte, uint8_t *restrict sure, uint8_t *restrict some,
+                        int count) {
+    for (int x = 0; x < count; x++) sure[x] = matte[x] * 255 > PERSON + 0.5f;
+    for (int x = 0; x < count; x++) some[x] = !(matte[x] * 255 <= NOBODY - 0.5f);
 }
 
-static double brighter_row(const uint8_t *restrict least, const uint8_t *restrict most,
-                           const float *restrict difference, const float *restrict seen,
-                           const uint8_t *restrict luma, const float *restrict plate, int count) {
-    float total[8] = {0}; /* so many sums, as one alone is not vectorised */
-    int x = 0;
-    for (; x + 8 <= count; x += 8)
-        for (int i = 0; i < 8; i++) {
-            int fits = (least[x + i] <= PERSON) & (most[x + i] < NOBODY) &
-                       (seen[x + i] >= TRUSTED) & (difference[x + i] <= STRANGE);
-            total[i] += fits ? luma[x + i] - plate[x + i] : 0;
-        }
-    for (; x < count; x++) {
-        int fits = (least[x] <= PERSON) & (most[x] < NOBODY) & (seen[x] >= TRUSTED) &
-                   (difference[x] <= STRANGE);
-        total[0] += fits ? luma[x] - plate[x] : 0;
+static void larger(const float *restrict one, const float *restrict other, float *restrict row,
+                   int count) {
+    for (int x = 0; x < count; x++) row[x] = one[x] > other[x] ? one[x] : other[x];
+}
+
+static void all_of(const uint8_t *restrict above, const uint8_t *restrict here,
+                   const uint8_t *restrict below, uint8_t *restrict row, int count) {
+    for (int x = 0; x < count; x++) row[x] = above[x] & here[x] & below[x];
+}
+
+static void all_of_row(const uint8_t *restrict line, uint8_t *restrict row, int count) {
+    for (int x = 0; x < count; x++) row[x] = line[x] & line[x + 1] & line[x + 2];
+}
+
+/* Tell where all of 3x3 samples are set; those outside of the mask count as if they were. */
+static void shrink_row(const uint8_t *mask, int y, int high, int wide, uint8_t *line,
+                       uint8_t *row) {
+    size_t width = (size_t)wide;
+    all_of(mask + gr_max(y - 1, 0) * width, mask + y * width, mask + gr_min(y + 1, high - 1) * width,
+           line + 1, wide);
+    line[0] = line[wide + 1] = 1;
+    all_of_row(line, row, wide);
+}
+
+/* Count the colours of a row where it is the person's, where it is the room's, and elsewhere. Of
+ * two samples side by side each has a table of its own, as they are often of one colour, and to
+ * count in one place one has to wait for the other. */
+static void count_row(const uint16_t *restrict numbers, const uint8_t *restrict person,
+                      const uint8_t *restrict around, uint32_t *restrict even,
+                      uint32_t *restrict odd, int bins, int count) {
+    for (int x = 0; x < count; x++) {
+        if (!person[x] && around[x]) continue;
+        uint32_t *table = x & 1 ? odd : even;
+        table[numbers[x] + (person[x] ? 0 : bins)]++;
     }
+}
+
+/* Tell where the room is seen: 1 where it is, and 1 where it is known and as it was. */
+static void see_row(const uint8_t *restrict person, const uint8_t *restrict around,
+                    const float *restrict difference, float memory, float *restrict seen,
+                    float *restrict share, float *restrict fits, int *restrict counts, int count) {
+    int known = 0, misfits = 0;
+    for (int x = 0; x < count; x++) {
+        float room = around[x] | person[x] ? 0 : 1;
+        float is_known = seen[x] >= TRUSTED ? room : 0;
+        float misfit = difference[x] > STRANGE ? is_known : 0;
+        known += is_known > 0;
+        misfits += misfit > 0;
+        fits[x] = is_known - misfit;
+        float times = gr_minf(seen[x] + 1, memory);
+        share[x] = room / times;
+        seen[x] = room > 0 ? times : seen[x];
+    }
+    counts[0] += known;
+    counts[1] += misfits;
+}
+
+static double brighter_row(const float *restrict fits, const uint8_t *restrict luma,
+                           const float *restrict plate, int count) {
+    enum { SUMS = 8 }; /* one alone would not be vectorised */
+    float total[SUMS] = {0};
+    int x = 0;
+    for (; x + SUMS <= count; x += SUMS)
+        for (int i = 0; i < SUMS; i++) total[i] += fits[x + i] * (luma[x + i] - plate[x + i]);
+    for (; x < count; x++) total[0] += fits[x] * (luma[x] - plate[x]);
     double sum = 0;
-    for (int i = 0; i < 8; i++) sum += total[i];
+    for (int i = 0; i < SUMS; i++) sum += total[i];
     return sum;
 }
 
@@ -125,40 +243,95 @@ static void average_row(const uint8_t *restrict samples, const float *restrict s
     for (int x = 0; x < count; x++) plate[x] += share[x] * (samples[x] - plate[x]);
 }
 
-static void count_row(const uint16_t *restrict numbers, const uint8_t *restrict least,
-                      const uint8_t *restrict most, float *restrict person, float *restrict room,
-                      int count) {
-    for (int x = 0; x < count; x++)
-        if (least[x] > PERSON)
-            person[numbers[x]]++;
-        else if (most[x] < NOBODY)
-            room[numbers[x]]++;
+/* Let known shares of colours fade toward new ones. */
+static void fade(const uint32_t *restrict even, const uint32_t *restrict odd, float share,
+                 float *restrict known, int bins) {
+    double total = 0;
+    for (int bin = 0; bin < bins; bin++) total += even[bin] + (double)odd[bin];
+    float scale = (float)(1 / (total > 1 ? total : 1));
+    for (int bin = 0; bin < bins; bin++) {
+        float moved = known[bin] + share * ((float)(even[bin] + odd[bin]) * scale - known[bin]);
+        known[bin] = moved < GR_NOTHING ? 0 : moved;
+    }
 }
 
-/* Count the colours of the person and of the room, and average the room into the plate; see
- * `evidence_kernels.learn`. */
-GR_EXPORT int gr_learn(const uint8_t *planes, int number, const uint16_t *numbers,
-                       const uint8_t *least, const uint8_t *most, const float *difference,
-                       float *plate, float *seen, float *counts, int bins, float memory,
-                       double *report, int height, int width) {
-    size_t count = (size_t)height * width;
-    float *share = malloc((size_t)width * sizeof *share);
-    if (!share) return GR_NO_MEMORY;
-    int known = 0, misfits = 0;
-    double brighter = 0;
-    for (int y = 0; y < height; y++) {
-        size_t at = (size_t)y * width;
-        count_row(numbers + at, least + at, most + at, counts, counts + bins, width);
-        brighter += brighter_row(least + at, most + at, difference + at, seen + at, planes + at,
-                                 plate + at, width);
-        see_row(least + at, most + at, difference + at, memory, seen + at, share, &known, &misfits,
-                width);
-        for (int index = 0; index < number; index++)
-            average_row(planes + index * count + at, share, plate + index * count + at, width);
+/* The natural logarithm of a positive normal number, to 1e-6: by its exponent, and a series for
+ * what is between the square roots of 1/2 and 2. */
+static float log_of(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    uint32_t from_root = bits - 0x3f3504f3u; /* of the square root of 1/2 */
+    int32_t exponent = (int32_t)from_root >> 23;
+    bits = (from_root & 0x007fffffu) + 0x3f3504f3u;
+    float mantissa;
+    memcpy(&mantissa, &bits, sizeof mantissa);
+    float part = (mantissa - 1) / (mantissa + 1), square = part * part;
+    float series = 1 + square * (1 / 3.0f + square * (0.2f + square * (1 / 7.0f + square / 9)));
+    return exponent * 0.693147181f + 2 * part * series;
+}
+
+static void take_ratios(const float *restrict person, const float *restrict room, float unseen,
+                        float far, float *restrict ratios, int bins) {
+    for (int bin = 0; bin < bins; bin++)
+        ratios[bin] = gr_clampf(log_of((person[bin] + unseen) / (room[bin] + unseen)), -far, far);
+}
+
+/* Count the colours of the person and of the room, and average the room into the plate.
+ *
+ * planes, plate, seen and difference as in gr_weigh, the plate and how often it was seen changed
+ * in place. matte, other: (high, wide), coverage, of which the larger one counts; the other may be
+ * NULL. clear: the room is farther from anybody than so many samples. memory: over how many frames
+ * the plate is averaged at most. known: (2, 16 to the power of the number), shares of the person's
+ * and the room's colours, which move by `share` toward this frame's. ratios: as in gr_weigh, made
+ * anew; `unseen` is what a colour that was never seen is taken for, `far` the most that one goes.
+ * report: how many samples of the room were known, how many of these do not fit, and by how much
+ * the first plane was brighter than the plate in those that do, in all.
+ */
+GR_EXPORT int gr_learn(const uint8_t *planes, int number, const float *matte, const float *other,
+                       const float *difference, float *plate, float *seen, int clear, float memory,
+                       float *known, float share, float unseen, float far, float *ratios,
+                       double *report, int high, int wide) {
+    size_t row = (size_t)wide, size = row * (size_t)high;
+    size_t bins = (size_t)1 << (BITS * number), window = gr_window_bytes(wide, clear);
+    uint8_t *masks = malloc(window + 2 * size + 3 * row + 2);
+    float *lines = malloc(2 * row * sizeof *lines);
+    uint16_t *numbers = malloc(row * sizeof *numbers);
+    uint32_t *tables = calloc(4 * bins, sizeof *tables);
+    if (!masks || !lines || !numbers || !tables) {
+        free(masks), free(lines), free(numbers), free(tables);
+        return GR_NO_MEMORY;
     }
-    free(share);
-    report[0] = known;
-    report[1] = misfits;
+    uint8_t *sure = masks + window, *some = sure + size;
+    uint8_t *person = some + size, *around = person + row, *line = around + row;
+    float *shares = lines, *fits = lines + row;
+    for (int y = 0; y < high; y++) {
+        const float *values = matte + y * row;
+        if (other) {
+            larger(values, other + y * row, shares, wide);
+            values = shares;
+        }
+        mark_surely(values, sure + y * row, some + y * row, wide);
+    }
+    GrWindow near = gr_window(some, high, wide, clear, masks);
+    int counts[2] = {0};
+    double brighter = 0;
+    for (int y = 0; y < high; y++) {
+        size_t at = y * row;
+        shrink_row(sure, y, high, wide, line, person);
+        gr_window_row(&near, y, around);
+        number_row(planes, number, size, at, numbers, wide);
+        count_row(numbers, person, around, tables, tables + 2 * bins, (int)bins, wide);
+        see_row(person, around, difference + at, memory, seen + at, shares, fits, counts, wide);
+        brighter += brighter_row(fits, planes + at, plate + at, wide);
+        for (int index = 0; index < number; index++)
+            average_row(planes + index * size + at, shares, plate + index * size + at, wide);
+    }
+    for (size_t of = 0; of < 2; of++)
+        fade(tables + of * bins, tables + (2 + of) * bins, share, known + of * bins, (int)bins);
+    take_ratios(known, known + bins, unseen, far, ratios, (int)bins);
+    free(masks), free(lines), free(numbers), free(tables);
+    report[0] = counts[0];
+    report[1] = counts[1];
     report[2] = brighter;
     return GR_OK;
 }

@@ -1,7 +1,8 @@
 /* Rows of the small grids on which mattes are made, for the files that work on these.
  *
- * Two grids appear: the working grid, on which the matte lives, and the half grid, a sample of
- * which stands for 2x2 of it.
+ * Two grids appear: the working grid (height, width), on which the matte lives, and the half grid
+ * (high, wide), a sample of which stands for 2x2 of it. Most of a picture is nobody's, so many
+ * loops run over spans: from where to where in a row there is anything.
  */
 #ifndef GREENROOM_GRIDS_H
 #define GREENROOM_GRIDS_H
@@ -11,10 +12,77 @@
 /* Coverage of less is none. As `greenroom.frames.NOTHING`: what fades for ever would become
  * denormal numbers. */
 #define GR_NOTHING 0x1p-20f
+/* Coverage from which there is somebody. */
+#define GR_SOMEBODY 0.5f
+
+/* From where to where, the end not included; nothing where both are 0. */
+typedef struct {
+    int start, stop;
+} GrSpan;
+
+static inline GrSpan gr_joined(GrSpan one, GrSpan other) {
+    if (one.start >= one.stop) return other;
+    if (other.start >= other.stop) return one;
+    return (GrSpan){gr_min(one.start, other.start), gr_max(one.stop, other.stop)};
+}
+
+static inline GrSpan gr_widened(GrSpan span, int reach, int count) {
+    if (span.start >= span.stop) return span;
+    return (GrSpan){gr_max(span.start - reach, 0), gr_min(span.stop + reach, count)};
+}
+
+/* The spans of the rows up to `reach` away together, and so many samples wider. */
+static inline GrSpan gr_around(const GrSpan *spans, int y, int reach, int height, int width) {
+    GrSpan span = {0, 0};
+    for (int near = gr_max(y - reach, 0); near <= gr_min(y + reach, height - 1); near++)
+        span = gr_joined(span, spans[near]);
+    return gr_widened(span, reach, width);
+}
+
+/* How many of so many values are at least something. */
+static inline int gr_count(const float *restrict values, float least, int count) {
+    int found = 0;
+    for (int x = 0; x < count; x++) found += values[x] >= least;
+    return found;
+}
+
+/* From where to where a row has values of at least something; it may take a few samples more. */
+static inline GrSpan gr_span(const float *restrict values, float least, int count) {
+    enum { STEP = 16 };
+    int start = 0, stop = count;
+    while (start + STEP <= count && !gr_count(values + start, least, STEP)) start += STEP;
+    if (start + STEP > count && !gr_count(values + start, least, count - start))
+        return (GrSpan){0, 0};
+    while (stop - STEP >= start && !gr_count(values + stop - STEP, least, STEP)) stop -= STEP;
+    return (GrSpan){start, stop};
+}
+
+static inline GrSpan gr_exact_span(const float *values, float least, int count) {
+    GrSpan span = gr_span(values, least, count);
+    while (span.start < span.stop && !(values[span.start] >= least)) span.start++;
+    while (span.start < span.stop && !(values[span.stop - 1] >= least)) span.stop--;
+    return span;
+}
 
 /* The row that stands for one just outside a picture, which is mirrored there. */
 static inline int gr_mirrored(int y, int height) {
     return y < 0 ? gr_min(1, height - 1) : y < height ? y : gr_max(height - 2, 0);
+}
+
+/* Take the mean of 2x2 samples of two rows of a width, for a span of the half grid; what is beyond
+ * an odd width repeats the last sample. */
+static inline void gr_halve_pairs(const float *restrict one, const float *restrict two, int count,
+                                  float *restrict row) {
+    for (int x = 0; x < count; x++)
+        row[x] = (one[2 * x] + one[2 * x + 1] + two[2 * x] + two[2 * x + 1]) * 0.25f;
+}
+
+static inline void gr_halve_row(const float *one, const float *two, GrSpan span, int width,
+                                float *row) {
+    int pairs = gr_min(span.stop, width / 2);
+    gr_halve_pairs(one + 2 * span.start, two + 2 * span.start, pairs - span.start,
+                   row + span.start);
+    if (span.stop > pairs) row[pairs] = (one[width - 1] + two[width - 1]) * 0.5f;
 }
 
 static inline void gr_mix(const float *restrict near, const float *restrict far,
@@ -31,16 +99,59 @@ static inline void gr_double(const float *restrict line, float *restrict row, in
     }
 }
 
-/* Write row y of a map on the half grid, enlarged bilinearly to the working grid. The line has
- * room for the half grid's width and 2 samples more, the row for twice that width. */
-static inline void gr_enlarge(const float *half, int high, int wide, int y, float *line,
-                              float *row) {
-    int near = y / 2;
-    int far = gr_min(gr_max(y % 2 ? near + 1 : near - 1, 0), high - 1);
-    gr_mix(half + (size_t)near * wide, half + (size_t)far * wide, line + 1, wide);
-    line[0] = line[1];
-    line[wide + 1] = line[wide];
-    gr_double(line, row, wide);
+/* Enlarge a row of the half grid, and the one on the other side, bilinearly to a row of the
+ * working grid; of that only twice a span is written. The line has room for the half grid's width
+ * and 2 samples more, the row for twice that width. */
+static inline void gr_enlarge(const float *near, const float *far, GrSpan span, int wide,
+                              float *line, float *row) {
+    if (span.start >= span.stop) return;
+    GrSpan read = gr_widened(span, 1, wide);
+    gr_mix(near + read.start, far + read.start, line + 1 + read.start, read.stop - read.start);
+    if (read.start == 0) line[0] = line[1];
+    if (read.stop == wide) line[wide + 1] = line[wide];
+    gr_double(line + span.start, row + 2 * span.start, span.stop - span.start);
+}
+
+/* The row of the half grid on the other side of a row of the working grid. */
+static inline int gr_far(int y, int high) {
+    return gr_min(gr_max(y % 2 ? y / 2 + 1 : y / 2 - 1, 0), high - 1);
+}
+
+/* The mean of 3x3 samples of three rows, for a span; beyond its border the picture is mirrored.
+ * The rows have been filled in a sample farther where they go on; the line has room for the width
+ * and 2 samples more. */
+static inline void gr_mean_of_rows(const float *restrict above, const float *restrict here,
+                                   const float *restrict below, float *restrict line, int count) {
+    for (int x = 0; x < count; x++) line[x] = (above[x] + here[x] + below[x]) * (1 / 9.0f);
+}
+
+static inline void gr_sum_of_three(const float *restrict line, float *restrict row, int count) {
+    for (int x = 0; x < count; x++) row[x] = line[x] + line[x + 1] + line[x + 2];
+}
+
+static inline void gr_mirror_ends(float *line, GrSpan read, int width) {
+    if (read.start == 0) line[0] = line[gr_min(2, width)];
+    if (read.stop == width) line[width + 1] = line[gr_max(width - 1, 1)];
+}
+
+static inline void gr_mean(const float *above, const float *here, const float *below, GrSpan span,
+                           int width, float *line, float *row) {
+    if (span.start >= span.stop) return;
+    GrSpan read = gr_widened(span, 1, width);
+    gr_mean_of_rows(above + read.start, here + read.start, below + read.start,
+                    line + 1 + read.start, read.stop - read.start);
+    gr_mirror_ends(line, read, width);
+    gr_sum_of_three(line + span.start, row + span.start, span.stop - span.start);
+}
+
+/* Set samples of a row outside of a span to a value. */
+static inline void gr_fill(float *restrict row, float value, int start, int stop) {
+    for (int x = start; x < stop; x++) row[x] = value;
+}
+
+static inline void gr_fill_outside(float *row, float value, GrSpan span, int width) {
+    gr_fill(row, value, 0, span.start);
+    gr_fill(row, value, gr_max(span.stop, span.start), width);
 }
 
 #endif

@@ -1,22 +1,34 @@
-/* Coefficients of a guided filter, on the half grid. */
+/* A guided filter: coefficients on the half grid, applied where edges are on the working grid. */
+#include <float.h>
+
 #include "grids.h"
 
 /* What is known of a sample of the half grid: certainly 0, certainly 1, or neither. As in
  * `guided_kernels`. */
 enum { EMPTY = 0, FULL = 1, EDGE = 2 };
+/* What is guided goes on beside an edge for so many samples of the half grid, for loops over the
+ * full size that take a few at a time. */
+enum { BESIDE = 8 };
 
-/* Each is a row of sums over three rows, with a sample more at either end. */
+/* Rows of the half grid that were made last, by the remainder of their number. */
+enum { HELD = 4 };
+typedef struct {
+    float *rows[HELD];
+} Ring;
+
+/* Sums over three rows, with a sample more at either end. */
 typedef struct {
     float *guide, *matte, *both, *square;
 } Sums;
 
-static void add_products(const float *restrict guide[3], const float *restrict matte[3],
-                         const Sums *sums, int count) {
+static void add_products(const float *const guide[3], const float *const matte[3],
+                         const Sums *sums, int start, int count) {
     const float ninth = 1 / 9.0f;
-    float *restrict a = sums->guide + 1, *restrict b = sums->matte + 1;
-    float *restrict c = sums->both + 1, *restrict d = sums->square + 1;
-    const float *restrict g0 = guide[0], *restrict g1 = guide[1], *restrict g2 = guide[2];
-    const float *restrict m0 = matte[0], *restrict m1 = matte[1], *restrict m2 = matte[2];
+    float *restrict a = sums->guide + 1 + start, *restrict b = sums->matte + 1 + start;
+    float *restrict c = sums->both + 1 + start, *restrict d = sums->square + 1 + start;
+    const float *restrict g0 = guide[0] + start, *restrict g1 = guide[1] + start;
+    const float *restrict g2 = guide[2] + start, *restrict m0 = matte[0] + start;
+    const float *restrict m1 = matte[1] + start, *restrict m2 = matte[2] + start;
     for (int x = 0; x < count; x++) {
         a[x] = ninth * (g0[x] + g1[x] + g2[x]);
         b[x] = ninth * (m0[x] + m1[x] + m2[x]);
@@ -25,16 +37,10 @@ static void add_products(const float *restrict guide[3], const float *restrict m
     }
 }
 
-/* Fill in what is beside a row: the sample next to its end, as if mirrored there. */
-static void mirror_ends(float *sums, int count) {
-    sums[0] = sums[gr_min(2, count)];
-    sums[count + 1] = sums[gr_max(count - 1, 1)];
-}
-
-static void fit_row(const Sums *sums, float flat, float *restrict slopes, float *restrict offsets,
-                    int count) {
-    const float *restrict a = sums->guide, *restrict b = sums->matte;
-    const float *restrict c = sums->both, *restrict d = sums->square;
+static void fit_samples(const Sums *sums, float flat, int start, float *restrict slopes,
+                        float *restrict offsets, int count) {
+    const float *restrict a = sums->guide + start, *restrict b = sums->matte + start;
+    const float *restrict c = sums->both + start, *restrict d = sums->square + start;
     for (int x = 0; x < count; x++) {
         float guide = a[x] + a[x + 1] + a[x + 2], mean = b[x] + b[x + 1] + b[x + 2];
         float both = c[x] + c[x + 1] + c[x + 2], square = d[x] + d[x + 1] + d[x + 2];
@@ -44,53 +50,26 @@ static void fit_row(const Sums *sums, float flat, float *restrict slopes, float 
     }
 }
 
-static void mean_of_rows(const float *restrict above, const float *restrict here,
-                         const float *restrict below, float *restrict sums, int count) {
-    for (int x = 0; x < count; x++) sums[x + 1] = (above[x] + here[x] + below[x]) * (1 / 9.0f);
-}
-
-static void sum_of_three(const float *restrict sums, float *restrict row, int count) {
-    for (int x = 0; x < count; x++) row[x] = sums[x] + sums[x + 1] + sums[x + 2];
-}
-
-static void mean_row(const float *map, int y, int height, int width, float *line, float *row) {
-    mean_of_rows(map + (size_t)gr_mirrored(y - 1, height) * width, map + (size_t)y * width,
-                 map + (size_t)gr_mirrored(y + 1, height) * width, line, width);
-    mirror_ends(line, width);
-    sum_of_three(line, row, width);
-}
-
-/* Find the local linear models that take a guide to a matte, all (height, width), over windows of
- * 3x3 samples, each the mean of those of all windows that a sample is in; see
- * `guided_kernels.fit`. */
-GR_EXPORT int gr_fit(const float *guide, const float *matte, float flat, float *slopes,
-                     float *offsets, int height, int width) {
-    size_t row = (size_t)width + 2, count = (size_t)height * width;
-    float *lines = malloc((4 * row + 2 * count) * sizeof *lines);
-    if (!lines) return GR_NO_MEMORY;
-    Sums sums = {lines, lines + row, lines + 2 * row, lines + 3 * row};
-    float *steep = lines + 4 * row, *lift = steep + count;
-    for (int y = 0; y < height; y++) {
-        const float *guides[3], *mattes[3];
-        for (int near = 0; near < 3; near++) {
-            size_t at = (size_t)gr_mirrored(y + near - 1, height) * width;
-            guides[near] = guide + at;
-            mattes[near] = matte + at;
-        }
-        add_products(guides, mattes, &sums, width);
-        for (int part = 0; part < 4; part++) mirror_ends(lines + part * row, width);
-        fit_row(&sums, flat, steep + (size_t)y * width, lift + (size_t)y * width, width);
+/* Find the models of the windows around a span of a row. */
+static void fit_row(const float *guide, const float *matte, int y, int height, int width,
+                    GrSpan span, float flat, const Sums *sums, float *slopes, float *offsets) {
+    if (span.start >= span.stop) return;
+    const float *guides[3], *mattes[3];
+    for (int near = 0; near < 3; near++) {
+        size_t at = (size_t)gr_mirrored(y + near - 1, height) * (size_t)width;
+        guides[near] = guide + at;
+        mattes[near] = matte + at;
     }
-    for (int y = 0; y < height; y++) {
-        mean_row(steep, y, height, width, lines, slopes + (size_t)y * width);
-        mean_row(lift, y, height, width, lines, offsets + (size_t)y * width);
-    }
-    free(lines);
-    return GR_OK;
+    GrSpan read = gr_widened(span, 1, width);
+    add_products(guides, mattes, sums, read.start, read.stop - read.start);
+    float *lines[4] = {sums->guide, sums->matte, sums->both, sums->square};
+    for (int part = 0; part < 4; part++) gr_mirror_ends(lines[part], read, width);
+    fit_samples(sums, flat, span.start, slopes + span.start, offsets + span.start,
+                span.stop - span.start);
 }
 
-static void classify_row(const float *restrict slope, const float *restrict offset, float guides,
-                         float low, float high, uint8_t *restrict row, int count) {
+static void classify(const float *restrict slope, const float *restrict offset, float guides,
+                     float low, float high, uint8_t *restrict row, int count) {
     for (int x = 0; x < count; x++) {
         float least = offset[x] + gr_minf(guides * slope[x], 0);
         float most = offset[x] + gr_maxf(guides * slope[x], 0);
@@ -101,28 +80,131 @@ static void classify_row(const float *restrict slope, const float *restrict offs
 
 static void join(const uint8_t *restrict one, const uint8_t *restrict here,
                  const uint8_t *restrict other, uint8_t *restrict row, int count) {
-    for (int x = 0; x < count; x++)
-        row[x] = (one[x] == here[x]) & (other[x] == here[x]) ? here[x] : EDGE;
+    for (int x = 0; x < count; x++) {
+        uint8_t same = one[x] == here[x] ? here[x] : EDGE;
+        row[x] = other[x] == here[x] ? same : EDGE;
+    }
 }
 
-/* Tell what is certainly empty, certainly full and edge apart by a guided filter's coefficients,
- * all (height, width); see `guided_kernels.classify`. */
-GR_EXPORT int gr_classify(const float *slopes, const float *offsets, float guides, float low,
-                          float high, uint8_t *kinds, int height, int width) {
-    size_t count = (size_t)height * width;
-    uint8_t *own = malloc(count + (size_t)width + 2);
-    if (!own) return GR_NO_MEMORY;
-    uint8_t *line = own + count;
-    for (size_t y = 0; y < (size_t)height; y++)
-        classify_row(slopes + y * width, offsets + y * width, guides, low, high, own + y * width,
-                     width);
-    for (int y = 0; y < height; y++) {
-        join(own + (size_t)gr_max(y - 1, 0) * width, own + (size_t)y * width,
-             own + (size_t)gr_min(y + 1, height - 1) * width, line + 1, width);
-        line[0] = line[1];
-        line[width + 1] = line[width];
-        join(line, line + 1, line + 2, kinds + (size_t)y * width, width);
+static void find_edges(const uint8_t *restrict above, const uint8_t *restrict here,
+                       const uint8_t *restrict below, uint8_t *restrict edges, int count) {
+    for (int x = 0; x < count; x++) edges[x] = (above[x] | here[x] | below[x]) & EDGE;
+}
+
+static int has_edges(const uint8_t *edges) {
+    uint64_t eight;
+    memcpy(&eight, edges, sizeof eight);
+    return eight != 0;
+}
+
+/* From where to where there are edges from a sample on, and what is beside them; in eights. */
+static GrSpan next_edges(const uint8_t *edges, int start, int count) {
+    while (start < count && !has_edges(edges + start)) start += BESIDE;
+    int stop = start;
+    while (stop < count && has_edges(edges + stop)) stop += BESIDE;
+    if (start >= count) return (GrSpan){0, 0};
+    return gr_widened((GrSpan){start, gr_min(stop, count)}, BESIDE, count);
+}
+
+static void guide_samples(const float *restrict steep, const float *restrict offset,
+                          const float *restrict reference, float middle, float gain,
+                          float *restrict base, float *restrict slope, float *restrict copy,
+                          int count) {
+    for (int x = 0; x < count; x++) {
+        base[x] = (steep[x] * reference[x] + offset[x] - middle) * gain + 0.5f;
+        slope[x] = steep[x] * gain;
+        copy[x] = reference[x];
     }
-    free(own);
+}
+
+/* Give a matte the edges of a picture.
+ *
+ * reference, matte: (high, wide) on the half grid. The local linear models that take the one to
+ * the other are found over windows of 3x3 samples, each the mean of those of all windows that a
+ * sample is in, with `flat` added to the guide's variance; beyond its border the picture is
+ * mirrored. guides: the largest value of the guide; the smallest is 0. middle, gain: the coverage
+ * that becomes one half, and how much steeper the edge is made around it; what is without the
+ * matte has to become nothing by that.
+ *
+ * kinds: (high, wide), what is certain of each sample; an edge is where those around it are not all
+ * of one kind. picture: (height, width), the reference on the working grid. maps: (3, height,
+ * width), base, slope and the picture once more; written where edges are, and for one row of the
+ * half grid and 8 columns beside them.
+ */
+GR_EXPORT int gr_guide(const float *reference, const float *matte, float flat, float guides,
+                       float middle, float gain, uint8_t *kinds, const float *picture, float *maps,
+                       int height, int width) {
+    int high = (height + 1) / 2, wide = (width + 1) / 2;
+    size_t row = (size_t)wide, size = (size_t)height * (size_t)width;
+    GrSpan *spans = malloc((size_t)high * 2 * sizeof *spans);
+    float *lines = calloc((4 * HELD + 9) * row + 8, sizeof *lines);
+    uint8_t *own = calloc((HELD + 2) * row + 2 + BESIDE, 1);
+    if (!spans || !lines || !own) {
+        free(spans), free(lines), free(own);
+        return GR_NO_MEMORY;
+    }
+    GrSpan *fitted = spans + high; /* where a model is not nothing */
+    Ring steep, lift, slopes, offsets;
+    for (size_t of = 0; of < HELD; of++) {
+        steep.rows[of] = lines + of * row;
+        lift.rows[of] = lines + (HELD + of) * row;
+        slopes.rows[of] = lines + (2 * HELD + of) * row;
+        offsets.rows[of] = lines + (3 * HELD + of) * row;
+    }
+    float *rest = lines + 4 * HELD * row;
+    Sums sums = {rest, rest + row + 2, rest + 2 * (row + 2), rest + 3 * (row + 2)};
+    float *line = rest, *steep_row = rest + 4 * (row + 2), *offset_row = steep_row + 2 * row;
+    uint8_t *joined = own + HELD * row, *edges = joined + row + 2;
+    const float low = middle - 0.5f / gain, top = middle + 0.5f / gain;
+    for (int y = 0; y < high; y++) spans[y] = gr_span(matte + y * row, FLT_MIN, wide);
+    for (int y = 0; y < high; y++) fitted[y] = gr_around(spans, y, 2, high, wide);
+    for (int next = 0; next < high + 3; next++) {
+        if (next < high) {
+            GrSpan span = gr_around(fitted, next, 1, high, wide);
+            fit_row(reference, matte, next, high, wide, span, flat, &sums, steep.rows[next % HELD],
+                    lift.rows[next % HELD]);
+        }
+        int y = next - 1; /* the row of which the models are averaged */
+        if (y >= 0 && y < high) {
+            int above = gr_mirrored(y - 1, high) % HELD, below = gr_mirrored(y + 1, high) % HELD;
+            int here = y % HELD, start = fitted[y].start;
+            gr_fill_outside(slopes.rows[here], 0, fitted[y], wide);
+            gr_fill_outside(offsets.rows[here], 0, fitted[y], wide);
+            gr_mean(steep.rows[above], steep.rows[here], steep.rows[below], fitted[y], wide, line,
+                    slopes.rows[here]);
+            gr_mean(lift.rows[above], lift.rows[here], lift.rows[below], fitted[y], wide, line,
+                    offsets.rows[here]);
+            memset(own + here * row, EMPTY, row);
+            classify(slopes.rows[here] + start, offsets.rows[here] + start, guides, low, top,
+                     own + here * row + start, fitted[y].stop - start);
+        }
+        y = next - 2; /* the row of which the kinds are joined with those around */
+        if (y >= 0 && y < high) {
+            join(own + gr_max(y - 1, 0) % HELD * row, own + y % HELD * row,
+                 own + gr_min(y + 1, high - 1) % HELD * row, joined + 1, wide);
+            joined[0] = joined[1];
+            joined[wide + 1] = joined[wide];
+            join(joined, joined + 1, joined + 2, kinds + y * row, wide);
+        }
+        y = next - 3; /* the row of which the edges are guided */
+        if (y < 0) continue;
+        find_edges(kinds + gr_max(y - 1, 0) * row, kinds + y * row,
+                   kinds + gr_min(y + 1, high - 1) * row, edges, wide);
+        for (int at = 2 * y; at < gr_min(2 * y + 2, height); at++) {
+            int near = y % HELD, far = gr_far(at, high) % HELD;
+            for (int x = 0; x < wide;) {
+                GrSpan span = next_edges(edges, x, wide);
+                if (span.start >= span.stop) break;
+                gr_enlarge(slopes.rows[near], slopes.rows[far], span, wide, line, steep_row);
+                gr_enlarge(offsets.rows[near], offsets.rows[far], span, wide, line, offset_row);
+                int start = 2 * span.start, count = gr_min(2 * span.stop, width) - start;
+                size_t to = (size_t)at * (size_t)width + (size_t)start;
+                guide_samples(steep_row + start, offset_row + start, picture + to, middle, gain,
+                              maps + to, maps + size + to, maps + 2 * size + to, count);
+                x = span.stop;
+            }
+        }
+    }
+    free(spans), free(lines), free(own);
     return GR_OK;
 }

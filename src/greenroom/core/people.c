@@ -1,5 +1,6 @@
 /* Telling one person's cells from another's. */
 #include "core.h"
+#include "window.h"
 
 /* Whose a cell is; the caller knows them by the same numbers. */
 enum { NOBODY = 0, MAIN = 1, OTHER = 2, DOUBTED = 3, OPEN = 4 };
@@ -103,6 +104,59 @@ GR_EXPORT int gr_find_parts(const float *cells, int height, int width, float lea
     }
     parts[0] = number;
     free(runs), free(numbers), free(found);
+    return GR_OK;
+}
+
+/* Set every other cell of the runs, in every other row, that belong to a part of some size. */
+static int mark_parts(Run *runs, int32_t count, const int32_t *areas, double least, int wide,
+                      uint8_t *mask) {
+    int found = 0;
+    for (int32_t run = 0; run < count; run++) {
+        if (areas[find_root(runs, run)] < least) continue;
+        found = 1;
+        int start = (runs[run].start + 1) / 2, end = (runs[run].end + 1) / 2;
+        if (runs[run].y % 2 == 0)
+            memset(mask + (size_t)(runs[run].y / 2) * wide + start, 1, (size_t)(end - start));
+    }
+    return found;
+}
+
+static int count_far(const float *restrict cells, const uint8_t *restrict near, float haze,
+                     int count) {
+    int far = 0;
+    for (int x = 0; x < count; x++) far += (cells[2 * x] > haze) & (near[x] ^ 1);
+    return far;
+}
+
+/* Tell whether all that is found in cells (height, width) is near somebody.
+ *
+ * Somebody is what hangs together, corners included, of at least so many cells (`speck`) of at
+ * least some coverage. No cell, of every other one in every other row, may have more coverage than
+ * `haze` that is farther from all of them than `reach` of these; and there has to be somebody. */
+GR_EXPORT int gr_is_clear(const float *cells, int height, int width, float least, double speck,
+                          float haze, int reach, int32_t *clear) {
+    size_t most = (size_t)height * (size_t)(width / 2 + 1);
+    int high = (height + 1) / 2, wide = (width + 1) / 2;
+    Run *runs = malloc(most * sizeof *runs);
+    int32_t *areas = calloc(most, sizeof *areas);
+    size_t window_bytes = gr_window_bytes(wide, reach);
+    uint8_t *memory = calloc(window_bytes + (size_t)(high + 1) * wide + (size_t)width, 1);
+    if (!runs || !areas || !memory) {
+        free(runs), free(areas), free(memory);
+        return GR_NO_MEMORY;
+    }
+    uint8_t *mask = memory + window_bytes, *near = mask + (size_t)high * wide, *found = near + wide;
+    int32_t count = find_runs(cells, height, width, least, runs, found);
+    for (int32_t run = 0; run < count; run++)
+        areas[find_root(runs, run)] += runs[run].end - runs[run].start;
+    int far = !mark_parts(runs, count, areas, speck, wide, mask);
+    GrWindow window = gr_window(mask, high, wide, reach, memory);
+    for (int y = 0; y < high && !far; y++) {
+        gr_window_row(&window, y, near);
+        far = count_far(cells + (size_t)2 * y * width, near, haze, wide);
+    }
+    free(runs), free(areas), free(memory);
+    *clear = !far;
     return GR_OK;
 }
 

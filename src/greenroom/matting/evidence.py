@@ -17,11 +17,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import cv2
 import numpy as np
 
-from greenroom.frames import NOTHING
-from greenroom.matting.evidence_kernels import BINS, judge, learn, weigh
+from greenroom.matting.evidence_kernels import BINS, learn, weigh
 from greenroom.matting.plate import MEMORY, CleanPlate
 
 if TYPE_CHECKING:
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
 
     from greenroom.frames import Frame
 
-    Bytes = NDArray[np.uint8]
     Floats = NDArray[np.float32]
 
 __all__ = ["Evidence"]
@@ -55,7 +52,6 @@ _DOUBT: Final = 1.0
 # the room is learned, and doubt begins, as shares of the frame's height.
 _DEEP: Final = 0.05
 _CLEAR: Final = 0.02
-_PIXEL: Final = (3, 3)
 
 
 class Evidence:
@@ -71,27 +67,25 @@ class Evidence:
 
     def __init__(self, *, colours: bool = True, plate: bool = True) -> None:
         by_plate = (0.5, _ROOM, _STRANGE, _DOUBT) if plate else (0, 0, 0, 0)
-        self._weights = np.array([_BY_COLOUR if colours else 0, *by_plate], np.float32)
+        self._terms = np.array([_BY_COLOUR if colours else 0, *by_plate], np.float32)
         self.plate: CleanPlate | None = None
-        self._counts: Floats | None = None
-        self._known_ratios: Floats | None = None
-        self._difference: Floats = np.empty((0, 0), np.float32)
-        self._numbers: NDArray[np.uint16] = np.empty((0, 0), np.uint16)
+        self._colours: Floats | None = None
+        self._ratios: Floats = np.empty(0, np.float32)
+        self._difference: Floats | None = None
 
     def reset(self, plate: CleanPlate | None = None) -> None:
         """Forget colours and room; begin with a plate that is known already, if there is one."""
         self.plate = plate
-        self._counts = None
-        self._known_ratios = None
+        self._colours = self._difference = None
 
     @property
     def similarity(self) -> Floats | None:
         """How much the frame that was weighed last looks like the room, (h, w) float32, 0 to 1."""
-        if self.plate is None or self._counts is None:
+        if self.plate is None or self._difference is None:
             return None
         return np.asarray(self.plate.confidence * np.exp(-self._difference / 2), np.float32)
 
-    def weigh(self, frame: Frame, prior: Floats) -> Floats:
+    def weigh(self, frame: Frame, prior: Floats, *, in_part: bool = False) -> Floats:
         """Return the probability that a sample is the person's by all but the model.
 
         Parameters
@@ -100,6 +94,9 @@ class Evidence:
             Read only.
         prior : (h, w) float32
             The model's coverage on the half grid. Read only.
+        in_part : bool
+            Whether only what is needed for this is looked at: then there is no `similarity`, and
+            nothing to learn from the frame.
 
         Returns
         -------
@@ -107,103 +104,84 @@ class Evidence:
             Above 0 and below 1; one half where nothing is known, or nothing is in question.
         """
         planes = frame.half_planes
-        shape = planes[0].shape
         if self.plate is None:
-            self.plate = CleanPlate(shape, len(planes))
-        plate = self.plate
-        weights = self._weights
-        if self._counts is None:  # the first frame is weighed with its own colours, and not doubted
-            weights = np.array([*weights[:4], 0], np.float32)
-            self._compare(frame, plate)
+            self.plate = CleanPlate(planes.shape[1:], len(planes))
+        terms = self._terms
+        if self._colours is None:  # the first frame is weighed with its own colours, not doubted
+            terms = np.array([*terms[:4], 0], np.float32)
+            self._ratios = np.zeros(BINS ** len(planes), np.float32)
+            self._weigh(frame, prior, terms, in_part=False)
             self.learn(frame, prior)
-        colour = self._compare(frame, plate)
-        self._difference = np.asarray(cv2.blur(self._difference, _PIXEL), np.float32)
-        values = _bytes(prior)
-        inside = np.asarray(cv2.erode(values, _window(prior, _DEEP)), np.uint8)
-        around = np.asarray(cv2.dilate(values, _window(prior, _CLEAR)), np.uint8)
-        probability = np.empty(shape, np.float32)
-        judge(
-            np.asarray(cv2.blur(colour, _PIXEL)),
-            self._difference,
+        return self._weigh(frame, prior, terms, in_part=in_part)
+
+    def _weigh(self, frame: Frame, prior: Floats, terms: Floats, *, in_part: bool) -> Floats:
+        plate = self.plate
+        assert plate is not None  # noqa: S101 - made before
+        planes = frame.half_planes
+        spread = _SPREADS[len(planes) if frame.format != "gbrp" else 0]
+        probability = np.empty(prior.shape, np.float32)
+        self._difference = None if in_part else np.empty(prior.shape, np.float32)
+        weigh(
+            planes,
+            spread,
+            plate.planes,
             plate.seen,
-            inside,
-            around,
+            self._ratios,
             prior,
-            weights,
+            terms,
             probability,
+            self._difference,
+            deep=_reach(prior, _DEEP),
+            clear=_reach(prior, _CLEAR),
         )
         return probability
 
-    def _compare(self, frame: Frame, plate: CleanPlate) -> Floats:
-        """Find a frame's difference from the room, and return what its colours tell."""
-        planes = frame.half_planes
-        shape = planes[0].shape
-        spread = np.full(len(planes), _SPREAD, np.float32)
-        if frame.format != "gbrp":
-            spread[1:] /= _CHROMA
-        colour, self._difference = np.empty(shape, np.float32), np.empty(shape, np.float32)
-        self._numbers = np.empty(shape, np.uint16)
-        ratios = self._ratios(len(planes))
-        weigh(planes, spread**-2, plate.planes, ratios, self._numbers, colour, self._difference)
-        return colour
-
-    def learn(self, frame: Frame, matte: Floats) -> None:
+    def learn(self, frame: Frame, matte: Floats, other: Floats | None = None) -> None:
         """Take what is sure in the matte of the frame that was weighed last.
 
         Parameters
         ----------
         frame : Frame
             Read only.
-        matte : (h, w) float32
-            Coverage on the half grid. Read only.
+        matte, other : (h, w) float32
+            Coverage on the half grid; where there are two the larger one counts. Read only.
         """
         planes, plate = frame.half_planes, self.plate
         assert plate is not None  # noqa: S101 - weighed before
-        values = _bytes(matte)
-        least = np.asarray(cv2.erode(values, _SQUARE), np.uint8)
-        most = np.asarray(cv2.dilate(values, _window(values, _CLEAR)), np.uint8)
-        counts = np.zeros((2, BINS ** len(planes)), np.float32)
-        report = np.zeros(3, np.float64)
-        learn(
+        assert self._difference is not None  # noqa: S101
+        share = 1 - _FADE
+        if self._colours is None:
+            share = 1.0
+            self._colours = np.zeros((2, BINS ** len(planes)), np.float32)
+        known, misfits, brighter = learn(
             planes,
-            self._numbers,
-            least,
-            most,
+            matte,
+            other,
             self._difference,
             plate.planes,
             plate.seen,
-            counts,
-            MEMORY,
-            report,
+            self._colours,
+            self._ratios,
+            clear=_reach(matte, _CLEAR),
+            memory=MEMORY,
+            share=share,
+            unseen=_UNSEEN,
+            far=_FAR,
         )
-        counts /= np.maximum(counts.sum(axis=1, keepdims=True), 1)
-        known_counts = counts if self._counts is None else self._counts
-        known_counts += np.float32(1 - _FADE) * (counts - known_counts)
-        # What fades for ever would become denormal numbers.
-        known_counts[known_counts < NOTHING] = 0
-        self._counts = known_counts
-        self._known_ratios = None
-        known, misfits, brighter = report
         plate.check(known, misfits, brighter / max(known - misfits, 1))
 
-    def _ratios(self, planes: int) -> Floats:
-        """Return for each colour the log of how much likelier it is the person's."""
-        if self._counts is None:
-            return np.zeros(BINS**planes, np.float32)
-        if self._known_ratios is None:
-            person, room = self._counts + np.float32(_UNSEEN)
-            ratios = np.clip(np.log(person / room), -_FAR, _FAR)
-            self._known_ratios = np.asarray(ratios, np.float32)
-        return self._known_ratios
+
+# What a squared difference of each plane counts: of one or three planes, and first of RGB's.
+_SPREADS: Final = {
+    number: np.array(spreads, np.float32) ** -2
+    for number, spreads in {
+        0: [_SPREAD] * 3,
+        1: [_SPREAD],
+        3: [_SPREAD, _SPREAD / _CHROMA, _SPREAD / _CHROMA],
+    }.items()
+}
 
 
-_SQUARE: Final = np.ones((3, 3), np.uint8)
-
-
-def _bytes(matte: Floats) -> Bytes:
-    return np.asarray(cv2.convertScaleAbs(matte, alpha=255))
-
-
-def _window(values: Bytes | Floats, share: float) -> Bytes:
-    reach = max(1, round(share * len(values)))
-    return np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+def _reach(grid: Floats, share: float) -> int:
+    """Return a share of a grid's height in samples."""
+    return max(1, round(share * len(grid)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from typing import TYPE_CHECKING
 
 from greenroom import core
@@ -21,7 +22,6 @@ __all__ = [
     "STRANGE",
     "SURE",
     "TRUSTED",
-    "judge",
     "learn",
     "weigh",
 ]
@@ -41,147 +41,141 @@ TRUSTED, SURE = 3.0, 8.0
 STRANGE = 9.0
 """The squared difference, of 1 that the room itself may have, from which it is not the room."""
 
-_weigh = core.function("weigh", "pi pppppp ii")
-_judge = core.function("judge", "pppppppp ii")
-_learn = core.function("learn", "pi pppp pppi fp ii")
+_weigh = core.function("weigh", "pi ppppp p ii pp ii")
+_learn = core.function("learn", "pi pp ppp if pfff p p ii")
 
 
 def weigh(  # noqa: PLR0913, PLR0917
     planes: Bytes,
-    weights: Floats,
+    spread: Floats,
     plate: Floats,
+    seen: Floats,
     ratios: Floats,
-    numbers: NDArray[np.uint16],
-    colour: Floats,
-    difference: Floats,
+    prior: Floats,
+    terms: Floats,
+    probability: Floats,
+    difference: Floats | None = None,
+    *,
+    deep: int,
+    clear: int,
 ) -> None:
-    """Look up what a frame's colours tell, and its squared difference from the clean plate.
+    """Weigh what a frame's colours tell, and its difference from the clean plate.
+
+    Both are averaged over 3x3 samples. The result is one half, which says nothing, where the
+    model's own answer is sure enough not to be moved by it.
 
     Parameters
     ----------
     planes : (planes, h, w) uint8
         The frame, on the half grid.
-    weights : (planes,) float32
+    spread : (planes,) float32
         What a squared difference of each plane counts.
-    plate : (planes, h, w) float32
-        The room.
+    plate, seen : (planes, h, w) and (h, w) float32
+        The room, and in how many frames it was seen: it is trusted from `TRUSTED`, fully from
+        `SURE` on.
     ratios : (bins,) float32
         For each colour the log of how much likelier it is in the foreground.
-    numbers : (h, w) uint16
-        Where each sample's colour goes: its number in a histogram.
-    colour, difference : (h, w) float32
-        Where the two results go.
+    prior : (h, w) float32
+        The model's coverage.
+    terms : (5,) float32
+        What a log ratio of colours counts, what a squared difference from the plate does, the
+        log odds of the room where there is none, the most that a difference tells, and what
+        doubt takes away where the room is not known.
+    probability : (h, w) float32
+        Where the probability of foreground goes.
+    difference : (h, w) float32, optional
+        Where the squared difference goes.
+    deep, clear : int
+        So many samples inside who is surely a person, above `PERSON`, what looks like the room
+        is a coincidence; and so near to whom the model does not waver at, above `LIKELY`, there is
+        no doubt.
     """
-    shape, number = colour.shape, len(planes)
+    shape, number = prior.shape, len(planes)
     _weigh(
         core.contiguous(planes, "B", (number, *shape)),
         number,
-        core.contiguous(weights, "f", (number,)),
+        core.contiguous(spread, "f", (number,)),
         core.contiguous(plate, "f", (number, *shape)),
-        core.contiguous(ratios, "f", (BINS**number,)),
-        core.contiguous(numbers, "H", shape, writable=True),
-        core.contiguous(colour, "f", writable=True),
-        core.contiguous(difference, "f", shape, writable=True),
-        *shape,
-    )
-
-
-def judge(  # noqa: PLR0913, PLR0917
-    colour: Floats,
-    difference: Floats,
-    seen: Floats,
-    inside: Bytes,
-    around: Bytes,
-    prior: Floats,
-    weights: Floats,
-    probability: Floats,
-) -> None:
-    """Weigh two kinds of evidence to the probability that a sample is foreground.
-
-    It is one half, which says nothing, where the model's own answer is sure enough not to be
-    moved by it.
-
-    Parameters
-    ----------
-    colour, difference : (h, w) float32
-        From `weigh`, averaged over neighbours.
-    seen : (h, w) float32
-        In how many frames the clean plate was: it is trusted from `TRUSTED`, fully from `SURE` on.
-    inside : (h, w) uint8
-        Above `PERSON` deep inside the person, where what looks like the room is a coincidence.
-    around : (h, w) uint8
-        The largest coverage near by: up to `LIKELY` there is doubt where the room is not known.
-    prior : (h, w) float32
-        The model's coverage.
-    weights : (5,) float32
-        What a log ratio of colours counts, what a squared difference from the plate does, the
-        log odds of the room where there is none, the most that a difference tells, and what
-        doubt takes away.
-    probability : (h, w) float32
-        Where the result goes.
-    """
-    shape = colour.shape
-    _judge(
-        core.contiguous(colour, "f"),
-        core.contiguous(difference, "f", shape),
         core.contiguous(seen, "f", shape),
-        core.contiguous(inside, "B", shape),
-        core.contiguous(around, "B", shape),
-        core.contiguous(prior, "f", shape),
-        core.contiguous(weights, "f", (5,)),
+        core.contiguous(ratios, "f", (BINS**number,)),
+        core.contiguous(prior, "f"),
+        core.contiguous(terms, "f", (5,)),
+        deep,
+        clear,
         core.contiguous(probability, "f", shape, writable=True),
+        None if difference is None else core.contiguous(difference, "f", shape, writable=True),
         *shape,
     )
 
 
 def learn(  # noqa: PLR0913, PLR0917
     planes: Bytes,
-    numbers: NDArray[np.uint16],
-    least: Bytes,
-    most: Bytes,
+    matte: Floats,
+    other: Floats | None,
     difference: Floats,
     plate: Floats,
     seen: Floats,
-    counts: Floats,
+    colours: Floats,
+    ratios: Floats,
+    *,
+    clear: int,
     memory: float,
-    report: NDArray[np.float64],
-) -> None:
+    share: float,
+    unseen: float,
+    far: float,
+) -> tuple[float, float, float]:
     """Count the colours of the person and of the room, and average the room into the plate.
+
+    The person is where all coverage around is above `PERSON`.
 
     Parameters
     ----------
     planes : (planes, h, w) uint8
         The frame, on the half grid.
-    numbers : (h, w) uint16
-        From `weigh`.
-    least, most : (h, w) uint8
-        The smallest and largest coverage around: above `PERSON` it is surely the person, below
-        `NOBODY` surely the room.
+    matte, other : (h, w) float32
+        Coverage, of which the larger counts; there may be no other.
     difference : (h, w) float32
         From `weigh`: 1 is what the room itself may differ.
     plate, seen : (planes, h, w) and (h, w) float32
         The room, and in how many frames it was seen there; changed in place.
-    counts : (2, bins) float32
-        Colours of the person and of the room; added to.
+    colours : (2, bins) float32
+        Shares of the person's and the room's colours; changed in place.
+    ratios : (bins,) float32
+        Written: see `weigh`.
+    clear : int
+        The room is where no coverage so near is above `NOBODY`, in samples.
     memory : float
         Over how many frames the plate is averaged at most.
-    report : (3,) float64
+    share : float
+        How far shares of colours move toward those of this frame.
+    unseen, far : float
+        What the share of a colour is taken for that was never seen, and the most that a ratio is.
+
+    Returns
+    -------
+    (float, float, float)
         How many samples of the room were known, how many of these do not fit, and by how much
         the first plane was brighter than the plate in those that do, in all.
     """
     shape, number = seen.shape, len(planes)
+    bins = BINS**number
+    report = (ctypes.c_double * 3)()
     _learn(
         core.contiguous(planes, "B", (number, *shape)),
         number,
-        core.contiguous(numbers, "H", shape),
-        core.contiguous(least, "B", shape),
-        core.contiguous(most, "B", shape),
+        core.contiguous(matte, "f", shape),
+        None if other is None else core.contiguous(other, "f", shape),
         core.contiguous(difference, "f", shape),
         core.contiguous(plate, "f", (number, *shape), writable=True),
         core.contiguous(seen, "f", writable=True),
-        core.contiguous(counts, "f", (2, BINS**number), writable=True),
-        counts.shape[1],
+        clear,
         memory,
-        core.contiguous(report, "d", (3,), writable=True),
+        core.contiguous(colours, "f", (2, bins), writable=True),
+        share,
+        unseen,
+        far,
+        core.contiguous(ratios, "f", (bins,), writable=True),
+        report,
         *shape,
     )
+    return report[0], report[1], report[2]

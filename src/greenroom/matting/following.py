@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import cv2
 import numpy as np
 
-from greenroom.matting.edge_kernels import place
+from greenroom.matting.grid_kernels import place
 from greenroom.resampling import halve
 
 if TYPE_CHECKING:

@@ -1,10 +1,11 @@
-"""Loops that find a guided filter's coefficients, in the core, on the half grid."""
+"""The guided filter's loops, in the core: coefficients on the half grid, applied at edges."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from greenroom import core
+from greenroom.matting.grid_kernels import half_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -13,66 +14,68 @@ if TYPE_CHECKING:
     Bytes = NDArray[np.uint8]
     Floats = NDArray[np.float32]
 
-__all__ = ["EDGE", "EMPTY", "FULL", "classify", "fit"]
+__all__ = ["BESIDE", "EDGE", "EMPTY", "FULL", "guide"]
 
 EMPTY, FULL, EDGE = 0, 1, 2
 """What is known of a sample of the half grid: certainly 0, certainly 1, or neither."""
 
-_fit = core.function("fit", "ppf pp ii")
-_classify = core.function("classify", "pp fff p ii")
+BESIDE = 8
+"""How many columns of the half grid beside an edge are guided as well, besides a row."""
+
+_LARGEST = 255.0
+
+_guide = core.function("guide", "pp ffff p pp ii")
 
 
-def fit(guide: Floats, matte: Floats, flat: float, slopes: Floats, offsets: Floats) -> None:
-    """Find the local linear models that take a guide to a matte, over windows of 3x3 samples.
+def guide(  # noqa: PLR0913
+    reference: Floats,
+    matte: Floats,
+    picture: Floats,
+    kinds: Bytes,
+    maps: Floats,
+    *,
+    flat: float,
+    middle: float,
+    gain: float,
+) -> None:
+    """Give a matte the edges of a picture.
 
-    Each is the mean of those of all windows that a sample is in. Beyond its border the picture
-    is mirrored, as OpenCV does by default.
+    The local linear models that take a reference to the matte are found over windows of 3x3
+    samples; each is the mean of those of all windows that a sample is in. Beyond its border the
+    picture is mirrored, as OpenCV does by default.
 
     Parameters
     ----------
-    guide, matte : (h, w) float32
-        Read only.
+    reference, matte : (h, w) float32
+        The guide, 0 to 255, and the matte, on the half grid. Read only.
+    picture : (H, W) float32
+        The guide on the working grid. Read only.
+    kinds : (h, w) uint8
+        Written: `EMPTY` or `FULL` where that is what the matte will be in all samples around,
+        whatever the guide is; otherwise `EDGE`.
+    maps : (3, H, W) float32
+        Written where there are edges, for a row above and below, and for `BESIDE` columns of the
+        half grid to both sides: the matte, not yet cut to 0..1; how it changes with the guide; and
+        the picture once more.
     flat : float
         What is added to the guide's variance: a guide that varies less is flat.
-    slopes, offsets : (h, w) float32
-        Where the models go.
+    middle, gain : float
+        The coverage that becomes one half, and by how much the edge is made steeper around it: so
+        that none becomes none.
     """
-    shape = guide.shape
-    _fit(
-        core.contiguous(guide, "f"),
-        core.contiguous(matte, "f", shape),
+    shape, half = picture.shape, half_of(picture.shape)
+    if middle * gain < 0.5:
+        message = f"with a middle of {middle:g} and a gain of {gain:g} nothing becomes something"
+        raise ValueError(message)
+    _guide(
+        core.contiguous(reference, "f", half),
+        core.contiguous(matte, "f", half),
         flat,
-        core.contiguous(slopes, "f", shape, writable=True),
-        core.contiguous(offsets, "f", shape, writable=True),
-        *shape,
-    )
-
-
-def classify(  # noqa: PLR0913, PLR0917
-    slopes: Floats, offsets: Floats, guides: float, low: float, high: float, kinds: Bytes
-) -> None:
-    """Tell `EMPTY`, `FULL` and `EDGE` apart by a guided filter's coefficients.
-
-    A sample is `EDGE` where those around it are not all of one kind.
-
-    Parameters
-    ----------
-    slopes, offsets : (h, w) float32
-        On the half grid.
-    guides : float
-        The largest value of a guide; the smallest is 0.
-    low, high : float
-        The coverage up to which the matte is 0, and from which it is 1.
-    kinds : (h, w) uint8
-        Where the result goes.
-    """
-    shape = kinds.shape
-    _classify(
-        core.contiguous(slopes, "f", shape),
-        core.contiguous(offsets, "f", shape),
-        guides,
-        low,
-        high,
-        core.contiguous(kinds, "B", writable=True),
+        _LARGEST,
+        middle,
+        gain,
+        core.contiguous(kinds, "B", half, writable=True),
+        core.contiguous(picture, "f"),
+        core.contiguous(maps, "f", (3, *shape), writable=True),
         *shape,
     )

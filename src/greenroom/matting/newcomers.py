@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import cv2
 import numpy as np
 
+from greenroom.matting.grid_kernels import count_found
 from greenroom.matting.region import Box, doubled
 
 if TYPE_CHECKING:
@@ -100,14 +101,17 @@ class Newcomers:
         photograph : bool
             Whether there is this one picture only.
         """
+        known = self._known
+        if known is not None and known.shape != half.shape:
+            known = None
+        area, strangers = count_found(half, known, _reach(half, _REACH))
+        is_large = area >= max(_LEFT_OVER * self._usual, _SMALLEST * half.size)
+        if is_large and not strangers:
+            return None
         found = np.asarray(half >= _SOMEBODY).view(np.uint8)
         if self._refused.shape != found.shape:
             self._refused, self._picture = np.zeros_like(found), np.zeros_like(found)
         known = self._near(found.shape)
-        area = cv2.countNonZero(found)
-        is_large = area >= max(_LEFT_OVER * self._usual, _SMALLEST * found.size)
-        if is_large and not cv2.countNonZero(found & ~known & 1):
-            return None
         gone = self._gone(frame, half, known, look_at, photograph=photograph)
         confirmed = np.asarray((found > 0) & ~gone).view(np.uint8)
         if gone.any() and cv2.countNonZero(confirmed) < _SMALLEST * found.size:
@@ -239,5 +243,10 @@ def _without(confirmed: Bytes, gone: Cells) -> Floats:
 
 
 def _dilated(cells: Bytes, share: float) -> Bytes:
-    reach = max(1, round(share * len(cells)))
+    reach = _reach(cells, share)
     return np.asarray(cv2.dilate(cells, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)))
+
+
+def _reach(grid: Bytes | Floats, share: float) -> int:
+    """Return a share of a grid's height in samples."""
+    return max(1, round(share * len(grid)))

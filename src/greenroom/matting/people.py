@@ -24,8 +24,10 @@ from greenroom.matting.people_kernels import (
     OTHER,
     RIGHT,
     TOP,
+    is_clear,
 )
 from greenroom.matting.people_parts import (
+    SOMEBODY,
     SPECK,
     dilated,
     enlarged,
@@ -122,7 +124,7 @@ class PeopleFilter:
         self._seen_s = -math.inf  # when the main person was last there
         self._usual = 0.0  # the most cells of the main person of late
 
-    def weights(self, alpha: Floats, frame: Frame) -> Floats | None:
+    def weights(self, alpha: Floats, frame: Frame, cells: Floats | None = None) -> Floats | None:
         """Return what the matte is to be multiplied with, or None where all of it stays.
 
         A change of the matte's size forgets earlier frames.
@@ -134,18 +136,23 @@ class PeopleFilter:
             Read only.
         frame : Frame
             The picture and its time. Read only, not kept.
+        cells : (ceil(h / 2), ceil(w / 2)) float32, optional
+            The mean of every 2x2 samples, if it is known. Read only.
 
         Returns
         -------
         (h, w) float32 or None
             0 to 1, in new memory.
         """
-        cells = in_cells(alpha)
+        if cells is None:
+            cells = in_cells(alpha)
         if self._roles.shape != cells.shape:
             self.reset()
             self._roles = np.zeros(cells.shape, np.uint8)
             self._owned_s = np.full(cells.shape, -np.inf, np.float32)
         frame_s = self._advance(frame.time_s)
+        if self.people is People.ALL and frame.time_s is not None and _is_usual(cells):
+            return None
         labels, parts = parts_of(cells, self._roles)
         specks = parts[:, AREA] < SPECK * cells.size
         specks[0] = False
@@ -325,8 +332,18 @@ def _near_anybody(
             return None
         kinds = specks.take(labels)
         return enlarged(dilated(people, _SOFT_EDGE) | ~dilated(kinds, _SOFT_EDGE), shape)
-    reach = max(_SOFT_EDGE, round(_NEAR * len(cells)))
+    reach = _near(cells)
     return None if _is_clear(cells, people, reach) else enlarged(dilated(people, reach), shape)
+
+
+def _near(cells: Floats) -> int:
+    """Return how far from everybody haze is nobody's, in cells."""
+    return max(_SOFT_EDGE, round(_NEAR * len(cells)))
+
+
+def _is_usual(cells: Floats) -> bool:
+    """Whether there is somebody, and nothing far from them: as a rule."""
+    return is_clear(cells, SOMEBODY, SPECK * cells.size, _HAZE, _near(cells) // 2)
 
 
 def _is_clear(cells: Floats, people: Cells, reach: int) -> bool:

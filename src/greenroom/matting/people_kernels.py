@@ -6,6 +6,7 @@ person in front) or `OTHER`.
 
 from __future__ import annotations
 
+import ctypes
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -32,6 +33,7 @@ __all__ = [
     "TOP",
     "divide",
     "find_parts",
+    "is_clear",
 ]
 
 NOBODY: Final = 0
@@ -50,6 +52,7 @@ COLUMNS: Final = 8
 _INT32: Final = np.dtype(np.int32).char
 
 _find_parts = core.function("find_parts", "pii f ppp")
+_is_clear = core.function("is_clear", "pii fdfi p")
 _divide = core.function("divide", "piii pp")
 
 
@@ -86,6 +89,35 @@ def find_parts(
         core.contiguous(labels, _INT32, shape, writable=True),
         core.contiguous(parts, _INT32, (len(parts), COLUMNS), writable=True),
     )
+
+
+def is_clear(
+    cells: NDArray[np.float32], least: float, speck: float, haze: float, reach: int
+) -> bool:
+    """Whether there is somebody, and nothing is found but near them.
+
+    Parameters
+    ----------
+    cells : (h, w) float32
+        Coverage.
+    least, speck : float
+        So many cells of this coverage or more that hang together, corners included, are somebody.
+    haze : float
+        More coverage than this is something. Every other cell of every other row is looked at.
+    reach : int
+        How far from somebody it may be, in cells that are looked at.
+    """
+    clear = ctypes.c_int32()
+    _is_clear(
+        core.contiguous(cells, "f"),
+        *cells.shape,
+        least,
+        speck,
+        haze,
+        reach,
+        ctypes.addressof(clear),
+    )
+    return bool(clear.value)
 
 
 def divide(planes: NDArray[np.uint8], costs: Grid, roles: Grid) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     Whole = NDArray[np.int32]
 
 __all__ = [
+    "SOMEBODY",
     "SPECK",
     "arrives",
     "dilated",
@@ -41,8 +42,8 @@ __all__ = [
 SPECK: Final = 0.0005
 """A part with less than this share of the frame's area is nobody."""
 
-# From this coverage on a cell is somebody's: with less, haze would make one of two people.
-_SOMEBODY: Final = 0.5
+SOMEBODY: Final = 0.5
+"""From this coverage on a cell is somebody's: with less, haze would make one of two people."""
 
 
 def in_cells(alpha: Floats) -> Floats:
@@ -72,7 +73,7 @@ def parts_of(cells: Floats, past: Grid) -> tuple[Whole, Whole]:
     height, width = cells.shape
     labels: Whole = np.empty(cells.shape, np.int32)
     parts: Whole = np.empty((((height + 1) // 2) * ((width + 1) // 2) + 1, COLUMNS), np.int32)
-    find_parts(cells, _SOMEBODY, past, labels, parts)
+    find_parts(cells, SOMEBODY, past, labels, parts)
     parts = parts[: parts[0, 0] + 1]
     parts[0] = 0
     return labels, parts

@@ -15,6 +15,8 @@ References
 
 from __future__ import annotations
 
+import math
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -26,17 +28,19 @@ from greenroom.cuts import CutTest
 from greenroom.errors import ImplausibleMatteError
 from greenroom.frames import Frame, Matte
 from greenroom.matting.cadence import Cadence, Rest
-from greenroom.matting.edge_kernels import follow, guide, place, settle, sharpen
+from greenroom.matting.edge_kernels import sharpen
 from greenroom.matting.evidence import Evidence
 from greenroom.matting.following import Follower
-from greenroom.matting.guided_kernels import classify, fit
+from greenroom.matting.found import Canvas, Found, halved, put
+from greenroom.matting.grid_kernels import half_of, settle
+from greenroom.matting.guided_kernels import guide
 from greenroom.matting.keep import KeptRegions
 from greenroom.matting.newcomers import Newcomers
 from greenroom.matting.people import PeopleFilter
 from greenroom.matting.photograph import refine_photograph
 from greenroom.matting.plate import CleanPlate
 from greenroom.matting.plate_picture import check_shape, decode_plate, fitted_plate
-from greenroom.matting.region import Box, RegionTracker, box_of, extent
+from greenroom.matting.region import Box, RegionTracker, box_of, doubled, extent
 from greenroom.matting.shaping import hardened, shifted, softened
 from greenroom.resampling import upsample
 from greenroom.settings import People
@@ -55,13 +59,10 @@ __all__ = ["RefinedMatting", "Steps"]
 # A change of brightness up to which the picture stands still, in 8-bit levels: above the noise
 # that is left after averaging, below what movement makes (docs/quality.md).
 _STILL: Final = 3.0
-_PIXEL: Final = (3, 3)
 # What the model says for certain is believed so far, so that evidence may change it.
 _SUREST: Final = 0.997
 # Coverage from which there is somebody.
 _SOMEBODY: Final = 0.5
-# Every so many samples one is looked at to tell whether somebody fills the part that is looked at.
-_STRIDE: Final = 4
 # For so many frames every one is learned from.
 _EAGER: Final = 12
 # The guided filter's regularisation, in squared 8-bit levels: luma that varies less is flat.
@@ -148,6 +149,7 @@ class RefinedMatting:
         self._kept = KeptRegions(settings)
         # Read now, so that what cannot be is an error before it is in force.
         self._room = None if settings.plate is None else decode_plate(settings.plate)
+        self._canvas = Canvas()
         self._size: tuple[int, int] | None = None
         self._history: _History | None = None
         self._last: Bytes | None = None  # the last hard matte
@@ -228,78 +230,72 @@ class RefinedMatting:
             self._evidence.reset(self._recorded(frame))
         history = self._history or _History(frame)
         self._is_photograph = self._history is None and frame.time_s is None
-        coarse = self._found(frame, look)
-        seen = self._settle(frame, coarse, history)
+        seen = self._settle(frame, self._found(frame, look), history)
         self._history = history
         self._frames += 1
-        self._region.follow(frame, extent(seen, history.steady))
+        self._region.follow(frame, seen)
         values = np.empty(frame.layout.plane_shapes[0], np.uint8)
         self._enlarge(frame, history, values)
         hard = hardened(values, self._settings.threshold, self._last)
         self._last = None if self._settings.threshold is None else hard
         return Matte(hard)
 
-    def _found(self, frame: Frame, look: Look) -> Floats:
+    def _found(self, frame: Frame, look: Look) -> Found:
         """Return what the model finds, or what it found in the frame before where that is now."""
         known = self._frames >= _EAGER and frame.time_s is not None and self._rest.moving > 1
         if self.cadence is not Cadence.SECOND or not known:
             self._follower.reset()
-            return self._coarse(frame, look)
+            return self._looked_for(frame, look)
         if not self._region.needs_whole(frame):
             followed = self._follower.follow(frame)
             if followed is not None:
-                return followed
-        coarse = self._coarse(frame, look)
-        self._follower.found(frame, coarse)
-        return coarse
+                return Found.everywhere(followed)
+        found = self._looked_for(frame, look)
+        self._follower.found(frame, found.coarse)
+        return found
 
-    def _coarse(self, frame: Frame, look: Look) -> Floats:
-        """Return what the model finds, on the working grid."""
-        luma = frame.small_planes[0]
-        whole = Box(0, 0, luma.shape[1], luma.shape[0])
+    def _looked_for(self, frame: Frame, look: Look) -> Found:
+        """Return what the model finds, on the grids."""
+        height, width = frame.small_planes[0].shape
+        whole = Box(0, 0, width, height)
         if not self._steps.region:
-            return self._confirmed(frame, self._placed(frame, whole, look), look)
+            return self._confirmed(frame, whole, look)
         region = self._region
         if region.needs_whole(frame):
-            coarse = self._confirmed(frame, self._placed(frame, whole, look), look)
-            region.found(frame, box_of(_halved(coarse), coarse))
+            found = self._confirmed(frame, whole, look)
+            region.found(frame, box_of(found.half, found.coarse))
             if region.box is None:
-                return coarse
+                return found
         assert region.box is not None  # noqa: S101 - without one the whole is needed
-        coarse = self._confirmed(frame, self._placed(frame, region.box, look), look)
+        found = self._confirmed(frame, region.box, look)
         if region.box == whole:
-            return coarse
-        is_full = np.min(coarse[region.box.slices][::_STRIDE, ::_STRIDE]) >= _SOMEBODY
-        if is_full or extent(_halved(coarse), coarse) is None:  # too near, gone, or missed
-            coarse = self._confirmed(frame, self._placed(frame, whole, look), look)
-        return coarse
+            return found
+        if found.seen.is_full or not found.seen.area:  # too near, gone, or missed
+            found = self._confirmed(frame, whole, look)
+        return found
 
-    def _confirmed(self, frame: Frame, coarse: Floats, look: Look) -> Floats:
-        """Take from what was found who is not there, in place."""
+    def _confirmed(self, frame: Frame, box: Box, look: Look) -> Found:
+        """Look at a part, and take from what is found who is not there."""
 
         def look_at(box: Box, is_mirrored: bool) -> Floats:  # noqa: FBT001
-            again = np.zeros_like(coarse)
+            again = np.zeros_like(found.coarse)
             with suppress(ImplausibleMatteError):  # then they are not found in this look
-                _put(_looked(frame.part(box), look, is_mirrored=is_mirrored), again[box.slices])
-            return _halved(again)
+                put(_looked(frame.part(box), look, is_mirrored=is_mirrored), again[box.slices])
+            return halved(again)
 
+        found = self._placed(frame, box, look)
         weights = self._newcomers.confirmed(
-            frame, _halved(coarse), look_at, photograph=self._is_photograph
+            frame, found.half, look_at, photograph=self._is_photograph
         )
-        if weights is not None:
-            height, width = coarse.shape
-            coarse *= cv2.resize(weights, (width, height), interpolation=cv2.INTER_LINEAR)
-        return coarse
+        return found if weights is None else found.weighted(weights)
 
-    def _placed(self, frame: Frame, box: Box, look: Look) -> Floats:
+    def _placed(self, frame: Frame, box: Box, look: Look) -> Found:
         """Look at a part, and put what is found where it belongs; elsewhere nobody is."""
         part = frame.part(box)
         found = look(part)
         if self._steps.mirror or self._is_photograph:
             found = (found + _looked(part, look, is_mirrored=True)) / np.float32(2)
-        coarse = np.zeros(frame.small_planes[0].shape, np.float32)
-        _put(found, coarse[box.slices])
-        return coarse
+        return self._canvas.put(found, box, frame.small_planes[0].shape)
 
     def _recorded(self, frame: Frame) -> CleanPlate | None:
         """Read the room that the settings name."""
@@ -308,40 +304,38 @@ class RefinedMatting:
         picture = fitted_plate(self._room, self._settings.plate, frame.size)
         return CleanPlate.from_picture(picture, frame.layout)
 
-    def _settle(self, frame: Frame, coarse: Floats, history: _History) -> Floats:
+    def _settle(self, frame: Frame, found: Found, history: _History) -> Box | None:
         """Weigh the evidence, and follow the result over time; return where anybody is."""
-        prior = _halved(coarse)
+        prior = found.half
         self._newcomers.follow(prior)
+        # Every second frame once something is known: neighbouring frames tell much the same.
+        learns = self._steps.evidence and (self._frames < _EAGER or self._frames % 2 == 1)
+        probability = None
         if self._steps.evidence:
-            probability = self._evidence.weigh(frame, prior)
-        else:
-            probability = np.full(prior.shape, 0.5, np.float32)
-        weights = self._people.weights(coarse, frame)
+            in_part = not learns and self._settings.keep_region is None
+            probability = self._evidence.weigh(frame, prior, in_part=in_part)
+        weights = self._people.weights(found.coarse, frame, prior)
+        is_nobody = not found.seen.is_anybody
         self._left_out = None
         if weights is not None:
-            coarse *= weights
+            found.coarse *= weights
+            is_nobody = cv2.minMaxLoc(found.coarse)[1] < _SOMEBODY
             if self._people.people is People.MAIN:
-                self._left_out = np.maximum(prior - _halved(coarse), 0)
-        share = history.share(frame, self._settings.smoothing)
-        surest = _SUREST if self._steps.evidence else 1.0
-        luma = frame.small_planes[0]
-        settle(coarse, surest, probability, share, luma, history.steady, history.reference)
-        if cv2.minMaxLoc(coarse)[1] < _SOMEBODY:  # nobody, so nothing is left of who was there
-            history.steady[...] = 0
-        elif weights is not None and self._people.people is People.ALL:
-            history.steady *= weights  # nor is anything that is far from all of them
-        history.steady_half = _halved(history.steady)
+                self._left_out = np.maximum(prior - halved(found.coarse), 0)
+        seen = history.follow(frame, found, probability, self._settings.smoothing, is_nobody)
+        if weights is not None and self._people.people is People.ALL and not is_nobody:
+            seen = history.weighted(weights)  # nor is anything that is far from all of them
         # Those who are not shown are no part of the room, either.
-        everybody = np.maximum(prior, history.steady_half)
-        # Every second frame once something is known: neighbouring frames tell much the same.
-        if self._steps.evidence and (self._frames < _EAGER or self._frames % 2):
-            self._evidence.learn(frame, everybody)
-        return everybody if self._people.people is People.MAIN else history.steady_half
+        if learns:
+            self._evidence.learn(frame, prior, history.steady_half)
+        if self._people.people is People.MAIN:
+            return extent(np.maximum(prior, history.steady_half), found.coarse)
+        return seen
 
     def _enlarge(self, frame: Frame, history: _History, values: Bytes) -> None:
         """Make the matte at full size: guided, or where a soft edge is asked for, only enlarged."""
         settings = self._settings
-        steady = history.steady
+        steady = whole = history.steady
         if settings.keep_region is not None:
             steady = self._with_kept(frame, steady)
         steady = shifted(steady, settings.edge_shift / 100, frame.size)
@@ -351,15 +345,20 @@ class RefinedMatting:
         if self._is_photograph:
             refine_photograph(frame, steady, _MIDDLE, _GAIN, values)
             return
-        half = history.steady_half if steady is history.steady else _halved(steady)
-        slopes, offsets = np.empty_like(half), np.empty_like(half)
-        fit(history.reference_half, half, _FLAT, slopes, offsets)
-        kinds = np.empty(half.shape, np.uint8)
-        classify(slopes, offsets, 255.0, _MIDDLE - 0.5 / _GAIN, _MIDDLE + 0.5 / _GAIN, kinds)
-        base, slope = np.empty_like(steady), np.empty_like(steady)
-        guide(slopes, offsets, history.reference, _MIDDLE, _GAIN, base, slope)
+        half = history.steady_half if steady is whole else halved(steady)
+        kinds, maps = np.empty(half.shape, np.uint8), history.maps()
+        guide(
+            history.reference_half,
+            half,
+            history.reference,
+            kinds,
+            maps,
+            flat=_FLAT,
+            middle=_MIDDLE,
+            gain=_GAIN,
+        )
         core = _NOISE_SIGMAS * self._noise_of(frame)
-        sharpen(base, slope, history.reference, kinds, frame.planes[0], core, values)
+        sharpen(maps[0], maps[1], maps[2], kinds, frame.planes[0], core, values)
 
     def _with_kept(self, frame: Frame, steady: Floats) -> Floats:
         """Add what of the room is to stay."""
@@ -385,21 +384,82 @@ class _History:
     """A steadied matte, the picture that it belongs to, and for how long it has stood still."""
 
     def __init__(self, frame: Frame) -> None:
-        shape = frame.small_planes[0].shape
-        half = frame.half_planes[0].shape
-        self.steady = np.zeros(shape, np.float32)
-        self.reference = np.zeros(shape, np.float32)
-        self.steady_half = np.zeros(half, np.float32)
-        self.reference_half = np.zeros(half, np.float32)
-        self._age = np.zeros(half, np.float32)
+        self._shape = shape = frame.small_planes[0].shape
+        self._half = half = half_of(shape)
+        self._memory = np.zeros(2 * math.prod(shape) + 3 * math.prod(half), np.float32)
+        self._maps: Floats = np.empty((0, 0, 0), np.float32)
+        self._alone = 0  # references to them while nobody else has any
 
-    def share(self, frame: Frame, smoothing: float) -> Floats:
-        """Return how far the matte is to move toward a new frame's, on the half grid."""
-        luma = frame.half_planes[0]
-        change = cv2.blur(cv2.absdiff(luma.astype(np.float32), self.reference_half), _PIXEL)
-        share = np.empty_like(self._age)
-        follow(change, luma, _STILL, 1 - smoothing, self._age, self.reference_half, share)  # type: ignore[arg-type]
-        return share
+    @property
+    def steady(self) -> Floats:
+        """The matte on the working grid."""
+        return self._of_whole(0)
+
+    @property
+    def reference(self) -> Floats:
+        """The picture on the working grid."""
+        return self._of_whole(1)
+
+    @property
+    def steady_half(self) -> Floats:
+        """The matte on the half grid."""
+        return self._of_half(0)
+
+    @property
+    def reference_half(self) -> Floats:
+        """The picture on the half grid."""
+        return self._of_half(1)
+
+    def _of_whole(self, index: int) -> Floats:
+        size = math.prod(self._shape)
+        return self._memory[index * size : (index + 1) * size].reshape(self._shape)
+
+    def _of_half(self, index: int) -> Floats:
+        start, size = 2 * math.prod(self._shape), math.prod(self._half)
+        start += index * size
+        return self._memory[start : start + size].reshape(self._half)
+
+    def follow(
+        self,
+        frame: Frame,
+        found: Found,
+        probability: Floats | None,
+        smoothing: float,
+        is_nobody: bool,  # noqa: FBT001
+    ) -> Box | None:
+        """Move the matte toward what is found in a new frame; return where anybody is then."""
+        box = settle(
+            self._memory,
+            found.coarse,
+            found.half,
+            probability,
+            frame.half_planes[0],
+            frame.small_planes[0],
+            surest=1.0 if probability is None else _SUREST,
+            still=_STILL,
+            least=1 - smoothing,
+            is_nobody=is_nobody,
+        )
+        return doubled(*box, self._shape) if any(box) else None
+
+    def weighted(self, weights: Floats) -> Box | None:
+        """Multiply the matte with weights; return where anybody is then."""
+        steady = self.steady
+        steady *= weights
+        rest = Found.everywhere(steady)
+        self.steady_half[...] = rest.half
+        return rest.extent
+
+    def maps(self) -> Floats:
+        """Return memory for a guided matte, (3, H, W) float32: the last if nobody else has it."""
+        if self._maps.shape[1:] != self._shape or self._references > self._alone:
+            self._maps = np.empty((3, *self._shape), np.float32)
+            self._alone = self._references
+        return self._maps
+
+    @property
+    def _references(self) -> int:
+        return sys.getrefcount(self._maps)
 
 
 def _looked(part: Frame, look: Look, *, is_mirrored: bool) -> Floats:
@@ -408,22 +468,3 @@ def _looked(part: Frame, look: Look, *, is_mirrored: bool) -> Floats:
         return look(part)
     planes = tuple(np.ascontiguousarray(plane[:, ::-1]) for plane in part.planes)
     return look(Frame(planes, part.layout).at(part))[:, ::-1]
-
-
-def _put(found: Floats, target: Floats) -> None:
-    """Put an answer in its place on the working grid."""
-    if found.shape[0] > target.shape[0] and found.shape[1] > target.shape[1]:
-        size = target.shape[1], target.shape[0]
-        target[...] = cv2.resize(found, size, interpolation=cv2.INTER_AREA)
-    else:
-        place(np.ascontiguousarray(found), target)
-
-
-def _halved(values: Floats) -> Floats:
-    """Take the mean of every 2x2 samples; the last row and column repeat if odd."""
-    height, width = values.shape
-    if height % 2 or width % 2:
-        values = np.pad(values, ((0, height % 2), (0, width % 2)), mode="edge")
-    return cv2.resize(  # type: ignore[return-value]
-        values, ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA
-    )

@@ -1,0 +1,75 @@
+/* Windows over a mask: whether there is anything near each sample. */
+#ifndef GREENROOM_WINDOW_H
+#define GREENROOM_WINDOW_H
+
+#include "core.h"
+
+/* A square window with so many samples on each side that goes down a mask (high, wide) of 0 and 1,
+ * row by row. It keeps how many are set in each column; along the row it is doubled until it is as
+ * wide as it should be. Outside of the mask nothing is set. */
+typedef struct {
+    const uint8_t *mask;
+    int high, wide, reach;
+    uint16_t *counts;
+    uint8_t *line, *other;
+} GrWindow;
+
+static inline void gr_window_enter(const uint8_t *restrict row, uint16_t *restrict counts,
+                                   int count) {
+    for (int x = 0; x < count; x++) counts[x] = (uint16_t)(counts[x] + row[x]);
+}
+
+static inline void gr_window_leave(const uint8_t *restrict row, uint16_t *restrict counts,
+                                   int count) {
+    for (int x = 0; x < count; x++) counts[x] = (uint16_t)(counts[x] - row[x]);
+}
+
+static inline void gr_window_any(const uint16_t *restrict counts, uint8_t *restrict line,
+                                 int count) {
+    for (int x = 0; x < count; x++) line[x] = counts[x] > 0;
+}
+
+static inline void gr_window_join(const uint8_t *restrict line, const uint8_t *restrict farther,
+                                  uint8_t *restrict joined, int count) {
+    for (int x = 0; x < count; x++) joined[x] = line[x] | farther[x];
+}
+
+/* How many bytes of memory a window needs. */
+static inline size_t gr_window_bytes(int wide, int reach) {
+    return 4 * (size_t)wide + 4 * (size_t)reach;
+}
+
+/* Put a window on the first row; the memory is aligned for two bytes. The reach is less than
+ * 32768 and may be larger than the mask. */
+static inline GrWindow gr_window(const uint8_t *mask, int high, int wide, int reach, void *memory) {
+    uint8_t *lines = (uint8_t *)memory + 2 * (size_t)wide;
+    GrWindow window = {mask, high, wide, reach, memory, lines, lines + wide + 2 * (size_t)reach};
+    memset(memory, 0, gr_window_bytes(wide, reach));
+    for (int y = 0; y < gr_min(reach, high); y++)
+        gr_window_enter(mask + (size_t)y * wide, window.counts, wide);
+    return window;
+}
+
+/* Write row y of the result, which is 1 where anything is near and 0 elsewhere. Rows are written
+ * one after the other from 0 on. */
+static inline void gr_window_row(GrWindow *window, int y, uint8_t *row) {
+    int wide = window->wide, reach = window->reach, size = 2 * reach + 1;
+    if (y + reach < window->high)
+        gr_window_enter(window->mask + (size_t)(y + reach) * wide, window->counts, wide);
+    if (y > reach)
+        gr_window_leave(window->mask + (size_t)(y - reach - 1) * wide, window->counts, wide);
+    uint8_t *line = window->line, *other = window->other;
+    memset(line, 0, (size_t)reach);
+    gr_window_any(window->counts, line + reach, wide);
+    memset(line + reach + wide, 0, (size_t)reach);
+    int length = 1;
+    for (; 2 * length <= size; length *= 2) {
+        gr_window_join(line, line + length, other, wide + size - 2 * length);
+        uint8_t *joined = other;
+        other = line;
+        line = joined;
+    }
+    gr_window_join(line, line + size - length, row, wide);
+}
+
+#endif
