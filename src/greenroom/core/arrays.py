@@ -24,7 +24,7 @@ def plane(
     array : (h, w)
         Samples of a row lie side by side.
     shape : (int, int), optional
-        What its shape has to be.
+        What its shape has to be; any that has samples unless it is given.
     kind : str
         NumPy's one-letter code of its type: uint8 unless it is given.
     writable : bool
@@ -38,11 +38,12 @@ def plane(
     strides, size = array.strides, array.itemsize
     if (
         array.dtype.char != kind
+        or not array.dtype.isnative
         or len(strides) != 2
         or (strides[1] != size and array.shape[1] > 1)
         or strides[0] < 0
-        or strides[0] % size
-        or (shape is not None and array.shape != shape)
+        or not array.flags.aligned
+        or (not array.size if shape is None else array.shape != shape)
         or (writable and not array.flags.writeable)
     ):
         access = " to write to" if writable else ""
@@ -60,8 +61,10 @@ def contiguous(
     array : any shape
     kind : str
         NumPy's one-letter code of its type: ``f`` float32, ``B`` uint8, ``H`` uint16, ``i`` int32.
-    shape, writable
-        As for `plane`.
+    shape : tuple of int, optional
+        What its shape has to be; any with two dimensions that has values unless it is given.
+    writable : bool
+        Whether the core writes to it.
 
     Raises
     ------
@@ -71,8 +74,10 @@ def contiguous(
     flags = array.flags
     if (
         array.dtype.char != kind
+        or not array.dtype.isnative
         or not flags.c_contiguous
-        or (shape is not None and array.shape != shape)
+        or not flags.aligned
+        or (not array.size or array.ndim != 2 if shape is None else array.shape != shape)
         or (writable and not flags.writeable)
     ):
         raise _error(array, f"a contiguous array of type '{kind}'", shape)
@@ -80,7 +85,7 @@ def contiguous(
 
 
 def _error(array: NDArray[Any], what: str, shape: tuple[int, ...] | None) -> TypeError:
-    of = "" if shape is None else f" of shape {shape}"
+    of = " that has height and width" if shape is None else f" of shape {shape}"
     access = "" if array.flags.writeable else ", read only"
     message = (
         f"the core expected {what}{of}, "

@@ -111,10 +111,10 @@ def _found(planes: NDArray[np.uint8], matte: NDArray[np.uint8]) -> NDArray[np.fl
     count, height, width = planes.shape
     maps = np.empty((count, 3, (height + 1) // 2 + 1, (width + 1) // 2 + 1), np.float32)
     _edge_colours(
-        core.contiguous(planes, "B"),
+        core.contiguous(planes, "B", (count, height, width)),
         core.contiguous(matte, "B", (height, width)),
         *planes.shape,
-        core.contiguous(maps, "f", writable=True),
+        core.contiguous(maps, "f", maps.shape, writable=True),
     )
     return maps
 
