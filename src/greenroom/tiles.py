@@ -108,7 +108,7 @@ class _Places:
             weights,
             np.stack([first * half[1] // width, last * half[1] // width], 1).astype(np.int32),
         )
-        addresses = (array.ctypes.data for array in self._arrays)
+        addresses = (core.address(array) for array in self._arrays)
         self.fields = _PlacesFields(*shape, *low, *half, taps, *addresses)
 
 
@@ -167,7 +167,7 @@ class Guide:
         height, width = self.luma.shape
         kinds = np.empty((-(-height // TILE_ROWS), -(-width // TILE)), np.uint8)
         soft = ctypes.c_int32()
-        address = kinds.ctypes.data
+        address = core.address(kinds)
         _sort(self.fields.kinds, self.fields.places, address, ctypes.addressof(soft))
         return Coverage(kinds, np.empty((soft.value, TILE_ROWS, TILE), np.uint8))
 

@@ -11,7 +11,7 @@ shapes and types with `plane` and `contiguous` first.
 
 from __future__ import annotations
 
-from greenroom.core.arrays import contiguous, plane
+from greenroom.core.arrays import address, contiguous, plane
 from greenroom.core.library import VARIANTS, function, variant
 
-__all__ = ["VARIANTS", "contiguous", "function", "plane", "variant"]
+__all__ = ["VARIANTS", "address", "contiguous", "function", "plane", "variant"]
