@@ -348,6 +348,34 @@ class TestOnnx:
             load_runtime("onnx", green_onnx, device=Device.TENSORRT, example=lambda _: {})
 
 
+class TestTelemetry:
+    """What ONNX Runtime tells others."""
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="counts threads in /proc")
+    def test_is_off(self, green_onnx: Path, tmp_path: Path) -> None:
+        """It keeps no identifier of the machine, starts no thread, and is told to be silent."""
+        code = (
+            "import os, sys\n"
+            "from pathlib import Path\n"
+            "from greenroom.segmenters.runtimes import load_runtime\n"
+            "load_runtime('onnx', Path(sys.argv[1])).close()\n"
+            "print(os.environ['ORT_DISABLE_TELEMETRY'], len(os.listdir('/proc/self/task')))\n"
+        )
+        home = tmp_path / "home"
+        home.mkdir()
+        # Nor does it do so where it is tested, by these variables.
+        tested = ("CI", "GITHUB_ACTIONS", "TF_BUILD", "ORT_DISABLE_TELEMETRY")
+        variables = {name: value for name, value in os.environ.items() if name not in tested}
+        variables |= dict.fromkeys(("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"), str(home))
+        variables["OPENBLAS_NUM_THREADS"] = "1"
+        command = [sys.executable, "-c", code, str(green_onnx)]
+        result = subprocess.run(
+            command, env=variables, capture_output=True, text=True, check=True, timeout=60
+        )
+        assert result.stdout.split() == ["1", "1"]
+        assert list(home.rglob("*")) == []
+
+
 class TestCaught:
     """Standard error of native libraries."""
 

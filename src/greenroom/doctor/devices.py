@@ -82,12 +82,9 @@ def _tried(case: Case, available: Sequence[str]) -> Iterator[Finding]:
 
 
 def _providers() -> Sequence[str]:
-    from greenroom.segmenters.runtimes.quiet import native_stderr_caught  # noqa: PLC0415
+    from greenroom.segmenters.runtimes.onnx_library import load_onnxruntime  # noqa: PLC0415
 
-    with native_stderr_caught():
-        import onnxruntime  # noqa: PLC0415 - an extra
-
-    providers: Sequence[str] = onnxruntime.get_available_providers()
+    providers: Sequence[str] = load_onnxruntime().get_available_providers()
     return providers
 
 

@@ -17,7 +17,7 @@ from greenroom.segmenters.runtimes.base import (
     missing_extra,
     wanted_outputs,
 )
-from greenroom.segmenters.runtimes.quiet import native_stderr_caught
+from greenroom.segmenters.runtimes.onnx_library import load_onnxruntime
 from greenroom.settings import Device
 
 if TYPE_CHECKING:
@@ -81,15 +81,14 @@ class OnnxRuntime:
         example: Example | None = None,
     ) -> None:
         try:
-            with native_stderr_caught():  # it looks for devices, and tells
-                import onnxruntime  # noqa: PLC0415 - loads on use
+            onnxruntime = load_onnxruntime()
         except ImportError as error:
             raise missing_extra(_LIBRARY, "onnx", error) from error
         check_file(path)
         self.path = path
         self.threads = threads
         self.name = f"{_LIBRARY} {onnxruntime.__version__}"
-        self._onnxruntime: Any = onnxruntime
+        self._onnxruntime = onnxruntime
         self._errors = _errors()
         self._buffer: NDArray[Any] = np.empty(0)
         if example is None:

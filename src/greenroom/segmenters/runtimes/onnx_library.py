@@ -1,0 +1,33 @@
+"""ONNX Runtime itself, loaded so that it tells nobody what it runs."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Final
+
+from greenroom.segmenters.runtimes.quiet import native_stderr_caught
+
+__all__ = ["load_onnxruntime"]
+
+_VARIABLE: Final = "ORT_DISABLE_TELEMETRY"
+
+
+def load_onnxruntime() -> Any:  # noqa: ANN401 - it is untyped
+    """Import ONNX Runtime with its telemetry off.
+
+    Its official builds since 1.29 write an identifier of the machine into the user's cache, and
+    send names and hashes of models to their maker, unless this variable says otherwise when the
+    library is loaded (its ``docs/Privacy.md``); earlier ones did so on Windows. Whoever has set the
+    variable keeps what it says.
+
+    Raises
+    ------
+    ImportError
+        If it is not installed.
+    """
+    os.environ.setdefault(_VARIABLE, "1")
+    with native_stderr_caught():  # it looks for devices, and tells
+        import onnxruntime  # noqa: PLC0415 - an extra
+    if os.environ[_VARIABLE] == "1":
+        onnxruntime.disable_telemetry_events()  # on Windows, and where it was loaded before
+    return onnxruntime
