@@ -6,6 +6,7 @@
 #ifndef GREENROOM_SAMPLES_H
 #define GREENROOM_SAMPLES_H
 
+#include <math.h>
 #include <stdint.h>
 
 #ifndef GR_SAMPLE
@@ -72,6 +73,45 @@ GR_SAMPLE uint8_t gr_lit(uint8_t shown, uint8_t light, uint8_t weight, uint8_t b
     int16_t lit = (int16_t)(int32_t)value; /* limits in 16 bits take half as long */
     lit = lit > 0 ? lit : 0;
     return (uint8_t)(lit < 255 ? lit : 255);
+}
+
+/* The screen of a chroma key: a unit vector in (Cb, Cr), how far noise takes shares from 0 and 1,
+ * and the inverse of what is between. Cb and Cr count from 128. */
+typedef struct {
+    float b, r, margin, scale;
+} GrKey;
+
+/* What screen and person look like around a sample: what takes Cb and Cr to the screen's share,
+ * the inverse of the screen's chroma, and whether there is screen around, 0 to 1. */
+typedef struct {
+    float by_b, by_r, offset, inverse, around;
+} GrScreen;
+
+/* A sample's chroma in the direction of the screen's, and at a right angle to it. */
+GR_SAMPLE float gr_along(GrKey key, float b, float r) { return b * key.b + r * key.r; }
+GR_SAMPLE float gr_across(GrKey key, float b, float r) {
+    return fabsf(r * key.b - b * key.r);
+}
+
+/* How much of the screen's colour a sample has at least: other strong colours have none of it
+ * (K. Jack, Video Demystified, "chroma keying"). */
+GR_SAMPLE float gr_screen_amount(GrKey key, float b, float r) {
+    return gr_along(key, b, r) - 0.6f * gr_across(key, b, r);
+}
+
+/* How much of a sample is the screen's, 0 to 1. Up to 4 times what is seen of it may be in a sample
+ * of which the person's part has the opposite colour, as skin has in front of green. */
+GR_SAMPLE float gr_screen_share(GrKey key, GrScreen screen, float b, float r) {
+    float sure = gr_screen_amount(key, b, r) * screen.inverse * 4.0f;
+    float share = b * screen.by_b + r * screen.by_r + screen.offset;
+    share = share < sure ? share : sure;
+    return gr_within((share - key.margin) * key.scale, 0.0f, 1.0f) * screen.around;
+}
+
+/* How much of the screen's colour is too much for a person's: light that it throws on them. */
+GR_SAMPLE float gr_screen_spill(GrKey key, float b, float r) {
+    float spill = gr_along(key, b, r) - 0.3f * gr_across(key, b, r);
+    return spill > 0.0f ? spill : 0.0f;
 }
 
 #endif

@@ -23,7 +23,7 @@ from greenroom.errors import FormatError, SettingsError
 from greenroom.frames import Frame
 from greenroom.resampling import halve
 from greenroom.segmenters.base import SegmenterInfo
-from greenroom.segmenters.chroma_kernels import CELL, changes, coverage, statistics
+from greenroom.segmenters.chroma_kernels import CELL, STATISTICS, add, changes, coverage, statistics
 from greenroom.segmenters.chroma_screen import LEAST_CHROMA, KeyFinder, Surroundings
 from greenroom.timings import Timings
 
@@ -88,8 +88,6 @@ class ChromaSegmenter:
                 "key_color is that of a screen, such as #00b140"
             )
             raise SettingsError(message, "key_color")
-        # Compiled now rather than in the first frame, which has a deadline.
-        self._statistics, self._coverage, self._changes = statistics(), coverage(), changes()
 
     makes_mattes = True
     remembers = False
@@ -111,11 +109,11 @@ class ChromaSegmenter:
         luma, c_b, c_r = _seen(frame)
         key = self._key_for(frame.layout, c_b, c_r)
         height, width = c_b.shape
-        cells = np.empty((10, -(-height // CELL), -(-width // CELL)), np.float32)
-        self._statistics(luma, c_b, c_r, key, cells)
+        cells = np.empty((STATISTICS, -(-height // CELL), -(-width // CELL)), np.float32)
+        statistics(luma, c_b, c_r, key, cells)
         surroundings = Surroundings.of(cells, key, c_b.size)
         coarse = np.empty((height, width), np.float32)
-        self._coverage(c_b, c_r, surroundings.key, surroundings.maps, coarse)
+        coverage(c_b, c_r, surroundings.key, surroundings.maps, coarse)
         self._surroundings = surroundings
         return coarse
 
@@ -132,9 +130,9 @@ class ChromaSegmenter:
         with self._timings.stage("foreground"):
             _, c_b, c_r = _seen(frame)
             height, width = c_b.shape
-            added = np.empty((height, 3, width), np.uint8)
-            self._changes(c_b, c_r, surroundings.key, surroundings.maps, added)
-            return _changed(frame, added.swapaxes(0, 1))
+            added = np.empty((3, height, width), np.uint8)
+            changes(c_b, c_r, surroundings.key, surroundings.maps, added)
+            return _changed(frame, added)
 
     def reset(self) -> None:
         """See `Segmenter.reset`: a colour that was found is looked for again."""
@@ -209,8 +207,15 @@ def _changed(frame: Frame, added: Plane) -> Frame:
         by_plane = list(cv2.split(cv2.transform(cv2.merge(by_plane), matrix)))
     result = Frame.empty(frame.layout)
     for plane, change, target in zip(frame.planes, by_plane, result.planes, strict=True):
-        rows, columns = plane.shape
-        if change.shape != plane.shape:
-            change = cv2.resize(change, (columns, rows))  # noqa: PLW2901
-        cv2.addWeighted(plane, 1, change, 1, -128, target)
+        add(plane, _enlarged(np.asarray(change, np.uint8), plane.shape), target)
     return result.at(frame)
+
+
+def _enlarged(change: Plane, shape: tuple[int, int]) -> Plane:
+    """Enlarge a change of what was halved so often until one time is left."""
+    shapes = [shape]
+    while shapes[-1] != change.shape:
+        shapes.append(_half(shapes[-1]))
+    for rows, columns in reversed(shapes[1:-1]):
+        change = np.asarray(cv2.resize(change, (columns, rows)), np.uint8)
+    return change

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from greenroom.errors import ModelOutputError
-from greenroom.segmenters.chroma_kernels import CELL
+from greenroom.segmenters.chroma_kernels import CELL, MAPS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -162,12 +162,11 @@ class Surroundings:
 
     Attributes
     ----------
-    maps : (rows, 8, columns * CELL) float32
-        For every row of cells, along which they are interpolated, so for every sample:
-        three numbers that take Cb and Cr, from 128, to the share of the screen in a sample,
-        0 for the person's colour around and 1 for the screen's; the inverse of the screen's
-        chroma; whether there is screen around, 0 to 1; and the person's Y, Cb and Cr minus
-        the screen's.
+    maps : (MAPS, rows, columns) float32
+        For every cell, between which they are interpolated: three numbers that take Cb and Cr,
+        from 128, to the share of the screen in a sample, 0 for the person's colour around and 1
+        for the screen's; the inverse of the screen's chroma; whether there is screen around,
+        0 to 1; and the person's Y, Cb and Cr minus the screen's.
     key : (4,) float32
         The key, as `chroma_kernels.statistics` takes it, and how far noise takes the share
         from 0 and 1.
@@ -182,7 +181,7 @@ class Surroundings:
 
         Parameters
         ----------
-        cells : (10, rows, columns) float32
+        cells : (STATISTICS, rows, columns) float32
             As `chroma_kernels.statistics` writes them.
         key : (3,) float32
             As it takes it.
@@ -215,7 +214,7 @@ class Surroundings:
         distance = screen - person
         square = np.maximum(distance[1] ** 2 + distance[2] ** 2, (0.3 * length) ** 2)
         _, rows, columns = cells.shape
-        maps = np.empty((8, rows, columns), np.float32)
+        maps = np.empty((MAPS, rows, columns), np.float32)
         maps[0:2] = distance[1:] / square
         maps[2] = -maps[0] * person[1] - maps[1] * person[2]
         maps[3] = 1 / strength
@@ -223,10 +222,7 @@ class Surroundings:
         size = 2 * _REACH + 1
         maps[4] = cv2.blur(cv2.dilate(around, np.ones((size, size), np.uint8)), (3, 3))
         maps[5:8] = -distance
-        wide = np.empty((rows, 8, columns * CELL), np.float32)
-        for number, narrow in enumerate(maps):
-            wide[:, number] = cv2.resize(narrow, (columns * CELL, rows))
-        return cls(wide, np.append(key, np.float32(_margin(pure, k_x, k_y))))
+        return cls(maps, np.append(key, np.float32(_margin(pure, k_x, k_y))))
 
 
 def _averaged(sums: Floats, prior: Floats, windows: tuple[tuple[int, int], ...]) -> Floats:
