@@ -616,6 +616,28 @@ class Matte:
 
     values: Plane
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width) of the frame."""
+        return self.values.shape
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it can be read without the frame."""
+        return True
+
+    def settle(self) -> None:
+        """Compute whatever needs the frame."""
+
+    def again(self) -> Matte:
+        """Return the same coverage, for another frame, in memory of its own."""
+        return Matte(self.values.copy())
+
+    def sampled(self, shape: tuple[int, int]) -> Plane:
+        """Return single samples of the coverage, evenly spread, in new memory."""
+        nearest = cv2.resize(self.values, shape[::-1], interpolation=cv2.INTER_NEAREST)
+        return np.asarray(nearest, np.uint8)
+
     def for_plane(self, shape: tuple[int, int]) -> Plane:
         """Return the coverage at the resolution of one plane. Read only.
 
@@ -624,11 +646,12 @@ class Matte:
         FormatError
             If the shape is neither the frame's nor that of its 4:2:0 chroma.
         """
-        if shape == self.values.shape:
+        height, width = self.shape
+        if shape == (height, width):
             return self.values
-        if shape == self.quarter.shape:
+        if shape == ((height + 1) // 2, (width + 1) // 2):
             return self.quarter
-        message = f"a matte of {self.values.shape} does not fit a plane of {shape}"
+        message = f"a matte of {self.shape} does not fit a plane of {shape}"
         raise FormatError(message)
 
     def reduced_to(self, shape: tuple[int, ...]) -> Plane:

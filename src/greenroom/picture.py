@@ -26,6 +26,7 @@ from greenroom.rendering import (
 )
 from greenroom.segmenters import check_coarse_matte
 from greenroom.settings import Framing
+from greenroom.tiled_matte import TiledMatte
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -252,15 +253,19 @@ class PictureMaker:
             return self._plausibility.refused(frame, error)
         self._timings.add("segment", looked_s)
         self._timings.add("matte", time.perf_counter() - start - looked_s)
-        values = matte.values
-        if values.shape != frame.layout.plane_shapes[0] or values.dtype != np.uint8:
-            message = (
-                f"a matte of {values.dtype} and shape {values.shape} does not fit a frame of "
-                f"{frame.size}: expected uint8, of its height and width"
-            )
-            raise FormatError(message)
+        _check_matte(matte, frame)
         with self._timings.stage("plausibility"):
             return self._plausibility.believed(frame, matte, stages.matting.exempt)
+
+
+def _check_matte(matte: Matte, frame: Frame) -> None:
+    kind = np.dtype(np.uint8) if isinstance(matte, TiledMatte) else matte.values.dtype
+    if matte.shape != frame.layout.plane_shapes[0] or kind != np.uint8:
+        message = (
+            f"a matte of {kind} and shape {matte.shape} does not fit a frame of "
+            f"{frame.size}: expected uint8, of its height and width"
+        )
+        raise FormatError(message)
 
 
 def _mirrored_small(frame: Frame) -> Frame:

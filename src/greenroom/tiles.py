@@ -42,6 +42,7 @@ _TAPS: Final = (4, 6, 9)
 _KINDS: Final = 8
 
 _sort = core.function("sort_tiles", "pppp")
+_coverage_bytes = core.function("coverage_bytes", "pnp")
 _compose = core.function("compose", "p")
 
 
@@ -151,7 +152,7 @@ class Guide:
         noise: float,
     ) -> None:
         self._places = _places(luma.shape, base.shape, kinds.shape)
-        self._arrays = base, slope, reference, kinds
+        self._arrays = base, slope, reference, kinds  # which have to live
         self.luma = luma
         self.fields = _GuideFields(
             core.contiguous(base, "f"),
@@ -161,6 +162,18 @@ class Guide:
             ctypes.addressof(self._places.fields),
             noise,
         )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width) of the frame."""
+        return self.luma.shape
+
+    def small(self) -> Bytes:
+        """Return the coverage on the working grid, (h, w) uint8: what is without any detail."""
+        shape = self._arrays[0].shape
+        small = np.empty(shape, np.uint8)
+        _coverage_bytes(self.fields.base, shape[0] * shape[1], small.ctypes.data)
+        return small
 
     def sorted_tiles(self) -> Coverage:
         """Return of every tile whether it is clear, soft or solid, with room for the soft ones."""

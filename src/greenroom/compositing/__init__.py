@@ -8,9 +8,12 @@ import numpy as np
 
 from greenroom.errors import FormatError
 from greenroom.frames import Frame, Matte
+from greenroom.tiled_matte import TiledMatte
 from greenroom.tiles import Picture, make
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from greenroom.matting.decontamination import EdgeColours
 
 __all__ = ["composite"]
@@ -55,13 +58,23 @@ def composite(
     if background.layout != frame.layout:
         message = f"a background of {background.layout} does not fit a frame of {frame.layout}"
         raise FormatError(message)
-    values = matte.values
-    if values.shape != frame.layout.plane_shapes[0] or values.dtype != np.uint8:
-        message = f"a matte of {values.shape}, {values.dtype}, does not fit a frame of {frame.size}"
+    if matte.shape != frame.layout.plane_shapes[0]:
+        message = f"a matte of {matte.shape} does not fit a frame of {frame.size}"
         raise FormatError(message)
     straight = background.alpha is not None
     result = Frame.empty(frame.layout, alpha=straight)
     maps, cell_px = (None, 1) if edges is None else (edges.maps, edges.cell_px)
     picture = Picture(frame.planes, background.planes, result.planes, maps, cell_px, straight)
-    make(values.shape, values, picture=picture, whole=result.alpha)
+    if isinstance(matte, TiledMatte):
+        matte.draw(picture, result.alpha)
+    else:
+        make(matte.shape, _checked(matte), picture=picture, whole=result.alpha)
     return result.at(frame)
+
+
+def _checked(matte: Matte) -> NDArray[np.uint8]:
+    values = matte.values
+    if values.dtype != np.uint8:
+        message = f"expected a matte of uint8, not of {values.dtype}"
+        raise FormatError(message)
+    return values

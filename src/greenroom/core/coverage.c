@@ -94,3 +94,16 @@ void gr_tile_coverage(const GrGuide *guide, int x, int y, const uint8_t *luma, p
                 memset(target + at * GR_CHUNK, kinds[row][at] == GR_FULL ? 255 : 0, GR_CHUNK);
     }
 }
+
+/* Turn coverage of 0 to 1, not yet cut off there, into bytes. */
+GR_EXPORT int gr_coverage_bytes(const float *values, ptrdiff_t count, uint8_t *out) {
+    const GrLimits limits = gr_limits;
+    float real[GR_WIDE];
+    for (ptrdiff_t start = 0; start < count; start += GR_WIDE) {
+        int some = (int)(count - start < GR_WIDE ? count - start : GR_WIDE);
+        for (int x = 0; x < some; x++)
+            real[x] = gr_within(255.0f * values[start + x] + 0.5f, limits.half, limits.full);
+        gr_write(real, out + start, some);
+    }
+    return GR_OK;
+}

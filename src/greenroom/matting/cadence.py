@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from greenroom.frames import Matte
 from greenroom.matting.cadence_kernels import BINS, BLOCK, compare, judge
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from greenroom.frames import Frame, Layout
+    from greenroom.frames import Frame, Layout, Matte
 
     Bytes = NDArray[np.uint8]
     Floats = NDArray[np.float32]
@@ -167,15 +166,17 @@ class Rest:
         self._now_s = self._now_s + _FRAME_S if frame.time_s is None else frame.time_s
         last, self._matte = self._matte, None
         is_still = frame.layout == self._layout and self._test.is_still(frame)
-        if last is not None and is_still and self._may_be_used:
+        if last is not None and last.is_settled and is_still and self._may_be_used:
             self._matte = last
-            return Matte(last.values.copy())
+            return last.again()
         self._calm = self._calm + 1 if is_still else 0
         self.moving = 0 if is_still else self.moving + 1
         matte = make()
         self._test.remember(frame)
         self._layout = frame.layout
-        self._matte = Matte(matte.values.copy())
+        if is_still:  # it may be used again
+            matte.settle()
+        self._matte = matte.again() if matte.is_settled else matte
         self._made_s = self._now_s
         return matte
 

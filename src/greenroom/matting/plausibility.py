@@ -149,9 +149,7 @@ class Plausibility:
             See the class.
         """
         planes = _cells_of(frame)
-        values = np.asarray(
-            cv2.resize(matte.values, planes.shape[:0:-1], interpolation=cv2.INTER_NEAREST), np.uint8
-        )
+        values = matte.sampled((planes.shape[1], planes.shape[2]))
         if exempt is not None:
             around = cv2.resize(exempt, values.shape[::-1], interpolation=cv2.INTER_LINEAR)
             values[cv2.dilate(np.asarray(around), _AROUND) > 0] = CLAIMED - 1

@@ -28,7 +28,6 @@ from greenroom.cuts import CutTest
 from greenroom.errors import ImplausibleMatteError
 from greenroom.frames import Frame, Matte
 from greenroom.matting.cadence import Cadence, Rest
-from greenroom.matting.edge_kernels import sharpen
 from greenroom.matting.evidence import Evidence
 from greenroom.matting.following import Follower
 from greenroom.matting.found import Canvas, Found, halved, put
@@ -44,6 +43,8 @@ from greenroom.matting.region import Box, RegionTracker, box_of, doubled, extent
 from greenroom.matting.shaping import hardened, shifted, softened
 from greenroom.resampling import upsample
 from greenroom.settings import People
+from greenroom.tiled_matte import TiledMatte
+from greenroom.tiles import Guide
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -234,11 +235,12 @@ class RefinedMatting:
         self._history = history
         self._frames += 1
         self._region.follow(frame, seen)
-        values = np.empty(frame.layout.plane_shapes[0], np.uint8)
-        self._enlarge(frame, history, values)
-        hard = hardened(values, self._settings.threshold, self._last)
-        self._last = None if self._settings.threshold is None else hard
-        return Matte(hard)
+        matte = self._enlarged(frame, history)
+        if self._settings.threshold is None:
+            self._last = None
+            return matte
+        self._last = hardened(matte.values, self._settings.threshold, self._last)
+        return Matte(self._last)
 
     def _found(self, frame: Frame, look: Look) -> Found:
         """Return what the model finds, or what it found in the frame before where that is now."""
@@ -332,8 +334,9 @@ class RefinedMatting:
             return extent(np.maximum(prior, history.steady_half), found.coarse)
         return seen
 
-    def _enlarge(self, frame: Frame, history: _History, values: Bytes) -> None:
+    def _enlarged(self, frame: Frame, history: _History) -> Matte:
         """Make the matte at full size: guided, or where a soft edge is asked for, only enlarged."""
+        values = np.empty(frame.layout.plane_shapes[0], np.uint8)
         settings = self._settings
         steady = whole = history.steady
         if settings.keep_region is not None:
@@ -341,10 +344,10 @@ class RefinedMatting:
         steady = shifted(steady, settings.edge_shift / 100, frame.size)
         if not self._steps.guide or settings.edge_softness > 0 or min(steady.shape) == 1:
             upsample(softened(steady, settings.edge_softness / 100, frame.size), values)
-            return
+            return Matte(values)
         if self._is_photograph:
             refine_photograph(frame, steady, _MIDDLE, _GAIN, values)
-            return
+            return Matte(values)
         half = history.steady_half if steady is whole else halved(steady)
         kinds, maps = np.empty(half.shape, np.uint8), history.maps()
         guide(
@@ -357,8 +360,8 @@ class RefinedMatting:
             middle=_MIDDLE,
             gain=_GAIN,
         )
-        core = _NOISE_SIGMAS * self._noise_of(frame)
-        sharpen(maps[0], maps[1], maps[2], kinds, frame.planes[0], core, values)
+        noise = _NOISE_SIGMAS * self._noise_of(frame)
+        return TiledMatte(Guide(maps[0], maps[1], maps[2], kinds, frame.planes[0], noise))
 
     def _with_kept(self, frame: Frame, steady: Floats) -> Floats:
         """Add what of the room is to stay."""
