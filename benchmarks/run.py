@@ -200,7 +200,7 @@ def convert(folder: Path, arguments: argparse.Namespace) -> list[Row]:
 def memory(folder: Path, arguments: argparse.Namespace) -> list[Row]:  # noqa: ARG001 - it does not vary
     """Compare peak memory with a bare transcode's, and look whether it grows.
 
-    Both run with nothing installed but what greenroom needs: numba loads SciPy where it is.
+    Both run with nothing installed but what greenroom needs.
     """
     python = environment("greenroom", "--editable", str(HERE.parent))
     background = save_background(folder / "beach.png", SIZES["1080p"])

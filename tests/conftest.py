@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     MakeVideo = Callable[..., Path]
     MakePicture = Callable[..., Path]
 
-# Kernels may be compiled in the first example, and the machine may be busy.
+# The machine may be busy.
 settings.register_profile(
     "greenroom",
     deadline=None,

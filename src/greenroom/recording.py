@@ -8,6 +8,7 @@ import numpy as np
 
 from greenroom.errors import SettingsError, SourceError
 from greenroom.frames import Frame
+from greenroom.matting.plate_picture import share_known
 from greenroom.sinks import PictureSink
 from greenroom.sinks.staging import Staging
 
@@ -88,8 +89,6 @@ def record_plate(  # noqa: PLR0913 - the last two are by name
     ProcessingError, SinkError
         If a frame has no matte, or the output cannot be written.
     """
-    from greenroom.matting.plate_picture import share_known  # noqa: PLC0415 - kernels load on use
-
     check_plate_output(output, source.info, settings)
     if source.info.pictures:
         message = f"input '{source.info.name}': expected a video, in which the room is seen."

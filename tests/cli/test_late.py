@@ -12,7 +12,7 @@ from typer.main import get_command
 
 from greenroom.cli.app import app
 
-_HEAVY: Final = ("cv2", "av", "numpy", "numba", "pydantic", "rich", "PIL", "greenroom.settings")
+_HEAVY: Final = ("cv2", "av", "numpy", "pydantic", "rich", "PIL", "greenroom.settings")
 _PROGRAM: Final = """
 import json, sys
 from greenroom.cli import main

@@ -1,4 +1,4 @@
-"""Mistakes are told before kernels are compiled and models loaded."""
+"""Mistakes are told before runtimes are imported and models loaded."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ for line in json.load(sys.stdin):
             app([port if word == 'PORT' else word for word in line])
         except SystemExit as end:
             status = end.code
-    heavy = [name for name in ("numba", "ai_edge_litert", "onnxruntime", "fastapi", "greenroom.jit")
+    heavy = [name for name in ("ai_edge_litert", "onnxruntime", "fastapi", "greenroom.engine")
              if name in sys.modules]
     cpu_s = time.process_time() - began_s
     print(json.dumps([status, said.getvalue(), heavy, cpu_s]), flush=True)

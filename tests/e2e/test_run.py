@@ -14,11 +14,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import av
-import numba
 import pytest
-
-from greenroom.cli.options import settings_command
-from greenroom.settings import Group, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -193,23 +189,8 @@ def test_what_cannot_be_run(
     assert result.returncode == status, result.stderr
     assert message in result.stderr
     said = [line for line in result.stderr.splitlines() if line.startswith("greenroom: ")]
-    assert len([line for line in said if "preparing for" not in line]) == 1
+    assert len(said) == 1
     assert "Traceback" not in result.stderr
-
-
-@pytest.mark.usefixtures("run")  # which puts logging back
-def test_says_that_it_prepares(capfd: pytest.CaptureFixture[str]) -> None:
-    """One line says that kernels are compiled, so that nobody waits without knowing for what."""
-
-    def compile_two(*, settings: Settings) -> None:
-        assert settings.to
-        for _ in range(2):
-            numba.njit("f8(f8)")(lambda value: value)
-
-    command = settings_command(Group.LIVE, says_preparing=True)(compile_two)
-    names = [name for name in Settings.model_fields if Settings.group(name) is Group.LIVE]
-    command(config=None, debug=False, **dict.fromkeys(names))
-    assert capfd.readouterr().err.count("greenroom: preparing for this machine, ") == 1
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="there always is a screen elsewhere")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from greenroom.animation import moves
 from greenroom.backgrounds.base import COVER_RGB, Background, Scene
+from greenroom.backgrounds.blur import Blur
 from greenroom.backgrounds.css import NAMES, rgb_of
 from greenroom.backgrounds.drawn import DRAWN, draw
 from greenroom.backgrounds.grayscale import Grayscale
@@ -21,6 +22,7 @@ from greenroom.backgrounds.pictures import (
     read_picture,
     unreadable,
 )
+from greenroom.backgrounds.pixelate import Pixelate
 from greenroom.backgrounds.plain import Camera, Colour, Transparent
 from greenroom.backgrounds.softened import strength_of
 from greenroom.backgrounds.video import Video
@@ -66,7 +68,7 @@ def create_background(settings: Settings) -> Background:
 
 
 def check_background(settings: Settings) -> None:
-    """Refuse what `create_background` would refuse, before kernels have to be compiled.
+    """Refuse what `create_background` would refuse, before a model is loaded.
 
     The pictures of a folder are read when it is opened; here, its first one is.
 
@@ -105,21 +107,9 @@ def _drawn(name: str, settings: Settings) -> Background:
     return Still(Frame.from_rgb(draw(name)), settings.fit)
 
 
-def _blur(strength: float) -> Background:
-    from greenroom.backgrounds.blur import Blur  # noqa: PLC0415 - kernels load on use
-
-    return Blur(strength)
-
-
-def _pixelate(strength: float) -> Background:
-    from greenroom.backgrounds.pixelate import Pixelate  # noqa: PLC0415 - kernels load on use
-
-    return Pixelate(strength)
-
-
 _BY_STRENGTH: Final[dict[str, Callable[[float], Background]]] = {
-    "blur": _blur,
-    "pixelate": _pixelate,
+    "blur": Blur,
+    "pixelate": Pixelate,
 }
 
 

@@ -7,7 +7,7 @@ import inspect
 import logging
 import signal
 import sys
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from types import UnionType
@@ -81,7 +81,6 @@ def plain_command(command: Callable[..., None]) -> Callable[..., None]:
 def settings_command(
     *groups: Group,
     check: Callable[[Settings, dict[str, Any]], None] | None = None,
-    says_preparing: bool = False,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command a flag for every setting of some groups.
 
@@ -90,8 +89,7 @@ def settings_command(
     greenroom raises end it with one sentence on standard error and status 1, or 2 for
     wrong usage; Ctrl-C with 130, SIGTERM with 143. ``check`` is called with the settings and the
     command's other arguments before anything is downloaded or loaded; see
-    `greenroom.cli.preflight`. With ``says_preparing`` it is said on standard error that kernels
-    are compiled, which takes long, where that is so.
+    `greenroom.cli.preflight`.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -114,8 +112,7 @@ def settings_command(
                 if has_model:
                     fetch_weights(settings)
                 given = {"settings": settings, "config": config, "flags": chosen}
-                with _preparing() if says_preparing else nullcontext():
-                    command(**values, **{name: given[name] for name in given.keys() & parameters})
+                command(**values, **{name: given[name] for name in given.keys() & parameters})
 
         run.__doc__ = filled(command.__doc__)
         own = [
@@ -253,19 +250,6 @@ def _ended_by_signals() -> Iterator[None]:
         if status not in (STATUS_INTERRUPTED, STATUS_TERMINATED):
             for number, handler in previous.items():
                 signal.signal(number, handler)
-
-
-@contextmanager
-def _preparing() -> Iterator[None]:
-    """Say what is waited for while kernels are compiled."""
-    from greenroom.jit import telling_of_compilation  # noqa: PLC0415 - help stays fast
-
-    def tell(kept: bool) -> None:  # noqa: FBT001 - called by position
-        often = "which is done once" if kept else "each time, as there is no folder to keep it in"
-        say(f"preparing for this machine, {often}; this takes up to a minute")
-
-    with telling_of_compilation(tell):
-        yield
 
 
 def ignore_signals() -> None:

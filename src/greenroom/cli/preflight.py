@@ -1,7 +1,7 @@
 """What every command looks at first: whether all that it was told to use is there.
 
-Kernels take up to a minute to compile and models seconds to load, so mistakes are told before.
-Nothing here may import either; each check is that of the place which opens the thing later.
+Models take seconds to load, so mistakes are told before. Nothing here may load one, or import what
+does; each check is that of the place which opens the thing later.
 """
 
 from __future__ import annotations

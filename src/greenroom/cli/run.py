@@ -59,7 +59,6 @@ def _check(settings: Settings, values: dict[str, Any]) -> None:
     Group.FAILURE,
     Group.OUTPUT,
     check=_check,
-    says_preparing=True,
 )
 def run(  # noqa: PLR0913 - each is a flag
     context: typer.Context,  # noqa: ARG001 - read by the check alone

@@ -54,8 +54,7 @@ CHECKS: Final = (
     Check("Python", "packages", check_packages, 30, blocks=True),
     Check("Python", "rivals", check_rivals),
     Check("Processor", "processor", check_processor),
-    # Kernels are compiled when a new version runs first, which takes a minute on a slow machine.
-    Check("Model", "engine", check_engine, 300, blocks=True),
+    Check("Model", "engine", check_engine, 30, blocks=True),
     Check("Model", "model", check_model),
     Check("Model", "devices", check_devices, 60),
     Check("Camera", "cameras", check_cameras),

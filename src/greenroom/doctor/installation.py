@@ -31,7 +31,6 @@ class _Package(NamedTuple):
 
 _PACKAGES: Final = (
     _Package("numpy", "numpy"),
-    _Package("numba", "numba"),
     _Package("opencv-python-headless", "cv2"),
     _Package("av", "av"),
     _Package("ai-edge-litert", "ai_edge_litert.interpreter"),

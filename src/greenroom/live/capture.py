@@ -38,7 +38,7 @@ __all__ = ["Capture"]
 logger = logging.getLogger(__name__)
 
 # After how long without a frame a camera is lost, and how long opening one, the first frame
-# included, may take: a demonstration may have to compile kernels first.
+# included, may take.
 _SILENCE_S: Final = 2.0
 _OPENING_S: Final = 60.0
 _FIRST_FRAME_S: Final = 10.0

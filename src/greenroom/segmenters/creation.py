@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from greenroom.segmenters.catalogue import card_named, parts
 from greenroom.segmenters.inspection import MODEL_SUFFIXES, card_of_file, runtime_of_file
+from greenroom.segmenters.network import NetworkSegmenter, example_inputs, output_names
+from greenroom.segmenters.readings import keepable
 from greenroom.segmenters.runtimes import check_runtime, load_runtime
 from greenroom.segmenters.runtimes.base import check_file
 from greenroom.segmenters.store import Store
@@ -86,8 +88,6 @@ def classes_of(model: str) -> tuple[str, ...]:
     SettingsError, MissingExtraError, ModelError
         As in `create_segmenter`.
     """
-    from greenroom.segmenters.readings import keepable  # noqa: PLC0415 - kernels load on use
-
     if model.lower().endswith(MODEL_SUFFIXES):
         card = card_of_file(Path(model))
     else:
@@ -109,12 +109,6 @@ def _of_card(card: Card, settings: Settings, timings: Timings | None) -> Segment
 
 
 def _network(card: Card, path: Path, settings: Settings, timings: Timings | None) -> Segmenter:
-    from greenroom.segmenters.network import (  # noqa: PLC0415 - kernels load on use
-        NetworkSegmenter,
-        example_inputs,
-        output_names,
-    )
-
     runtime = load_runtime(
         card.runtime,
         path,

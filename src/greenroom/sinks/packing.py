@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from greenroom.backgrounds import COVER_RGB
+from greenroom.compositing import composite
 from greenroom.frames import LIMITED, Colour, Frame, Layout, Matte
 from greenroom.sinks.base import check_layout
 
@@ -92,8 +93,5 @@ def flattened(frame: Frame) -> Frame:
     """
     if frame.alpha is None:
         return frame
-    # What has no alpha, which is nearly everything, needs none of its kernels, nor do checks.
-    from greenroom.compositing import composite  # noqa: PLC0415 - compiled for up to a minute
-
     matte = Matte(np.ascontiguousarray(frame.alpha))
     return composite(frame.opaque(), matte, Frame.filled(frame.layout, COVER_RGB))
