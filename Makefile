@@ -3,7 +3,7 @@
 PYTHON ?= python3
 
 .DELETE_ON_ERROR:
-.PHONY: core demo test test-slow lint bench soak docs lowest clean
+.PHONY: core demo test test-slow sanitize lint bench soak docs lowest clean
 
 PIP := -m pip --quiet --disable-pip-version-check
 # The extras that a target needs, by a stamp each: `.venv/.has-dev` says that `.[dev]` is in.
@@ -22,6 +22,10 @@ test: $(INSTALLED)-dev
 
 test-slow: $(INSTALLED)-dev
 	.venv/bin/python -m pytest -m slow
+
+# The fuzzer and the tests of the core, on a build that watches its memory.
+sanitize: $(INSTALLED)-dev
+	.venv/bin/python tests/core/sanitize.py
 
 lint: $(INSTALLED)-dev
 	.venv/bin/ruff check .

@@ -226,9 +226,11 @@ def _options(machine: Machine, flags: Iterable[str]) -> list[str]:
         options += ["-arch", platform.machine(), f"-mmacosx-version-min={MACOS}"]
     if machine.system == "linux":
         options.append("-Wl,-z,defs")
-    if machine.system != "macos":
-        options.append("-s")
     return options
+
+
+def _strip(machine: Machine) -> list[str]:
+    return [] if machine.system == "macos" else ["-s"]
 
 
 def compile_core(
@@ -244,7 +246,7 @@ def compile_core(
         Where the libraries go; made where it is missing.
     machine : Machine
     extra : sequence of str
-        More flags.
+        More flags, for a build with symbols.
 
     Returns
     -------
@@ -262,7 +264,7 @@ def compile_core(
 
         def make(build: str) -> Path:
             library = target / machine.library(build)
-            options = [*_options(machine, machine.builds[build]), *extra]
+            options = [*_options(machine, machine.builds[build]), *(extra or _strip(machine))]
             digest = _digest(sources, [compiler.version, *compiler.command[1:], *options])
             if not (library.is_file() and _MARK + digest.encode() in library.read_bytes()):
                 made = Path(scratch, library.name)

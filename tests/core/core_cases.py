@@ -1,0 +1,383 @@
+"""A call of every function of the core, for `core_fuzz`: one case each, or a few.
+
+A case draws legal arguments and returns a call. Arrays that the core writes to are drawn with
+``written=True``. Whoever adds a function to the core adds a case here; a test says so.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from core_fuzz import Call, Draw
+
+from greenroom import resampling, tiles
+from greenroom.compositing import kernels as compositing
+from greenroom.effects import kernels as effects
+from greenroom.matting import (
+    cadence_kernels,
+    decontamination,
+    evidence_kernels,
+    grid_kernels,
+    guided_kernels,
+    people_kernels,
+    plausibility_kernels,
+)
+from greenroom.segmenters import kernels as segmenters
+
+if TYPE_CHECKING:
+    from core_fuzz import Case
+
+CASES: Final[list[Case]] = []
+
+
+def case(function: Case) -> Case:
+    """Put a case into the table."""
+    CASES.append(function)
+    return function
+
+
+def halved(shape: tuple[int, int]) -> tuple[int, int]:
+    """Return the shape of a plane of half the size."""
+    return (shape[0] + 1) // 2, (shape[1] + 1) // 2
+
+
+@case
+def upsample(draw: Draw) -> Call:
+    """Any size to any other."""
+    values = draw.grid(draw.shape())
+    return Call(resampling.upsample, (values, draw.grid(draw.shape(), "B", written=True)))
+
+
+@case
+def halve(draw: Draw) -> Call:
+    """Odd and even sizes."""
+    shape = draw.shape()
+    return Call(resampling.halve, (draw.plane(shape), draw.grid(halved(shape), "B", written=True)))
+
+
+@case
+def enlarge(draw: Draw) -> Call:
+    """Any part of a plane, within it or not."""
+    source, target = draw.shape(), draw.shape()
+    place = (
+        draw.real(-10, source[1] + 10),
+        draw.real(-10, source[0] + 10),
+        draw.real(0.01, 3),
+    )
+    arguments = (draw.plane(source), *place, draw.flag(), draw.plane(target, written=True))
+    return Call(effects.enlarge, arguments)
+
+
+@case
+def scale_chroma(draw: Draw) -> Call:
+    """Any plane."""
+    shape = draw.shape()
+    arguments = draw.plane(shape), draw.grid(shape, "B"), draw.plane(shape, written=True)
+    return Call(effects.scale_chroma, arguments)
+
+
+@case
+def tone_rgb(draw: Draw) -> Call:
+    """Any planes and tables."""
+    shape = draw.shape()
+    sources = [draw.plane(shape) for _ in range(3)]
+    targets = [draw.plane(shape, written=True) for _ in range(3)]
+    coefficients = draw.grid((3,), values=(0.0, 0.5))
+    arguments = (*sources, coefficients, draw.grid((256,)), draw.grid((256,)), *targets)
+    return Call(effects.tone_rgb, arguments)
+
+
+@case
+def mix(draw: Draw) -> Call:
+    """Whole and real numbers, channels together and apart."""
+    shape, planar, kind = draw.shape(), draw.flag(), "B" if draw.flag() else "f"
+    planes = [draw.grid(shape, "B") for _ in range(3)]
+    limits = draw.grid((3, 2), values=(0.0, 255.0))
+    limits.sort(axis=1)
+    out = draw.grid((3, *shape) if planar else (*shape, 3), kind, written=True)
+
+    def run(first: Any, second: Any, third: Any, *others: Any) -> None:  # noqa: ANN401
+        segmenters.mix((first, second, third), *others, planar=planar)
+
+    return Call(run, (*planes, draw.grid((3, 4)), limits, out))
+
+
+@case
+def margin(draw: Draw) -> Call:
+    """Any number of classes."""
+    channels, shape = draw.integer(1, 9), draw.shape(40)
+    handicaps = draw.grid((2, channels), values=(-1.0, 0.0))
+    logits = draw.strided((*shape, channels))
+    return Call(segmenters.margin, (logits, handicaps, draw.grid(shape, written=True)))
+
+
+@case
+def difference(draw: Draw) -> Call:
+    """Any foreground."""
+    shape = draw.shape()
+    planes = [draw.grid(shape, "B") for _ in range(3)]
+
+    def run(foreground: Any, first: Any, second: Any, third: Any, *others: Any) -> None:  # noqa: ANN401
+        segmenters.difference(foreground, (first, second, third), *others)
+
+    others = draw.grid((3, 4)), draw.grid((3, *shape), written=True)
+    return Call(run, (draw.strided((*shape, 3)), *planes, *others))
+
+
+@case
+def over_plane(draw: Draw) -> Call:
+    """Any planes."""
+    shape = draw.shape()
+    sources = draw.plane(shape), draw.plane(shape), draw.grid(shape, "B")
+    return Call(compositing.over, (*sources, draw.plane(shape, written=True)))
+
+
+@case
+def spill(draw: Draw) -> Call:
+    """Any planes."""
+    shape = draw.shape()
+    sources = draw.grid(shape, "B"), draw.grid(shape, "B"), draw.plane(shape)
+    arguments = *sources, draw.grid(shape, "B"), draw.flag(), draw.plane(shape, written=True)
+    return Call(compositing.spill, arguments)
+
+
+@case
+def find_parts(draw: Draw) -> Call:
+    """Cells with any roles."""
+    shape = draw.shape(40)
+    rows = halved(shape)[0] * halved(shape)[1] + 1
+    arguments = (
+        *(draw.grid(shape), draw.real(0.1, 0.9), draw.grid(shape, "B")),
+        *(
+            draw.grid(shape, "i", written=True),
+            draw.grid((rows, people_kernels.COLUMNS), "i", written=True),
+        ),
+    )
+    return Call(people_kernels.find_parts, arguments)
+
+
+@case
+def divide(draw: Draw) -> Call:
+    """Any costs and roles."""
+    shape = draw.shape(40)
+    planes, costs = draw.grid((draw.integer(1, 3), *shape), "B"), draw.grid(shape, "B")
+    roles = draw.grid(shape, "B", written=True)
+    if draw.tame or draw.flag():
+        roles %= people_kernels.OPEN + 1
+    return Call(people_kernels.divide, (planes, costs, roles))
+
+
+@case
+def compare_with_room(draw: Draw) -> Call:
+    """Any number of planes."""
+    number, shape = draw.integer(1, 3), draw.shape()
+    arguments = (
+        *(draw.grid((number, *shape), "B"), draw.grid(shape, "B")),
+        *(draw.grid((number, *shape), written=True), draw.grid(shape, written=True)),
+        *(draw.grid((number, *shape)), draw.grid(shape, written=True)),
+        *(draw.real(1, 20), draw.real(1, 50), draw.real(1, 10), draw.real(10, 100)),
+        *(draw.grid(shape, "B", written=True), draw.grid((4,), "d", written=True)),
+    )
+    return Call(plausibility_kernels.compare, arguments)
+
+
+@case
+def is_clear(draw: Draw) -> Call:
+    """Any coverage."""
+    arguments = (
+        *(draw.grid(draw.shape()), draw.real(0.1, 0.9), draw.real(1, 30), draw.real(0.01, 0.5)),
+        draw.integer(0, 40),
+    )
+    return Call(people_kernels.is_clear, arguments)
+
+
+@case
+def place(draw: Draw) -> Call:
+    """Any size to any other, padded."""
+    values, out = draw.grid(draw.shape()), draw.plane(draw.shape(), "f", written=True)
+    return Call(grid_kernels.place, (values, out))
+
+
+@case
+def halve_part(draw: Draw) -> Call:
+    """Any part, an empty one too."""
+    shape = draw.shape()
+    (left, right), (top, bottom) = (
+        sorted(draw.integer(0, length) for _ in range(2)) for length in (shape[1], shape[0])
+    )
+    arguments = (
+        *(draw.grid(shape), (left, top, right, bottom)),
+        *(draw.grid(halved(shape), written=True), draw.integer(1, 9)),
+    )
+    return Call(grid_kernels.halve_part, arguments)
+
+
+@case
+def count_found(draw: Draw) -> Call:
+    """Somebody known, and nobody."""
+    shape = draw.shape()
+    known = draw.grid(shape, "B", values=(0, 1)) if draw.flag() else None
+    return Call(grid_kernels.count_found, (draw.grid(shape), known, draw.integer(0, 50)))
+
+
+@case
+def settle(draw: Draw) -> Call:
+    """Take a working grid and its half grid, with evidence and without."""
+    shape = draw.shape()
+    half = halved(shape)
+    size = 2 * shape[0] * shape[1] + 3 * half[0] * half[1]
+    arguments = (
+        *(draw.grid((size,), written=True), draw.grid(shape), draw.grid(half)),
+        *((draw.grid(half) if draw.flag() else None), draw.grid(half, "B"), draw.plane(shape)),
+    )
+    named = {
+        "surest": draw.real(0.9, 0.999),
+        "still": draw.real(0.5, 5),
+        "least": draw.real(0.01, 0.5),
+        "is_nobody": draw.flag(),
+    }
+    return Call(grid_kernels.settle, arguments, named)
+
+
+@case
+def guide(draw: Draw) -> Call:
+    """Take a working grid and its half grid."""
+    shape = draw.shape()
+    half = halved(shape)
+    arguments = (
+        *(draw.grid(half), draw.grid(half), draw.grid(shape)),
+        *(draw.grid(half, "B", written=True), draw.grid((3, *shape), written=True)),
+    )
+    named = {"flat": draw.real(1e-4, 1), "middle": draw.real(0.5, 0.9), "gain": draw.real(1, 4)}
+    if not named["middle"] * named["gain"] >= 0.5:
+        named |= {"middle": 0.5, "gain": 2.0}
+    return Call(guided_kernels.guide, arguments, named)
+
+
+@case
+def weigh(draw: Draw) -> Call:
+    """Pictures of one plane and of three."""
+    number, shape = int(draw.random.choice([1, 3])), draw.shape()
+    arguments = (
+        *(draw.grid((number, *shape), "B"), draw.grid((number,)), draw.grid((number, *shape))),
+        *(draw.grid(shape), draw.grid((evidence_kernels.BINS**number,)), draw.grid(shape)),
+        *(draw.grid((5,)), draw.grid(shape, written=True)),
+        draw.grid(shape, written=True) if draw.flag() else None,
+    )
+    named = {"deep": draw.integer(1, 20), "clear": draw.integer(1, 20)}
+    return Call(evidence_kernels.weigh, arguments, named)
+
+
+@case
+def learn(draw: Draw) -> Call:
+    """Pictures of one plane and of three, with another matte and without."""
+    number, shape = int(draw.random.choice([1, 3])), draw.shape()
+    bins = evidence_kernels.BINS**number
+    arguments = (
+        *(draw.grid((number, *shape), "B"), draw.grid(shape)),
+        *((draw.grid(shape) if draw.flag() else None), draw.grid(shape)),
+        *(draw.grid((number, *shape), written=True), draw.grid(shape, written=True)),
+        *(draw.grid((2, bins), written=True), draw.grid((bins,), written=True)),
+    )
+    named = {
+        "clear": draw.integer(1, 20),
+        "memory": draw.real(10, 100),
+        "share": draw.real(0.01, 0.5),
+        "unseen": draw.real(1e-5, 1e-3),
+        "far": draw.real(1, 6),
+    }
+    return Call(evidence_kernels.learn, arguments, named)
+
+
+@case
+def compare_blocks(draw: Draw) -> Call:
+    """Blocks that the plane's edge cuts."""
+    shape = draw.shape()
+    blocks = -(-shape[0] // cadence_kernels.BLOCK), -(-shape[1] // cadence_kernels.BLOCK)
+    arguments = draw.plane(shape), draw.grid(shape, "B"), draw.grid((3, *blocks), written=True)
+    return Call(cadence_kernels.compare, arguments)
+
+
+@case
+def judge_blocks(draw: Draw) -> Call:
+    """Any differences."""
+    height, width = draw.shape()
+    blocks = -(-height // cadence_kernels.BLOCK), -(-width // cadence_kernels.BLOCK)
+    bins = cadence_kernels.BINS
+    arguments = (
+        *(draw.grid((3, *blocks)), height, width, draw.grid((bins,))),
+        *(draw.real(1, 100), draw.real(0.1, 1)),
+        *(draw.grid(blocks, "B", written=True), draw.grid((bins, 2), "l", written=True)),
+    )
+    return Call(cadence_kernels.judge, arguments)
+
+
+@case
+def edge_colours(draw: Draw) -> Call:
+    """Small planes."""
+    number, shape = int(draw.random.choice([1, 3])), draw.shape(40)
+    arguments = draw.grid((number, *shape), "B"), draw.grid(shape, "B")
+    return Call(decontamination._found, arguments)  # noqa: SLF001
+
+
+@case
+def compose(draw: Draw) -> Call:
+    """Take a matte of full size, one plane or three, halved or not, with maps or without."""
+    shape, halving = draw.shape(), draw.flag()
+    small = halved(shape) if halving else shape
+    shapes = [shape, small, small] if draw.flag() else [shape]
+    fronts, backs = ([draw.plane(of) for of in shapes] for _ in range(2))
+    outs = [draw.plane(of, written=True) for of in shapes]
+    matte, cell = draw.plane(shape), 2 * draw.integer(1, 8)
+    maps = None
+    if draw.flag():
+        corners = -(-shape[0] // cell) + 1, -(-shape[1] // cell) + 1
+        maps = draw.grid((len(shapes), 3, *corners), values=None if draw.flag() else (1.0, 200.0))
+    straight = draw.flag()
+
+    def run(matte: Any, *planes: Any) -> None:  # noqa: ANN401
+        count = len(shapes)
+        picture = tiles.Picture(
+            planes[:count],
+            planes[count : 2 * count],
+            planes[2 * count : 3 * count],
+            planes[3 * count] if len(planes) > 3 * count else None,
+            cell,
+            straight,
+        )
+        tiles.make(shape, matte, picture=picture)
+
+    return Call(run, (matte, *fronts, *backs, *outs, *(() if maps is None else (maps,))))
+
+
+@case
+def compose_guided(draw: Draw) -> Call:
+    """Take a matte made in place, with tiles that are held."""
+    low = draw.shape(40)
+    shape = low[0] * draw.integer(1, 4), low[1] * draw.integer(1, 4)
+    kinds = draw.grid(halved(low), "B", values=(0, 2))
+    noise = draw.real(0, 4)
+    count = -(-shape[0] // tiles.TILE_ROWS), -(-shape[1] // tiles.TILE)
+    held = draw.grid(count, "B", values=(0, 1), written=True)
+
+    def run(  # noqa: PLR0913, PLR0917
+        base: Any,  # noqa: ANN401
+        slope: Any,  # noqa: ANN401
+        reference: Any,  # noqa: ANN401
+        kinds: Any,  # noqa: ANN401
+        luma: Any,  # noqa: ANN401
+        back: Any,  # noqa: ANN401
+        out: Any,  # noqa: ANN401
+        whole: Any,  # noqa: ANN401
+        held: Any,  # noqa: ANN401
+    ) -> None:
+        made = tiles.Guide(base, slope, reference, kinds, luma, noise)
+        picture = tiles.Picture([luma], [back], [out], held=held)
+        tiles.make(shape, made.sorted_tiles(), guide=made, picture=picture, whole=whole)
+
+    arguments = (
+        *(draw.grid(low), draw.grid(low), draw.grid(low), kinds, draw.plane(shape)),
+        *(draw.plane(shape), draw.plane(shape, written=True), draw.plane(shape, written=True)),
+        held,
+    )
+    return Call(run, arguments)
