@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 from core_fuzz import Call, Draw
 
-from greenroom import resampling, tiles
+from greenroom import core, resampling, tiles
 from greenroom.compositing import kernels as compositing
 from greenroom.effects import kernels as effects
 from greenroom.matting import (
@@ -22,6 +23,7 @@ from greenroom.matting import (
     people_kernels,
     plausibility_kernels,
 )
+from greenroom.segmenters import chroma_kernels as chroma
 from greenroom.segmenters import kernels as segmenters
 
 if TYPE_CHECKING:
@@ -39,6 +41,11 @@ def case(function: Case) -> Case:
 def halved(shape: tuple[int, int]) -> tuple[int, int]:
     """Return the shape of a plane of half the size."""
     return (shape[0] + 1) // 2, (shape[1] + 1) // 2
+
+
+def cells(shape: tuple[int, int]) -> tuple[int, int]:
+    """Return how many cells of the chroma key there are."""
+    return -(-shape[0] // chroma.CELL), -(-shape[1] // chroma.CELL)
 
 
 @case
@@ -122,6 +129,45 @@ def difference(draw: Draw) -> Call:
 
     others = draw.grid((3, 4)), draw.grid((3, *shape), written=True)
     return Call(run, (draw.strided((*shape, 3)), *planes, *others))
+
+
+def screen(draw: Draw) -> Any:  # noqa: ANN401
+    """Return what is known of a screen as a whole; a length of hardly anything amplifies all."""
+    return draw.grid((4,), values=(0.5, 1.0) if draw.tame else None)
+
+
+@case
+def screen_statistics(draw: Draw) -> Call:
+    """Take cells that the plane's edge cuts."""
+    shape = draw.shape()
+    key, out = draw.grid((3,)), draw.grid((chroma.STATISTICS, *cells(shape)), written=True)
+    return Call(chroma.statistics, (*(draw.plane(shape) for _ in range(3)), key, out))
+
+
+@case
+def screen_coverage(draw: Draw) -> Call:
+    """Take maps of any numbers."""
+    shape = draw.shape()
+    maps, out = draw.grid((chroma.MAPS, *cells(shape))), draw.grid(shape, written=True)
+    arguments = draw.plane(shape), draw.plane(shape), screen(draw), maps, out
+    return Call(chroma.coverage, arguments)
+
+
+@case
+def screen_changes(draw: Draw) -> Call:
+    """Take maps of any numbers."""
+    shape = draw.shape()
+    maps, out = draw.grid((chroma.MAPS, *cells(shape))), draw.grid((3, *shape), "B", written=True)
+    arguments = draw.plane(shape), draw.plane(shape), screen(draw), maps, out
+    return Call(chroma.changes, arguments)
+
+
+@case
+def add_changes(draw: Draw) -> Call:
+    """Take changes of the plane's size, and of half of it."""
+    shape = draw.shape()
+    change = draw.grid(shape if draw.flag() else halved(shape), "B")
+    return Call(chroma.add, (draw.plane(shape), change, draw.plane(shape, written=True)))
 
 
 @case
@@ -321,6 +367,21 @@ def edge_colours(draw: Draw) -> Call:
 
 
 @case
+def coverage_bytes(draw: Draw) -> Call:
+    """Take coverage of any numbers; nothing looks at luma."""
+    low = draw.shape()
+    luma = np.zeros(low, np.uint8)
+
+    def run(base: Any, slope: Any, reference: Any, kinds: Any, out: Any) -> None:  # noqa: ANN401
+        core.contiguous(out, "B", writable=True)
+        np.copyto(out, tiles.Guide(base, slope, reference, kinds, luma, 1).small())
+
+    grids = (draw.grid(low) for _ in range(3))
+    kinds = draw.grid(halved(low), "B", values=(0, 2))
+    return Call(run, (*grids, kinds, draw.grid(low, "B", written=True)))
+
+
+@case
 def compose(draw: Draw) -> Call:
     """Take a matte of full size, one plane or three, halved or not, with maps or without."""
     shape, halving = draw.shape(), draw.flag()
@@ -328,7 +389,7 @@ def compose(draw: Draw) -> Call:
     shapes = [shape, small, small] if draw.flag() else [shape]
     fronts, backs = ([draw.plane(of) for of in shapes] for _ in range(2))
     outs = [draw.plane(of, written=True) for of in shapes]
-    matte, cell = draw.plane(shape), 2 * draw.integer(1, 8)
+    matte, cell = draw.plane(shape), draw.integer(1 + halving, 16)
     maps = None
     if draw.flag():
         corners = -(-shape[0] // cell) + 1, -(-shape[1] // cell) + 1

@@ -31,7 +31,7 @@ def test_every_function_is_called_by_a_case() -> None:
     """The table leaves out no function that the sources export."""
     with core_fuzz.called() as names:
         for case in CASES:
-            for seed in range(4):
+            for seed in range(12):
                 core_fuzz.run(case, seed)
     assert core_fuzz.exported() - WITHOUT_ARRAYS == names
 
