@@ -1,127 +1,272 @@
-/* Comparison of a matte with what is known of the room, on cells. */
+/* Whether an answer and a matte can be believed: counts of samples, and what is known of the room
+ * in cells. */
 #include "grids.h"
 
-/* As in `plausibility_kernels`. */
+/* As in `plausibility_kernels`: what a cell is marked as, and coverage, 0 to 255, from which it can
+ * be seen, below which it is the room, and from which there is surely somebody. */
 enum { PLAIN = 1, TEXTURED = 2, CHANGED = 3 };
-static const int CLAIMED = 13, ROOM = 8;
+static const int CLAIMED = 13, ROOM = 8, SURELY = 128;
+/* So many cells are compared at a time. */
+enum { BLOCK = 512 };
 
-/* By how much cells differ, in the plane in which that is most; first of all planes is 0. */
-static void differ(const uint8_t *restrict samples, const float *restrict other, int first,
-                   float *restrict most, int count) {
-    if (first) memset(most, 0, (size_t)count * sizeof *most);
+static void halve_row(const uint8_t *restrict one, const uint8_t *restrict two, int pairs,
+                      uint8_t *restrict out) {
+    for (int x = 0; x < pairs; x++) {
+        uint16_t a, b;
+        memcpy(&a, one + 2 * x, 2);
+        memcpy(&b, two + 2 * x, 2);
+        out[x] = (uint8_t)(((a & 255) + (a >> 8) + (b & 255) + (b >> 8) + 2) >> 2);
+    }
+}
+
+static void halve(const uint8_t *plane, int height, int width, uint8_t *cells) {
+    size_t wide = ((size_t)width + 1) / 2;
+    for (int y = 0; y < (height + 1) / 2; y++) {
+        const uint8_t *one = plane + (size_t)2 * y * width;
+        const uint8_t *two = plane + (size_t)gr_min(2 * y + 1, height - 1) * width;
+        halve_row(one, two, width / 2, cells + y * wide);
+        if (width % 2)
+            cells[y * wide + wide - 1] = (uint8_t)((one[width - 1] + two[width - 1] + 1) >> 1);
+    }
+}
+
+/* By how much cells differ, in the plane in which that is most so far. */
+static void differ(const uint8_t *restrict cells, const float *restrict other, float *restrict most,
+                   int count) {
     for (int x = 0; x < count; x++) {
-        float step = samples[x] - other[x];
+        float step = cells[x] - other[x];
         step = step < 0 ? -step : step;
         most[x] = step > most[x] ? step : most[x];
     }
 }
 
-/* How much the room changes from a cell to its neighbours, over all planes. */
-static void add_steps(const float *restrict room, const float *restrict below, int first,
-                      float *restrict steps, int count) {
-    if (first) memset(steps, 0, (size_t)count * sizeof *steps);
+/* How much the room changes from a cell to its neighbours, over all planes so far. */
+static void add_steps(const float *restrict room, const float *restrict right,
+                      const float *restrict below, float *restrict steps, int count) {
     for (int x = 0; x < count; x++) {
-        float down = room[x] - below[x];
-        steps[x] += down < 0 ? -down : down;
-    }
-    for (int x = 0; x < count - 1; x++) {
-        float across = room[x] - room[x + 1];
-        steps[x] += across < 0 ? -across : across;
+        float across = room[x] - right[x], down = room[x] - below[x];
+        steps[x] += (across < 0 ? -across : across) + (down < 0 ? -down : down);
     }
 }
 
-static void mark_row(const uint8_t *restrict values, const float *restrict seen,
-                     const float *restrict of_room, const float *restrict steps, float alike,
-                     float texture, float trusted, uint8_t *restrict marks, int *restrict counts,
-                     int count) {
-    int claimed = 0, plain = 0, textured = 0;
+static void mark(const uint8_t *restrict values, const float *restrict seen,
+                 const float *restrict of_room, const float *restrict steps, float alike,
+                 float texture, float trusted, uint8_t *restrict marks, int count) {
     for (int x = 0; x < count; x++) {
-        int is_claimed = values[x] >= CLAIMED;
-        int has_texture = steps[x] >= texture, is_alike = of_room[x] <= alike;
-        int of_kind = is_alike ? (has_texture ? TEXTURED : PLAIN) : (has_texture ? CHANGED : 0);
-        int mark = is_claimed & (seen[x] >= trusted) ? of_kind : 0;
-        marks[x] = (uint8_t)mark;
-        claimed += is_claimed;
-        plain += mark == PLAIN;
-        textured += mark == TEXTURED;
+        int differs = steps[x] >= texture ? CHANGED : 0;
+        int is_alike = steps[x] >= texture ? TEXTURED : PLAIN;
+        int of_kind = of_room[x] <= alike ? is_alike : differs;
+        of_kind = seen[x] >= trusted ? of_kind : 0;
+        marks[x] = (uint8_t)(values[x] >= CLAIMED ? of_kind : 0);
     }
-    counts[0] += claimed;
-    counts[1] += plain;
-    counts[2] += textured;
+}
+
+static int count_from(const uint8_t *restrict values, int least, int count) {
+    int found = 0;
+    for (int x = 0; x < count; x++) found += values[x] >= least;
+    return found;
+}
+
+static int count_of(const uint8_t *restrict values, int value, int count) {
+    int found = 0;
+    for (int x = 0; x < count; x++) found += values[x] == value;
+    return found;
 }
 
 /* Tell how much of a new sample the room takes in each cell, and for how many frames more it is
  * remembered that a cell was somebody's. */
-static void see_row(const uint8_t *restrict values, const float *restrict of_held,
-                    const float *restrict of_room, float alike, float memory, float *restrict owned,
-                    float *restrict seen, float *restrict share, float *restrict fits, int count) {
+static void see(const uint8_t *restrict values, const float *restrict of_held,
+                const float *restrict of_room, float alike, float memory, float *restrict owned,
+                float *restrict seen, float *restrict share, float *restrict fits, int count) {
     for (int x = 0; x < count; x++) {
-        int is_room = values[x] < ROOM;
-        int is_held = (owned[x] > 1) & (of_held[x] <= alike);
-        owned[x] = is_room ? (is_held ? owned[x] - 1 : 0) : owned[x];
-        int is_learned = is_room & !is_held, is_alike = of_room[x] <= alike;
-        float times = is_alike ? gr_minf(seen[x] + 1, memory) : 1;
-        seen[x] = is_learned ? times : seen[x];
-        share[x] = is_learned ? 1 / times : 0;
-        fits[x] = is_learned & is_alike ? 1.0f : 0.0f;
+        float room = values[x] < ROOM ? 1 : 0;
+        float held = of_held[x] <= alike ? room : 0;
+        held = owned[x] > 1 ? held : 0;
+        float left = owned[x] - 1;
+        left = held > 0 ? left : 0;
+        owned[x] = room > 0 ? left : owned[x];
+        float learned = room - held, fit = of_room[x] <= alike ? learned : 0;
+        float times = fit > 0 ? gr_minf(seen[x] + 1, memory) : 1;
+        seen[x] = learned > 0 ? times : seen[x];
+        share[x] = learned / times;
+        fits[x] = fit;
     }
 }
 
-static double brighter_row(const uint8_t *restrict samples, const float *restrict room,
-                           const float *restrict fits, int *restrict known, int count) {
-    float total[8] = {0}, number[8] = {0}; /* so many sums, as one alone is not vectorised */
+/* Add how many cells fit, and by how much brighter they are than the room. */
+static void add_brighter(const uint8_t *restrict cells, const float *restrict room,
+                         const float *restrict fits, double *known, double *brighter, int count) {
+    enum { SUMS = 8 }; /* one alone would not be vectorised */
+    float total[SUMS] = {0}, number[SUMS] = {0};
     int x = 0;
-    for (; x + 8 <= count; x += 8)
-        for (int i = 0; i < 8; i++) {
-            total[i] += fits[x + i] * (samples[x + i] - room[x + i]);
+    for (; x + SUMS <= count; x += SUMS)
+        for (int i = 0; i < SUMS; i++) {
+            total[i] += fits[x + i] * (cells[x + i] - room[x + i]);
             number[i] += fits[x + i];
         }
     for (; x < count; x++) {
-        total[0] += fits[x] * (samples[x] - room[x]);
+        total[0] += fits[x] * (cells[x] - room[x]);
         number[0] += fits[x];
     }
-    double sum = 0;
-    for (int i = 0; i < 8; i++) sum += total[i], *known += (int)number[i];
-    return sum;
+    for (int i = 0; i < SUMS; i++) *brighter += total[i], *known += number[i];
 }
 
-static void average_row(const uint8_t *restrict samples, const float *restrict share,
-                        float *restrict room, int count) {
-    for (int x = 0; x < count; x++) room[x] += share[x] * (samples[x] - room[x]);
+static void average(const uint8_t *restrict cells, const float *restrict share,
+                    float *restrict room, int count) {
+    for (int x = 0; x < count; x++) room[x] += share[x] * (cells[x] - room[x]);
 }
 
-/* Mark claimed cells that look as the room did, and learn the room in the others; see
- * `plausibility_kernels.compare`. */
-GR_EXPORT int gr_compare(const uint8_t *planes, int number, const uint8_t *values, float *room,
-                         float *seen, const float *held, float *owned, float alike, float texture,
-                         float trusted, float memory, uint8_t *marks, double *report, int height,
-                         int width) {
-    size_t size = (size_t)height * width, row = (size_t)width;
-    float *lines = malloc(5 * row * sizeof *lines);
-    if (!lines) return GR_NO_MEMORY;
-    float *of_room = lines, *of_held = lines + row, *steps = lines + 2 * row;
-    float *share = lines + 3 * row, *fits = lines + 4 * row;
-    int counts[3] = {0}, known = 0;
-    double brighter = 0;
-    for (int y = 0; y < height; y++) {
-        size_t at = (size_t)y * width, below = (size_t)gr_min(y + 1, height - 1) * width;
+static void brighten(float *restrict room, float by, int count) {
+    for (int x = 0; x < count; x++) room[x] += by;
+}
+
+/* Count who is surely there: in all cells, in the outermost ones (corners twice), in the first
+ * row. */
+static void count_surely(const uint8_t *values, int height, int width, int32_t *report) {
+    int first = count_from(values, SURELY, width);
+    int border = first + count_from(values + (size_t)(height - 1) * width, SURELY, width);
+    for (int y = 0; y < height; y++)
+        border += (values[(size_t)y * width] >= SURELY) +
+                  (values[(size_t)y * width + width - 1] >= SURELY);
+    report[0] = count_from(values, SURELY, height * width);
+    report[1] = border;
+    report[2] = first;
+}
+
+/* Mark claimed cells that look as the room did, and learn the room in the others.
+ *
+ * planes: (number, high, wide), the frame on the half grid. Cells are 2x2 samples of it, (height,
+ * width). values: the matte in these. room, held: (number, height, width), what the room looks
+ * like, and what a cell looked like when it was somebody's last; seen, owned: in how many frames
+ * the room was seen there, and for how many more it is remembered that a cell was somebody's. The
+ * room, seen and owned are changed in place; a cell that was somebody's and looks as it did then
+ * is not learned. alike: up to this difference of every plane two cells look the same. texture:
+ * from this difference of neighbours on, over all planes, the room has texture. trusted, memory: in
+ * how many frames the room must have been seen, and over how many it is averaged. The whole of the
+ * first plane's room follows the frame in brightness half of the way.
+ *
+ * cells: (number, height, width), the frame in cells. marks: (height, width), what claimed cells
+ * are. report: how many cells are claimed, plain and textured; how many are surely somebody's, of
+ * these at the border (corners twice) and in the first row.
+ */
+GR_EXPORT int gr_compare(const uint8_t *planes, int number, int high, int wide,
+                         const uint8_t *values, float *room, float *seen, const float *held,
+                         float *owned, float alike, float texture, float trusted, float memory,
+                         uint8_t *cells, uint8_t *marks, int32_t *report) {
+    int height = (high + 1) / 2, width = (wide + 1) / 2, size = height * width;
+    float of_room[BLOCK], of_held[BLOCK], steps[BLOCK], share[BLOCK], fits[BLOCK];
+    double known = 0, brighter = 0;
+    for (int index = 0; index < number; index++)
+        halve(planes + (size_t)index * high * wide, high, wide, cells + (size_t)index * size);
+    for (int start = 0; start < size; start += BLOCK) {
+        int count = gr_min(BLOCK, size - start), last = size - width;
+        memset(of_room, 0, sizeof of_room);
+        memset(of_held, 0, sizeof of_held);
+        memset(steps, 0, sizeof steps);
         for (int index = 0; index < number; index++) {
-            const uint8_t *samples = planes + index * size + at;
-            differ(samples, room + index * size + at, index == 0, of_room, width);
-            differ(samples, held + index * size + at, index == 0, of_held, width);
-            add_steps(room + index * size + at, room + index * size + below, index == 0, steps,
-                      width);
+            size_t at = (size_t)index * size + start;
+            const float *here = room + at;
+            differ(cells + at, here, of_room, count);
+            differ(cells + at, held + at, of_held, count);
+            /* Of the last row nothing is below, and the last cell of all has nothing beside it. */
+            int inside = gr_max(gr_min(count, last - start), 0), ended = start + count == size;
+            add_steps(here, here + 1, here + width, steps, inside);
+            add_steps(here + inside, here + inside + 1, here + inside, steps + inside,
+                      count - inside - ended);
+            /* Beside the last cell of a row is the first of the next, which is no neighbour. */
+            for (int x = (start / width + 1) * width - 1; x < start + count - ended; x += width) {
+                float across = room[(size_t)index * size + x] - room[(size_t)index * size + x + 1];
+                steps[x - start] -= across < 0 ? -across : across;
+            }
         }
-        mark_row(values + at, seen + at, of_room, steps, alike, texture, trusted, marks + at,
-                 counts, width);
-        see_row(values + at, of_held, of_room, alike, memory, owned + at, seen + at, share, fits,
-                width);
-        brighter += brighter_row(planes + at, room + at, fits, &known, width);
-        for (int index = 0; index < number; index++)
-            average_row(planes + index * size + at, share, room + index * size + at, width);
+        mark(values + start, seen + start, of_room, steps, alike, texture, trusted, marks + start,
+             count);
+        see(values + start, of_held, of_room, alike, memory, owned + start, seen + start, share,
+            fits, count);
+        add_brighter(cells + start, room + start, fits, &known, &brighter, count);
+        for (int index = 0; index < number; index++) {
+            size_t at = (size_t)index * size + start;
+            average(cells + at, share, room + at, count);
+        }
     }
-    free(lines);
-    for (int part = 0; part < 3; part++) report[part] = counts[part];
-    report[3] = brighter / gr_max(known, 1);
+    brighten(room, (float)(brighter / (known > 1 ? known : 1) / 2), size);
+    report[0] = count_from(values, CLAIMED, size);
+    report[1] = count_of(marks, PLAIN, size);
+    report[2] = count_of(marks, TEXTURED, size);
+    count_surely(values, height, width, report + 3);
+    return GR_OK;
+}
+
+static void own(const uint8_t *restrict values, const uint8_t *restrict wrong, float *restrict mine,
+                int count) {
+    for (int x = 0; x < count; x++) mine[x] = values[x] >= SURELY ? 1.0f : 0.0f;
+    if (!wrong) return;
+    for (int x = 0; x < count; x++) mine[x] = wrong[x] ? 0 : mine[x];
+}
+
+static void hold(const float *restrict mine, const uint8_t *restrict cells, float *restrict held,
+                 int count) {
+    for (int x = 0; x < count; x++) held[x] = mine[x] > 0 ? (float)cells[x] : held[x];
+}
+
+static void keep(const float *restrict mine, float times, float *restrict owned, int count) {
+    for (int x = 0; x < count; x++) owned[x] = mine[x] > 0 ? times : owned[x];
+}
+
+/* Remember what is surely somebody's, but for cells that are wrong (1, others 0; or NULL): what it
+ * looks like, and for how many frames that is remembered. All as in gr_compare; held and owned are
+ * changed in place. mine: how many cells there are. */
+GR_EXPORT int gr_remember(const uint8_t *cells, int number, const uint8_t *values,
+                          const uint8_t *wrong, float times, float *held, float *owned, int height,
+                          int width, int32_t *mine) {
+    int size = height * width, found = 0;
+    float is_mine[BLOCK];
+    for (int start = 0; start < size; start += BLOCK) {
+        int count = gr_min(BLOCK, size - start);
+        own(values + start, wrong ? wrong + start : NULL, is_mine, count);
+        keep(is_mine, times, owned + start, count);
+        for (int index = 0; index < number; index++) {
+            size_t at = (size_t)index * size + start;
+            hold(is_mine, cells + at, held + at, count);
+        }
+        found += gr_count(is_mine, 1, count);
+    }
+    *mine = found;
+    return GR_OK;
+}
+
+/* Count how many of a row are neither low nor high, on the surer side, and on another side than
+ * those after them and those below. */
+static void look_at_row(const float *row, const float *below, int width, int step, float low,
+                        float high, int32_t *report) {
+    for (int x = 0; x < width; x += step) {
+        int hard = row[x] >= GR_SOMEBODY;
+        report[0] += row[x] >= low && row[x] <= high;
+        report[1] += hard;
+        report[2] += x + step < width && hard != (row[x + step] >= GR_SOMEBODY);
+        report[3] += below && hard != (below[x] >= GR_SOMEBODY);
+    }
+}
+
+/* Look at an answer (height, width), of which one sample in so many steps counts in each direction.
+ *
+ * report: how many samples are neither low nor high; how many are at least one half; how many of
+ * two side by side, and of two one above the other, are on two sides of that; how many at the
+ * border are at least one half (corners twice), and in the first row. */
+GR_EXPORT int gr_look_at(const float *answer, int height, int width, int step, float low, float high,
+                         int32_t *report) {
+    memset(report, 0, 6 * sizeof *report);
+    int rows = (height + step - 1) / step, columns = (width + step - 1) / step;
+    for (int y = 0; y < rows; y++) {
+        const float *row = answer + (size_t)y * step * width;
+        int before = report[1];
+        look_at_row(row, y + 1 < rows ? row + (size_t)step * width : NULL, width, step, low, high,
+                    report);
+        int found = report[1] - before;
+        if (y == 0) report[4] += found;
+        if (y == rows - 1) report[4] += found;
+        if (y == 0) report[5] = found;
+        report[4] += (row[0] >= GR_SOMEBODY) + (row[(size_t)(columns - 1) * step] >= GR_SOMEBODY);
+    }
     return GR_OK;
 }

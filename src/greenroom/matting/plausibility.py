@@ -15,8 +15,16 @@ import numpy as np
 
 from greenroom.errors import ImplausibleMatteError
 from greenroom.frames import Frame, Matte
-from greenroom.matting.plausibility_kernels import CHANGED, CLAIMED, PLAIN, TEXTURED, compare
-from greenroom.resampling import halve
+from greenroom.matting.plausibility_kernels import (
+    CHANGED,
+    CLAIMED,
+    PLAIN,
+    TEXTURED,
+    Surely,
+    compare,
+    look_at,
+    remember,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,8 +45,6 @@ _LOW, _HIGH = 0.1, 0.9
 # these so large a share is on two sides of an edge at most.
 _SAMPLED: Final = 64
 _SCATTERED: Final = 0.1
-# Coverage, 0 to 255, from which there is somebody.
-_SOMEBODY: Final = 128
 # Nobody is everywhere: of those 333 pictures people have up to 0.978, and 0.903 of the outermost
 # cells. From both of these shares on a matte is believed only when it grew to it: the matte
 # before, which was believed, had so large a share.
@@ -114,20 +120,16 @@ class Plausibility:
             what = "it has {1}x{0} samples".format(*coarse.shape)
             raise _error(what)
         step = max(1, min(coarse.shape) // _SAMPLED) | 1  # odd: an even one would miss patterns
-        coarse = np.ascontiguousarray(coarse[::step, ::step])
-        unsure = np.count_nonzero(cv2.inRange(coarse, _LOW, _HIGH)) / coarse.size
+        unsure, edges, surely = look_at(np.ascontiguousarray(coarse), step, _LOW, _HIGH)
         if unsure > _UNSURE:
             what = f"it wavers in {100 * unsure:.0f} % of the picture"
             raise _error(what)
-        hard = coarse >= 0.5
-        edges = max(np.mean(hard[1:] != hard[:-1]), np.mean(hard[:, 1:] != hard[:, :-1]))
         if edges > _SCATTERED:
             what = "what it finds is scattered over the picture"
             raise _error(what)
-        if _is_around(hard):
+        if _is_around(surely):
             raise _error(_IS_AROUND)
-        is_everywhere = hard.mean() > _EVERYWHERE and _border(hard) > _ALL_AROUND
-        if is_whole and is_everywhere and self._share < _NEARLY:
+        if is_whole and _is_everywhere(surely) and self._share < _NEARLY:
             raise _error(_IS_EVERYWHERE)
 
     def believed(self, frame: Frame, matte: Matte, exempt: Floats | None) -> Matte:
@@ -148,44 +150,42 @@ class Plausibility:
         ImplausibleMatteError
             See the class.
         """
-        planes = _cells_of(frame)
-        values = matte.sampled((planes.shape[1], planes.shape[2]))
+        planes = frame.half_planes
+        number, high, wide = planes.shape
+        shape = (high + 1) // 2, (wide + 1) // 2
+        values = matte.sampled(shape)
         if exempt is not None:
             around = cv2.resize(exempt, values.shape[::-1], interpolation=cv2.INTER_LINEAR)
             values[cv2.dilate(np.asarray(around), _AROUND) > 0] = CLAIMED - 1
-        if self._room.shape != planes.shape:
-            self._begin(planes)
-        marks = np.empty(values.shape, np.uint8)
-        report = np.zeros(4, np.float64)
-        compare(
+        if self._room.shape != (number, *shape):
+            self._begin(number, shape)
+        cells, marks = np.empty((number, *shape), np.uint8), np.empty(shape, np.uint8)
+        claimed, plain, textured, surely = compare(
             planes,
             values,
             self._room,
             self._seen,
             self._held,
             self._owned,
-            _ALIKE,
-            _TEXTURE,
-            _TRUSTED,
-            _MEMORY,
+            cells,
             marks,
-            report,
+            alike=_ALIKE,
+            texture=_TEXTURE,
+            trusted=_TRUSTED,
+            memory=_MEMORY,
         )
-        claimed, plain, textured, brighter = report
-        self._room[0] += np.float32(brighter / 2)
-        wrong: Cells | None = None
+        wrong: Bytes | None = None
         if plain + textured >= _LEAST * values.size:
             wrong = _wrong(marks)
         if wrong is not None and np.count_nonzero(wrong) > _MOSTLY * claimed:
             self._share = 0.0  # somebody has left, and something of the room is taken for them
             return _nobody(frame)
-        surely = values >= _SOMEBODY
-        is_everywhere = surely.mean() > _EVERYWHERE and _border(surely) > _ALL_AROUND
-        if is_everywhere and self._share < _NEARLY:
+        if _is_everywhere(surely) and self._share < _NEARLY:
             return self.refused(frame, _error(_IS_EVERYWHERE))
         if _is_around(surely):
             return self.refused(frame, _error(_IS_AROUND))
-        self._accept(planes, surely, wrong)
+        self._share = remember(cells, values, wrong, _OWNED, self._held, self._owned)
+        self._since_s = None
         return matte if wrong is None else _without(matte, wrong, marks)
 
     def refused(self, frame: Frame, error: ImplausibleMatteError) -> Matte:
@@ -200,33 +200,15 @@ class Plausibility:
             raise error
         return _nobody(frame)
 
-    def _begin(self, planes: Bytes) -> None:
+    def _begin(self, planes: int, shape: tuple[int, int]) -> None:
         self.reset()
-        self._room = np.zeros(planes.shape, np.float32)
-        self._held = np.zeros(planes.shape, np.float32)
-        self._seen = np.zeros(planes.shape[1:], np.float32)
-        self._owned = np.zeros(planes.shape[1:], np.float32)
-
-    def _accept(self, planes: Bytes, surely: Cells, wrong: Cells | None) -> None:
-        """Remember what is somebody's."""
-        mine = surely if wrong is None else surely & ~wrong
-        np.copyto(self._held, planes, where=mine)
-        self._owned[mine] = _OWNED
-        self._share = float(mine.mean())
-        self._since_s = None
+        self._room = np.zeros((planes, *shape), np.float32)
+        self._held = np.zeros((planes, *shape), np.float32)
+        self._seen = np.zeros(shape, np.float32)
+        self._owned = np.zeros(shape, np.float32)
 
 
-def _cells_of(frame: Frame) -> Bytes:
-    """Return all planes at half the size of the half grid."""
-    half = frame.half_planes
-    height, width = half.shape[1:]
-    cells = np.empty((len(half), (height + 1) // 2, (width + 1) // 2), np.uint8)
-    for plane, out in zip(half, cells, strict=True):
-        halve(plane, out)
-    return cells
-
-
-def _wrong(marks: Bytes) -> Cells | None:
+def _wrong(marks: Bytes) -> Bytes | None:
     """Return the cells that look like the room and are not there by coincidence."""
     alike = ((marks == PLAIN) | (marks == TEXTURED)).view(np.uint8)
     number, labels, stats, _ = cv2.connectedComponentsWithStats(
@@ -243,29 +225,26 @@ def _wrong(marks: Bytes) -> Cells | None:
         changed = np.count_nonzero(marks[near] == CHANGED)
         if textured >= _TEXTURED * area and textured >= _TIMES * changed:
             wrong |= part
-    return wrong if wrong.any() else None
+    return wrong.view(np.uint8) if wrong.any() else None
 
 
 def _nobody(frame: Frame) -> Matte:
     return Matte(np.zeros(frame.layout.plane_shapes[0], np.uint8))
 
 
-def _border(surely: Cells) -> float:
-    """Return how large a share of the outermost cells is somebody's."""
-    outermost = np.concatenate([surely[0], surely[-1], surely[:, 0], surely[:, -1]])
-    return float(outermost.mean())
+def _is_everywhere(surely: Surely) -> bool:
+    return surely.share > _EVERYWHERE and surely.at_border > _ALL_AROUND
 
 
-def _is_around(surely: Cells) -> bool:
+def _is_around(surely: Surely) -> bool:
     """Whether somebody is found at the border, and less of them in the middle."""
-    border = _border(surely)
-    return bool(border > max(surely.mean(), _SURROUNDED) and surely[0].mean() > _ABOVE)
+    return surely.at_border > max(surely.share, _SURROUNDED) and surely.at_top > _ABOVE
 
 
-def _without(matte: Matte, wrong: Cells, marks: Bytes) -> Matte:
+def _without(matte: Matte, wrong: Bytes, marks: Bytes) -> Matte:
     """Take cells out of a matte, and what is around them unless the picture has changed there."""
-    gone = cv2.dilate(wrong.view(np.uint8), _AROUND)
-    gone[(marks == CHANGED) & ~wrong] = 0
+    gone = cv2.dilate(wrong, _AROUND)
+    gone[(marks == CHANGED) & (wrong == 0)] = 0
     stays = 255 - 255 * gone
     size = matte.values.shape[::-1]
     weights = cv2.resize(stays, size, interpolation=cv2.INTER_LINEAR)
