@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import tracemalloc
 from functools import partial
 from typing import Any, get_args
@@ -133,6 +134,7 @@ class TestStream:
         for number in range(300):
             matting.matte(frames[number % 10], look)
             if number in {50, 299}:
+                gc.collect()
                 sizes.append(tracemalloc.get_traced_memory()[0])
         tracemalloc.stop()
         assert sizes[1] < sizes[0] + 40_000  # one small grid a frame would be 900_000
