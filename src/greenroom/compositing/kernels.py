@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["over", "spill"]
 
 _over = core.function("over_plane", "pn pn p pn ii")
-_spill = core.function("spill", "pp pn p i pn ii")
+_spill = core.function("spill", "ppii pn p i pn ii")
 
 
 def over(
@@ -38,8 +38,8 @@ def over(
 
 
 def spill(  # noqa: PLR0913, PLR0917 - all that a sample is made of
-    light: NDArray[np.uint8],
-    weight: NDArray[np.uint8],
+    light: NDArray[np.float32],
+    weight: NDArray[np.float32],
     background: NDArray[np.uint8],
     matte: NDArray[np.uint8],
     only_lighter: bool,  # noqa: FBT001
@@ -48,12 +48,24 @@ def spill(  # noqa: PLR0913, PLR0917 - all that a sample is made of
     """Move the person in a composite toward the light by a weight; only up where that is said.
 
     Of a composite ``a * person + (1 - a) * background`` it is ``a * (light - person)`` that is
-    added, as if the person had been lit before. Light, weight and matte are contiguous.
+    added, as if the person had been lit before.
+
+    Parameters
+    ----------
+    light, weight : (h, w) float32
+        0 to 255 and 0 to 1, of one size; interpolated between the middles of their samples.
+    background, matte : (H, W) uint8
+        What is behind, and the coverage, which is contiguous. Where that is 0 nothing changes.
+    only_lighter : bool
+        Whether what is darker than the person does nothing.
+    out : (H, W) uint8
+        The composite, changed in place.
     """
     shape = matte.shape
     _spill(
-        core.contiguous(light, "B", shape),
-        core.contiguous(weight, "B", shape),
+        core.contiguous(light, "f"),
+        core.contiguous(weight, "f", light.shape),
+        *light.shape,
         *(core.plane(background, shape), background.strides[0]),
         core.contiguous(matte, "B", shape),
         only_lighter,

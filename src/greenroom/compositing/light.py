@@ -14,7 +14,6 @@ import numpy as np
 
 from greenroom.compositing.kernels import spill
 from greenroom.frames import Frame
-from greenroom.resampling import upsample
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -79,16 +78,12 @@ def wrap_light(result: Frame, matte: Matte, background: Frame, strength: float) 
     # Half of what is blurred is left at an edge: there the light has all its strength.
     near = np.minimum(_blurred(clear, sigma) * (2 / 255), 1)
     weight = np.asarray(strength * near * brightness, np.float32)
-    weights: dict[tuple[int, ...], NDArray[np.uint8]] = {}
     for index, (target, behind, light) in enumerate(
         zip(result.planes, background.planes, lights, strict=True)
     ):
-        if target.shape not in weights:
-            weights[target.shape] = _enlarged(weight, target.shape)
-        shown = _enlarged(light / np.float32(255), target.shape)
         only_lighter = not _is_chroma(result.layout, index)
         coverage = matte.for_plane(target.shape)
-        spill(shown, weights[target.shape], behind, coverage, only_lighter, target)
+        spill(light, weight, behind, coverage, only_lighter, target)
 
 
 class LightMatch:
@@ -236,9 +231,3 @@ def _blurred(values: Floats, sigma: float) -> Floats:
     weights = cv2.getGaussianKernel(2 * math.ceil(3 * sigma) + 1, sigma, cv2.CV_32F)
     blurred = cv2.sepFilter2D(values, -1, weights, weights, borderType=cv2.BORDER_REPLICATE)
     return np.asarray(blurred, np.float32)
-
-
-def _enlarged(values: Floats, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    out = np.empty(shape, np.uint8)
-    upsample(np.clip(values, 0, 1, dtype=np.float32), out)
-    return out

@@ -27,22 +27,102 @@ GR_EXPORT int gr_over_plane(const uint8_t *front, ptrdiff_t front_stride, const 
     return GR_OK;
 }
 
-static void light_row(const uint8_t *restrict light, const uint8_t *restrict weight,
-                      const uint8_t *restrict back, const uint8_t *restrict coverage, float least,
-                      uint8_t *restrict out, int count) {
-    for (int x = 0; x < count; x++)
-        out[x] = gr_lit(out[x], light[x], weight[x], back[x], coverage[x], least);
+/* How many samples of a row are looked at together: those of no person are left out. */
+enum { TOGETHER = 64 };
+
+/* Where samples of a row lie on a grid, and its rows, two of them, stretched to that width. */
+typedef struct {
+    uint32_t *left;
+    float *share, *light[2], *weight[2];
+    int step, held[2];
+} Stretched;
+
+static int make_stretched(int wide, int width, Stretched *made) {
+    uint32_t *left = malloc((size_t)width * sizeof *left);
+    float *share = malloc((size_t)width * 5 * sizeof *share);
+    if (!left || !share) {
+        free(left), free(share);
+        return GR_NO_MEMORY;
+    }
+    *made = (Stretched){.left = left, .share = share, .step = gr_min(1, wide - 1),
+                        .held = {-1, -1}};
+    for (int row = 0; row < 2; row++) {
+        made->light[row] = share + (size_t)(1 + row) * width;
+        made->weight[row] = share + (size_t)(3 + row) * width;
+    }
+    for (int x = 0; x < width; x++) {
+        double place = (x + 0.5) * wide / width - 0.5;
+        place = place < 0 ? 0 : place > wide - 1 ? wide - 1 : place;
+        left[x] = (uint32_t)gr_min((int)place, gr_max(wide - 2, 0));
+        share[x] = (float)(place - left[x]);
+    }
+    return GR_OK;
+}
+
+static void stretch(const float *restrict grid, const Stretched *by, float *restrict row,
+                    int width) {
+    const uint32_t *restrict left = by->left;
+    const float *restrict share = by->share;
+    int step = by->step;
+    for (int x = 0; x < width; x++) {
+        float value = grid[left[x]];
+        row[x] = value + (grid[left[x] + step] - value) * share[x];
+    }
+}
+
+static int is_empty(const uint8_t *restrict coverage, int count) {
+    uint8_t all = 0;
+    for (int x = 0; x < count; x++) all |= coverage[x];
+    return !all;
+}
+
+static inline void light_samples(const Stretched *by, int upper, int lower, float down, int x,
+                                 const uint8_t *restrict back, const uint8_t *restrict coverage,
+                                 float least, uint8_t *restrict out, int count) {
+    const float *restrict light = by->light[upper] + x, *restrict more = by->light[lower] + x;
+    const float *restrict weight = by->weight[upper] + x, *restrict other = by->weight[lower] + x;
+    for (int k = 0; k < count; k++) {
+        float bright = light[k] + (more[k] - light[k]) * down;
+        float part = weight[k] + (other[k] - weight[k]) * down;
+        float share = (float)coverage[k] * (1.0f / 255.0f);
+        float value = gr_lit(out[k], bright, part, back[k], share, least);
+        int16_t lit = (int16_t)(int32_t)value; /* limits in 16 bits take half as long */
+        lit = lit > 0 ? lit : 0;
+        out[k] = (uint8_t)(lit < 255 ? lit : 255);
+    }
 }
 
 /* Move the person in a composite (height, width), in place, toward the light by a weight, and only
- * up if that is said. light, weight and coverage are contiguous; back is what is behind. */
-GR_EXPORT int gr_spill(const uint8_t *light, const uint8_t *weight, const uint8_t *back,
-                       ptrdiff_t back_stride, const uint8_t *coverage, int only_lighter,
-                       uint8_t *out, ptrdiff_t out_stride, int height, int width) {
+ * up if that is said. light, 0 to 255, and weight, 0 to 1, are grids (high, wide) that are enlarged
+ * bilinearly. back is what is behind; coverage is contiguous, and where it is 0 nothing changes. */
+GR_EXPORT int gr_spill(const float *light, const float *weight, int high, int wide,
+                       const uint8_t *back, ptrdiff_t back_stride, const uint8_t *coverage,
+                       int only_lighter, uint8_t *out, ptrdiff_t out_stride, int height, int width) {
+    Stretched by;
+    if (make_stretched(wide, width, &by)) return GR_NO_MEMORY;
+    float least = only_lighter ? 0.0f : -255.0f;
     for (int y = 0; y < height; y++) {
-        size_t at = (size_t)y * width;
-        light_row(light + at, weight + at, back + y * back_stride, coverage + at,
-                  only_lighter ? 0.0f : -255.0f, out + y * out_stride, width);
+        const uint8_t *cover = coverage + (size_t)y * width, *behind = back + y * back_stride;
+        uint8_t *target = out + y * out_stride;
+        if (is_empty(cover, width)) continue;
+        double place = (y + 0.5) * high / height - 0.5;
+        place = place < 0 ? 0 : place > high - 1 ? high - 1 : place;
+        int top = gr_min((int)place, gr_max(high - 2, 0)), bottom = gr_min(top + 1, high - 1);
+        for (int row = top; row <= bottom; row++) {
+            if (by.held[row & 1] == row) continue;
+            by.held[row & 1] = row;
+            stretch(light + (size_t)row * wide, &by, by.light[row & 1], width);
+            stretch(weight + (size_t)row * wide, &by, by.weight[row & 1], width);
+        }
+        float down = (float)(place - top);
+        int upper = top & 1, lower = bottom & 1, x = 0;
+        for (; x + TOGETHER <= width; x += TOGETHER)
+            if (!is_empty(cover + x, TOGETHER))
+                light_samples(&by, upper, lower, down, x, behind + x, cover + x, least, target + x,
+                              TOGETHER);
+        light_samples(&by, upper, lower, down, x, behind + x, cover + x, least, target + x,
+                      width - x);
     }
+    free(by.left), free(by.share);
     return GR_OK;
 }

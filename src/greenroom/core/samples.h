@@ -62,17 +62,13 @@ GR_SAMPLE uint16_t gr_over_bytes(uint16_t front, uint16_t back, uint16_t coverag
     return (uint16_t)(total + (total >> 8)) >> 8;
 }
 
-/* A composite moved toward the light by a weight, 0 to 255: of coverage * person + the rest * back
- * it is coverage * (light - person) that is added, as if the person had been lit before, but no
- * less than `least`. Rounding of the composite may have left a little more than there was. */
-GR_SAMPLE uint8_t gr_lit(uint8_t shown, uint8_t light, uint8_t weight, uint8_t back,
-                         uint8_t coverage, float least) {
-    float more = (float)gr_over_255(light, back, coverage) * (1.0f / 255.0f) - (float)shown;
-    more = more > least ? more : least;
-    float value = (float)shown + more * (float)weight * (1.0f / 255.0f) + 0.5f;
-    int16_t lit = (int16_t)(int32_t)value; /* limits in 16 bits take half as long */
-    lit = lit > 0 ? lit : 0;
-    return (uint8_t)(lit < 255 ? lit : 255);
+/* A composite moved toward the light by a weight, 0 to 1: of share * person + (1 - share) * back it
+ * is share * (light - person) that is added, as if the person had been lit before, but no less than
+ * `least`. A half is added; rounding of the composite may have left it a little beyond 0 and 255. */
+GR_SAMPLE float gr_lit(float shown, float light, float weight, float back, float share,
+                       float least) {
+    float more = back + share * (light - back) - shown;
+    return shown + (more > least ? more : least) * weight + 0.5f;
 }
 
 /* The screen of a chroma key: a unit vector in (Cb, Cr), how far noise takes shares from 0 and 1,
