@@ -138,6 +138,9 @@ class Guide:
         The frame's first plane.
     noise : float
         Detail of less than this is none, in 8-bit levels.
+    small : (h, w) uint8, optional
+        The matte on the working grid, 0 to 255. Where it is given nobody reads the three above
+        but around edges.
 
     All of these are read as long as this exists, and not to be changed meanwhile.
     """
@@ -150,7 +153,9 @@ class Guide:
         kinds: Bytes,
         luma: Bytes,
         noise: float,
+        small: Bytes | None = None,
     ) -> None:
+        self._small = small
         self._places = _places(luma.shape, base.shape, kinds.shape)
         self._arrays = base, slope, reference, kinds  # which have to live
         self.luma = luma
@@ -170,6 +175,8 @@ class Guide:
 
     def small(self) -> Bytes:
         """Return the coverage on the working grid, (h, w) uint8: what is without any detail."""
+        if self._small is not None:
+            return self._small
         shape = self._arrays[0].shape
         small = np.empty(shape, np.uint8)
         _coverage_bytes(self.fields.base, shape[0] * shape[1], small.ctypes.data)

@@ -214,17 +214,44 @@ def divide(draw: Draw) -> Call:
 
 
 @case
+def look_at(draw: Draw) -> Call:
+    """Any steps that lie within."""
+    shape = draw.integer(2, 60), draw.integer(2, 60)
+    low, high = draw.real(0.01, 0.5), draw.real(0.5, 0.99)
+    arguments = (draw.grid(shape), draw.integer(1, min(shape) - 1), low, high)
+    return Call(plausibility_kernels.look_at, arguments)
+
+
+@case
 def compare_with_room(draw: Draw) -> Call:
     """Any number of planes."""
     number, shape = draw.integer(1, 3), draw.shape()
+    small = halved(shape)
+    arguments = (
+        *(draw.grid((number, *shape), "B"), draw.grid(small, "B")),
+        *(draw.grid((number, *small), written=True), draw.grid(small, written=True)),
+        *(draw.grid((number, *small)), draw.grid(small, written=True)),
+        *(draw.grid((number, *small), "B", written=True), draw.grid(small, "B", written=True)),
+    )
+    named = {
+        "alike": draw.real(1, 20),
+        "texture": draw.real(1, 50),
+        "trusted": draw.real(1, 10),
+        "memory": draw.real(10, 100),
+    }
+    return Call(plausibility_kernels.compare, arguments, named)
+
+
+@case
+def remember(draw: Draw) -> Call:
+    """With what is wrong, and without."""
+    number, shape = draw.integer(1, 3), draw.shape()
     arguments = (
         *(draw.grid((number, *shape), "B"), draw.grid(shape, "B")),
+        *((draw.grid(shape, "B", values=(0, 1)) if draw.flag() else None), draw.real(1, 300)),
         *(draw.grid((number, *shape), written=True), draw.grid(shape, written=True)),
-        *(draw.grid((number, *shape)), draw.grid(shape, written=True)),
-        *(draw.real(1, 20), draw.real(1, 50), draw.real(1, 10), draw.real(10, 100)),
-        *(draw.grid(shape, "B", written=True), draw.grid((4,), "d", written=True)),
     )
-    return Call(plausibility_kernels.compare, arguments)
+    return Call(plausibility_kernels.remember, arguments)
 
 
 @case
@@ -293,6 +320,7 @@ def guide(draw: Draw) -> Call:
     arguments = (
         *(draw.grid(half), draw.grid(half), draw.grid(shape)),
         *(draw.grid(half, "B", written=True), draw.grid((3, *shape), written=True)),
+        draw.grid(shape, "B", written=True),
     )
     named = {"flat": draw.real(1e-4, 1), "middle": draw.real(0.5, 0.9), "gain": draw.real(1, 4)}
     if not named["middle"] * named["gain"] >= 0.5:

@@ -34,12 +34,15 @@ def fitted(reference: Floats, matte: Floats) -> tuple[Doubles, Doubles]:
     return mean3(slope), mean3(mean3(coverage) - slope * mean3(guided))
 
 
-def guided(reference: Floats, matte: Floats, picture: Floats) -> tuple[NDArray[np.uint8], Floats]:
+def guided(
+    reference: Floats, matte: Floats, picture: Floats
+) -> tuple[NDArray[np.uint8], Floats, NDArray[np.uint8]]:
     """Return kinds and maps; what is not written is NaN."""
     kinds = np.full(reference.shape, 9, np.uint8)
     maps = np.full((3, *picture.shape), np.nan, np.float32)
-    guide(reference, matte, picture, kinds, maps, flat=_FLAT, middle=_MIDDLE, gain=_GAIN)
-    return kinds, maps
+    coverage = np.full(picture.shape, 99, np.uint8)
+    guide(reference, matte, picture, kinds, maps, coverage, flat=_FLAT, middle=_MIDDLE, gain=_GAIN)
+    return kinds, maps, coverage
 
 
 @settings(deadline=None, max_examples=200)
@@ -55,7 +58,7 @@ def test_guide(shape: tuple[int, int], kind: str, seed: int) -> None:
     reference = (255 * rng.random(half, np.float32)).astype(np.float32)
     picture = (255 * rng.random(shape, np.float32)).astype(np.float32)
     matte = somebody(half, seed, kind)
-    kinds, maps = guided(reference, matte, picture)
+    kinds, maps, coverage = guided(reference, matte, picture)
     slopes, offsets = fitted(reference, matte)
     least, most = offsets + np.minimum(255 * slopes, 0), offsets + np.maximum(255 * slopes, 0)
     low, high = _MIDDLE - 0.5 / _GAIN, _MIDDLE + 0.5 / _GAIN
@@ -74,6 +77,8 @@ def test_guide(shape: tuple[int, int], kind: str, seed: int) -> None:
     assert_allclose(maps[0][written], ((value - _MIDDLE) * _GAIN + 0.5)[written], atol=1e-3)
     assert_allclose(maps[1][written], (_GAIN * steep)[written], atol=1e-5)
     assert_array_equal(maps[2][written], picture[written])
+    expected = 255 * np.clip((value - _MIDDLE) * _GAIN + 0.5, 0, 1)
+    assert np.abs(coverage - expected).max() <= 0.51
 
 
 @pytest.mark.parametrize("value", [0, 1])
@@ -82,14 +87,16 @@ def test_what_is_certain_needs_no_guide(value: int) -> None:
     rng = np.random.default_rng(1)
     reference = (255 * rng.random((12, 20), np.float32)).astype(np.float32)
     picture = np.zeros((24, 40), np.float32)
-    kinds, maps = guided(reference, np.full((12, 20), value, np.float32), picture)
+    kinds, maps, coverage = guided(reference, np.full((12, 20), value, np.float32), picture)
     assert_array_equal(kinds, [EMPTY, FULL][value])
     assert np.isnan(maps).all()
+    assert_array_equal(coverage, 255 * value)
 
 
 def test_nothing_has_to_become_nothing() -> None:
     """A middle and a gain that would make something of nobody are refused."""
     half, picture = np.zeros((2, 2), np.float32), np.zeros((4, 4), np.float32)
     kinds, maps = np.zeros((2, 2), np.uint8), np.zeros((3, 4, 4), np.float32)
+    coverage = np.zeros((4, 4), np.uint8)
     with pytest.raises(ValueError, match="nothing becomes something"):
-        guide(half, half, picture, kinds, maps, flat=_FLAT, middle=0.3, gain=1.0)
+        guide(half, half, picture, kinds, maps, coverage, flat=_FLAT, middle=0.3, gain=1.0)

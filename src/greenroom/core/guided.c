@@ -106,6 +106,14 @@ static GrSpan next_edges(const uint8_t *edges, int start, int count) {
     return gr_widened((GrSpan){start, gr_min(stop, count)}, BESIDE, count);
 }
 
+/* Write twice what is certain of each sample as coverage. */
+static void certain_row(const uint8_t *restrict kinds, uint8_t *restrict row, int count) {
+    for (int x = 0; x < count; x++) {
+        uint16_t both = kinds[x] == FULL ? 0xffff : 0;
+        memcpy(row + 2 * x, &both, sizeof both);
+    }
+}
+
 static void guide_samples(const float *restrict steep, const float *restrict offset,
                           const float *restrict reference, float middle, float gain,
                           float *restrict base, float *restrict slope, float *restrict copy,
@@ -114,6 +122,15 @@ static void guide_samples(const float *restrict steep, const float *restrict off
         base[x] = (steep[x] * reference[x] + offset[x] - middle) * gain + 0.5f;
         slope[x] = steep[x] * gain;
         copy[x] = reference[x];
+    }
+}
+
+/* What is not a number is nothing. */
+static void coverage_row(const float *restrict base, uint8_t *restrict coverage, int count) {
+    for (int x = 0; x < count; x++) {
+        float value = base[x] * 255 + 0.5f;
+        value = value > 0.5f ? value : 0.5f;
+        coverage[x] = gr_byte(value < 255.0f ? value : 255.0f);
     }
 }
 
@@ -129,16 +146,17 @@ static void guide_samples(const float *restrict steep, const float *restrict off
  * kinds: (high, wide), what is certain of each sample; an edge is where those around it are not all
  * of one kind. picture: (height, width), the reference on the working grid. maps: (3, height,
  * width), base, slope and the picture once more; written where edges are, and for one row of the
- * half grid and 8 columns beside them.
+ * half grid and 8 columns beside them. coverage: (height, width), 0 to 255, what the matte is
+ * without what the frame shows beyond the picture.
  */
 GR_EXPORT int gr_guide(const float *reference, const float *matte, float flat, float guides,
                        float middle, float gain, uint8_t *kinds, const float *picture, float *maps,
-                       int height, int width) {
+                       uint8_t *coverage, int height, int width) {
     int high = (height + 1) / 2, wide = (width + 1) / 2;
     size_t row = (size_t)wide, size = (size_t)height * (size_t)width;
     GrSpan *spans = malloc((size_t)high * 2 * sizeof *spans);
     float *lines = calloc((4 * HELD + 9) * row + 8, sizeof *lines);
-    uint8_t *own = calloc((HELD + 2) * row + 2 + BESIDE, 1);
+    uint8_t *own = calloc((HELD + 4) * row + 2 + BESIDE, 1);
     if (!spans || !lines || !own) {
         free(spans), free(lines), free(own);
         return GR_NO_MEMORY;
@@ -154,7 +172,7 @@ GR_EXPORT int gr_guide(const float *reference, const float *matte, float flat, f
     float *rest = lines + 4 * HELD * row;
     Sums sums = {rest, rest + row + 2, rest + 2 * (row + 2), rest + 3 * (row + 2)};
     float *line = rest, *steep_row = rest + 4 * (row + 2), *offset_row = steep_row + 2 * row;
-    uint8_t *joined = own + HELD * row, *edges = joined + row + 2;
+    uint8_t *joined = own + HELD * row, *certain = joined + row + 2, *edges = certain + 2 * row;
     const float low = middle - 0.5f / gain, top = middle + 0.5f / gain;
     for (int y = 0; y < high; y++) spans[y] = gr_span(matte + y * row, FLT_MIN, wide);
     for (int y = 0; y < high; y++) fitted[y] = gr_around(spans, y, 2, high, wide);
@@ -190,8 +208,10 @@ GR_EXPORT int gr_guide(const float *reference, const float *matte, float flat, f
         if (y < 0) continue;
         find_edges(kinds + gr_max(y - 1, 0) * row, kinds + y * row,
                    kinds + gr_min(y + 1, high - 1) * row, edges, wide);
+        certain_row(kinds + y * row, certain, wide);
         for (int at = 2 * y; at < gr_min(2 * y + 2, height); at++) {
             int near = y % HELD, far = gr_far(at, high) % HELD;
+            memcpy(coverage + (size_t)at * (size_t)width, certain, (size_t)width);
             for (int x = 0; x < wide;) {
                 GrSpan span = next_edges(edges, x, wide);
                 if (span.start >= span.stop) break;
@@ -201,6 +221,7 @@ GR_EXPORT int gr_guide(const float *reference, const float *matte, float flat, f
                 size_t to = (size_t)at * (size_t)width + (size_t)start;
                 guide_samples(steep_row + start, offset_row + start, picture + to, middle, gain,
                               maps + to, maps + size + to, maps + 2 * size + to, count);
+                coverage_row(maps + to, coverage + to, count);
                 x = span.stop;
             }
         }

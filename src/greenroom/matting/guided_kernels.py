@@ -24,15 +24,16 @@ BESIDE = 8
 
 _LARGEST = 255.0
 
-_guide = core.function("guide", "pp ffff p pp ii")
+_guide = core.function("guide", "pp ffff p ppp ii")
 
 
-def guide(  # noqa: PLR0913
+def guide(  # noqa: PLR0913, PLR0917
     reference: Floats,
     matte: Floats,
     picture: Floats,
     kinds: Bytes,
     maps: Floats,
+    coverage: Bytes,
     *,
     flat: float,
     middle: float,
@@ -57,6 +58,8 @@ def guide(  # noqa: PLR0913
         Written where there are edges, for a row above and below, and for `BESIDE` columns of the
         half grid to both sides: the matte, not yet cut to 0..1; how it changes with the guide; and
         the picture once more.
+    coverage : (H, W) uint8
+        Written: the matte, 0 to 255.
     flat : float
         What is added to the guide's variance: a guide that varies less is flat.
     middle, gain : float
@@ -77,5 +80,6 @@ def guide(  # noqa: PLR0913
         core.contiguous(kinds, "B", half, writable=True),
         core.contiguous(picture, "f"),
         core.contiguous(maps, "f", (3, *shape), writable=True),
+        core.contiguous(coverage, "B", shape, writable=True),
         *shape,
     )

@@ -336,32 +336,36 @@ class RefinedMatting:
 
     def _enlarged(self, frame: Frame, history: _History) -> Matte:
         """Make the matte at full size: guided, or where a soft edge is asked for, only enlarged."""
-        values = np.empty(frame.layout.plane_shapes[0], np.uint8)
         settings = self._settings
         steady = whole = history.steady
         if settings.keep_region is not None:
             steady = self._with_kept(frame, steady)
         steady = shifted(steady, settings.edge_shift / 100, frame.size)
         if not self._steps.guide or settings.edge_softness > 0 or min(steady.shape) == 1:
+            values = np.empty(frame.layout.plane_shapes[0], np.uint8)
             upsample(softened(steady, settings.edge_softness / 100, frame.size), values)
             return Matte(values)
         if self._is_photograph:
+            values = np.empty(frame.layout.plane_shapes[0], np.uint8)
             refine_photograph(frame, steady, _MIDDLE, _GAIN, values)
             return Matte(values)
         half = history.steady_half if steady is whole else halved(steady)
-        kinds, maps = np.empty(half.shape, np.uint8), history.maps()
+        kinds, coverage = np.empty(half.shape, np.uint8), np.empty(steady.shape, np.uint8)
+        maps = history.maps()
         guide(
             history.reference_half,
             half,
             history.reference,
             kinds,
             maps,
+            coverage,
             flat=_FLAT,
             middle=_MIDDLE,
             gain=_GAIN,
         )
         noise = _NOISE_SIGMAS * self._noise_of(frame)
-        return TiledMatte(Guide(maps[0], maps[1], maps[2], kinds, frame.planes[0], noise))
+        luma = frame.planes[0]
+        return TiledMatte(Guide(maps[0], maps[1], maps[2], kinds, luma, noise, coverage))
 
     def _with_kept(self, frame: Frame, steady: Floats) -> Floats:
         """Add what of the room is to stay."""
