@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import ndimage  # type: ignore[import-untyped, unused-ignore]
 
-from greenroom.resampling import halve, upsample
+from greenroom.resampling import halve, shrink, upsample
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -83,3 +84,26 @@ class TestHalve:
         padded = np.pad(plane, ((0, shape[0] % 2), (0, shape[1] % 2)), mode="edge").astype(int)
         blocks = padded.reshape(out.shape[0], 2, out.shape[1], 2)
         assert_array_equal(out, (blocks.sum(axis=(1, 3)) + 2) // 4)
+
+
+class TestShrink:
+    """The mean over areas."""
+
+    @given(shapes, shapes, seeds)
+    def test_is_the_mean_of_the_area(
+        self, one: tuple[int, int], other: tuple[int, int], seed: int
+    ) -> None:
+        """Each sample is the mean of what it covers, parts of samples by their share."""
+        large, small = (tuple(map(pick, one, other)) for pick in (max, min))
+        plane = random_plane(seed, (large[0], large[1]))
+        out = np.empty(small, np.float32)
+        shrink(plane, out)
+        # Each sample becomes as many as the small grid has, and each of that as many as the large.
+        parts = plane.astype(float).repeat(small[0], axis=0).repeat(small[1], axis=1)
+        blocks = parts.reshape(small[0], large[0], small[1], large[1])
+        assert_allclose(out, blocks.mean(axis=(1, 3)), atol=1e-3)
+
+    def test_is_not_for_enlarging(self) -> None:
+        """A grid larger than the plane is a TypeError."""
+        with pytest.raises(TypeError, match="cannot be shrunk"):
+            shrink(random_plane(0, (4, 4)), np.empty((4, 5), np.float32))

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["halve", "upsample"]
+__all__ = ["halve", "shrink", "upsample"]
 
 _upsample = core.function("upsample", "pii pii")
+_shrink = core.function("shrink", "pnii pii")
 _halve = core.function("halve", "pnii p")
 
 
@@ -35,3 +36,18 @@ def halve(plane: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
     source = core.plane(plane)
     target = core.contiguous(out, "B", ((height + 1) // 2, (width + 1) // 2), writable=True)
     _halve(source, plane.strides[0], height, width, target)
+
+
+def shrink(plane: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
+    """Take the mean over the area of every sample of a grid that is no larger than the plane.
+
+    Raises
+    ------
+    TypeError
+        If it is larger.
+    """
+    source, target = core.plane(plane), core.contiguous(out, "f", writable=True)
+    if any(length > most for length, most in zip(out.shape, plane.shape, strict=True)):
+        message = f"a plane of {plane.shape} cannot be shrunk to {out.shape}"
+        raise TypeError(message)
+    _shrink(source, plane.strides[0], *plane.shape, target, *out.shape)

@@ -14,6 +14,7 @@ import numpy as np
 
 from greenroom.compositing.kernels import spill
 from greenroom.frames import Frame
+from greenroom.resampling import shrink
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -222,8 +223,11 @@ def _range(layout: Layout) -> tuple[int, int]:
 
 
 def _reduced(plane: NDArray[np.uint8], size: tuple[int, int]) -> Floats:
-    reduced = cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
-    return np.asarray(reduced, np.float32)
+    if plane.shape[0] < size[1] or plane.shape[1] < size[0]:
+        return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.float32)
+    reduced = np.empty(size[::-1], np.float32)
+    shrink(plane, reduced)
+    return reduced
 
 
 def _blurred(values: Floats, sigma: float) -> Floats:

@@ -109,3 +109,59 @@ GR_EXPORT int gr_halve(const uint8_t *plane, ptrdiff_t stride, int height, int w
     }
     return GR_OK;
 }
+
+static void add_weighted(const uint8_t *restrict samples, float weight, float *restrict sums,
+                         int count) {
+    for (int x = 0; x < count; x++) sums[x] += weight * (float)samples[x];
+}
+
+/* The share of sample `index` that lies between two places. */
+static float share_between(double start, double stop, int index) {
+    double low = start > index ? start : index, high = stop < index + 1 ? stop : index + 1;
+    return (float)(high > low ? high - low : 0);
+}
+
+/* The first and last sample that a sample of a smaller row covers, and what share of both. */
+typedef struct {
+    int first, last;
+    float of_first, of_last;
+} Covered;
+
+static void find_covered(int count, int width, Covered *covered) {
+    double scale = (double)count / width;
+    for (int x = 0; x < width; x++) {
+        double start = x * scale, stop = (x + 1) * scale;
+        int first = (int)start, last = gr_min((int)stop, count - 1);
+        covered[x] = (Covered){first, last, share_between(start, stop, first),
+                               last > first ? share_between(start, stop, last) : 0};
+    }
+}
+
+/* Take the mean over the area of every sample of a smaller grid (height, width). */
+GR_EXPORT int gr_shrink(const uint8_t *plane, ptrdiff_t stride, int high, int wide, float *out,
+                        int height, int width) {
+    float *sums = malloc((size_t)wide * sizeof *sums);
+    Covered *columns = malloc((size_t)width * sizeof *columns);
+    if (!sums || !columns) {
+        free(sums), free(columns);
+        return GR_NO_MEMORY;
+    }
+    find_covered(wide, width, columns);
+    double down = (double)high / height;
+    float area = (float)((double)height * width / ((double)high * wide));
+    for (int y = 0; y < height; y++) {
+        double top = y * down, bottom = (y + 1) * down;
+        memset(sums, 0, (size_t)wide * sizeof *sums);
+        for (int row = (int)top; row < gr_min((int)bottom + 1, high); row++)
+            add_weighted(plane + row * stride, area * share_between(top, bottom, row), sums, wide);
+        float *target = out + (size_t)y * width;
+        for (int x = 0; x < width; x++) {
+            Covered column = columns[x];
+            float total = sums[column.first] * column.of_first + sums[column.last] * column.of_last;
+            for (int at = column.first + 1; at < column.last; at++) total += sums[at];
+            target[x] = total;
+        }
+    }
+    free(sums), free(columns);
+    return GR_OK;
+}
