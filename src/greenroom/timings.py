@@ -75,6 +75,9 @@ class Timings:
         result = {}
         for name, count in list(self._counts.items()):
             kept = np.arange(max(0, count - min(last, _KEPT)), count) % _KEPT
-            times_ms = 1000 * self._rings[name][kept]
-            result[name] = StageTime(float(np.median(times_ms)), float(np.percentile(times_ms, 95)))
+            times_ms = np.sort(1000 * self._rings[name][kept])
+            # What np.percentile does, whose first call imports masked arrays: a tenth of a start.
+            places = np.array([0.5, 0.95]) * (times_ms.size - 1)
+            median_ms, p95_ms = np.interp(places, np.arange(times_ms.size), times_ms)
+            result[name] = StageTime(float(median_ms), float(p95_ms))
         return result

@@ -98,7 +98,8 @@ class CoverageReader:
         self._model = card.name
         names = kept_classes(card, keep)
         self._kept = [index for index, name in enumerate(card.output.classes) if name in names]
-        kept = np.isin(np.arange(len(card.output.classes)), self._kept)
+        # Not np.isin: its first call imports masked arrays, for a tenth of a whole start.
+        kept = np.array([name in names for name in card.output.classes], bool)
         self._handicaps = np.where([kept, ~kept], 0, _FAR).astype(np.float32)
         self._read: Callable[[NDArray[Any]], Floats] = {
             Reading.COVERAGE: _coverage,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import traceback
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,12 +54,13 @@ class LiteRTRuntime:
     """
 
     def __init__(self, path: Path, *, threads: int = 1, outputs: Sequence[str] = ()) -> None:
-        from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415 - loads on use
+        import ai_edge_litert  # noqa: PLC0415 - loads on use
+        from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415
 
         check_file(path)
         self.path = path
         self.threads = threads
-        self.name = f"LiteRT {metadata.version('ai-edge-litert')} XNNPACK"
+        self.name = f"LiteRT {ai_edge_litert.__version__} XNNPACK"
         self.device = "cpu"
         try:
             # Its errors are raised as well as printed, so nothing is lost.
