@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 
+from greenroom.cli.lean_start import begin_start
 from greenroom.cli.process_end import STATUS_FAILED, STATUS_INTERRUPTED, end_process
 from greenroom.errors import GreenroomError
 
@@ -24,6 +25,7 @@ def main() -> None:
 
 def _run() -> int:
     """Run the command; return the status to end with."""
+    begin_start()
     # Not at the top: they take some time, in which Ctrl-C is no traceback either.
     from greenroom.cli.app import app  # noqa: PLC0415
     from greenroom.cli.standard_streams import say, secure_standard_streams  # noqa: PLC0415

@@ -28,6 +28,7 @@ def _check(settings: Settings, values: dict[str, Any]) -> None:
     Group.FAILURE,
     Group.OUTPUT,
     check=_check,
+    loads="greenroom.conversion",
 )
 def convert(
     files: Annotated[

@@ -18,7 +18,15 @@ def _check(settings: Settings, values: dict[str, Any]) -> None:
     check_files(settings, values, has_background=False)
 
 
-@settings_command(Group.MODEL, Group.STAYS, Group.EDGE, Group.FAILURE, Group.OUTPUT, check=_check)
+@settings_command(
+    Group.MODEL,
+    Group.STAYS,
+    Group.EDGE,
+    Group.FAILURE,
+    Group.OUTPUT,
+    check=_check,
+    loads="greenroom.conversion",
+)
 def matte(
     files: Annotated[
         list[str] | None,

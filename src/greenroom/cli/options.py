@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 import logging
 import signal
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 import typer
 
 from greenroom.cli.help import filled
+from greenroom.cli.lean_start import end_start
 from greenroom.cli.process_end import (
     STATUS_FAILED,
     STATUS_INTERRUPTED,
@@ -68,6 +70,7 @@ def plain_command(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(*, debug: bool, **values: Any) -> None:  # noqa: ANN401
         with _ended_by_signals(), _reporting(debug=debug):
+            end_start()
             command(**values)
 
     run.__doc__ = filled(command.__doc__)
@@ -81,6 +84,7 @@ def plain_command(command: Callable[..., None]) -> Callable[..., None]:
 def settings_command(
     *groups: Group,
     check: Callable[[Settings, dict[str, Any]], None] | None = None,
+    loads: str | None = None,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command a flag for every setting of some groups.
 
@@ -89,7 +93,8 @@ def settings_command(
     greenroom raises end it with one sentence on standard error and status 1, or 2 for
     wrong usage; Ctrl-C with 130, SIGTERM with 143. ``check`` is called with the settings and the
     command's other arguments before anything is downloaded or loaded; see
-    `greenroom.cli.preflight`.
+    `greenroom.cli.preflight`. ``loads`` is the module that the command imports then: while
+    the collector of garbage still rests.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -111,6 +116,9 @@ def settings_command(
                     check(settings, values)
                 if has_model:
                     fetch_weights(settings)
+                if loads is not None:
+                    importlib.import_module(loads)
+                end_start()
                 given = {"settings": settings, "config": config, "flags": chosen}
                 command(**values, **{name: given[name] for name in given.keys() & parameters})
 

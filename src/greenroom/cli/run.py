@@ -59,6 +59,7 @@ def _check(settings: Settings, values: dict[str, Any]) -> None:
     Group.FAILURE,
     Group.OUTPUT,
     check=_check,
+    loads="greenroom.live.starting",
 )
 def run(  # noqa: PLR0913 - each is a flag
     context: typer.Context,  # noqa: ARG001 - read by the check alone
