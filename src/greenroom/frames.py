@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import av
     from numpy.typing import NDArray
 
+    from greenroom.pyramid import Pyramid
+
     Plane = NDArray[np.uint8]
     # pts, time base and duration
     Time = tuple[int | None, Fraction | None, int | None]
@@ -69,8 +71,6 @@ FULL: Final = 2
 # Players take what is at least so wide, or higher than that, for high definition.
 _HD_WIDTH: Final = 1280
 _SD_HEIGHT: Final = 576
-# Models look at pictures of this size or less.
-_SMALL_PX: Final = 256
 # A filter with a smaller standard deviation, in samples, changes nothing to speak of.
 _SHARP: Final = 0.3
 # With more, libswscale now and then spoils a row of a frame of odd width.
@@ -286,33 +286,36 @@ class Frame:
         if self.alpha is not None:
             _check_plane(self.alpha, self.layout.plane_shapes[0])
 
-    @cached_property
+    @property
     def small_planes(self) -> tuple[Plane, ...]:
-        """The planes at half the size, or a quarter and so on: what analysis looks at.
+        """The planes on the working grid: what analysis looks at.
 
-        They are halved together while the shorter side stays at 256 pixels or more; made
-        once, read only. A frame that is smaller than that gives its own planes.
+        See `greenroom.pyramid`. A frame that is small enough gives its own planes. Contiguous,
+        made once, read only.
         """
-        return self._halved_to((_SMALL_PX, _SMALL_PX))
+        return self._pyramid.small
 
-    @cached_property
+    @property
     def half_planes(self) -> NDArray[np.uint8]:
         """All planes at half the size of the first of `small_planes`: (planes, h, w) uint8.
 
         Sizes that are odd round up. Made once, read only.
         """
-        small = self.small_planes
-        height, width = small[0].shape
-        shape = ((height + 1) // 2, (width + 1) // 2)
-        return np.stack([one if one.shape == shape else _halved(one) for one in small])
+        return self._pyramid.halves
 
-    @cached_property
+    @property
     def glance(self) -> Plane:
         """The first plane at an eighth of the size of the first of `small_planes`.
 
         It is enough to tell whether something has changed. Made once, read only.
         """
-        return _halved(_halved(self.half_planes[0]))
+        return self._pyramid.glance
+
+    @cached_property
+    def _pyramid(self) -> Pyramid:
+        from greenroom.pyramid import pyramid  # noqa: PLC0415 - the core loads on use
+
+        return pyramid(self.planes)
 
     def part(self, box: tuple[int, int, int, int]) -> Frame:
         """View a part of the picture as a frame of its own, halved as far as that does no harm.
@@ -326,33 +329,18 @@ class Frame:
         Returns
         -------
         Frame
-            Of this frame's format and time, without alpha. It shares memory with this frame,
-            or with what was halved for others already. Its shorter side has 256 pixels or more
-            where the part of this frame has.
+            Of this frame's format and time, without alpha. It shares memory with this frame or
+            its small planes where nothing had to be halved for it. Its shorter side has 256
+            pixels or more where the part of this frame has.
         """
-        height, width = self.small_planes[0].shape
-        level = small = next(
-            index for index, one in enumerate(self._halvings) if one is self.small_planes
-        )
-        left, top, right, bottom = box
-        shorter = min(right - left, bottom - top)
-        while level and shorter << (small - level) < _SMALL_PX:
-            level -= 1
-        scale = 1 << (small - level)
-        planes = self._halvings[level]
-        high, wide = planes[0].shape
-        right = wide if right == width else right * scale
-        bottom = high if bottom == height else bottom * scale
-        left, top = left * scale, top * scale
-        views = []
-        for plane in planes:
-            step = 1 if plane.shape == (high, wide) else 2
-            views.append(plane[top // step : -(-bottom // step), left // step : -(-right // step)])
+        from greenroom.pyramid import cut  # noqa: PLC0415 - the core loads on use
+
+        views = cut(self.planes, self._pyramid, box)
         colour = self.layout.colour
         if colour.matrix != RGB:
             colour = replace(colour, matrix=colour.resolved_matrix(self.size))
-        layout = Layout(right - left, bottom - top, self.format, colour)
-        return Frame(tuple(views), layout).at(self)
+        height, width = views[0].shape
+        return Frame(views, Layout(width, height, self.format, colour)).at(self)
 
     def reduced(self, shape: tuple[int, int]) -> tuple[Plane, ...]:
         """Return all planes at one size that is not much larger than the frame's.
@@ -370,36 +358,16 @@ class Frame:
         tuple of (height, width) uint8
             Made once for each shape; read only.
         """
-        return tuple(self._reduced_plane(shape, index) for index in range(len(self.planes)))
+        if shape not in self._reduced:
+            from greenroom.pyramid import halved, halvings_to  # noqa: PLC0415 - as above
 
-    def reduced_luma(self, shape: tuple[int, int]) -> Plane:
-        """Return the first plane at a size: `reduced` without the others."""
-        return self._reduced_plane(shape, 0)
-
-    def _reduced_plane(self, shape: tuple[int, int], index: int) -> Plane:
-        if (shape, index) not in self._reduced:
-            plane = self._halved_to(shape)[index]
-            self._reduced[shape, index] = _resized(plane, shape)
-        return self._reduced[shape, index]
+            planes = halved(self.planes, halvings_to(self.size, shape[::-1]))
+            self._reduced[shape] = tuple(_resized(plane, shape) for plane in planes)
+        return self._reduced[shape]
 
     @cached_property
-    def _reduced(self) -> dict[tuple[tuple[int, int], int], Plane]:
+    def _reduced(self) -> dict[tuple[int, int], tuple[Plane, ...]]:
         return {}
-
-    @cached_property
-    def _halvings(self) -> list[tuple[Plane, ...]]:
-        """The planes, their halves, and so on, as far as they were needed."""
-        return [self.planes]
-
-    def _halved_to(self, least: tuple[int, int]) -> tuple[Plane, ...]:
-        """Halve the planes as often as the first stays at least so high and wide."""
-        width, height = self.size
-        level = 0
-        while height >= 2 * least[0] and width >= 2 * least[1]:
-            height, width, level = height // 2, width // 2, level + 1
-            if level == len(self._halvings):
-                self._halvings.append(tuple(_halved(plane) for plane in self._halvings[-1]))
-        return self._halvings[level]
 
     @property
     def size(self) -> tuple[int, int]:
@@ -702,13 +670,9 @@ def _gaussian(sigma: float) -> NDArray[np.float32]:
 
 
 def _halved(plane: Plane) -> Plane:
-    from greenroom.resampling import halve  # noqa: PLC0415 - kernels load on use
+    from greenroom.pyramid import halved  # noqa: PLC0415 - the core loads on use
 
-    height, width = plane.shape
-    out = np.empty(((height + 1) // 2, (width + 1) // 2), np.uint8)
-    plane.max()  # reads it at the memory's speed; the kernel, by itself, would wait for it
-    halve(plane, out)
-    return out
+    return halved((plane,), 1)[0]
 
 
 def _check_plane(plane: Plane, shape: tuple[int, int]) -> None:

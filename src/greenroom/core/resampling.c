@@ -1,5 +1,6 @@
 /* Resizing of planes and mattes. */
 #include "core.h"
+#include "halving.h"
 
 /* What is less than this rounds to 0 of 255. */
 static const float LEAST = 0.4999f / 255;
@@ -85,17 +86,6 @@ GR_EXPORT int gr_upsample(const float *coarse, int high, int wide, uint8_t *out,
     return GR_OK;
 }
 
-/* Two samples are read as one number, which is what compilers make most of. */
-static void halve_row(const uint8_t *restrict first, const uint8_t *restrict second, int pairs,
-                      uint8_t *restrict out) {
-    for (int x = 0; x < pairs; x++) {
-        uint16_t a, b;
-        memcpy(&a, first + 2 * x, 2);
-        memcpy(&b, second + 2 * x, 2);
-        out[x] = (uint8_t)(((a & 255) + (a >> 8) + (b & 255) + (b >> 8) + 2) >> 2);
-    }
-}
-
 /* Take the rounded mean of every 2x2 samples; the last row and column repeat if odd. */
 GR_EXPORT int gr_halve(const uint8_t *plane, ptrdiff_t stride, int height, int width, uint8_t *out) {
     int out_width = (width + 1) / 2;
@@ -104,8 +94,7 @@ GR_EXPORT int gr_halve(const uint8_t *plane, ptrdiff_t stride, int height, int w
         const uint8_t *second = plane + gr_min(2 * y + 1, height - 1) * stride;
         uint8_t *target = out + (size_t)y * out_width;
         gr_fetch(first + 2 * stride, 2 * (size_t)stride);
-        halve_row(first, second, width / 2, target);
-        if (width % 2) target[out_width - 1] = (uint8_t)((first[width - 1] + second[width - 1] + 1) >> 1);
+        gr_halve_bytes(first, second, width, target);
     }
     return GR_OK;
 }
