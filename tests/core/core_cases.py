@@ -18,6 +18,7 @@ from greenroom.matting import (
     cadence_kernels,
     decontamination,
     evidence_kernels,
+    following,
     grid_kernels,
     guided_kernels,
     people_kernels,
@@ -310,6 +311,19 @@ def settle(draw: Draw) -> Call:
         "is_nobody": draw.flag(),
     }
     return Call(grid_kernels.settle, arguments, named)
+
+
+@case
+def follow_motion(draw: Draw) -> Call:
+    """Take two pictures, most often much alike, and any limits."""
+    shape = draw.shape()
+    half = halved(shape)
+    before, now = draw.grid(half, "B"), draw.grid(half, "B")
+    if draw.integer(0, 3):
+        now[...] = np.roll(before, draw.integer(-2, 2), draw.integer(0, 1))
+    named = {"misfit": draw.real(0, 255), "misfits": draw.real(0, 2), "farthest": draw.real(0, 9)}
+    arguments = before, now, draw.grid(shape, written=True)
+    return Call(following.follow_motion, arguments, named)
 
 
 @case
