@@ -64,6 +64,14 @@ def halve(draw: Draw) -> Call:
 
 
 @case
+def shrink(draw: Draw) -> Call:
+    """Any size to one that is no larger."""
+    shape = draw.shape()
+    small = draw.integer(1, shape[0]), draw.integer(1, shape[1])
+    return Call(resampling.shrink, (draw.plane(shape), draw.grid(small, written=True)))
+
+
+@case
 def enlarge(draw: Draw) -> Call:
     """Any part of a plane, within it or not."""
     source, target = draw.shape(), draw.shape()
@@ -181,10 +189,12 @@ def over_plane(draw: Draw) -> Call:
 
 @case
 def spill(draw: Draw) -> Call:
-    """Any planes."""
-    shape = draw.shape()
-    sources = draw.grid(shape, "B"), draw.grid(shape, "B"), draw.plane(shape)
-    arguments = *sources, draw.grid(shape, "B"), draw.flag(), draw.plane(shape, written=True)
+    """Take light of any size, and any planes."""
+    shape, small = draw.shape(), draw.shape(40)
+    light = draw.grid(small, values=(0.0, 255.0) if draw.tame else None)
+    weight = draw.grid(small, values=(0.0, 1.0) if draw.tame else None)
+    planes = draw.plane(shape), draw.grid(shape, "B")
+    arguments = light, weight, *planes, draw.flag(), draw.plane(shape, written=True)
     return Call(compositing.spill, arguments)
 
 
