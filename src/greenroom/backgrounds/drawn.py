@@ -22,6 +22,9 @@ __all__ = ["DRAWN", "draw"]
 _SIZE: Final = (1920, 1080)
 # Grain hides the steps of 8-bit gradients, in gray levels.
 _GRAIN: Final = 1.2
+_ROWS: Final = 32
+# Pictures without edges are drawn so many times smaller.
+_COARSE: Final = 4
 
 
 def draw(name: str) -> NDArray[np.uint8]:
@@ -32,9 +35,22 @@ def draw(name: str) -> NDArray[np.uint8]:
     KeyError
         If there is none of that name.
     """
+    width, height = _SIZE
     picture = _DRAWERS[name](*_SIZE)
-    grain = np.random.default_rng(11).normal(0, _GRAIN, picture.shape[:2])[:, :, None]
-    return np.asarray(np.clip(picture + grain + 0.5, 0, 255), np.uint8)
+    grain = _GRAIN * np.random.default_rng(11).standard_normal(
+        (height // 2, width // 2), np.float32
+    )
+    grain = np.tile(grain, (2, 2))[:, :, None] + np.float32(0.5)
+    drawn = np.empty((height, width, 3), np.uint8)
+    for top in range(0, height, _ROWS):  # a few rows stay in the cache
+        rows = slice(top, top + _ROWS)
+        drawn[rows] = np.clip(picture[rows] + grain[rows], 0, 255)
+    return drawn
+
+
+def _enlarged(picture: Picture, size: tuple[int, int]) -> Picture:
+    """Enlarge a picture that has no edges, so that it can be drawn small."""
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR))
 
 
 def _places(width: int, height: int) -> tuple[Picture, Picture]:
@@ -62,19 +78,20 @@ def _beach(width: int, height: int) -> Picture:
 
 def _study(width: int, height: int) -> Picture:
     """Draw the demonstration's room as a lens focused on somebody in front sees it."""
-    return _blurred(draw_study((width, height)).astype(np.float32), height / 90)
+    size = width // _COARSE, height // _COARSE
+    room = cv2.resize(draw_study((width, height)), size, interpolation=cv2.INTER_AREA)
+    return _enlarged(_blurred(room.astype(np.float32), height / 90 / _COARSE), (width, height))
 
 
 def _dusk(width: int, height: int) -> Picture:
     """Draw colours that flow into each other."""
-    x, y = _places(width, height)
+    x, y = _places(width // _COARSE, height // _COARSE)
     warm = np.exp(-((x + 0.75) ** 2 + (y - 0.45) ** 2) / 0.55)
     rose = np.exp(-((x - 0.1) ** 2 + (y - 0.7) ** 2) / 0.45)
     cool = np.exp(-((x - 0.8) ** 2 + (y + 0.35) ** 2) / 0.6)
-    base = np.broadcast_to(_colour((52, 66, 110)), (height, width, 3))
-    base = _mixed(base, _colour((74, 140, 168)), 0.85 * cool)
+    base = _mixed(_colour((52, 66, 110)), _colour((74, 140, 168)), 0.85 * cool)
     base = _mixed(base, _colour((226, 152, 122)), 0.85 * warm)
-    return _mixed(base, _colour((190, 116, 138)), 0.6 * rose)
+    return _enlarged(_mixed(base, _colour((190, 116, 138)), 0.6 * rose), (width, height))
 
 
 def _lights(width: int, height: int) -> Picture:
@@ -87,23 +104,37 @@ def _lights(width: int, height: int) -> Picture:
     for _ in range(90):
         middle = rng.uniform(-0.95, 0.95), rng.normal(0.06, 0.2)
         radius = rng.uniform(0.018, 0.062)
-        distance = np.sqrt((x - middle[0]) ** 2 + (y - middle[1]) ** 2) / radius
+        columns, rows = (
+            slice(*np.searchsorted(places.ravel(), (place - radius, place + radius)))
+            for places, place in zip((x, y), middle, strict=True)
+        )
+        distance = np.sqrt((x[:, columns] - middle[0]) ** 2 + (y[rows] - middle[1]) ** 2) / radius
         # The edge of the lens is a little brighter than its middle.
         disc = np.clip((1 - distance) * radius * 160, 0, 1) * (0.75 + 0.25 * distance**4)
         tint = _colour(tints[rng.integers(len(tints))])
-        picture = picture + tint * disc * rng.uniform(0.1, 0.42)
+        picture[rows, columns] += tint * disc * np.float32(rng.uniform(0.1, 0.42))
     small = _blurred(255 * (1 - np.exp(-picture / 190)), height / 1000)
     return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC))
 
 
 def _office(width: int, height: int) -> Picture:
+    """Draw an office a little out of focus, for which half the size will do."""
+    half = _blurred(_wall(width // 2, height // 2), height / 800)
+    return np.asarray(cv2.resize(half, (width, height), interpolation=cv2.INTER_CUBIC))
+
+
+def _wall(width: int, height: int) -> Picture:
     """Draw a light wall with wooden slats, a shelf with a plant, and light from a window."""
     x, y = _places(width, height)
     wall = _mixed(_colour((226, 222, 214)), _colour((198, 194, 188)), (x + 0.9) / 2 + 0.3 * y)
     # Light falls through a window with a cross bar, leaning as the sun does.
     u, v = x + 0.35 * y + 0.33, y + 0.12
     pane = (np.abs(u) < 0.3) & (np.abs(u) > 0.012) & (np.abs(v) < 0.26) & (np.abs(v) > 0.01)
-    wall = wall + _colour((24, 20, 10)) * _blurred(pane[:, :, 0].astype(np.float32), 7)[:, :, None]
+    wall = (
+        wall
+        + _colour((24, 20, 10))
+        * _blurred(pane[:, :, 0].astype(np.float32), height / 154)[:, :, None]
+    )
     slats = x + 0 * y > 0.42
     phase = np.mod(x, 0.055) / 0.055
     tone = (
@@ -113,8 +144,7 @@ def _office(width: int, height: int) -> Picture:
     wood = wood * np.where(phase < 0.16, 0.45, 1 - 0.25 * np.clip(phase - 0.75, 0, 1))
     room = np.where(slats, wood, wall)
     shade = np.exp(-np.clip(0.42 - x, 0, None) / 0.03) * (x < 0.42)
-    room = _plant(room * (1 - 0.22 * shade), width, height)
-    return _blurred(room, height / 400)
+    return _plant(room * (1 - 0.22 * shade), width, height)
 
 
 def _plant(room: Picture, width: int, height: int) -> Picture:
@@ -163,12 +193,12 @@ def _plant(room: Picture, width: int, height: int) -> Picture:
 
 def _studio(width: int, height: int) -> Picture:
     """Draw a plain backdrop, lit from above, that rolls out into the floor."""
-    x, y = _places(width, height)
+    x, y = _places(width // _COARSE, height // _COARSE)
     light = np.exp(-((x / 0.95) ** 2 + ((y + 0.08) / 0.62) ** 2))
     wall = _mixed(_colour((74, 80, 86)), _colour((176, 182, 186)), light)
     floor = 1 / (1 + np.exp(-(y - 0.34) / 0.035))
     shine = 0.1 * np.exp(-((x / 0.7) ** 2)) - 0.06
-    return np.asarray(wall * (1 + floor * shine))
+    return _enlarged(wall * (1 + floor * shine), (width, height))
 
 
 _DRAWERS: Final[dict[str, Callable[[int, int], Picture]]] = {
