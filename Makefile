@@ -3,11 +3,12 @@
 PYTHON ?= python3
 
 .DELETE_ON_ERROR:
-.PHONY: core demo test test-slow sanitize lint bench soak docs lowest clean
+.PHONY: core demo test test-slow sanitize lint bench soak docs lowest wheels clean
 
 PIP := -m pip --quiet --disable-pip-version-check
 # The extras that a target needs, by a stamp each: `.venv/.has-dev` says that `.[dev]` is in.
 INSTALLED := .venv/.has
+WHEEL_TOOLS := 'auditwheel>=6' 'hatchling>=1.27' 'macholib>=1.16' 'pefile>=2023' 'pip>=23' 'ziglang>=0.13'
 BUILD := pyproject.toml hatch_build.py build_core.py $(wildcard src/greenroom/core/*.[ch])
 
 demo: $(INSTALLED)-demo
@@ -46,13 +47,17 @@ docs: $(INSTALLED)-docs
 lowest: .venv-lowest/.has-dev
 	.venv-lowest/bin/python -m pytest -m "not slow"
 
+# Wheels for every kind of machine, in dist/.
+wheels: .venv-wheels/.has
+	.venv-wheels/bin/python build_wheels.py
+
 clean:
-	rm -rf .venv .venv-lowest benchmarks/.venv-* build demo dist site htmlcov .coverage .coverage.*
+	rm -rf .venv .venv-lowest .venv-wheels benchmarks/.venv-* build demo dist site htmlcov .coverage .coverage.*
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache src/greenroom/segmenters/embedded
 	rm -rf src/greenroom/core/core_* __pycache__
 	find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
-.venv/bin/python .venv-lowest/bin/python:
+.venv/bin/python .venv-lowest/bin/python .venv-wheels/bin/python:
 	$(PYTHON) -m venv $(@:/bin/python=)
 
 $(INSTALLED)-%: $(BUILD) | .venv/bin/python
@@ -61,4 +66,8 @@ $(INSTALLED)-%: $(BUILD) | .venv/bin/python
 
 .venv-lowest/.has-dev: $(BUILD) tests/lowest.txt | .venv-lowest/bin/python
 	.venv-lowest/bin/python $(PIP) install --constraint tests/lowest.txt --editable '.[dev]'
+	@touch $@
+
+.venv-wheels/.has: build_core.py Makefile | .venv-wheels/bin/python
+	.venv-wheels/bin/python $(PIP) install $(WHEEL_TOOLS)
 	@touch $@

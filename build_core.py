@@ -265,6 +265,8 @@ def compile_core(
         def make(build: str) -> Path:
             library = target / machine.library(build)
             options = [*_options(machine, machine.builds[build]), *(extra or _strip(machine))]
+            if machine.system == "macos":  # else the library says that it is in the scratch folder
+                options.append(f"-Wl,-install_name,@rpath/{library.name}")
             digest = _digest(sources, [compiler.version, *compiler.command[1:], *options])
             if not (library.is_file() and _MARK + digest.encode() in library.read_bytes()):
                 made = Path(scratch, library.name)
@@ -272,7 +274,8 @@ def compile_core(
                 made.replace(library)
             return library
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        # zig uses all processors by itself, and makes what it needs of the system's libraries once.
+        with ThreadPoolExecutor(1 if "ziglang" in compiler.command else os.cpu_count()) as pool:
             return list(pool.map(make, machine.builds))
 
 

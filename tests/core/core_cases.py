@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from core_fuzz import Call, Draw
 
-from greenroom import core, resampling, tiles
+from greenroom import core, pyramid, resampling, tiles
 from greenroom.compositing import kernels as compositing
 from greenroom.effects import kernels as effects
 from greenroom.matting import (
@@ -69,6 +69,24 @@ def shrink(draw: Draw) -> Call:
     shape = draw.shape()
     small = draw.integer(1, shape[0]), draw.integer(1, shape[1])
     return Call(resampling.shrink, (draw.plane(shape), draw.grid(small, written=True)))
+
+
+@case
+def small_planes(draw: Draw) -> Call:
+    """Take frames that are halved, made of two thirds, both or neither."""
+    shape = draw.shape()
+    if draw.integer(0, 5) == 0:
+        shape = draw.integer(250, 800), draw.integer(250, 800)
+    chroma_shape = halved(shape) if draw.flag() else shape
+    shapes = [shape, chroma_shape, chroma_shape] if draw.flag() else [shape]
+    size = halved(pyramid.working_size(shape[::-1])[::-1])
+    out = draw.grid((len(shapes), *size), "B", written=True)
+
+    def run(out: Any, *planes: Any) -> None:  # noqa: ANN401
+        core.contiguous(out, "B", out.shape if out.ndim == 3 else (), writable=True)
+        np.copyto(out, pyramid.pyramid(planes).halves)
+
+    return Call(run, (out, *(draw.plane(of) for of in shapes)))
 
 
 @case

@@ -25,7 +25,11 @@ FLAGS: Final = (
 )
 # Leaks are Python's own, which frees little of what it has at its end.
 ADDRESS_OPTIONS: Final = "detect_leaks=0:alloc_dealloc_mismatch=0:detect_odr_violation=0"
-TESTS: Final = ("core", "test_resampling.py", "compositing", "effects", "matting")
+# Those that call the core for most of their time: Python is slow here.
+TESTS: Final = (
+    *("core/test_*.py", "test_resampling.py", "test_pyramid.py", "test_tiled_matte.py"),
+    *("compositing/test_composite.py", "effects/test_low_light.py", "matting/test_*kernels.py"),
+)
 # Writes a row too much. Whoever checks has to be checked.
 OVERFLOW: Final = """
 import numpy as np
@@ -90,8 +94,8 @@ def main() -> None:
     except build_core.CoreError as error:
         sys.exit(f"the core cannot be watched: {error}")
     failed = []
-    tests = [f"tests/{name}" for name in TESTS]
-    pytest = ["-m", "pytest", "-q", "-p", "no:randomly", "-m", "not slow", *tests]
+    tests = [str(path) for name in TESTS for path in sorted((ROOT / "tests").glob(name))]
+    pytest = ["-m", "pytest", "-q", "-p", "no:randomly", "--timeout=1800", *tests]
     for variant in build_core.machine().builds:
         print(f"== {variant}", flush=True)
         result = run(libraries, variant, "-c", OVERFLOW)
