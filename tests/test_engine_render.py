@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from PIL import Image
 
 from greenroom import VirtualBackground, exchange
 from greenroom.backgrounds import COVER_RGB
@@ -351,3 +353,48 @@ class TestCover:
             other.join()
         assert slow.closed.is_set()
         assert abs(covers[0].to_rgb().astype(int) - (0, 128, 128)).max() <= 3
+
+
+class Rough(PersonSegmenter):
+    """Finds the person as a network does, so that its coverage is refined."""
+
+    makes_mattes = False
+
+
+@pytest.mark.parametrize("kind", [PersonSegmenter, Rough])
+def test_pictures_in_memory_used_again_show_nothing_old(
+    kind: type[PersonSegmenter], tmp_path: Path
+) -> None:
+    """Whatever changes between two frames, each is what an engine makes in memory of its own."""
+    logo = tmp_path / "logo.png"
+    Image.new("RGBA", (60, 30), (250, 10, 10, 160)).save(logo)
+    changes: list[dict[str, Any]] = [
+        {"overlay": None},
+        {"overlay": f"{logo}@top-left"},
+        {"overlay": f"{logo}@bottom"},
+        {"overlay": None},
+        {"mirror": True},
+        {"background": "color:teal"},
+        {"light_wrap": 1.0},
+        {"light_wrap": 0.0, "match_light": 1.0},
+        {"background": "blur", "match_light": 0.0, "mirror": False},
+        {"background": "grayscale"},
+        {"background": "transparent"},
+        {"background": "color:navy"},
+        {"clean_edges": False},
+    ]
+    own = []  # kept, so that it is not used again
+    with (
+        VirtualBackground(segmenter=kind(), background="color:navy") as engine,
+        VirtualBackground(segmenter=kind(), background="color:navy") as other,
+    ):
+        frames = iter(PersonSource(size=(320, 240), frames=4 * len(changes)))
+        for change in changes:
+            engine.update(**change)
+            other.update(**change)
+            for frame in itertools.islice(frames, 4):
+                result, expected = engine.render(frame).frame, other.process(frame)
+                own.append(expected)
+                for one, two in zip(result.all_planes, expected.all_planes, strict=True):
+                    assert_array_equal(one, two)
+                del result, one

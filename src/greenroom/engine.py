@@ -182,7 +182,7 @@ class VirtualBackground:
         """
         return self._guarded(
             frame,
-            partial(self._maker.picture, views=views),
+            partial(self._maker.picture, views=views, is_read_only=True),
             partial(self._covering, views=views),
             OnFailure.COVER,
         )

@@ -46,6 +46,7 @@ __all__ = [
     "Frame",
     "Layout",
     "Matte",
+    "Memory",
     "fraction",
 ]
 
@@ -187,6 +188,10 @@ class Layout:
         half = ((self.height + 1) // 2, (self.width + 1) // 2)
         return full, half, half
 
+    def name(self, *, alpha: bool) -> str:
+        """Return FFmpeg's name of the format, with or without alpha."""
+        return WITH_ALPHA[self.format] if alpha else self.format
+
     def samples(self, red: int, green: int, blue: int) -> tuple[int, ...]:
         """Encode an sRGB colour (0 to 255 each) as one sample for each plane."""
         if self.format == "gray":
@@ -232,7 +237,7 @@ FULL_RANGE_RGB: Final = Colour(RGB, FULL)
 
 
 @dataclass(eq=False, slots=True)
-class _Memory:
+class Memory:
     """An FFmpeg frame that holds samples, and the time at which it was given out, if it was.
 
     It has room for one time only, and whoever has it may still look at that. libswscale
@@ -272,7 +277,7 @@ class Frame:
     duration: int | None = None
     alpha: Plane | None = None
     # What the planes are views of, if it is FFmpeg's.
-    _memory: _Memory | None = field(default=None, repr=False)
+    _memory: Memory | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if len(self.planes) != len(self.layout.plane_shapes):
@@ -391,8 +396,13 @@ class Frame:
         """Allocate a frame with undefined samples, in memory that encoders take as it is."""
         import av  # noqa: PLC0415 - importing greenroom stays light
 
-        name = WITH_ALPHA[layout.format] if alpha else layout.format
+        name = layout.name(alpha=alpha)
         return cls._view(av.VideoFrame(layout.width, layout.height, name), layout)
+
+    @property
+    def memory(self) -> Memory | None:
+        """What the planes are views of; None where that is not FFmpeg's."""
+        return self._memory
 
     @classmethod
     def filled(
@@ -550,7 +560,7 @@ class Frame:
     @property
     def _name(self) -> str:
         """FFmpeg's name of the format with what alpha it has."""
-        return self.format if self.alpha is None else WITH_ALPHA[self.format]
+        return self.layout.name(alpha=self.alpha is not None)
 
     @property
     def all_planes(self) -> tuple[Plane, ...]:
@@ -568,7 +578,7 @@ class Frame:
             time_base=fraction(frame.time_base) if frame.time_base else None,
             duration=frame.duration or None,
             alpha=planes[-1] if len(planes) > len(layout.plane_shapes) else None,
-            _memory=_Memory(frame),
+            _memory=Memory(frame),
         )
 
 

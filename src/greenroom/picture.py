@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from greenroom.backgrounds import Scene
+from greenroom.compositing import FramePool
 from greenroom.compositing.light import LightMatch
 from greenroom.effects import Follow, LowLight, crop, cropped, mirrored, mirrored_matte
 from greenroom.errors import FormatError, ImplausibleMatteError
@@ -114,6 +115,7 @@ class PictureMaker:
     def __init__(self, timings: Timings, scene: SceneTime) -> None:
         self._timings = timings
         self._scene = scene
+        self._pool = FramePool()
         self._light = LightMatch()
         self._plausibility = Plausibility()
         self.low_light = LowLight()
@@ -127,15 +129,26 @@ class PictureMaker:
         self.low_light.reset()
         self.framing.reset()
 
-    def picture(self, stages: Stages, frame: Frame, views: frozenset[str] = frozenset()) -> Made:
-        """Make the picture of a frame, and views of it; see `greenroom.rendering.Rendered`."""
+    def picture(
+        self,
+        stages: Stages,
+        frame: Frame,
+        views: frozenset[str] = frozenset(),
+        *,
+        is_read_only: bool = False,
+    ) -> Made:
+        """Make the picture of a frame, and views of it; see `greenroom.rendering.Rendered`.
+
+        If the picture is read-only, it is remembered what it shows, once nobody has it any more.
+        """
         seen = self._lit(stages, frame)
         if not stages.background.needs_matte:
             return Made(self._camera(stages, frame, seen, views))
         matte = self._find(stages, seen)
         parts = self._parts(stages, seen, matte)
         shows_room = stages.background.shows_room
-        rendered = Rendered(compose(parts, self._timings.stage), shows_room=shows_room)
+        canvas = self._pool.take(seen.layout, parts.background)
+        rendered = Rendered(compose(parts, self._timings.stage, canvas), shows_room=shows_room)
         if views:
             with self._timings.stage("views"):
                 if "after" in views:
@@ -145,6 +158,9 @@ class PictureMaker:
                 if "matte" in views:
                     rendered.views["matte"] = matte_view(matte, frame)
         self._decorate(stages, rendered.frame)
+        is_plain = stages.overlay is None and not parts.light_wrap
+        if is_read_only and is_plain and isinstance(stages.background, Scene):
+            self._pool.remember(canvas, parts.background)
         return Made(rendered, matte)
 
     def _lit(self, stages: Stages, frame: Frame) -> Frame:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
+    from greenroom.compositing import Canvas
     from greenroom.frames import Plane
 
     Stage = Callable[[str], AbstractContextManager[None]]
@@ -106,7 +107,7 @@ def _untimed(_: str) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-def compose(parts: Parts, stage: Stage = _untimed) -> Frame:
+def compose(parts: Parts, stage: Stage = _untimed, canvas: Canvas | None = None) -> Frame:
     """Put a picture together.
 
     Parameters
@@ -115,14 +116,16 @@ def compose(parts: Parts, stage: Stage = _untimed) -> Frame:
         Read only.
     stage : callable
         Measures a stage by its name; see `greenroom.timings.Timings.stage`.
+    canvas : Canvas, optional
+        Where it goes; see `greenroom.compositing.composite`.
 
     Returns
     -------
     Frame
-        New memory, with the person's time.
+        The canvas's, or new memory, with the person's time.
     """
     with stage("composite"):
-        result = composite(parts.person, parts.matte, parts.background, parts.edges)
+        result = composite(parts.person, parts.matte, parts.background, parts.edges, canvas)
     if parts.light_wrap and parts.background.alpha is None:
         with stage("light"):
             wrap_light(result, parts.matte, parts.background, parts.light_wrap)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from greenroom.compositing.pool import Canvas, FramePool
 from greenroom.errors import FormatError
 from greenroom.frames import Frame, Matte
 from greenroom.tiled_matte import TiledMatte
@@ -16,11 +17,15 @@ if TYPE_CHECKING:
 
     from greenroom.matting.decontamination import EdgeColours
 
-__all__ = ["composite"]
+__all__ = ["Canvas", "FramePool", "composite"]
 
 
 def composite(
-    frame: Frame, matte: Matte, background: Frame, edges: EdgeColours | None = None
+    frame: Frame,
+    matte: Matte,
+    background: Frame,
+    edges: EdgeColours | None = None,
+    canvas: Canvas | None = None,
 ) -> Frame:
     """Put the foreground of a frame over a background through a matte.
 
@@ -40,11 +45,14 @@ def composite(
         Of the frame's size.
     edges : EdgeColours, optional
         Of this frame and matte. Read only.
+    canvas : Canvas, optional
+        Where the result goes: of that layout, with alpha if the background has that. None
+        allocates new memory.
 
     Returns
     -------
     Frame
-        New memory, with the frame's time.
+        The canvas's, with the frame's time.
 
     Raises
     ------
@@ -62,9 +70,10 @@ def composite(
         message = f"a matte of {matte.shape} does not fit a frame of {frame.size}"
         raise FormatError(message)
     straight = background.alpha is not None
-    result = Frame.empty(frame.layout, alpha=straight)
+    result = canvas.frame if canvas else Frame.empty(frame.layout, alpha=straight)
+    held = canvas.held if canvas else None
     maps, cell_px = (None, 1) if edges is None else (edges.maps, edges.cell_px)
-    picture = Picture(frame.planes, background.planes, result.planes, maps, cell_px, straight)
+    picture = Picture(frame.planes, background.planes, result.planes, maps, cell_px, straight, held)
     if isinstance(matte, TiledMatte):
         matte.draw(picture, result.alpha)
     else:

@@ -21,11 +21,15 @@
 #define LEAST_DOUBT 0.1f
 #define MOST_DOUBT 8.0f
 
+static void read_row(const uint8_t *restrict samples, int count, float *restrict out) {
+    for (int x = 0; x < count; x++) out[x] = samples[x];
+}
+
 /* Weigh samples by how surely they are of one side: the eighth power of coverage. */
-static void weigh(const uint8_t *restrict coverage, int count, float *restrict person,
+static void weigh(const float *restrict coverage, int count, float *restrict person,
                   float *restrict room) {
     for (int x = 0; x < count; x++) {
-        float share = (float)coverage[x] * (1.0f / 255.0f), rest = 1.0f - share;
+        float share = coverage[x] * (1.0f / 255.0f), rest = 1.0f - share;
         share *= share, share *= share;
         rest *= rest, rest *= rest;
         person[x] = share * share;
@@ -37,15 +41,23 @@ static void add(const float *restrict row, int count, float *restrict total) {
     for (int x = 0; x < count; x++) total[x] += row[x];
 }
 
-static void add_weighted(const float *restrict weights, const uint8_t *restrict samples, int count,
-                         float *restrict total) {
-    for (int x = 0; x < count; x++) total[x] += weights[x] * (float)samples[x];
+/* Sum up two rows. */
+static void sum_two(const float *restrict row, int stride, int count, float *restrict out) {
+    for (int x = 0; x < count; x++) out[x] = row[x] + row[x + stride];
 }
 
-static void add_squares(const float *restrict weights, const uint8_t *restrict samples, int count,
-                        float *restrict total) {
+/* Multiply both sides' weights with samples. */
+static void multiply(float *restrict person, float *restrict room, const float *restrict samples,
+                     int count) {
+    for (int x = 0; x < count; x++) person[x] *= samples[x];
+    for (int x = 0; x < count; x++) room[x] *= samples[x];
+}
+
+/* Sum up two rows of samples by two rows of weights. */
+static void sum_weighted(const float *restrict weights, const float *restrict samples, int stride,
+                         int count, float *restrict out) {
     for (int x = 0; x < count; x++)
-        total[x] += weights[x] * (float)samples[x] * (float)samples[x];
+        out[x] = weights[x] * samples[x] + weights[x + stride] * samples[x + stride];
 }
 
 /* Add neighbours to each other, and repeat the last sum. */
@@ -60,27 +72,34 @@ typedef struct {
     int count, height, width;
 } Grid;
 
-/* Sum up a row of cells. `scratch` has room for a row of samples for each channel and two more. */
+/* Sum up a row of cells. `scratch` has room for eight rows of samples, of even width. */
 static void sum_row(const Grid *grid, int row, float *scratch, float *sums) {
     int width = grid->width, columns = (width + 1) / 2, even = 2 * columns;
-    int channels = 2 * (grid->count + 2);
-    float *weights[2] = {scratch, scratch + even}, *totals = scratch + 2 * even;
-    memset(totals, 0, (size_t)channels * even * sizeof *totals);
-    for (int y = 2 * row; y < gr_min(2 * row + 2, grid->height); y++) {
-        const uint8_t *samples = grid->planes + (size_t)y * width;
-        weigh(grid->matte + (size_t)y * width, width, weights[0], weights[1]);
-        for (int side = 0; side < 2; side++) {
-            float *total = totals + (size_t)side * (grid->count + 2) * even;
-            add(weights[side], width, total);
-            for (int plane = 0; plane < grid->count; plane++) {
-                size_t skipped = (size_t)plane * grid->height * width;
-                add_weighted(weights[side], samples + skipped, width, total + (plane + 1) * even);
-            }
-            add_squares(weights[side], samples, width, total + (grid->count + 1) * even);
-        }
+    size_t line = columns + 1, side = line * (grid->count + 2), area = (size_t)grid->height * width;
+    int rows = gr_min(2, grid->height - 2 * row);
+    float *person = scratch, *room = person + 2 * even, *samples = room + 2 * even;
+    float *total = samples + 2 * even;
+    const uint8_t *coverage = grid->matte + (size_t)2 * row * width;
+    memset(scratch, 0, (size_t)8 * even * sizeof *scratch); /* what is beyond the last row, too */
+    for (int y = 0; y < rows; y++) {
+        read_row(coverage + y * width, width, total);
+        weigh(total, width, person + y * even, room + y * even);
     }
-    for (int channel = 0; channel < channels; channel++)
-        add_pairs(totals + (size_t)channel * even, columns, sums + (size_t)channel * (columns + 1));
+    total[even - 1] = 0;
+    sum_two(person, even, width, total), add_pairs(total, columns, sums);
+    sum_two(room, even, width, total), add_pairs(total, columns, sums + side);
+    for (int plane = grid->count - 1; plane >= 0; plane--) { /* the first last, for its squares */
+        for (int y = 0; y < rows; y++)
+            read_row(grid->planes + plane * area + (size_t)(2 * row + y) * width, width,
+                     samples + y * even);
+        float *target = sums + (plane + 1) * line;
+        sum_weighted(person, samples, even, width, total), add_pairs(total, columns, target);
+        sum_weighted(room, samples, even, width, total), add_pairs(total, columns, target + side);
+    }
+    float *target = sums + (grid->count + 1) * line;
+    multiply(person, room, samples, 2 * even);
+    sum_weighted(person, samples, even, width, total), add_pairs(total, columns, target);
+    sum_weighted(room, samples, even, width, total), add_pairs(total, columns, target + side);
 }
 
 /* Sum the four cells around every corner; beyond the border cells repeat. */
@@ -140,7 +159,7 @@ GR_EXPORT int gr_edge_colours(const uint8_t *planes, const uint8_t *matte, int c
     Grid grid = {planes, matte, count, height, width};
     int rows = (height + 1) / 2, corners = (width + 1) / 2 + 1, channels = 2 * (count + 2);
     size_t line = (size_t)channels * corners, map = (size_t)(rows + 1) * corners;
-    size_t scratch_size = (size_t)(channels + 2) * 2 * (corners - 1);
+    size_t scratch_size = (size_t)16 * (corners - 1);
     float *sums = malloc((line * (2 * (size_t)rows + 5) + scratch_size + 4 * (size_t)corners) * sizeof *sums);
     if (!sums) return GR_NO_MEMORY;
     float *near = sums + line * rows, *totals = near + line * (rows + 1), *whole = totals + line;

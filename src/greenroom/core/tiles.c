@@ -3,31 +3,39 @@
 
 const GrLimits gr_limits = {0.0f, 0.5f, 255.0f};
 
+static void fold(const uint8_t *restrict row, int count, uint8_t *restrict some,
+                 uint8_t *restrict every) {
+    for (int x = 0; x < count; x++) some[x] |= row[x];
+    for (int x = 0; x < count; x++) every[x] &= row[x];
+}
+
 /* Sort the tiles of a guided matte: GR_CLEAR and GR_SOLID where that is certain of all of a tile,
  * GR_SOFT elsewhere. `kinds` is of the half grid, `tiles` ((height + 15) / 16, (width + 31) / 32).
  * `soft` becomes the number of soft tiles. */
 GR_EXPORT int gr_sort_tiles(const uint8_t *kinds, const GrPlaces *places, uint8_t *tiles,
                             int32_t *soft) {
-    int count = 0, chunks = (places->width + GR_CHUNK - 1) / GR_CHUNK;
+    int count = 0, chunks = (places->width + GR_CHUNK - 1) / GR_CHUNK, wide = places->half_width;
+    const int32_t *halves = places->chunk_halves;
+    uint8_t *some = malloc(2 * (size_t)wide), *every = some + wide;
+    if (!some) return GR_NO_MEMORY;
     for (int y = 0; y < places->height; y += GR_HIGH) {
+        int row = places->row_half[y];
         int bottom = places->row_half[gr_min(y + GR_HIGH, places->height) - 1];
+        memcpy(some, kinds + (size_t)row * wide, (size_t)wide);
+        memcpy(every, some, (size_t)wide);
+        for (row++; row <= bottom; row++) fold(kinds + (size_t)row * wide, wide, some, every);
         for (int chunk = 0; chunk < chunks; chunk += GR_CHUNKS) {
-            const int32_t *halves = places->chunk_halves;
             int left = halves[2 * chunk], right = halves[2 * gr_min(chunk + GR_CHUNKS, chunks) - 1];
-            int some = 0, every = 255;
-            for (int row = places->row_half[y]; row <= bottom; row++) {
-                const uint8_t *line = kinds + (size_t)row * places->half_width;
-                for (int column = left; column <= right; column++)
-                    some |= line[column], every &= line[column];
-            }
-            int kind = some == GR_EMPTY   ? GR_CLEAR
-                       : some == GR_FULL && every == GR_FULL ? GR_SOLID
-                                                              : GR_SOFT;
+            uint8_t any = some[left], all = every[left];
+            for (int column = left + 1; column <= right; column++)
+                any |= some[column], all &= every[column];
+            int kind = any == GR_EMPTY ? GR_CLEAR : any == all && all == GR_FULL ? GR_SOLID : GR_SOFT;
             count += kind == GR_SOFT;
             *tiles++ = (uint8_t)kind;
         }
     }
     *soft = count;
+    free(some);
     return GR_OK;
 }
 

@@ -99,9 +99,7 @@ def edge_colours(frame: Frame, matte: Matte, plate: Plate | None = None) -> Edge
         cell_px *= 2
     half = cell_px // 2
     rows, columns = -(-height // half), -(-width // half)
-    planes = np.empty((len(frame.planes), rows, columns), np.uint8)
-    for small, target in zip(frame.small_planes, planes, strict=True):
-        _halve_to(small, target)
+    planes = _halved_to(frame, (rows, columns))
     colours = EdgeColours(_found(planes, matte.reduced_to((rows, columns))), cell_px)
     return colours if plate is None else _with_plate(colours, plate, frame.size)
 
@@ -117,6 +115,21 @@ def _found(planes: NDArray[np.uint8], matte: NDArray[np.uint8]) -> NDArray[np.fl
         core.contiguous(maps, "f", maps.shape, writable=True),
     )
     return maps
+
+
+def _halved_to(frame: Frame, shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return all planes of a frame at the size of cells' halves."""
+    planes = frame.half_planes
+    if planes.shape[1:] == shape:
+        return planes
+    out = np.empty((len(planes), *shape), np.uint8)
+    if planes.shape[1] < shape[0]:  # of a small frame even the half grid is too coarse
+        for small, target in zip(frame.small_planes, out, strict=True):
+            _halve_to(small, target)
+        return out
+    for plane, target in zip(planes, out, strict=True):
+        _halve_to(plane, target)
+    return out
 
 
 def _halve_to(plane: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
