@@ -315,6 +315,20 @@ def halve_part(draw: Draw) -> Call:
 
 
 @case
+def put(draw: Draw) -> Call:
+    """Any answer into any part, an empty one too."""
+    shape = draw.shape()
+    (left, right), (top, bottom) = (
+        sorted(draw.integer(0, length) for _ in range(2)) for length in (shape[1], shape[0])
+    )
+    arguments = (
+        *(draw.grid(draw.shape()), draw.grid(shape, written=True), (left, top, right, bottom)),
+        *(draw.grid(halved(shape), written=True), draw.integer(1, 9)),
+    )
+    return Call(grid_kernels.put, arguments)
+
+
+@case
 def count_found(draw: Draw) -> Call:
     """Somebody known, and nobody."""
     shape = draw.shape()

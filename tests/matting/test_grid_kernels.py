@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from greenroom.matting.grid_kernels import count_found, half_of, halve_part, place, settle
+from greenroom.matting.grid_kernels import count_found, half_of, halve_part, place, put, settle
 
 small = st.tuples(st.integers(1, 40), st.integers(1, 40))
 seeds = st.integers(0, 2**31)
@@ -56,6 +56,26 @@ class TestHalvePart:
         assert seen.is_anybody == bool((grid >= 0.5).any())
         part = grid[top:bottom, left:right]
         assert seen.is_full == bool(part.size and (part[::4, ::4] >= 0.5).all())
+
+    @settings(deadline=None)
+    @given(small, small, kinds, seeds)
+    def test_put_is_both(
+        self, shape: tuple[int, int], low: tuple[int, int], kind: str, seed: int
+    ) -> None:
+        """An answer that is put is placed and halved as if one came after the other."""
+        rng = np.random.default_rng(seed)
+        left, right = sorted(rng.integers(0, shape[1] + 1, 2).tolist())
+        top, bottom = sorted(rng.integers(0, shape[0] + 1, 2).tolist())
+        part, answer = (left, top, right, bottom), somebody(low, seed, kind)
+        grid, half = np.zeros(shape, np.float32), np.empty(half_of(shape), np.float32)
+        seen = put(answer, grid, part, half)
+        expected = np.zeros(shape, np.float32)
+        if left < right and top < bottom:
+            place(answer, expected[top:bottom, left:right])
+        assert_array_equal(grid, expected)
+        expected_half = np.empty_like(half)
+        assert seen == halve_part(expected, part, expected_half)
+        assert_array_equal(half, expected_half)
 
     @pytest.mark.parametrize("part", [(-1, 0, 4, 4), (0, 0, 5, 4), (3, 0, 2, 4), (0, 2, 4, 1)])
     def test_a_part_lies_within(self, part: tuple[int, int, int, int]) -> None:

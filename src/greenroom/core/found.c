@@ -2,22 +2,99 @@
 #include "grids.h"
 #include "window.h"
 
-/* From where samples of a longer row are interpolated: each from the one at its left and the next. */
-static void align(int count, int length, uint32_t *left, float *weight) {
+/* How samples of a longer row are interpolated of those of a shorter one, eight at a time: of so
+ * many in a row, from the first on, by weights (taps, 8). Where there would
+ * be many, as when a row becomes shorter, or there are fewer samples, each is interpolated by
+ * itself. */
+enum { CHUNK = 8 };
+static const int TAPS[] = {4, 6, 9, 12};
+typedef struct {
+    int chunks, taps;
+    int32_t *start;
+    float *weights;
+    int32_t *left;
+    float *share;
+    int step;
+} Stretch;
+
+/* Where a sample of a row of a length lies among so many: after which, and how far. */
+static int place_of(int at, int count, int length, float *share) {
+    double place = (at + 0.5) * count / length - 0.5;
+    place = place < 0 ? 0 : place > count - 1 ? count - 1 : place;
+    int before = gr_min((int)place, gr_max(count - 2, 0));
+    *share = (float)(place - before);
+    return before;
+}
+
+static void free_stretch(Stretch *stretch) {
+    free(stretch->start), free(stretch->weights), free(stretch->left), free(stretch->share);
+}
+
+static int make_stretch(Stretch *stretch, int count, int length) {
+    int chunks = (length + CHUNK - 1) / CHUNK;
+    *stretch = (Stretch){.chunks = chunks, .step = gr_min(1, count - 1)};
+    stretch->start = malloc((size_t)chunks * sizeof *stretch->start);
+    stretch->left = malloc((size_t)length * sizeof *stretch->left);
+    stretch->share = malloc((size_t)length * sizeof *stretch->share);
+    if (!stretch->start || !stretch->left || !stretch->share) return 0;
+    for (int x = 0; x < length; x++)
+        stretch->left[x] = place_of(x, count, length, stretch->share + x);
+    for (int chunk = 0; chunk < chunks; chunk++) {
+        int last = stretch->left[gr_min((chunk + 1) * CHUNK, length) - 1];
+        stretch->taps = gr_max(stretch->taps, last - stretch->left[chunk * CHUNK] + 2);
+    }
+    size_t kind = 0;
+    while (kind < sizeof TAPS / sizeof *TAPS && TAPS[kind] < stretch->taps) kind++;
+    if (kind == sizeof TAPS / sizeof *TAPS || TAPS[kind] > count) return 1;
+    stretch->taps = TAPS[kind];
+    size_t size = (size_t)stretch->taps * CHUNK;
+    stretch->weights = calloc((size_t)chunks * size, sizeof *stretch->weights);
+    if (!stretch->weights) return 0;
+    for (int chunk = 0; chunk < chunks; chunk++)
+        stretch->start[chunk] = gr_min(stretch->left[chunk * CHUNK], count - stretch->taps);
     for (int x = 0; x < length; x++) {
-        double at = (x + 0.5) * count / length - 0.5;
-        at = at < 0 ? 0 : at > count - 1 ? count - 1 : at;
-        left[x] = (uint32_t)gr_min((int)at, gr_max(count - 2, 0));
-        weight[x] = (float)(at - left[x]);
+        int chunk = x / CHUNK, tap = stretch->left[x] - stretch->start[chunk];
+        float *weights = stretch->weights + (size_t)chunk * size + x % CHUNK;
+        weights[tap * CHUNK] += 1 - stretch->share[x];
+        weights[(tap + stretch->step) * CHUNK] += stretch->share[x];
+    }
+    return 1;
+}
+
+/* Loops over a number of taps that is known when this is compiled become straight lines. */
+static inline void stretch_chunks(const Stretch *stretch, const float *restrict row,
+                                  float *restrict out, const int taps) {
+    const float *restrict weights = stretch->weights;
+    for (int chunk = 0; chunk < stretch->chunks; chunk++, weights += taps * CHUNK, out += CHUNK) {
+        const float *restrict from = row + stretch->start[chunk];
+        for (int k = 0; k < CHUNK; k++) {
+            float sum = 0;
+            for (int tap = 0; tap < taps; tap++) sum += weights[tap * CHUNK + k] * from[tap];
+            out[k] = sum;
+        }
     }
 }
 
-static void stretch(const float *restrict row, const uint32_t *restrict left, int step,
-                    const float *restrict weight, float *restrict out, int count) {
+static void stretch_singly(const float *restrict row, const int32_t *restrict left, int step,
+                           const float *restrict share, float *restrict out, int count) {
     for (int x = 0; x < count; x++) {
         float value = row[left[x]];
-        out[x] = value + (row[left[x] + step] - value) * weight[x];
+        out[x] = value + (row[left[x] + step] - value) * share[x];
     }
+}
+
+/* The result has room for whole chunks. */
+static void stretch_row(const Stretch *stretch, const float *row, float *out, int length) {
+    if (!stretch->weights)
+        stretch_singly(row, stretch->left, stretch->step, stretch->share, out, length);
+    else if (stretch->taps == TAPS[0])
+        stretch_chunks(stretch, row, out, TAPS[0]);
+    else if (stretch->taps == TAPS[1])
+        stretch_chunks(stretch, row, out, TAPS[1]);
+    else if (stretch->taps == TAPS[2])
+        stretch_chunks(stretch, row, out, TAPS[2]);
+    else
+        stretch_chunks(stretch, row, out, TAPS[3]);
 }
 
 static void interpolate(const float *restrict upper, const float *restrict lower, float share,
@@ -25,41 +102,81 @@ static void interpolate(const float *restrict upper, const float *restrict lower
     for (int x = 0; x < count; x++) row[x] = upper[x] + (lower[x] - upper[x]) * share;
 }
 
+/* Rows of values that were stretched last, of even and of odd number. */
+typedef struct {
+    Stretch stretch;
+    const float *values;
+    int high, wide, height, width;
+    float *rows[2];
+    int held[2];
+} Placing;
+
+static void end_placing(Placing *placing) {
+    free_stretch(&placing->stretch), free(placing->rows[0]);
+}
+
+/* Begin to enlarge values (high, wide) to a size; 0 without memory. */
+static int begin_placing(Placing *placing, const float *values, int high, int wide, int height,
+                         int width) {
+    *placing = (Placing){{0}, values, high, wide, height, width, {NULL, NULL}, {-1, -1}};
+    size_t length = (size_t)(width + CHUNK - 1) / CHUNK * CHUNK; /* whole chunks are written */
+    int made = make_stretch(&placing->stretch, wide, width);
+    placing->rows[0] = made ? malloc(2 * length * sizeof(float)) : NULL;
+    if (!placing->rows[0]) {
+        end_placing(placing);
+        return 0;
+    }
+    placing->rows[1] = placing->rows[0] + length;
+    return 1;
+}
+
+static void place_row(Placing *placing, int y, float *out) {
+    float share;
+    int top = place_of(y, placing->high, placing->height, &share);
+    int bottom = gr_min(top + 1, placing->high - 1);
+    for (int index = top; index <= bottom; index++) {
+        if (placing->held[index & 1] == index) continue;
+        placing->held[index & 1] = index;
+        stretch_row(&placing->stretch, placing->values + (size_t)index * placing->wide,
+                    placing->rows[index & 1], placing->width);
+    }
+    interpolate(placing->rows[top & 1], placing->rows[bottom & 1], share, out, placing->width);
+}
+
 /* Enlarge values (high, wide) bilinearly into a part (height, width) of a grid, samples' centres
- * aligned, edges repeated. A row of the values is stretched once. */
+ * aligned, edges repeated. */
 GR_EXPORT int gr_place(const float *values, int high, int wide, float *out, ptrdiff_t stride,
                        int height, int width) {
-    uint32_t *left = malloc((size_t)width * sizeof *left);
-    float *weight = malloc((size_t)width * 3 * sizeof *weight);
-    if (!left || !weight) {
-        free(left), free(weight);
-        return GR_NO_MEMORY;
-    }
-    align(wide, width, left, weight);
-    float *rows[2] = {weight + width, weight + 2 * (size_t)width}; /* of even and of odd number */
-    int held[2] = {-1, -1};
-    for (int y = 0; y < height; y++) {
-        double at = (y + 0.5) * high / height - 0.5;
-        at = at < 0 ? 0 : at > high - 1 ? high - 1 : at;
-        int top = gr_min((int)at, gr_max(high - 2, 0)), bottom = gr_min(top + 1, high - 1);
-        for (int index = top; index <= bottom; index++) {
-            if (held[index & 1] == index) continue;
-            held[index & 1] = index;
-            stretch(values + (size_t)index * wide, left, gr_min(1, wide - 1), weight,
-                    rows[index & 1], width);
-        }
-        interpolate(rows[top & 1], rows[bottom & 1], (float)(at - top), out + y * stride, width);
-    }
-    free(left), free(weight);
+    Placing placing;
+    if (!begin_placing(&placing, values, high, wide, height, width)) return GR_NO_MEMORY;
+    for (int y = 0; y < height; y++) place_row(&placing, y, out + y * stride);
+    end_placing(&placing);
     return GR_OK;
 }
 
-/* From where to where, exactly, a row is covered by half or more: `count` samples of it are. */
-static void add_extent(const float *row, int length, int count, int y, GrSpan *columns,
-                       GrSpan *rows) {
-    if (!count) return;
-    *columns = gr_joined(*columns, gr_exact_span(row, GR_SOMEBODY, length));
-    *rows = gr_joined(*rows, (GrSpan){y, y + 1});
+/* A working grid that is 0 outside of a part (left, top, right, bottom), its half grid, and what
+ * is seen of somebody while the one is made of the other. Of the part one sample in so many steps
+ * is looked at, in either direction, to tell whether it is full. */
+typedef struct {
+    const float *grid;
+    int height, width, left, top, right, bottom, step;
+    float *half;
+    int high, wide, area, somebody, full;
+    GrSpan columns, rows;
+} Halving;
+
+static Halving begin_halving(const float *grid, int height, int width, const int *part, int step,
+                             float *half) {
+    Halving halving = {.grid = grid, .height = height, .width = width, .step = step, .half = half};
+    halving.left = part[0], halving.top = part[1];
+    halving.right = part[2], halving.bottom = part[3];
+    halving.high = (height + 1) / 2, halving.wide = (width + 1) / 2;
+    halving.full = part[0] < part[2] && part[1] < part[3];
+    size_t wide = (size_t)halving.wide;
+    int top = part[1] / 2, bottom = gr_max((part[3] + 1) / 2, top);
+    memset(half, 0, (size_t)top * wide * sizeof *half);
+    memset(half + (size_t)bottom * wide, 0, (size_t)(halving.high - bottom) * wide * sizeof *half);
+    return halving;
 }
 
 static int is_covered(const float *row, int start, int stop, int step) {
@@ -68,43 +185,75 @@ static int is_covered(const float *row, int start, int stop, int step) {
     return 1;
 }
 
+/* Halve two rows of the part, of which either may be beyond it. */
+static void halve_row(Halving *halving, int y) {
+    size_t width = (size_t)halving->width;
+    const float *one = halving->grid + 2 * (size_t)y * width;
+    const float *two = halving->grid + (size_t)gr_min(2 * y + 1, halving->height - 1) * width;
+    float *row = halving->half + (size_t)y * halving->wide;
+    GrSpan part = {halving->left / 2, (halving->right + 1) / 2};
+    gr_fill_outside(row, 0, part, halving->wide);
+    gr_halve_row(one, two, part, halving->width, row);
+    int count = gr_count(row, GR_SOMEBODY, halving->wide);
+    if (count) {
+        halving->area += count;
+        halving->columns =
+            gr_joined(halving->columns, gr_span(row, GR_SOMEBODY, halving->wide));
+        halving->rows = gr_joined(halving->rows, (GrSpan){y, y + 1});
+    }
+    int length = halving->right - halving->left;
+    for (int at = 2 * y; at < 2 * y + 2; at++) {
+        const float *line = at % 2 ? two : one;
+        if (!halving->somebody)
+            halving->somebody = gr_count(line + halving->left, GR_SOMEBODY, length) > 0;
+        int counts = at >= halving->top && at < halving->bottom;
+        if (halving->full && counts && (at - halving->top) % halving->step == 0)
+            halving->full = is_covered(line, halving->left, halving->right, halving->step);
+    }
+}
+
+/* How many samples of the half grid are covered by half or more; left, top, right and bottom of
+ * the box around these, where the last two have ended, all 0 without any; whether any sample of
+ * the grid is; and whether all are of the part's that were looked at. */
+static void report_seen(const Halving *halving, int32_t *report) {
+    GrSpan columns = halving->columns, rows = halving->rows;
+    int32_t seen[] = {halving->area, columns.start,     rows.start,   columns.stop,
+                      rows.stop,     halving->somebody, halving->full};
+    memcpy(report, seen, sizeof seen);
+}
+
 /* Halve a grid (height, width) that has nothing but 0 outside of a part (left, top, right, bottom),
- * and tell who is in it.
- *
- * Each sample of the half grid is the mean of 2x2; the last row and column repeat if odd. All of
- * it is written. The report: how many samples of the half grid are covered by half or more; left,
- * top, right and bottom of the box around these, where the last two have ended, all 0 without
- * any; whether any sample of the grid is; and whether all are of the part's that are looked at, one
- * in so many steps in either direction.
- */
+ * and tell who is in it: see `report_seen`. Each sample of the half grid, all of which is written,
+ * is the mean of 2x2; the last row and column repeat if odd. */
 GR_EXPORT int gr_halve_part(const float *grid, int height, int width, int left, int top, int right,
                             int bottom, int step, float *half, int32_t *report) {
-    int high = (height + 1) / 2, wide = (width + 1) / 2, area = 0, somebody = 0;
-    int full = left < right && top < bottom;
-    GrSpan part = {left / 2, (right + 1) / 2}, columns = {0, 0}, rows = {0, 0};
-    for (int y = 0; y < high; y++) {
-        float *row = half + (size_t)y * wide;
-        if (y < top / 2 || y >= (bottom + 1) / 2) {
-            memset(row, 0, (size_t)wide * sizeof *row);
-            continue;
+    const int part[] = {left, top, right, bottom};
+    Halving halving = begin_halving(grid, height, width, part, step, half);
+    for (int y = top / 2; y < (bottom + 1) / 2; y++) halve_row(&halving, y);
+    report_seen(&halving, report);
+    return GR_OK;
+}
+
+/* Do both: enlarge values (high, wide) into a part of a grid, and halve it while it is in the
+ * cache. */
+GR_EXPORT int gr_put(const float *values, int high, int wide, float *grid, int height, int width,
+                     int left, int top, int right, int bottom, int step, float *half,
+                     int32_t *report) {
+    const int part[] = {left, top, right, bottom};
+    Halving halving = begin_halving(grid, height, width, part, step, half);
+    if (halving.full) {
+        Placing placing;
+        if (!begin_placing(&placing, values, high, wide, bottom - top, right - left))
+            return GR_NO_MEMORY;
+        for (int y = top; y < bottom; y++) {
+            place_row(&placing, y - top, grid + (size_t)y * width + left);
+            if (y % 2 || y == bottom - 1) halve_row(&halving, y / 2);
         }
-        const float *one = grid + (size_t)2 * y * width;
-        const float *two = grid + (size_t)gr_min(2 * y + 1, height - 1) * width;
-        gr_fill_outside(row, 0, part, wide);
-        gr_halve_row(one, two, part, width, row);
-        int count = gr_count(row + part.start, GR_SOMEBODY, part.stop - part.start);
-        add_extent(row, wide, count, y, &columns, &rows);
-        area += count;
-        for (int of = 0; of < 2; of++) {
-            const float *line = of ? two : one;
-            if (!somebody) somebody = gr_count(line + left, GR_SOMEBODY, right - left) > 0;
-            int at = 2 * y + of;
-            if (full && at >= top && at < bottom && (at - top) % step == 0)
-                full = is_covered(line, left, right, step);
-        }
+        end_placing(&placing);
+    } else {
+        for (int y = top / 2; y < (bottom + 1) / 2; y++) halve_row(&halving, y);
     }
-    int32_t found[] = {area, columns.start, rows.start, columns.stop, rows.stop, somebody, full};
-    memcpy(report, found, sizeof found);
+    report_seen(&halving, report);
     return GR_OK;
 }
 

@@ -46,21 +46,45 @@ static inline int gr_count(const float *restrict values, float least, int count)
     return found;
 }
 
-/* From where to where a row has values of at least something; it may take a few samples more. */
-static inline GrSpan gr_span(const float *restrict values, float least, int count) {
-    enum { STEP = 16 };
-    int start = 0, stop = count;
-    while (start + STEP <= count && !gr_count(values + start, least, STEP)) start += STEP;
-    if (start + STEP > count && !gr_count(values + start, least, count - start))
-        return (GrSpan){0, 0};
-    while (stop - STEP >= start && !gr_count(values + stop - STEP, least, STEP)) stop -= STEP;
-    return (GrSpan){start, stop};
+/* Of so many values at once it is told which are at least something. */
+enum { GR_FLAGS = 128 };
+
+static inline void gr_flag(const float *restrict values, float least, uint8_t *restrict flags,
+                           int count) {
+    for (int x = 0; x < count; x++) flags[x] = values[x] >= least;
 }
 
-static inline GrSpan gr_exact_span(const float *values, float least, int count) {
-    GrSpan span = gr_span(values, least, count);
-    while (span.start < span.stop && !(values[span.start] >= least)) span.start++;
-    while (span.start < span.stop && !(values[span.stop - 1] >= least)) span.stop--;
+/* The first or the last flag of so many that is set, eight by eight; `count` or -1 without any. */
+static inline int gr_first(const uint8_t *flags, int count) {
+    int x = 0;
+    for (uint64_t eight; x + 8 <= count; x += 8) {
+        memcpy(&eight, flags + x, 8);
+        if (eight) break;
+    }
+    while (x < count && !flags[x]) x++;
+    return x;
+}
+
+static inline int gr_last(const uint8_t *flags, int count) {
+    int x = count;
+    for (uint64_t eight; x >= 8; x -= 8) {
+        memcpy(&eight, flags + x - 8, 8);
+        if (eight) break;
+    }
+    while (x > 0 && !flags[x - 1]) x--;
+    return x - 1;
+}
+
+/* From where to where a row has values of at least something. */
+static inline GrSpan gr_span(const float *values, float least, int count) {
+    uint8_t flags[GR_FLAGS];
+    GrSpan span = {0, 0};
+    for (int at = 0; at < count; at += GR_FLAGS) {
+        int some = gr_min(GR_FLAGS, count - at);
+        gr_flag(values + at, least, flags, some);
+        int first = gr_first(flags, some);
+        if (first < some) span = gr_joined(span, (GrSpan){at + first, at + gr_last(flags, some) + 1});
+    }
     return span;
 }
 

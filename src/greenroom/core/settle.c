@@ -131,7 +131,7 @@ GR_EXPORT int gr_settle(float *history, const float *coarse, const float *prior,
         const float *two = past.steady + (size_t)gr_min(2 * y + 1, height - 1) * (size_t)width;
         float *half = past.steady_half + y * row;
         gr_halve_row(one, two, spans[y], width, half);
-        GrSpan found = gr_exact_span(half, GR_SOMEBODY, wide);
+        GrSpan found = gr_span(half, GR_SOMEBODY, wide);
         if (found.start >= found.stop) continue;
         columns = gr_joined(columns, found);
         rows = gr_joined(rows, (GrSpan){y, y + 1});

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from greenroom.matting import grid_kernels
 from greenroom.matting.grid_kernels import Seen, half_of, halve_part, place
 from greenroom.matting.region import Box, doubled
 
@@ -24,24 +25,30 @@ class Found:
     Parameters
     ----------
     coarse : (H, W) float32
-        Coverage, 0 outside of the box. Kept.
+        Coverage, 0 outside of the box.
+    half : (h, w) float32
+        Its mean.
     box : Box
         What the model looked at.
-    half : (h, w) float32, optional
-        Memory for the mean.
+    seen : Seen
+        Who is there.
+
+    All are kept.
     """
 
-    def __init__(self, coarse: Floats, box: Box, half: Floats | None = None) -> None:
+    def __init__(self, coarse: Floats, half: Floats, box: Box, seen: Seen) -> None:
         self.coarse = coarse
-        self.half = np.empty(half_of(coarse.shape), np.float32) if half is None else half
-        self._box = box
-        self.seen: Seen = halve_part(coarse, box, self.half)
+        self.half = half
+        self.box = box
+        self.seen = seen
 
     @classmethod
     def everywhere(cls, coarse: Floats) -> Found:
         """Take coverage of a whole frame."""
         height, width = coarse.shape
-        return cls(coarse, Box(0, 0, width, height))
+        half = np.empty(half_of(coarse.shape), np.float32)
+        box = Box(0, 0, width, height)
+        return cls(coarse, half, box, halve_part(coarse, box, half))
 
     @property
     def extent(self) -> Box | None:
@@ -55,7 +62,8 @@ class Found:
         height, width = self.coarse.shape
         size = width, height
         self.coarse *= np.asarray(cv2.resize(weights, size, interpolation=cv2.INTER_LINEAR))
-        return Found(self.coarse, self._box, self.half)
+        self.seen = halve_part(self.coarse, self.box, self.half)
+        return self
 
 
 class Canvas:
@@ -77,17 +85,26 @@ class Canvas:
         elif not box.holds(self._box):
             self._coarse[self._box.slices] = 0
         self._box = box
-        put(answer, self._coarse[box.slices])
-        return Found(self._coarse, box, self._half)
+        coarse, half = self._coarse, self._half
+        if _is_larger(answer, coarse[box.slices]):
+            put(answer, coarse[box.slices])
+            seen = halve_part(coarse, box, half)
+        else:
+            seen = grid_kernels.put(np.ascontiguousarray(answer), coarse, box, half)
+        return Found(coarse, half, box, seen)
 
 
 def put(answer: Floats, target: Floats) -> None:
     """Put an answer in its place on the working grid."""
-    if answer.shape[0] > target.shape[0] and answer.shape[1] > target.shape[1]:
+    if _is_larger(answer, target):
         size = target.shape[1], target.shape[0]
         target[...] = cv2.resize(answer, size, interpolation=cv2.INTER_AREA)
     else:
         place(np.ascontiguousarray(answer), target)
+
+
+def _is_larger(answer: Floats, target: Floats) -> bool:
+    return bool(answer.shape[0] > target.shape[0] and answer.shape[1] > target.shape[1])
 
 
 def halved(values: Floats) -> Floats:

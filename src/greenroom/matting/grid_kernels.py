@@ -7,7 +7,7 @@ The *working grid* (height, width) is that of ``Frame.small_planes``, and the *h
 from __future__ import annotations
 
 import ctypes
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from greenroom import core
 
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     Bytes = NDArray[np.uint8]
     Floats = NDArray[np.float32]
 
-__all__ = ["Seen", "count_found", "half_of", "halve_part", "place", "settle"]
+__all__ = ["Seen", "count_found", "half_of", "halve_part", "place", "put", "settle"]
 
 _place = core.function("place", "pii pn ii")
 _halve_part = core.function("halve_part", "pii iiii i pp")
+_put = core.function("put", "pii pii iiii i pp")
 _count_found = core.function("count_found", "pp ii i p")
 _settle = core.function("settle", "ppp f p pp n ff i p ii")
 
@@ -81,11 +82,8 @@ def halve_part(grid: Floats, part: tuple[int, int, int, int], half: Floats, step
         One in so many samples, in each direction, is looked at to tell whether the part is full.
     """
     shape = grid.shape
-    left, top, right, bottom = part
-    if not (0 <= left <= right <= shape[1] and 0 <= top <= bottom <= shape[0] and step > 0):
-        message = f"the part {part} is not within a grid of shape {shape}"
-        raise ValueError(message)
-    report = (ctypes.c_int32 * 7)()
+    _check_part(part, shape, step)
+    report = _Report()
     _halve_part(
         core.contiguous(grid, "f"),
         *shape,
@@ -94,8 +92,54 @@ def halve_part(grid: Floats, part: tuple[int, int, int, int], half: Floats, step
         core.contiguous(half, "f", half_of(shape), writable=True),
         report,
     )
+    return _seen(report)
+
+
+def put(
+    values: Floats,
+    grid: Floats,
+    part: tuple[int, int, int, int],
+    half: Floats,
+    step: int = 4,
+) -> Seen:
+    """Enlarge values (h, w) into a part of a grid, and do what `halve_part` does, at once.
+
+    Parameters
+    ----------
+    values : (h, w) float32
+        Enlarged bilinearly, as by `place`.
+    grid, part, half, step
+        As for `halve_part`; the part of the grid is written.
+    """
+    shape = grid.shape
+    _check_part(part, shape, step)
+    report = _Report()
+    _put(
+        core.contiguous(values, "f"),
+        *values.shape,
+        core.contiguous(grid, "f", writable=True),
+        *shape,
+        *part,
+        step,
+        core.contiguous(half, "f", half_of(shape), writable=True),
+        report,
+    )
+    return _seen(report)
+
+
+_Report: Final = ctypes.c_int32 * 7
+
+
+def _seen(report: ctypes.Array[ctypes.c_int32]) -> Seen:
     area, left, top, right, bottom, is_anybody, is_full = report
     return Seen(area, left, top, right, bottom, bool(is_anybody), bool(is_full))
+
+
+def _check_part(part: tuple[int, int, int, int], shape: tuple[int, ...], step: int) -> None:
+    left, top, right, bottom = part
+    if not (0 <= left <= right <= shape[1] and 0 <= top <= bottom <= shape[0] and step > 0):
+        message = f"the part {part} is not within a grid of shape {shape}"
+        raise ValueError(message)
 
 
 def count_found(half: Floats, known: Bytes | None, reach: int) -> tuple[int, int]:
