@@ -7,12 +7,11 @@ libswscale when it enters.
 
 from __future__ import annotations
 
-import math
 import threading
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import cache, cached_property
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import cv2
@@ -72,8 +71,6 @@ FULL: Final = 2
 # Players take what is at least so wide, or higher than that, for high definition.
 _HD_WIDTH: Final = 1280
 _SD_HEIGHT: Final = 576
-# A filter with a smaller standard deviation, in samples, changes nothing to speak of.
-_SHARP: Final = 0.3
 # With more, libswscale now and then spoils a row of a frame of odd width.
 ONE_THREAD: Final = 1
 # libswscale: bicubic, with chroma interpolated at full resolution and accurate rounding.
@@ -365,9 +362,10 @@ class Frame:
         """
         if shape not in self._reduced:
             from greenroom.pyramid import halved, halvings_to  # noqa: PLC0415 - as above
+            from greenroom.resizing import resized  # noqa: PLC0415 - as above
 
             planes = halved(self.planes, halvings_to(self.size, shape[::-1]))
-            self._reduced[shape] = tuple(_resized(plane, shape) for plane in planes)
+            self._reduced[shape] = tuple(resized(plane, shape) for plane in planes)
         return self._reduced[shape]
 
     @cached_property
@@ -652,31 +650,6 @@ class Matte:
     def quarter(self) -> Plane:
         """The mean of every 2x2 samples, for 4:2:0 chroma; odd edges repeat."""
         return _halved(self.values)
-
-
-def _resized(plane: Plane, shape: tuple[int, int]) -> Plane:
-    """Resize a plane bicubically, after a Gaussian filter where that alone would skip samples.
-
-    The filter is as wide as what a triangle that reaches to the next sample of the result has
-    over one that reaches to the next sample of the plane.
-    """
-    sigma_y, sigma_x = (
-        math.sqrt(max(0.0, (length / wanted) ** 2 - 1) / 6)
-        for length, wanted in zip(plane.shape, shape, strict=True)
-    )
-    filtered: NDArray[Any] = plane
-    if max(sigma_x, sigma_y) > _SHARP:
-        # Not cv2.GaussianBlur, which wakes OpenCV's threads, and they spin long after.
-        filtered = cv2.sepFilter2D(plane, -1, _gaussian(sigma_x), _gaussian(sigma_y))
-    return np.asarray(cv2.resize(filtered, shape[::-1], interpolation=cv2.INTER_CUBIC), np.uint8)
-
-
-@cache
-def _gaussian(sigma: float) -> NDArray[np.float32]:
-    """Return the weights of a Gaussian filter of a standard deviation in samples."""
-    if sigma <= _SHARP:
-        return np.ones(1, np.float32)
-    return np.asarray(cv2.getGaussianKernel(2 * math.ceil(1.5 * sigma) + 1, sigma, cv2.CV_32F))
 
 
 def _halved(plane: Plane) -> Plane:

@@ -93,7 +93,8 @@ GR_EXPORT int gr_halve(const uint8_t *plane, ptrdiff_t stride, int height, int w
         const uint8_t *first = plane + 2 * y * stride;
         const uint8_t *second = plane + gr_min(2 * y + 1, height - 1) * stride;
         uint8_t *target = out + (size_t)y * out_width;
-        gr_fetch(first + 2 * stride, 2 * (size_t)stride);
+        gr_fetch(first + 2 * stride, (size_t)width);
+        gr_fetch(first + 3 * stride, (size_t)width);
         gr_halve_bytes(first, second, width, target);
     }
     return GR_OK;

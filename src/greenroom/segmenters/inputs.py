@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from greenroom.errors import ModelError
+from greenroom.pyramid import halved, halvings_to
+from greenroom.resizing import fill
 from greenroom.segmenters.card import Aspect
 from greenroom.segmenters.card import Layout as Axes
 from greenroom.segmenters.kernels import mix
@@ -104,8 +106,13 @@ class PictureInput:
             target[...] = self._black
             target = target[:, rows, columns] if self._planar else target[rows, columns]
         direct = target.dtype != np.float16 and target.flags.c_contiguous
+        matrix = self._matrix_of(frame.layout)
+        if direct and target.dtype == np.float32 and not self._planar:
+            planes = halved(frame.planes, halvings_to(frame.size, shape[::-1]))
+            fill(planes, matrix, self._limits, target)
+            return
         samples = target if direct else self._scratch_for(target)
-        seen, matrix = frame.reduced(shape), self._matrix_of(frame.layout)
+        seen = frame.reduced(shape)
         mix(seen, matrix, self._limits, samples, planar=self._planar)
         if not direct:
             target[...] = samples

@@ -1,0 +1,137 @@
+"""Planes at another size, filtered and interpolated, as models look at them.
+
+A Gaussian filter where interpolation alone would skip samples, as wide as what a triangle that
+reaches to the next sample of the result has over one that reaches to the next sample of the plane;
+and cubic convolution [1]_ after it. Both are linear, so that a result is one weighted sum: weights
+are made once for a length and another one.
+
+References
+----------
+.. [1] R. Keys, "Cubic Convolution Interpolation for Digital Image Processing", IEEE TASSP 1981.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from greenroom import core
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Plane = NDArray[np.uint8]
+    Floats = NDArray[np.float32]
+
+__all__ = ["fill", "resized", "weights"]
+
+# A filter with a smaller standard deviation, in samples, changes nothing to speak of.
+_SHARP: Final = 0.3
+# The filter's weights reach to so many of its standard deviations.
+_REACH: Final = 1.5
+# How sharp the interpolation is: the slope of its kernel at one sample's distance.
+_SLOPE: Final = -0.75
+# A person's region changes its size now and then, and there are three planes to it.
+_TABLES: Final = 64
+
+_resize = core.function("resize", "pni pp p")
+_fill = core.function("fill", "pnipp pnipp pnipp ppp")
+
+
+def resized(plane: Plane, shape: tuple[int, int]) -> Plane:
+    """Resize a plane (H, W), whose rows may be padded, to a shape, in new memory."""
+    out = np.empty(shape, np.uint8)
+    source, target = core.plane(plane), core.contiguous(out, "B", writable=True)
+    down, across = (_table(*lengths) for lengths in zip(plane.shape, shape, strict=True))
+    _resize(source, plane.strides[0], plane.shape[1], down.address, across.address, target)
+    return out
+
+
+def fill(planes: tuple[Plane, ...], matrix: Floats, limits: Floats, out: Floats) -> None:
+    """Fill a network's input with a picture.
+
+    Parameters
+    ----------
+    planes : three (H, W) uint8
+        Of any sizes; rows may be padded. Read only.
+    matrix : (3, 4) float32
+        Takes their samples, and 1, to the channels.
+    limits : (3, 2) float32
+        The least and the largest value of each channel.
+    out : (h, w, 3) float32
+        Where it goes: `resized`, though not rounded in between.
+    """
+    first, second, third = planes
+    height, width, _ = out.shape
+    target = core.contiguous(out, "f", (height, width, 3), writable=True)
+    by, ends = core.contiguous(matrix, "f", (3, 4)), core.contiguous(limits, "f", (3, 2))
+    arguments: list[int] = []
+    kept = []  # until the core has read them
+    for plane in (first, second, third):
+        down, across = _table(plane.shape[0], height), _table(plane.shape[1], width)
+        kept += [down, across]
+        arguments += [core.plane(plane), plane.strides[0], plane.shape[1]]
+        arguments += [down.address, across.address]
+    _fill(*arguments, by, ends, target)
+
+
+def weights(length: int, wanted: int) -> tuple[NDArray[np.int32], Floats]:
+    """Return the weights by which samples of a row or column become those of another length.
+
+    Returns
+    -------
+    starts : (wanted,) int32
+        The first sample that counts for each.
+    weights : (taps, wanted) float32
+        What it and those after it count. The first and last samples stand for those beyond.
+    """
+    sigma = math.sqrt(max(0.0, (length / wanted) ** 2 - 1) / 6)
+    reach = math.ceil(_REACH * sigma) if sigma > _SHARP else 0
+    offsets = np.arange(-reach, reach + 1)
+    filters = np.exp(-0.5 * (offsets / sigma) ** 2) if reach else np.ones(1)
+    filters /= filters.sum()
+    places = (np.arange(wanted) + 0.5) * (length / wanted) - 0.5
+    left = np.floor(places).astype(int)
+    taps = min(4 + 2 * reach, length)
+    starts = np.clip(left - 1 - reach, 0, length - taps)
+    found = np.zeros((wanted, taps))
+    rows = np.arange(wanted)
+    for tap in range(-1, 3):
+        cubic = _cubic(np.abs(places - left - tap))
+        near = np.clip(left + tap, 0, length - 1)  # of what was filtered the ends are repeated
+        for offset, share in zip(offsets, filters, strict=True):
+            at = _mirrored(near + offset, length)  # before the filter they are mirrored
+            np.add.at(found, (rows, at - starts), cubic * share)
+    return starts.astype(np.int32), np.ascontiguousarray(found.T, np.float32)
+
+
+def _cubic(distance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the interpolation's kernel at distances from 0 to 2."""
+    near = ((_SLOPE + 2) * distance - (_SLOPE + 3)) * distance**2 + 1
+    far = _SLOPE * (((distance - 5) * distance + 8) * distance - 4)
+    return np.where(distance <= 1, near, far)
+
+
+def _mirrored(places: NDArray[np.int_], length: int) -> NDArray[np.int_]:
+    """Return what stands for places beyond the ends: what is as far inside."""
+    if length == 1:
+        return np.zeros_like(places)
+    period = 2 * (length - 1)
+    places = np.abs(places) % period
+    return np.minimum(places, period - places)
+
+
+class _Table:
+    """`weights` as the core takes them, which nobody writes to: numbers, starts and weights."""
+
+    def __init__(self, length: int, wanted: int) -> None:
+        starts, found = weights(length, wanted)
+        numbers = np.array(found.shape, np.int32)
+        self._memory = np.concatenate([numbers, starts, found.ravel().view(np.int32)])
+        self.address = core.contiguous(self._memory, "i", self._memory.shape)
+
+
+_table = lru_cache(_TABLES)(_Table)
