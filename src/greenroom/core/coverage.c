@@ -12,18 +12,24 @@ static inline void stretch_by(const float *restrict row, const float *restrict w
 
 /* The sums stay in registers where their number is known: of grids of a quarter of the frame's
  * width, of half, and of nearly all of it. */
-static void stretch_chunk(const float *row, const float *weights, int taps, float *out) {
-    if (taps == 4)
-        stretch_by(row, weights, 4, out);
-    else if (taps == 6)
-        stretch_by(row, weights, 6, out);
-    else if (taps == GR_MOST_TAPS) { /* in two parts: of more, compilers make a loop */
+static void stretch_chunk(const GrPlaces *places, const float *row, int chunk, float *out) {
+    int taps = places->taps, x = chunk * GR_CHUNK;
+    const float *weights = places->chunk_weights + (size_t)chunk * taps * GR_CHUNK;
+    const float *start = row + places->chunk_start[chunk];
+    if (places->low_width == places->width) { /* as it is */
+        memcpy(out, row + x, (size_t)gr_min(GR_CHUNK, places->width - x) * sizeof *out);
+    } else if (taps == 4) {
+        stretch_by(start, weights, 4, out);
+    } else if (taps == 6) {
+        stretch_by(start, weights, 6, out);
+    } else if (taps == GR_MOST_TAPS) { /* in two parts: of more, compilers make a loop */
         float first[GR_CHUNK], second[GR_CHUNK];
-        stretch_by(row, weights, 5, first);
-        stretch_by(row + 5, weights + 5 * GR_CHUNK, 4, second);
+        stretch_by(start, weights, 5, first);
+        stretch_by(start + 5, weights + 5 * GR_CHUNK, 4, second);
         for (int k = 0; k < GR_CHUNK; k++) out[k] = first[k] + second[k];
-    } else
-        stretch_by(row, weights, taps, out);
+    } else {
+        stretch_by(start, weights, taps, out);
+    }
 }
 
 /* Rows of base, slope and reference, each stretched to the width of a tile. */
@@ -60,7 +66,7 @@ void gr_tile_coverage(const GrGuide *guide, int x, int y, const uint8_t *luma, p
     Line lines[GR_HIGH + 2];
     int rows = gr_min(GR_HIGH, places->height - y), chunk = x / GR_CHUNK;
     int chunks = gr_min(GR_CHUNKS, (places->width - x + GR_CHUNK - 1) / GR_CHUNK);
-    int taps = places->taps, first = places->row_above[y];
+    int first = places->row_above[y];
     int last = gr_min(places->row_above[y + rows - 1] + 1, places->low_height - 1);
     uint8_t kinds[GR_HIGH][GR_CHUNKS], some[GR_CHUNKS] = {0};
     for (int row = 0; row < rows; row++) {
@@ -77,11 +83,10 @@ void gr_tile_coverage(const GrGuide *guide, int x, int y, const uint8_t *luma, p
     }
     for (int at = 0; at < chunks; at++) {
         if (!some[at]) continue;
-        const float *weights = places->chunk_weights + (size_t)(chunk + at) * taps * GR_CHUNK;
         for (int map = 0; map < 3; map++)
             for (int row = first; row <= last; row++)
-                stretch_chunk(maps[map] + (size_t)row * places->low_width + places->chunk_start[chunk + at],
-                              weights, taps, lines[row - first].values[map] + at * GR_CHUNK);
+                stretch_chunk(places, maps[map] + (size_t)row * places->low_width, chunk + at,
+                              lines[row - first].values[map] + at * GR_CHUNK);
     }
     for (int row = 0; row < rows; row++) {
         int above = places->row_above[y + row] - first, below = gr_min(above + 1, last - first);
