@@ -232,7 +232,7 @@ def start(folder: Path, arguments: argparse.Namespace) -> list[Row]:
     starts but Python's own compiled files.
     """
     python = environment("greenroom", "--editable", str(HERE.parent))
-    clip = make_clip(folder / "clip.mp4", SIZES["720p"], 50)
+    clip = make_clip(folder / "clip.mp4", SIZES["720p"], 500)
     begun(folder, clip, SIZES["720p"], python)  # makes Python's files
     turns = [begun(folder, clip, SIZES["720p"], python) for _ in range(arguments.rounds)]
     rows = [

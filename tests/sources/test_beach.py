@@ -23,7 +23,7 @@ def test_is_what_its_formula_says() -> None:
 
     def mixed(first: tuple[int, ...], second: tuple[int, ...], share: Floats) -> Floats:
         kept = np.clip(share, 0, 1)
-        return (1 - kept) * np.array(first) + kept * np.array(second)
+        return np.asarray((1 - kept) * np.array(first) + kept * np.array(second))
 
     shore = 0.72 + 0.015 * np.sin(7 * x) + 0.006 * np.sin(23 * x)
     sky = mixed((120, 178, 232), (226, 238, 244), y / 0.5)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.engine import VirtualBackground
 from greenroom.live.config import ConfigFile, default_config_path
@@ -14,6 +15,7 @@ from greenroom.live.instance import Instance
 from greenroom.live.page_key import load_key, renew_key
 from greenroom.live.parts import Parts, check_live, wanted_rate
 from greenroom.live.session import Session
+from greenroom.live.status import Showing
 from greenroom.live.steering import Steering
 from greenroom.sinks.live import PAGE, create_live_sinks, destinations
 from greenroom.sinks.window import WindowSink
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
     from greenroom.settings import Settings
 
 __all__ = ["Launch", "Live", "create_steering", "start_live"]
+
+# The page waits for the first picture, but no longer than this.
+_PICTURE_S: Final = 1.0
+_LOOK_S: Final = 0.01
 
 
 @dataclass(frozen=True)
@@ -113,11 +119,12 @@ def start_live(opened: ExitStack, settings: Settings, launch: Launch) -> Live:
         window.pump(0)  # from here on it is known that this thread is the one that opens it
         opened.callback(window.pump, 0)  # which removes it, once it was closed
     opened.callback(session.stop)
-    url = _start_page(opened, session, instance, launch.port if has_page else 0)
     covered = _Covered(session, instance)
     opened.callback(session.subscribe(covered.tell))
     session.start()
     covered.tell()
+    _await_picture(session)
+    url = _start_page(opened, session, instance, launch.port if has_page else 0)
     return Live(session, url if has_page else "", windows)
 
 
@@ -125,6 +132,19 @@ def create_steering(settings: Settings) -> Steering:
     """Make what lets the governor steer a session of these settings on this machine."""
     rate = float(wanted_rate(settings))
     return Steering(Governor(settings, rate=rate, cores=os.cpu_count() or 1))
+
+
+def _await_picture(session: Session) -> None:
+    """Let the first picture leave before the page is loaded, which takes as long as all else.
+
+    Not where none comes: while the camera is closed, as nobody looks, or is not there.
+    """
+    end_s = time.monotonic() + _PICTURE_S
+    while not session.ended.is_set() and time.monotonic() < end_s:
+        showing, reason, _ = session.gate.state()
+        if showing is not Showing.COVER or reason != "start":
+            return
+        session.ended.wait(_LOOK_S)
 
 
 def _start_page(opened: ExitStack, session: Session, instance: Instance, port: int) -> str:
