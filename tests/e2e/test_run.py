@@ -266,3 +266,34 @@ def test_a_second_ctrl_c_costs_no_recording(tmp_path: Path) -> None:
     assert not any("Traceback" in line for line in run.lines)
     with av.open(str(tmp_path / "out.mp4")) as container:
         assert next(container.decode(video=0)).width == 1280
+
+
+def test_picture_before_the_page(tmp_path: Path) -> None:
+    """The first picture of the person leaves before what serves the page is loaded."""
+    program = (
+        "import sys\n"
+        "from greenroom.live import starting\n"
+        "from greenroom.live.gate import Gate\n"
+        "starting._PICTURE_S = 50.0\n"  # the machine may be busy
+        "offer = Gate.offer\n"
+        "def offered(*arguments):\n"
+        "    left = offer(*arguments)\n"
+        "    print('left', left, 'fastapi' in sys.modules, flush=True)\n"
+        "    return left\n"
+        "Gate.offer = offered\n"
+        "from greenroom.cli import main\n"
+        "main()\n"
+    )
+    words = ["run", *QUIET, "--no-on-demand", "--seconds", "0.1"]
+    result = subprocess.run(
+        [sys.executable, "-c", program, *words],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    lines = result.stdout.splitlines()
+    assert next(line for line in lines if line.startswith("left")) == "left True False"
+    assert any(line.startswith("page: http://127.0.0.1:") for line in lines), result.stderr

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.engine import VirtualBackground
@@ -121,10 +122,16 @@ def start_live(opened: ExitStack, settings: Settings, launch: Launch) -> Live:
     opened.callback(session.stop)
     covered = _Covered(session, instance)
     opened.callback(session.subscribe(covered.tell))
-    session.start()
-    covered.tell()
-    _await_picture(session)
-    url = _start_page(opened, session, instance, launch.port if has_page else 0)
+    start_page = partial(_start_page, opened, session, instance, launch.port if has_page else 0)
+    if windows:  # from its start on this thread draws them, and has no time to load anything
+        url = start_page()
+        session.start()
+        covered.tell()
+    else:
+        session.start()
+        covered.tell()
+        _await_picture(session)
+        url = start_page()
     return Live(session, url if has_page else "", windows)
 
 
