@@ -36,7 +36,7 @@ class CutTest:
         """Compare a frame with the last one, which it then becomes."""
         look = frame.glance
         last, self._last = self._last, look
-        return last is not None and float(cv2.absdiff(look, last).mean()) > _CUT
+        return last is not None and cv2.norm(look, last, cv2.NORM_L1) > _CUT * look.size
 
     def reset(self) -> None:
         """Forget the last frame."""

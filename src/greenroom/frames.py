@@ -382,7 +382,7 @@ class Frame:
         """The pixel format, by FFmpeg's name."""
         return self.layout.format
 
-    @property
+    @cached_property
     def time_s(self) -> float | None:
         """Presentation time in seconds."""
         if self.pts is None or self.time_base is None:

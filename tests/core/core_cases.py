@@ -337,6 +337,14 @@ def count_found(draw: Draw) -> Call:
 
 
 @case
+def know(draw: Draw) -> Call:
+    """With another frame before, and without."""
+    shape = draw.shape()
+    last = draw.grid(shape, "B", values=(0, 1)) if draw.flag() else None
+    return Call(grid_kernels.know, (draw.grid(shape), last))
+
+
+@case
 def settle(draw: Draw) -> Call:
     """Take a working grid and its half grid, with evidence and without."""
     shape = draw.shape()

@@ -120,7 +120,7 @@ class TestEvidence:
         evidence, matte = Evidence(colours=False), person(centre=(0.3, 0.6))
         half = halved(matte)
         half[20:40, 220:240] = 0.5
-        first = evidence.weigh(frame_of(matte, 0), half)
+        first = evidence.weigh(frame_of(matte, 0), half).copy()
         evidence.learn(frame_of(matte, 0), half)
         second = evidence.weigh(frame_of(matte, 1), half)
         assert_allclose(first[30, 230], 0.5)
@@ -171,7 +171,8 @@ class TestKernels:
 
     @pytest.mark.parametrize("shape", SHAPES)
     @pytest.mark.parametrize("kind", KINDS)
-    def test_weigh(self, shape: tuple[int, int], kind: str) -> None:
+    @pytest.mark.parametrize(("deep", "clear"), [(2, 1), (1, 1), (7, 12)])
+    def test_weigh(self, shape: tuple[int, int], kind: str, deep: int, clear: int) -> None:
         """Log odds add up; the plate counts by its confidence and up to a limit."""
         planes, plate, seen = self.room(shape)
         ratios = np.random.default_rng(4).normal(size=BINS**3).astype(np.float32)
@@ -179,12 +180,12 @@ class TestKernels:
         terms = np.array([0.5, 0.5, 3, 2, 1], np.float32)
         found, difference = np.empty((2, *shape), np.float32)
         given = planes, self.SPREAD, plate, seen, ratios, prior, terms
-        weigh(*given, found, difference, deep=2, clear=1)
+        weigh(*given, found, difference, deep=deep, clear=clear)
         expected = self.difference(planes, plate)
         assert_allclose(difference, expected, rtol=1e-4, atol=1e-3)
         values = np.rint(255 * prior).astype(np.uint8)
-        inside = cv2.erode(values, window(2)).reshape(shape)
-        around = cv2.dilate(values, window(1)).reshape(shape)
+        inside = cv2.erode(values, window(deep)).reshape(shape)
+        around = cv2.dilate(values, window(clear)).reshape(shape)
         trust = np.where(seen >= 3, np.minimum(seen / 8, 1), 0)
         told = trust * np.minimum(0.5 * expected - 3, 2)
         told = np.where(inside > 242, np.maximum(told, 0), told)
@@ -194,7 +195,7 @@ class TestKernels:
         idle = (prior < 1e-3) | ((prior > 0.998) & ((trust == 0) | (inside > 242)))
         assert_allclose(found, np.where(idle, 0.5, expected), rtol=1e-3)
         alone = np.empty(shape, np.float32)
-        weigh(*given, alone, deep=2, clear=1)
+        weigh(*given, alone, deep=deep, clear=clear)
         assert_allclose(alone, found, rtol=1e-6)
 
     @pytest.mark.parametrize("shape", SHAPES)

@@ -10,7 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from greenroom.matting.grid_kernels import count_found, half_of, halve_part, place, put, settle
+from greenroom.matting.grid_kernels import (
+    count_found,
+    half_of,
+    halve_part,
+    know,
+    place,
+    put,
+    settle,
+)
 
 small = st.tuples(st.integers(1, 40), st.integers(1, 40))
 seeds = st.integers(0, 2**31)
@@ -99,6 +107,18 @@ class TestCountFound:
         found = half >= 0.5
         assert count_found(half, known, reach) == (found.sum(), (found & (near == 0)).sum())
         assert count_found(half, None, reach) == (found.sum(), found.sum())
+
+
+@settings(deadline=None)
+@given(small, kinds, st.booleans(), seeds)
+def test_know(shape: tuple[int, int], kind: str, first: bool, seed: int) -> None:  # noqa: FBT001
+    """Where anybody is, and where anybody is or was."""
+    half = somebody(shape, seed, kind)
+    last = (somebody(shape, seed + 1) >= 0.5).astype(np.uint8)
+    now, either, area = know(half, None if first else last)
+    assert_array_equal(now, half >= 0.5)
+    assert_array_equal(either, (half >= 0.5) | ((last > 0) & (not first)))
+    assert area == (half >= 0.5).sum()
 
 
 class TestSettle:

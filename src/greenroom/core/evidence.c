@@ -57,6 +57,15 @@ static void mark_row(const float *restrict prior, uint8_t *restrict unsure,
     for (int x = 0; x < count; x++) likely[x] = prior[x] * 255 > LIKELY + 0.5f;
 }
 
+/* Mark a row and return where the model is asked about. */
+static GrSpan look_row(const float *prior, int y, int held, int wide, uint8_t *unsure,
+                       uint8_t *likely) {
+    const float *row = prior + (size_t)y * wide;
+    size_t at = (size_t)(y % held) * wide;
+    mark_row(row, unsure + at, likely + at, wide);
+    return gr_span(row, LOWEST, wide);
+}
+
 /* Without branches, and with the logistic function as (1 + tanh(odds / 2)) / 2, by tanh's
  * continued fraction: so it is vectorised. The terms are those of `gr_weigh`. */
 static void judge_row(const float *restrict colour, const float *restrict difference,
@@ -104,7 +113,9 @@ GR_EXPORT int gr_weigh(const uint8_t *planes, int number, const float *spread, c
                        float *difference, int high, int wide) {
     size_t row = (size_t)wide, size = row * (size_t)high;
     size_t inner = gr_window_bytes(wide, deep), outer = gr_window_bytes(wide, clear);
-    uint8_t *masks = malloc(2 * size + inner + outer + 2 * row);
+    int ahead = gr_max(gr_max(deep, clear), 1) + 2, held = gr_window_rows(ahead);
+    size_t mask = (size_t)held * row;
+    uint8_t *masks = malloc(2 * mask + inner + outer + 2 * row);
     GrSpan *spans = malloc((size_t)high * sizeof *spans);
     float *lines = malloc((9 * row + 2) * sizeof *lines);
     uint16_t *numbers = malloc(row * sizeof *numbers);
@@ -112,20 +123,19 @@ GR_EXPORT int gr_weigh(const uint8_t *planes, int number, const float *spread, c
         free(masks), free(spans), free(lines), free(numbers);
         return GR_NO_MEMORY;
     }
-    uint8_t *windows = masks, *unsure = masks + inner + outer, *likely = unsure + size;
-    uint8_t *shallow = likely + size, *near = shallow + row;
+    uint8_t *windows = masks, *unsure = masks + inner + outer, *likely = unsure + mask;
+    uint8_t *shallow = likely + mask, *near = shallow + row;
     float *line = lines, *mean_colour = lines + row + 2, *mean_difference = mean_colour + row;
     float *colours[3], *differences[3]; /* of the last three rows */
     for (int of = 0; of < 3; of++) {
         colours[of] = lines + 2 + (size_t)(3 + of) * row;
         differences[of] = lines + 2 + (size_t)(6 + of) * row;
     }
-    for (int y = 0; y < high; y++) {
-        spans[y] = gr_span(prior + y * row, LOWEST, wide);
-        mark_row(prior + y * row, unsure + y * row, likely + y * row, wide);
-    }
-    GrWindow inside = gr_window(unsure, high, wide, deep, windows);
-    GrWindow around = gr_window(likely, high, wide, clear, windows + inner);
+    int marked = 0;
+    for (; marked < gr_min(ahead, high); marked++)
+        spans[marked] = look_row(prior, marked, held, wide, unsure, likely);
+    GrWindow inside = gr_window(unsure, held, high, wide, deep, windows);
+    GrWindow around = gr_window(likely, held, high, wide, clear, windows + inner);
     GrSpan whole = {0, wide};
     for (int next = 0; next <= high; next++) {
         if (next < high) { /* what is needed of this row by itself and by those beside it */
@@ -144,6 +154,10 @@ GR_EXPORT int gr_weigh(const uint8_t *planes, int number, const float *spread, c
         }
         int y = next - 1;
         if (y < 0) continue;
+        if (marked < high) {
+            spans[marked] = look_row(prior, marked, held, wide, unsure, likely);
+            marked++;
+        }
         int above = gr_mirrored(y - 1, high) % 3, below = gr_mirrored(y + 1, high) % 3;
         float *mean = difference ? difference + y * row : mean_difference;
         gr_mean(differences[above], differences[y % 3], differences[below],
@@ -182,12 +196,20 @@ static void all_of_row(const uint8_t *restrict line, uint8_t *restrict row, int 
     for (int x = 0; x < count; x++) row[x] = line[x] & line[x + 1] & line[x + 2];
 }
 
+/* Mark a row of the larger one of two mattes, or of one; `line` is memory for a row. */
+static void mark_both(const float *matte, const float *other, int y, int held, int wide,
+                      float *line, uint8_t *sure, uint8_t *some) {
+    size_t at = (size_t)y * wide, to = (size_t)(y % held) * wide;
+    if (other) larger(matte + at, other + at, line, wide);
+    mark_surely(other ? line : matte + at, sure + to, some + to, wide);
+}
+
 /* Tell where all of 3x3 samples are set; those outside of the mask count as if they were. */
-static void shrink_row(const uint8_t *mask, int y, int high, int wide, uint8_t *line,
+static void shrink_row(const uint8_t *mask, int y, int held, int high, int wide, uint8_t *line,
                        uint8_t *row) {
     size_t width = (size_t)wide;
-    all_of(mask + gr_max(y - 1, 0) * width, mask + y * width, mask + gr_min(y + 1, high - 1) * width,
-           line + 1, wide);
+    all_of(mask + gr_max(y - 1, 0) % held * width, mask + y % held * width,
+           mask + gr_min(y + 1, high - 1) % held * width, line + 1, wide);
     line[0] = line[wide + 1] = 1;
     all_of_row(line, row, wide);
 }
@@ -246,9 +268,9 @@ static void average_row(const uint8_t *restrict samples, const float *restrict s
 /* Let known shares of colours fade toward new ones. */
 static void fade(const uint32_t *restrict even, const uint32_t *restrict odd, float share,
                  float *restrict known, int bins) {
-    double total = 0;
-    for (int bin = 0; bin < bins; bin++) total += even[bin] + (double)odd[bin];
-    float scale = (float)(1 / (total > 1 ? total : 1));
+    uint32_t total = 0;
+    for (int bin = 0; bin < bins; bin++) total += even[bin] + odd[bin];
+    float scale = 1 / (float)(total > 1 ? total : 1);
     for (int bin = 0; bin < bins; bin++) {
         float moved = known[bin] + share * ((float)(even[bin] + odd[bin]) * scale - known[bin]);
         known[bin] = moved < GR_NOTHING ? 0 : moved;
@@ -293,7 +315,9 @@ GR_EXPORT int gr_learn(const uint8_t *planes, int number, const float *matte, co
                        double *report, int high, int wide) {
     size_t row = (size_t)wide, size = row * (size_t)high;
     size_t bins = (size_t)1 << (BITS * number), window = gr_window_bytes(wide, clear);
-    uint8_t *masks = malloc(window + 2 * size + 3 * row + 2);
+    int ahead = gr_max(clear, 1), held = gr_window_rows(ahead), marked = 0;
+    size_t mask = (size_t)held * row;
+    uint8_t *masks = malloc(window + 2 * mask + 3 * row + 2);
     float *lines = malloc(2 * row * sizeof *lines);
     uint16_t *numbers = malloc(row * sizeof *numbers);
     uint32_t *tables = calloc(4 * bins, sizeof *tables);
@@ -301,23 +325,18 @@ GR_EXPORT int gr_learn(const uint8_t *planes, int number, const float *matte, co
         free(masks), free(lines), free(numbers), free(tables);
         return GR_NO_MEMORY;
     }
-    uint8_t *sure = masks + window, *some = sure + size;
-    uint8_t *person = some + size, *around = person + row, *line = around + row;
+    uint8_t *sure = masks + window, *some = sure + mask;
+    uint8_t *person = some + mask, *around = person + row, *line = around + row;
     float *shares = lines, *fits = lines + row;
-    for (int y = 0; y < high; y++) {
-        const float *values = matte + y * row;
-        if (other) {
-            larger(values, other + y * row, shares, wide);
-            values = shares;
-        }
-        mark_surely(values, sure + y * row, some + y * row, wide);
-    }
-    GrWindow near = gr_window(some, high, wide, clear, masks);
+    for (; marked < gr_min(ahead, high); marked++)
+        mark_both(matte, other, marked, held, wide, shares, sure, some);
+    GrWindow near = gr_window(some, held, high, wide, clear, masks);
     int counts[2] = {0};
     double brighter = 0;
     for (int y = 0; y < high; y++) {
         size_t at = y * row;
-        shrink_row(sure, y, high, wide, line, person);
+        if (marked < high) mark_both(matte, other, marked++, held, wide, shares, sure, some);
+        shrink_row(sure, y, held, high, wide, line, person);
         gr_window_row(&near, y, around);
         number_row(planes, number, size, at, numbers, wide);
         count_row(numbers, person, around, tables, tables + 2 * bins, (int)bins, wide);

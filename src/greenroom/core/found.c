@@ -261,6 +261,24 @@ static void mark(const float *restrict values, float least, uint8_t *restrict ma
     for (int x = 0; x < count; x++) mask[x] = values[x] >= least;
 }
 
+static void join(const uint8_t *restrict one, const uint8_t *restrict other, uint8_t *restrict both,
+                 int count) {
+    for (int x = 0; x < count; x++) both[x] = one[x] | other[x];
+}
+
+/* Tell which of some samples are covered by half or more, which of them were in this frame or the
+ * last (0 or 1, or NULL), and how many are. */
+GR_EXPORT int gr_know(const float *half, const uint8_t *last, uint8_t *now, uint8_t *either,
+                      int count, int32_t *area) {
+    mark(half, GR_SOMEBODY, now, count);
+    if (last)
+        join(now, last, either, count);
+    else
+        memcpy(either, now, (size_t)count);
+    *area = gr_count(half, GR_SOMEBODY, count);
+    return GR_OK;
+}
+
 static int count_strangers(const uint8_t *restrict found, const uint8_t *restrict near, int count) {
     int strangers = 0;
     for (int x = 0; x < count; x++) strangers += found[x] & (near[x] ^ 1);
@@ -276,7 +294,7 @@ GR_EXPORT int gr_count_found(const float *half, const uint8_t *known, int high, 
     if (!memory) return GR_NO_MEMORY;
     uint8_t *found = memory + gr_window_bytes(wide, reach), *near = found + row;
     GrWindow window = {0};
-    if (known) window = gr_window(known, high, wide, reach, memory);
+    if (known) window = gr_window(known, high, high, wide, reach, memory);
     int area = 0, strangers = 0;
     for (int y = 0; y < high; y++) {
         const float *values = half + (size_t)y * row;

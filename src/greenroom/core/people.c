@@ -29,6 +29,22 @@ static void compare(const float *restrict cells, float least, uint8_t *restrict 
     for (int x = 0; x < count; x++) found[x] = cells[x] >= least;
 }
 
+static int count_starts(const uint8_t *restrict found, int count) {
+    int starts = count > 0 && found[0];
+    for (int x = 1; x < count; x++) starts += found[x] & (found[x - 1] ^ 1);
+    return starts;
+}
+
+/* How many runs of cells of at least some coverage there are. `found` is memory for a row. */
+static size_t count_runs(const float *cells, int height, int width, float least, uint8_t *found) {
+    size_t count = 0;
+    for (int y = 0; y < height; y++) {
+        compare(cells + (size_t)y * width, least, found, width);
+        count += (size_t)count_starts(found, width);
+    }
+    return count;
+}
+
 /* List the runs of cells of at least some coverage; those that touch have one root. `found` is
  * memory for a row. */
 static int32_t find_runs(const float *cells, int height, int width, float least, Run *runs,
@@ -135,13 +151,15 @@ static int count_far(const float *restrict cells, const uint8_t *restrict near, 
  * `haze` that is farther from all of them than `reach` of these; and there has to be somebody. */
 GR_EXPORT int gr_is_clear(const float *cells, int height, int width, float least, double speck,
                           float haze, int reach, int32_t *clear) {
-    size_t most = (size_t)height * (size_t)(width / 2 + 1);
     int high = (height + 1) / 2, wide = (width + 1) / 2;
-    Run *runs = malloc(most * sizeof *runs);
-    int32_t *areas = calloc(most, sizeof *areas);
     size_t window_bytes = gr_window_bytes(wide, reach);
     uint8_t *memory = calloc(window_bytes + (size_t)(high + 1) * wide + (size_t)width, 1);
-    if (!runs || !areas || !memory) {
+    if (!memory) return GR_NO_MEMORY;
+    uint8_t *last = memory + window_bytes + (size_t)(high + 1) * wide;
+    size_t most = count_runs(cells, height, width, least, last) + 1;
+    Run *runs = malloc(most * sizeof *runs);
+    int32_t *areas = calloc(most, sizeof *areas);
+    if (!runs || !areas) {
         free(runs), free(areas), free(memory);
         return GR_NO_MEMORY;
     }
@@ -150,7 +168,7 @@ GR_EXPORT int gr_is_clear(const float *cells, int height, int width, float least
     for (int32_t run = 0; run < count; run++)
         areas[find_root(runs, run)] += runs[run].end - runs[run].start;
     int far = !mark_parts(runs, count, areas, speck, wide, mask);
-    GrWindow window = gr_window(mask, high, wide, reach, memory);
+    GrWindow window = gr_window(mask, high, high, wide, reach, memory);
     for (int y = 0; y < high && !far; y++) {
         gr_window_row(&window, y, near);
         far = count_far(cells + (size_t)2 * y * width, near, haze, wide);

@@ -6,10 +6,11 @@
 
 /* A square window with so many samples on each side that goes down a mask (high, wide) of 0 and 1,
  * row by row. It keeps how many are set in each column; along the row it is doubled until it is as
- * wide as it should be. Outside of the mask nothing is set. */
+ * wide as it should be. Outside of the mask nothing is set. Of the mask so many rows are held, by
+ * the remainder of their number. */
 typedef struct {
     const uint8_t *mask;
-    int high, wide, reach;
+    int high, wide, reach, held;
     uint16_t *counts;
     uint8_t *line, *other;
 } GrWindow;
@@ -39,25 +40,33 @@ static inline size_t gr_window_bytes(int wide, int reach) {
     return 4 * (size_t)wide + 4 * (size_t)reach;
 }
 
-/* Put a window on the first row; the memory is aligned for two bytes. The reach is less than
- * 32768 and may be larger than the mask. */
-static inline GrWindow gr_window(const uint8_t *mask, int high, int wide, int reach, void *memory) {
+/* How many rows of the mask a window needs. */
+static inline int gr_window_rows(int reach) { return 2 * reach + 2; }
+
+static inline const uint8_t *gr_window_of(const GrWindow *window, int y) {
+    return window->mask + (size_t)(y % window->held) * (size_t)window->wide;
+}
+
+/* Put a window on the first row: those within its reach have to be there. The memory is aligned
+ * for two bytes. The reach is less than 32768 and may be larger than the mask. */
+static inline GrWindow gr_window(const uint8_t *mask, int held, int high, int wide, int reach,
+                                 void *memory) {
     uint8_t *lines = (uint8_t *)memory + 2 * (size_t)wide;
-    GrWindow window = {mask, high, wide, reach, memory, lines, lines + wide + 2 * (size_t)reach};
+    uint8_t *others = lines + wide + 2 * (size_t)reach;
+    GrWindow window = {mask, high, wide, reach, held, memory, lines, others};
     memset(memory, 0, gr_window_bytes(wide, reach));
     for (int y = 0; y < gr_min(reach, high); y++)
-        gr_window_enter(mask + (size_t)y * wide, window.counts, wide);
+        gr_window_enter(gr_window_of(&window, y), window.counts, wide);
     return window;
 }
 
 /* Write row y of the result, which is 1 where anything is near and 0 elsewhere. Rows are written
- * one after the other from 0 on. */
+ * one after the other from 0 on; the mask has to be there as far as the reach. */
 static inline void gr_window_row(GrWindow *window, int y, uint8_t *row) {
     int wide = window->wide, reach = window->reach, size = 2 * reach + 1;
     if (y + reach < window->high)
-        gr_window_enter(window->mask + (size_t)(y + reach) * wide, window->counts, wide);
-    if (y > reach)
-        gr_window_leave(window->mask + (size_t)(y - reach - 1) * wide, window->counts, wide);
+        gr_window_enter(gr_window_of(window, y + reach), window->counts, wide);
+    if (y > reach) gr_window_leave(gr_window_of(window, y - reach - 1), window->counts, wide);
     uint8_t *line = window->line, *other = window->other;
     memset(line, 0, (size_t)reach);
     gr_window_any(window->counts, line + reach, wide);

@@ -72,6 +72,7 @@ class Evidence:
         self._colours: Floats | None = None
         self._ratios: Floats = np.empty(0, np.float32)
         self._difference: Floats | None = None
+        self._memory: Floats = np.empty((0, 0, 0), np.float32)  # for both results of `weigh`
 
     def reset(self, plate: CleanPlate | None = None) -> None:
         """Forget colours and room; begin with a plate that is known already, if there is one."""
@@ -101,7 +102,8 @@ class Evidence:
         Returns
         -------
         (h, w) float32
-            Above 0 and below 1; one half where nothing is known, or nothing is in question.
+            Above 0 and below 1; one half where nothing is known, or nothing is in question. In
+            memory that is used again for the next frame.
         """
         planes = frame.half_planes
         if self.plate is None:
@@ -119,8 +121,10 @@ class Evidence:
         assert plate is not None  # noqa: S101 - made before
         planes = frame.half_planes
         spread = _SPREADS[len(planes) if frame.format != "gbrp" else 0]
-        probability = np.empty(prior.shape, np.float32)
-        self._difference = None if in_part else np.empty(prior.shape, np.float32)
+        if self._memory.shape[1:] != prior.shape:
+            self._memory = np.empty((2, *prior.shape), np.float32)
+        probability: Floats = self._memory[0]
+        self._difference = None if in_part else self._memory[1]
         weigh(
             planes,
             spread,

@@ -9,21 +9,23 @@ from __future__ import annotations
 import ctypes
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import numpy as np
+
 from greenroom import core
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     Bytes = NDArray[np.uint8]
     Floats = NDArray[np.float32]
 
-__all__ = ["Seen", "count_found", "half_of", "halve_part", "place", "put", "settle"]
+__all__ = ["Seen", "count_found", "half_of", "halve_part", "know", "place", "put", "settle"]
 
 _place = core.function("place", "pii pn ii")
 _halve_part = core.function("halve_part", "pii iiii i pp")
 _put = core.function("put", "pii pii iiii i pp")
 _count_found = core.function("count_found", "pp ii i p")
+_know = core.function("know", "pppp i p")
 _settle = core.function("settle", "ppp f p pp n ff i p ii")
 
 
@@ -168,6 +170,35 @@ def count_found(half: Floats, known: Bytes | None, reach: int) -> tuple[int, int
         report,
     )
     return report[0], report[1]
+
+
+def know(half: Floats, last: Bytes | None) -> tuple[Bytes, Bytes, int]:
+    """Return where anybody is on the half grid, or was in the last frame, and how many samples.
+
+    Parameters
+    ----------
+    half : (h, w) float32
+        Coverage.
+    last : (h, w) uint8, optional
+        What was returned first for the last frame.
+
+    Returns
+    -------
+    (h, w) uint8, (h, w) uint8, int
+        In new memory, 1 where there is coverage of half or more, and 1 where there is or was; and
+        how many samples there is.
+    """
+    now, either = np.empty(half.shape, np.uint8), np.empty(half.shape, np.uint8)
+    area = ctypes.c_int32()
+    _know(
+        core.contiguous(half, "f"),
+        None if last is None else core.contiguous(last, "B", half.shape),
+        core.address(now),
+        core.address(either),
+        half.size,
+        ctypes.addressof(area),
+    )
+    return now, either, area.value
 
 
 def settle(  # noqa: PLR0913, PLR0917

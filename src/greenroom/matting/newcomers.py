@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import cv2
 import numpy as np
 
-from greenroom.matting.grid_kernels import count_found
+from greenroom.matting.grid_kernels import count_found, know
 from greenroom.matting.region import Box, doubled
 
 if TYPE_CHECKING:
@@ -165,10 +165,11 @@ class Newcomers:
 
     def follow(self, half: Floats) -> None:
         """Take who is there in a frame: what was confirmed of the model's coverage."""
-        known = np.asarray(half >= _SOMEBODY).view(np.uint8)
-        last, self._last = self._last, known
-        self._known = known if last is None or last.shape != known.shape else known | last
-        self._usual = max((1 - _FORGOTTEN) * self._usual, float(cv2.countNonZero(known)))
+        last = self._last
+        if last is not None and last.shape != half.shape:
+            last = None
+        self._last, self._known, area = know(half, last)
+        self._usual = max((1 - _FORGOTTEN) * self._usual, float(area))
 
     def _near(self, shape: tuple[int, ...]) -> Bytes:
         """Return where those who were there may be now."""
