@@ -174,6 +174,11 @@ def test_the_installed_wheel_converts_a_picture_without_a_network(
     wheel: Path, tmp_path: Path
 ) -> None:
     """Out of an empty environment, a picture gets its new background with nothing to reach."""
+    check_conversion(wheel, tmp_path)
+
+
+def check_conversion(wheel: Path, tmp_path: Path) -> None:
+    """Install a wheel on its own, and look at a picture that it converts."""
     python = tmp_path / "env" / "bin" / "python"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "env"], check=True)
     pip("--python", python, "install", "--quiet", wheel)

@@ -83,7 +83,7 @@ def small_planes(draw: Draw) -> Call:
     out = draw.grid((len(shapes), *size), "B", written=True)
 
     def run(out: Any, *planes: Any) -> None:  # noqa: ANN401
-        core.contiguous(out, "B", out.shape if out.ndim == 3 else (), writable=True)
+        core.contiguous(out, "B", (len(shapes), *size), writable=True)
         np.copyto(out, pyramid.pyramid(planes).halves)
 
     return Call(run, (out, *(draw.plane(of) for of in shapes)))
