@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from core_fuzz import Call, Draw
 
-from greenroom import core, pyramid, resampling, tiles
+from greenroom import core, pyramid, resampling, resizing, tiles
 from greenroom.compositing import kernels as compositing
 from greenroom.effects import kernels as effects
 from greenroom.matting import (
@@ -87,6 +87,30 @@ def small_planes(draw: Draw) -> Call:
         np.copyto(out, pyramid.pyramid(planes).halves)
 
     return Call(run, (out, *(draw.plane(of) for of in shapes)))
+
+
+@case
+def resize(draw: Draw) -> Call:
+    """Take any size to any other."""
+    shape = draw.shape()
+
+    def run(plane: Any, out: Any) -> None:  # noqa: ANN401
+        core.contiguous(out, "B", shape, writable=True)
+        np.copyto(out, resizing.resized(plane, shape))
+
+    return Call(run, (draw.plane(draw.shape()), draw.grid(shape, "B", written=True)))
+
+
+@case
+def fill(draw: Draw) -> Call:
+    """Take planes of three sizes."""
+    planes = [draw.plane(draw.shape()) for _ in range(3)]
+    out = draw.grid((*draw.shape(50), 3), written=True)
+
+    def run(first: Any, second: Any, third: Any, *others: Any) -> None:  # noqa: ANN401
+        resizing.fill((first, second, third), *others)
+
+    return Call(run, (*planes, draw.grid((3, 4)), draw.grid((3, 2)), out))
 
 
 @case
