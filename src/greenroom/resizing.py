@@ -71,9 +71,9 @@ def fill(planes: tuple[Plane, ...], matrix: Floats, limits: Floats, out: Floats)
     arguments: list[int] = []
     kept = []  # until the core has read them
     for plane in (first, second, third):
+        arguments += [core.plane(plane), plane.strides[0], plane.shape[1]]
         down, across = _table(plane.shape[0], height), _table(plane.shape[1], width)
         kept += [down, across]
-        arguments += [core.plane(plane), plane.strides[0], plane.shape[1]]
         arguments += [down.address, across.address]
     _fill(*arguments, by, ends, target)
 
