@@ -177,7 +177,8 @@ class VirtualBackground:
         Returns
         -------
         Rendered
-            It says whether it is the cover and why, whatever ``on_failure`` is. Of a frame that
+            It says whether it is the cover and why, whatever ``on_failure`` is. Planes of its
+            frame may be read-only. Of a frame that
             is covered ``after`` is the cover, ``matte`` is black, and there is no ``before``.
         """
         return self._guarded(

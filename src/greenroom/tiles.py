@@ -307,14 +307,15 @@ def _fill_picture(fields: _PictureFields, shape: tuple[int, int], picture: Pictu
         message = f"expected 1 or 3 planes, not {count}"
         raise TypeError(message)
     fields.halved, fields.straight = halved, picture.straight
-    for name, planes in (("front", picture.front), ("back", picture.back), ("out", picture.out)):
-        is_out = name == "out"
-        addresses = (
-            core.plane(plane, of, writable=is_out) for plane, of in zip(planes, shapes, strict=True)
-        )
-        setattr(fields, name, (ctypes.c_void_p * 3)(*addresses))
-        strides = (plane.strides[0] for plane in planes)
-        setattr(fields, f"{name}_stride", (ctypes.c_ssize_t * 3)(*strides))
+    for planes, addresses, strides in (
+        (picture.front, fields.front, fields.front_stride),
+        (picture.back, fields.back, fields.back_stride),
+        (picture.out, fields.out, fields.out_stride),
+    ):
+        is_out = planes is picture.out
+        for index, (plane, of) in enumerate(zip(planes, shapes, strict=True)):
+            addresses[index] = core.plane(plane, of, writable=is_out)
+            strides[index] = plane.strides[0]
     if picture.maps is not None:
         _, _, rows, columns = picture.maps.shape
         cell = picture.cell

@@ -60,7 +60,11 @@ class Background(ABC):
 
 
 class Scene(Background):
-    """A background that does not depend on the camera's picture."""
+    """A background that does not depend on the camera's picture.
+
+    A frame that it has returned never changes: what moves is shown by others. Of results it is
+    remembered which they show, and that is not written again.
+    """
 
     @abstractmethod
     def at(self, layout: Layout, time_s: float) -> Frame:
