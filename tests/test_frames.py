@@ -272,17 +272,19 @@ class TestFrame:
     @pytest.mark.parametrize(
         ("size", "small"),
         [
-            ((640, 511), (640, 511)),
+            ((640, 383), (640, 383)),
+            ((640, 511), (428, 340)),
+            ((640, 480), (428, 320)),
             ((640, 512), (320, 256)),
-            ((1025, 769), (513, 385)),
+            ((1025, 769), (344, 256)),
             ((1920, 1080), (480, 270)),
             ((1, 1), (1, 1)),
         ],
     )
-    def test_small_planes_are_halved_down_to_256(
+    def test_small_planes_have_a_shorter_side_of_256_to_383(
         self, size: tuple[int, int], small: tuple[int, int]
     ) -> None:
-        """The small planes are halved together while the shorter side stays at 256 or more."""
+        """They are reduced together, by halves and by a third, while 256 samples are left."""
         frame = random_frame(Layout(*size, "yuv420p"))
         luma, *chroma = frame.small_planes
         assert luma.shape == (small[1], small[0])

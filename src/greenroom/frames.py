@@ -313,6 +313,12 @@ class Frame:
         """
         return self._pyramid.glance
 
+    @property
+    def halved_size(self) -> tuple[int, int]:
+        """(width, height) after as many halvings as `small_planes` take: that of a whole `part`."""
+        width, height = (-(-length >> self._pyramid.halvings) for length in self.size)
+        return width, height
+
     @cached_property
     def _pyramid(self) -> Pyramid:
         from greenroom.pyramid import pyramid  # noqa: PLC0415 - the core loads on use
@@ -630,20 +636,29 @@ class Matte:
         message = f"a matte of {self.shape} does not fit a plane of {shape}"
         raise FormatError(message)
 
-    def reduced_to(self, shape: tuple[int, ...]) -> Plane:
+    def reduced_to(self, shape: tuple[int, int]) -> Plane:
         """Return the coverage at the resolution of a small plane of the frame. Read only.
+
+        It is halved where that leads there; otherwise samples are the means of the area that they
+        stand for.
 
         Raises
         ------
         FormatError
-            If halving does not lead there.
+            If it is a larger one.
         """
-        values = self.values
-        while values.shape != shape and values.size > 1:
-            values = self.quarter if values is self.values else _halved(values)
-        if values.shape != shape:
-            message = f"a matte of {self.values.shape} cannot be halved to {shape}"
+        height, width = shape
+        if height > self.shape[0] or width > self.shape[1]:
+            message = f"a matte of {self.shape} cannot be reduced to {shape}"
             raise FormatError(message)
+        values = self.values
+        while values.shape != shape:
+            high, wide = values.shape
+            if (high + 1) // 2 < height or (wide + 1) // 2 < width:
+                from greenroom.resampling import shrunk  # noqa: PLC0415 - the core loads on use
+
+                return shrunk(values, shape)
+            values = self.quarter if values is self.values else _halved(values)
         return values
 
     @cached_property

@@ -251,7 +251,7 @@ class PictureMaker:
 
     def _find(self, stages: Stages, frame: Frame) -> Matte:
         looked_s = 0.0
-        whole = frame.size, frame.small_planes[0].shape[::-1]
+        whole = frame.size, frame.halved_size
 
         def look(part: Frame) -> NDArray[np.float32]:
             nonlocal looked_s

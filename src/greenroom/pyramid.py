@@ -26,7 +26,7 @@ __all__ = ["Pyramid", "cut", "halved", "halvings_to", "pyramid", "working_size"]
 # The shorter side of the working grid is at least so long, of larger frames.
 _LEAST_PX: Final = 256
 # What is so long after halving is made of two thirds.
-_LONG_PX: Final = 512
+_LONG_PX: Final = 384
 
 _pyramid = core.function("pyramid", "pnii pn pn ii ii ii ppp")
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from greenroom import core
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["halve", "shrink", "upsample"]
+__all__ = ["halve", "shrink", "shrunk", "upsample"]
 
 _upsample = core.function("upsample", "pii pii")
 _shrink = core.function("shrink", "pnii pii")
@@ -51,3 +52,10 @@ def shrink(plane: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
         message = f"a plane of {plane.shape} cannot be shrunk to {out.shape}"
         raise TypeError(message)
     _shrink(source, plane.strides[0], *plane.shape, target, *out.shape)
+
+
+def shrunk(plane: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return a plane at a size that is not larger, in new memory: `shrink`, rounded."""
+    means = np.empty(shape, np.float32)
+    shrink(plane, means)
+    return np.rint(means).astype(np.uint8)

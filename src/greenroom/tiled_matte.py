@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from greenroom.errors import FormatError
 from greenroom.frames import Matte
 from greenroom.tiles import Coverage, Guide, Picture, make
 
@@ -93,13 +92,12 @@ class TiledMatte(Matte):
             vars(other).pop(name, None)
         return other
 
-    def reduced_to(self, shape: tuple[int, ...]) -> Bytes:
-        """See `Matte.reduced_to`: from the working grid where that leads there."""
-        small = Matte(self._small)
-        try:
-            return small.reduced_to(shape)
-        except FormatError:
-            return super().reduced_to(shape)
+    def reduced_to(self, shape: tuple[int, int]) -> Bytes:
+        """See `Matte.reduced_to`: from the working grid where that is as fine."""
+        height, width = self._small.shape
+        if shape[0] <= height and shape[1] <= width:
+            return Matte(self._small).reduced_to(shape)
+        return super().reduced_to(shape)
 
     def sampled(self, shape: tuple[int, int]) -> Bytes:
         """See `Matte.sampled`: of the working grid."""
