@@ -95,7 +95,8 @@ def main() -> None:
         sys.exit(f"the core cannot be watched: {error}")
     failed = []
     tests = [str(path) for name in TESTS for path in sorted((ROOT / "tests").glob(name))]
-    pytest = ["-m", "pytest", "-q", "-p", "no:randomly", "--timeout=1800", *tests]
+    chosen = ["-q", "-p", "no:randomly", "-m", "not slow", "--timeout=1800"]
+    pytest = ["-m", "pytest", *chosen, *tests]
     for variant in build_core.machine().builds:
         print(f"== {variant}", flush=True)
         result = run(libraries, variant, "-c", OVERFLOW)
