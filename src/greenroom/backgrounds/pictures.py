@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from greenroom.backgrounds.base import Scene
@@ -65,14 +64,14 @@ class Still(Scene):
     def __init__(self, picture: Frame, fit: Fit) -> None:
         self._picture = picture
         self._fit = fit
-        self._fitted = lru_cache(maxsize=1)(self._make)
+        self._last: Frame | None = None
 
     def at(self, layout: Layout, time_s: float) -> Frame:  # noqa: ARG002
         """See `Scene.at`."""
-        return self._fitted(layout)
-
-    def _make(self, layout: Layout) -> Frame:
-        return fitted(self._picture, layout, self._fit)
+        last = self._last
+        if last is None or last.layout != layout:
+            self._last = last = fitted(self._picture, layout, self._fit)
+        return last
 
 
 class Picture(Still):
@@ -94,12 +93,12 @@ class Slideshow(Scene):
         self._slide_seconds = slide_seconds
         for path in self._paths:  # a picture that cannot be read is found now, not in its turn
             read_picture(path)
-        self._fitted = lru_cache(maxsize=1)(self._make)
+        self._last: tuple[Path, Frame] | None = None
 
     def at(self, layout: Layout, time_s: float) -> Frame:
         """See `Scene.at`."""
-        turn = int(time_s / self._slide_seconds) % len(self._paths)
-        return self._fitted(self._paths[turn], layout)
-
-    def _make(self, path: Path, layout: Layout) -> Frame:
-        return fitted(read_picture(path), layout, self._fit)
+        path = self._paths[int(time_s / self._slide_seconds) % len(self._paths)]
+        last = self._last
+        if last is None or last[0] != path or last[1].layout != layout:
+            self._last = last = path, fitted(read_picture(path), layout, self._fit)
+        return last[1]

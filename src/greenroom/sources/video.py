@@ -208,9 +208,11 @@ class VideoSource:
         self._closed = True
         if self._reading.acquire(blocking=False):
             try:
-                self._decoding.close()  # which holds on to this, and with it to FFmpeg's memory
+                self._decoding.close()  # which holds on to this, and with it to FFmpeg's memory,
                 self._container.close()
             finally:
+                vars(self).pop("_decoder", None)  # as its deinterlacer does
+                vars(self).pop("_first", None)
                 self._reading.release()
 
     def _pictures(self) -> Generator[av.VideoFrame]:
