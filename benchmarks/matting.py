@@ -15,6 +15,7 @@ import argparse
 import contextlib
 import itertools
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from unittest import mock
@@ -43,12 +44,12 @@ if TYPE_CHECKING:
     from greenroom.matting.base import Matting
     from greenroom.segmenters import Segmenter
 
-_NONE: Final = {"region": False, "colours": False, "plate": False, "guide": False}
+_NONE: Final = Steps(region=False, colours=False, plate=False, guide=False)
 # The model as it answers, and then one step more in each row.
 ROWS: Final[tuple[tuple[str, Steps | None], ...]] = (
     ("the model's answer, enlarged", None),
-    ("+ averaged over time", Steps(**_NONE)),
-    ("+ looked at where the person is", Steps(**{**_NONE, "region": True})),
+    ("+ averaged over time", _NONE),
+    ("+ looked at where the person is", replace(_NONE, region=True)),
     ("+ guided by the picture", Steps(colours=False, plate=False)),
     ("+ colours", Steps(plate=False)),
     ("+ clean plate (balanced)", Steps()),

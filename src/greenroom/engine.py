@@ -98,11 +98,13 @@ class VirtualBackground:
 
     @property
     def cadence(self) -> Cadence:
-        """For which frames the model looks: every one, until somebody says otherwise.
+        """For which frames the model looks: as the quality has it, until somebody says otherwise.
 
-        It may be changed on any thread, and holds from the next frame on.
+        With quality ``balanced`` every second one is enough while the picture is calm, with the
+        others it looks at all of them. It may be changed on any thread, and holds from the next
+        frame on.
         """
-        return self._maker.cadence
+        return self._maker.cadence or self._exchange.stages.matting.cadence
 
     @cadence.setter
     def cadence(self, cadence: Cadence) -> None:

@@ -108,8 +108,8 @@ class PictureMaker:
     ----------
     low_light, framing : LowLight, Follow
         Effects that remember earlier frames.
-    cadence : Cadence
-        For which frames the model looks.
+    cadence : Cadence or None
+        For which frames the model looks; None leaves that to the matting.
     """
 
     def __init__(self, timings: Timings, scene: SceneTime) -> None:
@@ -120,7 +120,7 @@ class PictureMaker:
         self._plausibility = Plausibility()
         self.low_light = LowLight()
         self.framing = Follow()
-        self.cadence = Cadence.EVERY
+        self.cadence: Cadence | None = None
 
     def reset(self) -> None:
         """Forget earlier frames."""
@@ -262,7 +262,8 @@ class PictureMaker:
             return coarse
 
         start = time.perf_counter()
-        stages.matting.cadence = self.cadence
+        if self.cadence is not None:
+            stages.matting.cadence = self.cadence
         try:
             matte = stages.matting.matte(frame, look)
         except ImplausibleMatteError as error:

@@ -357,6 +357,7 @@ class TestGoverned:
         segmenter = Acting(lambda: time.sleep(0.02))
         with Rig(segmenter, governed=True, budget_ms=4.0) as rig:
             rig.until(lambda: rig.engine.cadence is Cadence.SECOND, "every second frame")
+            rig.until_shown()
             for _ in range(3):
                 rig.camera.unplug()
                 rig.until_covered("camera")

@@ -168,6 +168,21 @@ class TestLadder:
         theirs = [one for one in plans if one.model == "rvm-mobilenetv3"]
         assert [one.cadence for one in theirs] == [Cadence.MOVED]
 
+    @pytest.mark.parametrize(
+        ("quality", "cadences"),
+        [
+            ("best", [Cadence.MOVED, Cadence.SECOND, Cadence.SECOND]),
+            ("balanced", [Cadence.SECOND, Cadence.SECOND]),
+            ("fast", [Cadence.MOVED, Cadence.SECOND]),
+        ],
+    )
+    def test_looks_are_left_out_before_quality_is(
+        self, quality: str, cadences: list[Cadence]
+    ) -> None:
+        """With balanced from the start, as nothing is lost by it."""
+        plans = ladder(Settings(quality=quality), ["selfie"])
+        assert [one.cadence for one in plans[:-1]] == cadences
+
     def test_only_models_that_are_here(self) -> None:
         """Nothing is downloaded because a machine is slow."""
         plans = ladder(Settings(model="u2net-human"), ["u2net-human", "selfie-landscape"])
@@ -357,12 +372,14 @@ class TestSettings:
     """What the user says goes."""
 
     def test_the_whole_machine_is_no_budget(self) -> None:
-        """With 100 % and no milliseconds nothing is steered, and every frame is looked at."""
+        """With 100 % and no milliseconds nothing is steered: frames are made as asked for."""
         machine, governor = Machine(slower=lambda _: 50.0), governor_of(budget_cpu=100)
         machine.run(governor, 20)
         assert governor.is_off
         assert len(machine.changes) == 1
-        assert governor.plan == Plan(Quality.BALANCED, "selfie", Cadence.EVERY)
+        assert governor.plan == Plan(Quality.BALANCED, "selfie", Cadence.SECOND)
+        best = governor_of(budget_cpu=100, quality="best").plan
+        assert best == Plan(Quality.BEST, "selfie", Cadence.EVERY)
 
     def test_another_quality_is_tried(self) -> None:
         """What the user chooses anew is what is done, until it turns out to be too much."""
@@ -426,7 +443,7 @@ class _Slow(PersonSegmenter):
 
 def test_an_engine_whose_model_sleeps() -> None:
     """With a model that takes 80 ms of 60, the engine soon looks at every second frame only."""
-    values = Settings(background="color:black", budget_ms=60, budget_cpu=100)
+    values = Settings(background="color:black", budget_ms=60, budget_cpu=100, quality="fast")
     governor = Governor(values, rate=15, cores=2)
     with VirtualBackground(values, segmenter=_Slow(0.08)) as engine:
         start_s = time.monotonic()
@@ -446,4 +463,4 @@ def test_an_engine_whose_model_sleeps() -> None:
                 break
         assert governor.plan.cadence is Cadence.SECOND
         assert number < 30
-        assert engine.settings.quality is Quality.BALANCED
+        assert engine.settings.quality is Quality.FAST

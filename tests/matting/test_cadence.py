@@ -19,7 +19,14 @@ from greenroom import metrics
 from greenroom.engine import VirtualBackground
 from greenroom.evaluation import evaluate
 from greenroom.frames import Frame, Matte
-from greenroom.matting import Cadence, RefinedMatting, UpsampledMatting, create_matting
+from greenroom.matting import (
+    Cadence,
+    RefinedMatting,
+    Steps,
+    UpsampledMatting,
+    cadence_of,
+    create_matting,
+)
 from greenroom.matting.cadence import StillTest
 from greenroom.settings import Settings
 from greenroom.testing import PersonSegmenter
@@ -124,9 +131,20 @@ class TestStillness:
         assert len([one for one in scene.look.looked if one >= 30]) <= 2 * 3 + 1
 
     def test_every_frame_is_looked_at_by_default(self) -> None:
-        """Nothing is used again before somebody says so."""
+        """Of the steps, nothing is used again before somebody says so."""
         scene = Scene(RefinedMatting(Settings()).cadence)
         assert all(scene.film() for _ in range(40))
+
+    @pytest.mark.parametrize(
+        ("quality", "cadence"),
+        [("fast", Cadence.EVERY), ("balanced", Cadence.SECOND), ("best", Cadence.EVERY)],
+    )
+    def test_balanced_looks_at_every_second_frame(self, quality: str, cadence: Cadence) -> None:
+        """The other qualities look at every one, and so do models that make mattes themselves."""
+        values = Settings(quality=quality)
+        assert create_matting(values, _Drawn()).cadence is cadence
+        assert cadence_of(values.quality) is cadence
+        assert create_matting(values, _OfMattes()).cadence is Cadence.EVERY
 
     @pytest.mark.parametrize("cadence", LAZY)
     def test_half_a_second_is_the_most(self, cadence: Cadence) -> None:
@@ -153,13 +171,14 @@ class TestStillness:
         assert not scene.film()
         assert_array_equal(scene.found, kept)
 
-    def test_frames_without_a_time(self) -> None:
-        """They are taken for 30 a second."""
-        look, matting, matte = Watched(), matting_of(Cadence.MOVED), person()
-        for number in range(80):
+    @pytest.mark.parametrize("cadence", LAZY)
+    def test_frames_without_a_time(self, cadence: Cadence) -> None:
+        """Each is looked at: they are photographs."""
+        look, matting, matte = Watched(), matting_of(cadence), person()
+        for number in range(40):
             look.number = number
             matting.matte(frame_of(matte, None), look)
-        assert 0 < len([one for one in look.looked if one >= 20]) <= 5
+        assert look.looked == list(range(40))
 
     def test_time_that_goes_back(self) -> None:
         """A frame from before the last matte is looked at."""
@@ -472,6 +491,33 @@ class TestFollowing:
         look, found = self._walk([2.0] * 60)
         assert len([one for one in look.looked if one >= 20]) <= 34
         assert min(found[20:]) > 0.95
+
+    @pytest.mark.parametrize("first", [31, 32, 33, 34])
+    def test_a_newcomer_is_late_by_a_frame_at_the_most(self, first: int) -> None:
+        """Somebody who comes while somebody else is followed is seen in the next frame."""
+        matting, look, at = matting_of(Cadence.SECOND), Watched(), 200.0
+        everybody = RefinedMatting(Settings(), Steps(region=False))  # the whole frame is looked at
+        everybody.cadence = Cadence.SECOND
+        for one in (matting, everybody):
+            for number in range(first + 2):
+                at += 1
+                matte = person(centre=(at / SIZE[0], 0.6))
+                if number >= first:
+                    matte = np.maximum(matte, person(centre=(0.85, 0.6)))
+                look.number = number
+                one.matte(frame_of(matte, number, behind=room()), look)
+            assert look.looked[-1] >= first
+            look.looked.clear()
+
+    def test_who_is_found_again_is_waited_for_in_every_frame(self) -> None:
+        """Who has to be found some times more to be believed is looked for in every frame."""
+        matting, look, at = matting_of(Cadence.SECOND), Watched(), 200.0
+        for number in range(40):
+            at += 2
+            look.number = number
+            matting.matte(frame_of(person(centre=(at / SIZE[0], 0.6)), number), look)
+            vars(matting)["_newcomers"].is_waiting |= number >= 30
+        assert look.looked[-9:] == list(range(31, 40))
 
     def test_who_jumps_is_looked_at(self) -> None:
         """A movement that cannot be followed is looked at in the very frame."""

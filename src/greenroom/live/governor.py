@@ -15,7 +15,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from greenroom.live.plans import Cost, Plan, ladder, least_cost
-from greenroom.matting.cadence import Cadence
+from greenroom.matting import Cadence, cadence_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -166,14 +166,15 @@ class Governor:
         self._learn(cost, load)
         too_much = self._too_much(cost, load)
         if too_much is not None:
-            self._step_down(now_s, cost, load, self._said(too_much))
+            self._step_down(now_s, too_much)
         else:
             self._explain(self._why)
             self._consider_better(now_s, cost, load)
 
     def _begin(self) -> None:
         settings = self._settings
-        plans: tuple[Plan, ...] = (Plan(settings.quality, settings.model, Cadence.EVERY),)
+        cadence = cadence_of(settings.quality)
+        plans: tuple[Plan, ...] = (Plan(settings.quality, settings.model, cadence),)
         reason = "There is no budget to hold."
         if not self.is_off:
             plans = ladder(settings, self._present_models)
@@ -262,8 +263,9 @@ class Governor:
                 self._ratios[rung] = max(known, least) / max(load, 1e-9)
         self._ratios[self._rung] = 1.0
 
-    def _step_down(self, now_s: float, cost: Cost, load: float, said: str) -> None:
+    def _step_down(self, now_s: float, cost: Cost) -> None:
         self._good_since_s = None
+        load, said = self._load(cost, self._plan), self._said(cost)
         if self._rung == len(self._ladder) - 1:
             self._explain(f"The budget cannot be held: {said} even so.")
             return

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from greenroom.matting.cadence import Cadence
+from greenroom.matting import Cadence, cadence_of
 from greenroom.settings import Device, Quality
 
 if TYPE_CHECKING:
@@ -104,10 +104,11 @@ def ladder(settings: Settings, present_models: Sequence[str] = ()) -> tuple[Plan
     present_models : sequence of str
         Models that need no download; those of the package if it is empty.
     """
-    first = Plan(settings.quality, settings.model, Cadence.MOVED)
-    plans = [first]
-    if _is_refined(settings.model):
-        plans += _less(first, settings)
+    is_refined = _is_refined(settings.model)
+    is_every = not is_refined or cadence_of(settings.quality) is Cadence.EVERY
+    cadence = Cadence.MOVED if is_every else Cadence.SECOND
+    first = Plan(settings.quality, settings.model, cadence)
+    plans = [first, *(_less(first, settings) if is_refined else ())]
     present = (present_models or _SMALLER) if _has_substitutes(settings) else ()
     for model in _SMALLER:
         if model not in present or _look_ms(model) >= _look_ms(plans[-1].model):
@@ -128,11 +129,12 @@ def _less(plan: Plan, settings: Settings) -> list[Plan]:
     """
     plans = []
     if plan.quality is Quality.BEST:
-        plans.append(replace(plan, quality=Quality.BALANCED))
-    plans.append(replace((plans or [plan])[-1], cadence=Cadence.SECOND))
+        plans.append(replace(plan, quality=Quality.BALANCED, cadence=Cadence.SECOND))
+    elif plan.cadence is not Cadence.SECOND:
+        plans.append(replace(plan, cadence=Cadence.SECOND))
     # Fast knows no room of which something could be kept.
     if plan.quality is not Quality.FAST and not _needs_room(settings):
-        plans.append(replace(plans[-1], quality=Quality.FAST))
+        plans.append(replace((plans or [plan])[-1], quality=Quality.FAST))
     return plans
 
 

@@ -25,13 +25,14 @@ __all__ = [
     "RefinedMatting",
     "Steps",
     "UpsampledMatting",
+    "cadence_of",
     "create_matting",
     "edge_colours",
 ]
 
 _STEPS = {
     Quality.FAST: Steps(colours=False, plate=False, guide=False),
-    Quality.BALANCED: Steps(),
+    Quality.BALANCED: Steps(cadence=Cadence.SECOND),
     Quality.BEST: Steps(mirror=True),
 }
 
@@ -54,6 +55,11 @@ def create_matting(settings: Settings, segmenter: Segmenter) -> Matting:
         reason = f"quality {settings.quality} does not learn the room. Choose balanced or best"
         _refuse(settings, reason, "keep_region", "plate")
     return RefinedMatting(settings, steps)
+
+
+def cadence_of(quality: Quality) -> Cadence:
+    """Return for which frames the model looks with a quality, until somebody says otherwise."""
+    return _STEPS[quality].cadence
 
 
 def _refuse(settings: Settings, reason: str, *names: str) -> None:

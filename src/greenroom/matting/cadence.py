@@ -26,9 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Cadence", "Rest", "StillTest"]
 
-# How long a matte is used at the most, in seconds; and how long a frame without a time lasts.
+# How long a matte is used at the most, in seconds.
 _MOST_S: Final = 0.5
-_FRAME_S: Final = 1 / 30
 # So many mattes in a row have to be made of a still picture first: averaged over so many, they are
 # steady, and the noise is known.
 _CALM: Final = 12
@@ -59,7 +58,7 @@ class Cadence(StrEnum):
     """Not while nothing moves: the last matte is used again, for half a second at the most."""
     SECOND = "second"
     """As `MOVED`; and while something moves for every second frame, as far as what was found in
-    the one before can be followed into the other."""
+    the one before can be followed into the other: not where somebody moves fast."""
 
 
 class StillTest:
@@ -156,14 +155,15 @@ class Rest:
         frame : Frame
             Read only, not kept.
         cadence : Cadence
-            With `Cadence.EVERY` there is never any again.
+            With `Cadence.EVERY` there is never any again, nor is there for a frame without a time,
+            such as a photograph.
         make : callable
             Makes the matte of this frame. If it raises there is no last matte.
         """
-        if cadence is Cadence.EVERY:
+        if cadence is Cadence.EVERY or frame.time_s is None:
             self.reset()
             return make()
-        self._now_s = self._now_s + _FRAME_S if frame.time_s is None else frame.time_s
+        self._now_s = frame.time_s
         last, self._matte = self._matte, None
         is_still = frame.layout == self._layout and self._test.is_still(frame)
         if last is not None and last.is_settled and is_still and self._may_be_used:

@@ -81,6 +81,8 @@ class Newcomers:
         self._last: Bytes | None = None
         self._usual = 0.0
         self._passed = 0
+        self.is_waiting = False
+        """Whether somebody has to be found once more to be believed."""
         self._refused: Bytes = np.empty((0, 0), np.uint8)
         self._picture: Bytes = np.empty((0, 0), np.uint8)
 
@@ -101,6 +103,7 @@ class Newcomers:
         photograph : bool
             Whether there is this one picture only.
         """
+        self.is_waiting = False
         known = self._known
         if known is not None and known.shape != half.shape:
             known = None
@@ -195,6 +198,7 @@ class Newcomers:
             return False
         self._passed += 1
         if self._passed < _TIMES:
+            self.is_waiting = True
             return True
         self._passed = 0
         self._refused[part] = 0

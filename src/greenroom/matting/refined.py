@@ -107,6 +107,8 @@ class Steps:
         Move the edge to the picture's own.
     mirror : bool
         Look at every part a second time, mirrored, and take the mean.
+    cadence : Cadence
+        For which frames the model looks, until somebody says otherwise.
     """
 
     region: bool = True
@@ -114,6 +116,7 @@ class Steps:
     plate: bool = True
     guide: bool = True
     mirror: bool = False
+    cadence: Cadence = Cadence.EVERY
 
     @property
     def evidence(self) -> bool:
@@ -139,7 +142,7 @@ class RefinedMatting:
     def __init__(self, settings: Settings, steps: Steps | None = None) -> None:
         self._settings = settings
         self._steps = steps or Steps()
-        self.cadence = Cadence.EVERY
+        self.cadence = self._steps.cadence
         self._rest = Rest()
         self._follower = Follower()
         self._cuts = CutTest()
@@ -245,7 +248,9 @@ class RefinedMatting:
     def _found(self, frame: Frame, look: Look) -> Found:
         """Return what the model finds, or what it found in the frame before where that is now."""
         known = self._frames >= _EAGER and frame.time_s is not None and self._rest.moving > 1
-        if self.cadence is not Cadence.SECOND or not known:
+        # Who is to be told from others is, in every frame.
+        is_alone = not self._newcomers.is_waiting and self._left_out is None
+        if self.cadence is not Cadence.SECOND or not known or not is_alone:
             self._follower.reset()
             return self._looked_for(frame, look)
         if not self._region.needs_whole(frame):
