@@ -23,7 +23,18 @@ if TYPE_CHECKING:
     Bytes = NDArray[np.uint8]
     Floats = NDArray[np.float32]
 
-__all__ = ["CLEAR", "SOFT", "SOLID", "TILE", "TILE_ROWS", "Coverage", "Guide", "Picture", "make"]
+__all__ = [
+    "CHUNK",
+    "CLEAR",
+    "SOFT",
+    "SOLID",
+    "TILE",
+    "TILE_ROWS",
+    "Coverage",
+    "Guide",
+    "Picture",
+    "make",
+]
 
 TILE: Final = 32
 """Samples in each row of a tile."""
@@ -34,8 +45,8 @@ CLEAR: Final = 0
 SOLID: Final = 1
 SOFT: Final = 2
 
-# Samples of a row that are computed at a time.
-_CHUNK: Final = 8
+CHUNK: Final = 8
+"""Samples of a row that are computed at a time."""
 # It lies on so many columns of the working grid; for these the core has loops of their own.
 _TAPS: Final = (4, 6, 9)
 # Of so many kinds of frames it is remembered how they lie on their small grids.
@@ -89,15 +100,15 @@ class _Places:
             raise TypeError(message)
         above, share = _between(height, low_height)
         left, weight = _between(width, low_width)
-        chunks = -(-width // _CHUNK)
-        first = np.arange(chunks) * _CHUNK
-        last = np.minimum(first + _CHUNK, width) - 1
+        chunks = -(-width // CHUNK)
+        first = np.arange(chunks) * CHUNK
+        last = np.minimum(first + CHUNK, width) - 1
         needed = int((left[last] + 1 - left[first]).max()) + 1
         taps = min(next(taps for taps in _TAPS if taps >= needed), low_width)
         start = np.minimum(left[first], low_width - taps).astype(np.int32)
-        weights = np.zeros((chunks, taps, _CHUNK), np.float32)
+        weights = np.zeros((chunks, taps, CHUNK), np.float32)
         x = np.arange(width)
-        chunk, at = x // _CHUNK, x % _CHUNK
+        chunk, at = x // CHUNK, x % CHUNK
         weights[chunk, left - start[chunk], at] = 1 - weight
         right = np.minimum(left + 1, low_width - 1)
         weights[chunk, right - start[chunk], at] += weight

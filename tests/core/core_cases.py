@@ -410,7 +410,8 @@ def guide(draw: Draw) -> Call:
         *(draw.grid(half, "B", written=True), draw.grid((3, *shape), written=True)),
         draw.grid(shape, "B", written=True),
     )
-    named = {"flat": draw.real(1e-4, 1), "middle": draw.real(0.5, 0.9), "gain": draw.real(1, 4)}
+    named: dict[str, Any] = {"flat": draw.real(1e-4, 1), "beside": draw.integer(1, 9)}
+    named |= {"middle": draw.real(0.5, 0.9), "gain": draw.real(1, 4)}
     if not named["middle"] * named["gain"] >= 0.5:
         named |= {"middle": 0.5, "gain": 2.0}
     return Call(guided_kernels.guide, arguments, named)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from greenroom.matting.grid_kernels import half_of
-from greenroom.matting.guided_kernels import BESIDE, EDGE, EMPTY, FULL, guide
+from greenroom.matting.guided_kernels import EDGE, EMPTY, FULL, guide
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _FLAT: Final = 200.0
 _MIDDLE: Final = 0.52
 _GAIN: Final = 1.25
+_BESIDE: Final = 3
 
 
 def fitted(reference: Floats, matte: Floats) -> tuple[Doubles, Doubles]:
@@ -41,7 +42,18 @@ def guided(
     kinds = np.full(reference.shape, 9, np.uint8)
     maps = np.full((3, *picture.shape), np.nan, np.float32)
     coverage = np.full(picture.shape, 99, np.uint8)
-    guide(reference, matte, picture, kinds, maps, coverage, flat=_FLAT, middle=_MIDDLE, gain=_GAIN)
+    guide(
+        reference,
+        matte,
+        picture,
+        kinds,
+        maps,
+        coverage,
+        flat=_FLAT,
+        middle=_MIDDLE,
+        gain=_GAIN,
+        beside=_BESIDE,
+    )
     return kinds, maps, coverage
 
 
@@ -70,7 +82,7 @@ def test_guide(shape: tuple[int, int], kind: str, seed: int) -> None:
     sure = cv2.erode(margin, near).reshape(half) > 1e-4  # rounding decides elsewhere
     assert_array_equal(kinds[sure], expected[sure])
     edges = (kinds == EDGE).astype(np.uint8)
-    around = cv2.dilate(edges, np.ones((3, 2 * BESIDE + 1), np.uint8)).reshape(half) > 0
+    around = cv2.dilate(edges, np.ones((3, 2 * _BESIDE + 1), np.uint8)).reshape(half) > 0
     written = np.repeat(np.repeat(around, 2, 0), 2, 1)[: shape[0], : shape[1]]
     steep = enlarged(slopes, shape)
     value = steep * picture + enlarged(offsets, shape)
@@ -99,4 +111,6 @@ def test_nothing_has_to_become_nothing() -> None:
     kinds, maps = np.zeros((2, 2), np.uint8), np.zeros((3, 4, 4), np.float32)
     coverage = np.zeros((4, 4), np.uint8)
     with pytest.raises(ValueError, match="nothing becomes something"):
-        guide(half, half, picture, kinds, maps, coverage, flat=_FLAT, middle=0.3, gain=1.0)
+        guide(
+            half, half, picture, kinds, maps, coverage, flat=_FLAT, middle=0.3, gain=1.0, beside=1
+        )

@@ -6,10 +6,6 @@
 /* What is known of a sample of the half grid: certainly 0, certainly 1, or neither. As in
  * `guided_kernels`. */
 enum { EMPTY = 0, FULL = 1, EDGE = 2 };
-/* What is guided goes on beside an edge for so many samples of the half grid, for loops over the
- * full size that take a few at a time. */
-enum { BESIDE = 8 };
-
 /* Rows of the half grid that were made last, by the remainder of their number. */
 enum { HELD = 4 };
 typedef struct {
@@ -21,20 +17,17 @@ typedef struct {
     float *guide, *matte, *both, *square;
 } Sums;
 
-static void add_products(const float *const guide[3], const float *const matte[3],
-                         const Sums *sums, int start, int count) {
-    const float ninth = 1 / 9.0f;
-    float *restrict a = sums->guide + 1 + start, *restrict b = sums->matte + 1 + start;
-    float *restrict c = sums->both + 1 + start, *restrict d = sums->square + 1 + start;
-    const float *restrict g0 = guide[0] + start, *restrict g1 = guide[1] + start;
-    const float *restrict g2 = guide[2] + start, *restrict m0 = matte[0] + start;
-    const float *restrict m1 = matte[1] + start, *restrict m2 = matte[2] + start;
-    for (int x = 0; x < count; x++) {
-        a[x] = ninth * (g0[x] + g1[x] + g2[x]);
-        b[x] = ninth * (m0[x] + m1[x] + m2[x]);
-        c[x] = ninth * (g0[x] * m0[x] + g1[x] * m1[x] + g2[x] * m2[x]);
-        d[x] = ninth * (g0[x] * g0[x] + g1[x] * g1[x] + g2[x] * g2[x]);
-    }
+static void add_rows(const float *restrict above, const float *restrict here,
+                     const float *restrict below, float *restrict sum, int count) {
+    for (int x = 0; x < count; x++) sum[x] = (above[x] + here[x] + below[x]) * (1 / 9.0f);
+}
+
+static void add_products(const float *restrict first, const float *restrict second,
+                         const float *restrict third, const float *restrict one,
+                         const float *restrict two, const float *restrict three,
+                         float *restrict sum, int count) {
+    for (int x = 0; x < count; x++)
+        sum[x] = (first[x] * one[x] + second[x] * two[x] + third[x] * three[x]) * (1 / 9.0f);
 }
 
 static void fit_samples(const Sums *sums, float flat, int start, float *restrict slopes,
@@ -61,7 +54,14 @@ static void fit_row(const float *guide, const float *matte, int y, int height, i
         mattes[near] = matte + at;
     }
     GrSpan read = gr_widened(span, 1, width);
-    add_products(guides, mattes, sums, read.start, read.stop - read.start);
+    int count = read.stop - read.start, at = 1 + read.start;
+    const float *g[3], *m[3];
+    for (int near = 0; near < 3; near++) g[near] = guides[near] + read.start;
+    for (int near = 0; near < 3; near++) m[near] = mattes[near] + read.start;
+    add_rows(g[0], g[1], g[2], sums->guide + at, count);
+    add_rows(m[0], m[1], m[2], sums->matte + at, count);
+    add_products(g[0], g[1], g[2], m[0], m[1], m[2], sums->both + at, count);
+    add_products(g[0], g[1], g[2], g[0], g[1], g[2], sums->square + at, count);
     float *lines[4] = {sums->guide, sums->matte, sums->both, sums->square};
     for (int part = 0; part < 4; part++) gr_mirror_ends(lines[part], read, width);
     fit_samples(sums, flat, span.start, slopes + span.start, offsets + span.start,
@@ -91,19 +91,21 @@ static void find_edges(const uint8_t *restrict above, const uint8_t *restrict he
     for (int x = 0; x < count; x++) edges[x] = (above[x] | here[x] | below[x]) & EDGE;
 }
 
-static int has_edges(const uint8_t *edges) {
-    uint64_t eight;
-    memcpy(&eight, edges, sizeof eight);
-    return eight != 0;
-}
-
-/* From where to where there are edges from a sample on, and what is beside them; in eights. */
-static GrSpan next_edges(const uint8_t *edges, int start, int count) {
-    while (start < count && !has_edges(edges + start)) start += BESIDE;
-    int stop = start;
-    while (stop < count && has_edges(edges + stop)) stop += BESIDE;
+/* From where to where there are edges from a sample on, with so many samples beside them, in
+ * eights, which loops do best; what is nearer together than a row of loops is worth is one. */
+static GrSpan next_edges(const uint8_t *edges, int start, int beside, int count) {
+    enum { NEAR = 16 };
+    start += gr_first(edges + start, count - start);
     if (start >= count) return (GrSpan){0, 0};
-    return gr_widened((GrSpan){start, gr_min(stop, count)}, BESIDE, count);
+    int stop = start;
+    for (;;) {
+        while (stop < count && edges[stop]) stop++;
+        int next = stop + gr_first(edges + stop, gr_min(2 * beside + NEAR, count - stop));
+        if (next >= count || !edges[next]) break;
+        stop = next;
+    }
+    GrSpan span = gr_widened((GrSpan){start, stop}, beside, count);
+    return (GrSpan){span.start & ~7, gr_min((span.stop + 7) & ~7, count)};
 }
 
 /* Write twice what is certain of each sample as coverage. */
@@ -146,17 +148,17 @@ static void coverage_row(const float *restrict base, uint8_t *restrict coverage,
  * kinds: (high, wide), what is certain of each sample; an edge is where those around it are not all
  * of one kind. picture: (height, width), the reference on the working grid. maps: (3, height,
  * width), base, slope and the picture once more; written where edges are, and for one row of the
- * half grid and 8 columns beside them. coverage: (height, width), 0 to 255, what the matte is
+ * half grid and some columns (`beside`) beside them. coverage: (height, width), 0 to 255, what the matte is
  * without what the frame shows beyond the picture.
  */
 GR_EXPORT int gr_guide(const float *reference, const float *matte, float flat, float guides,
-                       float middle, float gain, uint8_t *kinds, const float *picture, float *maps,
+                       float middle, float gain, int beside, uint8_t *kinds, const float *picture, float *maps,
                        uint8_t *coverage, int height, int width) {
     int high = (height + 1) / 2, wide = (width + 1) / 2;
     size_t row = (size_t)wide, size = (size_t)height * (size_t)width;
     GrSpan *spans = malloc((size_t)high * 2 * sizeof *spans);
     float *lines = calloc((4 * HELD + 9) * row + 8, sizeof *lines);
-    uint8_t *own = calloc((HELD + 4) * row + 2 + BESIDE, 1);
+    uint8_t *own = calloc((HELD + 4) * row + 2, 1);
     if (!spans || !lines || !own) {
         free(spans), free(lines), free(own);
         return GR_NO_MEMORY;
@@ -213,7 +215,7 @@ GR_EXPORT int gr_guide(const float *reference, const float *matte, float flat, f
             int near = y % HELD, far = gr_far(at, high) % HELD;
             memcpy(coverage + (size_t)at * (size_t)width, certain, (size_t)width);
             for (int x = 0; x < wide;) {
-                GrSpan span = next_edges(edges, x, wide);
+                GrSpan span = next_edges(edges, x, beside, wide);
                 if (span.start >= span.stop) break;
                 gr_enlarge(slopes.rows[near], slopes.rows[far], span, wide, line, steep_row);
                 gr_enlarge(offsets.rows[near], offsets.rows[far], span, wide, line, offset_row);

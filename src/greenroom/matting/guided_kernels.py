@@ -14,17 +14,14 @@ if TYPE_CHECKING:
     Bytes = NDArray[np.uint8]
     Floats = NDArray[np.float32]
 
-__all__ = ["BESIDE", "EDGE", "EMPTY", "FULL", "guide"]
+__all__ = ["EDGE", "EMPTY", "FULL", "guide"]
 
 EMPTY, FULL, EDGE = 0, 1, 2
 """What is known of a sample of the half grid: certainly 0, certainly 1, or neither."""
 
-BESIDE = 8
-"""How many columns of the half grid beside an edge are guided as well, besides a row."""
-
 _LARGEST = 255.0
 
-_guide = core.function("guide", "pp ffff p ppp ii")
+_guide = core.function("guide", "pp ffff i p ppp ii")
 
 
 def guide(  # noqa: PLR0913, PLR0917
@@ -38,6 +35,7 @@ def guide(  # noqa: PLR0913, PLR0917
     flat: float,
     middle: float,
     gain: float,
+    beside: int,
 ) -> None:
     """Give a matte the edges of a picture.
 
@@ -55,9 +53,9 @@ def guide(  # noqa: PLR0913, PLR0917
         Written: `EMPTY` or `FULL` where that is what the matte will be in all samples around,
         whatever the guide is; otherwise `EDGE`.
     maps : (3, H, W) float32
-        Written where there are edges, for a row above and below, and for `BESIDE` columns of the
-        half grid to both sides: the matte, not yet cut to 0..1; how it changes with the guide; and
-        the picture once more.
+        Written where there are edges, for a row of the half grid above and below, and for so many
+        columns to both sides (`beside`): the matte, not yet cut to 0..1; how it changes with the
+        guide; and the picture once more.
     coverage : (H, W) uint8
         Written: the matte, 0 to 255.
     flat : float
@@ -65,8 +63,13 @@ def guide(  # noqa: PLR0913, PLR0917
     middle, gain : float
         The coverage that becomes one half, and by how much the edge is made steeper around it: so
         that none becomes none.
+    beside : int
+        At least 1: loops over the full size take a few samples at a time.
     """
     shape, half = picture.shape, half_of(picture.shape)
+    if beside < 1:
+        message = f"expected at least one column beside an edge, not {beside}"
+        raise ValueError(message)
     if middle * gain < 0.5:
         message = f"with a middle of {middle:g} and a gain of {gain:g} nothing becomes something"
         raise ValueError(message)
@@ -77,6 +80,7 @@ def guide(  # noqa: PLR0913, PLR0917
         _LARGEST,
         middle,
         gain,
+        beside,
         core.contiguous(kinds, "B", half, writable=True),
         core.contiguous(picture, "f"),
         core.contiguous(maps, "f", (3, *shape), writable=True),

@@ -44,7 +44,7 @@ from greenroom.matting.shaping import hardened, shifted, softened
 from greenroom.resampling import upsample
 from greenroom.settings import People
 from greenroom.tiled_matte import TiledMatte
-from greenroom.tiles import Guide
+from greenroom.tiles import CHUNK, Guide
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -367,6 +367,7 @@ class RefinedMatting:
             flat=_FLAT,
             middle=_MIDDLE,
             gain=_GAIN,
+            beside=1 + -(-CHUNK * steady.shape[1] // (2 * frame.size[0])),
         )
         noise = _NOISE_SIGMAS * self._noise_of(frame)
         luma = frame.planes[0]
@@ -463,9 +464,12 @@ class _History:
         return rest.extent
 
     def maps(self) -> Floats:
-        """Return memory for a guided matte, (3, H, W) float32: the last if nobody else has it."""
+        """Return memory for a guided matte, (3, H, W) float32: the last if nobody else has it.
+
+        It is 0, or what it was made with: always a number, as it is multiplied with weights of 0.
+        """
         if self._maps.shape[1:] != self._shape or self._references > self._alone:
-            self._maps = np.empty((3, *self._shape), np.float32)
+            self._maps = np.zeros((3, *self._shape), np.float32)
             self._alone = self._references
         return self._maps
 
