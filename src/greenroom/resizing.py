@@ -81,6 +81,11 @@ def fill(planes: tuple[Plane, ...], matrix: Floats, limits: Floats, out: Floats)
 def weights(length: int, wanted: int) -> tuple[NDArray[np.int32], Floats]:
     """Return the weights by which samples of a row or column become those of another length.
 
+    Parameters
+    ----------
+    length, wanted : int
+        How many there are, and how many there shall be.
+
     Returns
     -------
     starts : (wanted,) int32
@@ -95,8 +100,9 @@ def weights(length: int, wanted: int) -> tuple[NDArray[np.int32], Floats]:
     filters /= filters.sum()
     places = (np.arange(wanted) + 0.5) * (length / wanted) - 0.5
     left = np.floor(places).astype(int)
-    taps = min(4 + 2 * reach, length)
-    starts = np.clip(left - 1 - reach, 0, length - taps)
+    # Where there is a filter, the outermost sample counts 2 % at most, which go to the one before.
+    taps = min(2 + 2 * max(reach, 1), length)
+    starts = np.clip(left - max(reach, 1), 0, length - taps)
     found = np.zeros((wanted, taps))
     rows = np.arange(wanted)
     for tap in range(-1, 3):
@@ -104,7 +110,7 @@ def weights(length: int, wanted: int) -> tuple[NDArray[np.int32], Floats]:
         near = np.clip(left + tap, 0, length - 1)  # of what was filtered the ends are repeated
         for offset, share in zip(offsets, filters, strict=True):
             at = _mirrored(near + offset, length)  # before the filter they are mirrored
-            np.add.at(found, (rows, at - starts), cubic * share)
+            np.add.at(found, (rows, np.clip(at - starts, 0, taps - 1)), cubic * share)
     return starts.astype(np.int32), np.ascontiguousarray(found.T, np.float32)
 
 
