@@ -202,6 +202,7 @@ class TestOtherStages:
         """A camera that comes back with another size is brought into the first one."""
         with Rig() as rig:
             rig.until_shown()
+            rig.until_sent(1)
             first = rig.paced.frames[-1].size
             rig.camera.unplug()
             rig.until_covered("camera")

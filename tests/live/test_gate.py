@@ -355,6 +355,7 @@ def test_the_room_never_leaves(steps: list[str]) -> None:
     """Whatever happens in whatever order, a bare frame leaves only as the user's word."""
     clock = Hands()
     gate = Gate(cover, clock)
+    gate.expect(LAYOUT)
     tickets: list[Ticket] = []
     for step in steps:
         if step == "begin":
