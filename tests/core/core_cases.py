@@ -453,26 +453,19 @@ def learn(draw: Draw) -> Call:
 
 
 @case
-def compare_blocks(draw: Draw) -> Call:
-    """Blocks that the plane's edge cuts."""
+def tell_still(draw: Draw) -> Call:
+    """Blocks that the planes' edges cut, of one plane and of three."""
     shape = draw.shape()
-    blocks = -(-shape[0] // cadence_kernels.BLOCK), -(-shape[1] // cadence_kernels.BLOCK)
-    arguments = draw.plane(shape), draw.grid(shape, "B"), draw.grid((3, *blocks), written=True)
-    return Call(cadence_kernels.compare, arguments)
+    shapes = [shape, *2 * [halved(shape) if draw.flag() else shape]] if draw.flag() else [shape]
+    number = len(shapes)
+    now, before = ([draw.grid(of, "B") for of in shapes] for _ in range(2))
+    noise = draw.grid((number, cadence_kernels.BINS), written=True)
 
+    def run(noise: Any, *planes: Any) -> None:  # noqa: ANN401
+        one, other = (cadence_kernels.compared(of) for of in (planes[:number], planes[number:]))
+        cadence_kernels.tell_still(one, other, noise)
 
-@case
-def judge_blocks(draw: Draw) -> Call:
-    """Any differences."""
-    height, width = draw.shape()
-    blocks = -(-height // cadence_kernels.BLOCK), -(-width // cadence_kernels.BLOCK)
-    bins = cadence_kernels.BINS
-    arguments = (
-        *(draw.grid((3, *blocks)), height, width, draw.grid((bins,))),
-        *(draw.real(1, 100), draw.real(0.1, 1)),
-        *(draw.grid(blocks, "B", written=True), draw.grid((bins, 2), "l", written=True)),
-    )
-    return Call(cadence_kernels.judge, arguments)
+    return Call(run, (noise, *now, *before))
 
 
 @case

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from people_drawn import SIZE, finder, frame_of, person, room
 
 from greenroom import metrics
 from greenroom.engine import VirtualBackground
 from greenroom.evaluation import evaluate
-from greenroom.frames import Frame, Matte
+from greenroom.frames import Frame, Layout, Matte
 from greenroom.matting import (
     Cadence,
     RefinedMatting,
@@ -28,6 +28,7 @@ from greenroom.matting import (
     create_matting,
 )
 from greenroom.matting.cadence import StillTest
+from greenroom.matting.cadence_kernels import BINS, compared, tell_still
 from greenroom.settings import Settings
 from greenroom.testing import PersonSegmenter
 
@@ -325,6 +326,68 @@ class TestStillTest:
             luma = np.roll(room(), 3 * number, axis=1) + rng.normal(0, 1, SIZE[::-1])
             assert not test.is_still(_gray(luma))
             test.remember(_gray(luma))
+
+    def test_memory_that_gets_another_picture(self) -> None:
+        """A small frame that is compared with keeps its picture, whatever its memory gets."""
+        rng, test = np.random.default_rng(2), StillTest()
+        still = np.full((120, 160), 90.0)
+        for _ in range(25):
+            frame = _small(still + rng.normal(0, 1, still.shape))
+            test.is_still(frame)
+            test.remember(frame)
+        frame.planes[0][:] = 200
+        assert test.is_still(_small(still + rng.normal(0, 1, still.shape)))
+
+    @pytest.mark.parametrize("shape", [(64, 80), (67, 91), (1, 9), (8, 8), (33, 5), (1, 1)])
+    @pytest.mark.parametrize("sigma", [0, 1, 4])
+    def test_it_learns_as_in_numpy(self, shape: tuple[int, int], sigma: float) -> None:
+        """What is told of planes and learned of their noise is what NumPy finds, block by block."""
+        rng = np.random.default_rng(shape)
+        scene = 120 + 110 * np.sin(np.indices(shape).sum(axis=0) / 30)
+        noise = np.full((1, BINS), 32, np.float32)
+        expected = noise.copy()
+        before = compared((_noisy(scene, sigma, rng),))
+        for number in range(20):
+            scene[: shape[0] // 2, : shape[1] // 2] += 10 * (number > 15)
+            now = compared((_noisy(scene, sigma, rng),))
+            still = _told_by_numpy(now.planes[0], before.planes[0], expected[0])
+            assert tell_still(now, before, noise) is still
+            assert_allclose(noise, expected, rtol=1e-5)
+            before = now
+
+
+def _noisy(scene: Any, sigma: float, rng: np.random.Generator) -> Any:  # noqa: ANN401
+    return np.clip(np.rint(scene + rng.normal(0, sigma, scene.shape)), 0, 255).astype(np.uint8)
+
+
+def _told_by_numpy(now: Any, before: Any, noise: Any) -> bool:  # noqa: ANN401
+    """Tell whether a plane is still, and learn, by the rules of `StillTest`."""
+    corners = [(y, x) for y in range(0, len(now), 8) for x in range(0, now.shape[1], 8)]
+    parts = [np.s_[y : y + 8, x : x + 8] for y, x in corners]
+    changes = [now[part].astype(float) - before[part] for part in parts]
+    variances = np.array([one.var() for one in changes])
+    bins = np.array([int(before[part].mean() * BINS / 256) for part in parts])
+    typical = np.sort(variances)[len(parts) // 4] / 0.87
+    most, still = 4 * max(typical, 0.5), True
+    for change, variance, level in zip(changes, variances, bins, strict=True):
+        expected = min(noise[level], most)
+        still &= variance <= expected * (1 + 10 / change.size**0.5) * (1 + 1e-6)
+        still &= abs(change.mean()) <= max(1.5, 6 * (expected / change.size) ** 0.5) * (1 + 1e-6)
+    sizes = np.bincount(bins, minlength=BINS)
+    known = sizes >= (64 if sizes.max() >= 64 else 1)
+    if typical > 0:
+        for level in np.flatnonzero(known):
+            surplus = np.mean(variances[bins == level] < 0.87 * noise[level]) - 0.25
+            factor = np.exp(-(0.5 if surplus > 0 else 0.04) * surplus)
+            noise[level] = np.clip(noise[level] * factor, 0.5, 32)
+        noise[~known] = noise[known].max()
+    return bool(still)
+
+
+def _small(luma: Any) -> Frame:  # noqa: ANN401
+    """Return a gray frame that is its own small one."""
+    plane = np.clip(np.rint(luma), 0, 255).astype(np.uint8)
+    return Frame((plane,), Layout(luma.shape[1], luma.shape[0], "gray"), 0, Fraction(1, RATE))
 
 
 def _gray(luma: Any) -> Frame:  # noqa: ANN401

@@ -3,106 +3,239 @@
 
 #include <math.h>
 
-enum { BLOCK = 8, BINS = 8 };
+enum { BLOCK = 8, PAIRS = BLOCK / 2, BINS = 8, LEVELS = 256 / BINS };
 
 /* What noise alone, normally distributed, does not do in hours: the mean square of n differences
  * is over its expectation by so many times its root of n, or their mean off by so many of its
  * standard deviations. And a change of brightness that nobody sees, in 8-bit levels. */
 static const double SQUARES = 10, SIGMAS = 6, LIGHT = 1.5;
+/* The variance of the difference of two samples by noise, in squared 8-bit levels: that of rounding
+ * at its worst, half way between two levels; and what is not noise any more. */
+static const float LEAST_NOISE = 0.5f, MOST_NOISE = 32;
+/* Of blocks without movement, which at least a quarter are, a quarter differ by less than the
+ * estimate. How fast it falls when there are more, and rises when there are fewer: much slower, as
+ * movement has the same effect. */
+static const double SHARE = 0.25, FALL = 0.5, RISE = 0.04;
+/* The variance of 64 numbers is less than so much of its expectation in a quarter of cases. */
+static const float QUARTER = 0.87f;
+/* Noise of one brightness is at most so many times that of the picture as a whole. */
+static const double UNEVEN = 4;
+/* Of one brightness there have to be so many blocks to tell anything. */
+enum { ENOUGH = 64 };
 
-/* Sums of a column of a block: 8 samples, so 16 bits are enough for what is not squared. */
+/* Sums of two columns of blocks: 16 samples, so 16 bits are enough for what is not squared. */
 typedef struct {
+    uint32_t *squares;
     int16_t *changes, *levels;
-    int32_t *squares;
 } Sums;
 
+/* What there is of every block: the mean of the differences, their variance, and the bin of
+ * brightness that the other plane is in. */
+typedef struct {
+    float *means, *variances;
+    int32_t *bins;
+    int count;
+} Blocks;
+
+/* How many blocks of each brightness there are, and how many of them vary by less than a share of
+ * its noise. */
+typedef struct {
+    int all[BINS], calm[BINS];
+} Counts;
+
+/* Two samples are read as one number, whichever comes first in it. */
 static void add_row(const uint8_t *restrict now, const uint8_t *restrict before,
-                    int16_t *restrict changes, int16_t *restrict levels, int32_t *restrict squares,
-                    int width) {
-    for (int x = 0; x < width; x++) {
-        int16_t change = (int16_t)(now[x] - before[x]);
-        changes[x] = (int16_t)(changes[x] + change);
-        levels[x] = (int16_t)(levels[x] + before[x]);
-        squares[x] += change * change;
+                    uint32_t *restrict squares, int16_t *restrict changes,
+                    int16_t *restrict levels, int pairs) {
+    for (int x = 0; x < pairs; x++) {
+        uint16_t one, other;
+        memcpy(&one, now + 2 * x, 2);
+        memcpy(&other, before + 2 * x, 2);
+        int16_t first = (int16_t)((one & 255) - (other & 255));
+        int16_t second = (int16_t)((one >> 8) - (other >> 8));
+        uint16_t first_square = (uint16_t)(first * first);
+        uint16_t second_square = (uint16_t)(second * second);
+        changes[x] = (int16_t)(changes[x] + first + second);
+        levels[x] = (int16_t)(levels[x] + (other & 255) + (other >> 8));
+        squares[x] += (uint32_t)first_square + second_square;
     }
 }
 
-static void describe(Sums sums, int left, int wide, int high, float *found, size_t blocks) {
-    int change = 0, level = 0, square = 0;
-    for (int x = left; x < left + wide; x++) {
-        change += sums.changes[x];
-        level += sums.levels[x];
-        square += sums.squares[x];
-    }
-    double count = high * wide, mean = change / count;
-    found[0] = (float)mean;
-    found[blocks] = (float)(square / count - mean * mean);
-    found[2 * blocks] = (float)(level / count);
+static void add_last(uint8_t now, uint8_t before, Sums sums, int at) {
+    int change = now - before;
+    sums.squares[at] += (uint32_t)(change * change);
+    sums.changes[at] = (int16_t)(sums.changes[at] + change);
+    sums.levels[at] = (int16_t)(sums.levels[at] + before);
 }
 
-/* Measure by how much the blocks of a plane (height, width) differ from another's, which is
- * contiguous: the mean of the differences, their variance and the mean of the other one's samples,
- * found (3, rows, columns) of blocks, those at the right and bottom edge with what there is. */
-GR_EXPORT int gr_compare_blocks(const uint8_t *plane, ptrdiff_t stride, int height, int width,
-                         const uint8_t *reference, float *found) {
-    int rows = (height + BLOCK - 1) / BLOCK, columns = (width + BLOCK - 1) / BLOCK;
-    size_t row_bytes = (size_t)width * (2 * sizeof(int16_t) + sizeof(int32_t));
-    int32_t *memory = malloc(row_bytes);
-    if (!memory) return GR_NO_MEMORY;
-    Sums sums = {.squares = memory, .changes = (int16_t *)(memory + width)};
-    sums.levels = sums.changes + width;
-    for (int row = 0; row < rows; row++) {
-        int top = row * BLOCK, high = gr_min(BLOCK, height - top);
-        memset(memory, 0, row_bytes);
-        for (int y = top; y < top + high; y++)
-            add_row(plane + y * stride, reference + (size_t)y * width, sums.changes, sums.levels,
-                    sums.squares, width);
-        float *target = found + (size_t)row * columns;
-        for (int column = 0; column < columns; column++) {
-            int left = column * BLOCK;
-            describe(sums, left, gr_min(BLOCK, width - left), high, target + column,
-                     (size_t)rows * columns);
+/* Describe so many blocks of so many samples. */
+static void describe(const uint32_t *restrict squares, const int16_t *restrict changes,
+                     const int16_t *restrict levels, int samples, int count,
+                     float *restrict means, float *restrict variances, int32_t *restrict bins) {
+    const float all = (float)samples, squared = all * all, binned = all * LEVELS;
+    for (int x = 0; x < count; x++) {
+        const uint32_t *s = squares + PAIRS * x;
+        const int16_t *c = changes + PAIRS * x, *l = levels + PAIRS * x;
+        int square = (int)(s[0] + s[1] + s[2] + s[3]), change = c[0] + c[1] + c[2] + c[3];
+        float level = (float)(l[0] + l[1] + l[2] + l[3]);
+        means[x] = (float)change / all;
+        variances[x] = (float)(samples * square - change * change) / squared; /* at most 2^28 */
+        bins[x] = (int32_t)((level + 0.5f) / binned); /* whole numbers, so it is rounded down */
+    }
+}
+
+/* Compare all blocks of a plane (height, width) with another's, those at the right and bottom edge
+ * with what there is. */
+static void compare(const uint8_t *now, const uint8_t *before, int height, int width, Sums sums,
+                    Blocks blocks) {
+    int columns = (width + BLOCK - 1) / BLOCK, whole = width / BLOCK, slots = columns * PAIRS;
+    for (int top = 0, at = 0; top < height; top += BLOCK, at += columns) {
+        int high = gr_min(BLOCK, height - top);
+        memset(sums.squares, 0, (size_t)slots * (sizeof *sums.squares + 2 * sizeof *sums.changes));
+        for (int y = top; y < top + high; y++) {
+            const uint8_t *one = now + (size_t)y * width, *other = before + (size_t)y * width;
+            add_row(one, other, sums.squares, sums.changes, sums.levels, width / 2);
+            if (width % 2) add_last(one[width - 1], other[width - 1], sums, width / 2);
         }
+        describe(sums.squares, sums.changes, sums.levels, high * BLOCK, whole, blocks.means + at,
+                 blocks.variances + at, blocks.bins + at);
+        int rest = whole * PAIRS, last = at + whole;
+        describe(sums.squares + rest, sums.changes + rest, sums.levels + rest,
+                 high * (width % BLOCK), columns - whole, blocks.means + last,
+                 blocks.variances + last, blocks.bins + last);
     }
-    free(memory);
-    return GR_OK;
+}
+
+/* The rank-th of numbers that are not negative, counted from 0: their bits are sorted as they are,
+ * so it is found from the highest ones on. */
+static float find_ranked(const float *values, int count, int rank) {
+    static const struct {
+        int shift, bits;
+    } digits[] = {{20, 12}, {8, 12}, {0, 8}};
+    uint32_t found = 0;
+    for (int digit = 0, known = 32; digit < 3; digit++) {
+        int shift = digits[digit].shift, counts[1 << 12];
+        uint32_t mask = (1u << digits[digit].bits) - 1, next = 0;
+        memset(counts, 0, sizeof *counts << digits[digit].bits);
+        for (int i = 0; i < count; i++) {
+            uint32_t bits;
+            memcpy(&bits, values + i, sizeof bits);
+            if (known == 32 || (bits ^ found) >> known == 0) counts[bits >> shift & mask]++;
+        }
+        while (next < mask && rank >= counts[next]) rank -= counts[next++];
+        found |= next << shift;
+        known = shift;
+    }
+    float value;
+    memcpy(&value, &found, sizeof value);
+    return value;
 }
 
 /* The most that noise does to a block of so many samples, by brightness. */
-static void find_limits(const float *noise, float most, int count, double (*limits)[2]) {
+static void find_limits(const float *noise, float most, int count, float (*limits)[2]) {
     for (int bin = 0; bin < BINS; bin++) {
         double expected = gr_minf(noise[bin], most), light = SIGMAS * sqrt(expected / count);
-        limits[bin][0] = expected * (1 + SQUARES / sqrt(count));
-        limits[bin][1] = light > LIGHT ? light : LIGHT;
+        limits[bin][0] = (float)(expected * (1 + SQUARES / sqrt(count)));
+        limits[bin][1] = (float)(light > LIGHT ? light : LIGHT);
     }
 }
 
-/* Tell which blocks of a plane (height, width), found (3, rows, columns) by gr_compare_blocks,
- * differ by more than noise: moved (rows, columns) is 1 or 0. noise (BINS) is the variance of the
- * difference of two samples by their brightness, and most what it is at the most. counts (BINS, 2):
- * how many blocks of each brightness there are, and how many vary by less than a share of its
- * noise. */
-GR_EXPORT int gr_judge_blocks(const float *found, int height, int width, const float *noise,
-                              float most, float share, uint8_t *moved, int64_t *counts) {
-    int rows = (height + BLOCK - 1) / BLOCK, columns = (width + BLOCK - 1) / BLOCK;
-    size_t blocks = (size_t)rows * columns;
-    double limits[2][BINS][2]; /* of blocks of full width, and of the last of a row */
-    memset(counts, 0, BINS * 2 * sizeof *counts);
-    for (int row = 0; row < rows; row++) {
-        int high = gr_min(BLOCK, height - row * BLOCK);
-        if (row == 0 || high < BLOCK) {
-            find_limits(noise, most, high * BLOCK, limits[0]);
-            find_limits(noise, most, high * (width - (columns - 1) * BLOCK), limits[1]);
-        }
-        for (int column = 0; column < columns; column++) {
-            size_t at = (size_t)row * columns + column;
-            float level = found[at + 2 * blocks], variance = found[at + blocks];
-            int bin = level >= 0 && level < 256 ? (int)level * BINS / 256 : BINS - 1;
-            const double *limit = limits[column == columns - 1][bin];
-            counts[2 * bin] += 1;
-            counts[2 * bin + 1] += variance < share * noise[bin];
-            moved[at] = !(variance <= limit[0] && fabsf(found[at]) <= limit[1]);
-        }
+/* Tell whether some of so many blocks of one size differ by more than noise, and count them. */
+static int judge(Blocks blocks, int from, int count, float (*limits)[2], const float *calm,
+                 Counts *counts) {
+    int moved = 0;
+    for (int i = from; i < from + count; i++) {
+        int bin = blocks.bins[i];
+        float variance = blocks.variances[i];
+        counts->all[bin] += 1;
+        counts->calm[bin] += variance < calm[bin];
+        moved |= !((variance <= limits[bin][0]) & (fabsf(blocks.means[i]) <= limits[bin][1]));
     }
+    return moved;
+}
+
+static int judge_all(Blocks blocks, int height, int width, const float *noise, float most,
+                     Counts *counts) {
+    int columns = (width + BLOCK - 1) / BLOCK, whole = width / BLOCK, moved = 0;
+    float limits[2][BINS][2], calm[BINS]; /* of whole blocks, and of the last of a row */
+    for (int bin = 0; bin < BINS; bin++) calm[bin] = QUARTER * noise[bin];
+    for (int top = 0, at = 0; top < height; top += BLOCK, at += columns) {
+        int high = gr_min(BLOCK, height - top);
+        if (top == 0 || high < BLOCK) {
+            find_limits(noise, most, high * BLOCK, limits[0]);
+            find_limits(noise, most, gr_max(1, high * (width % BLOCK)), limits[1]);
+        }
+        moved |= judge(blocks, at, whole, limits[0], calm, counts);
+        moved |= judge(blocks, at + whole, columns - whole, limits[1], calm, counts);
+    }
+    return moved;
+}
+
+/* Move estimates to where as many blocks are below as should be. Where there are too few to tell,
+ * the noise is the most that it is elsewhere. */
+static void learn(const Counts *counts, float *noise) {
+    int enough = 1;
+    for (int bin = 0; bin < BINS; bin++)
+        if (counts->all[bin] >= ENOUGH) enough = ENOUGH;
+    float most = 0;
+    for (int bin = 0; bin < BINS; bin++) {
+        if (counts->all[bin] < enough) continue;
+        double surplus = (double)counts->calm[bin] / counts->all[bin] - SHARE;
+        double factor = exp(-(surplus > 0 ? FALL : RISE) * surplus);
+        noise[bin] = gr_clampf((float)(noise[bin] * factor), LEAST_NOISE, MOST_NOISE);
+        most = gr_maxf(most, noise[bin]);
+    }
+    for (int bin = 0; bin < BINS; bin++)
+        if (counts->all[bin] < enough) noise[bin] = most;
+}
+
+/* Tell whether a plane differs by more than noise from another one, and learn that. */
+static int has_moved(const uint8_t *now, const uint8_t *before, int height, int width, Sums sums,
+                     Blocks blocks, float *noise) {
+    compare(now, before, height, width, sums, blocks);
+    int rank = (int)(SHARE * blocks.count);
+    double typical = find_ranked(blocks.variances, blocks.count, rank) / (double)QUARTER;
+    float most = (float)(UNEVEN * (typical > LEAST_NOISE ? typical : LEAST_NOISE));
+    Counts counts = {{0}, {0}};
+    int moved = judge_all(blocks, height, width, noise, most, &counts);
+    /* Otherwise it may be the same frame once more, which tells nothing. */
+    if (typical > 0) learn(&counts, noise);
+    return moved;
+}
+
+/* Tell whether a frame shows what another one does, but for the camera's noise, and learn that.
+ *
+ * planes and before are up to three contiguous planes of each; the first is (height, width), the
+ * others are (other_height, other_width). Blocks of them are compared: the variance of their
+ * differences, which is large where an edge has moved, and the mean, which is where light changes.
+ * noise (count, BINS) is the variance of the difference of two samples by noise, for each plane and
+ * brightness; it is moved toward what the blocks tell that differ least. still is 1 or 0. */
+GR_EXPORT int gr_tell_still(int count, const uint8_t *first, const uint8_t *second,
+                            const uint8_t *third, const uint8_t *first_before,
+                            const uint8_t *second_before, const uint8_t *third_before, int height,
+                            int width, int other_height, int other_width, float *noise,
+                            int32_t *still) {
+    const uint8_t *planes[] = {first, second, third};
+    const uint8_t *before[] = {first_before, second_before, third_before};
+    int high = height, wide = width;
+    if (count > 1) high = gr_max(high, other_height), wide = gr_max(wide, other_width);
+    size_t columns = (size_t)(wide + BLOCK - 1) / BLOCK, slots = columns * PAIRS;
+    size_t most = columns * ((size_t)(high + BLOCK - 1) / BLOCK);
+    uint32_t *memory = malloc(2 * slots * sizeof *memory + 3 * most * sizeof(float));
+    if (!memory) return GR_NO_MEMORY;
+    Blocks blocks = {.means = (float *)(memory + 2 * slots)};
+    blocks.variances = blocks.means + most;
+    blocks.bins = (int32_t *)(blocks.variances + most);
+    int moved = 0;
+    for (int plane = 0; plane < count; plane++, noise += BINS) {
+        if (plane == 1) height = other_height, width = other_width;
+        columns = (size_t)(width + BLOCK - 1) / BLOCK;
+        slots = columns * PAIRS;
+        Sums sums = {memory, (int16_t *)(memory + slots), (int16_t *)(memory + slots) + slots};
+        blocks.count = (int)(columns * (size_t)((height + BLOCK - 1) / BLOCK));
+        moved |= has_moved(planes[plane], before[plane], height, width, sums, blocks, noise);
+    }
+    free(memory);
+    *still = !moved;
     return GR_OK;
 }

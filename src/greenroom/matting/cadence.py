@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from greenroom.matting.cadence_kernels import BINS, BLOCK, compare, judge
+from greenroom.matting.cadence_kernels import BINS, MOST_NOISE, Compared, compared, tell_still
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from greenroom.frames import Frame, Layout, Matte
 
-    Bytes = NDArray[np.uint8]
     Floats = NDArray[np.float32]
 
 __all__ = ["Cadence", "Rest", "StillTest"]
@@ -31,22 +30,6 @@ _MOST_S: Final = 0.5
 # So many mattes in a row have to be made of a still picture first: averaged over so many, they are
 # steady, and the noise is known.
 _CALM: Final = 12
-# The variance of the difference of two samples by noise, in squared 8-bit levels: that of rounding
-# at its worst, half way between two levels; and what is not noise any more.
-_LEAST_NOISE: Final = 0.5
-_MOST_NOISE: Final = 32.0
-# Of blocks without movement, which at least a quarter are, a quarter differ by less than the
-# estimate. How fast it falls when there are more, and rises when there are fewer: much slower, as
-# movement has the same effect.
-_SHARE: Final = 0.25
-_FALL: Final = 0.5
-_RISE: Final = 0.04
-# The variance of 64 numbers is less than so much of its expectation in a quarter of cases.
-_QUARTER: Final = 0.87
-# Noise of one brightness is at most so many times that of the picture as a whole.
-_UNEVEN: Final = 4.0
-# Of one brightness there have to be so many blocks to tell anything.
-_ENOUGH: Final = 64
 
 
 class Cadence(StrEnum):
@@ -68,60 +51,33 @@ class StillTest:
     is large where an edge has moved, and the mean, which is where light changes. The noise is
     learned from the blocks that differ least, for each plane and brightness.
 
-    State: the planes of the other frame, and the noise.
+    State: the small planes of the other frame, and the noise.
     """
 
     def __init__(self) -> None:
-        self._references: tuple[Bytes, ...] | None = None
-        self._noise: list[Floats] = []
+        self._reference: Compared | None = None
+        self._noise: Floats = np.empty((0, BINS), np.float32)
 
     def reset(self) -> None:
         """Forget the other frame; what the camera's noise is stays."""
-        self._references = None
+        self._reference = None
 
     def remember(self, frame: Frame) -> None:
-        """Make a frame the one that others are compared with."""
+        """Make a frame the one that others are compared with. Its small planes are kept."""
         planes = frame.small_planes
-        self._references = tuple(np.array(plane) for plane in planes)
+        if planes is frame.planes:  # whose memory may get another picture
+            planes = tuple(np.array(plane) for plane in planes)
+        self._reference = compared(planes)
         if len(self._noise) != len(planes):
-            self._noise = [np.full(BINS, _MOST_NOISE, np.float32) for _ in planes]
+            self._noise = np.full((len(planes), BINS), MOST_NOISE, np.float32)
 
     def is_still(self, frame: Frame) -> bool:
         """Compare a frame with the one that is remembered, and learn its noise."""
-        planes, references = frame.small_planes, self._references
-        if references is None or [one.shape for one in planes] != [one.shape for one in references]:
+        reference = self._reference
+        if reference is None:
             return False
-        still = True
-        for plane, reference, noise in zip(planes, references, self._noise, strict=True):
-            still &= _is_still(plane, reference, noise)  # of every plane, as it learns
-        return still
-
-
-def _is_still(plane: Bytes, reference: Bytes, noise: Floats) -> bool:
-    height, width = plane.shape
-    shape = -(-height // BLOCK), -(-width // BLOCK)
-    found = np.empty((3, *shape), np.float32)
-    compare(plane, reference, found)
-    variances = found[1].ravel()
-    rank = int(_SHARE * variances.size)
-    now = float(np.partition(variances, rank)[rank]) / _QUARTER
-    moved, counts = np.empty(shape, np.uint8), np.empty((BINS, 2), np.int64)
-    most = _UNEVEN * max(now, _LEAST_NOISE)
-    judge(found, height, width, noise, most, _QUARTER, moved, counts)
-    if now > 0:  # otherwise it may be the same frame once more, which tells nothing
-        _learn(noise, counts)
-    return not moved.any()
-
-
-def _learn(noise: Floats, counts: NDArray[np.int64]) -> None:
-    """Move estimates, in place, to where as many blocks are below as should be."""
-    known = counts[:, 0] >= _ENOUGH
-    if not known.any():
-        known = counts[:, 0] > 0
-    surplus = counts[known, 1] / counts[known, 0] - _SHARE
-    noise[known] *= np.exp(-np.where(surplus > 0, _FALL, _RISE) * surplus)
-    noise.clip(_LEAST_NOISE, _MOST_NOISE, out=noise)
-    noise[~known] = noise[known].max()
+        now = compared(frame.small_planes)
+        return now.shapes == reference.shapes and tell_still(now, reference, self._noise)
 
 
 class Rest:

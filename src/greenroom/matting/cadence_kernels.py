@@ -2,95 +2,97 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
-import numpy as np
+import ctypes
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from greenroom import core
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     Bytes = NDArray[np.uint8]
     Floats = NDArray[np.float32]
 
-__all__ = ["BINS", "BLOCK", "compare", "judge"]
+__all__ = ["BINS", "MOST_NOISE", "Compared", "compared", "tell_still"]
 
-BLOCK: Final = 8
-"""Samples of a block in each direction."""
 BINS: Final = 8
 """Into so many levels brightness is divided: a camera's noise is not the same at all."""
 
-_INT64: Final = np.dtype(np.int64).char
+MOST_NOISE: Final = 32.0
+"""The variance of the difference of two samples from which on it is not noise any more."""
 
-_compare = core.function("compare_blocks", "pnii pp")
-_judge = core.function("judge_blocks", "p ii p ff pp")
+_tell_still = core.function("tell_still", "i ppp ppp ii ii pp")
 
 
-def compare(plane: Bytes, reference: Bytes, found: Floats) -> None:
-    """Measure by how much the blocks of a plane differ from another's.
+class Compared(NamedTuple):
+    """Planes that were checked once, to be compared with others and others with them.
+
+    Attributes
+    ----------
+    planes : tuple of (h, w) uint8
+        One or three; the second and third of one shape.
+    shapes : tuple of (int, int)
+        Theirs.
+    addresses : tuple of three int
+        Theirs, or 0.
+    """
+
+    planes: tuple[Bytes, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    addresses: tuple[int, int, int]
+
+
+def compared(planes: tuple[Bytes, ...]) -> Compared:
+    """Check planes.
 
     Parameters
     ----------
-    plane, reference : (H, W) uint8
-        What is compared; the second one is contiguous.
-    found : (3, h, w) float32
-        Where it goes, for every block, partial ones too: the mean of the differences, their
-        variance, and the mean of the reference.
+    planes : tuple of (h, w) uint8, contiguous
+        One or three; the second and third of one shape. They are kept, and read as often as they
+        are compared.
+
+    Raises
+    ------
+    TypeError
+        If they are anything else.
     """
-    height, width = plane.shape
-    _compare(
-        core.plane(plane),
-        plane.strides[0],
-        height,
-        width,
-        core.contiguous(reference, "B", plane.shape),
-        core.contiguous(found, "f", (3, *_blocks(height, width)), writable=True),
-    )
+    first = core.contiguous(planes[0], "B")
+    if len(planes) == 1:
+        return Compared(planes, (planes[0].shape,), (first, 0, 0))
+    one, second, third = planes
+    others = core.contiguous(second, "B"), core.contiguous(third, "B", second.shape)
+    return Compared(planes, (one.shape, second.shape), (first, *others))
 
 
-def judge(  # noqa: PLR0913, PLR0917
-    found: Floats,
-    height: int,
-    width: int,
-    noise: Floats,
-    most: float,
-    share: float,
-    moved: Bytes,
-    counts: NDArray[np.int64],
-) -> None:
-    """Tell which blocks differ by more than noise.
+def tell_still(now: Compared, before: Compared, noise: Floats) -> bool:
+    """Tell whether planes show what others do, but for the camera's noise.
 
     Parameters
     ----------
-    found : (3, h, w) float32
-        From `compare`.
-    height, width : int
-        Of the plane.
-    noise : (BINS,) float32
-        The variance of the difference of two samples by noise, by their brightness.
-    most : float
-        What it is at the most.
-    share : float
-        Of this share of the noise, blocks are counted that differ by less.
-    moved : (h, w) uint8
-        Where 1 goes for blocks that differ and 0 for others.
-    counts : (BINS, 2) int64
-        Where it goes how many blocks of each brightness there are, and how many of them differ by
-        less than that share.
+    now, before : Compared
+        The planes, of the same shapes.
+    noise : (planes, BINS) float32
+        The variance of the difference of two samples by noise, for each plane and brightness. It
+        is learned: changed in place.
+
+    Raises
+    ------
+    TypeError
+        If the arrays do not belong together.
     """
-    blocks = _blocks(height, width)
-    _judge(
-        core.contiguous(found, "f", (3, *blocks)),
-        height,
-        width,
-        core.contiguous(noise, "f", (BINS,)),
-        most,
-        share,
-        core.contiguous(moved, "B", blocks, writable=True),
-        core.contiguous(counts, _INT64, (BINS, 2), writable=True),
+    shapes, count = now.shapes, len(now.planes)
+    if shapes != before.shapes or count != len(before.planes):
+        message = f"planes of shapes {shapes} cannot be compared with those of {before.shapes}"
+        raise TypeError(message)
+    still = ctypes.c_int32()
+    _tell_still(
+        count,
+        *now.addresses,
+        *before.addresses,
+        *shapes[0],
+        *shapes[-1],
+        core.contiguous(noise, "f", (count, BINS), writable=True),
+        ctypes.addressof(still),
     )
-
-
-def _blocks(height: int, width: int) -> tuple[int, int]:
-    return -(-height // BLOCK), -(-width // BLOCK)
+    return still.value == 1
