@@ -20,6 +20,8 @@ from greenroom.errors import FormatError
 from greenroom.frames import FULL_RANGE_RGB, Colour, Format, Frame, Layout, Matte, fraction
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     Plane = NDArray[np.uint8]
@@ -218,6 +220,18 @@ class TestFrame:
             Frame((good,) * 3, layout, alpha=np.zeros((1, 2), np.uint8))
         with pytest.raises(FormatError, match="3 planes"):
             Frame((good, good), layout)
+
+    @pytest.mark.parametrize(
+        "turned", [np.flipud, np.fliplr, np.transpose], ids=lambda f: f.__name__
+    )
+    def test_planes_that_lie_otherwise_in_memory_are_refused(
+        self, turned: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+    ) -> None:
+        """Rows that go up or whose samples are apart are an error that says what to do."""
+        plane = turned(np.zeros((4, 4), np.uint8))
+        with pytest.raises(FormatError, match="ascontiguousarray"):
+            Frame((plane,), Layout(4, 4, "gray"))
+        Frame((np.ascontiguousarray(plane),), Layout(4, 4, "gray"))
 
     def test_frame_cannot_be_changed(self) -> None:
         """A frame is a value: its attributes cannot be set."""

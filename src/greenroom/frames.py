@@ -679,6 +679,13 @@ def _check_plane(plane: Plane, shape: tuple[int, int]) -> None:
             f"expected a plane of shape {shape} and type uint8, not {plane.shape} and {plane.dtype}"
         )
         raise FormatError(message)
+    down, across = plane.strides
+    if down < 0 or (across != 1 and shape[1] > 1):
+        message = (
+            "expected a plane in which samples of a row lie side by side and rows one below the "
+            f"other, not strides of {plane.strides}: copy it with numpy.ascontiguousarray"
+        )
+        raise FormatError(message)
 
 
 def fraction(value: Any) -> Fraction:  # noqa: ANN401 - PyAV's type depends on its version
