@@ -41,6 +41,9 @@ def test_what_fits_has_an_address() -> None:
     assert core.contiguous(grid, "f", (4, 6), writable=True) == grid.ctypes.data
     part = grid[1:3, 2:5]
     assert core.plane(part, (2, 3), kind="f", writable=True) == part.ctypes.data
+    described = grid.view(np.dtype(np.float32, metadata={"unit": "level"}))
+    assert core.contiguous(described, "f", (4, 6)) == grid.ctypes.data
+    assert core.plane(described, kind="f") == grid.ctypes.data
 
 
 @pytest.mark.parametrize(

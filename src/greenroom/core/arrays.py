@@ -15,6 +15,9 @@ __all__ = ["address", "contiguous", "plane"]
 
 # NumPy's binary interface: an array begins with what all objects have, then comes its address.
 _PLACE: Final = object.__basicsize__
+_number_at: Final = ctypes.c_size_t.from_address
+# The types that arrays nearly always share, by their codes: as objects they are compared fastest.
+_TYPES: Final = {code: np.dtype(code) for code in "?bBhHiIlLqQefd"}
 
 
 def _asked(array: NDArray[Any]) -> int:
@@ -22,7 +25,7 @@ def _asked(array: NDArray[Any]) -> int:
 
 
 def _read(array: NDArray[Any]) -> int:
-    return ctypes.c_size_t.from_address(id(array) + _PLACE).value
+    return _number_at(id(array) + _PLACE).value
 
 
 def _is_readable() -> bool:
@@ -63,16 +66,14 @@ def plane(
     TypeError
         If it is anything else: to the core that would be an address in the dark.
     """
-    strides, size = array.strides, array.itemsize
+    strides, flags = array.strides, array.flags
     if (
-        array.dtype.char != kind
-        or not array.dtype.isnative
+        (array.dtype is not _TYPES[kind] and not _is_like(array.dtype, kind))
         or len(strides) != 2
-        or (strides[1] != size and array.shape[1] > 1)
+        or (strides[1] != array.itemsize and array.shape[1] > 1)
         or strides[0] < 0
-        or not array.flags.aligned
+        or not (flags.behaved if writable else flags.aligned)
         or (not array.size if shape is None else array.shape != shape)
-        or (writable and not array.flags.writeable)
     ):
         access = " to write to" if writable else ""
         raise _error(array, f"a plane of type '{kind}'{access}", shape)
@@ -101,15 +102,16 @@ def contiguous(
     """
     flags = array.flags
     if (
-        array.dtype.char != kind
-        or not array.dtype.isnative
-        or not flags.c_contiguous
-        or not flags.aligned
+        (array.dtype is not _TYPES[kind] and not _is_like(array.dtype, kind))
+        or not (flags.carray if writable else flags.c_contiguous and flags.aligned)
         or (not array.size or array.ndim != 2 if shape is None else array.shape != shape)
-        or (writable and not flags.writeable)
     ):
         raise _error(array, f"a contiguous array of type '{kind}'", shape)
     return address(array)
+
+
+def _is_like(dtype: np.dtype[Any], kind: str) -> bool:
+    return dtype.char == kind and dtype.isnative
 
 
 def _error(array: NDArray[Any], what: str, shape: tuple[int, ...] | None) -> TypeError:
