@@ -26,6 +26,7 @@ from greenroom.matting import (
     UpsampledMatting,
     cadence_of,
     create_matting,
+    following,
 )
 from greenroom.matting.cadence import StillTest
 from greenroom.matting.cadence_kernels import BINS, compared, tell_still
@@ -581,6 +582,27 @@ class TestFollowing:
             matting.matte(frame_of(person(centre=(at / SIZE[0], 0.6)), number), look)
             vars(matting)["_newcomers"].is_waiting |= number >= 30
         assert look.looked[-9:] == list(range(31, 40))
+
+    def test_it_is_tried_seldom_where_it_fails(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Somebody fast is looked at in every frame, and every eighth time it is tried to follow.
+
+        Once they are slow it is at most so long until every second frame is looked at again.
+        """
+        tries: list[bool] = []
+        follow = following.follow_motion
+
+        def watched(*planes: Any) -> following.Motion:  # noqa: ANN401
+            tries.append(follow(*planes).is_sure)
+            return following.Motion(tries[-1], 0, 0)
+
+        monkeypatch.setattr(following, "follow_motion", watched)
+        fast = [30.0 * (-1) ** (number // 8) for number in range(48)]
+        look, found = self._walk([1.0] * 20 + fast + [1.0] * 24)
+        failed = tries.index(False)
+        assert 3 + 2 <= tries[failed:].index(True) <= 3 + 48 // 8
+        assert [one for one in look.looked if 22 <= one < 68] == list(range(22, 68))
+        assert len([one for one in look.looked if one >= 77]) <= 8
+        assert min(found[20:]) > 0.95
 
     def test_who_jumps_is_looked_at(self) -> None:
         """A movement that cannot be followed is looked at in the very frame."""

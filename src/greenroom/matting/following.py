@@ -31,6 +31,8 @@ _follow_motion = core.function("follow_motion", "pppii pp")
 _MISFIT: Final = 12.0
 _MISFITS: Final = 0.04
 _FAR: Final = 2.0
+# Where one try after another fails, so many frames pass at the most before the next one.
+_LONGEST: Final = 7
 
 
 class Motion(NamedTuple):
@@ -91,20 +93,29 @@ def follow_motion(  # noqa: PLR0913 - three of them are limits
 class Follower:
     """Keeps a model's last answer, and moves it into the next frame.
 
-    State: the answer, and a small picture of the frame that it is of.
+    A try costs a tenth of a look, so it is not made in every frame while somebody moves fast: after
+    tries in a row that failed 0, 1, 3 and then always 7 frames pass.
+
+    State: the answer, a small picture of the frame that it is of, and how many frames are to pass.
     """
 
     def __init__(self) -> None:
         self._coarse: Floats | None = None
         self._luma: Bytes | None = None
+        self._waits = 0
+        self._pause = 0
 
     def reset(self) -> None:
-        """Forget the answer."""
+        """Forget the answer, and that any try has failed."""
         self._coarse = self._luma = None
+        self._waits = self._pause = 0
 
     def found(self, frame: Frame, coarse: Floats) -> None:
         """Take what was found in a frame, on the working grid; it is copied."""
-        self._coarse, self._luma = coarse.copy(), frame.half_planes[0].copy()
+        if self._waits:
+            self._waits -= 1
+            return
+        self._coarse, self._luma = coarse.copy(), frame.half_planes[0]
 
     def follow(self, frame: Frame) -> Floats | None:
         """Return the last answer where it is now, or None if that cannot be told; then forget it.
@@ -112,7 +123,11 @@ class Follower:
         An answer is followed into one frame only: what is wrong with it does not add up.
         """
         coarse, luma = self._coarse, self._luma
-        self.reset()
+        self._coarse = self._luma = None
         if coarse is None or luma is None or coarse.shape != frame.small_planes[0].shape:
             return None
-        return coarse if follow_motion(luma, frame.half_planes[0], coarse).is_sure else None
+        if follow_motion(luma, frame.half_planes[0], coarse).is_sure:
+            self._pause = 0
+            return coarse
+        self._waits, self._pause = self._pause, min(2 * self._pause + 1, _LONGEST)
+        return None
