@@ -121,7 +121,8 @@ class Rest:
             return make()
         self._now_s = frame.time_s
         last, self._matte = self._matte, None
-        is_still = frame.layout == self._layout and self._test.is_still(frame)
+        is_same = frame.layout is self._layout or frame.layout == self._layout
+        is_still = is_same and self._test.is_still(frame)
         if last is not None and last.is_settled and is_still and self._may_be_used:
             self._matte = last
             return last.again()

@@ -105,6 +105,11 @@ class Follower:
         self._waits = 0
         self._pause = 0
 
+    @property
+    def has_answer(self) -> bool:
+        """Whether there is anything to follow."""
+        return self._coarse is not None
+
     def reset(self) -> None:
         """Forget the answer, and that any try has failed."""
         self._coarse = self._luma = None

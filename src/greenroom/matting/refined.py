@@ -253,7 +253,7 @@ class RefinedMatting:
         if self.cadence is not Cadence.SECOND or not known or not is_alone:
             self._follower.reset()
             return self._looked_for(frame, look)
-        if not self._region.needs_whole(frame):
+        if self._follower.has_answer and not self._region.needs_whole(frame):
             followed = self._follower.follow(frame)
             if followed is not None:
                 return Found.everywhere(followed)
@@ -398,39 +398,15 @@ class _History:
 
     def __init__(self, frame: Frame) -> None:
         self._shape = shape = frame.small_planes[0].shape
-        self._half = half = half_of(shape)
-        self._memory = np.zeros(2 * math.prod(shape) + 3 * math.prod(half), np.float32)
+        half = half_of(shape)
+        whole, part = math.prod(shape), math.prod(half)
+        self._memory = np.zeros(2 * whole + 3 * part, np.float32)
+        # The matte and the picture on the working grid, and on the half grid.
+        self.steady, self.reference = self._memory[: 2 * whole].reshape(2, *shape)
+        halves = self._memory[2 * whole :].reshape(3, *half)
+        self.steady_half, self.reference_half = halves[0], halves[1]
         self._maps: Floats = np.empty((0, 0, 0), np.float32)
         self._alone = 0  # references to them while nobody else has any
-
-    @property
-    def steady(self) -> Floats:
-        """The matte on the working grid."""
-        return self._of_whole(0)
-
-    @property
-    def reference(self) -> Floats:
-        """The picture on the working grid."""
-        return self._of_whole(1)
-
-    @property
-    def steady_half(self) -> Floats:
-        """The matte on the half grid."""
-        return self._of_half(0)
-
-    @property
-    def reference_half(self) -> Floats:
-        """The picture on the half grid."""
-        return self._of_half(1)
-
-    def _of_whole(self, index: int) -> Floats:
-        size = math.prod(self._shape)
-        return self._memory[index * size : (index + 1) * size].reshape(self._shape)
-
-    def _of_half(self, index: int) -> Floats:
-        start, size = 2 * math.prod(self._shape), math.prod(self._half)
-        start += index * size
-        return self._memory[start : start + size].reshape(self._half)
 
     def follow(
         self,
