@@ -18,7 +18,7 @@ from people_drawn import SIZE, finder, frame_of, person, room
 from greenroom import metrics
 from greenroom.engine import VirtualBackground
 from greenroom.evaluation import evaluate
-from greenroom.frames import Frame, Layout, Matte
+from greenroom.frames import Colour, Frame, Layout, Matte
 from greenroom.matting import (
     Cadence,
     RefinedMatting,
@@ -311,14 +311,19 @@ class TestStillTest:
         """Whatever is at least 4 samples of the picture high and wide and of some contrast."""
         rng, test = np.random.default_rng(corner), StillTest()
         still = room().astype(np.float32)
+
+        def noisy() -> Frame:
+            noise = rng.standard_normal(still.shape, np.float32)
+            return _gray(still + np.float32(sigma) * noise)
+
         for _ in range(25):
-            noisy = _gray(still + rng.normal(0, sigma, still.shape))
-            test.is_still(noisy)
-            test.remember(noisy)
-        assert test.is_still(_gray(still + rng.normal(0, sigma, still.shape)))
+            frame = noisy()
+            test.is_still(frame)
+            test.remember(frame)
+        assert test.is_still(noisy())
         top, left = min(corner[0], 356), min(corner[1], 636)
         still[top : top + size[0], left : left + size[1]] += contrast
-        assert not test.is_still(_gray(still + rng.normal(0, sigma, still.shape)))
+        assert not test.is_still(noisy())
 
     def test_much_movement_is_not_taken_for_noise(self) -> None:
         """Whoever moves in most of the picture for ten seconds still moves in the end."""
@@ -393,7 +398,8 @@ def _small(luma: Any) -> Frame:  # noqa: ANN401
 
 def _gray(luma: Any) -> Frame:  # noqa: ANN401
     plane = np.clip(np.rint(luma), 0, 255).astype(np.uint8)
-    layout = frame_of(person()).layout
+    height, width = plane.shape
+    layout = Layout(width, height, "yuv420p", Colour(1, 1))
     chroma = np.full(layout.plane_shapes[1], 128, np.uint8)
     return Frame((plane, chroma, chroma), layout, 0, Fraction(1, RATE))
 
