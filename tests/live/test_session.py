@@ -13,7 +13,7 @@ from greenroom.errors import CameraMissingError, SettingsError
 from greenroom.live.config import ConfigFile
 from greenroom.live.parts import Parts
 from greenroom.live.session import Session
-from greenroom.live.status import CaptureState, Showing
+from greenroom.live.status import CaptureState
 from greenroom.settings import OnFailure, Settings
 from greenroom.testing import MemoryLiveSink, PersonSegmenter, PersonSource
 from live.rig import Rig
@@ -36,7 +36,8 @@ def quiet_rig(monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
         rig.until_shown()
         rig.paced.looking = rig.unpaced.looking = 0
         rig.until(lambda: rig.session.status().asleep)
-        rig.until(lambda: not rig.camera.is_open, "closed")
+        rig.until_covered("asleep")  # the camera is closed, and its last frame is no longer shown
+        assert not rig.camera.is_open
         yield rig
 
 
@@ -57,7 +58,6 @@ class TestOnDemand:
 
     def test_nobody_looks(self, quiet_rig: Rig) -> None:
         """The camera is closed, the cover is sent now and then, and it is said why."""
-        quiet_rig.until(lambda: quiet_rig.session.gate.state()[:2] == (Showing.COVER, "asleep"))
         assert quiet_rig.session.status().capture.state is CaptureState.CLOSED
         count = quiet_rig.paced.count
         quiet_rig.until(lambda: quiet_rig.paced.count > count)
