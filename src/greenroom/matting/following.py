@@ -31,8 +31,9 @@ _follow_motion = core.function("follow_motion", "pppii pp")
 _MISFIT: Final = 12.0
 _MISFITS: Final = 0.04
 _FAR: Final = 2.0
-# Where one try after another fails, so many frames pass at the most before the next one.
-_LONGEST: Final = 7
+# After so many tries in a row that failed, so many frames pass before the next one.
+_FAILED: Final = 4
+_PAUSE: Final = 3
 
 
 class Motion(NamedTuple):
@@ -93,17 +94,17 @@ def follow_motion(  # noqa: PLR0913 - three of them are limits
 class Follower:
     """Keeps a model's last answer, and moves it into the next frame.
 
-    A try costs a tenth of a look, so it is not made in every frame while somebody moves fast: after
-    tries in a row that failed 0, 1, 3 and then always 7 frames pass.
+    A try costs a tenth of a look, so while somebody moves fast it is made in every fourth frame.
 
-    State: the answer, a small picture of the frame that it is of, and how many frames are to pass.
+    State: the answer, a small picture of the frame that it is of, how many tries in a row failed,
+    and how many frames are to pass before the next one.
     """
 
     def __init__(self) -> None:
         self._coarse: Floats | None = None
         self._luma: Bytes | None = None
+        self._failed = 0
         self._waits = 0
-        self._pause = 0
 
     @property
     def has_answer(self) -> bool:
@@ -113,7 +114,7 @@ class Follower:
     def reset(self) -> None:
         """Forget the answer, and that any try has failed."""
         self._coarse = self._luma = None
-        self._waits = self._pause = 0
+        self._failed = self._waits = 0
 
     def found(self, frame: Frame, coarse: Floats) -> None:
         """Take what was found in a frame, on the working grid; it is copied."""
@@ -132,7 +133,9 @@ class Follower:
         if coarse is None or luma is None or coarse.shape != frame.small_planes[0].shape:
             return None
         if follow_motion(luma, frame.half_planes[0], coarse).is_sure:
-            self._pause = 0
+            self._failed = 0
             return coarse
-        self._waits, self._pause = self._pause, min(2 * self._pause + 1, _LONGEST)
+        self._failed += 1
+        if self._failed >= _FAILED:
+            self._waits = _PAUSE
         return None
