@@ -373,9 +373,10 @@ def settle(draw: Draw) -> Call:
     """Take a working grid and its half grid, with evidence and without."""
     shape = draw.shape()
     half = halved(shape)
-    size = 2 * shape[0] * shape[1] + 3 * half[0] * half[1]
+    size = shape[0] * shape[1] + 3 * half[0] * half[1]
     arguments = (
-        *(draw.grid((size,), written=True), draw.grid(shape), draw.grid(half)),
+        *(draw.grid((size,), written=True), draw.grid(shape, "h", written=True)),
+        *(draw.grid(shape), draw.grid(half)),
         *((draw.grid(half) if draw.flag() else None), draw.grid(half, "B"), draw.plane(shape)),
     )
     named = {
@@ -406,7 +407,7 @@ def guide(draw: Draw) -> Call:
     shape = draw.shape()
     half = halved(shape)
     arguments = (
-        *(draw.grid(half), draw.grid(half), draw.grid(shape)),
+        *(draw.grid(half), draw.grid(half), draw.grid(shape, "h")),
         *(draw.grid(half, "B", written=True), draw.grid((3, *shape), written=True)),
         draw.grid(shape, "B", written=True),
     )

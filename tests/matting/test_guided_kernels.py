@@ -36,7 +36,7 @@ def fitted(reference: Floats, matte: Floats) -> tuple[Doubles, Doubles]:
 
 
 def guided(
-    reference: Floats, matte: Floats, picture: Floats
+    reference: Floats, matte: Floats, picture: NDArray[np.int16]
 ) -> tuple[NDArray[np.uint8], Floats, NDArray[np.uint8]]:
     """Return kinds and maps; what is not written is NaN."""
     kinds = np.full(reference.shape, 9, np.uint8)
@@ -68,7 +68,7 @@ def test_guide(shape: tuple[int, int], kind: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     half = half_of(shape)
     reference = (255 * rng.random(half, np.float32)).astype(np.float32)
-    picture = (255 * rng.random(shape, np.float32)).astype(np.float32)
+    picture = rng.integers(0, 255 * 128 + 1, shape).astype(np.int16)
     matte = somebody(half, seed, kind)
     kinds, maps, coverage = guided(reference, matte, picture)
     slopes, offsets = fitted(reference, matte)
@@ -85,10 +85,10 @@ def test_guide(shape: tuple[int, int], kind: str, seed: int) -> None:
     around = cv2.dilate(edges, np.ones((3, 2 * _BESIDE + 1), np.uint8)).reshape(half) > 0
     written = np.repeat(np.repeat(around, 2, 0), 2, 1)[: shape[0], : shape[1]]
     steep = enlarged(slopes, shape)
-    value = steep * picture + enlarged(offsets, shape)
+    value = steep * picture / 128 + enlarged(offsets, shape)
     assert_allclose(maps[0][written], ((value - _MIDDLE) * _GAIN + 0.5)[written], atol=1e-3)
     assert_allclose(maps[1][written], (_GAIN * steep)[written], atol=1e-5)
-    assert_array_equal(maps[2][written], picture[written])
+    assert_array_equal(maps[2][written], picture[written] / 128)
     expected = 255 * np.clip((value - _MIDDLE) * _GAIN + 0.5, 0, 1)
     assert np.abs(coverage - expected).max() <= 0.51
 
@@ -98,7 +98,7 @@ def test_what_is_certain_needs_no_guide(value: int) -> None:
     """Of nobody, and of a picture that is all somebody, nothing is computed on the working grid."""
     rng = np.random.default_rng(1)
     reference = (255 * rng.random((12, 20), np.float32)).astype(np.float32)
-    picture = np.zeros((24, 40), np.float32)
+    picture = np.zeros((24, 40), np.int16)
     kinds, maps, coverage = guided(reference, np.full((12, 20), value, np.float32), picture)
     assert_array_equal(kinds, [EMPTY, FULL][value])
     assert np.isnan(maps).all()
@@ -107,7 +107,7 @@ def test_what_is_certain_needs_no_guide(value: int) -> None:
 
 def test_nothing_has_to_become_nothing() -> None:
     """A middle and a gain that would make something of nobody are refused."""
-    half, picture = np.zeros((2, 2), np.float32), np.zeros((4, 4), np.float32)
+    half, picture = np.zeros((2, 2), np.float32), np.zeros((4, 4), np.int16)
     kinds, maps = np.zeros((2, 2), np.uint8), np.zeros((3, 4, 4), np.float32)
     coverage = np.zeros((4, 4), np.uint8)
     with pytest.raises(ValueError, match="nothing becomes something"):

@@ -117,13 +117,14 @@ static void certain_row(const uint8_t *restrict kinds, uint8_t *restrict row, in
 }
 
 static void guide_samples(const float *restrict steep, const float *restrict offset,
-                          const float *restrict reference, float middle, float gain,
-                          float *restrict base, float *restrict slope, float *restrict copy,
+                          const int16_t *restrict picture, float middle, float gain,
+                          float *restrict base, float *restrict slope, float *restrict levels,
                           int count) {
     for (int x = 0; x < count; x++) {
-        base[x] = (steep[x] * reference[x] + offset[x] - middle) * gain + 0.5f;
+        float level = picture[x] * (1 / 128.0f);
+        base[x] = (steep[x] * level + offset[x] - middle) * gain + 0.5f;
         slope[x] = steep[x] * gain;
-        copy[x] = reference[x];
+        levels[x] = level;
     }
 }
 
@@ -146,13 +147,13 @@ static void coverage_row(const float *restrict base, uint8_t *restrict coverage,
  * matte has to become nothing by that.
  *
  * kinds: (high, wide), what is certain of each sample; an edge is where those around it are not all
- * of one kind. picture: (height, width), the reference on the working grid. maps: (3, height,
+ * of one kind. picture: (height, width), the reference on the working grid, in 128ths. maps: (3, height,
  * width), base, slope and the picture once more; written where edges are, and for one row of the
  * half grid and some columns (`beside`) beside them. coverage: (height, width), 0 to 255, what the matte is
  * without what the frame shows beyond the picture.
  */
 GR_EXPORT int gr_guide(const float *reference, const float *matte, float flat, float guides,
-                       float middle, float gain, int beside, uint8_t *kinds, const float *picture, float *maps,
+                       float middle, float gain, int beside, uint8_t *kinds, const int16_t *picture, float *maps,
                        uint8_t *coverage, int height, int width) {
     int high = (height + 1) / 2, wide = (width + 1) / 2;
     size_t row = (size_t)wide, size = (size_t)height * (size_t)width;

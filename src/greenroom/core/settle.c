@@ -25,47 +25,85 @@ static void share_row(const float *restrict change, const uint8_t *restrict luma
     }
 }
 
-static void approach(const uint8_t *restrict luma, const float *restrict share,
-                     float *restrict reference, int count) {
-    for (int x = 0; x < count; x++) reference[x] += share[x] * (luma[x] - reference[x]);
+/* Shares are whole numbers on the way to the working grid: of so many on the half grid, and of four
+ * times as many after they were enlarged. */
+enum { ALL_HALF = 8191, ALL = 4 * ALL_HALF };
+
+static void quantise(const float *restrict share, int16_t *restrict whole, int count) {
+    for (int x = 0; x < count; x++)
+        whole[x] = (int16_t)(int32_t)(gr_clampf(share[x], 0, 1) * ALL_HALF + 0.5f);
+}
+
+static void mix_shares(const int16_t *restrict near, const int16_t *restrict far,
+                       int16_t *restrict line, int count) {
+    for (int x = 0; x < count; x++) {
+        uint16_t sum = (uint16_t)(3 * near[x] + far[x] + 2);
+        line[x] = (int16_t)(sum >> 2);
+    }
+}
+
+static void double_shares(const int16_t *restrict line, int16_t *restrict row, int count) {
+    for (int x = 0; x < count; x++) {
+        row[2 * x] = (int16_t)(3 * line[x + 1] + line[x]);
+        row[2 * x + 1] = (int16_t)(3 * line[x + 1] + line[x + 2]);
+    }
+}
+
+/* Enlarge a row of shares to the working grid, as gr_enlarge does. */
+static void enlarge_shares(const int16_t *near, const int16_t *far, int wide, int16_t *line,
+                           int16_t *row) {
+    mix_shares(near, far, line + 1, wide);
+    line[0] = line[1];
+    line[wide + 1] = line[wide];
+    double_shares(line, row, wide);
+}
+
+/* The picture is kept in 128ths of a level. */
+static void approach(const uint8_t *restrict luma, const int16_t *restrict share,
+                     int16_t *restrict reference, int count) {
+    for (int x = 0; x < count; x++) {
+        int16_t step = (int16_t)((luma[x] << 7) - reference[x]);
+        int16_t way = (int16_t)(((((int32_t)step * share[x]) >> 14) + 1) >> 1);
+        reference[x] = (int16_t)(reference[x] + way);
+    }
 }
 
 /* By Bayes' rule; what is not a number becomes nothing. */
 static void settle_row(const float *restrict coarse, float surest, const float *restrict odds,
-                       const float *restrict share, float *restrict steady, int count) {
+                       const int16_t *restrict share, float *restrict steady, int count) {
     for (int x = 0; x < count; x++) {
         float value = surest < coarse[x] ? surest : coarse[x];
         float person = value * odds[x];
         float found = person / (person + (1 - value) * (1 - odds[x]));
-        float moved = steady[x] + share[x] * (found - steady[x]);
+        float moved = steady[x] + share[x] * (1.0f / ALL) * (found - steady[x]);
         steady[x] = moved > GR_NOTHING ? moved : 0;
     }
 }
 
-static void settle_alone(const float *restrict coarse, float surest, const float *restrict share,
+static void settle_alone(const float *restrict coarse, float surest, const int16_t *restrict share,
                          float *restrict steady, int count) {
     for (int x = 0; x < count; x++) {
         float value = surest < coarse[x] ? surest : coarse[x];
-        float moved = steady[x] + share[x] * (value - steady[x]);
+        float moved = steady[x] + share[x] * (1.0f / ALL) * (value - steady[x]);
         steady[x] = moved > GR_NOTHING ? moved : 0;
     }
 }
 
 typedef struct {
-    float *steady, *reference, *steady_half, *reference_half, *age;
+    float *steady, *steady_half, *reference_half, *age;
 } History;
 
 static History history_of(float *memory, size_t size, size_t half) {
-    float *halves = memory + 2 * size;
-    return (History){memory, memory + size, halves, halves + half, halves + 2 * half};
+    float *halves = memory + size;
+    return (History){memory, halves, halves + half, halves + 2 * half};
 }
 
 /* Follow a matte over time.
  *
- * history: one after the other the steadied matte and the picture that it belongs to, both
- * (height, width) on the working grid; the same two on the half grid (high, wide); and for how
- * many frames each sample of the half grid has stood still. All begins as 0 and is changed in
- * place. coarse: (height, width), the model's coverage, which is believed up to `surest`; it is 0
+ * history: one after the other the steadied matte (height, width) on the working grid; the same
+ * and the picture that it belongs to on the half grid (high, wide); and for how many frames each
+ * sample of the half grid has stood still. reference: (height, width), that picture on the working
+ * grid, in 128ths of a level. All begins as 0 and is changed in place. coarse: (height, width), the model's coverage, which is believed up to `surest`; it is 0
  * where the prior, its mean on the half grid, is. probability: (high, wide), the evidence's, or
  * NULL where there is none. half_luma and luma: the frame on both grids. still: the change of
  * luma, averaged over 3x3 samples, up to which the picture stands still; from twice that on it
@@ -73,24 +111,28 @@ static History history_of(float *memory, size_t size, size_t half) {
  * of the matte. report: left, top, right and bottom of the box on the half grid around all
  * coverage of one half or more, where the last two have ended; all 0 without any.
  */
-GR_EXPORT int gr_settle(float *history, const float *coarse, const float *prior, float surest,
-                        const float *probability, const uint8_t *half_luma, const uint8_t *luma,
-                        ptrdiff_t stride, float still, float least, int nobody, int32_t *report,
-                        int height, int width) {
+GR_EXPORT int gr_settle(float *history, int16_t *reference, const float *coarse,
+                        const float *prior, float surest, const float *probability, 
+                        const uint8_t *half_luma, const uint8_t *luma, ptrdiff_t stride,
+                        float still, float least, int nobody, int32_t *report, int height,
+                        int width) {
     int high = (height + 1) / 2, wide = (width + 1) / 2;
     size_t row = (size_t)wide;
     History past = history_of(history, (size_t)height * (size_t)width, row * (size_t)high);
     GrSpan *spans = malloc((size_t)high * sizeof *spans);
-    float *lines = malloc((12 * row + 2) * sizeof *lines);
-    if (!spans || !lines) {
-        free(spans), free(lines);
+    float *lines = malloc((8 * row + 2) * sizeof *lines);
+    int16_t *whole_numbers = malloc((6 * row + 2) * sizeof *whole_numbers);
+    if (!spans || !lines || !whole_numbers) {
+        free(spans), free(lines), free(whole_numbers);
         return GR_NO_MEMORY;
     }
-    float *line = lines, *mean = lines + row + 2, *odds = mean + row, *shares = odds + 2 * row;
-    float *changes[3], *ways[3]; /* of the last three rows */
-    for (int of = 0; of < 3; of++) {
-        changes[of] = shares + (2 + (size_t)of) * row;
-        ways[of] = shares + (5 + (size_t)of) * row;
+    float *line = lines, *mean = lines + row + 2, *odds = mean + row, *share = odds + 2 * row;
+    int16_t *shares = whole_numbers, *between = shares + 2 * row;
+    float *changes[3]; /* of the last three rows */
+    int16_t *ways[3];
+    for (size_t of = 0; of < 3; of++) {
+        changes[of] = share + (1 + of) * row;
+        ways[of] = between + 2 + (1 + of) * row;
     }
     GrSpan whole = {0, wide}, columns = {0, 0}, rows = {0, 0};
     change_row(half_luma, past.reference_half, changes[0], wide);
@@ -103,15 +145,16 @@ GR_EXPORT int gr_settle(float *history, const float *coarse, const float *prior,
             gr_mean(changes[gr_mirrored(next - 1, high) % 3], changes[next % 3],
                     changes[gr_mirrored(next + 1, high) % 3], whole, wide, line, mean);
             share_row(mean, half_luma + at, still, least, past.age + at, past.reference_half + at,
-                      ways[next % 3], wide);
+                      share, wide);
+            quantise(share, ways[next % 3], wide);
             spans[next] = gr_joined(gr_span(prior + at, FLT_MIN, wide),
                                     gr_span(past.steady_half + at, FLT_MIN, wide));
         }
         for (int y = gr_max(2 * next - 1, 0); y < gr_min(2 * next + 1, height); y++) {
             int near = y / 2, far = gr_far(y, high);
             size_t at = (size_t)y * (size_t)width;
-            gr_enlarge(ways[near % 3], ways[far % 3], whole, wide, line, shares);
-            approach(luma + y * stride, shares, past.reference + at, width);
+            enlarge_shares(ways[near % 3], ways[far % 3], wide, between, shares);
+            approach(luma + y * stride, shares, reference + at, width);
             GrSpan span = spans[near];
             int start = 2 * span.start, count = gr_min(2 * span.stop, width) - start;
             if (nobody)
@@ -136,7 +179,7 @@ GR_EXPORT int gr_settle(float *history, const float *coarse, const float *prior,
         columns = gr_joined(columns, found);
         rows = gr_joined(rows, (GrSpan){y, y + 1});
     }
-    free(spans), free(lines);
+    free(spans), free(lines), free(whole_numbers);
     int32_t box[] = {columns.start, rows.start, columns.stop, rows.stop};
     memcpy(report, box, sizeof box);
     return GR_OK;

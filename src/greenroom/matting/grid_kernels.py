@@ -26,7 +26,7 @@ _halve_part = core.function("halve_part", "pii iiii i pp")
 _put = core.function("put", "pii pii iiii i pp")
 _count_found = core.function("count_found", "pp ii i p")
 _know = core.function("know", "pppp i p")
-_settle = core.function("settle", "ppp f p pp n ff i p ii")
+_settle = core.function("settle", "pppp f p pp n ff i p ii")
 
 
 class Seen(NamedTuple):
@@ -203,6 +203,7 @@ def know(half: Floats, last: Bytes | None) -> tuple[Bytes, Bytes, int]:
 
 def settle(  # noqa: PLR0913, PLR0917
     history: Floats,
+    reference: NDArray[np.int16],
     coarse: Floats,
     prior: Floats,
     probability: Floats | None,
@@ -222,10 +223,12 @@ def settle(  # noqa: PLR0913, PLR0917
 
     Parameters
     ----------
-    history : (2 H W + 3 h w) float32
-        One after the other: the steadied matte and the picture that it belongs to, on the working
-        grid; the same on the half grid; for how many frames each sample of that has stood still.
-        0 at first, changed in place.
+    history : (H W + 3 h w) float32
+        One after the other: the steadied matte on the working grid; the same, and the picture that
+        it belongs to, on the half grid; for how many frames each sample of that has stood still.
+    reference : (H, W) int16
+        That picture on the working grid, in 128ths of a level. Both are 0 at first, and changed in
+        place.
     coarse : (H, W) float32
         The model's coverage; 0 where its prior is.
     prior : (h, w) float32
@@ -251,10 +254,11 @@ def settle(  # noqa: PLR0913, PLR0917
         the last two have ended; all 0 without any.
     """
     shape, half = coarse.shape, half_of(coarse.shape)
-    size = 2 * coarse.size + 3 * prior.size
+    size = coarse.size + 3 * prior.size
     report = (ctypes.c_int32 * 4)()
     _settle(
         core.contiguous(history, "f", (size,), writable=True),
+        core.contiguous(reference, "h", shape, writable=True),
         core.contiguous(coarse, "f"),
         core.contiguous(prior, "f", half),
         surest,

@@ -27,7 +27,7 @@ _guide = core.function("guide", "pp ffff i p ppp ii")
 def guide(  # noqa: PLR0913, PLR0917
     reference: Floats,
     matte: Floats,
-    picture: Floats,
+    picture: NDArray[np.int16],
     kinds: Bytes,
     maps: Floats,
     coverage: Bytes,
@@ -47,15 +47,15 @@ def guide(  # noqa: PLR0913, PLR0917
     ----------
     reference, matte : (h, w) float32
         The guide, 0 to 255, and the matte, on the half grid. Read only.
-    picture : (H, W) float32
-        The guide on the working grid. Read only.
+    picture : (H, W) int16
+        The guide on the working grid, in 128ths. Read only.
     kinds : (h, w) uint8
         Written: `EMPTY` or `FULL` where that is what the matte will be in all samples around,
         whatever the guide is; otherwise `EDGE`.
     maps : (3, H, W) float32
         Written where there are edges, for a row of the half grid above and below, and for so many
         columns to both sides (`beside`): the matte, not yet cut to 0..1; how it changes with the
-        guide; and the picture once more.
+        guide; and the picture, 0 to 255.
     coverage : (H, W) uint8
         Written: the matte, 0 to 255.
     flat : float
@@ -82,7 +82,7 @@ def guide(  # noqa: PLR0913, PLR0917
         gain,
         beside,
         core.contiguous(kinds, "B", half, writable=True),
-        core.contiguous(picture, "f"),
+        core.contiguous(picture, "h"),
         core.contiguous(maps, "f", (3, *shape), writable=True),
         core.contiguous(coverage, "B", shape, writable=True),
         *shape,

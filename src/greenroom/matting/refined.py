@@ -400,11 +400,13 @@ class _History:
         self._shape = shape = frame.small_planes[0].shape
         half = half_of(shape)
         whole, part = math.prod(shape), math.prod(half)
-        self._memory = np.zeros(2 * whole + 3 * part, np.float32)
-        # The matte and the picture on the working grid, and on the half grid.
-        self.steady, self.reference = self._memory[: 2 * whole].reshape(2, *shape)
-        halves = self._memory[2 * whole :].reshape(3, *half)
+        self._memory = np.zeros(whole + 3 * part, np.float32)
+        # The matte on the working grid, and it and the picture on the half grid.
+        self.steady = self._memory[:whole].reshape(shape)
+        halves = self._memory[whole:].reshape(3, *half)
         self.steady_half, self.reference_half = halves[0], halves[1]
+        # The picture on the working grid, in 128ths of a level.
+        self.reference = np.zeros(shape, np.int16)
         self._maps: Floats = np.empty((0, 0, 0), np.float32)
         self._alone = 0  # references to them while nobody else has any
 
@@ -419,6 +421,7 @@ class _History:
         """Move the matte toward what is found in a new frame; return where anybody is then."""
         box = settle(
             self._memory,
+            self.reference,
             found.coarse,
             found.half,
             probability,
