@@ -402,7 +402,7 @@ class _History:
         whole, part = math.prod(shape), math.prod(half)
         self._memory = np.zeros(whole + 3 * part, np.float32)
         # The matte on the working grid, and it and the picture on the half grid.
-        self.steady = self._memory[:whole].reshape(shape)
+        self.steady: Floats = self._memory[:whole].reshape(shape)
         halves = self._memory[whole:].reshape(3, *half)
         self.steady_half, self.reference_half = halves[0], halves[1]
         # The picture on the working grid, in 128ths of a level.
