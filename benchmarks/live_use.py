@@ -20,6 +20,7 @@ import numpy as np
 from greenroom.frames import Frame, Layout
 from greenroom.live.measuring import DrawnCamera, LiveReport, measure_live, resident_mib
 from greenroom.live.starting import create_steering
+from greenroom.matting import Cadence
 from greenroom.settings import OnFailure, Settings
 from greenroom.sinks import PictureSink
 from greenroom.sources import create_source
@@ -68,7 +69,8 @@ def row(
     settings = clips.settings(size)
     steering = create_steering(settings) if kind == "governed" else None
     source = create_live_source if kind == "moving" else clips.still(size)
-    report = measure_live(settings, source, seconds, steering)
+    cadence = Cadence.EVERY if kind == "still" else None
+    report = measure_live(settings, source, seconds, steering, cadence=cadence)
     own = report.cpu_percent - report.decoder_percent
     print(f"| {name} | {cells(report)} | {own:.1f} |", flush=True)
     return own

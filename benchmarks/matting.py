@@ -31,10 +31,12 @@ from greenroom.evaluation import MEASURES, evaluate
 from greenroom.frames import Colour, Frame, Layout
 from greenroom.matting import RefinedMatting, Steps, UpsampledMatting, refined
 from greenroom.matting.evidence import Evidence
+from greenroom.matting.found import Canvas
 from greenroom.matting.people import PeopleFilter
 from greenroom.segmenters import create_segmenter
 from greenroom.settings import Settings
 from greenroom.sources import create_source
+from greenroom.tiled_matte import TiledMatte
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,18 +65,14 @@ _HD: Final = (1920, 1080)
 # What the parts of the matting are: where their functions are found, and their names. None runs
 # inside another.
 PARTS: Final[dict[str, tuple[tuple[Any, str], ...]]] = {
-    "the frame's planes, halved": ((CutTest, "is_cut"),),
-    "the model's answer, in its place": ((refined, "place"),),
+    "the frame's small planes": ((CutTest, "is_cut"),),
+    "the model's answer, in its place": ((Canvas, "put"),),
     "colours and clean plate, weighed": ((Evidence, "weigh"),),
     "colours and clean plate, learned": ((Evidence, "learn"),),
     "specks, left out": ((PeopleFilter, "weights"),),
-    "steadied": ((refined._History, "share"), (refined, "settle")),  # noqa: SLF001
-    "the guided filter, on small grids": (
-        (refined, "fit"),
-        (refined, "classify"),
-        (refined, "guide"),
-    ),
-    "edges, at full size": ((refined, "sharpen"),),
+    "steadied": ((refined._History, "follow"),),  # noqa: SLF001
+    "the guided filter, on small grids": ((refined, "guide"),),
+    "edges, at full size": ((TiledMatte, "settle"),),
 }
 # So many frames of each clip are timed, so often; the fastest round counts.
 _PART_FRAMES: Final = 50

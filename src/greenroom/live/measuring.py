@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from greenroom.frames import Frame
     from greenroom.live.outlets import Outlet
     from greenroom.live.steering import Steering
+    from greenroom.matting import Cadence
     from greenroom.settings import Settings
     from greenroom.sources import Source
 
@@ -112,12 +113,14 @@ class DrawnCamera:
         self._closed = True
 
 
-def measure_live(
+def measure_live(  # noqa: PLR0913 - what is measured, how long, and with what
     settings: Settings,
     open_source: Callable[[Settings], Source],
     seconds: float,
     steering: Steering | None = None,
     on_second: Callable[[int, dict[str, float]], None] | None = None,
+    *,
+    cadence: Cadence | None = None,
 ) -> LiveReport:
     """Run a session into nothing, and then its source alone.
 
@@ -134,6 +137,8 @@ def measure_live(
     on_second : callable, optional
         Called every second with how many have passed, and the latency until the gate of the
         latest frames, as in `Status`.
+    cadence : Cadence, optional
+        In place of the one of the quality that is set.
 
     Raises
     ------
@@ -141,6 +146,8 @@ def measure_live(
         If the source cannot be opened, or ends too early.
     """
     engine = VirtualBackground(settings)
+    if cadence is not None:
+        engine.cadence = cadence
     parts = Parts(engine, [NullSink()], open_source, steering=steering)
     session = Session(settings, parts)
     session.start()
