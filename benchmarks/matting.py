@@ -36,7 +36,6 @@ from greenroom.matting.people import PeopleFilter
 from greenroom.segmenters import create_segmenter
 from greenroom.settings import Settings
 from greenroom.sources import create_source
-from greenroom.tiled_matte import TiledMatte
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -72,7 +71,6 @@ PARTS: Final[dict[str, tuple[tuple[Any, str], ...]]] = {
     "specks, left out": ((PeopleFilter, "weights"),),
     "steadied": ((refined._History, "follow"),),  # noqa: SLF001
     "the guided filter, on small grids": ((refined, "guide"),),
-    "edges, at full size": ((TiledMatte, "settle"),),
 }
 # So many frames of each clip are timed, so often; the fastest round counts.
 _PART_FRAMES: Final = 50
@@ -212,9 +210,9 @@ def _spent_ms(data: Path) -> dict[str, float]:
 def _timed(function: Callable[..., Any], name: str, spent: dict[str, float]) -> Callable[..., Any]:
     """Return a function that adds the seconds it takes to those spent."""
 
-    def timed(*values: Any) -> Any:  # noqa: ANN401
+    def timed(*values: Any, **named: Any) -> Any:  # noqa: ANN401
         start = time.perf_counter()
-        result = function(*values)
+        result = function(*values, **named)
         spent[name] += time.perf_counter() - start
         return result
 
