@@ -13,7 +13,6 @@ from numpy.testing import assert_array_equal
 from greenroom.compositing import composite
 from greenroom.errors import FormatError
 from greenroom.frames import FULL_RANGE_RGB, Colour, Format, Frame, Layout, Matte
-from greenroom.matting.edge_kernels import sharpen
 from greenroom.matting.guided_kernels import EDGE, EMPTY, FULL
 from greenroom.tiled_matte import TiledMatte
 from greenroom.tiles import CLEAR, SOFT, SOLID, TILE, TILE_ROWS, Guide
@@ -159,14 +158,3 @@ def test_a_guide_that_is_larger_than_the_frame(low: tuple[int, int], half: tuple
     base = np.zeros(low, np.float32)
     with pytest.raises(TypeError, match="cannot be enlarged"):
         Guide(base, base, base, np.zeros(half, np.uint8), np.zeros((8, 9), np.uint8), 0.0)
-
-
-def test_sharpening_is_the_matte_at_full_size() -> None:
-    """The loop by itself gives the values of a tiled matte."""
-    source = np.random.default_rng(8)
-    luma = source.integers(0, 256, (40, 75), np.uint8)
-    base = source.random((20, 38), np.float32)
-    slope, kinds = 0.01 * base, np.full((10, 19), EDGE, np.uint8)
-    out = np.empty(luma.shape, np.uint8)
-    sharpen(base, slope, 255 * base, kinds, luma, 2.0, out)
-    assert_array_equal(values_of(Guide(base, slope, 255 * base, kinds, luma, 2.0)), out)

@@ -9,12 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from greenroom.matting.edge_kernels import sharpen
 from greenroom.matting.grid_kernels import half_of as half
 from greenroom.matting.guided_kernels import EDGE, EMPTY, FULL
+from greenroom.tiles import Guide, make
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+def write_values(guide: Guide, out: NDArray[np.uint8]) -> None:
+    """Compute the whole matte."""
+    make(out.shape, guide.sorted_tiles(), guide=guide, whole=out)
 
 
 @settings(max_examples=40, deadline=None)
@@ -24,7 +29,7 @@ if TYPE_CHECKING:
     st.floats(0, 10, width=32),
     st.integers(0, 99),
 )
-def test_sharpen(shape: tuple[int, int], factor: float, core: float, seed: int) -> None:
+def test_a_guided_matte(shape: tuple[int, int], factor: float, core: float, seed: int) -> None:
     """Everything is enlarged, and detail beyond the noise counts by the slope."""
     rng = np.random.default_rng(seed)
     large = round(shape[0] * factor), round(shape[1] * factor)
@@ -34,7 +39,7 @@ def test_sharpen(shape: tuple[int, int], factor: float, core: float, seed: int) 
     luma = np.pad(rng.integers(0, 256, large, dtype=np.uint8), ((0, 0), (0, 3)))[:, : large[1]]
     out = np.empty(large, np.uint8)
     kinds = np.full(half(shape), EDGE, np.uint8)
-    sharpen(base, slope, reference, kinds, luma, core, out)
+    write_values(Guide(base, slope, reference, kinds, luma, core), out)
 
     def stretched(values: NDArray[np.float32]) -> NDArray[np.float64]:
         rows, columns = (
@@ -57,6 +62,7 @@ def test_sharpen_fills_in() -> None:
     base = np.full((8, 8), 0.5, np.float32)
     kinds = np.array([[EMPTY] * 4, [EMPTY, FULL, FULL, EMPTY], [FULL] * 4, [EDGE] * 4], np.uint8)
     out = np.empty((32, 32), np.uint8)
-    sharpen(base, 0 * base, base, kinds, np.zeros((32, 32), np.uint8), 0.0, out)
+    guide = Guide(base, 0 * base, base, kinds, np.zeros((32, 32), np.uint8), 0.0)
+    write_values(guide, out)
     expected = np.repeat(np.repeat(np.array([0, 255, 128])[kinds], 8, 0), 8, 1)
     assert_array_equal(out, expected)
