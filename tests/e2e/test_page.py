@@ -607,6 +607,14 @@ def test_text_can_be_read(seen: Seen, scheme: str) -> None:
 # The end.
 
 
+# An answer to an earlier request, which is read only after the connection was lost.
+LATE_ANSWER = """async () => {
+  const files = performance.getEntriesByType("resource").map((one) => one.name);
+  const session = await import(files.find((name) => name.endsWith("session.js")));
+  session.tell("settings");
+}"""
+
+
 def test_the_end_is_told(browser: Browser, tmp_path: Path) -> None:
     """When greenroom has ended, the page says that it knows nothing any more."""
     page = browser.new_page()
@@ -616,5 +624,6 @@ def test_the_end_is_told(browser: Browser, tmp_path: Path) -> None:
         running.process.kill()
         page.wait_for_selector("#offline:not([hidden])")
     assert "connection to greenroom is lost" in page.inner_text("#offline")
+    page.evaluate(LATE_ANSWER)
     assert page.inner_text("#headline") == "Not connected"
     page.close()

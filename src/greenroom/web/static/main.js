@@ -10,7 +10,8 @@ import { startStatus } from "./status.js";
 
 function showHeadline() {
   const { status, settings } = session;
-  if (!status || !settings) return;
+  // Settings or backgrounds that come late say nothing about what is sent after the connection was lost.
+  if (!status || !settings || document.body.classList.contains("offline")) return;
   const text = { person: described(settings.background), camera: "Your room is visible: the camera’s picture is sent as it is" };
   const sentence = status.showing === "cover" ? status.message || "Covered" : text[status.showing];
   say($("headline"), sentence);
