@@ -651,15 +651,14 @@ class Matte:
         if height > self.shape[0] or width > self.shape[1]:
             message = f"a matte of {self.shape} cannot be reduced to {shape}"
             raise FormatError(message)
-        values = self.values
-        while values.shape != shape:
-            high, wide = values.shape
-            if (high + 1) // 2 < height or (wide + 1) // 2 < width:
-                from greenroom.resampling import shrunk  # noqa: PLC0415 - the core loads on use
+        if shape == self.shape:
+            return self.values
+        from greenroom.pyramid import reduced  # noqa: PLC0415 - the core loads on use
 
-                return shrunk(values, shape)
-            values = self.quarter if values is self.values else _halved(values)
-        return values
+        # The half serves chroma as well, and is made once.
+        half = (self.shape[0] + 1) // 2, (self.shape[1] + 1) // 2
+        is_less = height <= half[0] and width <= half[1]
+        return reduced(self.quarter if is_less else self.values, shape)
 
     @cached_property
     def quarter(self) -> Plane:

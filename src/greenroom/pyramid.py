@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from greenroom import core
-from greenroom.resampling import halve
+from greenroom.resampling import halve, shrunk
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Plane = NDArray[np.uint8]
 
-__all__ = ["Pyramid", "cut", "halved", "halvings_to", "pyramid", "working_size"]
+__all__ = ["Pyramid", "cut", "halved", "halvings_to", "pyramid", "reduced", "working_size"]
 
 # The shorter side of the working grid is at least so long, of larger frames.
 _LEAST_PX: Final = 256
@@ -166,6 +166,19 @@ def halved(planes: tuple[Plane, ...], times: int) -> tuple[Plane, ...]:
     for _ in range(times):
         planes = tuple(_halved(plane) for plane in planes)
     return planes
+
+
+def reduced(plane: Plane, shape: tuple[int, int]) -> Plane:
+    """Halve a plane to a smaller shape; the plane itself if it has that shape.
+
+    Where halving leads past it, samples are the means of the area that they stand for.
+    """
+    while plane.shape != shape:
+        height, width = _half(plane.shape)
+        if height < shape[0] or width < shape[1]:
+            return shrunk(plane, shape)
+        plane = _halved(plane)
+    return plane
 
 
 def _halved(plane: Plane) -> Plane:

@@ -6,14 +6,12 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
+from greenroom import pyramid
 from greenroom.compositing import composite
 from greenroom.compositing.light import wrap_light
 from greenroom.effects import mirrored, mirrored_matte
 from greenroom.frames import Colour, Frame, Layout, Matte
 from greenroom.matting import EdgeColours
-from greenroom.resampling import halve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -171,9 +169,8 @@ def halved(frame: Frame, times: int) -> Frame:
 
     Every sample is the mean of four; sizes that are odd round up.
     """
-    planes, layout = frame.all_planes, frame.layout
+    planes, layout = pyramid.halved(frame.all_planes, times), frame.layout
     for _ in range(times):
-        planes = tuple(_halved_plane(plane) for plane in planes)
         layout = replace(
             layout,
             width=(layout.width + 1) // 2,
@@ -204,13 +201,6 @@ def _halved_matte(matte: Matte, times: int) -> Matte:
     for _ in range(times):
         height, width = (height + 1) // 2, (width + 1) // 2
     return Matte(matte.reduced_to((height, width)))
-
-
-def _halved_plane(plane: Plane) -> Plane:
-    height, width = plane.shape
-    out = np.empty(((height + 1) // 2, (width + 1) // 2), np.uint8)
-    halve(plane, out)
-    return out
 
 
 def _finer(edges: EdgeColours | None, times: int) -> EdgeColours | None:

@@ -199,11 +199,7 @@ static void change(GrKey key, const Around *restrict around, float down, const f
 
 /* Round changes to 8 bits, 128 for none. */
 static void round_changes(const float *restrict changes, uint8_t *restrict out, int count) {
-    for (int x = 0; x < count; x++) {
-        int16_t whole = (int16_t)(int32_t)(changes[x] + 128.5f);
-        whole = whole > 0 ? whole : 0;
-        out[x] = (uint8_t)(whole < 255 ? whole : 255);
-    }
+    for (int x = 0; x < count; x++) out[x] = gr_limited_byte(changes[x] + 128.5f);
 }
 
 /* Find what is to be added to Y, Cb and Cr, out (3, height, width), so that the screen's colour is
@@ -247,11 +243,7 @@ static void double_row(const uint16_t *restrict row, uint8_t *restrict out, int 
 
 static void add_row(const uint8_t *restrict row, const uint8_t *restrict change,
                     uint8_t *restrict out, int count) {
-    for (int x = 0; x < count; x++) {
-        int16_t value = (int16_t)(row[x] + change[x] - 128);
-        value = value > 0 ? value : 0;
-        out[x] = (uint8_t)(value < 255 ? value : 255);
-    }
+    for (int x = 0; x < count; x++) out[x] = gr_limited((int16_t)(row[x] + change[x] - 128));
 }
 
 /* Add changes to a plane (height, width): 128 for none. They are contiguous and of its size. */

@@ -34,6 +34,13 @@ static inline float gr_clampf(float value, float low, float high) {
 }
 /* Cut off, not rounded; the value is in 0..255.99. The way over int is what is vectorised. */
 static inline uint8_t gr_byte(float value) { return (uint8_t)(int32_t)value; }
+/* Limited to 0..255: in 16 bits, which takes half as long as in float before it is cut off. */
+static inline uint8_t gr_limited(int16_t value) {
+    value = value > 0 ? value : 0;
+    return (uint8_t)(value < 255 ? value : 255);
+}
+/* Cut off and limited; the value is little more than 0 to 255. */
+static inline uint8_t gr_limited_byte(float value) { return gr_limited((int16_t)(int32_t)value); }
 
 /* Begin to read so many bytes that are needed soon: loops over a frame wait for memory else. A row
  * or two ahead, and into the innermost cache, is more than twice as fast as without. (Measured: so

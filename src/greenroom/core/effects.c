@@ -65,20 +65,13 @@ static void stretch(const uint32_t *restrict fours, const float *restrict share,
     }
 }
 
-/* Cut off and limit a value of little more than 0 to 255: in 16 bits, which takes half as long. */
-static inline uint8_t to_byte(float value) {
-    int16_t whole = (int16_t)(int32_t)value;
-    whole = whole > 0 ? whole : 0;
-    return (uint8_t)(whole < 255 ? whole : 255);
-}
-
 static void sum_sharp(const float *restrict a, const float *restrict b, const float *restrict c,
                       const float *restrict d, const float *weights, uint8_t *restrict out,
                       int count) {
     float by_a = weights[0], by_b = weights[1], by_c = weights[2], by_d = weights[3];
     for (int x = 0; x < count; x++) {
         float value = a[x] * by_a + b[x] * by_b + c[x] * by_c + d[x] * by_d + 0.5f;
-        out[x] = to_byte(value);
+        out[x] = gr_limited_byte(value);
     }
 }
 
@@ -178,9 +171,7 @@ static void scale_row(const uint8_t *restrict chroma, const uint8_t *restrict ga
                       uint8_t *restrict out, int count) {
     for (int x = 0; x < count; x++) {
         int16_t scaled = (int16_t)((int16_t)(chroma[x] - 128) * gain[x] + 32);
-        int16_t moved = (int16_t)((scaled >> 6) + 128);
-        moved = moved > 0 ? moved : 0;
-        out[x] = (uint8_t)(moved < 255 ? moved : 255);
+        out[x] = gr_limited((int16_t)((scaled >> 6) + 128));
     }
 }
 
@@ -214,7 +205,7 @@ static void move(const uint8_t *restrict from, const float *restrict luma,
                  const float *restrict moved, const float *restrict factor, uint8_t *restrict out,
                  int count) {
     for (int x = 0; x < count; x++)
-        out[x] = to_byte(moved[x] + (from[x] - luma[x]) * factor[x] + 0.5f);
+        out[x] = gr_limited_byte(moved[x] + (from[x] - luma[x]) * factor[x] + 0.5f);
 }
 
 static void tone_samples(const Tone *tone, const uint8_t *const *from, uint8_t *const *to, int start,

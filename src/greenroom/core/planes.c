@@ -86,9 +86,7 @@ static inline void light_samples(const Stretched *by, int upper, int lower, floa
         float part = weight[k] + (other[k] - weight[k]) * down;
         float share = (float)coverage[k] * (1.0f / 255.0f);
         float value = gr_lit(out[k], bright, part, back[k], share, least);
-        int16_t lit = (int16_t)(int32_t)value; /* limits in 16 bits take half as long */
-        lit = lit > 0 ? lit : 0;
-        out[k] = (uint8_t)(lit < 255 ? lit : 255);
+        out[k] = gr_limited_byte(value);
     }
 }
 

@@ -1,6 +1,7 @@
 /* Whether an answer and a matte can be believed: counts of samples, and what is known of the room
  * in cells. */
 #include "grids.h"
+#include "halving.h"
 
 /* As in `plausibility_kernels`: what a cell is marked as, and coverage, 0 to 255, from which it can
  * be seen, below which it is the room, and from which there is surely somebody. */
@@ -9,24 +10,12 @@ static const int CLAIMED = 13, ROOM = 8, SURELY = 128;
 /* So many cells are compared at a time. */
 enum { BLOCK = 512 };
 
-static void halve_row(const uint8_t *restrict one, const uint8_t *restrict two, int pairs,
-                      uint8_t *restrict out) {
-    for (int x = 0; x < pairs; x++) {
-        uint16_t a, b;
-        memcpy(&a, one + 2 * x, 2);
-        memcpy(&b, two + 2 * x, 2);
-        out[x] = (uint8_t)(((a & 255) + (a >> 8) + (b & 255) + (b >> 8) + 2) >> 2);
-    }
-}
-
 static void halve(const uint8_t *plane, int height, int width, uint8_t *cells) {
     size_t wide = ((size_t)width + 1) / 2;
     for (int y = 0; y < (height + 1) / 2; y++) {
         const uint8_t *one = plane + (size_t)2 * y * width;
         const uint8_t *two = plane + (size_t)gr_min(2 * y + 1, height - 1) * width;
-        halve_row(one, two, width / 2, cells + y * wide);
-        if (width % 2)
-            cells[y * wide + wide - 1] = (uint8_t)((one[width - 1] + two[width - 1] + 1) >> 1);
+        gr_halve_bytes(one, two, width, cells + y * wide);
     }
 }
 

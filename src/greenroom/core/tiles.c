@@ -1,4 +1,5 @@
 /* The tile pass: a full-size matte and the picture that is made through it, tile by tile. */
+#include "halving.h"
 #include "tiles.h"
 
 const GrLimits gr_limits = {0.0f, 0.5f, 255.0f};
@@ -136,13 +137,7 @@ static int kind_of(const uint8_t *coverage, ptrdiff_t stride, Area area) {
 static void quarter(const uint8_t *restrict coverage, int rows, uint8_t *restrict out) {
     for (int row = 0; row < rows; row++) {
         const uint8_t *first = coverage + 2 * row * GR_WIDE;
-        for (int x = 0; x < GR_WIDE / 2; x++) {
-            uint16_t a, b;
-            memcpy(&a, first + 2 * x, 2);
-            memcpy(&b, first + GR_WIDE + 2 * x, 2);
-            out[row * (GR_WIDE / 2) + x] =
-                (uint8_t)(((a & 255) + (a >> 8) + (b & 255) + (b >> 8) + 2) >> 2);
-        }
+        gr_halve_bytes(first, first + GR_WIDE, GR_WIDE, out + row * (GR_WIDE / 2));
     }
 }
 

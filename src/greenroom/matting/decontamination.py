@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from greenroom import core
-from greenroom.resampling import halve, shrunk
+from greenroom.pyramid import reduced
 
 if TYPE_CHECKING:
     from typing import Protocol
@@ -126,24 +126,8 @@ def _halved_to(frame: Frame, shape: tuple[int, int]) -> NDArray[np.uint8]:
     # Of a small frame even the half grid is too coarse.
     sources = frame.small_planes if planes.shape[1] < shape[0] else tuple(planes)
     for plane, target in zip(sources, out, strict=True):
-        _reduce(plane, target)
+        target[...] = reduced(plane, shape)
     return out
-
-
-def _reduce(plane: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
-    """Halve a plane until it has the shape of the result, or take means where that misses it."""
-    while plane.shape != out.shape:
-        height, width = plane.shape
-        shape = (height + 1) // 2, (width + 1) // 2
-        if shape[0] < out.shape[0] or shape[1] < out.shape[1]:
-            plane = shrunk(plane, out.shape)
-            break
-        half = out if shape == out.shape else np.empty(shape, np.uint8)
-        halve(plane, half)
-        if half is out:
-            return
-        plane = half
-    out[:] = plane
 
 
 def _with_plate(colours: EdgeColours, plate: Plate, size: tuple[int, int]) -> EdgeColours:
