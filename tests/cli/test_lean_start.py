@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import platform
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Final
@@ -24,6 +25,24 @@ def read_cards():
     raise SystemExit(0)
 catalogue.read_cards = read_cards
 main()
+"""
+
+_ARENAS: Final = """
+import ctypes, threading
+from greenroom.cli.lean_start import begin_start
+begin_start()
+c = ctypes.CDLL(None)
+c.malloc.restype = ctypes.c_void_p
+together = threading.Barrier(6)
+def allocate():
+    together.wait()
+    c.malloc(100)
+    together.wait()
+threads = [threading.Thread(target=allocate) for _ in range(6)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+c.malloc_info(0, ctypes.c_void_p.in_dll(c, "stdout"))
+c.fflush(None)
 """
 
 
@@ -66,3 +85,17 @@ def test_commands_collect() -> None:
     words = [sys.executable, "-c", _PROGRAM, "models", "list"]
     result = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
     assert "collects: True True" in result.stdout
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="arenas are glibc's")
+@pytest.mark.parametrize(("wanted", "most"), [(None, 2), ("5", 5)])
+def test_arenas(wanted: str | None, most: int) -> None:
+    """Threads share two arenas, unless the user has said how many there may be."""
+    environment = {name: it for name, it in os.environ.items() if name != "MALLOC_ARENA_MAX"}
+    if wanted is not None:
+        environment["MALLOC_ARENA_MAX"] = wanted
+    words = [sys.executable, "-c", _ARENAS]
+    result = subprocess.run(
+        words, capture_output=True, text=True, timeout=60, check=True, env=environment
+    )
+    assert result.stdout.count("<heap nr=") == most
