@@ -59,6 +59,8 @@ which some processors compute ten times slower.
 Format = Literal["yuv420p", "yuv444p", "gbrp", "gray"]
 """The pixel formats of frames, by FFmpeg's names; ``gray`` is for mattes shown as pictures."""
 
+_FORMATS: Final = get_args(Format)
+
 # Codes of ITU-T H.273, which FFmpeg uses as they are.
 UNSPECIFIED: Final = 2
 BT709: Final = 1
@@ -158,25 +160,23 @@ class Layout:
     height: int
     format: Format
     colour: Colour = Colour()
+    size: tuple[int, int] = field(init=False, repr=False, compare=False)
+    """(width, height) in pixels."""
+    plane_shapes: tuple[tuple[int, int], ...] = field(init=False, repr=False, compare=False)
+    """(height, width) of each plane; odd sizes round up."""
 
     def __post_init__(self) -> None:
-        if self.format not in get_args(Format):
-            message = (
-                f"expected one of the formats {', '.join(get_args(Format))}, not {self.format!r}"
-            )
+        if self.format not in _FORMATS:
+            message = f"expected one of the formats {', '.join(_FORMATS)}, not {self.format!r}"
             raise FormatError(message)
         if self.width < 1 or self.height < 1:
             message = f"a frame has at least 1x1 pixels, not {self.width}x{self.height}"
             raise FormatError(message)
+        # Both are asked for dozens of times a frame.
+        object.__setattr__(self, "size", (self.width, self.height))
+        object.__setattr__(self, "plane_shapes", self._shapes())
 
-    @property
-    def size(self) -> tuple[int, int]:
-        """(width, height) in pixels."""
-        return self.width, self.height
-
-    @property
-    def plane_shapes(self) -> tuple[tuple[int, int], ...]:
-        """(height, width) of each plane; odd sizes round up."""
+    def _shapes(self) -> tuple[tuple[int, int], ...]:
         full = (self.height, self.width)
         if self.format == "gray":
             return (full,)
@@ -316,8 +316,9 @@ class Frame:
     @property
     def halved_size(self) -> tuple[int, int]:
         """(width, height) after as many halvings as `small_planes` take: that of a whole `part`."""
-        width, height = (-(-length >> self._pyramid.halvings) for length in self.size)
-        return width, height
+        width, height = self.layout.size
+        halvings = self._pyramid.halvings
+        return -(-width >> halvings), -(-height >> halvings)
 
     @cached_property
     def _pyramid(self) -> Pyramid:
@@ -345,10 +346,11 @@ class Frame:
 
         views = cut(self.planes, self._pyramid, box)
         colour = self.layout.colour
-        if colour.matrix != RGB:
-            colour = replace(colour, matrix=colour.resolved_matrix(self.size))
+        if colour.matrix != RGB and colour.matrix != (matrix := colour.resolved_matrix(self.size)):
+            colour = replace(colour, matrix=matrix)
         height, width = views[0].shape
-        return Frame(views, Layout(width, height, self.format, colour)).at(self)
+        layout = Layout(width, height, self.format, colour)
+        return Frame(views, layout, self.pts, self.time_base, self.duration)
 
     def reduced(self, shape: tuple[int, int]) -> tuple[Plane, ...]:
         """Return all planes at one size that is not much larger than the frame's.
@@ -393,7 +395,8 @@ class Frame:
         """Presentation time in seconds."""
         if self.pts is None or self.time_base is None:
             return None
-        return float(self.pts * self.time_base)
+        numerator, denominator = self.time_base.as_integer_ratio()
+        return self.pts * numerator / denominator
 
     @classmethod
     def empty(cls, layout: Layout, *, alpha: bool = False) -> Frame:
@@ -521,13 +524,26 @@ class Frame:
         """Return the same samples without alpha."""
         return self if self.alpha is None else replace(self, alpha=None, _memory=None)
 
-    def shown_at(self, pts: int, time_base: Fraction, duration: int | None = None) -> Frame:
+    def shown_at(
+        self, pts: int | None, time_base: Fraction | None, duration: int | None = None
+    ) -> Frame:
         """Return the same samples with a time of their own."""
-        return replace(self, pts=pts, time_base=time_base, duration=duration)
+        # Nothing is checked again: planes and layout stay as they are.
+        frame = object.__new__(type(self))
+        vars(frame).update(
+            planes=self.planes,
+            layout=self.layout,
+            pts=pts,
+            time_base=time_base,
+            duration=duration,
+            alpha=self.alpha,
+            _memory=self._memory,
+        )
+        return frame
 
     def at(self, other: Frame) -> Frame:
         """Return the same samples, shown at the time of another frame."""
-        return replace(self, pts=other.pts, time_base=other.time_base, duration=other.duration)
+        return self.shown_at(other.pts, other.time_base, other.duration)
 
     def copy(self) -> Frame:
         """Copy the samples into new memory."""

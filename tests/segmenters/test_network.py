@@ -388,7 +388,7 @@ class TestForeground:
     ) -> None:
         """If the network finds what it saw, the frame stays as it is, in all its detail."""
         layout = Layout(511, 300, format_, Colour(0, 2) if format_ == "gbrp" else Colour(1, 1))
-        frame = Frame.from_rgb(portrait).converted(layout).shown_at(7, None, 3)  # type: ignore[arg-type]
+        frame = Frame.from_rgb(portrait).converted(layout).shown_at(7, None, 3)
         card, runtime = colouring(lambda given: given, input={"longest": longest})
         segmenter = NetworkSegmenter(card, runtime)
         segmenter.segment(frame)
