@@ -36,8 +36,7 @@ def _is_readable() -> bool:
     )
 
 
-_IS_READABLE: Final = _is_readable()
-address = _read if _IS_READABLE else _asked
+address = _read if _is_readable() else _asked
 """Return an array's address, unchecked. Asking NumPy takes ten times as long, and there are dozens
 of arrays a frame."""
 
@@ -70,7 +69,7 @@ def plane(
     strides, flags = array.strides, array.flags
     if (
         (array.dtype is not _TYPES[kind] and not _is_like(array.dtype, kind))
-        or array.ndim != 2
+        or len(strides) != 2
         or (strides[1] != array.itemsize and array.shape[1] > 1)
         or strides[0] < 0
         or not (flags.behaved if writable else flags.aligned)
@@ -78,8 +77,7 @@ def plane(
     ):
         access = " to write to" if writable else ""
         raise _error(array, f"a plane of type '{kind}'{access}", shape)
-    # `address`, without a call: arrays are checked dozens of times a frame.
-    return _number_at(id(array) + _PLACE).value if _IS_READABLE else _asked(array)
+    return address(array)
 
 
 def contiguous(
@@ -109,8 +107,7 @@ def contiguous(
         or (not array.size or array.ndim != 2 if shape is None else array.shape != shape)
     ):
         raise _error(array, f"a contiguous array of type '{kind}'", shape)
-    # `address`, without a call: arrays are checked dozens of times a frame.
-    return _number_at(id(array) + _PLACE).value if _IS_READABLE else _asked(array)
+    return address(array)
 
 
 def _is_like(dtype: np.dtype[Any], kind: str) -> bool:

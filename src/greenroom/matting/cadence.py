@@ -56,21 +56,18 @@ class StillTest:
 
     def __init__(self) -> None:
         self._reference: Compared | None = None
-        self._now: Compared | None = None  # the frame that was compared last
         self._noise: Floats = np.empty((0, BINS), np.float32)
 
     def reset(self) -> None:
         """Forget the other frame; what the camera's noise is stays."""
-        self._reference = self._now = None
+        self._reference = None
 
     def remember(self, frame: Frame) -> None:
         """Make a frame the one that others are compared with. Its small planes are kept."""
-        planes, now = frame.small_planes, self._now
-        self._now = None
+        planes = frame.small_planes
         if planes is frame.planes:  # whose memory may get another picture
             planes = tuple(np.array(plane) for plane in planes)
-        is_checked = now is not None and now.planes is planes
-        self._reference = now if is_checked else compared(planes)
+        self._reference = compared(planes)
         if len(self._noise) != len(planes):
             self._noise = np.full((len(planes), BINS), MOST_NOISE, np.float32)
 
@@ -80,7 +77,6 @@ class StillTest:
         if reference is None:
             return False
         now = compared(frame.small_planes)
-        self._now = None if now.planes is frame.planes else now  # a frame itself is not kept
         return now.shapes == reference.shapes and tell_still(now, reference, self._noise)
 
 
