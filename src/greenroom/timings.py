@@ -43,13 +43,13 @@ class Timings:
         """Count one run of a stage."""
         if name not in self._rings:
             self._rings[name] = np.zeros(_KEPT)
-        if name not in self._counts:
             self._counts[name] = 0
         self._rings[name][self._counts[name] % _KEPT] = seconds
         self._counts[name] += 1
 
     def clear(self) -> None:
-        """Start again, in the same memory."""
+        """Start again."""
+        self._rings.clear()
         self._counts.clear()
 
     @property

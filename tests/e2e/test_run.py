@@ -87,8 +87,13 @@ def environment(home: Path) -> dict[str, str]:
 
 def greenroom(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
+    return finished(home, [*COMMAND, *arguments])
+
+
+def finished(home: Path, command: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end, in an environment in which nothing of the user's is seen."""
     return subprocess.run(
-        [*COMMAND, *arguments],
+        command,
         cwd=home,
         env=environment(home),
         capture_output=True,
@@ -285,15 +290,7 @@ def test_picture_before_the_page(tmp_path: Path) -> None:
         "main()\n"
     )
     words = ["run", *QUIET, "--no-on-demand", "--seconds", "0.1"]
-    result = subprocess.run(
-        [sys.executable, "-c", program, *words],
-        cwd=tmp_path,
-        env=environment(tmp_path),
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE_S,
-        check=False,
-    )
+    result = finished(tmp_path, [sys.executable, "-c", program, *words])
     lines = result.stdout.splitlines()
     assert next(line for line in lines if line.startswith("left")) == "left True False"
     assert any(line.startswith("page: http://127.0.0.1:") for line in lines), result.stderr
