@@ -5,10 +5,11 @@
 
 enum { BLOCK = 8, PAIRS = BLOCK / 2, BINS = 8, LEVELS = 256 / BINS };
 
-/* What noise alone, normally distributed, does not do in hours: the mean square of n differences
- * is over its expectation by so many times its root of n, or their mean off by so many of its
- * standard deviations. And a change of brightness that nobody sees, in 8-bit levels. */
-static const double SQUARES = 10, SIGMAS = 6, LIGHT = 1.5;
+/* What noise alone, normally distributed, does to a block of one frame in ten thousand: the mean
+ * square of n differences is over its expectation by so many times its root of n. What it does to
+ * none in weeks: their mean is off by so many of its standard deviations. And a change of
+ * brightness that nobody sees, in 8-bit levels. */
+static const double SQUARES = 10, SIGMAS = 7, LIGHT = 1.5;
 /* The variance of the difference of two samples by noise, in squared 8-bit levels: that of rounding
  * at its worst, half way between two levels; and what is not noise any more. */
 static const float LEAST_NOISE = 0.5f, MOST_NOISE = 32;
