@@ -17,19 +17,19 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from quality import CLIP_MEASURES, CLIPS, DANCERS, table
 
-from greenroom.engine import VirtualBackground
-from greenroom.evaluation import MEASURES, evaluate
-from greenroom.frames import Colour, Frame, Layout
+from greenroom.engine.engine import VirtualBackground
+from greenroom.evaluation.evaluate import MEASURES, evaluate
 from greenroom.matting import Cadence, create_matting
+from greenroom.media.frame import Colour, Frame, Layout
 from greenroom.settings import Settings
 from greenroom.sources import create_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from greenroom.frames import Matte
     from greenroom.matting import Matting
-    from greenroom.matting.base import Look
+    from greenroom.matting.matting import Look
+    from greenroom.media.frame import Matte
     from greenroom.segmenters import Segmenter
 
 # 8-bit levels, frames a second, and how many frames: of the latter the first are not measured.

@@ -20,7 +20,8 @@ import cv2
 import numpy as np
 
 import greenroom
-from greenroom import Colour, Frame, Layout, metrics
+from greenroom import Colour, Frame, Layout
+from greenroom.evaluation import metrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -28,9 +28,9 @@ import numpy as np
 import greenroom
 from greenroom import Frame
 from greenroom.compositing import composite
-from greenroom.frames import Matte
+from greenroom.evaluation.metrics import BAND_PX
 from greenroom.matting import edge_colours
-from greenroom.metrics import BAND_PX
+from greenroom.media.frame import Matte
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING
 import av
 import numpy as np
 
-from greenroom.frames import Frame, Layout
-from greenroom.live.measuring import DrawnCamera, LiveReport, measure_live, resident_mib
-from greenroom.live.starting import create_steering
+from greenroom.desktop.launch import create_steering
+from greenroom.evaluation.latency import DrawnCamera, LiveReport, measure_live, resident_mib
 from greenroom.matting import Cadence
+from greenroom.media.frame import Frame, Layout
 from greenroom.settings import OnFailure, Settings
 from greenroom.sinks import PictureSink
 from greenroom.sources import create_source
 from greenroom.sources.demo import draw_beach
-from greenroom.sources.live import create_live_source
+from greenroom.sources.live_sources import create_live_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

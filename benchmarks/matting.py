@@ -1,8 +1,8 @@
 """Measure what each step of the matting brings, and what it costs.
 
 Steps are switched on one after the other. The folder holds the datasets ``portraits``, ``mixed``
-and ``clips``, as `greenroom.evaluation` reads them. Five tables go to standard output: quality on
-clips, quality on photos, how still the matte of a person is who does not move, with the cost of
+and ``clips``, as `greenroom.evaluation.evaluate` reads them. Five tables go to standard output:
+quality on clips, quality on photos, how still the matte of a person is who does not move, with the cost of
 the steps at 1080p beside it, what leaks on the talkers' clips if edges are perfect, and how long
 each part of the matting takes at 1080p.
 
@@ -24,15 +24,15 @@ import cv2
 import numpy as np
 from quality import CLIP_MEASURES, CLIPS, DANCERS, PHOTO_SETS, table
 
-from greenroom import metrics
-from greenroom.cuts import CutTest
-from greenroom.engine import VirtualBackground
-from greenroom.evaluation import MEASURES, evaluate
-from greenroom.frames import Colour, Frame, Layout
+from greenroom.engine.engine import VirtualBackground
+from greenroom.evaluation import metrics
+from greenroom.evaluation.evaluate import MEASURES, evaluate
 from greenroom.matting import RefinedMatting, Steps, UpsampledMatting, refined
 from greenroom.matting.evidence import Evidence
 from greenroom.matting.found import Canvas
 from greenroom.matting.people import PeopleFilter
+from greenroom.media.cuts import CutTest
+from greenroom.media.frame import Colour, Frame, Layout
 from greenroom.segmenters import create_segmenter
 from greenroom.settings import Settings
 from greenroom.sources import create_source
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from greenroom.matting.base import Matting
+    from greenroom.matting.matting import Matting
     from greenroom.segmenters import Segmenter
 
 _NONE: Final = Steps(region=False, colours=False, plate=False, guide=False)

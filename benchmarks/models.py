@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from greenroom import Settings, VirtualBackground
-from greenroom.evaluation import evaluate
+from greenroom.evaluation.evaluate import evaluate
 from greenroom.segmenters.catalogue import card_named, cards, parts
 from greenroom.segmenters.store import size_text
 from greenroom.segmenters.store.licences import concern

@@ -21,7 +21,8 @@ import cv2
 import numpy as np
 
 import greenroom
-from greenroom import Colour, Frame, Layout, metrics
+from greenroom import Colour, Frame, Layout
+from greenroom.evaluation import metrics
 from greenroom.settings import People
 
 if TYPE_CHECKING:

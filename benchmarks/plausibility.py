@@ -25,10 +25,10 @@ import cv2
 import numpy as np
 from quality import table
 
-from greenroom.engine import VirtualBackground
+from greenroom.engine.engine import VirtualBackground
 from greenroom.errors import ImplausibleMatteError, ProcessingError
-from greenroom.frames import Colour, Frame, Layout, Matte
 from greenroom.matting import Plausibility
+from greenroom.media.frame import Colour, Frame, Layout, Matte
 from greenroom.segmenters import SegmenterInfo, create_segmenter
 from greenroom.settings import Settings
 from greenroom.sources import create_source

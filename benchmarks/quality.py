@@ -1,7 +1,7 @@
 """Measure greenroom's own matte on labelled photos and clips.
 
-The folder holds the datasets ``portraits``, ``mixed`` and ``clips``, as `greenroom.evaluation`
-reads them. Tables go to standard output, in the units that papers use.
+The folder holds the datasets ``portraits``, ``mixed`` and ``clips``, as
+`greenroom.evaluation.evaluate` reads them. Tables go to standard output, in the units that papers use.
 
     python benchmarks/quality.py --data ../shared/data --set clips
 """
@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from greenroom.evaluation import MEASURES, evaluate
+from greenroom.evaluation.evaluate import MEASURES, evaluate
 
 if TYPE_CHECKING:
-    from greenroom.evaluation import Evaluation, Scores
+    from greenroom.evaluation.evaluate import Evaluation, Scores
 
 PHOTO_SETS: Final = ("portraits", "mixed")
 CLIPS: Final = "clips"

@@ -29,7 +29,7 @@ from starts import begun
 from turns import in_turns, median, median_ratio
 
 import greenroom
-from greenroom.frames import Frame
+from greenroom.media.frame import Frame
 from greenroom.segmenters.catalogue import card_named
 from greenroom.segmenters.store import Store
 from greenroom.sinks import PictureSink

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from greenroom import VirtualBackground
-from greenroom.frames import Colour, Frame, Layout
+from greenroom.media.frame import Colour, Frame, Layout
 from greenroom.segmenters import SegmenterInfo
 
 if TYPE_CHECKING:

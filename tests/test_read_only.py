@@ -10,7 +10,7 @@ from live.rig import Rig
 from numpy.testing import assert_array_equal
 
 from greenroom import VirtualBackground
-from greenroom.frames import Colour, Format, Frame, Layout
+from greenroom.media.frame import Colour, Format, Frame, Layout
 from greenroom.testing import PERSON_RGB, ROOM_RGB, FakeCamera, PersonSegmenter, person_mask
 
 if TYPE_CHECKING:

@@ -11,8 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from greenroom.conversion import convert
-    from greenroom.engine import VirtualBackground
+    from greenroom.engine.engine import VirtualBackground
     from greenroom.errors import (
         BackgroundError,
         CameraBusyError,
@@ -37,7 +36,8 @@ if TYPE_CHECKING:
         TruncatedError,
         VirtualCameraError,
     )
-    from greenroom.frames import Colour, Frame, Layout, Matte
+    from greenroom.files.convert import convert
+    from greenroom.media.frame import Colour, Frame, Layout, Matte
     from greenroom.settings import Settings
 
 __all__ = [
@@ -74,9 +74,9 @@ __all__ = [
 
 # Where the public names live: they are imported when they are first used.
 _MODULES: Final = {
-    "greenroom.conversion": ("convert",),
-    "greenroom.engine": ("VirtualBackground",),
-    "greenroom.frames": ("Colour", "Frame", "Layout", "Matte"),
+    "greenroom.files.convert": ("convert",),
+    "greenroom.engine.engine": ("VirtualBackground",),
+    "greenroom.media.frame": ("Colour", "Frame", "Layout", "Matte"),
     "greenroom.settings": ("Settings",),
 }
 _HOMES: Final = {name: module for module, names in _MODULES.items() for name in names}

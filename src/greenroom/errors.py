@@ -180,7 +180,7 @@ class IncompleteError(GreenroomError):
     failures : tuple of GreenroomError
         Why, one for each that is missing.
     summary : object
-        Of what was done; see `greenroom.conversion.Summary`. None where there are several.
+        Of what was done; see `greenroom.files.convert.Summary`. None where there are several.
     """
 
     def __init__(

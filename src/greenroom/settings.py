@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from greenroom.errors import SettingsError
-from greenroom.toml_text import decode_toml, parse_toml
+from greenroom.media.toml_text import decode_toml, parse_toml
 
 __all__ = [
     "Capture",
@@ -593,7 +593,7 @@ class Settings(BaseModel):
     @classmethod
     def _check_colour(cls, colour: str | None) -> str | None:
         if colour is not None:
-            from greenroom.backgrounds.css import rgb_of  # noqa: PLC0415 - settings stay light
+            from greenroom.specs import rgb_of  # noqa: PLC0415 - settings stay light
 
             rgb_of(colour, "key_color")
         return colour

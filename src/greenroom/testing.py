@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from greenroom.errors import CameraLostError, CameraMissingError, SinkError
-from greenroom.frames import Colour, Frame, Layout
-from greenroom.segmenters.base import SegmenterInfo
-from greenroom.sources.base import SourceInfo
+from greenroom.media.frame import Colour, Frame, Layout
+from greenroom.segmenters.segmenter import SegmenterInfo
 from greenroom.sources.realtime import MICROSECOND
+from greenroom.sources.source import SourceInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
-    from greenroom.frames import Format
-    from greenroom.sources.base import Source
+    from greenroom.media.frame import Format
+    from greenroom.sources.source import Source
 
 __all__ = [
     "PERSON_RGB",

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from greenroom.backgrounds import Background, create_background
-from greenroom.backgrounds.css import NAMES, rgb_of
 from greenroom.backgrounds.fitting import fitted
 from greenroom.errors import BackgroundError, SettingsError
-from greenroom.frames import Colour, Format, Frame, Layout, Matte
+from greenroom.media.frame import Colour, Format, Frame, Layout, Matte
 from greenroom.settings import Fit, Settings
+from greenroom.specs import NAMES, rgb_of
 from greenroom.testing import ROOM_RGB, count_room_pixels, person_mask
 
 if TYPE_CHECKING:

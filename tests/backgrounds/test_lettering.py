@@ -17,7 +17,7 @@ from attackers import (
 )
 
 from greenroom import VirtualBackground
-from greenroom.frames import Colour, Frame, Layout
+from greenroom.media.frame import Colour, Frame, Layout
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

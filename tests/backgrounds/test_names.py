@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from greenroom.backgrounds import create_background
-from greenroom.backgrounds.drawn import DRAWN, draw
+from greenroom.backgrounds.builtin import DRAWN, draw
 from greenroom.errors import BackgroundError, SettingsError
-from greenroom.frames import Frame, Matte
+from greenroom.media.frame import Frame, Matte
 from greenroom.settings import Settings
 
 if TYPE_CHECKING:

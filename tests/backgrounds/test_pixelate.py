@@ -15,7 +15,7 @@ from scipy.ndimage import gaussian_filter
 from greenroom import Settings
 from greenroom.backgrounds import COVER_RGB, create_background
 from greenroom.errors import SettingsError
-from greenroom.frames import Colour, Format, Frame, Layout, Matte
+from greenroom.media.frame import Colour, Format, Frame, Layout, Matte
 from greenroom.testing import ROOM_RGB, count_room_pixels, person_mask
 
 if TYPE_CHECKING:

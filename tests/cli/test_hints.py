@@ -8,10 +8,10 @@ import pytest
 
 from greenroom.cli.app import app
 from greenroom.errors import SettingsError
-from greenroom.frames import Colour, Layout
+from greenroom.media.frame import Colour, Layout
 from greenroom.settings import Settings
 from greenroom.sinks.codecs import choose_codec
-from greenroom.sinks.live import destinations
+from greenroom.sinks.destinations import destinations
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,8 @@ from urllib.request import url2pathname
 import pytest
 
 from greenroom.cli.page_client import open_page
+from greenroom.desktop.instance import InstanceRecord
 from greenroom.errors import GreenroomError
-from greenroom.live.instance import InstanceRecord
 
 RECORD = InstanceRecord(pid=1, url="http://127.0.0.1:8477/#token=s3cret")
 

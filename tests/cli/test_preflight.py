@@ -31,8 +31,8 @@ for line in json.load(sys.stdin):
             app([port if word == 'PORT' else word for word in line])
         except SystemExit as end:
             status = end.code
-    heavy = [name for name in ("ai_edge_litert", "onnxruntime", "fastapi", "greenroom.engine")
-             if name in sys.modules]
+    names = ("ai_edge_litert", "onnxruntime", "fastapi", "greenroom.engine.engine")
+    heavy = [name for name in names if name in sys.modules]
     cpu_s = time.process_time() - began_s
     print(json.dumps([status, said.getvalue(), heavy, cpu_s]), flush=True)
 """

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from greenroom.cli.telling import HeldWarnings, Teller, is_known
+from greenroom.cli.run_messages import HeldWarnings, Teller, is_known
 from greenroom.live.status import CaptureState, CaptureStatus, OutletStatus, Showing, Status
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from numpy.testing import assert_array_equal
 from greenroom.compositing import composite
 from greenroom.compositing.kernels import over
 from greenroom.errors import FormatError
-from greenroom.frames import FULL_RANGE_RGB, Colour, Format, Frame, Layout, Matte
+from greenroom.media.frame import FULL_RANGE_RGB, Colour, Format, Frame, Layout, Matte
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from greenroom.compositing import FramePool, composite
-from greenroom.frames import FULL_RANGE_RGB, Colour, Format, Frame, Layout, Matte
+from greenroom.media.frame import FULL_RANGE_RGB, Colour, Format, Frame, Layout, Matte
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from core_fuzz import Call, Draw
 
-from greenroom import core, pyramid, resampling, resizing, tiles
+from greenroom import core
 from greenroom.compositing import kernels as compositing
+from greenroom.compositing import tiles
 from greenroom.effects import kernels as effects
 from greenroom.matting import (
     cadence_kernels,
@@ -24,6 +25,7 @@ from greenroom.matting import (
     people_kernels,
     plausibility_kernels,
 )
+from greenroom.media import pyramid, resampling, resizing
 from greenroom.segmenters import chroma_kernels as chroma
 from greenroom.segmenters import kernels as segmenters
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from doctor.conftest import only
+from greenroom.devices.cameras import CameraFormat, CameraInfo
 from greenroom.doctor import Answer
 from greenroom.doctor.cameras import check_cameras
 from greenroom.settings import Settings
-from greenroom.sources.devices import CameraFormat, CameraInfo
 
 if TYPE_CHECKING:
     from doctor.conftest import Machine

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from doctor.conftest import only
+from greenroom.desktop.instance import Instance
 from greenroom.doctor.files import check_config, check_running, check_space
 from greenroom.doctor.finding import Case
-from greenroom.live.instance import Instance
 from greenroom.settings import Settings
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from doctor.conftest import only
-from greenroom.doctor.devices import check_devices, one_node_model
+from greenroom.doctor.compute_devices import check_devices, one_node_model
 from greenroom.doctor.models import check_engine, check_model
 from greenroom.errors import ModelError
 from greenroom.settings import Device, Settings
@@ -56,7 +56,7 @@ class TestEngine:
             message = "illegal instruction"
             raise ModelError(message)
 
-        monkeypatch.setattr("greenroom.engine.VirtualBackground.process", fail)
+        monkeypatch.setattr("greenroom.engine.engine.VirtualBackground.process", fail)
         finding = only(check_engine(machine.case()))
         assert finding.blocks
         assert "illegal instruction" in finding.message
@@ -202,7 +202,7 @@ class TestDevices:
             message = "DLL load failed"
             raise ImportError(message)
 
-        monkeypatch.setattr("greenroom.doctor.devices._providers", fail)
+        monkeypatch.setattr("greenroom.doctor.compute_devices._providers", fail)
         finding = only(check_devices(machine.case(version=lambda _: "1.20")))
         assert (finding.status, finding.blocks) == ("problem", False)
         assert "DLL load failed" in finding.message

@@ -19,7 +19,7 @@ from typer.main import get_command
 
 import greenroom
 from greenroom.cli.app import app
-from greenroom.conversion import extract_matte
+from greenroom.files.convert import extract_matte
 from greenroom.settings import Settings
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
-from greenroom.live.instance import Instance
+from greenroom.desktop.instance import Instance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from greenroom.engine import VirtualBackground
+from greenroom.engine.engine import VirtualBackground
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from e2e.conftest import Run
-    from greenroom.frames import Frame, Layout
+    from greenroom.media.frame import Frame, Layout
 
     Plane = NDArray[np.uint8]
 

@@ -26,7 +26,7 @@ from greenroom.effects.framing import (
     person_box,
     wanted,
 )
-from greenroom.frames import Colour, Format, Frame, Layout, Matte
+from greenroom.media.frame import Colour, Format, Frame, Layout, Matte
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

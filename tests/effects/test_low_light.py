@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from greenroom.effects.low_light import LowLight, Tone, brightened, brightness
-from greenroom.frames import Colour, Format, Frame, Layout
+from greenroom.media.frame import Colour, Format, Frame, Layout
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from greenroom.effects import mirrored, mirrored_matte
-from greenroom.frames import Colour, Format, Frame, Layout, Matte
+from greenroom.media.frame import Colour, Format, Frame, Layout, Matte
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

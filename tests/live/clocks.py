@@ -15,7 +15,7 @@ _LOOK_S = 0.001
 
 
 class FakeClock:
-    """Stands still until it is advanced; see `greenroom.live.clock.Clock`.
+    """Stands still until it is advanced; see `greenroom.media.clock.Clock`.
 
     Parameters
     ----------

@@ -7,9 +7,9 @@ import time
 from typing import TYPE_CHECKING, Self
 
 from greenroom import VirtualBackground
+from greenroom.desktop.launch import create_steering
 from greenroom.live.parts import Parts
 from greenroom.live.session import Session
-from greenroom.live.starting import create_steering
 from greenroom.live.status import Showing
 from greenroom.settings import OnFailure, Settings
 from greenroom.testing import (
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
 
-    from greenroom.frames import Frame
-    from greenroom.live.config import ConfigFile
+    from greenroom.desktop.settings_file import ConfigFile
+    from greenroom.media.frame import Frame
     from greenroom.segmenters import Segmenter
-    from greenroom.sinks.base import LiveSink
+    from greenroom.sinks.sink import LiveSink
     from greenroom.sources import Source
 
 DEADLINE_S = 20.0

@@ -9,12 +9,12 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from greenroom.frames import Frame, Layout
-from greenroom.live.beat import Beat
-from greenroom.live.clock import MonotonicClock
+from greenroom.engine.render import Rendered
+from greenroom.live.frame_pacer import Beat
 from greenroom.live.gate import Gate
 from greenroom.live.outlets import Outlet
-from greenroom.rendering import Rendered
+from greenroom.media.clock import MonotonicClock
+from greenroom.media.frame import Frame, Layout
 from greenroom.testing import MemoryLiveSink
 
 

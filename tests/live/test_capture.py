@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from greenroom.errors import CameraBusyError, CameraLostError, CameraMissingError, SettingsError
-from greenroom.frames import Frame, Layout
 from greenroom.live.capture import Capture
-from greenroom.live.clock import MonotonicClock
+from greenroom.live.sleep_detector import Suspension
 from greenroom.live.status import CaptureState, CaptureStatus
-from greenroom.live.suspension import Suspension
-from greenroom.sources.base import SourceInfo
+from greenroom.media.clock import MonotonicClock
+from greenroom.media.frame import Frame, Layout
+from greenroom.sources.source import SourceInfo
 from live.clocks import FakeClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from greenroom.live.clock import Clock
+    from greenroom.media.clock import Clock
 
 pytestmark = pytest.mark.usefixtures("no_thread_left")
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from greenroom import VirtualBackground
+from greenroom.desktop.settings_file import ConfigFile
 from greenroom.errors import (
     CameraBusyError,
     CameraMissingError,
@@ -16,7 +17,6 @@ from greenroom.errors import (
     SettingsError,
     SourceError,
 )
-from greenroom.live.config import ConfigFile
 from greenroom.live.status import Showing
 from greenroom.testing import FakeCamera, PersonSource
 from live.rig import Rig
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from greenroom.frames import Frame
+    from greenroom.media.frame import Frame
     from greenroom.settings import Settings
     from greenroom.sources import Source
 

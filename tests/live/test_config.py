@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from greenroom.desktop.settings_file import ConfigFile, default_config_path
 from greenroom.errors import SettingsError
-from greenroom.live.config import ConfigFile, default_config_path
 from greenroom.settings import Capture, Device, Fit, Framing, OnFailure, People, Quality, Settings
 
 ODD = st.text(

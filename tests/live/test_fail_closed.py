@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from greenroom import exchange
 from greenroom.backgrounds import create_background
-from greenroom.backgrounds.pictures import Picture
+from greenroom.backgrounds.images import Picture
+from greenroom.engine import stages
 from greenroom.errors import ModelError, SettingsError
 from greenroom.live.status import Showing
 from greenroom.matting import Cadence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from greenroom.frames import Frame
+    from greenroom.media.frame import Frame
     from greenroom.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("no_thread_left")

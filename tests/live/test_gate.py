@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.frames import Colour, Frame, Layout
-from greenroom.live.clock import MonotonicClock
+from greenroom.engine.render import Rendered
 from greenroom.live.gate import Gate, Ticket
 from greenroom.live.status import Showing
-from greenroom.rendering import Rendered
+from greenroom.media.clock import MonotonicClock
+from greenroom.media.frame import Colour, Frame, Layout
 from greenroom.testing import ROOM_RGB, count_room_pixels
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from people_drawn import finder, frame_of, person
 
-from greenroom.engine import VirtualBackground
+from greenroom.engine.engine import VirtualBackground
 from greenroom.live.governor import Governor, Plan
 from greenroom.live.plans import ladder
 from greenroom.matting import Cadence
@@ -22,7 +22,7 @@ from greenroom.testing import PersonSegmenter
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from greenroom.frames import Frame
+    from greenroom.media.frame import Frame
 
 RATE = 30.0
 QUALITIES = list(Quality)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from greenroom.desktop.instance import Instance, InstanceRecord, running
 from greenroom.errors import GreenroomError
-from greenroom.live.instance import Instance, InstanceRecord, running
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,7 @@ DEADLINE_S = 20.0
 HOLDER = """
 import sys, time
 from pathlib import Path
-from greenroom.live.instance import Instance
+from greenroom.desktop.instance import Instance
 instance = Instance(Path(sys.argv[1]))
 instance.acquire()
 instance.announce(url="http://127.0.0.1:9999/#token=abc")
@@ -129,7 +129,7 @@ def test_crash(folder: Path) -> None:
 
 def test_record_that_cannot_be_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that has not written its record, or something else, runs all the same."""
-    monkeypatch.setattr("greenroom.live.instance._RECORD_S", 0)
+    monkeypatch.setattr("greenroom.desktop.instance._RECORD_S", 0)
     with Instance(folder):
         (path,) = folder.glob("*.json")
         for text in ("", "{", '{"pid": "many"}', "[]"):
@@ -163,7 +163,7 @@ def test_record_that_cannot_be_written(folder: Path, monkeypatch: pytest.MonkeyP
     """Rather than a record that is no longer true there is none, and nothing is raised."""
     with Instance(folder) as instance:
         instance.announce(covered=False)
-        monkeypatch.setattr("greenroom.live.instance._RECORD_S", 0)
+        monkeypatch.setattr("greenroom.desktop.instance._RECORD_S", 0)
         (path,) = folder.glob("*.json")
         path.with_suffix(".part").mkdir()
         instance.announce(covered=True)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from greenroom.desktop.page_key import load_key, renew_key
 from greenroom.errors import GreenroomError
-from greenroom.live.page_key import load_key, renew_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from greenroom.live.loopback_events import CLIENT_USAGE, Event, LoopbackEvents, Subscription
-from greenroom.live.readers import OpenFiles, ReaderCount
+from greenroom.devices.consumers import OpenFiles, ReaderCount
+from greenroom.devices.loopback_events import CLIENT_USAGE, Event, LoopbackEvents, Subscription
 
 if TYPE_CHECKING:
     from collections.abc import Callable

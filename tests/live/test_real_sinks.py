@@ -13,11 +13,11 @@ import cv2
 import pytest
 import pyvirtualcam
 
-from greenroom.frames import Colour, Frame, Layout
+from greenroom.media.frame import Colour, Frame, Layout
 from greenroom.settings import Settings
 from greenroom.sinks.live_recording import RecordingSink
 from greenroom.sinks.virtual_camera import VirtualCameraSink
-from greenroom.sources.live import create_live_source
+from greenroom.sources.live_sources import create_live_source
 from greenroom.testing import Fault, FaultySegmenter, PersonSource, count_room_pixels
 from live.rig import Rig
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from greenroom.sinks.base import LiveSink
+    from greenroom.sinks.sink import LiveSink
 
 pytestmark = pytest.mark.usefixtures("no_thread_left")
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from greenroom import VirtualBackground
+from greenroom.desktop.settings_file import ConfigFile
 from greenroom.errors import CameraMissingError, SettingsError
-from greenroom.live.config import ConfigFile
 from greenroom.live.parts import Parts
 from greenroom.live.session import Session
 from greenroom.live.status import CaptureState
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from greenroom.frames import Frame
     from greenroom.live.previews import Preview
+    from greenroom.media.frame import Frame
 
 pytestmark = pytest.mark.usefixtures("no_thread_left")
 

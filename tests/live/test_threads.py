@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from greenroom.live.beat import Beat
+from greenroom.devices.consumers import ReaderCount
 from greenroom.live.capture import Capture
+from greenroom.live.frame_pacer import Beat
 from greenroom.live.gate import Gate
-from greenroom.live.readers import ReaderCount
 from greenroom.live.session import Session
 from greenroom.live.status import Showing
 from greenroom.live.steering import Steering
+from greenroom.media.workers import Fault, Worker
 from greenroom.testing import MemoryLiveSink
-from greenroom.workers import Fault, Worker
 from live.rig import DEADLINE_S, Rig
 
 if TYPE_CHECKING:

@@ -15,10 +15,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from people_drawn import SIZE, finder, frame_of, person, room
 
-from greenroom import metrics
-from greenroom.engine import VirtualBackground
-from greenroom.evaluation import evaluate
-from greenroom.frames import Colour, Frame, Layout, Matte
+from greenroom.engine.engine import VirtualBackground
+from greenroom.evaluation import metrics
+from greenroom.evaluation.evaluate import evaluate
 from greenroom.matting import (
     Cadence,
     RefinedMatting,
@@ -30,6 +29,7 @@ from greenroom.matting import (
 )
 from greenroom.matting.cadence import StillTest
 from greenroom.matting.cadence_kernels import BINS, compared, tell_still
+from greenroom.media.frame import Colour, Frame, Layout, Matte
 from greenroom.settings import Settings
 from greenroom.testing import PersonSegmenter
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from greenroom.matting import Matting
-    from greenroom.matting.base import Look
+    from greenroom.matting.matting import Look
     from greenroom.segmenters import Segmenter
 
 RATE = 30

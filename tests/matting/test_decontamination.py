@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from greenroom.frames import FULL_RANGE_RGB, Colour, Format, Frame, Layout, Matte
 from greenroom.matting import edge_colours
+from greenroom.media.frame import FULL_RANGE_RGB, Colour, Format, Frame, Layout, Matte
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

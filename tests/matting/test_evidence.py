@@ -11,10 +11,10 @@ from grids import mean3, somebody, window
 from numpy.testing import assert_allclose
 from people_drawn import frame_of, person, room
 
-from greenroom.frames import Frame
 from greenroom.matting.evidence import Evidence
 from greenroom.matting.evidence_kernels import BINS, learn, weigh
 from greenroom.matting.plate import CleanPlate
+from greenroom.media.frame import Frame
 
 
 def halved(matte: Any) -> Any:  # noqa: ANN401

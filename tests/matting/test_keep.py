@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from greenroom.errors import SettingsError
-from greenroom.frames import Colour, Frame, Layout
 from greenroom.matting.keep import KeptRegions, Rectangle, parse_regions
+from greenroom.media.frame import Colour, Frame, Layout
 from greenroom.settings import Settings
 
 if TYPE_CHECKING:

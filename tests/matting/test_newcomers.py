@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pytest
 
-from greenroom.frames import Colour, Frame, Layout
 from greenroom.matting.newcomers import Newcomers
+from greenroom.media.frame import Colour, Frame, Layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable

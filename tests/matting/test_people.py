@@ -14,10 +14,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from greenroom.frames import Frame
 from greenroom.matting.people import PeopleFilter
 from greenroom.matting.people_kernels import AREA, is_clear
 from greenroom.matting.people_parts import dilated, in_cells, parts_of, scores
+from greenroom.media.frame import Frame
 from greenroom.settings import People
 
 if TYPE_CHECKING:

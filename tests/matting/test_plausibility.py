@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from greenroom.errors import ImplausibleMatteError
-from greenroom.frames import Colour, Frame, Layout, Matte
 from greenroom.matting import Plausibility
+from greenroom.media.frame import Colour, Frame, Layout, Matte
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from people_drawn import SIZE, finder, frame_of, person, room
 
-from greenroom import metrics
 from greenroom.errors import SettingsError
-from greenroom.frames import Format, Frame
+from greenroom.evaluation import metrics
 from greenroom.matting import RefinedMatting, Steps, UpsampledMatting, create_matting
+from greenroom.media.frame import Format, Frame
 from greenroom.settings import Quality, Settings
 from greenroom.testing import PersonSegmenter
 

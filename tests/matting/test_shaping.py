@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.frames import Colour, Frame, Layout
 from greenroom.matting import UpsampledMatting
 from greenroom.matting.shaping import hardened
+from greenroom.media.frame import Colour, Frame, Layout
 from greenroom.settings import Settings
 
 SIZE = (320, 180)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from greenroom.errors import ModelOutputError
-from greenroom.resampling import upsample
+from greenroom.media.resampling import upsample
 from greenroom.segmenters import check_coarse_matte
 
 

@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from greenroom import Settings, VirtualBackground, metrics
+from greenroom import Settings, VirtualBackground
 from greenroom.errors import FormatError, ModelOutputError, ProcessingError, SettingsError
-from greenroom.frames import FULL_RANGE_RGB, Colour, Frame, Layout
+from greenroom.evaluation import metrics
+from greenroom.media.frame import FULL_RANGE_RGB, Colour, Frame, Layout
 from greenroom.segmenters import check_coarse_matte, create_segmenter
 from greenroom.segmenters.chroma import ChromaSegmenter
 from greenroom.testing import ROOM_RGB, PersonSource, count_room_pixels
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from greenroom.frames import Format
+    from greenroom.media.frame import Format
 
     Plane = NDArray[np.uint8]
     Floats = NDArray[np.float32]

@@ -10,7 +10,7 @@ import pytest
 
 from greenroom import Settings, VirtualBackground
 from greenroom.errors import ModelError, ModelOutputError, ProcessingError, SettingsError
-from greenroom.frames import Colour, Frame, Layout
+from greenroom.media.frame import Colour, Frame, Layout
 from greenroom.segmenters import check_coarse_matte, create_segmenter
 from greenroom.segmenters.creation import ByShape
 from greenroom.segmenters.inspection import card_of_file

@@ -12,10 +12,10 @@ from cards import card_of
 
 from greenroom import VirtualBackground
 from greenroom.errors import FormatError, ModelError, ModelOutputError, ProcessingError
-from greenroom.frames import Colour, Format, Frame, Layout
+from greenroom.media.frame import Colour, Format, Frame, Layout
+from greenroom.media.timings import Timings
 from greenroom.segmenters.network import NetworkSegmenter, example_inputs, output_names
-from greenroom.segmenters.runtimes.base import TensorInfo
-from greenroom.timings import Timings
+from greenroom.segmenters.runtimes.runtime import TensorInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -11,7 +11,7 @@ from scipy.special import expit, softmax
 
 from greenroom.errors import ModelError, ModelOutputError, SettingsError
 from greenroom.segmenters import check_coarse_matte
-from greenroom.segmenters.readings import CoverageReader, kept_classes
+from greenroom.segmenters.output_decoders import CoverageReader, kept_classes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

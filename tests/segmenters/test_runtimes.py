@@ -14,8 +14,8 @@ import pytest
 from greenroom.errors import MissingExtraError, ModelError, ModelOutputError, SettingsError
 from greenroom.segmenters.catalogue import card_named
 from greenroom.segmenters.runtimes import load_runtime
-from greenroom.segmenters.runtimes.base import Runtime, TensorInfo
 from greenroom.segmenters.runtimes.quiet import native_stderr_caught
+from greenroom.segmenters.runtimes.runtime import Runtime, TensorInfo
 from greenroom.segmenters.store import Store
 from greenroom.settings import Device
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from rewriting import again
 
-from greenroom.frames import Colour, Frame, Layout, fraction
+from greenroom.media.frame import Colour, Frame, Layout, fraction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

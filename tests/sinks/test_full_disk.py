@@ -28,11 +28,11 @@ from fractions import Fraction
 from pathlib import Path
 import numpy as np
 from greenroom.errors import SinkError
-from greenroom.frames import Frame, Layout
+from greenroom.media.frame import Frame, Layout
 from greenroom.settings import Settings
 from greenroom.sinks import muxer, video
 from greenroom.sinks.live_recording import RecordingSink
-from greenroom.sources.base import SourceInfo
+from greenroom.sources.source import SourceInfo
 
 rng = np.random.default_rng(1)
 RATE = Fraction(30)

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from greenroom.errors import ExistsError, SettingsError, SinkError
-from greenroom.frames import Colour, Frame, Layout
+from greenroom.media.frame import Colour, Frame, Layout
 from greenroom.settings import Settings
-from greenroom.sinks.live import create_live_sinks, destinations
+from greenroom.sinks.destinations import create_live_sinks, destinations
 from greenroom.sinks.live_recording import RecordingSink
 from greenroom.sinks.null import NullSink
 from greenroom.testing import PersonSource, count_room_pixels
@@ -23,7 +23,7 @@ from greenroom.testing import PersonSource, count_room_pixels
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from greenroom.sinks.base import LiveSink
+    from greenroom.sinks.sink import LiveSink
 
 RATE = Fraction(30)
 MICROSECONDS = Fraction(1, 1_000_000)
@@ -111,7 +111,7 @@ from fractions import Fraction
 from pathlib import Path
 import numpy as np
 from greenroom.errors import SinkError
-from greenroom.frames import Frame, Layout
+from greenroom.media.frame import Frame, Layout
 from greenroom.settings import Settings
 from greenroom.sinks.live_recording import RecordingSink
 

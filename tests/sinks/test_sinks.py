@@ -15,7 +15,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from greenroom.errors import ExistsError, SettingsError, SinkError
-from greenroom.frames import Colour, Frame, Layout, fraction
+from greenroom.media.frame import Colour, Frame, Layout, fraction
 from greenroom.settings import Settings
 from greenroom.sinks import Sink, Y4MSink, create_sink, written_name
 from greenroom.sources import SourceInfo, create_source

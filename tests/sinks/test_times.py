@@ -14,7 +14,7 @@ import pytest
 from rewriting import again
 
 from greenroom.errors import SourceError, TruncatedError
-from greenroom.frames import fraction
+from greenroom.media.frame import fraction
 from greenroom.settings import Settings
 from greenroom.sources import create_source
 from greenroom.sources.movie_header import movie_length_s

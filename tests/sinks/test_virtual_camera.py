@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from greenroom.backgrounds import COVER_RGB
+from greenroom.compositing.packing import Packer, flattened
 from greenroom.errors import SinkError, VirtualCameraError
-from greenroom.frames import FULL_RANGE_RGB, Colour, Frame, Layout
+from greenroom.media.frame import FULL_RANGE_RGB, Colour, Frame, Layout
 from greenroom.sinks import virtual_camera
-from greenroom.sinks.packing import Packer, flattened
 from greenroom.sinks.virtual_camera import VirtualCameraSink, advice, labelled_devices
 from greenroom.testing import PersonSource
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from greenroom.errors import MissingExtraError, SinkError
-from greenroom.frames import Colour, Frame, Layout
+from greenroom.media.frame import Colour, Frame, Layout
 from greenroom.sinks.window import WindowSink, fit_into
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import pytest
 
 import greenroom
 from greenroom.errors import ExistsError, GreenroomError, SettingsError, SinkError
-from greenroom.frames import Colour, Frame, Layout
+from greenroom.media.frame import Colour, Frame, Layout
 from greenroom.settings import Settings
 from greenroom.sinks import Y4MSink, check_sink, create_sink
 from greenroom.sources import SourceInfo, create_source

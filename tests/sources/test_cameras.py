@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from stream_server import StreamServer, jpeg, picture
 
+from greenroom.devices.cameras import CameraFormat, CameraInfo
 from greenroom.errors import (
     CameraBusyError,
     CameraError,
@@ -23,13 +24,12 @@ from greenroom.errors import (
     CameraLostError,
     CameraMissingError,
 )
-from greenroom.live.clock import MonotonicClock
+from greenroom.media.clock import MonotonicClock
 from greenroom.settings import Settings
 from greenroom.sources import camera as camera_module
 from greenroom.sources.camera import Wanted, best_format, camera_source, input_options
 from greenroom.sources.camera_errors import opening_error
-from greenroom.sources.devices import CameraFormat, CameraInfo
-from greenroom.sources.live import create_live_source
+from greenroom.sources.live_sources import create_live_source
 from greenroom.sources.opencv_camera import OpenCvCamera
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from greenroom.sources.base import Source
+    from greenroom.sources.source import Source
 
     Open = Callable[[str], Source]
 

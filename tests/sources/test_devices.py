@@ -14,17 +14,17 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-import greenroom.sources.devices as devices_module
+import greenroom.devices.cameras as devices_module
 from greenroom.cli.devices import command as devices_command
-from greenroom.errors import CameraError, CameraMissingError
-from greenroom.sources.devices import (
+from greenroom.devices.cameras import (
     CameraFormat,
     CameraInfo,
     find_camera,
     list_cameras,
     list_virtual_cameras,
 )
-from greenroom.sources.v4l2 import opened
+from greenroom.devices.v4l2 import opened
+from greenroom.errors import CameraError, CameraMissingError
 
 if TYPE_CHECKING:
     from pathlib import Path

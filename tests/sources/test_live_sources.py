@@ -14,20 +14,20 @@ import numpy as np
 import pytest
 from stream_server import picture
 
+from greenroom.devices.cameras import CameraInfo
 from greenroom.errors import CameraForbiddenError, CameraMissingError, SourceError
-from greenroom.live.clock import MonotonicClock
+from greenroom.media.clock import MonotonicClock
 from greenroom.settings import Settings
-from greenroom.sources import live
-from greenroom.sources.devices import CameraInfo
-from greenroom.sources.live import create_live_source
+from greenroom.sources import live_sources as live
+from greenroom.sources.live_sources import create_live_source
 from greenroom.sources.screen import screen_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from greenroom.live.clock import Clock
-    from greenroom.sources.base import Source
+    from greenroom.media.clock import Clock
+    from greenroom.sources.source import Source
 
 CAMERAS = [
     CameraInfo(0, "/dev/video0", "greenroom", is_virtual=True),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from stream_server import picture
 
-from greenroom import decoding
+from greenroom.media import decoding
 from greenroom.settings import Settings
 from greenroom.sources import VideoSource, create_source, video
 from greenroom.sources.realtime import Pacer, RealTimeSource

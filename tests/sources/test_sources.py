@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from greenroom.frames import Frame
+    from greenroom.media.frame import Frame
 
     Plane = NDArray[np.uint8]
     Make = Callable[..., Path]

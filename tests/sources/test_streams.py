@@ -21,15 +21,15 @@ from greenroom.errors import (
 )
 from greenroom.settings import Settings
 from greenroom.sources import stream
-from greenroom.sources.live import create_live_source
+from greenroom.sources.live_sources import create_live_source
 from greenroom.sources.stream import is_stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from greenroom.frames import Frame
-    from greenroom.sources.base import Source
+    from greenroom.media.frame import Frame
+    from greenroom.sources.source import Source
 
 pytestmark = [
     pytest.mark.allow_hosts(["127.0.0.1"]),

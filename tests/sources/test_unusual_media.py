@@ -21,7 +21,7 @@ from greenroom.backgrounds import create_background
 from greenroom.errors import BackgroundError, GreenroomError, SourceError, TruncatedError
 from greenroom.settings import Settings
 from greenroom.sources import create_source
-from greenroom.sources.live import create_live_source
+from greenroom.sources.live_sources import create_live_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
     from numpy.typing import NDArray
 
-    from greenroom.frames import Frame
+    from greenroom.media.frame import Frame
 
     Plane = NDArray[np.uint8]
     Make = Callable[..., Path]
@@ -147,8 +147,8 @@ class TestTurned:
             "import gc, sys\n"
             "from greenroom import Settings\n"
             "from greenroom.backgrounds import create_background\n"
-            "from greenroom.decoded_frames import orientation_of\n"
-            "from greenroom.decoding import decoded, open_media, video_stream\n"
+            "from greenroom.media.decoded_frames import orientation_of\n"
+            "from greenroom.media.decoding import decoded, open_media, video_stream\n"
             "from greenroom.sources import create_source\n"
             "for _ in range(10):\n"
             "    (frame,) = create_source(sys.argv[1], Settings())\n"
@@ -468,7 +468,7 @@ def test_named_pipe(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     whole = write(tmp_path / "whole.mkv", [flat()] * 5)
     program = (
-        "import sys; from greenroom.conversion import convert;"
+        "import sys; from greenroom.files.convert import convert;"
         "print(convert('pipe', 'out.mkv', background='none').frames)"
     )
     reader = subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path, stdout=-1, stderr=-1)

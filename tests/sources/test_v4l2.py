@@ -42,12 +42,12 @@ pytestmark = [
 WATCH = """
 import json, sys, time
 from greenroom.errors import GreenroomError
-from greenroom.live.clock import MonotonicClock
+from greenroom.media.clock import MonotonicClock
 from greenroom.settings import Settings
 from greenroom.sources.camera import camera_source
-from greenroom.sources.devices import CameraInfo
+from greenroom.devices.cameras import CameraInfo
 from greenroom.sources.opencv_camera import OpenCvCamera
-from greenroom.sources.v4l2 import SystemIoctl, opened
+from greenroom.devices.v4l2 import SystemIoctl, opened
 
 path, capture, asked = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
 with opened(path, SystemIoctl()) as device:

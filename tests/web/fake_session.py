@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from greenroom import VirtualBackground
+from greenroom.desktop.settings_file import ConfigFile
 from greenroom.errors import SettingsError
-from greenroom.frames import Frame
-from greenroom.live.config import ConfigFile
 from greenroom.live.status import CaptureState, CaptureStatus, OutletStatus, Showing, Status
+from greenroom.media.frame import Frame
 from greenroom.settings import Settings
 from greenroom.testing import PersonSegmenter, PersonSource
 

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import pytest
 
+from greenroom.desktop.settings_file import default_config_path
 from greenroom.errors import ModelError
-from greenroom.live.config import default_config_path
 from greenroom.settings import Group, Settings
 from greenroom.testing import ROOM_RGB
 from web.fake_session import SIZE

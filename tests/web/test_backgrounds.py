@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from greenroom.animation import count_frames
 from greenroom.backgrounds import create_background
-from greenroom.frames import Colour, Layout
+from greenroom.media.animation import count_frames
+from greenroom.media.frame import Colour, Layout
 from greenroom.settings import Settings
 from greenroom.web.uploads import MOST_BYTES
 from web.conftest import PORT, TOKEN

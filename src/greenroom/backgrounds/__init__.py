@@ -7,13 +7,11 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from greenroom.animation import moves
-from greenroom.backgrounds.base import COVER_RGB, Background, Scene
+from greenroom.backgrounds.background import COVER_RGB, Background, Scene
 from greenroom.backgrounds.blur import Blur
-from greenroom.backgrounds.css import NAMES, rgb_of
-from greenroom.backgrounds.drawn import DRAWN, draw
+from greenroom.backgrounds.builtin import DRAWN, draw
 from greenroom.backgrounds.grayscale import Grayscale
-from greenroom.backgrounds.pictures import (
+from greenroom.backgrounds.images import (
     MOST_PIXELS_A_SIDE,
     Picture,
     Slideshow,
@@ -26,9 +24,11 @@ from greenroom.backgrounds.pixelate import Pixelate
 from greenroom.backgrounds.plain import Camera, Colour, Transparent
 from greenroom.backgrounds.softened import strength_of
 from greenroom.backgrounds.video import Video
-from greenroom.decoding import is_folder, is_there, user_path, why_unreadable
-from greenroom.frames import Frame
-from greenroom.image_files import is_picture
+from greenroom.media.animation import moves
+from greenroom.media.decoding import is_folder, is_there, user_path, why_unreadable
+from greenroom.media.frame import Frame
+from greenroom.media.image_files import is_picture
+from greenroom.specs import NAMES, rgb_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from greenroom.backgrounds.base import Background
+from greenroom.backgrounds.background import Background
 from greenroom.backgrounds.softened import Softened
-from greenroom.frames import Frame
-from greenroom.resampling import upsample
+from greenroom.media.frame import Frame
+from greenroom.media.resampling import upsample
 
 if TYPE_CHECKING:
-    from greenroom.frames import Matte
+    from greenroom.media.frame import Matte
 
 __all__ = ["Blur"]
 

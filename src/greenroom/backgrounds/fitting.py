@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from greenroom.frames import Frame, Layout
+from greenroom.media.frame import Frame, Layout
 from greenroom.settings import Fit
 
 if TYPE_CHECKING:
-    from greenroom.frames import Plane
+    from greenroom.media.frame import Plane
 
 __all__ = ["fitted"]
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from greenroom.backgrounds.base import Background
-from greenroom.frames import Frame
+from greenroom.backgrounds.background import Background
+from greenroom.media.frame import Frame
 
 if TYPE_CHECKING:
-    from greenroom.frames import Matte
+    from greenroom.media.frame import Matte
 
 __all__ = ["Grayscale"]
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Final
 import cv2
 import numpy as np
 
-from greenroom.backgrounds.base import Background
+from greenroom.backgrounds.background import Background
 from greenroom.backgrounds.softened import Softened
-from greenroom.frames import Frame
+from greenroom.media.frame import Frame
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from greenroom.frames import Matte, Plane
+    from greenroom.media.frame import Matte, Plane
 
 __all__ = ["Pixelate"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from greenroom.backgrounds.base import Background, Scene
-from greenroom.frames import Frame
+from greenroom.backgrounds.background import Background, Scene
+from greenroom.media.frame import Frame
 
 if TYPE_CHECKING:
-    from greenroom.frames import Layout, Matte
+    from greenroom.media.frame import Layout, Matte
 
 __all__ = ["Camera", "Colour", "Transparent"]
 

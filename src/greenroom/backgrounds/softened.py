@@ -17,7 +17,7 @@ from greenroom.errors import SettingsError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from greenroom.frames import Frame, Matte, Plane
+    from greenroom.media.frame import Frame, Matte, Plane
 
     Floats = NDArray[np.float32]
 

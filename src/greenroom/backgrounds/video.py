@@ -6,12 +6,12 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from greenroom.animation import moving_frames
-from greenroom.backgrounds.base import Scene
+from greenroom.backgrounds.background import Scene
 from greenroom.backgrounds.fitting import fitted
-from greenroom.backgrounds.pictures import MOST_PIXELS_A_SIDE, unreadable
-from greenroom.decoded_frames import flattened, orientation_of, oriented
-from greenroom.decoding import (
+from greenroom.backgrounds.images import MOST_PIXELS_A_SIDE, unreadable
+from greenroom.media.animation import moving_frames
+from greenroom.media.decoded_frames import flattened, orientation_of, oriented
+from greenroom.media.decoding import (
     check_size,
     decoded,
     media_errors,
@@ -19,16 +19,16 @@ from greenroom.decoding import (
     reason_of,
     video_stream,
 )
-from greenroom.deinterlacing import Deinterlacer
-from greenroom.frames import fraction
-from greenroom.image_files import is_picture
-from greenroom.shapes import made_square, square_size
+from greenroom.media.deinterlacing import Deinterlacer
+from greenroom.media.frame import fraction
+from greenroom.media.image_files import is_picture
+from greenroom.media.shapes import made_square, square_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from greenroom.frames import Frame, Layout
+    from greenroom.media.frame import Frame, Layout
     from greenroom.settings import Fit
 
 __all__ = ["Video"]

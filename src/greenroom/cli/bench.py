@@ -13,8 +13,8 @@ from greenroom.cli.preflight import check_bench
 from greenroom.settings import Group, OnFailure, Settings
 
 if TYPE_CHECKING:
-    from greenroom.engine import VirtualBackground
-    from greenroom.live.measuring import LiveReport
+    from greenroom.engine.engine import VirtualBackground
+    from greenroom.evaluation.latency import LiveReport
 
 __all__ = ["command"]
 
@@ -72,10 +72,10 @@ command = bench
 
 
 def _bench_live(settings: Settings, seconds: float, *, governed: bool, as_json: bool) -> None:
-    from greenroom.live.measuring import DrawnCamera, measure_live  # noqa: PLC0415 - help stays fast
+    from greenroom.desktop.launch import create_steering  # noqa: PLC0415
+    from greenroom.evaluation.latency import DrawnCamera, measure_live  # noqa: PLC0415 - help stays fast
     from greenroom.live.parts import wanted_rate  # noqa: PLC0415
-    from greenroom.live.starting import create_steering  # noqa: PLC0415
-    from greenroom.sources.live import create_live_source  # noqa: PLC0415
+    from greenroom.sources.live_sources import create_live_source  # noqa: PLC0415
 
     def drawn(wanted: Settings) -> DrawnCamera:
         return DrawnCamera.of_person(wanted.width_height or _SIZE, wanted_rate(wanted))
@@ -104,7 +104,7 @@ def _live_table(report: LiveReport) -> str:
 
 
 def _measure(size: tuple[int, int], frames: int, settings: Settings) -> dict[str, Any]:
-    from greenroom.engine import VirtualBackground  # noqa: PLC0415 - help stays fast
+    from greenroom.engine.engine import VirtualBackground  # noqa: PLC0415 - help stays fast
     from greenroom.testing import PersonSource  # noqa: PLC0415
 
     source = PersonSource(size)

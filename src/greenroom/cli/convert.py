@@ -28,7 +28,7 @@ def _check(settings: Settings, values: dict[str, Any]) -> None:
     Group.FAILURE,
     Group.OUTPUT,
     check=_check,
-    loads="greenroom.conversion",
+    loads="greenroom.files.convert",
 )
 def convert(
     files: Annotated[
@@ -53,7 +53,7 @@ def convert(
     settings: Settings,
 ) -> None:
     """Put another background behind the person in a video or picture."""
-    from greenroom.conversion import convert as run  # noqa: PLC0415 - help stays fast
+    from greenroom.files.convert import convert as run  # noqa: PLC0415 - help stays fast
 
     each_file(run, files or [], out_dir, settings, as_json=as_json)
 

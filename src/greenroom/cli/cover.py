@@ -15,7 +15,7 @@ from greenroom.cli.page_client import UnreachableError, ask
 from greenroom.errors import GreenroomError
 
 if TYPE_CHECKING:
-    from greenroom.live.instance import InstanceRecord
+    from greenroom.desktop.instance import InstanceRecord
 
 __all__ = ["command"]
 
@@ -39,7 +39,7 @@ def cover(
 
     It works too while a model hangs. Bind it to a key of your desktop.
     """
-    from greenroom.live.instance import running  # noqa: PLC0415 - help stays fast
+    from greenroom.desktop.instance import running  # noqa: PLC0415 - help stays fast
 
     record = running()
     if record is None:
@@ -120,7 +120,7 @@ def _comes_true(pid: int, *, wanted: bool) -> tuple[str, ...] | None:
     tuple of str or None
         The sinks that have not got the cover even so.
     """
-    from greenroom.live.instance import running  # noqa: PLC0415 - help stays fast
+    from greenroom.desktop.instance import running  # noqa: PLC0415 - help stays fast
 
     end = time.monotonic() + _TIMEOUT_S
     lacking: tuple[str, ...] | None = None

@@ -74,7 +74,7 @@ def demo_source(settings: Settings, frames: int) -> DemoSource:
     It is a photograph, cut out, where scikit-image is installed, which carries one; otherwise the
     person is drawn too.
     """
-    from greenroom.engine import VirtualBackground  # noqa: PLC0415 - help stays fast
+    from greenroom.engine.engine import VirtualBackground  # noqa: PLC0415 - help stays fast
     from greenroom.sources.demo import DemoSource  # noqa: PLC0415
 
     portrait = _photograph()
@@ -89,7 +89,7 @@ def demo_source(settings: Settings, frames: int) -> DemoSource:
 
 
 def _write_before(path: Path, settings: Settings) -> None:
-    from greenroom.pipeline import Pipeline  # noqa: PLC0415 - help stays fast
+    from greenroom.files.pipeline import Pipeline  # noqa: PLC0415 - help stays fast
     from greenroom.sinks import create_sink  # noqa: PLC0415
 
     source = demo_source(settings, _FRAMES)
@@ -104,7 +104,7 @@ def _write_before(path: Path, settings: Settings) -> None:
 
 
 def _write_picture(path: Path, settings: Settings) -> None:
-    from greenroom.frames import Frame  # noqa: PLC0415 - help stays fast
+    from greenroom.media.frame import Frame  # noqa: PLC0415 - help stays fast
     from greenroom.sinks import PictureSink  # noqa: PLC0415
     from greenroom.sources.demo import draw_beach  # noqa: PLC0415
 
@@ -114,7 +114,7 @@ def _write_picture(path: Path, settings: Settings) -> None:
 
 
 def _write_after(path: Path, before: Path, settings: Settings) -> None:
-    from greenroom.conversion import convert  # noqa: PLC0415 - help stays fast
+    from greenroom.files.convert import convert  # noqa: PLC0415 - help stays fast
 
     with progress_bar(path.name) as progress:
         summary = convert(before, path, settings, progress=progress)
@@ -126,7 +126,7 @@ def _write_sheet(path: Path, clips: list[Path], settings: Settings) -> None:
     """Put four moments of every clip into one picture, a clip a row."""
     import numpy as np  # noqa: PLC0415 - help stays fast
 
-    from greenroom.frames import FULL_RANGE_RGB, Frame, Layout  # noqa: PLC0415
+    from greenroom.media.frame import FULL_RANGE_RGB, Frame, Layout  # noqa: PLC0415
     from greenroom.sinks import PictureSink  # noqa: PLC0415
     from greenroom.sources import create_source  # noqa: PLC0415
 

@@ -13,7 +13,7 @@ from greenroom.cli.options import plain_command
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from greenroom.sources.devices import CameraFormat, CameraInfo
+    from greenroom.devices.cameras import CameraFormat, CameraInfo
 
 __all__ = ["command"]
 
@@ -29,7 +29,7 @@ def devices(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the cameras with their formats, and the virtual cameras."""
-    from greenroom.sources.devices import (  # noqa: PLC0415 - help stays fast
+    from greenroom.devices.cameras import (  # noqa: PLC0415 - help stays fast
         list_cameras,
         list_virtual_cameras,
     )

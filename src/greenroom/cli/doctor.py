@@ -59,7 +59,7 @@ command = doctor
 
 def _settings(config: Path | None) -> Settings | None:
     """Read the settings that are asked for; a file that is wrong is found later."""
-    from greenroom.live.config import ConfigFile, default_config_path  # noqa: PLC0415 - on use
+    from greenroom.desktop.settings_file import ConfigFile, default_config_path  # noqa: PLC0415 - on use
 
     try:
         return ConfigFile(config or default_config_path(), required=config is not None).load()

@@ -14,7 +14,7 @@ from greenroom.cli.progress import progress_bar
 from greenroom.settings import Group, Settings
 
 if TYPE_CHECKING:
-    from greenroom.evaluation import Evaluation
+    from greenroom.evaluation.evaluate import Evaluation
 
 __all__ = ["command"]
 
@@ -51,7 +51,8 @@ def evaluate(
 ) -> None:
     """Measure models on labelled pictures or clips; --model takes several, with commas between."""
     assert dataset is not None  # noqa: S101 - checked above, for the type checker
-    from greenroom import evaluation, reports  # noqa: PLC0415 - help stays fast
+    from greenroom.evaluation import evaluate as evaluation  # noqa: PLC0415 - help stays fast
+    from greenroom.evaluation import report as reports  # noqa: PLC0415 - help stays fast
     from greenroom.segmenters.store.speeds import remember_speed  # noqa: PLC0415
 
     report = None if out is None else reports.Report(out, overwrite=overwrite)
@@ -80,7 +81,7 @@ command = evaluate
 
 def _table(results: list[Evaluation]) -> str:
     """Print means, and below each the worst tenth."""
-    from greenroom.evaluation import MEASURES  # noqa: PLC0415 - help stays fast
+    from greenroom.evaluation.evaluate import MEASURES  # noqa: PLC0415 - help stays fast
 
     names = [name for name in MEASURES if name in results[0].mean]
     head = ["model", "", *(MEASURES[name].label for name in names), "ms a frame"]

@@ -15,7 +15,7 @@ from greenroom.errors import GreenroomError, IncompleteError, SettingsError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from greenroom.conversion import Summary
+    from greenroom.files.convert import Summary
     from greenroom.settings import Settings
 
 __all__ = ["check_files", "each_file"]
@@ -63,7 +63,7 @@ def each_file(
 
 def _tell(summary: object, *, as_json: bool) -> None:
     """Print a summary as JSON, if that was asked for, and remember how fast the model was."""
-    from greenroom.conversion import Summary  # noqa: PLC0415 - help stays fast
+    from greenroom.files.convert import Summary  # noqa: PLC0415 - help stays fast
     from greenroom.segmenters.store.speeds import remember_speed  # noqa: PLC0415
 
     if not isinstance(summary, Summary):
@@ -91,7 +91,7 @@ def check_files(settings: Settings, values: dict[str, Any], *, has_background: b
 
 def _pairs(files: Sequence[str], out_dir: Path | None, settings: Settings) -> list[tuple[str, str]]:
     """Say what goes where."""
-    from greenroom.decoding import is_folder  # noqa: PLC0415 - help stays fast
+    from greenroom.media.decoding import is_folder  # noqa: PLC0415 - help stays fast
 
     if out_dir is None:
         if len(files) != 2:
@@ -115,11 +115,11 @@ def _pairs(files: Sequence[str], out_dir: Path | None, settings: Settings) -> li
 
 def _output_name(name: str, settings: Settings) -> str:
     """Name an output after its input."""
-    from greenroom.animation import moves  # noqa: PLC0415 - help stays fast
-    from greenroom.decoding import is_folder, is_there  # noqa: PLC0415
-    from greenroom.numbered_names import NUMBER  # noqa: PLC0415
+    from greenroom.media.animation import moves  # noqa: PLC0415 - help stays fast
+    from greenroom.media.decoding import is_folder, is_there  # noqa: PLC0415
+    from greenroom.media.numbered_names import NUMBER  # noqa: PLC0415
     from greenroom.sinks import written_name  # noqa: PLC0415
-    from greenroom.sources.pictures import MOST_PIXELS_A_SIDE  # noqa: PLC0415
+    from greenroom.sources.images import MOST_PIXELS_A_SIDE  # noqa: PLC0415
 
     path = Path(name)
     is_pattern = NUMBER.search(path.name) and not is_there(path)

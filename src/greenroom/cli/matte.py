@@ -25,7 +25,7 @@ def _check(settings: Settings, values: dict[str, Any]) -> None:
     Group.FAILURE,
     Group.OUTPUT,
     check=_check,
-    loads="greenroom.conversion",
+    loads="greenroom.files.convert",
 )
 def matte(
     files: Annotated[
@@ -49,7 +49,7 @@ def matte(
     settings: Settings,
 ) -> None:
     """Write the matte of a video or picture: white where the person is."""
-    from greenroom.conversion import extract_matte as run  # noqa: PLC0415 - help stays fast
+    from greenroom.files.convert import extract_matte as run  # noqa: PLC0415 - help stays fast
 
     each_file(run, files or [], out_dir, settings, as_json=as_json)
 

@@ -144,7 +144,7 @@ def settings_command(
 
 def _usual_config() -> Path | None:
     """Return the user's own settings file if it is there: what runs for long begins with it."""
-    from greenroom.live.config import default_config_path  # noqa: PLC0415 - help stays fast
+    from greenroom.desktop.settings_file import default_config_path  # noqa: PLC0415 - help stays fast
 
     path = default_config_path()
     return path if path.exists() else None

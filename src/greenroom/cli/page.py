@@ -34,7 +34,7 @@ def page(
     Whoever has its address can see and change what is sent; it is new with every start. What is
     put on the browser's command line works once, and for you alone.
     """
-    from greenroom.live.instance import running  # noqa: PLC0415 - help stays fast
+    from greenroom.desktop.instance import running  # noqa: PLC0415 - help stays fast
 
     record = running()
     if record is None:
@@ -65,7 +65,7 @@ command = page
 
 def _renew_key() -> None:
     """Shut out tabs that wait for greenroom to be started again."""
-    from greenroom.live.page_key import renew_key  # noqa: PLC0415 - help stays fast
+    from greenroom.desktop.page_key import renew_key  # noqa: PLC0415 - help stays fast
 
     renew_key()
     typer.echo(

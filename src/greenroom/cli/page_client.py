@@ -14,7 +14,7 @@ from greenroom.errors import GreenroomError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from greenroom.live.instance import InstanceRecord
+    from greenroom.desktop.instance import InstanceRecord
 
 __all__ = ["UnreachableError", "ask", "open_page"]
 
@@ -102,8 +102,8 @@ def open_page(record: InstanceRecord) -> None:
 
 def _forwarding(address: str) -> Path:
     """Write the file that leads to the page; the next one takes its place."""
-    from greenroom.live.instance import state_folder, unwritable  # noqa: PLC0415 - as above
-    from greenroom.private_files import write_private  # noqa: PLC0415 - as above
+    from greenroom.desktop.instance import state_folder, unwritable  # noqa: PLC0415 - as above
+    from greenroom.media.private_files import write_private  # noqa: PLC0415 - as above
 
     path = state_folder() / "open.html"
     try:

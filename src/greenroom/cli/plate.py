@@ -61,8 +61,8 @@ def record(
 
     Nobody has to be in it. What is behind someone all the time stays unknown.
     """
-    from greenroom.engine import VirtualBackground  # noqa: PLC0415 - help stays fast
-    from greenroom.recording import check_plate_output, record_plate  # noqa: PLC0415
+    from greenroom.engine.engine import VirtualBackground  # noqa: PLC0415 - help stays fast
+    from greenroom.files.room_plate import check_plate_output, record_plate  # noqa: PLC0415
 
     settings = settings.changed(overwrite=overwrite, background="color:black", plate=None)
     opened = _open(source, settings, seconds)

@@ -52,11 +52,11 @@ def check_run(settings: Settings, port: int) -> None:
         Of the kind that says what cannot be used.
     """
     from greenroom.backgrounds import check_background  # noqa: PLC0415 - help stays fast
-    from greenroom.live.instance import check_none_runs  # noqa: PLC0415
+    from greenroom.desktop.instance import check_none_runs  # noqa: PLC0415
     from greenroom.live.parts import check_live, wanted_rate  # noqa: PLC0415
-    from greenroom.live.port import check_port  # noqa: PLC0415
-    from greenroom.sinks.live import PAGE, create_live_sinks, destinations  # noqa: PLC0415
-    from greenroom.sources.live import check_live_source  # noqa: PLC0415
+    from greenroom.sinks.destinations import PAGE, create_live_sinks, destinations  # noqa: PLC0415
+    from greenroom.sources.live_sources import check_live_source  # noqa: PLC0415
+    from greenroom.web.port import check_port  # noqa: PLC0415
 
     check_live(settings)
     has_page = any(kind == PAGE for kind, _ in destinations(settings))
@@ -72,8 +72,8 @@ def check_run(settings: Settings, port: int) -> None:
 
 def no_name_expected(name: str) -> SettingsError:
     """Make the error for a name that follows ``greenroom run``: which option it may belong to."""
-    from greenroom.decoding import STDIN, is_folder  # noqa: PLC0415 - help stays fast
-    from greenroom.image_files import is_picture  # noqa: PLC0415
+    from greenroom.media.decoding import STDIN, is_folder  # noqa: PLC0415 - help stays fast
+    from greenroom.media.image_files import is_picture  # noqa: PLC0415
     from greenroom.sources.stream import is_stream  # noqa: PLC0415
 
     path = Path(name)
@@ -134,7 +134,7 @@ def check_bench(settings: Settings, *, live: bool) -> None:
         Of the kind that says what cannot be used.
     """
     from greenroom.backgrounds import check_background  # noqa: PLC0415 - help stays fast
-    from greenroom.sources.live import check_live_source  # noqa: PLC0415
+    from greenroom.sources.live_sources import check_live_source  # noqa: PLC0415
 
     check_background(settings)
     check_model(settings)
@@ -152,8 +152,8 @@ def check_evaluation(
     GreenroomError
         Of the kind that says what cannot be used.
     """
-    from greenroom.dataset import find_cases  # noqa: PLC0415 - help stays fast
-    from greenroom.reports import check_report  # noqa: PLC0415
+    from greenroom.evaluation.dataset import find_cases  # noqa: PLC0415 - help stays fast
+    from greenroom.evaluation.report import check_report  # noqa: PLC0415
 
     if dataset is None:
         message = "expected a DATASET to measure on."
@@ -173,7 +173,7 @@ def check_plate_recording(source: str, output: Path, settings: Settings) -> None
     GreenroomError
         Of the kind that says what cannot be used.
     """
-    from greenroom.recording import check_plate_output  # noqa: PLC0415 - help stays fast
+    from greenroom.files.room_plate import check_plate_output  # noqa: PLC0415 - help stays fast
     from greenroom.sources import SourceInfo, check_source  # noqa: PLC0415
 
     is_demo = source == DEMO and not Path(source).exists()

@@ -15,18 +15,18 @@ import typer
 from greenroom.cli.options import ignore_signals, settings_command
 from greenroom.cli.page_client import open_page
 from greenroom.cli.preflight import check_run, no_name_expected
-from greenroom.cli.telling import HeldWarnings, Teller, is_known
+from greenroom.cli.run_messages import HeldWarnings, Teller, is_known
 from greenroom.errors import GreenroomError, SinkError
-from greenroom.live.port import DEFAULT_PORT
+from greenroom.media.workers import Worker
 from greenroom.settings import Group, OnFailure, Settings
-from greenroom.workers import Worker
+from greenroom.web.port import DEFAULT_PORT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
+    from greenroom.desktop.launch import Live
     from greenroom.live.session import Session
-    from greenroom.live.starting import Live
 
 __all__ = ["command"]
 
@@ -59,7 +59,7 @@ def _check(settings: Settings, values: dict[str, Any]) -> None:
     Group.FAILURE,
     Group.OUTPUT,
     check=_check,
-    loads="greenroom.live.starting",
+    loads="greenroom.desktop.launch",
 )
 def run(  # noqa: PLR0913 - each is a flag
     context: typer.Context,  # noqa: ARG001 - read by the check alone
@@ -93,7 +93,7 @@ def run(  # noqa: PLR0913 - each is a flag
     everything while it runs. Space in the page, SIGUSR1 or greenroom cover toggle covers you or
     ends that; SIGUSR2 or greenroom cover on covers you, whatever is so.
     """
-    from greenroom.live.starting import Launch, start_live  # noqa: PLC0415 - help stays fast
+    from greenroom.desktop.launch import Launch, start_live  # noqa: PLC0415 - help stays fast
 
     settings = settings.changed(on_failure=OnFailure.COVER)
     with ExitStack() as opened:
@@ -149,7 +149,7 @@ def _asking(
 
 def _open(url: str) -> None:
     """Open the page; that this failed ends nothing."""
-    from greenroom.live.instance import InstanceRecord  # noqa: PLC0415 - help stays fast
+    from greenroom.desktop.instance import InstanceRecord  # noqa: PLC0415 - help stays fast
 
     try:
         open_page(InstanceRecord(url=url))

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from greenroom.compositing.pool import Canvas, FramePool
+from greenroom.compositing.tiled_matte import TiledMatte
+from greenroom.compositing.tiles import Picture, make
 from greenroom.errors import FormatError
-from greenroom.frames import Frame, Matte
-from greenroom.tiled_matte import TiledMatte
-from greenroom.tiles import Picture, make
+from greenroom.media.frame import Frame, Matte
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

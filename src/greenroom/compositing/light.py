@@ -13,13 +13,13 @@ import cv2
 import numpy as np
 
 from greenroom.compositing.kernels import spill
-from greenroom.frames import Frame
-from greenroom.resampling import shrink
+from greenroom.media.frame import Frame
+from greenroom.media.resampling import shrink
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from greenroom.frames import Layout, Matte
+    from greenroom.media.frame import Layout, Matte
 
     Floats = NDArray[np.float32]
 

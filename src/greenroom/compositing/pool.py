@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from greenroom.frames import Frame, Memory
-from greenroom.tiles import TILE, TILE_ROWS
+from greenroom.compositing.tiles import TILE, TILE_ROWS
+from greenroom.media.frame import Frame, Memory
 
 if TYPE_CHECKING:
     import av
     from numpy.typing import NDArray
 
-    from greenroom.frames import Layout
+    from greenroom.media.frame import Layout
 
 __all__ = ["Canvas", "FramePool"]
 
@@ -34,7 +34,7 @@ class Canvas:
     frame : Frame
         Where the result goes. Undefined samples, but where it is held.
     held : (rows, columns) uint8
-        1 for every tile that shows the background already, of `greenroom.tiles`' size.
+        1 for every tile that shows the background already, of `greenroom.compositing.tiles`' size.
     """
 
     frame: Frame

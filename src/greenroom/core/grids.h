@@ -9,7 +9,7 @@
 
 #include "core.h"
 
-/* Coverage of less is none. As `greenroom.frames.NOTHING`: what fades for ever would become
+/* Coverage of less is none. As `greenroom.media.frame.NOTHING`: what fades for ever would become
  * denormal numbers. */
 #define GR_NOTHING 0x1p-20f
 /* Coverage from which there is somebody. */

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from greenroom.devices.cameras import CameraInfo
     from greenroom.doctor.system import System
-    from greenroom.sources.devices import CameraInfo
 
 __all__ = ["check_cameras"]
 

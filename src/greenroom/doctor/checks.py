@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from greenroom.doctor.cameras import check_cameras
-from greenroom.doctor.devices import check_devices
+from greenroom.doctor.compute_devices import check_devices
 from greenroom.doctor.files import check_config, check_running, check_space
 from greenroom.doctor.finding import Case, Finding
 from greenroom.doctor.installation import check_packages, check_python, check_rivals

@@ -48,7 +48,7 @@ def check_space(case: Case) -> Iterator[Finding]:  # noqa: ARG001 - every check 
 
 def check_config(case: Case) -> Iterator[Finding]:
     """Read the settings file."""
-    from greenroom.live.config import ConfigFile, default_config_path  # noqa: PLC0415 - on use
+    from greenroom.desktop.settings_file import ConfigFile, default_config_path  # noqa: PLC0415 - on use
 
     path = case.config or default_config_path()
     if case.config is None and not path.exists():
@@ -66,7 +66,7 @@ def check_config(case: Case) -> Iterator[Finding]:
 
 def check_running(case: Case) -> Iterator[Finding]:  # noqa: ARG001 - every check is called so
     """Look whether greenroom runs; its page's token is not shown."""
-    from greenroom.live.instance import running  # noqa: PLC0415 - on use
+    from greenroom.desktop.instance import running  # noqa: PLC0415 - on use
 
     record = running()
     if record is None:

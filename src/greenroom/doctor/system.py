@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from greenroom.sources.devices import CameraInfo
+    from greenroom.devices.cameras import CameraInfo
 
 __all__ = ["Answer", "System", "run_program"]
 
@@ -90,7 +90,7 @@ def _requirements() -> tuple[str, ...]:
 
 
 def _cameras() -> Sequence[CameraInfo]:
-    from greenroom.sources.devices import list_cameras  # noqa: PLC0415 - it needs PyAV
+    from greenroom.devices.cameras import list_cameras  # noqa: PLC0415 - it needs PyAV
 
     return list_cameras()
 

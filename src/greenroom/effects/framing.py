@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from greenroom.effects.kernels import enlarge
-from greenroom.frames import Frame, Matte
+from greenroom.media.frame import Frame, Matte
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

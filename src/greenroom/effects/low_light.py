@@ -10,13 +10,13 @@ import cv2
 import numpy as np
 
 from greenroom.effects.kernels import scale_chroma, tone_rgb
-from greenroom.frames import Frame
-from greenroom.resampling import halve
+from greenroom.media.frame import Frame
+from greenroom.media.resampling import halve
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from greenroom.frames import Layout, Plane
+    from greenroom.media.frame import Layout, Plane
 
 __all__ = ["LowLight", "Tone", "brightened", "brightness"]
 

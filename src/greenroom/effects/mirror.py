@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from greenroom.frames import Frame, Matte
+from greenroom.media.frame import Frame, Matte
 
 if TYPE_CHECKING:
-    from greenroom.frames import Plane
+    from greenroom.media.frame import Plane
 
 __all__ = ["mirrored", "mirrored_matte"]
 

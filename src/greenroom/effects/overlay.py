@@ -11,15 +11,15 @@ import cv2
 import numpy as np
 
 from greenroom.compositing.kernels import over
-from greenroom.decoding import user_path, why_unreadable
 from greenroom.errors import SettingsError
-from greenroom.frames import Frame, Layout, Matte
-from greenroom.image_files import decode_with_alpha
+from greenroom.media.decoding import user_path, why_unreadable
+from greenroom.media.frame import Frame, Layout, Matte
+from greenroom.media.image_files import decode_with_alpha
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from greenroom.frames import Plane
+    from greenroom.media.frame import Plane
 
     Floats = NDArray[np.float32]
 

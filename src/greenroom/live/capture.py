@@ -21,17 +21,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from greenroom.errors import CameraLostError, GreenroomError, SourceError
+from greenroom.live.sleep_detector import Suspension, seconds_asleep
 from greenroom.live.status import CaptureState, CaptureStatus
-from greenroom.live.suspension import Suspension, seconds_asleep
-from greenroom.workers import Worker
+from greenroom.media.workers import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from greenroom.frames import Frame
-    from greenroom.live.clock import Clock
-    from greenroom.sources.base import Source
-    from greenroom.workers import Fault
+    from greenroom.media.clock import Clock
+    from greenroom.media.frame import Frame
+    from greenroom.media.workers import Fault
+    from greenroom.sources.source import Source
 
 __all__ = ["Capture"]
 

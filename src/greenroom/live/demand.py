@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from greenroom.live.clock import Clock
     from greenroom.live.outlets import Outlet
     from greenroom.live.previews import PreviewHub
+    from greenroom.media.clock import Clock
 
 __all__ = ["Demand"]
 

@@ -28,17 +28,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from greenroom.backgrounds import COVER_RGB
+from greenroom.compositing.packing import flattened
 from greenroom.errors import ModelTimeoutError
-from greenroom.frames import Colour, Frame, Layout
 from greenroom.live.status import Showing
-from greenroom.sinks.packing import flattened
+from greenroom.media.frame import Colour, Frame, Layout
 from greenroom.sources.realtime import MICROSECOND
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from greenroom.engine import Rendered
-    from greenroom.live.clock import Clock
+    from greenroom.engine.engine import Rendered
+    from greenroom.media.clock import Clock
 
 __all__ = ["DEFAULT_LAYOUT", "Gate", "Shown", "Ticket"]
 
@@ -84,7 +84,7 @@ class Shown:
     reason, message : str
         Why it is the cover; see `greenroom.live.status.Status`.
     views : mapping of str to Frame
-        What the page shows, if it was made for this frame. See `greenroom.engine.Rendered`.
+        What the page shows, if it was made for this frame. See `greenroom.engine.engine.Rendered`.
     since_s : float
         Since when it is what leaves, by the clock.
     passed : int

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 if TYPE_CHECKING:
-    from greenroom.frames import Frame
-    from greenroom.live.clock import Clock
+    from greenroom.media.clock import Clock
+    from greenroom.media.frame import Frame
 
 __all__ = ["Measured", "Measures"]
 

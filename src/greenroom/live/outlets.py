@@ -15,20 +15,20 @@ from typing import TYPE_CHECKING, Final
 
 from greenroom.backgrounds.fitting import fitted
 from greenroom.errors import GreenroomError
-from greenroom.live.beat import Beat
+from greenroom.live.frame_pacer import Beat
 from greenroom.live.status import OutletStatus, Showing
+from greenroom.media.workers import Worker
 from greenroom.settings import Fit
-from greenroom.workers import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from fractions import Fraction
 
-    from greenroom.frames import Frame, Layout
-    from greenroom.live.clock import Clock
     from greenroom.live.gate import Gate, Shown
-    from greenroom.sinks.base import LiveSink
-    from greenroom.workers import Fault
+    from greenroom.media.clock import Clock
+    from greenroom.media.frame import Frame, Layout
+    from greenroom.media.workers import Fault
+    from greenroom.sinks.sink import LiveSink
 
 __all__ = ["Outlet"]
 

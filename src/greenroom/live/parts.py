@@ -7,19 +7,19 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
 from greenroom.errors import SettingsError
-from greenroom.frames import Layout
-from greenroom.live.clock import MonotonicClock
 from greenroom.live.gate import DEFAULT_LAYOUT
+from greenroom.media.clock import MonotonicClock
+from greenroom.media.frame import Layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from greenroom.engine import VirtualBackground
-    from greenroom.live.clock import Clock
-    from greenroom.live.config import ConfigFile
+    from greenroom.desktop.settings_file import ConfigFile
+    from greenroom.engine.engine import VirtualBackground
     from greenroom.live.steering import Steering
+    from greenroom.media.clock import Clock
     from greenroom.settings import Settings
-    from greenroom.sinks.base import LiveSink
+    from greenroom.sinks.sink import LiveSink
     from greenroom.sources import Source
 
 __all__ = ["DEFAULT_RATE", "Parts", "check_live", "wanted_layout", "wanted_rate"]

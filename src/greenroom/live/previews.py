@@ -10,16 +10,16 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from greenroom.engine.render import VIEWS
 from greenroom.errors import SettingsError
 from greenroom.live.status import Showing
-from greenroom.rendering import VIEWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from greenroom.frames import Frame
-    from greenroom.live.clock import Clock
     from greenroom.live.gate import Gate
+    from greenroom.media.clock import Clock
+    from greenroom.media.frame import Frame
 
 __all__ = ["Preview", "PreviewHub"]
 

@@ -20,7 +20,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.backgrounds import ROOM_WORDS
-from greenroom.channel import Channel, Ended
+from greenroom.engine.worker import Supervisor
 from greenroom.errors import (
     CameraBusyError,
     GreenroomError,
@@ -37,19 +37,19 @@ from greenroom.live.outlets import Outlet
 from greenroom.live.parts import check_live, wanted_layout, wanted_rate
 from greenroom.live.previews import PreviewHub
 from greenroom.live.status import CaptureState, CaptureStatus, OutletStatus, Status
+from greenroom.media.channel import Channel, Ended
+from greenroom.media.workers import Worker
 from greenroom.settings import Group, Settings
-from greenroom.sinks.base import TellsReaders
-from greenroom.supervision import Supervisor
-from greenroom.workers import Worker
+from greenroom.sinks.sink import TellsReaders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
-    from greenroom.frames import Frame, Layout
     from greenroom.live.governor import Plan
     from greenroom.live.parts import Parts
-    from greenroom.workers import Fault
+    from greenroom.media.frame import Frame, Layout
+    from greenroom.media.workers import Fault
 
 __all__ = ["Session"]
 

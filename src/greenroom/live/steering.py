@@ -9,16 +9,16 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Final
 
-from greenroom.workers import Worker
+from greenroom.media.workers import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from greenroom.live.governor import Governor, Plan
     from greenroom.live.measures import Measured
+    from greenroom.media.timings import Timings
+    from greenroom.media.workers import Fault
     from greenroom.settings import Settings
-    from greenroom.timings import Timings
-    from greenroom.workers import Fault
 
 __all__ = ["Steering"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from greenroom.errors import SettingsError
-from greenroom.matting.base import Matting
 from greenroom.matting.cadence import Cadence
 from greenroom.matting.decontamination import EdgeColours, edge_colours
+from greenroom.matting.matting import Matting
 from greenroom.matting.plausibility import Plausibility
 from greenroom.matting.refined import RefinedMatting, Steps
 from greenroom.matting.upsampled import UpsampledMatting

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from greenroom.frames import Frame, Layout, Matte
+    from greenroom.media.frame import Frame, Layout, Matte
 
     Floats = NDArray[np.float32]
 

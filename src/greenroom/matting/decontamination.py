@@ -15,14 +15,14 @@ import cv2
 import numpy as np
 
 from greenroom import core
-from greenroom.pyramid import reduced
+from greenroom.media.pyramid import reduced
 
 if TYPE_CHECKING:
     from typing import Protocol
 
     from numpy.typing import NDArray
 
-    from greenroom.frames import Frame, Matte
+    from greenroom.media.frame import Frame, Matte
 
     class Plate(Protocol):
         """The part of a clean plate that is used here."""

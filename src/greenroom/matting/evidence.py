@@ -25,7 +25,7 @@ from greenroom.matting.plate import MEMORY, CleanPlate
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from greenroom.frames import Frame
+    from greenroom.media.frame import Frame
 
     Floats = NDArray[np.float32]
 

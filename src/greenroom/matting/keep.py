@@ -18,12 +18,12 @@ import cv2
 import numpy as np
 
 from greenroom.errors import SettingsError
-from greenroom.image_files import decode_picture
+from greenroom.media.image_files import decode_picture
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from greenroom.frames import Layout
+    from greenroom.media.frame import Layout
     from greenroom.settings import Settings
 
     Floats = NDArray[np.float32]

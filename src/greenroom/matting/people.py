@@ -44,7 +44,7 @@ from greenroom.settings import People
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from greenroom.frames import Frame
+    from greenroom.media.frame import Frame
 
     Floats = NDArray[np.float32]
     Grid = NDArray[np.uint8]

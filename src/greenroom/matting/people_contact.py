@@ -13,7 +13,7 @@ from greenroom.matting.people_parts import SPECK, dilated, parts_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from greenroom.frames import Frame
+    from greenroom.media.frame import Frame
 
     Grid = NDArray[np.uint8]
     Cells = NDArray[np.bool_]

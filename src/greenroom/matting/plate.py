@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final, Self
 import cv2
 import numpy as np
 
-from greenroom.frames import FULL_RANGE_RGB, Frame, Layout
 from greenroom.matting.evidence_kernels import SURE, TRUSTED
+from greenroom.media.frame import FULL_RANGE_RGB, Frame, Layout
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from greenroom.errors import SettingsError
-from greenroom.image_files import decode_with_alpha
+from greenroom.media.image_files import decode_with_alpha
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -14,7 +14,6 @@ import cv2
 import numpy as np
 
 from greenroom.errors import ImplausibleMatteError
-from greenroom.frames import Frame, Matte
 from greenroom.matting.plausibility_kernels import (
     CHANGED,
     CLAIMED,
@@ -25,6 +24,7 @@ from greenroom.matting.plausibility_kernels import (
     look_at,
     remember,
 )
+from greenroom.media.frame import Frame, Matte
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

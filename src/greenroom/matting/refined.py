@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING, Final
 import cv2
 import numpy as np
 
-from greenroom.cuts import CutTest
+from greenroom.compositing.tiled_matte import TiledMatte
+from greenroom.compositing.tiles import CHUNK, Guide
 from greenroom.errors import ImplausibleMatteError
-from greenroom.frames import Frame, Matte
 from greenroom.matting.cadence import Cadence, Rest
 from greenroom.matting.evidence import Evidence
 from greenroom.matting.following import Follower
@@ -41,15 +41,15 @@ from greenroom.matting.plate import CleanPlate
 from greenroom.matting.plate_picture import check_shape, decode_plate, fitted_plate
 from greenroom.matting.region import Box, RegionTracker, box_of, doubled, extent
 from greenroom.matting.shaping import hardened, shifted, softened
-from greenroom.resampling import upsample
+from greenroom.media.cuts import CutTest
+from greenroom.media.frame import Frame, Matte
+from greenroom.media.resampling import upsample
 from greenroom.settings import People
-from greenroom.tiled_matte import TiledMatte
-from greenroom.tiles import CHUNK, Guide
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from greenroom.matting.base import Look, Matting
+    from greenroom.matting.matting import Look, Matting
     from greenroom.settings import Settings
 
     Bytes = NDArray[np.uint8]

@@ -16,7 +16,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from greenroom.frames import Frame
+    from greenroom.media.frame import Frame
 
     Floats = NDArray[np.float32]
 

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from greenroom.frames import Frame, Matte
 from greenroom.matting.cadence import Cadence, Rest
 from greenroom.matting.shaping import hardened, shifted, softened
-from greenroom.resampling import upsample
+from greenroom.media.frame import Frame, Matte
+from greenroom.media.resampling import upsample
 
 if TYPE_CHECKING:
-    from greenroom.matting.base import Look, Matting
+    from greenroom.matting.matting import Look, Matting
     from greenroom.settings import Settings
 
 __all__ = ["UpsampledMatting"]

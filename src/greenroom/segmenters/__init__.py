@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from greenroom.segmenters.base import Segmenter, SegmenterInfo, check_coarse_matte
 from greenroom.segmenters.creation import check_model, create_segmenter
+from greenroom.segmenters.segmenter import Segmenter, SegmenterInfo, check_coarse_matte
 
 __all__ = [
     "Segmenter",

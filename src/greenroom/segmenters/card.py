@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from greenroom.errors import ModelError
-from greenroom.toml_text import decode_toml, parse_toml
+from greenroom.media.toml_text import decode_toml, parse_toml
 
 __all__ = [
     "Aspect",

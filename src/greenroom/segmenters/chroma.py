@@ -18,19 +18,19 @@ from typing import TYPE_CHECKING, Final
 import cv2
 import numpy as np
 
-from greenroom.backgrounds.css import rgb_of
 from greenroom.errors import FormatError, SettingsError
-from greenroom.frames import Frame
-from greenroom.resampling import halve
-from greenroom.segmenters.base import SegmenterInfo
+from greenroom.media.frame import Frame
+from greenroom.media.resampling import halve
+from greenroom.media.timings import Timings
 from greenroom.segmenters.chroma_kernels import CELL, STATISTICS, add, changes, coverage, statistics
 from greenroom.segmenters.chroma_screen import LEAST_CHROMA, KeyFinder, Surroundings
-from greenroom.timings import Timings
+from greenroom.segmenters.segmenter import SegmenterInfo
+from greenroom.specs import rgb_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from greenroom.frames import Layout
+    from greenroom.media.frame import Layout
 
     Plane = NDArray[np.uint8]
     Planes = tuple[Plane, Plane, Plane]

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from greenroom.segmenters.catalogue import card_named, parts
 from greenroom.segmenters.inspection import MODEL_SUFFIXES, card_of_file, runtime_of_file
 from greenroom.segmenters.network import NetworkSegmenter, example_inputs, output_names
-from greenroom.segmenters.readings import keepable
+from greenroom.segmenters.output_decoders import keepable
 from greenroom.segmenters.runtimes import check_runtime, load_runtime
-from greenroom.segmenters.runtimes.base import check_file
+from greenroom.segmenters.runtimes.runtime import check_file
 from greenroom.segmenters.store import Store
 
 if TYPE_CHECKING:
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from greenroom.frames import Frame
-    from greenroom.segmenters.base import Segmenter, SegmenterInfo
+    from greenroom.media.frame import Frame
+    from greenroom.media.timings import Timings
     from greenroom.segmenters.card import Card, ChooseSpec
+    from greenroom.segmenters.segmenter import Segmenter, SegmenterInfo
     from greenroom.settings import Settings
-    from greenroom.timings import Timings
 
 __all__ = ["check_model", "classes_of", "create_segmenter"]
 

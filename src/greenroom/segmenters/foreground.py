@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from greenroom.errors import ModelOutputError
-from greenroom.frames import Frame
+from greenroom.media.frame import Frame
 from greenroom.segmenters.kernels import difference
 
 if TYPE_CHECKING:

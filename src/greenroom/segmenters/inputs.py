@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from greenroom.errors import ModelError
-from greenroom.pyramid import halved, halvings_to
-from greenroom.resizing import fill
+from greenroom.media.pyramid import halved, halvings_to
+from greenroom.media.resizing import fill
 from greenroom.segmenters.card import Aspect
 from greenroom.segmenters.card import Layout as Axes
 from greenroom.segmenters.kernels import mix
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from greenroom.frames import Frame, Layout
+    from greenroom.media.frame import Frame, Layout
     from greenroom.segmenters.card import Card, InputSpec
-    from greenroom.segmenters.runtimes.base import TensorInfo
+    from greenroom.segmenters.runtimes.runtime import TensorInfo
 
     Floats = NDArray[np.float32]
     Part = tuple[slice, slice]

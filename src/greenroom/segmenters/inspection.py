@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from greenroom.segmenters.runtimes.base import Runtime, TensorInfo
+    from greenroom.segmenters.runtimes.runtime import Runtime, TensorInfo
 
     Outputs = Mapping[str, NDArray[Any]]
 

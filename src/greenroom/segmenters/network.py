@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from greenroom.errors import ModelOutputError
-from greenroom.segmenters.base import SegmenterInfo, check_coarse_matte
+from greenroom.media.timings import Timings
 from greenroom.segmenters.card import Task
 from greenroom.segmenters.foreground import recoloured
 from greenroom.segmenters.inputs import PictureInput, cut_to, further_inputs, ratio_of
-from greenroom.segmenters.readings import CoverageReader, picture_axes
+from greenroom.segmenters.output_decoders import CoverageReader, picture_axes
 from greenroom.segmenters.recurrence import States
-from greenroom.timings import Timings
+from greenroom.segmenters.segmenter import SegmenterInfo, check_coarse_matte
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from greenroom.frames import Frame
+    from greenroom.media.frame import Frame
     from greenroom.segmenters.card import Card
-    from greenroom.segmenters.runtimes.base import Example, Runtime, TensorInfo
+    from greenroom.segmenters.runtimes.runtime import Example, Runtime, TensorInfo
 
 __all__ = ["NetworkSegmenter", "example_inputs", "output_names"]
 

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from greenroom.cuts import CutTest
+from greenroom.media.cuts import CutTest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from greenroom.frames import Frame
-    from greenroom.segmenters.runtimes.base import TensorInfo
+    from greenroom.media.frame import Frame
+    from greenroom.segmenters.runtimes.runtime import TensorInfo
 
 __all__ = ["States"]
 

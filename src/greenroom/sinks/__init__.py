@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from greenroom.decoding import STDIN, is_folder
 from greenroom.errors import SettingsError
-from greenroom.image_files import PICTURE_SUFFIXES
-from greenroom.numbered_names import NUMBER, NumberedNames
-from greenroom.sinks.base import Sink
+from greenroom.media.decoding import STDIN, is_folder
+from greenroom.media.image_files import PICTURE_SUFFIXES
+from greenroom.media.numbered_names import NUMBER, NumberedNames
 from greenroom.sinks.codecs import CONTAINERS
-from greenroom.sinks.pictures import WITH_ALPHA, WRITTEN_SUFFIXES, PictureSink, numbered
+from greenroom.sinks.images import WITH_ALPHA, WRITTEN_SUFFIXES, PictureSink, numbered
+from greenroom.sinks.sink import Sink
 from greenroom.sinks.video import VideoSink
 from greenroom.sinks.y4m import Y4MSink
-from greenroom.sources.base import SourceInfo
+from greenroom.sources.source import SourceInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from greenroom.errors import SettingsError
-from greenroom.frames import FULL, LIMITED, RGB, UNSPECIFIED, WITH_ALPHA, Colour
+from greenroom.media.frame import FULL, LIMITED, RGB, UNSPECIFIED, WITH_ALPHA, Colour
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from av.container import OutputContainer
 
-    from greenroom.frames import Layout
+    from greenroom.media.frame import Layout
     from greenroom.settings import Settings
 
 __all__ = ["CONTAINERS", "Codec", "Container", "check_choice", "check_fits", "choose_codec"]

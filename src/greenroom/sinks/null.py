@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from greenroom.frames import Frame
+    from greenroom.media.frame import Frame
 
 __all__ = ["NullSink"]
 

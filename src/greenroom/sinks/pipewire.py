@@ -1,7 +1,7 @@
 """A camera in PipeWire: no kernel module, and it is found by browsers and the camera portal.
 
-The node is made by a program of its own (`greenroom.pipewire.feeder`), to which frames go through a
-pipe: whatever happens in PipeWire's library, greenroom goes on and can start it again.
+The node is made by a program of its own (`greenroom.devices.pipewire.feeder`), to which frames
+go through a pipe: whatever happens in PipeWire's library, greenroom goes on and can start it again.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from greenroom.compositing.packing import Packer
+from greenroom.devices.pipewire import feeder as program
+from greenroom.devices.pipewire.graph import GraphWatch
+from greenroom.devices.pipewire.process import NODE, FeederProcess
 from greenroom.errors import SinkError, VirtualCameraError
-from greenroom.pipewire import feeder as program
-from greenroom.pipewire.graph import GraphWatch
-from greenroom.pipewire.process import NODE, FeederProcess
-from greenroom.sinks.packing import Packer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from fractions import Fraction
 
-    from greenroom.frames import Frame
+    from greenroom.media.frame import Frame
 
 __all__ = ["NODE", "PipeWireSink", "daemon_socket"]
 

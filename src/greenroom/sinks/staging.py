@@ -8,8 +8,8 @@ import secrets
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
-from greenroom.decoding import media_errors, reason_of
 from greenroom.errors import ExistsError, GreenroomError, SettingsError, SinkError
+from greenroom.media.decoding import media_errors, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

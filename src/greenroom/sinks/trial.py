@@ -12,7 +12,7 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from greenroom.decoding import media_errors, open_container
+from greenroom.media.decoding import media_errors, open_container
 from greenroom.sinks.tags import tells_place
 
 if TYPE_CHECKING:

@@ -7,15 +7,15 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-from greenroom.decoding import as_file, decoded, media_errors, open_container, video_stream
 from greenroom.errors import GreenroomError, SettingsError
-from greenroom.frames import Colour, fraction
-from greenroom.shapes import made_even, made_square, square_size
-from greenroom.sinks.base import check_layout
-from greenroom.sinks.carried import CarriedStreams
+from greenroom.media.decoding import as_file, decoded, media_errors, open_container, video_stream
+from greenroom.media.frame import Colour, fraction
+from greenroom.media.shapes import made_even, made_square, square_size
 from greenroom.sinks.codecs import CONTAINERS, check_choice, check_fits, choose_codec
 from greenroom.sinks.muxer import HEADER_BYTES, Muxer
+from greenroom.sinks.sink import check_layout
 from greenroom.sinks.staging import Staging, free_name, take_room, writing
+from greenroom.sinks.stream_copy import CarriedStreams
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import av
     from av.video.stream import VideoStream
 
-    from greenroom.frames import Frame, Layout
+    from greenroom.media.frame import Frame, Layout
     from greenroom.settings import Settings
     from greenroom.sinks.codecs import Codec
     from greenroom.sources import SourceInfo

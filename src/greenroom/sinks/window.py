@@ -13,14 +13,14 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from greenroom.compositing.packing import flattened
 from greenroom.errors import MissingExtraError, SinkError
-from greenroom.frames import FULL_RANGE_RGB
-from greenroom.sinks.packing import flattened
+from greenroom.media.frame import FULL_RANGE_RGB
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from greenroom.frames import Frame
+    from greenroom.media.frame import Frame
 
 __all__ = ["WindowSink", "fit_into"]
 

@@ -10,12 +10,12 @@ import sys
 from typing import TYPE_CHECKING, BinaryIO
 
 from greenroom.errors import SettingsError, SinkError
-from greenroom.frames import Colour, Layout
-from greenroom.sinks.base import check_layout
+from greenroom.media.frame import Colour, Layout
+from greenroom.sinks.sink import check_layout
 from greenroom.sinks.staging import writing
 
 if TYPE_CHECKING:
-    from greenroom.frames import Frame
+    from greenroom.media.frame import Frame
     from greenroom.sources import SourceInfo
 
 __all__ = ["Y4MSink"]

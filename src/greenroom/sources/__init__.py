@@ -5,17 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from greenroom.animation import moves
-from greenroom.decoding import STDIN, is_folder, is_there
-from greenroom.image_files import is_picture
+from greenroom.media.animation import moves
+from greenroom.media.decoding import STDIN, is_folder, is_there
+from greenroom.media.image_files import is_picture
 from greenroom.sources.animation import AnimationSource
-from greenroom.sources.base import Source, SourceInfo
-from greenroom.sources.pictures import (
+from greenroom.sources.images import (
     MOST_PIXELS_A_SIDE,
     PictureSource,
     folder_source,
     sequence_source,
 )
+from greenroom.sources.source import Source, SourceInfo
 from greenroom.sources.video import VideoSource
 
 if TYPE_CHECKING:

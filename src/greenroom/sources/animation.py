@@ -6,17 +6,17 @@ import logging
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from greenroom.animation import TIME_BASE, count_frames, moving_frames
 from greenroom.errors import SourceError, TruncatedError
-from greenroom.frames import LIMITED, UNSPECIFIED, Colour, Layout
-from greenroom.sources.base import SourceInfo
-from greenroom.sources.pictures import MOST_PIXELS_A_SIDE
+from greenroom.media.animation import TIME_BASE, count_frames, moving_frames
+from greenroom.media.frame import LIMITED, UNSPECIFIED, Colour, Layout
+from greenroom.sources.images import MOST_PIXELS_A_SIDE
+from greenroom.sources.source import SourceInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from greenroom.frames import Frame
+    from greenroom.media.frame import Frame
     from greenroom.settings import Settings
 
 __all__ = ["AnimationSource"]

@@ -7,15 +7,15 @@ import sys
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
-from greenroom.sources.arriving import ArrivingVideo, Asked
 from greenroom.sources.camera_errors import format_error, opening_error
+from greenroom.sources.live_decoder import ArrivingVideo, Asked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from greenroom.live.clock import Clock
+    from greenroom.devices.cameras import CameraFormat, CameraInfo
+    from greenroom.media.clock import Clock
     from greenroom.settings import Settings
-    from greenroom.sources.devices import CameraFormat, CameraInfo
 
 __all__ = [
     "Wanted",

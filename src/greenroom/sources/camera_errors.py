@@ -18,7 +18,7 @@ from greenroom.errors import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from greenroom.sources.devices import CameraFormat, CameraInfo
+    from greenroom.devices.cameras import CameraFormat, CameraInfo
 
 __all__ = ["format_error", "formats_text", "lost_error", "opening_error"]
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 import cv2
 import numpy as np
 
-from greenroom.frames import Colour, Frame, Layout
-from greenroom.sources.base import SourceInfo
+from greenroom.media.frame import Colour, Frame, Layout
+from greenroom.sources.source import SourceInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

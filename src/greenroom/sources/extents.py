@@ -8,9 +8,9 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
-from greenroom.frames import fraction
+from greenroom.media.frame import fraction
+from greenroom.media.timeline import can_be_joined
 from greenroom.sources.movie_header import movie_length_s
-from greenroom.timeline import can_be_joined
 
 if TYPE_CHECKING:
     from pathlib import Path

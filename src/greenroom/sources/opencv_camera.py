@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from greenroom.devices.v4l2 import SystemIoctl, opened
 from greenroom.errors import CameraError
-from greenroom.frames import Frame
-from greenroom.sources.arriving import CAMERA_MATRIX, FRESH_S, video_text
-from greenroom.sources.base import SourceInfo
+from greenroom.media.frame import Frame
 from greenroom.sources.camera import MJPEG, Wanted, best_format, warn_of_differences
 from greenroom.sources.camera_errors import lost_error, opening_error
+from greenroom.sources.live_decoder import CAMERA_MATRIX, FRESH_S, video_text
 from greenroom.sources.realtime import MICROSECOND, Steady, stamped
-from greenroom.sources.v4l2 import SystemIoctl, opened
+from greenroom.sources.source import SourceInfo
 from greenroom.sources.whole import WholeFrames
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     import av
     from numpy.typing import NDArray
 
-    from greenroom.live.clock import Clock
+    from greenroom.devices.cameras import CameraInfo
+    from greenroom.media.clock import Clock
     from greenroom.settings import Settings
-    from greenroom.sources.devices import CameraInfo
 
 __all__ = ["OpenCvCamera"]
 

@@ -7,15 +7,15 @@ import sys
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
-from greenroom.decoding import reason_of
 from greenroom.errors import CameraError, CameraForbiddenError, CameraMissingError
-from greenroom.sources.arriving import ArrivingVideo, Asked
+from greenroom.media.decoding import reason_of
 from greenroom.sources.camera import Wanted
+from greenroom.sources.live_decoder import ArrivingVideo, Asked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from greenroom.live.clock import Clock
+    from greenroom.media.clock import Clock
     from greenroom.settings import Settings
 
 __all__ = ["SCREEN", "check_screen", "screen_source"]

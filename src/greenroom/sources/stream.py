@@ -8,21 +8,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit, urlunsplit
 
-from greenroom.decoding import reason_of
-from greenroom.demuxers import reaches_out, stream_options
 from greenroom.errors import (
     CameraError,
     CameraForbiddenError,
     CameraFormatError,
     CameraMissingError,
 )
-from greenroom.sources.arriving import ArrivingVideo, Asked
+from greenroom.media.decoding import reason_of
+from greenroom.media.demuxers import reaches_out, stream_options
+from greenroom.sources.live_decoder import ArrivingVideo, Asked
 from greenroom.sources.realtime import RealTimeSource
 
 if TYPE_CHECKING:
-    from greenroom.live.clock import Clock
+    from greenroom.media.clock import Clock
     from greenroom.settings import Settings
-    from greenroom.sources.base import Source
+    from greenroom.sources.source import Source
 
 __all__ = ["STREAM_SCHEMES", "TEST_SCHEME", "is_stream", "stream_source", "test_source"]
 

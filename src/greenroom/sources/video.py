@@ -10,15 +10,28 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from greenroom.decoded_frames import UPRIGHT, flattened, orientation_of, oriented
-from greenroom.decoders import Decoder
-from greenroom.decoding import STDIN, StandardInput, check_size, choice_of, open_media, video_stream
-from greenroom.deinterlacing import Deinterlacer
 from greenroom.errors import SourceError, TruncatedError
-from greenroom.frames import Frame, fraction
-from greenroom.sources.base import SourceInfo
+from greenroom.media.decoded_frames import UPRIGHT, flattened, orientation_of, oriented
+from greenroom.media.decoders import Decoder
+from greenroom.media.decoding import (
+    STDIN,
+    StandardInput,
+    check_size,
+    choice_of,
+    open_media,
+    video_stream,
+)
+from greenroom.media.deinterlacing import Deinterlacer
+from greenroom.media.frame import Frame, fraction
+from greenroom.media.timeline import (
+    DecodingTimes,
+    Timeline,
+    beginning_s,
+    can_be_joined,
+    played_length_s,
+)
 from greenroom.sources.extents import Extents, is_short_of_its_header
-from greenroom.timeline import DecodingTimes, Timeline, beginning_s, can_be_joined, played_length_s
+from greenroom.sources.source import SourceInfo
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -27,7 +40,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-    from greenroom.frames import Layout
+    from greenroom.media.frame import Layout
     from greenroom.settings import Settings
 
 __all__ = ["VideoSource"]
@@ -43,8 +56,8 @@ _HDR_TRANSFERS: Final = (16, 18)
 class VideoSource:
     """Decodes the video of anything that FFmpeg reads, as ``yuv420p``.
 
-    The first picture or sound is at 0, as `greenroom.timeline.beginning_s` finds it; other than
-    that time stamps are kept, and the last picture is shown for as long as the file says. The
+    The first picture or sound is at 0, as `greenroom.media.timeline.beginning_s` finds it;
+    other than that time stamps are kept, and the last picture is shown for as long as the file says. The
     rotation flag is applied. A change of size in mid-stream is scaled to the first size. High
     dynamic range is tone-mapped to BT.709, the default one of several streams is taken, and
     interlaced video is deinterlaced, each of which is logged as a warning.

@@ -6,7 +6,7 @@ import logging
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from greenroom.decoding import reason_of
+from greenroom.media.decoding import reason_of
 
 if TYPE_CHECKING:
     import av

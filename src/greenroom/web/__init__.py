@@ -1,7 +1,7 @@
 """The page: steers a live session from a browser on the same machine."""
 
-from greenroom.web.base import LivePreview, LivePreviews, LiveSession
 from greenroom.web.gallery import Gallery
+from greenroom.web.page import LivePreview, LivePreviews, LiveSession
 from greenroom.web.server import PageServer
 
 __all__ = ["Gallery", "LivePreview", "LivePreviews", "LiveSession", "PageServer"]

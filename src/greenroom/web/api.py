@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter, HTTPException, Request, Response
 
+from greenroom.desktop.settings_file import default_config_path
 from greenroom.errors import SettingsError
-from greenroom.live.config import default_config_path
-from greenroom.web.base import Page, in_worker, quickly
 from greenroom.web.bodies import is_writable, read_json
+from greenroom.web.image_encoding import to_png
 from greenroom.web.models import list_models
-from greenroom.web.pictures import to_png
+from greenroom.web.page import Page, in_worker, quickly
 from greenroom.web.schema import live_schema
 
 if TYPE_CHECKING:
-    from greenroom.web.base import LiveSession
+    from greenroom.web.page import LiveSession
 
 __all__ = ["api_routes", "inspection_routes"]
 

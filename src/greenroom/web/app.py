@@ -14,8 +14,8 @@ from starlette.responses import JSONResponse, Response
 from greenroom.errors import BackgroundError, GreenroomError, ModelError, SettingsError
 from greenroom.web.api import api_routes, inspection_routes
 from greenroom.web.background_routes import background_routes
-from greenroom.web.base import Page
 from greenroom.web.entry_routes import entry_routes
+from greenroom.web.page import Page
 from greenroom.web.security import Guard
 from greenroom.web.sockets import socket_routes
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from greenroom.web.access import Access
-    from greenroom.web.base import LiveSession
     from greenroom.web.gallery import Gallery
+    from greenroom.web.page import LiveSession
 
 __all__ = ["create_app"]
 

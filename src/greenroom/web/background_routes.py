@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter, HTTPException, Request, Response
 
-from greenroom.private_files import private_file, private_folder
-from greenroom.web.base import Page, in_worker
+from greenroom.media.private_files import private_file, private_folder
 from greenroom.web.bodies import parts_of, read_json
 from greenroom.web.formats import HEAD_BYTES
 from greenroom.web.gallery import Gallery, as_dict, shown_name
+from greenroom.web.page import Page, in_worker
 from greenroom.web.uploads import MOST_BYTES, checked_kind
 
 if TYPE_CHECKING:

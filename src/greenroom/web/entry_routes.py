@@ -8,8 +8,8 @@ from typing import Any, Final
 from fastapi import APIRouter, HTTPException, Request
 
 from greenroom.web.access import CODE_S, owner_of, tells_owners
-from greenroom.web.base import Page, in_worker, quickly
 from greenroom.web.bodies import read_json
+from greenroom.web.page import Page, in_worker, quickly
 
 __all__ = ["entry_routes"]
 

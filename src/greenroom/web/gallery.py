@@ -18,11 +18,11 @@ from typing import Any, Final
 
 import platformdirs
 
-from greenroom.backgrounds.drawn import DRAWN, draw
+from greenroom.backgrounds.builtin import DRAWN, draw
 from greenroom.errors import BackgroundError
-from greenroom.frames import Frame
-from greenroom.private_files import private_folder, write_private
-from greenroom.web.pictures import to_jpeg
+from greenroom.media.frame import Frame
+from greenroom.media.private_files import private_folder, write_private
+from greenroom.web.image_encoding import to_jpeg
 from greenroom.web.uploads import first_picture, make_background
 
 __all__ = ["Gallery", "Item", "shown_name"]

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Final
 import uvicorn
 
 from greenroom.errors import SinkError
-from greenroom.live.port import DEFAULT_PORT, listen
+from greenroom.media.workers import Worker
 from greenroom.web.access import Access
 from greenroom.web.app import create_app
 from greenroom.web.connections import BACKLOG, Connection
 from greenroom.web.gallery import Gallery
-from greenroom.workers import Worker
+from greenroom.web.port import DEFAULT_PORT, listen
 
 if TYPE_CHECKING:
     import socket
 
-    from greenroom.web.base import LiveSession
+    from greenroom.web.page import LiveSession
 
 __all__ = ["DEFAULT_PORT", "PageServer"]
 

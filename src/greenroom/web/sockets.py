@@ -14,13 +14,13 @@ import anyio
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
 from greenroom.errors import GreenroomError, SettingsError
-from greenroom.web.base import LivePreview, Page, quickly
-from greenroom.web.pictures import to_jpeg
+from greenroom.web.image_encoding import to_jpeg
+from greenroom.web.page import LivePreview, Page, quickly
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from greenroom.frames import Frame
+    from greenroom.media.frame import Frame
 
 __all__ = ["socket_routes"]
 

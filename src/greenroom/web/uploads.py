@@ -13,17 +13,24 @@ from typing import TYPE_CHECKING, Final
 
 import cv2
 
-from greenroom.animation import count_frames, moves, moving_frames
-from greenroom.backgrounds.pictures import MOST_PIXELS_A_SIDE
-from greenroom.decoded_frames import flattened, orientation_of, oriented
-from greenroom.decoders import ALPHA_MODE, has_alpha_mode
-from greenroom.decoding import as_file, decoded, media_errors, open_media, reason_of, video_stream
-from greenroom.demuxers import FILE_OPTIONS
+from greenroom.backgrounds.images import MOST_PIXELS_A_SIDE
 from greenroom.errors import BackgroundError
-from greenroom.image_files import check_pixels, decode_picture, is_picture, open_picture
-from greenroom.private_files import private_file, write_private
+from greenroom.media.animation import count_frames, moves, moving_frames
+from greenroom.media.decoded_frames import flattened, orientation_of, oriented
+from greenroom.media.decoders import ALPHA_MODE, has_alpha_mode
+from greenroom.media.decoding import (
+    as_file,
+    decoded,
+    media_errors,
+    open_media,
+    reason_of,
+    video_stream,
+)
+from greenroom.media.demuxers import FILE_OPTIONS
+from greenroom.media.image_files import check_pixels, decode_picture, is_picture, open_picture
+from greenroom.media.private_files import private_file, write_private
 from greenroom.web.formats import GIF, HEAD_BYTES, FileKind, gif_size, kind_of, what_else
-from greenroom.web.pictures import thumbnail, within
+from greenroom.web.image_encoding import thumbnail, within
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +38,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-    from greenroom.frames import Frame
+    from greenroom.media.frame import Frame
 
 __all__ = ["MOST_BYTES", "checked_kind", "first_picture", "make_background"]
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import importlib.util
 from typing import TYPE_CHECKING, Final
 
-from greenroom.segmenters.devices import cpu_only
-from greenroom.segmenters.runtimes.base import missing_extra
+from greenroom.segmenters.compute_devices import cpu_only
+from greenroom.segmenters.runtimes.runtime import missing_extra
 from greenroom.settings import Device
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from greenroom.segmenters.runtimes.base import Example, Runtime
+    from greenroom.segmenters.runtimes.runtime import Example, Runtime
 
 __all__ = ["check_runtime", "load_runtime"]
 

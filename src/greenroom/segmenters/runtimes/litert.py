@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from greenroom.segmenters.runtimes.base import (
+from greenroom.segmenters.runtimes.quiet import native_stderr_caught
+from greenroom.segmenters.runtimes.runtime import (
     TensorInfo,
     cannot_load,
     check_file,
     failed,
     wanted_outputs,
 )
-from greenroom.segmenters.runtimes.quiet import native_stderr_caught
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from greenroom.segmenters.runtimes.base import Fill
+    from greenroom.segmenters.runtimes.runtime import Fill
 
 __all__ = ["LiteRTRuntime"]
 

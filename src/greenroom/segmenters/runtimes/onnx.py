@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from greenroom.errors import ModelError
-from greenroom.segmenters.devices import open_session
-from greenroom.segmenters.runtimes.base import (
+from greenroom.segmenters.compute_devices import open_session
+from greenroom.segmenters.runtimes.onnx_library import load_onnxruntime
+from greenroom.segmenters.runtimes.runtime import (
     TensorInfo,
     cannot_load,
     check_file,
@@ -17,7 +18,6 @@ from greenroom.segmenters.runtimes.base import (
     missing_extra,
     wanted_outputs,
 )
-from greenroom.segmenters.runtimes.onnx_library import load_onnxruntime
 from greenroom.settings import Device
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from greenroom.segmenters.devices import Provider
-    from greenroom.segmenters.runtimes.base import Example, Fill
+    from greenroom.segmenters.compute_devices import Provider
+    from greenroom.segmenters.runtimes.runtime import Example, Fill
 
 __all__ = ["OnnxRuntime"]
 

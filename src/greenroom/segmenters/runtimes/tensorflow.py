@@ -10,15 +10,15 @@ import numpy as np
 
 from greenroom.errors import ModelError
 from greenroom.segmenters.runtimes.archives import read_graph
-from greenroom.segmenters.runtimes.base import (
+from greenroom.segmenters.runtimes.operations import forbidden
+from greenroom.segmenters.runtimes.quiet import native_stderr_caught
+from greenroom.segmenters.runtimes.runtime import (
     TensorInfo,
     cannot_load,
     check_file,
     failed,
     missing_extra,
 )
-from greenroom.segmenters.runtimes.operations import forbidden
-from greenroom.segmenters.runtimes.quiet import native_stderr_caught
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from greenroom.segmenters.runtimes.base import Fill
+    from greenroom.segmenters.runtimes.runtime import Fill
 
 __all__ = ["TensorFlowRuntime"]
 

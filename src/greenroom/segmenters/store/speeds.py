@@ -13,7 +13,7 @@ from greenroom.segmenters.store.records import write_whole
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from greenroom.segmenters.base import SegmenterInfo
+    from greenroom.segmenters.segmenter import SegmenterInfo
 
 __all__ = ["Speed", "read_speeds", "remember_speed"]
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final
 
 import platformdirs
 
-from greenroom.decoding import is_folder
 from greenroom.errors import ModelError, SettingsError
+from greenroom.media.decoding import is_folder
 from greenroom.segmenters.catalogue import PACKAGE_CARDS
 from greenroom.segmenters.store.download import Download
 from greenroom.segmenters.store.licences import concern

@@ -1,0 +1,1 @@
+"""One running greenroom on a desktop: its launch, its settings file, its signals."""

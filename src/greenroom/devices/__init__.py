@@ -1,0 +1,1 @@
+"""Devices of the machine: cameras, virtual cameras, and who is watching them."""

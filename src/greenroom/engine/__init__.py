@@ -1,0 +1,1 @@
+"""The engine: a frame in, the same frame with another background out."""

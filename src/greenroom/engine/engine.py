@@ -1,0 +1,358 @@
+"""The engine: a frame in, the same frame with another background out, and never the room.
+
+`VirtualBackground` owns the stages and the fail-closed rule: what leaves is made through a
+valid matte of that very frame, or from the background alone, or nothing does.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from greenroom.backgrounds import COVER_RGB
+from greenroom.engine.picture import Made, PictureMaker, SceneTime, Stages
+from greenroom.engine.render import Rendered, gray, halved, view_halvings
+from greenroom.engine.stages import StageExchange
+from greenroom.engine.worker import Supervisor
+from greenroom.errors import ProcessingError
+from greenroom.matting import create_matting
+from greenroom.media.frame import Frame
+from greenroom.media.timings import Timings
+from greenroom.settings import OnFailure, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from numpy.typing import NDArray
+
+    from greenroom.matting import Cadence, Matting
+    from greenroom.matting.plate import CleanPlate
+    from greenroom.media.frame import Layout, Matte
+    from greenroom.segmenters import Segmenter, SegmenterInfo
+
+__all__ = ["Rendered", "VirtualBackground"]
+
+logger = logging.getLogger(__name__)
+
+# How long a cover waits for a background that another frame is using.
+_SCENE_WAIT_S = 0.1
+
+
+class VirtualBackground:
+    """Puts the person of each frame in front of another background.
+
+    Parameters
+    ----------
+    settings : Settings, optional
+        All settings at once.
+    segmenter : Segmenter, optional
+        Use this one instead of the model that the settings name. It is closed with the
+        engine.
+    matting : callable
+        Makes the matting for settings and a segmenter; that of the setting ``quality`` if it is
+        not given.
+    **values
+        Single settings by name, such as ``background="beach.jpg"``; they take precedence.
+
+    Raises
+    ------
+    SettingsError, BackgroundError, ModelError
+        If a setting is wrong or what it names cannot be loaded.
+
+    Notes
+    -----
+    Frames are processed one after the other, on one thread at a time; `update` may be
+    called on any thread. State over frames: the temporal filter, and the place in a
+    moving background. `reset` forgets it.
+
+    A frame without a valid matte is never shown. With ``on_failure="stop"``, the default,
+    `process` raises; with ``"cover"`` it returns the background alone, as `render` always does.
+    The work is done on a thread of the engine, so that a frame that takes longer than
+    ``timeout_s`` can be given up: its late result is never shown.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        segmenter: Segmenter | None = None,
+        matting: Callable[[Settings, Segmenter], Matting] = create_matting,
+        **values: Any,  # noqa: ANN401 - Settings checks them
+    ) -> None:
+        settings = (settings or Settings()).changed(**values)
+        self.timings = Timings()
+        self._scene = SceneTime()
+        self._maker = PictureMaker(self.timings, self._scene)
+        self._exchange = StageExchange(
+            settings, segmenter, matting, self._maker, self._scene, self.timings
+        )
+        self._supervisor: Supervisor[Made] = Supervisor()
+        self._matte: Matte | None = None
+        self._reason = ""  # of the last cover; empty since a frame was valid
+        self.failures = 0
+
+    @property
+    def cadence(self) -> Cadence:
+        """For which frames the model looks: as the quality has it, until somebody says otherwise.
+
+        With quality ``balanced`` every second one is enough while the picture is calm, with the
+        others it looks at all of them. It may be changed on any thread, and holds from the next
+        frame on.
+        """
+        return self._maker.cadence or self._exchange.stages.matting.cadence
+
+    @cadence.setter
+    def cadence(self, cadence: Cadence) -> None:
+        self._maker.cadence = cadence
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        return self._exchange.stages.settings
+
+    @property
+    def info(self) -> SegmenterInfo:
+        """Which model runs, from which file, by which runtime, on which device."""
+        return self._exchange.stages.segmenter.info
+
+    @property
+    def matte(self) -> NDArray[np.uint8] | None:
+        """The matte of the last frame, (H, W) uint8; None before the first and after a failure.
+
+        It is that of the frame as it came, whatever framing and mirror do with both afterwards.
+        Every frame has memory of its own. Read only.
+        """
+        return None if self._matte is None else self._matte.values
+
+    @property
+    def clean_plate(self) -> CleanPlate | None:
+        """The empty room, as far as it was learned; None without a model that needs it.
+
+        It changes with every frame: to be read between frames only.
+        """
+        return self._exchange.stages.matting.plate
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the user has to know or to do for the settings to have their effect, as sentences.
+
+        Such as where nothing is kept of the room yet. May be read on any thread.
+        """
+        return self._exchange.stages.matting.notices
+
+    def process(self, frame: Frame) -> Frame:
+        """Replace the background of a frame.
+
+        Parameters
+        ----------
+        frame : Frame
+            Read only; not kept.
+
+        Returns
+        -------
+        Frame
+            The same layout and time, in new memory. With a transparent background it has
+            alpha. With background ``none`` it is the frame itself.
+
+        Raises
+        ------
+        ProcessingError
+            If there is no valid result and ``on_failure`` is ``stop``.
+        """
+        return self._guarded(frame, self._maker.picture, self._covering, self._on_failure).frame
+
+    def render(self, frame: Frame, views: frozenset[str] = frozenset()) -> Rendered:
+        """Replace the background of a frame, or cover it: what live use needs.
+
+        Parameters
+        ----------
+        frame : Frame
+            Read only; not kept.
+        views : set of str
+            What else to make of it, out of ``after``, ``before`` and ``matte``.
+
+        Returns
+        -------
+        Rendered
+            It says whether it is the cover and why, whatever ``on_failure`` is. Planes of its
+            frame may be read-only. Of a frame that
+            is covered ``after`` is the cover, ``matte`` is black, and there is no ``before``.
+        """
+        return self._guarded(
+            frame,
+            partial(self._maker.picture, views=views, is_read_only=True),
+            partial(self._covering, views=views),
+            OnFailure.COVER,
+        )
+
+    def cover(self, layout: Layout, time_s: float) -> Frame:
+        """Make what is shown instead of a frame.
+
+        It may be called on any thread, also while a frame is worked on or hangs.
+
+        Parameters
+        ----------
+        layout : Layout
+            Of the result.
+        time_s : float
+            When it is shown, by the clock of the frames: backgrounds may move.
+
+        Returns
+        -------
+        Frame
+            New memory, without a time. No camera's picture has ever been near it.
+        """
+        cover = Frame.filled(layout, COVER_RGB)
+        if self._scene.used.acquire(timeout=_SCENE_WAIT_S):  # not if a frame hangs in it
+            try:
+                stages = self._exchange.stages
+                made = stages.background.cover(layout, self._scene.time_s(time_s)).copy()
+                if stages.overlay is not None:
+                    stages.overlay.draw(made)
+                cover = made
+            except Exception as error:  # noqa: BLE001 - the colour remains
+                logger.warning("the background cannot be shown either: %s", _sentence(error))
+            finally:
+                self._scene.used.release()
+        return cover
+
+    def process_rgb(self, array: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Replace the background of an (H, W, 3) uint8 RGB array; the result is a new one.
+
+        Raises
+        ------
+        FormatError
+            If it is not such an array.
+        SettingsError, ProcessingError
+            As in `process`.
+        """
+        return self.process(Frame.from_rgb(array)).to_rgb()
+
+    def process_matte(self, frame: Frame) -> Frame:
+        """Return the matte of a frame as a gray frame, full range, of the frame's time.
+
+        Raises
+        ------
+        ProcessingError
+            As in `process`; the cover of a matte is black.
+        """
+        return self._guarded(frame, self._maker.matte, _black, self._on_failure).frame
+
+    def update(self, **values: Any) -> None:  # noqa: ANN401 - Settings checks them
+        """Change settings while running: all of them between two frames, or none.
+
+        What is new is built here, on the caller's thread; frames go on meanwhile.
+
+        Raises
+        ------
+        SettingsError, BackgroundError, ModelError
+            As on creation; the settings in force stay.
+        ProcessingError
+            If the engine is closed.
+        """
+        self._exchange.update(**values)
+
+    def check(self, size: tuple[int, int]) -> None:
+        """Refuse frames of a width and height that the settings in force do not fit.
+
+        May be called on any thread.
+
+        Raises
+        ------
+        SettingsError
+            If a picture of the room is of another shape, or a marked region lies outside.
+        """
+        self._exchange.stages.matting.check(size)
+
+    def reset(self) -> None:
+        """Forget earlier frames: call it between unrelated pictures."""
+        self._matte = None
+        self._exchange.reset()
+
+    def close(self) -> None:
+        """Release the model and the background; what hangs is left behind."""
+        if self._exchange.closed:
+            return
+        self._exchange.tell_to_close()
+        if self._supervisor.close():
+            self._exchange.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def _on_failure(self) -> OnFailure:
+        return OnFailure.STOP if self._exchange.closed else self.settings.on_failure
+
+    def _guarded(
+        self,
+        frame: Frame,
+        render: Callable[[Stages, Frame], Made],
+        cover: Callable[[Frame], Rendered],
+        on_failure: OnFailure,
+    ) -> Rendered:
+        """Apply the fail-closed rule: the one place that decides what leaves.
+
+        ``render`` never returns the frame's pixels other than through its matte (or by the
+        user's word ``none``); when it fails, only ``cover``, which does not see them,
+        can make a result.
+        """
+        self._matte = None
+
+        def work() -> Made:
+            with self._exchange.frame() as stages:
+                return render(stages, frame)
+
+        try:
+            self._exchange.check_open()
+            self._exchange.size = frame.size
+            made = self._supervisor.run(work, self.settings.timeout_s)
+        except Exception as error:  # whatever it is, the frame stays in
+            self.failures += 1
+            reason = _sentence(error)
+            if on_failure is OnFailure.STOP:
+                where = "" if frame.time_s is None else f" at {frame.time_s:.3f} s"
+                message = f"the frame{where} could not be processed: {reason}"
+                raise ProcessingError(message) from error
+            if reason != self._reason:  # once, not for every frame
+                logger.warning("a frame is covered: %s", reason)
+            self._reason = reason
+            return replace(cover(frame), valid=False, error=reason)
+        self._matte, self._reason = made.matte, ""
+        return made.rendered
+
+    def _covering(self, frame: Frame, views: frozenset[str] = frozenset()) -> Rendered:
+        """Make what is shown instead of a frame, from its layout and time only."""
+        cover = self.cover(frame.layout, frame.time_s or 0.0).at(frame)
+        covering = Rendered(cover)
+        small = halved(cover, view_halvings(cover.layout))
+        if "after" in views:
+            covering.views["after"] = small
+        if "matte" in views:
+            covering.views["matte"] = gray(np.zeros_like(small.planes[0]), frame)
+        return covering
+
+
+def _black(frame: Frame) -> Rendered:
+    width, height = frame.size
+    return Rendered(gray(np.zeros((height, width), np.uint8), frame))
+
+
+def _sentence(error: BaseException) -> str:
+    text = str(error)
+    if isinstance(error, (ValueError, OSError)) or type(error).__module__.startswith("greenroom"):
+        return text
+    return f"{type(error).__name__}: {text}"

@@ -1,0 +1,289 @@
+"""A picture out of a frame: every stage in its order, from the camera to the overlay."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from greenroom.backgrounds import Scene
+from greenroom.compositing import FramePool
+from greenroom.compositing.light import LightMatch
+from greenroom.compositing.tiled_matte import TiledMatte
+from greenroom.effects import Follow, LowLight, crop, cropped, mirrored, mirrored_matte
+from greenroom.engine.render import (
+    Parts,
+    Rendered,
+    compose,
+    gray,
+    halved,
+    matte_view,
+    mirrored_view,
+    view_halvings,
+)
+from greenroom.errors import FormatError, ImplausibleMatteError
+from greenroom.matting import Cadence, Plausibility, edge_colours
+from greenroom.segmenters import check_coarse_matte
+from greenroom.settings import Framing
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from greenroom.backgrounds import Background
+    from greenroom.effects import Overlay
+    from greenroom.matting import Matting
+    from greenroom.media.frame import Frame, Matte
+    from greenroom.media.timings import Timings
+    from greenroom.segmenters import Segmenter
+    from greenroom.settings import Settings
+
+__all__ = ["Made", "PictureMaker", "SceneTime", "Stages"]
+
+# A frame may be so much older than the last cover, which is made for the moment it is shown.
+_SCENE_BACK_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """One consistent set of stages with the settings they were made from."""
+
+    settings: Settings
+    segmenter: Segmenter
+    matting: Matting
+    background: Background
+    overlay: Overlay | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What was made of a frame: what may leave, and the matte that it was made through."""
+
+    rendered: Rendered
+    matte: Matte | None = None
+
+
+class SceneTime:
+    """Who uses the background, one thread at a time, and what time it is in it.
+
+    State: the time of the first frame or cover, and the last one asked for.
+    """
+
+    def __init__(self) -> None:
+        self.used = threading.Lock()
+        """Held by whoever uses the background, and asks for its time."""
+        self._start_s: float | None = None
+        self._last_s = 0.0
+
+    def time_s(self, time_s: float) -> float:
+        """Tell the time since the first frame, of a time by the frames' clock.
+
+        It does not go back by as little as frames are older than covers.
+        """
+        if self._start_s is None:
+            self._start_s, self._last_s = time_s, 0.0
+        since_s = time_s - self._start_s
+        if not 0 < self._last_s - since_s < _SCENE_BACK_S:
+            self._last_s = since_s
+        return self._last_s
+
+    def reset(self) -> None:
+        """Begin again with the next frame."""
+        self._start_s = None
+
+
+class PictureMaker:
+    """Makes pictures out of frames, on one thread. It does not know what may be shown.
+
+    Parameters
+    ----------
+    timings : Timings
+        Where it notes how long each stage takes.
+    scene : SceneTime
+        For the background.
+
+    Attributes
+    ----------
+    low_light, framing : LowLight, Follow
+        Effects that remember earlier frames.
+    cadence : Cadence or None
+        For which frames the model looks; None leaves that to the matting.
+    """
+
+    def __init__(self, timings: Timings, scene: SceneTime) -> None:
+        self._timings = timings
+        self._scene = scene
+        self._pool = FramePool()
+        self._light = LightMatch()
+        self._plausibility = Plausibility()
+        self.low_light = LowLight()
+        self.framing = Follow()
+        self.cadence: Cadence | None = None
+
+    def reset(self) -> None:
+        """Forget earlier frames."""
+        self._light.reset()
+        self._plausibility.reset()
+        self.low_light.reset()
+        self.framing.reset()
+
+    def picture(
+        self,
+        stages: Stages,
+        frame: Frame,
+        views: frozenset[str] = frozenset(),
+        *,
+        is_read_only: bool = False,
+    ) -> Made:
+        """Make the picture of a frame, and views of it; see `greenroom.engine.render.Rendered`.
+
+        If the picture is read-only, it is remembered what it shows, once nobody has it any more.
+        """
+        seen = self._lit(stages, frame)
+        if not stages.background.needs_matte:
+            return Made(self._camera(stages, frame, seen, views))
+        matte = self._find(stages, seen)
+        parts = self._parts(stages, seen, matte)
+        shows_room = stages.background.shows_room
+        canvas = self._pool.take(seen.layout, parts.background)
+        rendered = Rendered(compose(parts, self._timings.stage, canvas), shows_room=shows_room)
+        if views:
+            with self._timings.stage("views"):
+                if "after" in views:
+                    rendered.views["after"] = self._after(stages, parts, rendered.frame)
+                if "before" in views:
+                    rendered.views["before"] = _mirrored_small(frame)
+                if "matte" in views:
+                    rendered.views["matte"] = matte_view(matte, frame)
+        self._decorate(stages, rendered.frame)
+        is_plain = stages.overlay is None and not parts.light_wrap
+        if is_read_only and is_plain and isinstance(stages.background, Scene):
+            self._pool.remember(canvas, parts.background)
+        return Made(rendered, matte)
+
+    def _lit(self, stages: Stages, frame: Frame) -> Frame:
+        """Brighten a dark frame, which helps the model too."""
+        if not stages.settings.low_light:
+            return frame
+        with self._timings.stage("low light"):
+            return self.low_light.apply(frame, stages.settings.low_light)
+
+    def _parts(self, stages: Stages, frame: Frame, matte: Matte) -> Parts:
+        """Place the person, put a background behind and its light on them."""
+        settings = stages.settings
+        frame, matte, colours = self._placed(settings, frame, matte, stages.segmenter)
+        with self._timings.stage("background"), self._scene.used:
+            time_s = self._scene.time_s(frame.time_s or 0.0)
+            background = stages.background.render(frame, matte, time_s)
+        person = frame if colours is None else colours
+        if background.alpha is None and settings.match_light:
+            with self._timings.stage("light"):
+                person = self._light.match(frame, matte, background, settings.match_light, person)
+        edges = None
+        if colours is None and settings.clean_edges:
+            with self._timings.stage("edges"):
+                edges = edge_colours(person, matte)
+        return Parts(person, matte, background, edges, settings.light_wrap)
+
+    def _placed(
+        self, settings: Settings, frame: Frame, matte: Matte, segmenter: Segmenter
+    ) -> tuple[Frame, Matte, Frame | None]:
+        """Crop and mirror a frame, its matte, and the person's own colours if there are any."""
+        colours = segmenter.foreground(frame)
+        if settings.framing is Framing.FOLLOW:
+            with self._timings.stage("framing"):
+                box = self.framing.step(matte, frame.time_s)
+                frame, matte = crop(frame, matte, box)
+                colours = None if colours is None else cropped(colours, box)
+        if settings.mirror:
+            with self._timings.stage("mirror"):
+                frame, matte = mirrored(frame), mirrored_matte(matte)
+                colours = None if colours is None else mirrored(colours)
+        return frame, matte, colours
+
+    def _decorate(self, stages: Stages, frame: Frame) -> None:
+        """Draw the overlay over a frame that was made here."""
+        if stages.overlay is not None:
+            with self._timings.stage("overlay"):
+                stages.overlay.draw(frame)
+
+    def _after(self, stages: Stages, parts: Parts, result: Frame) -> Frame:
+        """Make the view of what is sent, from its parts and the result without an overlay."""
+        halvings = view_halvings(result.layout)
+        if stages.settings.mirror:  # the person is mirrored, and nothing else, already
+            view = halved(result, halvings) if halvings else result.copy()
+        elif isinstance(stages.background, Scene) and parts.background.alpha is None:
+            view = mirrored_view(parts)
+        else:  # what is behind is the room, or nothing
+            view = mirrored(halved(result, halvings))
+        if stages.overlay is not None:
+            stages.overlay.draw(view, halvings)
+        return view
+
+    def _camera(self, stages: Stages, frame: Frame, seen: Frame, views: frozenset[str]) -> Rendered:
+        """Show the camera's picture, by the user's word: no person has to be found in it.
+
+        Framing, which follows the person, does nothing here.
+        """
+        result = mirrored(seen) if stages.settings.mirror else seen
+        if stages.overlay is not None:
+            result = result.copy() if result is frame else result
+            self._decorate(stages, result)
+        rendered = Rendered(result, is_camera=True, shows_room=True)
+        if "after" in views:
+            view = _mirrored_small(seen)
+            if stages.overlay is not None:
+                stages.overlay.draw(view, view_halvings(seen.layout))
+            rendered.views["after"] = view
+        if "before" in views:
+            rendered.views["before"] = _mirrored_small(frame)
+        if "matte" in views:
+            shape = halved(frame, view_halvings(frame.layout)).planes[0].shape
+            rendered.views["matte"] = gray(np.full(shape, 255, np.uint8), frame)
+        return rendered
+
+    def matte(self, stages: Stages, frame: Frame) -> Made:
+        """Make the matte of a frame, as a gray picture."""
+        matte = self._find(stages, self._lit(stages, frame))
+        return Made(Rendered(gray(matte.values, frame)), matte)
+
+    def _find(self, stages: Stages, frame: Frame) -> Matte:
+        looked_s = 0.0
+        whole = frame.size, frame.halved_size
+
+        def look(part: Frame) -> NDArray[np.float32]:
+            nonlocal looked_s
+            start = time.perf_counter()
+            coarse = check_coarse_matte(stages.segmenter.segment(part))
+            looked_s += time.perf_counter() - start
+            self._plausibility.check(coarse, is_whole=part.size in whole)
+            return coarse
+
+        start = time.perf_counter()
+        if self.cadence is not None:
+            stages.matting.cadence = self.cadence
+        try:
+            matte = stages.matting.matte(frame, look)
+        except ImplausibleMatteError as error:
+            return self._plausibility.refused(frame, error)
+        self._timings.add("segment", looked_s)
+        self._timings.add("matte", time.perf_counter() - start - looked_s)
+        _check_matte(matte, frame)
+        with self._timings.stage("plausibility"):
+            return self._plausibility.believed(frame, matte, stages.matting.exempt)
+
+
+def _check_matte(matte: Matte, frame: Frame) -> None:
+    kind = np.dtype(np.uint8) if isinstance(matte, TiledMatte) else matte.values.dtype
+    if matte.shape != frame.layout.plane_shapes[0] or kind != np.uint8:
+        message = (
+            f"a matte of {kind} and shape {matte.shape} does not fit a frame of "
+            f"{frame.size}: expected uint8, of its height and width"
+        )
+        raise FormatError(message)
+
+
+def _mirrored_small(frame: Frame) -> Frame:
+    return mirrored(halved(frame, view_halvings(frame.layout)))

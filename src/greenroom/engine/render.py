@@ -1,0 +1,210 @@
+"""What a picture is put together from, and how: the one way for what is sent and for previews."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from greenroom.compositing import composite
+from greenroom.compositing.light import wrap_light
+from greenroom.effects import mirrored, mirrored_matte
+from greenroom.matting import EdgeColours
+from greenroom.media import pyramid
+from greenroom.media.frame import Colour, Frame, Layout, Matte
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from greenroom.compositing import Canvas
+    from greenroom.media.frame import Plane
+
+    Stage = Callable[[str], AbstractContextManager[None]]
+
+__all__ = [
+    "VIEWS",
+    "Parts",
+    "Rendered",
+    "compose",
+    "gray",
+    "halved",
+    "matte_view",
+    "mirrored_view",
+    "view_halvings",
+]
+
+VIEWS: Final = frozenset({"after", "before", "matte"})
+"""The names of the views that can be asked for."""
+
+# Views are halved as long as they stay at least so wide.
+_VIEW_PX: Final = 640
+# Of the cells in which colours at edges are known, chroma of 4:2:0 has half.
+_LEAST_CELL_PX: Final = 2
+_GRAY: Final = Colour(matrix=2, range=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """What became of a frame.
+
+    Attributes
+    ----------
+    frame : Frame
+        What may leave. Read only: with background ``none`` it may be the frame itself.
+    views : dict of str to Frame
+        What was asked for, of about half the size and the same time, mirrored: ``after``, what
+        is sent, in which only the person is mirrored and not what is behind or in front;
+        ``before``, the camera's own picture, only of a frame that is valid; ``matte``, the
+        matte of the camera's picture as a gray frame.
+    valid : bool
+        Whether it was made through a valid matte of that very frame, or is the camera's picture
+        by the user's word; if not, it is the cover.
+    is_camera : bool
+        Whether it is the camera's picture: the background is ``none``.
+    error : str
+        Why it is the cover, as a sentence; empty otherwise.
+    shows_room : bool
+        Whether the room can be recognised in it, as it is or in grey, by the user's word.
+    """
+
+    frame: Frame
+    views: dict[str, Frame] = field(default_factory=dict)
+    valid: bool = True
+    is_camera: bool = False
+    error: str = ""
+    shows_room: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What one picture is put together from, all of one layout.
+
+    Attributes
+    ----------
+    person : Frame
+        The person's own colours, wherever the matte is not zero.
+    matte : Matte
+        Of the person.
+    background : Frame
+        What is behind.
+    edges : EdgeColours or None
+        What is mixed at the soft edges, to be taken apart.
+    light_wrap : float
+        How much of the background's light falls over the edge, 0 to 1.
+    """
+
+    person: Frame
+    matte: Matte
+    background: Frame
+    edges: EdgeColours | None = None
+    light_wrap: float = 0.0
+
+
+def _untimed(_: str) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
+def compose(parts: Parts, stage: Stage = _untimed, canvas: Canvas | None = None) -> Frame:
+    """Put a picture together.
+
+    Parameters
+    ----------
+    parts : Parts
+        Read only.
+    stage : callable
+        Measures a stage by its name; see `greenroom.media.timings.Timings.stage`.
+    canvas : Canvas, optional
+        Where it goes; see `greenroom.compositing.composite`.
+
+    Returns
+    -------
+    Frame
+        The canvas's, or new memory, with the person's time.
+    """
+    with stage("composite"):
+        result = composite(parts.person, parts.matte, parts.background, parts.edges, canvas)
+    if parts.light_wrap and parts.background.alpha is None:
+        with stage("light"):
+            wrap_light(result, parts.matte, parts.background, parts.light_wrap)
+    return result
+
+
+def mirrored_view(parts: Parts) -> Frame:
+    """Put a picture together again, at the size of a view, with the person mirrored.
+
+    What is behind stays as it is, so that what is written in it can be read.
+
+    Parameters
+    ----------
+    parts : Parts
+        Of the whole size. Read only.
+
+    Returns
+    -------
+    Frame
+        New memory, with the person's time.
+    """
+    times = view_halvings(parts.person.layout)
+    small = Parts(
+        halved(parts.person, times),
+        _halved_matte(parts.matte, times),
+        mirrored(halved(parts.background, times)),
+        _finer(parts.edges, times),
+        parts.light_wrap,
+    )
+    return mirrored(compose(small))  # which turns the background back
+
+
+def view_halvings(layout: Layout) -> int:
+    """Tell how often a frame is halved for a view, which is 640 pixels wide or little more."""
+    times = 0
+    while layout.width >> (times + 1) >= _VIEW_PX:
+        times += 1
+    return times
+
+
+def halved(frame: Frame, times: int) -> Frame:
+    """Return a frame at half the size, several times over; the frame itself for none.
+
+    Every sample is the mean of four; sizes that are odd round up.
+    """
+    planes, layout = pyramid.halved(frame.all_planes, times), frame.layout
+    for _ in range(times):
+        layout = replace(
+            layout,
+            width=(layout.width + 1) // 2,
+            height=(layout.height + 1) // 2,
+            # What players assume of a matrix that is not said depends on the size.
+            colour=layout.colour.named(layout.size),
+        )
+    if layout is frame.layout:
+        return frame
+    alpha = planes[-1] if frame.alpha is not None else None
+    return Frame(planes[: len(frame.planes)], layout, alpha=alpha).at(frame)
+
+
+def matte_view(matte: Matte, frame: Frame) -> Frame:
+    """Return the matte of a frame at the size of a view, mirrored, as a gray frame."""
+    small = _halved_matte(matte, view_halvings(frame.layout))
+    return gray(mirrored_matte(small).values, frame)
+
+
+def gray(values: Plane, frame: Frame) -> Frame:
+    """Return values as a gray frame of full range, at a frame's time. It shares their memory."""
+    height, width = values.shape
+    return Frame((values,), Layout(width, height, "gray", _GRAY)).at(frame)
+
+
+def _halved_matte(matte: Matte, times: int) -> Matte:
+    height, width = matte.values.shape
+    for _ in range(times):
+        height, width = (height + 1) // 2, (width + 1) // 2
+    return Matte(matte.reduced_to((height, width)))
+
+
+def _finer(edges: EdgeColours | None, times: int) -> EdgeColours | None:
+    """Use the colours at edges for a picture that was halved: a cell is fewer pixels wide."""
+    if edges is None or edges.cell_px >> times < _LEAST_CELL_PX:
+        return None
+    return EdgeColours(edges.maps, edges.cell_px >> times)

@@ -1,0 +1,296 @@
+"""The stages in force, and how they are exchanged while frames go on."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from greenroom.backgrounds import create_background
+from greenroom.effects import create_overlay
+from greenroom.engine.picture import Stages
+from greenroom.errors import ProcessingError
+from greenroom.segmenters import create_segmenter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from greenroom.backgrounds import Background
+    from greenroom.engine.picture import PictureMaker, SceneTime
+    from greenroom.matting import Matting
+    from greenroom.media.timings import Timings
+    from greenroom.segmenters import Segmenter
+    from greenroom.settings import Settings
+
+__all__ = ["StageExchange"]
+
+logger = logging.getLogger(__name__)
+
+# How long the end waits for a cover that is being made.
+_COVER_S: Final = 0.5
+
+# What makes a stage be built anew when it changes.
+_SEGMENTER_SETTINGS: Final = frozenset(
+    ("model", "threads", "device", "keep", "key_color", "models_dir", "accept_license")
+)
+_BACKGROUND_SETTINGS: Final = frozenset(("background", "fit", "slide_seconds"))
+_MATTING_SETTINGS: Final = frozenset(
+    (
+        "threshold",
+        "edge_shift",
+        "edge_softness",
+        "smoothing",
+        "quality",
+        "people",
+        "keep_region",
+        "plate",
+    )
+)
+
+
+class StageExchange:
+    """Builds stages, gives them to one frame at a time, and closes what was replaced.
+
+    What is new is built on the caller's thread. What has to happen between two frames happens at
+    once while there is none, as under a cover, and otherwise before the next.
+
+    Parameters
+    ----------
+    settings : Settings
+        In force first.
+    segmenter : Segmenter or None
+        Used whatever the settings name, and closed at the end; None to have it created.
+    create_matting : callable
+        Makes the matting for settings and a segmenter.
+    maker : PictureMaker
+        Its effects forget earlier frames where that is due.
+    scene : SceneTime
+        Held while a background is closed or begins anew.
+    timings : Timings
+        For a segmenter that is created.
+
+    Raises
+    ------
+    SettingsError, BackgroundError, ModelError
+        If what the settings name cannot be loaded.
+
+    State: the stages, and what waits for the end of a frame.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - it joins what the engine has
+        self,
+        settings: Settings,
+        segmenter: Segmenter | None,
+        create_matting: Callable[[Settings, Segmenter], Matting],
+        maker: PictureMaker,
+        scene: SceneTime,
+        timings: Timings,
+    ) -> None:
+        self._maker = maker
+        self._scene = scene
+        self._timings = timings
+        self._create_matting = create_matting
+        self._own_segmenter = segmenter is None
+        self._updating = threading.Lock()  # held while what is new is built
+        self._in_frame = threading.Lock()  # held while a frame is made
+        self._lock = threading.Lock()  # of what follows
+        self._waiting: list[Callable[[], None]] = []
+        self._fault: Exception | None = None  # of what waited; it fails the next frame
+        self._closed = False
+        self.size: tuple[int, int] | None = None
+        """Width and height of the frames of this stream; what is new has to fit them."""
+        background, overlay = create_background(settings), create_overlay(settings.overlay)
+        segmenter = segmenter or self._load(settings)
+        matting = create_matting(settings, segmenter)
+        self._stages = Stages(settings, segmenter, matting, background, overlay)
+
+    @property
+    def stages(self) -> Stages:
+        """Those in force."""
+        return self._stages
+
+    @property
+    def closed(self) -> bool:
+        """Whether this is the end."""
+        return self._closed
+
+    @contextmanager
+    def frame(self) -> Iterator[Stages]:
+        """Make a frame with the stages in force; they stay until its end."""
+        try:
+            with self._in_frame:
+                stages = self._settled()
+                fault, self._fault = self._fault, None
+                if fault is not None:
+                    raise fault
+                yield stages
+        finally:
+            self._settle_if_idle()
+
+    def update(self, **values: Any) -> None:  # noqa: ANN401 - Settings checks them
+        """Change settings: all of them between two frames, or none.
+
+        Raises
+        ------
+        SettingsError, BackgroundError, ModelError
+            As on creation; the settings in force stay.
+        ProcessingError
+            If this is closed.
+        """
+        with self._updating:
+            self.check_open()
+            old = self._stages
+            settings = old.settings.changed(**values)
+            changed = {name for name in values if values[name] != getattr(old.settings, name)}
+            new = self._built(settings, changed, old)
+            with self._lock:
+                is_late = self._closed
+                if not is_late:
+                    self._stages = new
+                    self._waiting += self._steps_to(new, old)
+            if is_late:  # nobody else closes what is new
+                if new.segmenter is not old.segmenter:
+                    new.segmenter.close()
+                if new.background is not old.background:
+                    new.background.close()
+                self.check_open()
+        self._settle_if_idle()
+
+    def reset(self) -> None:
+        """Have all stages forget earlier frames."""
+        self.size = None
+        with self._lock:
+            if self._closed:
+                return
+            self._waiting += [self._forget, self._forget_scene]
+        self._settle_if_idle()
+
+    def check_open(self) -> None:
+        """Raise `ProcessingError` if this is closed."""
+        if self._closed:
+            message = "this engine is closed. Make another one."
+            raise ProcessingError(message)
+
+    def tell_to_close(self) -> None:
+        """Take no further frames and no changes."""
+        with self._lock:
+            self._closed = True
+
+    def close(self) -> None:
+        """Close the stages in force; no frame may be in the making."""
+        self.tell_to_close()
+        if self._scene.used.acquire(timeout=_COVER_S):  # a cover that is being made is waited for
+            self._scene.used.release()
+        with self._in_frame:
+            stages = self._settled()
+            stages.segmenter.close()
+            self._leave(stages.background)
+
+    def _built(self, settings: Settings, changed: set[str], old: Stages) -> Stages:
+        """Build anew what changed settings ask for, and take the rest."""
+        overlay = create_overlay(settings.overlay) if "overlay" in changed else old.overlay
+        with ExitStack() as on_failure:
+            background, segmenter, matting = old.background, old.segmenter, old.matting
+            if changed & _BACKGROUND_SETTINGS:
+                background = create_background(settings)
+                on_failure.callback(background.close)
+            if self._own_segmenter and changed & _SEGMENTER_SETTINGS:
+                segmenter = self._load(settings)
+                on_failure.callback(segmenter.close)
+            if segmenter is not old.segmenter or changed & _MATTING_SETTINGS:
+                matting = self._create_matting(settings, segmenter)
+                if self.size is not None:
+                    matting.check(self.size)
+            on_failure.pop_all()
+        return Stages(settings, segmenter, matting, background, overlay)
+
+    def _steps_to(self, new: Stages, old: Stages) -> list[Callable[[], None]]:
+        """Return what is to be done between two frames."""
+        steps: list[Callable[[], None]] = []
+        if new.segmenter is not old.segmenter:
+            steps.append(partial(_close, old.segmenter))
+        elif new.matting is not old.matting:
+            steps.append(partial(new.matting.take_over, old.matting))
+        if new.background is not old.background:
+            steps.append(partial(self._leave, old.background))
+        if new.settings.framing is not old.settings.framing:
+            steps.append(self._maker.framing.reset)
+        if new.settings.low_light and not old.settings.low_light:
+            steps.append(self._maker.low_light.reset)  # it has not seen what came since
+        return steps
+
+    def _load(self, settings: Settings) -> Segmenter:
+        return create_segmenter(settings, self._timings)
+
+    def _settle_if_idle(self) -> None:
+        """Do what waits, unless a frame is being made: then it is done at the end of that."""
+        if not self._waiting:
+            return
+        if threading.current_thread() is threading.main_thread():
+            # KeyboardInterrupt comes there, also between a lock that was taken and the next step:
+            # it would be held for good, and no frame be made any more.
+            thread = threading.Thread(target=self._settle_now, name="greenroom-exchange")
+            thread.start()
+            thread.join()
+        else:
+            self._settle_now()
+
+    def _settle_now(self) -> None:
+        for _ in range(2):  # something may have come while it was being done
+            if not self._waiting or not self._in_frame.acquire(blocking=False):
+                return
+            try:
+                self._settled()
+            finally:
+                self._in_frame.release()
+
+    def _settled(self) -> Stages:
+        """Do what waited for the end of a frame; return the stages since then."""
+        with self._lock:
+            waiting, self._waiting = self._waiting, []
+            stages = self._stages
+        for action in waiting:
+            try:
+                action()
+            except Exception as error:  # noqa: BLE001 - raised by the next frame
+                self._fault = self._fault or error
+        return stages
+
+    def _leave(self, background: Background) -> None:
+        """Close a background that was replaced, or try again later while a cover is made of it."""
+        self._with_scene(partial(_close, background))
+
+    def _forget(self) -> None:
+        stages = self._stages
+        with ExitStack() as all_of_them:  # whichever fails
+            all_of_them.callback(self._maker.reset)
+            all_of_them.callback(stages.matting.reset)
+            all_of_them.callback(stages.segmenter.reset)
+
+    def _forget_scene(self) -> None:
+        def begin_anew() -> None:
+            self._stages.background.reset()
+            self._scene.reset()
+
+        self._with_scene(begin_anew)
+
+    def _with_scene(self, work: Callable[[], None]) -> None:
+        """Do something with the background, or later while a cover is made of it."""
+        if not self._scene.used.acquire(blocking=False):
+            with self._lock:
+                self._waiting.append(partial(self._with_scene, work))
+            return
+        try:
+            work()
+        finally:
+            self._scene.used.release()
+
+
+def _close(stage: Segmenter | Background) -> None:
+    """Close a stage that is not needed any more: what goes wrong there spoils no frame."""
+    try:
+        stage.close()
+    except Exception as error:
+        logger.exception("a stage could not be closed: %s", error)  # noqa: TRY401 - one line of it

@@ -1,0 +1,1 @@
+"""Models and mattes measured on labelled data."""

@@ -1,0 +1,318 @@
+"""How good a model is on labelled pictures or clips, and how fast.
+
+What a dataset is: see `greenroom.evaluation.dataset`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from greenroom.engine.engine import VirtualBackground
+from greenroom.evaluation import metrics
+from greenroom.evaluation.dataset import Case, find_cases, not_evaluable
+from greenroom.matting import Matting, create_matting
+from greenroom.media.image_files import decode_picture
+from greenroom.settings import Settings
+from greenroom.sources import create_source
+from greenroom.sources.images import MOST_PIXELS_A_SIDE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    from greenroom.media.frame import Frame
+    from greenroom.segmenters import Segmenter, SegmenterInfo
+
+    Plane = NDArray[np.uint8]
+
+__all__ = [
+    "MEASURES",
+    "Case",
+    "Evaluation",
+    "Measure",
+    "Sample",
+    "Scores",
+    "evaluate",
+    "find_cases",
+]
+
+# Of so many frames the worst are kept to be looked at.
+_WORST: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One metric as tables print it.
+
+    Attributes
+    ----------
+    label : str
+        Its name, with the factor that it is printed with.
+    factor : float
+        What the value of `greenroom.evaluation.metrics` is multiplied by.
+    digits : int
+        How many are printed after the point.
+    is_error : bool
+        Whether less is better.
+    """
+
+    label: str
+    factor: float = 1.0
+    digits: int = 3
+    is_error: bool = True
+
+
+MEASURES: Final = {
+    "iou": Measure("IoU", is_error=False),
+    "band_iou": Measure("band IoU", is_error=False),
+    "mad": Measure("MAD x1000", 1000, 1),
+    "mse": Measure("MSE x1000", 1000, 1),
+    "sad": Measure("SAD", 1, 2),
+    "grad": Measure("Grad", 1, 2),
+    "conn": Measure("Conn", 1, 2),
+    "dtssd": Measure("dtSSD x100", 100, 2),
+    "leak": Measure("leak %", 1, 2),
+}
+"""By the names of `Scores`."""
+
+Scores = dict[str, float]
+"""Values by the names of `MEASURES`, times their factors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A frame to look at.
+
+    Attributes
+    ----------
+    name : str
+        The case, and the frame's number if it is a clip.
+    iou : float
+        How well it was cut out.
+    picture : (H, W, 3) uint8
+        RGB.
+    truth, found : (H, W) uint8
+        The mattes.
+    """
+
+    name: str
+    iou: float
+    picture: Plane
+    truth: Plane
+    found: Plane
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What one model reached on a dataset.
+
+    Attributes
+    ----------
+    model : str
+        As it was named.
+    segmenter : SegmenterInfo
+        What ran last, and on what.
+    cases : dict of str to Scores
+        The scores of each picture or clip, by its name.
+    mean : Scores
+        Their means; what cannot be measured in a case does not count.
+    worst_tenth : Scores
+        What nine of ten cases are better than: the 10th percentile of scores, the 90th of
+        errors.
+    frame_ms : float
+        Median milliseconds a frame from the frame to its matte.
+    segment_ms : float
+        Of these, to the model's coarse matte.
+    worst : tuple of Sample
+        The frames with the lowest IoU; of each clip only the worst.
+    """
+
+    model: str
+    segmenter: SegmenterInfo
+    cases: dict[str, Scores]
+    mean: Scores
+    worst_tenth: Scores
+    frame_ms: float
+    segment_ms: float
+    worst: tuple[Sample, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything but the samples as plain values, for JSON; NaN becomes None."""
+        return {
+            "model": self.model,
+            "segmenter": asdict(self.segmenter),
+            "frame_ms": self.frame_ms,
+            "segment_ms": self.segment_ms,
+            "mean": _plain(self.mean),
+            "worst_tenth": _plain(self.worst_tenth),
+            "cases": {name: _plain(scores) for name, scores in self.cases.items()},
+        }
+
+
+def evaluate(
+    dataset: str | Path,
+    settings: Settings | None = None,
+    *,
+    progress: Callable[[int, int | None], None] | None = None,
+    matting: Callable[[Settings, Segmenter], Matting] = create_matting,
+    **values: Any,  # noqa: ANN401 - Settings checks them
+) -> Evaluation:
+    """Measure a model on a dataset.
+
+    Parameters
+    ----------
+    dataset : path
+        See `greenroom.evaluation.dataset`.
+    settings : Settings, optional
+        The model, and how its matte is made.
+    progress : callable, optional
+        Called with the number of cases done, and of all.
+    matting : callable
+        See `VirtualBackground`.
+    **values
+        Single settings by name; they take precedence.
+
+    Raises
+    ------
+    SourceError
+        If the folder is no dataset, or a picture and its matte do not fit together.
+    SettingsError, ModelError, ProcessingError
+        If the model cannot be used, or fails.
+    """
+    settings = (settings or Settings()).changed(**values, background="color:black")
+    cases = find_cases(Path(dataset))
+    scores: dict[str, Scores] = {}
+    worst: list[Sample] = []
+    with VirtualBackground(settings, matting=matting) as engine:
+        for done, case in enumerate(cases, 1):
+            engine.reset()
+            found = _samples(engine, case, settings)
+            scores[case.name], sample = (_score_clip if case.is_clip else _score_picture)(found)
+            worst = sorted([*worst, sample], key=lambda one: one.iou)[:_WORST]
+            if progress is not None:
+                progress(done, len(cases))
+        stages = engine.timings.summary()
+        return Evaluation(
+            model=settings.model,
+            segmenter=engine.info,
+            cases=scores,
+            mean=_summary(scores.values(), lambda values, _: float(np.mean(values))),
+            worst_tenth=_summary(scores.values(), _tenth),
+            frame_ms=stages["segment"].median_ms + stages["matte"].median_ms,
+            segment_ms=stages["segment"].median_ms,
+            worst=tuple(worst),
+        )
+
+
+def _samples(engine: VirtualBackground, case: Case, settings: Settings) -> Iterator[Sample]:
+    """Cut out every frame of a case."""
+    for number, (frame, truth) in enumerate(_pairs(case, settings)):
+        if truth.shape != frame.size[::-1]:
+            height, width = truth.shape
+            reason = (
+                f"it has {width}x{height} pixels, and '{case.path.name}' has "
+                f"{frame.size[0]}x{frame.size[1]}"
+            )
+            raise not_evaluable(case.truth, reason)
+        found = engine.process_matte(frame).planes[0]
+        name = f"{case.name} {number}" if case.is_clip else case.name
+        yield Sample(name, metrics.iou(found, truth), frame.to_rgb(), truth, found)
+
+
+def _pairs(case: Case, settings: Settings) -> Iterator[tuple[Frame, Plane]]:
+    """Read the frames of a case with their true mattes."""
+    if not case.is_clip:
+        try:
+            frames = [decode_picture(path, MOST_PIXELS_A_SIDE) for path in (case.path, case.truth)]
+        except ValueError as error:
+            raise not_evaluable(case.path, str(error)) from error
+        yield frames[0], _gray(frames[1])
+        return
+    pictures, truths = (create_source(path, settings) for path in (case.path, case.truth))
+    try:
+        ends = object()
+        others = iter(truths)
+        for frame in pictures:
+            truth = next(others, ends)
+            if truth is ends:
+                break
+            yield frame, _gray(truth)  # type: ignore[arg-type]
+        else:
+            if next(others, ends) is ends:
+                return
+        reason = f"it and '{case.path.name}' have different numbers of frames"
+        raise not_evaluable(case.truth, reason)
+    finally:
+        pictures.close()
+        truths.close()
+
+
+def _gray(frame: Frame) -> Plane:
+    """Return a true matte's coverage: green, which is as bright as gray is."""
+    return np.ascontiguousarray(frame.to_rgb()[:, :, 1])
+
+
+def _score_picture(samples: Iterable[Sample]) -> tuple[Scores, Sample]:
+    (sample,) = samples
+    pair = sample.found, sample.truth
+    return _printed(
+        {
+            **_of_frame(sample),
+            "sad": metrics.sad(*pair),
+            "grad": metrics.gradient_error(*pair),
+            "conn": metrics.connectivity_error(*pair),
+        }
+    ), sample
+
+
+def _score_clip(samples: Iterable[Sample]) -> tuple[Scores, Sample]:
+    meter = metrics.DtssdMeter()
+    rows: list[Scores] = []
+    worst: Sample | None = None
+    for sample in samples:
+        meter.add(sample.found, sample.truth)
+        rows.append(_of_frame(sample) | {"leak": metrics.leak(sample.found, sample.truth)})
+        worst = sample if worst is None or sample.iou < worst.iou else worst
+    assert worst is not None  # noqa: S101 - a source has at least one frame
+    means = _summary(rows, lambda values, _: float(np.mean(values)))
+    return _printed(means | {"dtssd": meter.value}), worst
+
+
+def _of_frame(sample: Sample) -> Scores:
+    pair = sample.found, sample.truth
+    return {
+        "iou": sample.iou,
+        "band_iou": metrics.boundary_iou(*pair),
+        "mad": metrics.mad(*pair),
+        "mse": metrics.mse(*pair),
+    }
+
+
+def _printed(scores: Scores) -> Scores:
+    return {name: MEASURES[name].factor * value for name, value in scores.items()}
+
+
+def _summary(rows: Iterable[Scores], of: Callable[[NDArray[np.float64], Measure], float]) -> Scores:
+    """Summarise each measure over what could be measured."""
+    columns: dict[str, list[float]] = {}
+    for row in rows:
+        for name, value in row.items():
+            columns.setdefault(name, []).append(value)
+    result = {}
+    for name, column in columns.items():
+        values = np.array([value for value in column if not np.isnan(value)])
+        result[name] = of(values, MEASURES[name]) if len(values) else float("nan")
+    return result
+
+
+def _tenth(values: NDArray[np.float64], measure: Measure) -> float:
+    return float(np.percentile(values, 90 if measure.is_error else 10))
+
+
+def _plain(scores: Scores) -> dict[str, float | None]:
+    return {name: None if np.isnan(value) else value for name, value in scores.items()}

@@ -1,0 +1,241 @@
+"""How long a frame takes from the camera to a sink, measured through the real threads."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import numpy as np
+
+from greenroom.engine.engine import VirtualBackground
+from greenroom.errors import SourceError
+from greenroom.live.parts import Parts
+from greenroom.live.session import Session
+from greenroom.sinks.null import NullSink
+from greenroom.sources.realtime import MICROSECOND
+from greenroom.sources.source import SourceInfo
+from greenroom.testing import PersonSource
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from fractions import Fraction
+
+    from greenroom.live.outlets import Outlet
+    from greenroom.live.steering import Steering
+    from greenroom.matting import Cadence
+    from greenroom.media.frame import Frame
+    from greenroom.settings import Settings
+    from greenroom.sources import Source
+
+__all__ = ["DrawnCamera", "LiveReport", "measure_live", "resident_mib"]
+
+# What happens before that, kernels that load and a camera that opens, is not measured.
+_WARM_UP_S: Final = 1.0
+# How long the source is run alone, at the most.
+_ALONE_S: Final = 20.0
+# How many different pictures a drawn camera has.
+_PICTURES: Final = 30
+
+
+@dataclass(frozen=True, slots=True)
+class LiveReport:
+    """What was measured.
+
+    Attributes
+    ----------
+    seconds : float
+        For how long.
+    frames : int
+        Frames that reached the sink.
+    dropped : dict
+        Frames that did not, by reason.
+    latency_ms : dict
+        ``p50``, ``p95``, ``p99`` and ``max``: from a frame's capture until the sink has it.
+    cpu_percent, decoder_percent : float
+        CPU time of everything, in % of one core, and of the source alone.
+    memory_mib : float or None
+        How much more memory is resident at the end than after the warm-up, in MiB.
+    threads : int
+        How many more threads there are.
+    """
+
+    seconds: float
+    frames: int
+    dropped: dict[str, int]
+    latency_ms: dict[str, float]
+    cpu_percent: float
+    decoder_percent: float
+    memory_mib: float | None
+    threads: int
+
+
+class DrawnCamera:
+    """Frames that are there already, again and again in real time: they cost next to nothing.
+
+    Parameters
+    ----------
+    pictures : sequence of Frame
+        Of one layout.
+    rate : Fraction
+        Frames a second.
+    """
+
+    def __init__(self, pictures: Sequence[Frame], rate: Fraction) -> None:
+        self._pictures = pictures
+        self._closed = False
+        width, height = pictures[0].size
+        self.info = SourceInfo(
+            "drawn", rate, MICROSECOND, negotiated=f"{width}x{height}, {float(rate):g} frames/s"
+        )
+
+    @classmethod
+    def of_person(cls, size: tuple[int, int], rate: Fraction) -> Self:
+        """Draw the synthetic person, swaying."""
+        person = PersonSource(size)
+        return cls([person.frame(number) for number in range(_PICTURES)], rate)
+
+    def __iter__(self) -> Iterator[Frame]:
+        """See `Source.__iter__`."""
+        period_s = 1 / float(self.info.rate)
+        due_s = time.monotonic()
+        number = 0
+        while not self._closed:
+            due_s += period_s
+            time.sleep(max(0.0, due_s - time.monotonic()))
+            picture = self._pictures[number % len(self._pictures)]
+            yield picture.shown_at(time.monotonic_ns() // 1000, MICROSECOND)
+            number += 1
+
+    def close(self) -> None:
+        """See `Source.close`."""
+        self._closed = True
+
+
+def measure_live(  # noqa: PLR0913 - what is measured, how long, and with what
+    settings: Settings,
+    open_source: Callable[[Settings], Source],
+    seconds: float,
+    steering: Steering | None = None,
+    on_second: Callable[[int, dict[str, float]], None] | None = None,
+    *,
+    cadence: Cadence | None = None,
+) -> LiveReport:
+    """Run a session into nothing, and then its source alone.
+
+    Parameters
+    ----------
+    settings : Settings
+        Of the session.
+    open_source : callable
+        Opens the source, which is opened twice.
+    seconds : float
+        For how long each is run.
+    steering : Steering, optional
+        Has the governor choose how much is done.
+    on_second : callable, optional
+        Called every second with how many have passed, and the latency until the gate of the
+        latest frames, as in `Status`.
+    cadence : Cadence, optional
+        In place of the one of the quality that is set.
+
+    Raises
+    ------
+    GreenroomError
+        If the source cannot be opened, or ends too early.
+    """
+    engine = VirtualBackground(settings)
+    if cadence is not None:
+        engine.cadence = cadence
+    parts = Parts(engine, [NullSink()], open_source, steering=steering)
+    session = Session(settings, parts)
+    session.start()
+    try:
+        while not session.outlets[0].status.frames and not session.ended.wait(0.01):
+            pass
+        session.ended.wait(_WARM_UP_S)
+        begun = _Begun(session)
+        for passed in range(int(seconds)):
+            if session.ended.wait(1.0):
+                break
+            if on_second is not None:
+                on_second(passed + 1, session.measures.summary()["latency_ms"])
+        session.ended.wait(seconds % 1)
+        if session.error is not None:
+            raise session.error
+        if session.ended.is_set():
+            message = f"the source ended within {seconds:g} s. Loop it (--loop), or measure less."
+            raise SourceError(message)
+        return begun.report(_cpu_of_source(lambda: open_source(settings), min(seconds, _ALONE_S)))
+    finally:
+        session.stop()
+
+
+class _Begun:
+    """Where things stood after the warm-up."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._outlet: Outlet = session.outlets[0]
+        self._frames = self._outlet.status.frames
+        self._drops = session.status().drops
+        self._outlet.latencies_s.clear()
+        self._memory_mib = resident_mib()
+        self._threads = threading.active_count()
+        self._cpu_s, self._begun_s = time.process_time(), time.monotonic()
+
+    def report(self, decoder_percent: Callable[[], float]) -> LiveReport:
+        """Say what happened since then; the source alone is run afterwards."""
+        seconds = time.monotonic() - self._begun_s
+        cpu_s = time.process_time() - self._cpu_s
+        status = self._outlet.status
+        drops = {
+            name: count - self._drops.get(name, 0)
+            for name, count in self._session.status().drops.items()
+        }
+        memory_mib, before_mib = resident_mib(), self._memory_mib
+        grown = None if memory_mib is None or before_mib is None else memory_mib - before_mib
+        threads = threading.active_count() - self._threads
+        latencies_ms = 1000 * np.array(self._outlet.latencies_s or [np.nan])
+        self._session.stop()
+        return LiveReport(
+            seconds=round(seconds, 2),
+            frames=status.frames - self._frames - status.repeated,
+            dropped={name: count for name, count in drops.items() if count},
+            latency_ms=_percentiles(latencies_ms),
+            cpu_percent=round(100 * cpu_s / seconds, 1),
+            decoder_percent=decoder_percent(),
+            memory_mib=None if grown is None else round(grown, 1),
+            threads=threads,
+        )
+
+
+def _percentiles(times_ms: Any) -> dict[str, float]:  # noqa: ANN401 - an array
+    found = {f"p{share}": float(np.percentile(times_ms, share)) for share in (50, 95, 99)}
+    return {name: round(value, 2) for name, value in {**found, "max": times_ms.max()}.items()}
+
+
+def _cpu_of_source(open_source: Callable[[], Source], seconds: float) -> Callable[[], float]:
+    """Return what runs a source alone and tells its CPU time in % of one core."""
+
+    def run() -> float:
+        source = open_source()
+        cpu_s, begun_s = time.process_time(), time.monotonic()
+        for _ in source:
+            if time.monotonic() - begun_s >= seconds:
+                break
+        passed_s = time.monotonic() - begun_s
+        source.close()
+        return round(100 * (time.process_time() - cpu_s) / passed_s, 1)
+
+    return run
+
+
+def resident_mib() -> float | None:
+    """Return how much memory is resident, in MiB; None where Linux's /proc is not there."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - no file of ours
+            return int(file.read().split()[1]) * 4096 / 2**20
+    except OSError:
+        return None

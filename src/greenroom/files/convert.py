@@ -1,0 +1,160 @@
+"""Files: a new background for a video, a picture, a folder or a pipe."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from greenroom.engine.engine import VirtualBackground
+from greenroom.errors import IncompleteError
+from greenroom.files.pipeline import Pipeline
+from greenroom.settings import Settings
+from greenroom.sinks import create_sink
+from greenroom.sources import create_source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from greenroom.media.frame import Frame
+    from greenroom.media.timings import StageTime
+    from greenroom.segmenters import SegmenterInfo
+
+__all__ = ["Summary", "convert", "extract_matte"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a conversion did.
+
+    Attributes
+    ----------
+    input, output : str
+        As they were named.
+    frames : int
+        Frames written.
+    covered : int
+        Of these, frames that had no valid matte and show the background alone.
+    seconds, first_frame_s : float
+        Wall time of all, and until the first frame was made.
+    segmenter : SegmenterInfo
+        Model, file, runtime, device and threads.
+    stages : dict
+        Median and 95th percentile of each stage in milliseconds.
+    """
+
+    input: str
+    output: str
+    frames: int
+    covered: int
+    seconds: float
+    first_frame_s: float
+    segmenter: SegmenterInfo
+    stages: dict[str, StageTime]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain values, for JSON."""
+        return asdict(self)
+
+
+def convert(
+    source: str | Path,
+    target: str | Path,
+    settings: Settings | None = None,
+    *,
+    progress: Callable[[int, int | None], None] | None = None,
+    **values: Any,  # noqa: ANN401 - Settings checks them
+) -> Summary:
+    """Write a file again with another background.
+
+    Parameters
+    ----------
+    source : path
+        A video, a picture, a folder of pictures, a pattern such as ``frames/%04d.png``, or
+        ``-`` for standard input.
+    target : path
+        A video, a picture, a folder, a pattern, or ``-`` for Y4M on standard output. It
+        appears under its name when it is complete.
+    settings : Settings, optional
+        All settings at once.
+    progress : callable, optional
+        Called with the number of frames done and the number expected, or None.
+    **values
+        Single settings by name, such as ``background="blur:0.5"``; they take precedence.
+
+    Returns
+    -------
+    Summary
+        What was done, and how long each stage took.
+
+    Raises
+    ------
+    SettingsError, SourceError, BackgroundError, ModelError, ProcessingError, SinkError
+        Nothing is left under the target's name then.
+    IncompleteError
+        If some pictures of a folder cannot be read; the others are there then.
+    """
+    settings = (settings or Settings()).changed(**values)
+    return _run(source, target, settings, progress, VirtualBackground.process)
+
+
+def extract_matte(
+    source: str | Path,
+    target: str | Path,
+    settings: Settings | None = None,
+    *,
+    progress: Callable[[int, int | None], None] | None = None,
+    **values: Any,  # noqa: ANN401 - Settings checks them
+) -> Summary:
+    """Write the matte of every frame as a gray picture or video, 255 where the person is.
+
+    A lossless video is ``.mkv``. Parameters, result and errors are those of `convert`; the
+    background is not used.
+    """
+    settings = (settings or Settings()).changed(**values, background="color:black")
+    return _run(source, target, settings, progress, VirtualBackground.process_matte)
+
+
+def _run(
+    source: str | Path,
+    target: str | Path,
+    settings: Settings,
+    progress: Callable[[int, int | None], None] | None,
+    process: Callable[[VirtualBackground, Frame], Frame],
+) -> Summary:
+    with ExitStack() as opened:
+        frames = create_source(source, settings)
+        opened.callback(frames.close)
+        engine = opened.enter_context(VirtualBackground(settings))
+        info = frames.info
+        if process is VirtualBackground.process_matte:
+            info = info.without_streams()
+        sink = create_sink(target, settings, info)
+
+        def one(frame: Frame) -> Frame:
+            if info.pictures:
+                engine.reset()
+            return process(engine, frame)
+
+        def on_frame(done: int) -> None:
+            if progress is not None:
+                progress(done, info.frames)
+
+        statistics = Pipeline(frames, one, sink, on_frame=on_frame).run()
+        summary = Summary(
+            input=str(source),
+            output=str(target),
+            frames=statistics.frames,
+            covered=engine.failures,
+            seconds=statistics.seconds,
+            first_frame_s=statistics.first_frame_s or 0.0,
+            segmenter=engine.info,
+            stages=engine.timings.summary(),
+        )
+        if info.unreadable:
+            raise IncompleteError(info.unreadable, len(info.pictures), summary)
+        return summary

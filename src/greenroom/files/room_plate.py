@@ -1,0 +1,138 @@
+"""Recording the room: a few seconds of a source, and what was learned of it as a picture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol
+
+import numpy as np
+
+from greenroom.errors import SettingsError, SourceError
+from greenroom.matting.plate_picture import share_known
+from greenroom.media.frame import Frame
+from greenroom.sinks import PictureSink
+from greenroom.sinks.staging import Staging
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from greenroom.media.frame import Layout
+    from greenroom.settings import Settings
+    from greenroom.sources import Source, SourceInfo
+
+__all__ = ["RoomLearner", "RoomPlate", "check_plate_output", "record_plate"]
+
+# With less of the room a plate is of little use, and something is wrong.
+_LEAST_KNOWN: Final = 0.5
+
+
+class RoomPlate(Protocol):
+    """What was learned of a room."""
+
+    def to_picture(self, layout: Layout) -> NDArray[np.uint8]:
+        """Return it as (H, W, 4) RGBA of the size of frames; alpha is 255 where it is known."""
+
+
+class RoomLearner(Protocol):
+    """An engine that learns the room while it makes mattes."""
+
+    @property
+    def clean_plate(self) -> RoomPlate | None:
+        """What it has learned."""
+
+    def process_matte(self, frame: Frame) -> Frame:
+        """Make the matte of a frame."""
+
+
+def check_plate_output(output: Path, info: SourceInfo, settings: Settings) -> None:
+    """Refuse, before anything is read, an output that could not be written in the end.
+
+    Raises
+    ------
+    SettingsError, SinkError
+        If it is not a ``.png``, is there already, or its folder is missing.
+    """
+    if output.suffix.lower() != ".png":
+        message = f"output '{output}': expected the name of a .png, which holds what is not known."
+        raise SettingsError(message)
+    Staging(overwrite=settings.overwrite, inputs=info.files).check(output)
+
+
+def record_plate(  # noqa: PLR0913 - the last two are by name
+    source: Source,
+    output: Path,
+    settings: Settings,
+    engine: RoomLearner,
+    *,
+    seconds: float,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> float:
+    """Let an engine see some seconds of a source, and write the room that it learned.
+
+    The picture has the frames' size; it appears under its name when it is complete, and only the
+    user may read it.
+
+    Returns
+    -------
+    float
+        The share of the room that is known, 0 to 1.
+
+    Raises
+    ------
+    SettingsError
+        If the output is no ``.png`` or the input consists of unrelated pictures.
+    SourceError
+        If the source cannot be read, or less than half of the room became known; then nothing
+        is written.
+    ProcessingError, SinkError
+        If a frame has no matte, or the output cannot be written.
+    """
+    check_plate_output(output, source.info, settings)
+    if source.info.pictures:
+        message = f"input '{source.info.name}': expected a video, in which the room is seen."
+        raise SettingsError(message)
+    layout = _watch(source, engine, seconds, progress)
+    plate = engine.clean_plate
+    picture = None if layout is None or plate is None else plate.to_picture(layout)
+    known = 0.0 if picture is None else share_known(picture)
+    if picture is None or known < _LEAST_KNOWN:
+        message = (
+            f"of the room in '{source.info.name}' only {100 * known:.0f} % became known within "
+            f"{seconds:g} s, and half of it is needed. Step out of the picture, keep the camera "
+            f"still, or take longer (--seconds)."
+        )
+        raise SourceError(message, source.info.name)
+    sink = PictureSink([output], settings, source.info.files, private=True)
+    try:
+        rgb = Frame.from_rgb(np.ascontiguousarray(picture[..., :3]))
+        alpha = np.ascontiguousarray(picture[..., 3])
+        sink.write(Frame(rgb.planes, rgb.layout, alpha=alpha))
+        sink.close()
+    except BaseException:
+        sink.abort()
+        raise
+    return known
+
+
+def _watch(
+    source: Source,
+    engine: RoomLearner,
+    seconds: float,
+    progress: Callable[[int, int | None], None] | None,
+) -> Layout | None:
+    """Show some seconds of a source to the engine; return the layout of its frames."""
+    expected = round(seconds * source.info.rate)
+    start_s: float | None = None
+    layout = None
+    for number, frame in enumerate(source):
+        time_s = number / float(source.info.rate) if frame.time_s is None else frame.time_s
+        start_s = time_s if start_s is None else start_s
+        if time_s - start_s >= seconds:
+            break
+        engine.process_matte(frame)
+        layout = frame.layout
+        if progress is not None:
+            progress(number + 1, expected)
+    return layout

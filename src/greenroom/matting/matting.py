@@ -1,0 +1,79 @@
+"""What a matting stage is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from greenroom.matting.cadence import Cadence
+    from greenroom.matting.plate import CleanPlate
+    from greenroom.media.frame import Frame, Matte
+
+    Look: TypeAlias = Callable[[Frame], NDArray[np.float32]]
+
+__all__ = ["Look", "Matting"]
+
+
+class Matting(Protocol):
+    """Makes the matte of a frame from what a model finds in it. Called on one thread.
+
+    Attributes
+    ----------
+    cadence : Cadence
+        For which frames the model looks; may be changed between any two.
+    """
+
+    cadence: Cadence
+
+    @property
+    def plate(self) -> CleanPlate | None:
+        """The room as far as it was learned; None if nothing is, or none is kept."""
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the user has to know or to do for the settings to have their effect, as sentences.
+
+        May be read on any thread.
+        """
+
+    def check(self, size: tuple[int, int]) -> None:
+        """Refuse frames of a width and height that the settings do not fit.
+
+        May be called on any thread.
+
+        Raises
+        ------
+        SettingsError
+            If a picture of the room is of another shape, or a marked region lies outside.
+        """
+
+    @property
+    def exempt(self) -> NDArray[np.float32] | None:
+        """Where the last matte is not what the model found, because the user wants it so.
+
+        Above 0 where the room is kept or somebody is left out, on a grid of any size; None if
+        there is nothing of the kind. Read only.
+        """
+
+    def matte(self, frame: Frame, look: Look) -> Matte:
+        """Return a matte of the frame's size, in new memory.
+
+        Parameters
+        ----------
+        frame : Frame
+            Read only, and not to be kept after the call.
+        look : callable
+            Asks the model about a frame, which may be a part of this one: returns coverage
+            (h, w) float32 in 0..1, of any size, that stands for what it was shown.
+        """
+
+    def take_over(self, previous: Matting) -> None:
+        """Go on where another one is that has seen the same stream, as far as that is useful."""
+
+    def reset(self) -> None:
+        """Forget earlier frames."""

@@ -1,0 +1,43 @@
+"""Where in a stream another scene begins."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import cv2
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from greenroom.media.frame import Frame
+
+__all__ = ["CutTest"]
+
+# Mean difference of luma from which another scene begins, in 8-bit levels: consecutive frames
+# of 13 clips of people, one of whom walks up to the camera, reach 15; of frames of two
+# different clips 94 % are over 20, and those that are not show one person at one desk.
+_CUT: Final = 20.0
+
+
+class CutTest:
+    """Tells whether a frame shows another scene than the one before.
+
+    The test is the mean absolute difference of luma at a very small size (`Frame.glance`). Where
+    it is wrong, a stage only starts anew, as it does with the first frame.
+
+    State: the last frame at that size.
+    """
+
+    def __init__(self) -> None:
+        self._last: NDArray[np.uint8] | None = None
+
+    def is_cut(self, frame: Frame) -> bool:
+        """Compare a frame with the last one, which it then becomes."""
+        look = frame.glance
+        last, self._last = self._last, look
+        return last is not None and cv2.norm(look, last, cv2.NORM_L1) > _CUT * look.size
+
+    def reset(self) -> None:
+        """Forget the last frame."""
+        self._last = None

@@ -1,0 +1,294 @@
+"""Opening and decoding media with FFmpeg, for sources and backgrounds alike."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from greenroom.media.decoders import Decoder
+from greenroom.media.demuxers import FILE_OPTIONS, HEAD_BYTES, PIPE_OPTIONS, names_others
+from greenroom.media.timeline import with_played_lengths
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import av
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+    from greenroom.media.deinterlacing import Deinterlacer
+
+__all__ = [
+    "STDIN",
+    "StandardInput",
+    "as_file",
+    "check_size",
+    "choice_of",
+    "decoded",
+    "is_folder",
+    "is_there",
+    "media_errors",
+    "open_container",
+    "open_media",
+    "reason_of",
+    "video_stream",
+    "why_unreadable",
+]
+
+STDIN: Final = "-"
+"""The name that stands for standard input, or standard output."""
+
+_BUFFER_BYTES: Final = 2**18
+
+
+def open_media(media: str | Path | StandardInput) -> InputContainer:
+    """Open a file or standard input that has video in it.
+
+    Raises
+    ------
+    ValueError
+        With a reason to be put into the caller's own error.
+    """
+    import av  # noqa: PLC0415 - importing greenroom stays light
+
+    if not isinstance(media, StandardInput):
+        reason = why_unreadable(Path(media))
+        if reason is not None:
+            raise ValueError(reason)
+    try:
+        container = open_container(media)
+    except (av.error.FFmpegError, OSError) as error:
+        if isinstance(media, StandardInput):
+            media.check()
+        raise ValueError(_why_not_opened(media, error)) from error
+    try:
+        video_stream(container)
+    except ValueError:
+        container.close()
+        raise
+    return container
+
+
+def _why_not_opened(media: str | Path | StandardInput, error: Exception) -> str:
+    kind = names_others(_head_of(media))
+    if kind is not None:
+        return (
+            f"it is {kind}, which names other files or addresses, and these are not opened; give "
+            f"the video itself"
+        )
+    if getattr(error, "errno", None) == errno.EINVAL:  # what a demuxer that is not listed gives
+        return "not an image or video of a kind that is taken; MP4 or Matroska, for example, are"
+    return f"not an image or video that FFmpeg knows ({reason_of(error)})"
+
+
+def _head_of(media: str | Path | StandardInput) -> bytes:
+    if isinstance(media, StandardInput):
+        return media.head
+    if not Path(media).is_file():  # to look into a named pipe would wait for more of it
+        return b""
+    with Path(media).open("rb") as file:
+        return file.read(HEAD_BYTES)
+
+
+def video_stream(container: InputContainer) -> VideoStream:
+    """Return the stream of video that is meant: the default one of those that can be decoded.
+
+    If none says that it is the default one, it is the first. Cover art is not meant.
+
+    Raises
+    ------
+    ValueError
+        With a reason to be put into the caller's own error.
+    """
+    import av  # noqa: PLC0415 - importing greenroom stays light
+
+    streams = _video_streams(container)
+    default = av.stream.Disposition.default
+    return next((stream for stream in streams if stream.disposition & default), streams[0])
+
+
+def choice_of(container: InputContainer, stream: VideoStream) -> str | None:
+    """Say which of several streams of video is taken; None if there is but one."""
+    streams = _video_streams(container)
+    if len(streams) == 1:
+        return None
+    return f"it has {len(streams)} videos in it: number {streams.index(stream) + 1} is taken"
+
+
+def _video_streams(container: InputContainer) -> list[VideoStream]:
+    import av  # noqa: PLC0415
+
+    art = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
+    reason = "it has no video in it"
+    streams: list[VideoStream] = []
+    for stream in container.streams.video:
+        if getattr(stream, "codec_context", None) is None:
+            reason = "the codec of its video is not known"
+        elif stream.disposition & art:
+            reason = "it has no video in it, only a cover picture"
+        else:
+            streams.append(stream)
+    if not streams:
+        raise ValueError(reason)
+    return streams
+
+
+def open_container(media: str | Path | StandardInput) -> InputContainer:
+    """Open something for reading, and nothing that it names (`greenroom.media.demuxers`).
+
+    Tags that are not UTF-8 are no reason to fail.
+    """
+    import av  # noqa: PLC0415 - importing greenroom stays light
+
+    # PyAV replaces what is not UTF-8 from 19 on, and has no option for it any more.
+    lenient: Any = {}
+    if int(av.__version__.partition(".")[0]) < 19:
+        lenient = {"metadata_errors": "replace"}
+    is_file = not isinstance(media, StandardInput)
+    opened: Any = media if isinstance(media, StandardInput) else as_file(media)
+    container: InputContainer = av.open(
+        opened,
+        "r",
+        container_options=dict(FILE_OPTIONS if is_file else PIPE_OPTIONS),
+        buffer_size=_BUFFER_BYTES,
+        **lenient,
+    )
+    return container
+
+
+class StandardInput:
+    """Standard input as FFmpeg reads it: whatever has arrived, without waiting for more.
+
+    What a signal raises while this waits cannot pass through FFmpeg: FFmpeg is told that the
+    input ends, and `check` raises it afterwards.
+
+    Attributes
+    ----------
+    head : bytes
+        How the input begins, as far as it has been read.
+    """
+
+    def __init__(self) -> None:
+        if sys.stdin is None:
+            message = "standard input is closed"
+            raise ValueError(message)
+        self._interruption: BaseException | None = None
+        self._descriptor = sys.stdin.fileno()
+        self.head = b""
+
+    def read(self, size: int) -> bytes:
+        """Return what has arrived, at most ``size`` bytes; nothing at the end."""
+        if self._interruption is not None:  # FFmpeg tries again at an end
+            return b""
+        try:
+            data = os.read(self._descriptor, size)
+        except BaseException as error:  # noqa: BLE001 - raised again by whoever opened it
+            self._interruption = error
+            return b""
+        if len(self.head) < HEAD_BYTES:
+            self.head = (self.head + data)[:HEAD_BYTES]
+        return data
+
+    def check(self) -> None:
+        """Raise what a signal raised."""
+        if self._interruption is not None:
+            raise self._interruption
+
+
+def user_path(name: str) -> Path:
+    """Return the path that a name stands for: a ~ is the user's folder, of whom there is one."""
+    path = Path(name)
+    try:
+        return path.expanduser()
+    except RuntimeError:  # nobody is called so: then it is a file's name
+        return path
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a path is a folder; one that cannot be a path, such as a too long one, is none."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is anything of that name; nothing has one that cannot be a path."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def why_unreadable(path: Path) -> str | None:
+    """Say why a path cannot be a readable file with something in it, if so."""
+    try:
+        if path.is_dir():
+            return "it is a folder, where a file was expected"
+        if not path.exists():
+            return "there is no such file"
+        if path.is_file():  # to look into a named pipe would take from what is in it
+            if path.stat().st_size == 0:
+                return "the file is empty"
+            with path.open("rb"):
+                pass
+    except OSError as error:
+        return str(error.strerror).lower()
+    except ValueError:  # from Python, before the system is asked
+        return "there is a null character in its name"
+    return None
+
+
+def check_size(width: int, height: int, most_pixels_a_side: int) -> None:
+    """Refuse pictures that are too large.
+
+    Raises
+    ------
+    ValueError
+        With a reason to be put into the caller's own error.
+    """
+    if max(width, height) > most_pixels_a_side:
+        message = (
+            f"it is too large, {width}x{height} pixels where at most {most_pixels_a_side} a side "
+            f"are taken"
+        )
+        raise ValueError(message)
+
+
+def decoded(
+    container: InputContainer, stream: VideoStream, deinterlacer: Deinterlacer | None = None
+) -> Iterator[av.VideoFrame]:
+    """Decode every frame of a stream in order of presentation.
+
+    Raises
+    ------
+    av.error.FFmpegError
+        At damage that the decoder cannot go over.
+    """
+    decoder = Decoder(stream, deinterlacer)
+    for packet in with_played_lengths(container, container.demux(stream)):
+        yield from decoder.decode(packet)
+
+
+def as_file(path: str | Path) -> str:
+    """Keep FFmpeg from reading a file's name as a protocol or a pattern."""
+    return f"file:{path}"
+
+
+def media_errors() -> tuple[type[Exception], ...]:
+    """Return what reading or writing media may raise, for an ``except`` clause.
+
+    Not every error of FFmpeg is an OSError or a ValueError.
+    """
+    import av  # noqa: PLC0415 - importing greenroom stays light
+
+    return OSError, ValueError, av.error.FFmpegError
+
+
+def reason_of(error: Exception) -> str:
+    """Say in a few words what FFmpeg or the operating system said."""
+    said: str | None = getattr(error, "strerror", None)
+    return (said.lower() if said else str(error)).rstrip(".")

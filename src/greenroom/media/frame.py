@@ -1,0 +1,783 @@
+"""Frames and mattes: planes of samples with what is needed to read them.
+
+A frame stays in the planar format that cameras, codecs and virtual cameras carry, from
+source to sink. Three formats go through the engine; everything else is converted by
+libswscale when it enters.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+
+import cv2
+import numpy as np
+
+from greenroom.errors import FormatError
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    import av
+    from numpy.typing import NDArray
+
+    from greenroom.media.pyramid import Pyramid
+
+    Plane = NDArray[np.uint8]
+    # pts, time base and duration
+    Time = tuple[int | None, Fraction | None, int | None]
+
+__all__ = [
+    "FULL",
+    "FULL_RANGE_RGB",
+    "LIMITED",
+    "NOTHING",
+    "ONE_THREAD",
+    "RGB",
+    "UNSPECIFIED",
+    "WITH_ALPHA",
+    "Colour",
+    "Format",
+    "Frame",
+    "Layout",
+    "Matte",
+    "Memory",
+    "fraction",
+]
+
+NOTHING: Final = 2.0**-20
+"""Coverage of less is none.
+
+Not only does nobody see it: multiplied with itself over and over it becomes a denormal number, with
+which some processors compute ten times slower.
+"""
+
+Format = Literal["yuv420p", "yuv444p", "gbrp", "gray"]
+"""The pixel formats of frames, by FFmpeg's names; ``gray`` is for mattes shown as pictures."""
+
+_FORMATS: Final = get_args(Format)
+
+# Codes of ITU-T H.273, which FFmpeg uses as they are.
+UNSPECIFIED: Final = 2
+BT709: Final = 1
+BT601: Final = (5, 6)
+BT2020: Final = 9
+RGB: Final = 0
+LIMITED: Final = 1
+FULL: Final = 2
+
+# Players take what is at least so wide, or higher than that, for high definition.
+_HD_WIDTH: Final = 1280
+_SD_HEIGHT: Final = 576
+# With more, libswscale now and then spoils a row of a frame of odd width.
+ONE_THREAD: Final = 1
+# libswscale: bicubic, with chroma interpolated at full resolution and accurate rounding.
+_INTERPOLATION: Final = 0x4 | 0x2000 | 0x4000 | 0x40000
+
+WITH_ALPHA: Final = {"yuv420p": "yuva420p", "yuv444p": "yuva444p", "gbrp": "gbrap"}
+_WITHOUT_ALPHA: Final = {alpha: opaque for opaque, alpha in WITH_ALPHA.items()}
+# The same samples under a name that also says "full range".
+_FULL_RANGE_NAMES: Final = {"yuvj420p": "yuv420p", "yuvj444p": "yuv444p"}
+# Chroma that is stored at half the width and half the height, or less.
+_QUARTER_CHROMA: Final = ("420p", "nv12", "nv21", "410p", "p010", "p012", "p016")
+
+
+@dataclass(frozen=True, slots=True)
+class Colour:
+    """What the numbers of a frame mean, in the codes of ITU-T H.273.
+
+    Attributes
+    ----------
+    matrix : int
+        Matrix coefficients: 0 RGB, 1 BT.709, 5 or 6 BT.601, 9 BT.2020, 2 not said.
+    range : int
+        1 limited ("TV"), 2 full ("PC"), 0 not said.
+    primaries, transfer : int
+        Colour primaries and transfer characteristics, carried but not interpreted.
+    """
+
+    matrix: int = UNSPECIFIED
+    range: int = 0
+    primaries: int = UNSPECIFIED
+    transfer: int = UNSPECIFIED
+
+    @property
+    def is_full_range(self) -> bool:
+        """Whether samples use all of 0 to 255. Not said means limited, except for RGB."""
+        return self.range == FULL or (self.range == 0 and self.matrix == RGB)
+
+    def luma_coefficients(self, size: tuple[int, int]) -> tuple[float, float]:
+        """Weights of red and blue in luma.
+
+        Where the matrix is not said it is what players assume: BT.709 for high
+        definition, BT.601 below.
+        """
+        matrix = self.resolved_matrix(size)
+        if matrix == BT2020:
+            return 0.2627, 0.0593
+        if matrix == BT709:
+            return 0.2126, 0.0722
+        return 0.299, 0.114
+
+    def means(self, other: Colour, size: tuple[int, int]) -> bool:
+        """Whether samples stand for the same light and colour in both."""
+        return (
+            self.is_full_range == other.is_full_range
+            and (self.matrix == RGB) == (other.matrix == RGB)
+            and self.resolved_matrix(size) == other.resolved_matrix(size)
+        )
+
+    def named(self, size: tuple[int, int]) -> Colour:
+        """Return the same with the matrix said that players would assume."""
+        if self.matrix != UNSPECIFIED:
+            return self
+        return replace(self, matrix=self.resolved_matrix(size))
+
+    def resolved_matrix(self, size: tuple[int, int]) -> int:
+        """Return BT.709 (1), BT.601 (5) or BT.2020 (9): the matrix said, or the usual one."""
+        width, height = size
+        if self.matrix in (BT709, BT2020):
+            return self.matrix
+        if self.matrix in (10, 14):  # BT.2020 constant luminance, ICtCp: nearest that is known
+            return BT2020
+        if self.matrix == UNSPECIFIED and (width >= _HD_WIDTH or height > _SD_HEIGHT):
+            return BT709
+        return BT601[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Everything about a frame except its samples and its time.
+
+    Two frames of equal layout can be blended plane by plane.
+    """
+
+    width: int
+    height: int
+    format: Format
+    colour: Colour = Colour()
+    size: tuple[int, int] = field(init=False, repr=False, compare=False)
+    """(width, height) in pixels."""
+    plane_shapes: tuple[tuple[int, int], ...] = field(init=False, repr=False, compare=False)
+    """(height, width) of each plane; odd sizes round up."""
+
+    def __post_init__(self) -> None:
+        if self.format not in _FORMATS:
+            message = f"expected one of the formats {', '.join(_FORMATS)}, not {self.format!r}"
+            raise FormatError(message)
+        if self.width < 1 or self.height < 1:
+            message = f"a frame has at least 1x1 pixels, not {self.width}x{self.height}"
+            raise FormatError(message)
+        # Both are asked for dozens of times a frame.
+        object.__setattr__(self, "size", (self.width, self.height))
+        object.__setattr__(self, "plane_shapes", self._shapes())
+
+    def _shapes(self) -> tuple[tuple[int, int], ...]:
+        full = (self.height, self.width)
+        if self.format == "gray":
+            return (full,)
+        if self.format != "yuv420p":
+            return full, full, full
+        half = ((self.height + 1) // 2, (self.width + 1) // 2)
+        return full, half, half
+
+    def name(self, *, alpha: bool) -> str:
+        """Return FFmpeg's name of the format, with or without alpha."""
+        return WITH_ALPHA[self.format] if alpha else self.format
+
+    def samples(self, red: int, green: int, blue: int) -> tuple[int, ...]:
+        """Encode an sRGB colour (0 to 255 each) as one sample for each plane."""
+        if self.format == "gray":
+            return (round(0.299 * red + 0.587 * green + 0.114 * blue),)
+        if self.format == "gbrp":
+            return green, blue, red
+        k_r, k_b = self.colour.luma_coefficients(self.size)
+        luma = k_r * red + (1 - k_r - k_b) * green + k_b * blue
+        c_b = (blue - luma) / (2 * (1 - k_b))
+        c_r = (red - luma) / (2 * (1 - k_r))
+        if not self.colour.is_full_range:
+            luma, c_b, c_r = 16 + luma * 219 / 255, c_b * 224 / 255, c_r * 224 / 255
+        return round(luma), min(255, round(128 + c_b)), min(255, round(128 + c_r))
+
+    def to_rgb_matrix(self) -> NDArray[np.float32]:
+        """Return the (3, 4) matrix that takes (sample, sample, sample, 1) to RGB in 0..1.
+
+        Raises
+        ------
+        FormatError
+            For gray, which has one sample only.
+        """
+        if self.format == "gray":
+            message = "expected a colour frame, not a gray one"
+            raise FormatError(message)
+        if self.format == "gbrp":
+            return np.array([[0, 0, 1, 0], [1, 0, 0, 0], [0, 1, 0, 0]], np.float32) / np.float32(
+                255
+            )
+        k_r, k_b = self.colour.luma_coefficients(self.size)
+        k_g = 1 - k_r - k_b
+        full = self.colour.is_full_range
+        y_scale, c_scale, black = (255.0, 255.0, 0.0) if full else (219.0, 224.0, 16.0)
+        r_v, b_u = 2 * (1 - k_r), 2 * (1 - k_b)
+        matrix = np.array(
+            [[1, 0, r_v], [1, -k_b * b_u / k_g, -k_r * r_v / k_g], [1, b_u, 0]], np.float64
+        ) / np.array([y_scale, c_scale, c_scale])
+        offset = -matrix @ np.array([black, 128.0, 128.0])
+        return np.asarray(np.column_stack([matrix, offset]), np.float32)
+
+
+FULL_RANGE_RGB: Final = Colour(RGB, FULL)
+
+
+@dataclass(eq=False, slots=True)
+class Memory:
+    """An FFmpeg frame that holds samples, and the time at which it was given out, if it was.
+
+    It has room for one time only, and whoever has it may still look at that. libswscale
+    changes the frame that it reads while it does so: one thread at a time may convert it, or
+    give it out.
+    """
+
+    frame: av.VideoFrame
+    given_at: Time | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One picture: planes, what they mean, and when it is shown.
+
+    Attributes
+    ----------
+    planes : tuple of (H, W) uint8
+        Y, U, V or G, B, R, or one of gray, with the shapes of ``layout.plane_shapes``.
+        Samples of a row lie side by side; rows may be padded. Whoever made the frame owns
+        the memory; readers do not write to it, and it may be read-only.
+    layout : Layout
+        Size, format and colour.
+    pts, time_base : int and Fraction, optional
+        Presentation time is ``pts * time_base`` seconds.
+    duration : int, optional
+        How long it is shown, in ``time_base``.
+    alpha : (H, W) uint8, optional
+        Coverage, 0 to 255; colours are straight, not premultiplied.
+    """
+
+    planes: tuple[Plane, ...]
+    layout: Layout
+    pts: int | None = None
+    time_base: Fraction | None = None
+    duration: int | None = None
+    alpha: Plane | None = None
+    # What the planes are views of, if it is FFmpeg's.
+    _memory: Memory | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if len(self.planes) != len(self.layout.plane_shapes):
+            message = (
+                f"expected {len(self.layout.plane_shapes)} planes for {self.format}, "
+                f"not {len(self.planes)}"
+            )
+            raise FormatError(message)
+        for plane, shape in zip(self.planes, self.layout.plane_shapes, strict=True):
+            _check_plane(plane, shape)
+        if self.alpha is not None:
+            _check_plane(self.alpha, self.layout.plane_shapes[0])
+
+    @property
+    def small_planes(self) -> tuple[Plane, ...]:
+        """The planes on the working grid: what analysis looks at.
+
+        See `greenroom.media.pyramid`. A frame that is small enough gives its own planes.
+        Contiguous, made once, read only.
+        """
+        return self._pyramid.small
+
+    @property
+    def half_planes(self) -> NDArray[np.uint8]:
+        """All planes at half the size of the first of `small_planes`: (planes, h, w) uint8.
+
+        Sizes that are odd round up. Made once, read only.
+        """
+        return self._pyramid.halves
+
+    @property
+    def glance(self) -> Plane:
+        """The first plane at an eighth of the size of the first of `small_planes`.
+
+        It is enough to tell whether something has changed. Made once, read only.
+        """
+        return self._pyramid.glance
+
+    @property
+    def halved_size(self) -> tuple[int, int]:
+        """(width, height) after as many halvings as `small_planes` take: that of a whole `part`."""
+        width, height = self.layout.size
+        halvings = self._pyramid.halvings
+        return -(-width >> halvings), -(-height >> halvings)
+
+    @cached_property
+    def _pyramid(self) -> Pyramid:
+        from greenroom.media.pyramid import pyramid  # noqa: PLC0415 - the core loads on use
+
+        return pyramid(self.planes)
+
+    def part(self, box: tuple[int, int, int, int]) -> Frame:
+        """View a part of the picture as a frame of its own, halved as far as that does no harm.
+
+        Parameters
+        ----------
+        box : (int, int, int, int)
+            Left, top, right and bottom in samples of the first of `small_planes`; even, but for
+            a right or bottom that is the picture's own.
+
+        Returns
+        -------
+        Frame
+            Of this frame's format and time, without alpha. It shares memory with this frame or
+            its small planes where nothing had to be halved for it. Its shorter side has 256
+            pixels or more where the part of this frame has.
+        """
+        from greenroom.media.pyramid import cut  # noqa: PLC0415 - the core loads on use
+
+        views = cut(self.planes, self._pyramid, box)
+        colour = self.layout.colour
+        if colour.matrix != RGB and colour.matrix != (matrix := colour.resolved_matrix(self.size)):
+            colour = replace(colour, matrix=matrix)
+        height, width = views[0].shape
+        layout = Layout(width, height, self.format, colour)
+        return Frame(views, layout, self.pts, self.time_base, self.duration)
+
+    def reduced(self, shape: tuple[int, int]) -> tuple[Plane, ...]:
+        """Return all planes at one size that is not much larger than the frame's.
+
+        They are halved as long as they stay larger, then filtered and interpolated, so every
+        sample of the frame counts.
+
+        Parameters
+        ----------
+        shape : (int, int)
+            Height and width, such as those of a model's input.
+
+        Returns
+        -------
+        tuple of (height, width) uint8
+            Made once for each shape; read only.
+        """
+        if shape not in self._reduced:
+            from greenroom.media.pyramid import halved, halvings_to  # noqa: PLC0415 - as above
+            from greenroom.media.resizing import resized  # noqa: PLC0415 - as above
+
+            planes = halved(self.planes, halvings_to(self.size, shape[::-1]))
+            self._reduced[shape] = tuple(resized(plane, shape) for plane in planes)
+        return self._reduced[shape]
+
+    @cached_property
+    def _reduced(self) -> dict[tuple[int, int], tuple[Plane, ...]]:
+        return {}
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels."""
+        return self.layout.size
+
+    @property
+    def format(self) -> Format:
+        """The pixel format, by FFmpeg's name."""
+        return self.layout.format
+
+    @cached_property
+    def time_s(self) -> float | None:
+        """Presentation time in seconds."""
+        if self.pts is None or self.time_base is None:
+            return None
+        numerator, denominator = self.time_base.as_integer_ratio()
+        return self.pts * numerator / denominator
+
+    @classmethod
+    def empty(cls, layout: Layout, *, alpha: bool = False) -> Frame:
+        """Allocate a frame with undefined samples, in memory that encoders take as it is."""
+        import av  # noqa: PLC0415 - importing greenroom stays light
+
+        name = layout.name(alpha=alpha)
+        return cls._view(av.VideoFrame(layout.width, layout.height, name), layout)
+
+    @property
+    def memory(self) -> Memory | None:
+        """What the planes are views of; None where that is not FFmpeg's."""
+        return self._memory
+
+    @classmethod
+    def filled(
+        cls, layout: Layout, rgb: tuple[int, int, int], *, alpha: int | None = None
+    ) -> Frame:
+        """Allocate a frame of one sRGB colour."""
+        frame = cls.empty(layout, alpha=alpha is not None)
+        for plane, sample in zip(frame.planes, layout.samples(*rgb), strict=True):
+            plane[:] = sample
+        if frame.alpha is not None and alpha is not None:
+            frame.alpha[:] = alpha
+        return frame
+
+    @classmethod
+    def from_av(cls, frame: av.VideoFrame, format: Format | None = None) -> Frame:  # noqa: A002 - the field's word
+        """Take a decoded frame, without copying where its format goes through the engine.
+
+        Parameters
+        ----------
+        frame : av.VideoFrame
+            Any pixel format and bit depth. The result keeps it alive and shares its
+            memory where no conversion was needed.
+        format : str, optional
+            Convert to this format. None keeps what is possible: RGB becomes ``gbrp``,
+            4:2:0 ``yuv420p``, other YUV ``yuv444p``.
+
+        Notes
+        -----
+        High dynamic range (PQ and HLG) is tone-mapped to BT.709 by libswscale.
+        """
+        name = _FULL_RANGE_NAMES.get(frame.format.name, frame.format.name)
+        wanted = format or _nearest_format(frame)
+        colour = _colour_of(frame)
+        if _is_hdr(colour):
+            frame = _tone_mapped(frame, wanted)
+            return cls._view(frame, Layout(frame.width, frame.height, wanted, _colour_of(frame)))
+        if wanted == _WITHOUT_ALPHA.get(name, name):
+            return cls._view(frame, Layout(frame.width, frame.height, wanted, colour))
+        layout = Layout(frame.width, frame.height, wanted, _converted_colour(colour, wanted))
+        return cls._view(_reformat(frame, layout.size, wanted, colour, layout.colour), layout)
+
+    @classmethod
+    def from_rgb(cls, array: NDArray[np.uint8]) -> Frame:
+        """Copy an (H, W, 3) uint8 array of full-range sRGB into a ``gbrp`` frame."""
+        if array.shape[2:] != (3,) or array.dtype != np.uint8:
+            message = (
+                f"expected an RGB array of shape (height, width, 3) and type uint8, "
+                f"not {array.shape} and {array.dtype}"
+            )
+            raise FormatError(message)
+        height, width = array.shape[:2]
+        frame = cls.empty(Layout(width, height, "gbrp", FULL_RANGE_RGB))
+        for plane, channel in zip(frame.planes, (1, 2, 0), strict=True):
+            plane[:] = array[:, :, channel]
+        return frame
+
+    def to_av(self, name: str | None = None, colour: Colour | None = None) -> av.VideoFrame:
+        """Give the frame to FFmpeg, without copying where the memory is FFmpeg's already.
+
+        Of frames that share memory but not their time, only the first goes out uncopied.
+
+        Parameters
+        ----------
+        name : str, optional
+            Any pixel format of FFmpeg; the frame's own if it is not given.
+        colour : Colour, optional
+            What the samples are to mean; what they mean now if it is not given. The matrix
+            of an RGB format is `RGB`.
+        """
+        name = name or self._name
+        own = self.layout.colour
+        colour = colour or own
+        with self._alone:
+            return self._given_out(name, own, colour)
+
+    def _given_out(self, name: str, own: Colour, colour: Colour) -> av.VideoFrame:
+        if name == self._name and colour.means(own, self.size):
+            frame = self._samples_in_av(given_at=(self.pts, self.time_base, self.duration))
+        else:
+            frame = _reformat(self._samples_in_av(), self.size, name, own, colour)
+        frame.colorspace, frame.color_range = colour.matrix, colour.range
+        frame.color_primaries, frame.color_trc = colour.primaries, colour.transfer
+        frame.pts = self.pts
+        if self.time_base is not None:
+            frame.time_base = self.time_base
+        frame.duration = self.duration or 0
+        return frame
+
+    def to_rgb(self) -> NDArray[np.uint8]:
+        """Copy to an (H, W, 3) uint8 array of full-range sRGB; alpha is left out."""
+        if self.format == "gbrp":
+            green, blue, red = self.planes
+            return np.stack([red, green, blue], axis=2)
+        return self.converted(Layout(*self.size, "gbrp", FULL_RANGE_RGB)).to_rgb()
+
+    def converted(self, layout: Layout) -> Frame:
+        """Convert size, format and colour by libswscale; alpha is left out.
+
+        Where nothing changes the result shares the frame's memory.
+        """
+        opaque = self.opaque()
+        with opaque._alone:  # noqa: SLF001 - of this class
+            samples = opaque._samples_in_av()  # noqa: SLF001
+            converted = _reformat(
+                samples, layout.size, layout.format, self.layout.colour, layout.colour
+            )
+        if converted is samples:  # nothing changes
+            return replace(opaque, layout=layout)
+        return Frame._view(converted, layout).at(self)
+
+    def opaque(self) -> Frame:
+        """Return the same samples without alpha."""
+        return self if self.alpha is None else replace(self, alpha=None, _memory=None)
+
+    def shown_at(
+        self, pts: int | None, time_base: Fraction | None, duration: int | None = None
+    ) -> Frame:
+        """Return the same samples with a time of their own."""
+        # Nothing is checked again: planes and layout stay as they are.
+        frame = object.__new__(type(self))
+        vars(frame).update(
+            planes=self.planes,
+            layout=self.layout,
+            pts=pts,
+            time_base=time_base,
+            duration=duration,
+            alpha=self.alpha,
+            _memory=self._memory,
+        )
+        return frame
+
+    def at(self, other: Frame) -> Frame:
+        """Return the same samples, shown at the time of another frame."""
+        return self.shown_at(other.pts, other.time_base, other.duration)
+
+    def copy(self) -> Frame:
+        """Copy the samples into new memory."""
+        frame = Frame.empty(self.layout, alpha=self.alpha is not None)
+        for target, plane in zip(frame.all_planes, self.all_planes, strict=True):
+            target[:] = plane
+        return frame.at(self)
+
+    @property
+    def _alone(self) -> AbstractContextManager[object]:
+        """Held while FFmpeg's view of the samples is converted or given out."""
+        return nullcontext() if self._memory is None else self._memory.lock
+
+    def _samples_in_av(self, given_at: Time | None = None) -> av.VideoFrame:
+        """Return an FFmpeg frame of the samples: the memory's own, or else a copy.
+
+        To be read, or, where a time is given, to be given out at that time.
+        """
+        name = self._name
+        memory = self._memory
+        if memory is not None and memory.frame.format.name == name:
+            if given_at is None:
+                return memory.frame
+            if memory.given_at in (None, given_at):
+                memory.given_at = given_at
+                return memory.frame
+        import av  # noqa: PLC0415
+
+        frame = av.VideoFrame(*self.size, name)
+        for plane, view in zip(self.all_planes, _planes(frame), strict=True):
+            view[:] = plane
+        return frame
+
+    @property
+    def _name(self) -> str:
+        """FFmpeg's name of the format with what alpha it has."""
+        return self.layout.name(alpha=self.alpha is not None)
+
+    @property
+    def all_planes(self) -> tuple[Plane, ...]:
+        """The planes, and alpha behind them if there is one."""
+        return self.planes if self.alpha is None else (*self.planes, self.alpha)
+
+    @classmethod
+    def _view(cls, frame: av.VideoFrame, layout: Layout) -> Frame:
+        """Wrap an FFmpeg frame that has the layout's format, with or without alpha."""
+        planes = _planes(frame)
+        return cls(
+            planes=planes[: len(layout.plane_shapes)],
+            layout=layout,
+            pts=frame.pts,
+            time_base=fraction(frame.time_base) if frame.time_base else None,
+            duration=frame.duration or None,
+            alpha=planes[-1] if len(planes) > len(layout.plane_shapes) else None,
+            _memory=Memory(frame),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Matte:
+    """How much of every sample of a frame is foreground.
+
+    Attributes
+    ----------
+    values : (H, W) uint8, contiguous
+        Coverage at frame resolution, 0 (background) to 255 (foreground).
+    """
+
+    values: Plane
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width) of the frame."""
+        return self.values.shape
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it can be read without the frame."""
+        return True
+
+    def settle(self) -> None:
+        """Compute whatever needs the frame."""
+
+    def again(self) -> Matte:
+        """Return the same coverage, for another frame, in memory of its own."""
+        return Matte(self.values.copy())
+
+    def sampled(self, shape: tuple[int, int]) -> Plane:
+        """Return single samples of the coverage, evenly spread, in new memory."""
+        nearest = cv2.resize(self.values, shape[::-1], interpolation=cv2.INTER_NEAREST)
+        return np.asarray(nearest, np.uint8)
+
+    def for_plane(self, shape: tuple[int, int]) -> Plane:
+        """Return the coverage at the resolution of one plane. Read only.
+
+        Raises
+        ------
+        FormatError
+            If the shape is neither the frame's nor that of its 4:2:0 chroma.
+        """
+        height, width = self.shape
+        if shape == (height, width):
+            return self.values
+        if shape == ((height + 1) // 2, (width + 1) // 2):
+            return self.quarter
+        message = f"a matte of {self.shape} does not fit a plane of {shape}"
+        raise FormatError(message)
+
+    def reduced_to(self, shape: tuple[int, int]) -> Plane:
+        """Return the coverage at the resolution of a small plane of the frame. Read only.
+
+        It is halved where that leads there; otherwise samples are the means of the area that they
+        stand for.
+
+        Raises
+        ------
+        FormatError
+            If it is a larger one.
+        """
+        height, width = shape
+        if height > self.shape[0] or width > self.shape[1]:
+            message = f"a matte of {self.shape} cannot be reduced to {shape}"
+            raise FormatError(message)
+        if shape == self.shape:
+            return self.values
+        from greenroom.media.pyramid import reduced  # noqa: PLC0415 - the core loads on use
+
+        # The half serves chroma as well, and is made once.
+        half = (self.shape[0] + 1) // 2, (self.shape[1] + 1) // 2
+        is_less = height <= half[0] and width <= half[1]
+        return reduced(self.quarter if is_less else self.values, shape)
+
+    @cached_property
+    def quarter(self) -> Plane:
+        """The mean of every 2x2 samples, for 4:2:0 chroma; odd edges repeat."""
+        return _halved(self.values)
+
+
+def _halved(plane: Plane) -> Plane:
+    from greenroom.media.pyramid import halved  # noqa: PLC0415 - the core loads on use
+
+    return halved((plane,), 1)[0]
+
+
+def _check_plane(plane: Plane, shape: tuple[int, int]) -> None:
+    if plane.shape != shape or plane.dtype != np.uint8:
+        message = (
+            f"expected a plane of shape {shape} and type uint8, not {plane.shape} and {plane.dtype}"
+        )
+        raise FormatError(message)
+    down, across = plane.strides
+    if down < 0 or (across != 1 and shape[1] > 1):
+        message = (
+            "expected a plane in which samples of a row lie side by side and rows one below the "
+            f"other, not strides of {plane.strides}: copy it with numpy.ascontiguousarray"
+        )
+        raise FormatError(message)
+
+
+def fraction(value: Any) -> Fraction:  # noqa: ANN401 - PyAV's type depends on its version
+    """Take a number of PyAV's: a `Fraction` up to PyAV 18, then an ``AVRational``."""
+    return Fraction(value)
+
+
+def _planes(frame: av.VideoFrame) -> tuple[Plane, ...]:
+    """View the planes of an FFmpeg frame of one of our formats."""
+    planes: Any = frame.planes  # which have the buffer protocol, not seen by type checkers
+    return tuple(
+        np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
+        for plane in planes
+    )
+
+
+def _nearest_format(frame: av.VideoFrame) -> Format:
+    """Choose the format of ours that loses least."""
+    if frame.format.is_rgb or frame.format.has_palette:
+        return "gbrp"
+    return "yuv420p" if any(part in frame.format.name for part in _QUARTER_CHROMA) else "yuv444p"
+
+
+def _colour_of(frame: av.VideoFrame) -> Colour:
+    """Read the colour description of an FFmpeg frame."""
+    full_name = frame.format.name in _FULL_RANGE_NAMES or frame.format.name.startswith("yuvj")
+    is_rgb = frame.format.is_rgb or frame.format.has_palette
+    return Colour(
+        matrix=RGB if is_rgb else frame.colorspace,
+        range=FULL if full_name or is_rgb else frame.color_range,
+        primaries=frame.color_primaries,
+        transfer=frame.color_trc,
+    )
+
+
+def _is_hdr(colour: Colour) -> bool:
+    """Whether the transfer is PQ (16) or HLG (18)."""
+    return colour.transfer in (16, 18)
+
+
+def _converted_colour(colour: Colour, wanted: Format) -> Colour:
+    """Return the colour description after a change of format that keeps the rest."""
+    if wanted == "gbrp":
+        return replace(colour, matrix=RGB, range=FULL)
+    if colour.matrix == RGB:
+        return replace(colour, matrix=UNSPECIFIED, range=LIMITED)
+    return colour
+
+
+def _tone_mapped(frame: av.VideoFrame, wanted: Format) -> av.VideoFrame:
+    """Convert high dynamic range to BT.709 with libswscale's own tone mapping."""
+    return frame.reformat(
+        format=wanted,
+        dst_colorspace=BT709,
+        dst_color_range=LIMITED,
+        dst_color_trc=BT709,
+        dst_color_primaries=BT709,
+        threads=ONE_THREAD,
+    )
+
+
+def _reformat(
+    frame: av.VideoFrame, size: tuple[int, int], name: str, colour: Colour, wanted: Colour
+) -> av.VideoFrame:
+    """Convert an FFmpeg frame's size, format and colour, reading it as the given colour."""
+
+    def code(full: bool) -> int:  # noqa: FBT001
+        return FULL if full else LIMITED
+
+    return frame.reformat(
+        width=size[0],
+        height=size[1],
+        format=name,
+        src_colorspace=colour.resolved_matrix((frame.width, frame.height)),
+        dst_colorspace=wanted.resolved_matrix(size),
+        src_color_range=code(colour.is_full_range),
+        dst_color_range=code(wanted.is_full_range),
+        interpolation=_INTERPOLATION,
+        threads=ONE_THREAD,
+    )

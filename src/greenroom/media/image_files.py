@@ -1,0 +1,340 @@
+"""Picture files: told by their content, decoded by Pillow, upright and in sRGB."""
+
+from __future__ import annotations
+
+import logging
+import struct
+import warnings
+import zlib
+from contextlib import contextmanager
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+
+import numpy as np
+
+from greenroom.media.decoding import check_size, why_unreadable
+from greenroom.media.frame import Frame
+from greenroom.media.image_colours import profile_of, to_srgb
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from PIL import Image
+    from PIL.ImageFile import ImageFile
+
+    Samples = NDArray[np.uint8]
+
+__all__ = [
+    "MOST_PIXELS",
+    "ORIENTATION",
+    "PICTURE_SUFFIXES",
+    "check_pixels",
+    "damage_told",
+    "decode_picture",
+    "decode_with_alpha",
+    "flat_frame",
+    "is_picture",
+    "open_picture",
+    "pictures_in",
+    "with_alpha",
+]
+
+logger = logging.getLogger(__name__)
+
+PICTURE_SUFFIXES: Final = (
+    *(".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"),
+    *(".heic", ".heif", ".avif"),
+)
+# Bare MJPEG begins as a picture does.
+_SUFFIXES_OF_OTHERS: Final = (".gif", ".mjpeg", ".mjpg")
+
+MOST_PIXELS: Final = 2**28
+"""How many pixels a picture may have, whatever its shape: more than any camera's."""
+
+_HEAD_BYTES: Final = 32
+ORIENTATION: Final = 0x0112
+"""The number of the EXIF entry that says how a picture is to be turned."""
+# Brands of ISO/IEC 23008-12 (HEIF with HEVC) and of AVIF. mif1 and msf1 may have either.
+_HEVC_BRANDS: Final = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx")
+_AV1_BRANDS: Final = (b"avif", b"avis")
+_EITHER_BRANDS: Final = (b"mif1", b"msf1")
+
+
+class _Reader(NamedTuple):
+    """The class that reads a kind of picture, imported when it is needed."""
+
+    module: str
+    name: str
+
+    def open(self, path: Path) -> ImageFile:
+        """Read the header of a picture."""
+        opener: Any = getattr(import_module(self.module), self.name)
+        return cast("ImageFile", opener(str(path)))
+
+
+# Pillow knows many more, some of which start programs or read other files. Its classes are called
+# directly: that changes nothing in Pillow for whoever else uses it, where registering HEIF and
+# moving its limit of pixels, which is lower than ours, would.
+_PNG: Final = _Reader("PIL.PngImagePlugin", "PngImageFile")
+_JPEG: Final = _Reader("PIL.JpegImagePlugin", "JpegImageFile")
+_WEBP: Final = _Reader("PIL.WebPImagePlugin", "WebPImageFile")
+_BMP: Final = _Reader("PIL.BmpImagePlugin", "BmpImageFile")
+_TIFF: Final = _Reader("PIL.TiffImagePlugin", "TiffImageFile")
+_GIF: Final = _Reader("PIL.GifImagePlugin", "GifImageFile")
+_AVIF: Final = _Reader("PIL.AvifImagePlugin", "AvifImageFile")
+_HEIF: Final = _Reader("pillow_heif", "HeifImageFile")
+_BEGINNINGS: Final = {
+    b"\x89PNG\r\n\x1a\n": _PNG,
+    b"\xff\xd8\xff": _JPEG,
+    b"BM": _BMP,
+    b"II*\0": _TIFF,
+    b"MM\0*": _TIFF,
+    b"II+\0": _TIFF,
+    b"MM\0+": _TIFF,
+    b"GIF87a": _GIF,
+    b"GIF89a": _GIF,
+}
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """List the pictures of a folder by name, hidden files left out."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")
+    )
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a path is called as pictures are, or a file is one; GIFs count as videos.
+
+    A named pipe is not looked into: that would take from what is in it.
+    """
+    suffix = path.suffix.lower()
+    if suffix in PICTURE_SUFFIXES:
+        return True
+    if suffix in _SUFFIXES_OF_OTHERS:
+        return False
+    try:
+        return path.is_file() and _reader_of(path) not in (None, _GIF)
+    except (OSError, ValueError):  # such as a name that no file can have
+        return False
+
+
+def decode_picture(path: Path, most_pixels_a_side: int, most_pixels: int = MOST_PIXELS) -> Frame:
+    """Decode a picture to ``gbrp``: upright, in sRGB, in front of black where it has alpha.
+
+    Of several pictures in a file the first one is taken, or the one that the file calls primary.
+
+    Parameters
+    ----------
+    path : Path
+        A PNG, JPEG, WebP, BMP, TIFF, HEIC, AVIF or GIF, whatever it is called.
+    most_pixels_a_side, most_pixels : int
+        How wide and high it may be, and how many pixels it may have.
+
+    Raises
+    ------
+    ValueError
+        With a reason to be put into the caller's own error.
+    """
+    with open_picture(path, most_pixels_a_side, most_pixels) as image:
+        return flat_frame(image, path)
+
+
+def decode_with_alpha(path: Path, most_pixels_a_side: int) -> Samples:
+    """Decode a picture to (H, W, 4) uint8: straight sRGB and alpha, upright.
+
+    Parameters and errors are those of `decode_picture`.
+    """
+    with open_picture(path, most_pixels_a_side) as image:
+        return with_alpha(image, path)
+
+
+@contextmanager
+def open_picture(
+    path: Path, most_pixels_a_side: int, most_pixels: int = MOST_PIXELS
+) -> Iterator[ImageFile]:
+    """Open a picture whose header can be read and which is not too large.
+
+    Raises
+    ------
+    ValueError
+        With a reason to be put into the caller's own error.
+    """
+    reason = why_unreadable(path)
+    if reason is not None:
+        raise ValueError(reason)
+    if not path.is_file():
+        message = "it is a pipe or a device, where a file was expected"
+        raise ValueError(message)
+    reader = _reader_of(path)
+    if reader is None:
+        message = "it is not a picture, or of a kind that is not read"
+        raise ValueError(message)
+    # What Pillow warns of, such as tags that are damaged, is nothing that users could change.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    with damage_told():
+        image = reader.open(path)
+    with image:
+        check_pixels(*image.size, most_pixels_a_side, most_pixels)
+        yield image
+
+
+def check_pixels(width: int, height: int, most_pixels_a_side: int, most_pixels: int) -> None:
+    """Refuse pictures that are too large on a side, or altogether.
+
+    Raises
+    ------
+    ValueError
+        With a reason to be put into the caller's own error.
+    """
+    check_size(width, height, most_pixels_a_side)
+    if width * height > most_pixels:
+        message = (
+            f"it is too large, {width}x{height} pixels where at most "
+            f"{most_pixels // 1_000_000} million are taken"
+        )
+        raise ValueError(message)
+
+
+def flat_frame(image: Image.Image, path: Path) -> Frame:
+    """Make a frame of an opened picture, as it looks in front of black.
+
+    Raises
+    ------
+    ValueError
+        If it is damaged.
+    """
+    rgb, alpha = _upright(image, path)
+    samples = np.asarray(rgb)
+    if alpha is not None:
+        coverage = np.asarray(alpha)[..., None].astype(np.uint16)
+        samples = ((samples * coverage + 127) // 255).astype(np.uint8)
+    return Frame.from_rgb(samples)
+
+
+def with_alpha(image: Image.Image, path: Path) -> Samples:
+    """Make (H, W, 4) samples of an opened picture: straight sRGB and alpha.
+
+    Raises
+    ------
+    ValueError
+        If it is damaged.
+    """
+    rgb, alpha = _upright(image, path)
+    coverage = np.full(rgb.size[::-1], 255, np.uint8) if alpha is None else np.asarray(alpha)
+    return np.dstack([np.asarray(rgb), coverage])
+
+
+@contextmanager
+def damage_told() -> Iterator[None]:
+    """Turn what Pillow raises at damaged files into a ValueError with a reason.
+
+    Its readers raise whatever comes of the numbers that they find.
+    """
+    from PIL.Image import DecompressionBombError  # noqa: PLC0415 - importing greenroom stays light
+
+    try:
+        yield
+    except MemoryError as error:
+        message = "the picture is damaged, or needs more memory than there is"
+        raise ValueError(message) from error
+    except (
+        *(OSError, SyntaxError, EOFError, ValueError, TypeError, LookupError, ArithmeticError),
+        *(AttributeError, RuntimeError, AssertionError, struct.error, zlib.error),
+        DecompressionBombError,
+    ) as error:
+        said = str(error) or type(error).__name__
+        cut_off = "truncated" in said.lower()
+        message = "the picture is cut off" if cut_off else f"the picture is damaged ({said})"
+        raise ValueError(message) from error
+
+
+def _reader_of(path: Path) -> _Reader | None:
+    """Tell by its first bytes what reads a picture."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return _WEBP
+    if head[4:8] == b"ftyp":
+        brands = [head[place : place + 4] for place in (8, *range(16, _HEAD_BYTES, 4))]
+        for brand in brands:
+            if brand in _AV1_BRANDS:
+                return _AVIF
+            if brand in _HEVC_BRANDS:
+                return _HEIF
+        return _HEIF if brands[0] in _EITHER_BRANDS else None
+    return next((reader for start, reader in _BEGINNINGS.items() if head.startswith(start)), None)
+
+
+def _upright(image: Image.Image, path: Path) -> tuple[Image.Image, Image.Image | None]:
+    """Decode a picture to RGB in sRGB and what alpha it has, both upright."""
+    with damage_told():
+        image.load()
+        image = _of_eight_bits(image)
+        profile = profile_of(image.info, path)
+        alpha = _alpha_of(image)
+        rgb = to_srgb(_opaque(image), profile, path)
+        turn = _turn_of(image)
+        if turn is None:
+            return rgb, alpha
+        return rgb.transpose(turn), None if alpha is None else alpha.transpose(turn)
+
+
+def _of_eight_bits(image: Image.Image) -> Image.Image:
+    """Bring gray of 16 bits to 8, rounded."""
+    from PIL import Image as images  # noqa: N813, PLC0415 - importing greenroom stays light
+
+    if image.mode in ("I", "F"):
+        message = f"samples of 32 bits, mode {image.mode}, are not read"
+        raise ValueError(message)
+    if not image.mode.startswith("I;16"):
+        return image
+    values = np.asarray(image).astype(np.uint32)
+    gray = images.fromarray(((values + 128) // 257).astype(np.uint8))
+    gray.info = dict(image.info)
+    clear = gray.info.pop("transparency", None)
+    if isinstance(clear, int):
+        gray.putalpha(images.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
+    return gray
+
+
+def _alpha_of(image: Image.Image) -> Image.Image | None:
+    if image.mode in ("LA", "La", "RGBA", "RGBa"):
+        return image.getchannel(len(image.getbands()) - 1)
+    return image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """Return the colours alone, in a mode that colour profiles are for."""
+    if image.mode in ("RGB", "L", "CMYK", "LAB"):
+        return image
+    if image.mode == "RGBa":  # premultiplied, which has no direct way
+        image = image.convert("RGBA")
+    if image.mode in ("1", "LA"):
+        return image.convert("L")
+    return image.convert("LA").convert("L") if image.mode == "La" else image.convert("RGB")
+
+
+def _turn_of(image: Image.Image) -> Image.Transpose | None:
+    """Say how a picture is to be turned, by the numbers of Exif 2.3, section 4.6.5."""
+    from PIL.Image import Transpose  # noqa: PLC0415 - importing greenroom stays light
+
+    turns = {
+        2: Transpose.FLIP_LEFT_RIGHT,
+        3: Transpose.ROTATE_180,
+        4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270,
+        7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
+    }
+    try:
+        with damage_told():
+            return turns.get(image.getexif().get(ORIENTATION, 1))
+    except ValueError as error:
+        logger.debug("the EXIF data is left out: %s", error)
+        return None

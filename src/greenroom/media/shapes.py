@@ -1,0 +1,66 @@
+"""Frames of another size that show the same: even, or of square pixels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import cv2
+import numpy as np
+
+from greenroom.media.frame import Frame
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+    from greenroom.media.frame import Layout
+
+__all__ = ["made_even", "made_square", "square_size"]
+
+_MOST_PIXELS_A_SIDE: Final = 16384
+
+
+def square_size(size: tuple[int, int], aspect: Fraction) -> tuple[int, int]:
+    """Return the width and height at which square pixels show the same; none is taken away.
+
+    Parameters
+    ----------
+    size : (int, int)
+        Width and height now.
+    aspect : Fraction
+        Width of a pixel by its height. One that would lead to a size that nothing can show is
+        no truth, and the size stays.
+    """
+    width, height = size
+    if aspect > 1:
+        width = round(width * aspect)
+    else:
+        height = round(height / aspect)
+    return size if max(width, height) > _MOST_PIXELS_A_SIDE else (width, height)
+
+
+def made_square(frame: Frame, size: tuple[int, int]) -> Frame:
+    """Scale a frame, and its alpha, to a size at which its pixels are square."""
+    layout = replace(frame.layout, width=size[0], height=size[1])
+    scaled = frame.converted(layout)
+    if frame.alpha is None:
+        return scaled.at(frame)
+    alpha = cv2.resize(frame.alpha, size, interpolation=cv2.INTER_LINEAR).astype(np.uint8)
+    return Frame(scaled.planes, layout, alpha=alpha).at(frame)
+
+
+def made_even(frame: Frame) -> Frame:
+    """Repeat the last column and row where width or height is odd."""
+    layout = frame.layout
+    result = Frame.empty(_even(layout), alpha=frame.alpha is not None)
+    for target, plane in zip(result.all_planes, frame.all_planes, strict=True):
+        height, width = plane.shape
+        target[:height, :width] = plane
+        target[height:, :width] = plane[-1:]
+        target[:, width:] = target[:, width - 1 : width]
+    return result.at(frame)
+
+
+def _even(layout: Layout) -> Layout:
+    width, height = layout.size
+    return replace(layout, width=width + width % 2, height=height + height % 2)

@@ -1,0 +1,274 @@
+"""The times in a media file: where they begin, and one clock where its own starts again.
+
+A recording need not begin at 0: a segment of a broadcast begins wherever the broadcast was, and
+some files begin before 0. What reads its pictures and what copies its sound have to agree on
+the time that becomes 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Final
+
+from greenroom.media.frame import fraction
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import av
+    from av.container import InputContainer
+    from av.stream import Stream
+    from av.video.stream import VideoStream
+
+__all__ = [
+    "DecodingTimes",
+    "Timeline",
+    "beginning_s",
+    "can_be_joined",
+    "is_of_another_program",
+    "played_length_s",
+    "with_played_lengths",
+]
+
+# Files of these kinds have times of decoding only, and FFmpeg guesses the others.
+_WITHOUT_PTS: Final = frozenset({"avi"})
+# Encoders of sound begin with silence that is not to be heard, before 0 where the picture is at
+# 0: 5186 samples of HE-AAC at 48 kHz, 1024 of AAC at 8 kHz.
+_PRIMING_S: Final = Fraction(1, 5)
+
+# Clocks of MPEG-2 systems count 33 bits at 90 kHz: ITU-T H.222.0, 2.4.3.6.
+_CLOCK_S: Final = Fraction(2**33, 90_000)
+# Decoding times never go back by more than rounding, and never on by half the clock.
+_BACK_S: Final = Fraction(1, 2)
+# A clock that began anew is told from a joint by the time that has passed since, and streams of one
+# program begin together: no farther apart than this.
+_PAUSE_S: Final = 3600
+# Streams of a file are interleaved within so many seconds.
+_INTERLEAVED_S: Final = 10
+
+# Many animations ask for no time at all, and were made in browsers' view: these take what is
+# shorter than the first for the second.
+_SHORTEST_S: Final = Fraction(1, 50)
+_INSTEAD_S: Final = Fraction(1, 10)
+
+
+def beginning_s(
+    container: InputContainer, stream: VideoStream, first: av.VideoFrame, *, with_sound: bool
+) -> Fraction:
+    """Return the time in a file that is to become 0.
+
+    It is when the first picture is shown or the first sound heard, a whole number of the
+    picture's ticks, in seconds. A file whose pictures begin at 0 or later keeps its times when
+    only the silence that comes out of an encoder is before that.
+
+    Parameters
+    ----------
+    container : InputContainer
+        The file.
+    stream : VideoStream
+        Its pictures.
+    first : av.VideoFrame
+        The first of them that can be decoded.
+    with_sound : bool
+        Whether its sound may be carried along.
+    """
+    if first.pts is None or not stream.time_base:
+        return Fraction(0)
+    tick_s = fraction(stream.time_base)
+    picture_s = first.pts * tick_s
+    sounds = container.streams.audio if with_sound else ()
+    sounds_s = [
+        _starts_s(sound)
+        for sound in sounds
+        if _is_known(sound) and not is_of_another_program(container, sound, picture_s)
+    ]
+    begin_s = min([picture_s, *sounds_s])
+    if -_PRIMING_S <= begin_s < 0 <= picture_s:
+        return Fraction(0)
+    return begin_s // tick_s * tick_s
+
+
+def is_of_another_program(container: InputContainer, stream: Stream, time_s: Fraction) -> bool:
+    """Whether a stream has another clock than the pictures that begin at a time.
+
+    A transport stream may hold several programs, each of which began at a time of its own.
+    """
+    if not (can_be_joined(container) and _is_known(stream)):
+        return False
+    return abs(_starts_s(stream) - time_s) > _PAUSE_S
+
+
+def _is_known(stream: Stream) -> bool:
+    return stream.start_time is not None and bool(stream.time_base)
+
+
+def _starts_s(stream: Stream) -> Fraction:
+    return (stream.start_time or 0) * fraction(stream.time_base or 0)
+
+
+def can_be_joined(container: InputContainer) -> bool:
+    """Whether files of its kind may begin in mid-broadcast, and have a clock that jumps."""
+    from av.format import Flags  # noqa: PLC0415 - importing greenroom stays light
+
+    flags: Any = container.format.flags
+    return bool(flags & Flags.ts_discont.value)
+
+
+def played_length_s(length_s: Fraction) -> Fraction:
+    """Say how long browsers show a picture of an animation that asks for a length."""
+    return length_s if length_s >= _SHORTEST_S else _INSTEAD_S
+
+
+def with_played_lengths(
+    container: InputContainer, packets: Iterator[av.Packet[Any]]
+) -> Iterator[av.Packet[Any]]:
+    """Give the pictures of a GIF the times at which browsers show them; others keep theirs."""
+    if container.format.name != "gif":
+        yield from packets
+        return
+    late = 0
+    for packet in packets:
+        if packet.size:
+            tick_s = fraction(packet.time_base)
+            asked = packet.duration or 0
+            played = round(played_length_s(asked * tick_s) / tick_s)
+            packet.pts = None if packet.pts is None else packet.pts + late
+            packet.dts = None if packet.dts is None else packet.dts + late
+            packet.duration = played
+            late += played - asked
+        yield packet
+
+
+class DecodingTimes:
+    """Dates the pictures of a file that only says when each is to be decoded, as AVI does.
+
+    Where pictures are decoded in another order than they are shown in, their times are those of
+    decoding, in order, from the first one on.
+
+    Parameters
+    ----------
+    container : InputContainer
+        A file of any kind; pictures of other kinds keep their times.
+    """
+
+    def __init__(self, container: InputContainer) -> None:
+        self._is_needed = container.format.name in _WITHOUT_PTS
+        self._first: int | None = None
+        self._delay: int | None = None
+        self._last: int | None = None
+        self._step = 1
+
+    def see(self, packet: av.Packet[Any]) -> None:
+        """Take a packet before it is decoded."""
+        if self._first is None:
+            self._first = packet.dts
+
+    def date(self, picture: av.VideoFrame) -> None:
+        """Set when a picture is shown; they come in that order."""
+        if not self._is_needed or self._first is None:
+            return
+        if picture.dts is not None:
+            self._delay = picture.dts - self._first if self._delay is None else self._delay
+            picture.pts = picture.dts - self._delay
+        elif self._last is not None:  # the packets have ended: the pictures that the decoder held
+            picture.pts = self._last + self._step
+        if picture.pts is not None and self._last is not None:
+            self._step = max(1, picture.pts - self._last)
+        self._last = picture.pts
+
+
+class Timeline:
+    """Reads packets with times that go on where the clock of a file starts again.
+
+    The clock of an MPEG stream starts again every 26.5 hours, and wherever two recordings were
+    joined. Both readers of a file see the same packets, and so come to the same times.
+
+    Parameters
+    ----------
+    container : InputContainer
+        A file, from its beginning on.
+    """
+
+    def __init__(self, container: InputContainer) -> None:
+        self._container = container
+        self._spans = [_Span(Fraction(0))]
+        self._places: dict[int, _Place] = {}
+        self._end_s = Fraction(0)
+
+    def packets(self, *streams: Stream) -> Iterator[av.Packet[Any]]:
+        """Read the packets of some streams in the order of the file."""
+        if not can_be_joined(self._container):
+            yield from with_played_lengths(self._container, self._container.demux(streams))
+            return
+        wanted = {stream.index for stream in streams}
+        for packet in self._container.demux():
+            self._place(packet)
+            if packet.stream.index in wanted:
+                yield packet
+
+    def _place(self, packet: av.Packet[Any]) -> None:
+        """Move a packet to its place in the one clock."""
+        time = packet.pts if packet.dts is None else packet.dts
+        if time is None:
+            return
+        tick_s = fraction(packet.time_base)
+        place = self._places.setdefault(packet.stream.index, _Place())
+        time_s = time * tick_s
+        if place.last_s is not None and _has_jumped(time_s - place.last_s):
+            place.span = self._next_span(place, time_s, packet.stream.type)
+        place.last_s = time_s
+        span = self._spans[place.span]
+        span.add(time_s)
+        shift = round(span.shift_s / tick_s)
+        self._end_s = max(self._end_s, time_s + span.shift_s + (packet.duration or 0) * tick_s)
+        if shift:
+            packet.pts = None if packet.pts is None else packet.pts + shift
+            packet.dts = None if packet.dts is None else packet.dts + shift
+
+    def _next_span(self, place: _Place, time_s: Fraction, kind: str) -> int:
+        """Choose the span of a stream whose times have jumped: that of the others, or a new one."""
+        for number in range(place.span + 1, len(self._spans)):
+            if self._spans[number].holds(time_s):
+                return number
+        if kind not in ("video", "audio"):
+            return place.span
+        shift_s = self._spans[place.span].shift_s
+        jump_s = time_s - (place.last_s or 0)
+        if abs(jump_s + _CLOCK_S) < _PAUSE_S:
+            shift_s += _CLOCK_S  # the clock began anew
+        else:
+            shift_s = self._end_s - time_s
+        self._spans.append(_Span(shift_s))
+        return len(self._spans) - 1
+
+
+def _has_jumped(step_s: Fraction) -> bool:
+    return step_s < -_BACK_S or step_s > _CLOCK_S / 2
+
+
+class _Span:
+    """A part of a file within which the clock runs on."""
+
+    def __init__(self, shift_s: Fraction) -> None:
+        self.shift_s = shift_s
+        self._first_s: Fraction | None = None
+        self._last_s = Fraction(0)
+
+    def add(self, time_s: Fraction) -> None:
+        """Take the time of a packet."""
+        self._first_s = time_s if self._first_s is None else min(self._first_s, time_s)
+        self._last_s = max(self._last_s, time_s)
+
+    def holds(self, time_s: Fraction) -> bool:
+        """Whether a packet's time fits in."""
+        first_s = time_s if self._first_s is None else self._first_s
+        return first_s - _INTERLEAVED_S < time_s < self._last_s + _INTERLEAVED_S
+
+
+@dataclass
+class _Place:
+    """Where a stream is: its span, and its last time in the file's clock."""
+
+    span: int = 0
+    last_s: Fraction | None = None

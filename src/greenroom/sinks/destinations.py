@@ -1,0 +1,134 @@
+"""Where a live picture goes: the setting ``to``, taken apart."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from greenroom.errors import SettingsError
+from greenroom.sinks.codecs import CONTAINERS
+from greenroom.sinks.live_recording import RecordingSink
+from greenroom.sinks.null import NullSink
+from greenroom.sinks.pipewire import PipeWireSink
+from greenroom.sinks.virtual_camera import VirtualCameraSink
+from greenroom.sinks.window import WindowSink
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+    from greenroom.settings import Settings
+    from greenroom.sinks.sink import LiveSink
+
+__all__ = ["PAGE", "create_live_sinks", "destinations"]
+
+PAGE: Final = "page"
+"""The page in the browser, which is no sink: the session shows it."""
+
+_KNOWN: Final = (
+    "camera, camera:DEVICE (such as camera:/dev/video10), pipewire, window, page, file:NAME (such "
+    "as file:out.mp4), or null"
+)
+_KINDS: Final = ("camera", "pipewire", "window", PAGE, "file", "null")
+# Programs for calls, and what else shows a camera: people name these.
+_CALLS: Final = frozenset(
+    (
+        *("zoom", "meet", "teams", "skype", "webex", "slack", "discord", "jitsi", "obs"),
+        *("whatsapp", "signal", "telegram", "facetime", "bigbluebutton", "gotomeeting"),
+        *("browser", "chrome", "chromium", "firefox", "edge", "safari", "obs studio"),
+    )
+)
+
+
+def destinations(settings: Settings) -> list[tuple[str, str]]:
+    """Take the setting ``to`` apart into kinds and what follows their colon.
+
+    Raises
+    ------
+    SettingsError
+        If one is unknown, empty, lacks its argument or has one too many, or is there twice.
+    """
+    parts = [part.strip() for part in settings.to.split(",")]
+    found = [_parsed(part) for part in parts]
+    for number, part in enumerate(found):
+        if part in found[:number]:
+            message = f"to: '{parts[number]}' is there twice. Name every place once."
+            raise SettingsError(message, "to")
+    return found
+
+
+def create_live_sinks(settings: Settings, rate: Fraction) -> list[LiveSink]:
+    """Make the sinks that the setting ``to`` names, in its order; the page is none.
+
+    No device is opened before the first frame.
+
+    Parameters
+    ----------
+    settings : Settings
+        ``to``, and for a recording codec, quality, preset and overwrite.
+    rate : Fraction
+        Frames a second that will come.
+
+    Raises
+    ------
+    SettingsError
+        If ``to`` is wrong.
+    SinkError, ExistsError
+        If a recording cannot be written.
+    MissingExtraError
+        If the window's library is not installed.
+    """
+    return [
+        _create(kind, argument, settings, rate)
+        for kind, argument in destinations(settings)
+        if kind != PAGE
+    ]
+
+
+def _parsed(part: str) -> tuple[str, str]:
+    kind, colon, argument = part.partition(":")
+    argument = argument.strip()
+    is_right = {
+        "camera": bool(argument) or not colon,
+        "file": bool(argument),
+        "pipewire": not colon,
+        "window": not colon,
+        PAGE: not colon,
+        "null": not colon,
+    }
+    if not is_right.get(kind):
+        message = f"to: expected {_KNOWN}, with commas between, not '{part}'.{_hint(part)}"
+        raise SettingsError(message, "to")
+    if kind == "file" and Path(argument).suffix.lower() not in CONTAINERS:
+        message = f"to: a recording ends in one of {', '.join(CONTAINERS)}, not '{argument}'."
+        raise SettingsError(message, "to")
+    return kind, argument
+
+
+def _hint(part: str) -> str:
+    """Say what may have been meant by a place that is none; empty if nothing is near."""
+    word = part.lower().replace("-", " ").removeprefix("google ").removeprefix("microsoft ")
+    if word in _CALLS:
+        return (
+            f" Calls take the picture from a virtual camera: leave it at --to camera, and choose "
+            f"the camera greenroom in the settings of {part}."
+        )
+    if Path(part).suffix.lower() in CONTAINERS:
+        return f" Did you mean 'file:{part}'?"
+    if part.startswith("/dev/"):
+        return f" Did you mean 'camera:{part}'?"
+    kind, colon, argument = word.partition(":")
+    near = difflib.get_close_matches(kind, _KINDS, n=1)
+    return f" Did you mean '{near[0]}{colon}{argument}'?" if near and near[0] != kind else ""
+
+
+def _create(kind: str, argument: str, settings: Settings, rate: Fraction) -> LiveSink:
+    if kind == "camera":
+        return VirtualCameraSink(rate, argument or None)
+    if kind == "pipewire":
+        return PipeWireSink(rate)
+    if kind == "window":
+        return WindowSink()
+    if kind == "file":
+        return RecordingSink(Path(argument), settings, rate)
+    return NullSink()

@@ -1,0 +1,188 @@
+"""Sound, subtitles, chapters and tags of the source, carried over unchanged."""
+
+from __future__ import annotations
+
+import logging
+from fractions import Fraction
+from math import ceil
+from typing import TYPE_CHECKING, Any, cast
+
+from greenroom.media.decoding import open_container, video_stream
+from greenroom.media.frame import fraction
+from greenroom.media.timeline import Timeline, is_of_another_program
+from greenroom.sinks.tags import carried_tags, described
+from greenroom.sinks.trial import copied, name_of_codec, reasons_against
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import av
+    from av.container.core import Chapter
+    from av.stream import AttachmentStream, Stream
+    from av.video.stream import VideoStream
+
+    from greenroom.sinks.muxer import Muxer
+    from greenroom.sources import SourceInfo
+
+__all__ = ["CarriedStreams"]
+
+logger = logging.getLogger(__name__)
+
+_CARRIED_TYPES = ("audio", "subtitle")
+# A tick of Matroska, the coarsest clock that is written to.
+_SHORTEST_S = Fraction(1, 1000)
+_DESCRIBED = ("language", "title")
+_WITH_ATTACHMENTS = "matroska"
+_WITH_REPEATED_TIMES = ("matroska", "webm")
+_FONTS = (".ttf", ".otf", ".ttc")
+
+
+class CarriedStreams:
+    """Copies packets of a file's sound and subtitles into another, interleaved by time.
+
+    The file is opened a second time, so the packets do not have to wait in memory for
+    the frames beside them.
+
+    Parameters
+    ----------
+    path : Path
+        The source.
+    muxer : Muxer
+        Where streams are added; nothing may have been written to it yet.
+    info : SourceInfo
+        Of the source: the time in it that becomes 0, and its rate.
+    keep_location : bool
+        Whether tags may say where it was recorded.
+    """
+
+    def __init__(
+        self, path: Path, muxer: Muxer, info: SourceInfo, *, keep_location: bool = False
+    ) -> None:
+        self._source = open_container(path)
+        self._muxer = muxer
+        self._target = target = muxer.container
+        self._begin_s = info.begin_s
+        self._keep_location = keep_location
+        self._streams: dict[int, Stream] = {}
+        self._add_all(path)
+        # Lines of subtitles that are shown together.
+        self._may_repeat = target.format.name in _WITH_REPEATED_TIMES
+        self._last_dts: dict[int, int] = {}
+        self._packets = self._demux()
+        self._waiting: av.Packet[Any] | None = None
+        target.metadata.update(
+            carried_tags(
+                self._source.metadata, target.format.name, info.rate, keep_location=keep_location
+            )
+        )
+        chapters = list(self._moved_chapters())
+        if chapters:
+            target.set_chapters(chapters)
+
+    def describe(self, stream: VideoStream) -> None:
+        """Say of the new pictures what the source says of its own."""
+        said = described(video_stream(self._source).metadata, keep_location=self._keep_location)
+        stream.metadata.update({name: said[name] for name in _DESCRIBED if name in said})
+
+    def mux_until(self, time_s: Fraction) -> None:
+        """Write the packets up to a time."""
+        while (packet := self._waiting or next(self._packets, None)) is not None:
+            self._waiting = packet
+            if packet.dts is not None and packet.dts * fraction(packet.time_base) > time_s:
+                return
+            self._waiting = None
+            self._muxer.mux(packet)
+
+    def mux_rest(self) -> None:
+        """Write the packets that are left."""
+        if self._waiting is not None:
+            self._muxer.mux(self._waiting)
+            self._waiting = None
+        for packet in self._packets:
+            self._muxer.mux(packet)
+
+    def close(self) -> None:
+        """Close the source."""
+        self._source.close()
+
+    def _add_all(self, path: Path) -> None:
+        """Add the streams that the target can hold, and name the others."""
+        muxer = self._target.format.name
+        supported = self._target.supported_codecs
+        streams = [one for one in self._source.streams if one.type in _CARRIED_TYPES]
+        known = {one.index for one in streams if name_of_codec(one) in supported}
+        against = {
+            one.index: f"{name_of_codec(one)} cannot be carried in {muxer}"
+            for one in streams
+            if one.index not in known
+        } | reasons_against(path, known, muxer, keep_location=self._keep_location)
+        for stream in streams:
+            if is_of_another_program(self._source, stream, self._begin_s):
+                against[stream.index] = "it belongs to another program of the broadcast"
+        for stream in streams:
+            reason = against.get(stream.index)
+            if reason is not None:
+                logger.warning(
+                    "%s stream %d of '%s' is left out: %s", stream.type, stream.index, path, reason
+                )
+                continue
+            copy = copied(stream, self._target)
+            copy.metadata.update(described(stream.metadata, keep_location=self._keep_location))
+            copy.disposition = stream.disposition
+            self._streams[stream.index] = copy
+        if muxer == _WITH_ATTACHMENTS:
+            self._add_fonts()
+
+    def _add_fonts(self) -> None:
+        """Attach the fonts that subtitles are drawn with."""
+        for stream in self._source.streams:
+            if stream.type != "attachment":
+                continue
+            font = cast("AttachmentStream", stream)
+            name, kind = font.name or "", font.mimetype or ""
+            if font.data and ("font" in kind or name.lower().endswith(_FONTS)):
+                self._target.add_attachment(name, kind, font.data)
+
+    def _moved_chapters(self) -> Iterator[Chapter]:
+        """Give the chapters at their places after the beginning."""
+        for chapter in self._source.chapters():
+            shift = round(self._begin_s / fraction(chapter["time_base"]))
+            start, end = max(0, chapter["start"] - shift), chapter["end"] - shift
+            if end > start:
+                said = described(chapter["metadata"], keep_location=self._keep_location)
+                yield {**chapter, "start": start, "end": end, "metadata": said}
+
+    def _demux(self) -> Iterator[av.Packet[Any]]:
+        """Read the packets that are carried, in the order of the file."""
+        if not self._streams:
+            return
+        carried = [self._source.streams[index] for index in self._streams]
+        for packet in Timeline(self._source).packets(*carried):
+            if not packet.size or packet.dts is None or packet.is_corrupt:
+                continue
+            index = packet.stream.index
+            if self._move(packet):
+                packet.stream = self._streams[index]
+                yield packet
+
+    def _move(self, packet: av.Packet[Any]) -> bool:
+        """Subtract the beginning, and say whether the packet is to be written.
+
+        Decoding times may not go back, as those of damaged sound do. A subtitle from before the
+        beginning is shown from there on.
+        """
+        shift = round(self._begin_s / fraction(packet.time_base))
+        dts = (packet.dts or 0) - shift
+        pts = dts if packet.pts is None else packet.pts - shift
+        if packet.stream.type == "subtitle" and pts < 0:
+            packet.duration = max(0, (packet.duration or 0) + pts)
+            if not packet.duration:
+                return False
+            pts = dts = 0
+        last = self._last_dts.get(packet.stream.index)
+        if last is not None and dts <= last and not (dts == last and self._may_repeat):
+            dts = last + ceil(_SHORTEST_S / fraction(packet.time_base))
+        self._last_dts[packet.stream.index] = dts
+        packet.pts, packet.dts = max(pts, dts), dts
+        return True

@@ -1,0 +1,133 @@
+"""Pictures as a source: one, the unrelated ones of a folder, or a numbered sequence."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from typing import TYPE_CHECKING, Final
+
+from greenroom.errors import SourceError
+from greenroom.media.decoding import is_folder, why_unreadable
+from greenroom.media.image_files import decode_picture, pictures_in
+from greenroom.media.numbered_names import NumberedNames
+from greenroom.sources.source import SourceInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from greenroom.media.frame import Frame
+
+__all__ = ["PictureSource", "folder_source", "sequence_source"]
+
+MOST_PIXELS_A_SIDE: Final = 32768
+# Numbered pictures do not say how fast they are to be shown; FFmpeg assumes this too.
+SEQUENCE_RATE: Final = Fraction(25)
+
+
+class PictureSource:
+    """Decodes pictures one after the other.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        The files.
+    name : str
+        What they are called together.
+    related : bool
+        Whether they are the frames of one moving picture, so all of one size.
+    """
+
+    def __init__(self, paths: Sequence[Path], *, name: str, related: bool) -> None:
+        self._paths = paths
+        self._related = related
+        self._alone = related or len(paths) == 1
+        for path in paths if self._alone else ():
+            reason = why_unreadable(path)
+            if reason is not None:
+                raise _unreadable(path, reason)
+        self.info = SourceInfo(
+            name=name,
+            rate=SEQUENCE_RATE,
+            time_base=1 / SEQUENCE_RATE,
+            frames=len(paths),
+            files=tuple(paths),
+            pictures=() if related else tuple(path.name for path in paths),
+            described_by=tuple(paths),
+        )
+
+    def __iter__(self) -> Iterator[Frame]:
+        """See `Source.__iter__`.
+
+        Of unrelated pictures those that cannot be read are left out, and told in
+        `SourceInfo.unreadable`, as long as there are others.
+        """
+        first: Frame | None = None
+        for number, path in enumerate(self._paths):
+            frame = self._decoded(path)
+            if frame is None:
+                continue
+            first = first or frame
+            if not self._related:  # of no time, so each is taken for itself
+                yield frame
+                continue
+            if frame.layout != first.layout:
+                frame = frame.converted(first.layout)
+            yield replace(frame, pts=number, time_base=self.info.time_base, duration=1)
+        if first is None:
+            raise self.info.unreadable[0]
+
+    def _decoded(self, path: Path) -> Frame | None:
+        try:
+            return decode_picture(path, MOST_PIXELS_A_SIDE)
+        except ValueError as error:
+            if self._alone:
+                raise _unreadable(path, error) from error
+            self.info.unreadable.append(_unreadable(path, error))
+            return None
+
+    def close(self) -> None:
+        """See `Source.close`: no file stays open."""
+
+
+def folder_source(folder: Path) -> PictureSource:
+    """Open the pictures of a folder, which have nothing to do with each other.
+
+    Raises
+    ------
+    SourceError
+        If there are none.
+    """
+    paths = pictures_in(folder)
+    if not paths:
+        raise _unreadable(folder, "it is a folder without pictures")
+    return PictureSource(paths, name=str(folder), related=False)
+
+
+def sequence_source(pattern: Path) -> PictureSource:
+    """Open the pictures that a pattern such as ``frames/%04d.png`` stands for.
+
+    Raises
+    ------
+    SourceError
+        If the pattern has no number in it, or no file fits.
+    """
+    names = NumberedNames.of(pattern.name)
+    if names is None:
+        reason = "there is no such file, nor is it a pattern with one number in it, such as %04d"
+        raise _unreadable(pattern, reason)
+    numbered = {}
+    if is_folder(pattern.parent):
+        for path in pattern.parent.iterdir():
+            number = names.number(path.name)
+            if number is not None:
+                numbered[number] = path
+    if not numbered:
+        raise _unreadable(pattern, "no file fits the pattern")
+    return PictureSource(
+        [numbered[number] for number in sorted(numbered)], name=str(pattern), related=True
+    )
+
+
+def _unreadable(path: Path, reason: object) -> SourceError:
+    return SourceError(f"input '{path}' cannot be read: {reason}.", path)

@@ -1,0 +1,186 @@
+"""What ``--source`` can name: cameras, files played in real time, streams, the screen, a demo."""
+
+from __future__ import annotations
+
+import difflib
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from greenroom.devices.cameras import CameraInfo, cameras_text, find_camera, list_cameras
+from greenroom.errors import CameraMissingError
+from greenroom.media.numbered_names import NUMBER
+from greenroom.settings import Capture, Settings
+from greenroom.sources.realtime import RealTimeSource
+from greenroom.sources.screen import SCREEN, check_screen, screen_source
+from greenroom.sources.stream import TEST_SCHEME, is_stream, stream_source, test_source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from greenroom.media.clock import Clock
+    from greenroom.media.frame import Frame
+    from greenroom.sources.source import Source
+
+__all__ = ["check_live_source", "create_live_source"]
+
+DEMO: Final = "demo"
+# The demonstration repeats after so many frames.
+_DEMO_FRAMES: Final = 100
+
+
+def create_live_source(
+    settings: Settings,
+    clock: Clock | None = None,
+    cameras: Callable[[], list[CameraInfo]] = list_cameras,
+) -> Source:
+    """Open what ``settings.source`` names.
+
+    Its frames are ``yuv420p`` and of one size, and their time stamps are microseconds of the
+    clock when they were captured. Iterating waits for the next frame.
+
+    Parameters
+    ----------
+    settings : Settings
+        The group "Camera".
+    clock : Clock, optional
+        The machine's monotonic clock if it is not given.
+    cameras : callable, optional
+        Lists the cameras.
+
+    Raises
+    ------
+    SourceError
+        Of the kind that says why it cannot be opened.
+    """
+    if clock is None:
+        from greenroom.media.clock import MonotonicClock  # noqa: PLC0415 - used by live, not below
+
+        clock = MonotonicClock()
+    name = settings.source
+    if name == DEMO:
+        return _demo_source(clock)
+    if name == SCREEN:
+        return screen_source(settings, clock)
+    if name.startswith(TEST_SCHEME):
+        return test_source(name, clock)
+    if is_stream(name):
+        return stream_source(name, settings, clock)
+    if not name.isdigit() and _is_file(name):
+        return _file_source(settings, clock)
+    return _camera_source(_chosen_camera(settings, cameras()), settings, clock)
+
+
+def check_live_source(
+    settings: Settings, cameras: Callable[[], list[CameraInfo]] = list_cameras
+) -> None:
+    """Refuse a source that is not there, before anything is loaded for it.
+
+    Files are opened as `create_live_source` opens them; cameras, streams and the screen are left
+    alone: a light would go on, a server would see two visitors.
+
+    Raises
+    ------
+    SourceError
+        As in `create_live_source`.
+    """
+    name = settings.source
+    if name == SCREEN:
+        check_screen()
+    if name in (DEMO, SCREEN) or name.startswith(TEST_SCHEME) or is_stream(name):
+        return
+    if name.isdigit() or not _is_file(name):
+        _chosen_camera(settings, cameras())
+    elif not Path(name).is_fifo():  # what is read from a pipe is gone
+        from greenroom.media.clock import MonotonicClock  # noqa: PLC0415 - used by live, not below
+
+        _file_source(settings, MonotonicClock()).close()
+
+
+def _is_file(name: str) -> bool:
+    """Whether there is something of that name that is no device, or a pattern for it."""
+    path = Path(name)
+    try:
+        if path.exists():
+            return not stat.S_ISCHR(path.stat().st_mode)
+    except OSError:  # such as a name that is too long for a file
+        return False
+    return NUMBER.search(path.name) is not None and path.parent.is_dir()
+
+
+def _chosen_camera(settings: Settings, cameras: list[CameraInfo]) -> CameraInfo:
+    """Find the camera that is meant."""
+    name = settings.source
+    if "source" not in settings.model_fields_set:
+        if not cameras:
+            raise CameraMissingError(cameras_text(cameras), "")
+        # Number 0 by default may be a virtual camera, if that was there first.
+        return min(cameras, key=lambda camera: (camera.is_virtual, camera.number))
+    if Path(name).is_absolute() and Path(name).exists():  # also a link below /dev/v4l
+        real = str(Path(name).resolve())
+        return next(
+            (camera for camera in cameras if camera.path == real), CameraInfo(-1, name, name)
+        )
+    try:
+        return find_camera(name, cameras)
+    except CameraMissingError as error:
+        if name.isdigit():
+            raise
+        near = difflib.get_close_matches(name.lower(), (SCREEN, DEMO), n=1)
+        hint = f"Did you mean '{near[0]}'? " if near else ""
+        message = f"'{name}' is neither a file nor a camera here. {hint}{cameras_text(cameras)}"
+        raise CameraMissingError(message, name) from error
+
+
+def _camera_source(camera: CameraInfo, settings: Settings, clock: Clock) -> Source:
+    if settings.capture is Capture.OPENCV:
+        from greenroom.sources.opencv_camera import OpenCvCamera  # noqa: PLC0415 - only if chosen
+
+        return OpenCvCamera(camera, settings, clock)
+    from greenroom.sources.camera import camera_source  # noqa: PLC0415 - only if chosen
+
+    return camera_source(camera, settings, clock)
+
+
+def _file_source(settings: Settings, clock: Clock) -> RealTimeSource:
+    from greenroom.sources import create_source  # noqa: PLC0415 - which may be importing this
+
+    # A live picture goes on after damage, as a camera's does.
+    lenient = settings.changed(allow_truncated=True)
+    return RealTimeSource(
+        lambda: create_source(settings.source, lenient), clock, loop=settings.loop
+    )
+
+
+def _demo_source(clock: Clock) -> RealTimeSource:
+    from greenroom.cli.demo import demo_source  # noqa: PLC0415 - it needs the engine, above this
+
+    demo = _Remembered(demo_source(Settings(), _DEMO_FRAMES))
+    return RealTimeSource(lambda: demo, clock, loop=True)
+
+
+class _Remembered:
+    """Draws every frame once: to draw them costs more than to replace their background.
+
+    They share memory from round to round, 138 MB of it; nobody writes to frames.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._frames: list[Frame] = []
+        self._complete = False
+        self.info = source.info
+
+    def __iter__(self) -> Iterator[Frame]:
+        """See `Source.__iter__`."""
+        if self._complete:
+            yield from self._frames
+            return
+        self._frames.clear()
+        for frame in self._source:
+            self._frames.append(frame)
+            yield frame
+        self._complete = True
+
+    def close(self) -> None:
+        """See `Source.close`."""
