@@ -2,9 +2,9 @@
 
 Steps are switched on one after the other. The folder holds the datasets ``portraits``, ``mixed``
 and ``clips``, as `greenroom.evaluation.evaluate` reads them. Five tables go to standard output:
-quality on clips, quality on photos, how still the matte of a person is who does not move, with the cost of
-the steps at 1080p beside it, what leaks on the talkers' clips if edges are perfect, and how long
-each part of the matting takes at 1080p.
+quality on clips, quality on photos, how still the matte of a person is who does not move, with the
+cost of the steps at 1080p beside it, what leaks on the talkers' clips if edges are perfect, and how
+long each part of the matting takes at 1080p.
 
     python benchmarks/matting.py --data ../shared/data
 """

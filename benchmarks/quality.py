@@ -1,7 +1,8 @@
 """Measure greenroom's own matte on labelled photos and clips.
 
 The folder holds the datasets ``portraits``, ``mixed`` and ``clips``, as
-`greenroom.evaluation.evaluate` reads them. Tables go to standard output, in the units that papers use.
+`greenroom.evaluation.evaluate` reads them. Tables go to standard output, in the units that papers
+use.
 
     python benchmarks/quality.py --data ../shared/data --set clips
 """

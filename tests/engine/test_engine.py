@@ -322,13 +322,13 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[PersonSegmenter]:
         models.append(PersonSegmenter())
         return models[-1]
 
-    monkeypatch.setattr(exchange, "create_segmenter", load)
+    monkeypatch.setattr(stages, "create_segmenter", load)
     return models
 
 
 def use_background(monkeypatch: pytest.MonkeyPatch, background: Background) -> None:
     """Make every engine use a background."""
-    monkeypatch.setattr(exchange, "create_background", lambda _: background)
+    monkeypatch.setattr(stages, "create_background", lambda _: background)
 
 
 class TestOtherStagesFail:
@@ -677,7 +677,7 @@ class TestUpdate:
                 closed.append(self.name)
 
         monkeypatch.setattr(
-            exchange, "create_background", lambda settings: Recorded(settings.background)
+            stages, "create_background", lambda settings: Recorded(settings.background)
         )
         segmenter = PersonSegmenter()
         frame = PersonSource().frame(0)
@@ -711,7 +711,7 @@ class TestUpdate:
         with VirtualBackground(background="color:#ffffff", segmenter=PersonSegmenter()) as other:
             white = create_background(other.settings)
         backgrounds = iter([background, white])
-        monkeypatch.setattr(exchange, "create_background", lambda _: next(backgrounds))
+        monkeypatch.setattr(stages, "create_background", lambda _: next(backgrounds))
         with VirtualBackground() as vb:
             vb.update(background="color:#ffffff", threads=2)
             assert loaded[0].closed
@@ -794,7 +794,7 @@ class TestUpdate:
         with VirtualBackground(
             background="color:#000000", segmenter=PersonSegmenter(), timeout_s=2
         ) as vb:
-            monkeypatch.setattr(exchange, "create_background", slow)
+            monkeypatch.setattr(stages, "create_background", slow)
             thread = threading.Thread(target=vb.update, kwargs={"background": "color:#ffffff"})
             thread.start()
             try:
@@ -827,7 +827,7 @@ class TestClose:
                 vb.close()
             return loaded[-1]
 
-        monkeypatch.setattr(exchange, "create_segmenter", load)
+        monkeypatch.setattr(stages, "create_segmenter", load)
         vb = VirtualBackground(background="color:teal")
         with pytest.raises(ProcessingError, match="closed"):
             vb.update(threads=2)

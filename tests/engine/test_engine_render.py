@@ -286,7 +286,7 @@ class TestCover:
     def test_time_goes_on_for_frames_that_are_older(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A frame that is a little older than a cover does not turn a background's time back."""
         still = Still((0, 128, 128))
-        monkeypatch.setattr(exchange, "create_background", lambda _: still)
+        monkeypatch.setattr(stages, "create_background", lambda _: still)
         first, second = (PersonSource().frame(number) for number in (25, 50))
         with VirtualBackground(segmenter=PersonSegmenter()) as vb:
             vb.render(first)
@@ -308,7 +308,7 @@ class TestCover:
 
         slow, other = Slow((0, 128, 128)), Still(PERSON_RGB)
         backgrounds = iter([slow, other])
-        monkeypatch.setattr(exchange, "create_background", lambda _: next(backgrounds))
+        monkeypatch.setattr(stages, "create_background", lambda _: next(backgrounds))
         vb = VirtualBackground(segmenter=PersonSegmenter())
         covers: list[Frame] = []
         layout = PersonSource().frame(0).layout
@@ -338,7 +338,7 @@ class TestCover:
 
         slow = Slow((0, 128, 128))
         backgrounds = iter([slow, Still(PERSON_RGB)])
-        monkeypatch.setattr(exchange, "create_background", lambda _: next(backgrounds))
+        monkeypatch.setattr(stages, "create_background", lambda _: next(backgrounds))
         frame = PersonSource().frame(0)
         covers: list[Frame] = []
         with VirtualBackground(segmenter=PersonSegmenter(), timeout_s=DEADLINE_S) as vb:

@@ -250,7 +250,7 @@ class TestOtherStages:
                 loaded.wait(10)
             return create(settings)
 
-        monkeypatch.setattr(exchange, "create_background", slowly)
+        monkeypatch.setattr(stages, "create_background", slowly)
         with Rig(background="none", watches=False) as rig:
             rig.until(lambda: rig.session.status().showing is Showing.CAMERA)
             changing = threading.Thread(target=lambda: rig.session.update(background="color:red"))
@@ -318,7 +318,7 @@ class TestOtherStages:
             made.append(PersonSegmenter())
             return made[-1]
 
-        monkeypatch.setattr(exchange, "create_segmenter", create)
+        monkeypatch.setattr(stages, "create_segmenter", create)
         with Rig(make_segmenter=None) as rig:
             rig.until_shown()
             for _ in range(5):
@@ -376,7 +376,7 @@ class TestGoverned:
                 raise ModelError(message)
             return PersonSegmenter()
 
-        monkeypatch.setattr(exchange, "create_segmenter", create)
+        monkeypatch.setattr(stages, "create_segmenter", create)
         with Rig(make_segmenter=None, governed=True, background="none", watches=False) as rig:
             rig.until(lambda: rig.session.status().showing is Showing.CAMERA, "the camera")
             with pytest.raises(ModelError, match="not here"):

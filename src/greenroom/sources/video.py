@@ -56,12 +56,11 @@ _HDR_TRANSFERS: Final = (16, 18)
 class VideoSource:
     """Decodes the video of anything that FFmpeg reads, as ``yuv420p``.
 
-    The first picture or sound is at 0, as `greenroom.media.timeline.beginning_s` finds it;
-    other than that time stamps are kept, and the last picture is shown for as long as the file says. The
+    The first picture or sound is at 0, as `greenroom.media.timeline.beginning_s` finds it; other
+    than that time stamps are kept, and the last picture is shown for as long as the file says. The
     rotation flag is applied. A change of size in mid-stream is scaled to the first size. High
     dynamic range is tone-mapped to BT.709, the default one of several streams is taken, and
     interlaced video is deinterlaced, each of which is logged as a warning.
-
     Parameters
     ----------
     name : str
