@@ -20,7 +20,9 @@ from quality import CLIP_MEASURES, CLIPS, DANCERS, table
 from greenroom.engine.engine import VirtualBackground
 from greenroom.evaluation.evaluate import MEASURES, evaluate
 from greenroom.matting import Cadence, create_matting
-from greenroom.media.frame import Colour, Frame, Layout
+from greenroom.media.colour import Colour
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Layout
 from greenroom.settings import Settings
 from greenroom.sources import create_source
 
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
     from greenroom.matting import Matting
     from greenroom.matting.matting import Look
-    from greenroom.media.frame import Matte
+    from greenroom.media.matte import Matte
     from greenroom.segmenters import Segmenter
 
 # 8-bit levels, frames a second, and how many frames: of the latter the first are not measured.

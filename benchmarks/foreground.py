@@ -30,7 +30,7 @@ from greenroom import Frame
 from greenroom.compositing import composite
 from greenroom.evaluation.metrics import BAND_PX
 from greenroom.matting import edge_colours
-from greenroom.media.frame import Matte
+from greenroom.media.matte import Matte
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

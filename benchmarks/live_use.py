@@ -19,13 +19,14 @@ import numpy as np
 
 from greenroom.desktop.launch import create_steering
 from greenroom.evaluation.latency import DrawnCamera, LiveReport, measure_live, resident_mib
+from greenroom.live.sources import create_live_source
 from greenroom.matting import Cadence
-from greenroom.media.frame import Frame, Layout
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Layout
 from greenroom.settings import OnFailure, Settings
 from greenroom.sinks import PictureSink
 from greenroom.sources import create_source
 from greenroom.sources.demo import draw_beach
-from greenroom.sources.live_sources import create_live_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -138,7 +139,7 @@ class Clips:
 
     def _frames(self, size: tuple[int, int]) -> Iterator[Frame]:
         if self._clip is None:
-            from greenroom.cli.demo import demo_source  # noqa: PLC0415 - loads scikit-image
+            from greenroom.engine.demo import demo_source  # noqa: PLC0415 - loads scikit-image
 
             frames = list(demo_source(Settings(), 100))
         else:

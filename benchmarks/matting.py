@@ -31,8 +31,10 @@ from greenroom.matting import RefinedMatting, Steps, UpsampledMatting, refined
 from greenroom.matting.evidence import Evidence
 from greenroom.matting.found import Canvas
 from greenroom.matting.people import PeopleFilter
+from greenroom.media.colour import Colour
 from greenroom.media.cuts import CutTest
-from greenroom.media.frame import Colour, Frame, Layout
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Layout
 from greenroom.segmenters import create_segmenter
 from greenroom.settings import Settings
 from greenroom.sources import create_source

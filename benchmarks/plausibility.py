@@ -28,7 +28,9 @@ from quality import table
 from greenroom.engine.engine import VirtualBackground
 from greenroom.errors import ImplausibleMatteError, ProcessingError
 from greenroom.matting import Plausibility
-from greenroom.media.frame import Colour, Frame, Layout, Matte
+from greenroom.media.colour import Colour
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Layout
 from greenroom.segmenters import SegmenterInfo, create_segmenter
 from greenroom.settings import Settings
 from greenroom.sources import create_source
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from greenroom.media.matte import Matte
     from greenroom.segmenters import Segmenter
 
     Bytes = NDArray[np.uint8]

@@ -16,7 +16,9 @@ import cv2
 import numpy as np
 
 from greenroom import VirtualBackground
-from greenroom.media.frame import Colour, Frame, Layout
+from greenroom.media.colour import Colour
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Layout
 from greenroom.segmenters import SegmenterInfo
 
 if TYPE_CHECKING:

@@ -10,8 +10,11 @@ from live.rig import Rig
 from numpy.testing import assert_array_equal
 
 from greenroom import VirtualBackground
-from greenroom.media.frame import Colour, Format, Frame, Layout
-from greenroom.testing import PERSON_RGB, ROOM_RGB, FakeCamera, PersonSegmenter, person_mask
+from greenroom.media.colour import Colour
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Format, Layout
+from greenroom.sources.synthetic_person import person_mask
+from greenroom.testing import PERSON_RGB, ROOM_RGB, FakeCamera, PersonSegmenter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,7 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from greenroom.sources import Source, SourceInfo
+    from greenroom.media.source_info import SourceInfo
+    from greenroom.sources import Source
 
 pytestmark = pytest.mark.usefixtures("no_thread_left")
 

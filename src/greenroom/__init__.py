@@ -37,7 +37,10 @@ if TYPE_CHECKING:
         VirtualCameraError,
     )
     from greenroom.files.convert import convert
-    from greenroom.media.frame import Colour, Frame, Layout, Matte
+    from greenroom.media.colour import Colour
+    from greenroom.media.frame import Frame
+    from greenroom.media.layout import Layout
+    from greenroom.media.matte import Matte
     from greenroom.settings import Settings
 
 __all__ = [
@@ -76,7 +79,10 @@ __all__ = [
 _MODULES: Final = {
     "greenroom.files.convert": ("convert",),
     "greenroom.engine.engine": ("VirtualBackground",),
-    "greenroom.media.frame": ("Colour", "Frame", "Layout", "Matte"),
+    "greenroom.media.colour": ("Colour",),
+    "greenroom.media.frame": ("Frame",),
+    "greenroom.media.layout": ("Layout",),
+    "greenroom.media.matte": ("Matte",),
     "greenroom.settings": ("Settings",),
 }
 _HOMES: Final = {name: module for module, names in _MODULES.items() for name in names}

@@ -22,7 +22,9 @@ from pydantic import (
 )
 
 from greenroom.errors import SettingsError
+from greenroom.media.limits import MOST_PIXELS_A_SIDE
 from greenroom.media.toml_text import decode_toml, parse_toml
+from greenroom.specs import parse_regions, rgb_of
 
 __all__ = [
     "Capture",
@@ -593,8 +595,6 @@ class Settings(BaseModel):
     @classmethod
     def _check_colour(cls, colour: str | None) -> str | None:
         if colour is not None:
-            from greenroom.specs import rgb_of  # noqa: PLC0415 - settings stay light
-
             rgb_of(colour, "key_color")
         return colour
 
@@ -602,10 +602,6 @@ class Settings(BaseModel):
     @classmethod
     def _check_size(cls, size: str | None) -> str | None:
         if size is not None:
-            from greenroom.sources.video import (  # noqa: PLC0415 - settings stay light
-                MOST_PIXELS_A_SIDE,
-            )
-
             found = re.fullmatch(r"([1-9]\d{1,4})x([1-9]\d{1,4})", size)
             sides = (0, 0) if found is None else (int(found[1]), int(found[2]))
             fits = min(sides) >= _LEAST_PIXELS_A_SIDE and max(sides) <= MOST_PIXELS_A_SIDE
@@ -630,8 +626,6 @@ class Settings(BaseModel):
     @classmethod
     def _check_regions(cls, regions: str | None) -> str | None:
         if regions is not None:
-            from greenroom.matting.keep import parse_regions  # noqa: PLC0415 - settings stay light
-
             parse_regions(regions)
         return regions
 

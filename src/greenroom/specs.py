@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import operator
 import re
+from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
 from greenroom.errors import SettingsError
+from greenroom.media.limits import MOST_PIXELS_A_SIDE
 
-__all__ = ["NAMES", "rgb_of"]
+__all__ = ["EXPECTED_REGION", "NAMES", "Rectangle", "parse_regions", "rgb_of"]
 
 # The named colours of CSS Color Module Level 4, section 6.1.
 _TABLE: Final = """
@@ -47,6 +51,14 @@ violet ee82ee wheat f5deb3 white ffffff whitesmoke f5f5f5 yellow ffff00
 yellowgreen 9acd32
 """
 
+_NUMBER: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(%?)\s*")
+# More objects than that are better painted into one picture.
+_MOST_REGIONS: Final = 32
+EXPECTED_REGION: Final = (
+    "expected x,y,width,height in pixels of the frame or in % of it, such as 820,300,260,420 or "
+    "40%,30%,20%,70%, or a picture that is white where the room is kept; several with ; between"
+)
+
 NAMES: Final = MappingProxyType(dict(zip(*[iter(_TABLE.split())] * 2, strict=True)))
 """Six hexadecimal digits for each name."""
 
@@ -82,3 +94,85 @@ def rgb_of(colour: str, setting: str = "background") -> tuple[int, int, int]:
         raise SettingsError(message, setting)
     red, green, blue = bytes.fromhex(digits)
     return red, green, blue
+
+
+@dataclass(frozen=True, slots=True)
+class Rectangle:
+    """A rectangle of the frame, as it was written.
+
+    Attributes
+    ----------
+    text : str
+        What somebody wrote.
+    values : tuple of float
+        Left, top, width and height.
+    in_percent : tuple of bool
+        Which of these are in % of the frame's width or height, not in pixels.
+    """
+
+    text: str
+    values: tuple[float, ...]
+    in_percent: tuple[bool, ...]
+
+    def placed(self, size: tuple[int, int], shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+        """Return left, top, right and bottom in samples of a matte that stands for a frame.
+
+        Parameters
+        ----------
+        size : (int, int)
+            Width and height of the frame in pixels.
+        shape : (int, int)
+            Height and width of the matte.
+
+        Raises
+        ------
+        SettingsError
+            If it does not lie within the frame.
+        """
+        left, top, width, height = (
+            value / 100 if percent else value / length
+            for value, percent, length in zip(self.values, self.in_percent, 2 * size, strict=True)
+        )
+        if left + width > 1 + 1e-9 or top + height > 1 + 1e-9:
+            message = (
+                f"setting 'keep_region': '{self.text}' does not lie within the frame of "
+                f"{size[0]}x{size[1]} pixels. Give left, top, width and height of a part of it."
+            )
+            raise SettingsError(message, "keep_region")
+        first = round(left * shape[1]), round(top * shape[0])
+        last = round((left + width) * shape[1]), round((top + height) * shape[0])
+        return (*first, max(last[0], first[0] + 1), max(last[1], first[1] + 1))
+
+
+def parse_regions(text: str) -> tuple[Rectangle | Path, ...]:
+    """Read the setting ``keep_region``: rectangles and paths of pictures with ``;`` between.
+
+    Raises
+    ------
+    SettingsError
+        If it is neither, or there are too many.
+    """
+    parts = text.split(";")
+    if len(parts) > _MOST_REGIONS:
+        message = f"expected at most {_MOST_REGIONS} regions, not {len(parts)}: paint a picture."
+        raise SettingsError(message, "keep_region")
+    return tuple(_parsed(part.strip()) for part in parts)
+
+
+def _parsed(text: str) -> Rectangle | Path:
+    parts = text.split(",")
+    found = [_NUMBER.fullmatch(part) for part in parts]
+    numbers = [one for one in found if one is not None]
+    if len(parts) == len(numbers) == 4:
+        rectangle = Rectangle(
+            text,
+            tuple(float(one[1]) for one in numbers),
+            tuple(bool(one[2]) for one in numbers),
+        )
+        most = [100 if share else MOST_PIXELS_A_SIDE for share in rectangle.in_percent]
+        if min(rectangle.values[2:]) > 0 and all(map(operator.le, rectangle.values, most)):
+            return rectangle
+    if not text or numbers:
+        message = f"{EXPECTED_REGION}; not {text!r}"
+        raise SettingsError(message, "keep_region")
+    return Path(text)

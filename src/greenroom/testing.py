@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from greenroom.errors import CameraLostError, CameraMissingError, SinkError
-from greenroom.media.frame import Colour, Frame, Layout
+from greenroom.media.source_info import SourceInfo
 from greenroom.segmenters.segmenter import SegmenterInfo
 from greenroom.sources.realtime import MICROSECOND
-from greenroom.sources.source import SourceInfo
+from greenroom.sources.synthetic_person import PERSON_RGB, ROOM_RGB, PersonSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
-    from greenroom.media.frame import Format
+    from greenroom.media.frame import Frame
     from greenroom.sources.source import Source
 
 __all__ = [
@@ -41,70 +41,8 @@ __all__ = [
     "count_room_pixels",
 ]
 
-ROOM_RGB: Final = (255, 0, 255)
-"""The colour of the synthetic room: a watermark that nothing else has."""
-PERSON_RGB: Final = (230, 180, 140)
-"""The colour of the synthetic person."""
 
 _COARSE: Final = (36, 64)
-
-
-class PersonSource:
-    """A person, drawn as a head on shoulders, who sways in front of a magenta room.
-
-    Parameters
-    ----------
-    size : (int, int)
-        Width and height in pixels.
-    frames : int
-        How many frames there are.
-    rate : Fraction
-        Frames a second.
-    format : str
-        Pixel format of the frames.
-    """
-
-    def __init__(
-        self,
-        size: tuple[int, int] = (128, 72),
-        frames: int = 10,
-        rate: Fraction = Fraction(25),
-        format: Format = "yuv420p",  # noqa: A002 - the field's word
-    ) -> None:
-        self._frames = frames
-        self._layout = Layout(*size, format, Colour(matrix=1, range=1))
-        if format == "gbrp":
-            self._layout = Layout(*size, format, Colour(matrix=0, range=2))
-        self.info = SourceInfo("synthetic person", rate=rate, time_base=1 / rate, frames=frames)
-        self.closed = False
-
-    def __iter__(self) -> Iterator[Frame]:
-        """See `Source.__iter__`."""
-        for number in range(self._frames):
-            yield self.frame(number)
-
-    def close(self) -> None:
-        """See `Source.close`."""
-        self.closed = True
-
-    def frame(self, number: int) -> Frame:
-        """Draw one frame, in new memory."""
-        frame = Frame.filled(self._layout, ROOM_RGB)
-        samples = self._layout.samples(*PERSON_RGB)
-        for plane, sample in zip(frame.planes, samples, strict=True):
-            plane[person_mask(plane.shape, number)] = sample
-        made = Frame(frame.planes, frame.layout, number, self.info.time_base, 1)
-        return made.copy()
-
-
-def person_mask(shape: tuple[int, ...], number: int) -> NDArray[np.bool_]:
-    """Return where the synthetic person is in a frame, at the resolution of a plane."""
-    height, width = shape
-    y, x = np.mgrid[0:height, 0:width]
-    u, v = (x + 0.5) / width - 0.5 - 0.1 * np.sin(number / 5), (y + 0.5) / height
-    head = (u / 0.12) ** 2 + ((v - 0.35) / 0.2) ** 2 < 1
-    shoulders = (u / 0.3) ** 2 + ((v - 1.0) / 0.5) ** 2 < 1
-    return np.asarray(head | shoulders)
 
 
 class PersonSegmenter:

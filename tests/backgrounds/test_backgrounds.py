@@ -16,10 +16,14 @@ from numpy.testing import assert_array_equal
 from greenroom.backgrounds import Background, create_background
 from greenroom.backgrounds.fitting import fitted
 from greenroom.errors import BackgroundError, SettingsError
-from greenroom.media.frame import Colour, Format, Frame, Layout, Matte
+from greenroom.media.colour import Colour
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Format, Layout
+from greenroom.media.matte import Matte
 from greenroom.settings import Fit, Settings
+from greenroom.sources.synthetic_person import person_mask
 from greenroom.specs import NAMES, rgb_of
-from greenroom.testing import ROOM_RGB, count_room_pixels, person_mask
+from greenroom.testing import ROOM_RGB, count_room_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Callable

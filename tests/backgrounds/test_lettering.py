@@ -17,7 +17,9 @@ from attackers import (
 )
 
 from greenroom import VirtualBackground
-from greenroom.media.frame import Colour, Frame, Layout
+from greenroom.media.colour import Colour
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Layout
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

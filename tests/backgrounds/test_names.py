@@ -11,7 +11,8 @@ import pytest
 from greenroom.backgrounds import create_background
 from greenroom.backgrounds.builtin import DRAWN, draw
 from greenroom.errors import BackgroundError, SettingsError
-from greenroom.media.frame import Frame, Matte
+from greenroom.media.frame import Frame
+from greenroom.media.matte import Matte
 from greenroom.settings import Settings
 
 if TYPE_CHECKING:

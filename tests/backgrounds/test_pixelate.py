@@ -13,10 +13,14 @@ from numpy.testing import assert_array_equal
 from scipy.ndimage import gaussian_filter
 
 from greenroom import Settings
-from greenroom.backgrounds import COVER_RGB, create_background
+from greenroom.backgrounds import create_background
 from greenroom.errors import SettingsError
-from greenroom.media.frame import Colour, Format, Frame, Layout, Matte
-from greenroom.testing import ROOM_RGB, count_room_pixels, person_mask
+from greenroom.media.colour import COVER_RGB, Colour
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Format, Layout
+from greenroom.media.matte import Matte
+from greenroom.sources.synthetic_person import person_mask
+from greenroom.testing import ROOM_RGB, count_room_pixels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

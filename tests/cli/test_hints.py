@@ -8,7 +8,8 @@ import pytest
 
 from greenroom.cli.app import app
 from greenroom.errors import SettingsError
-from greenroom.media.frame import Colour, Layout
+from greenroom.media.colour import Colour
+from greenroom.media.layout import Layout
 from greenroom.settings import Settings
 from greenroom.sinks.codecs import choose_codec
 from greenroom.sinks.destinations import destinations

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from greenroom.cli.run_messages import HeldWarnings, Teller, is_known
-from greenroom.live.status import CaptureState, CaptureStatus, OutletStatus, Showing, Status
+from greenroom.desktop.session import DesktopStatus
+from greenroom.live.status import CaptureState, CaptureStatus, OutletStatus, Showing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +25,7 @@ SOURCE = "source: C920 (1280x720 MJPEG, 30 frames/s)"
 SENT = "sending you in front of blur"
 
 
-def status(*outlets: OutletStatus, **values: Any) -> Status:  # noqa: ANN401 - fields of Status
+def status(*outlets: OutletStatus, **values: Any) -> DesktopStatus:  # noqa: ANN401 - fields of DesktopStatus
     """Return what is known of a session that shows the person."""
     usual: dict[str, Any] = {
         "showing": Showing.PERSON,
@@ -33,7 +34,7 @@ def status(*outlets: OutletStatus, **values: Any) -> Status:  # noqa: ANN401 - f
         "size": (1280, 720),
         "plan": "All.",
     }
-    return Status(outlets=outlets, **(usual | values))
+    return DesktopStatus(outlets=outlets, **(usual | values))
 
 
 class Run:
@@ -42,7 +43,7 @@ class Run:
     def __init__(self, url: str = "") -> None:
         self.teller = Teller(url, "All.", 0.0)
 
-    def out(self, known: Status, now_s: float = 0.0, background: str = "blur") -> list[str]:
+    def out(self, known: DesktopStatus, now_s: float = 0.0, background: str = "blur") -> list[str]:
         """Return what is said now, with ! before what is a message."""
         lines = self.teller.tell(known, background, now_s)
         return [line.text if line.is_result else f"!{line.text}" for line in lines]

@@ -12,8 +12,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from greenroom import VirtualBackground
 from greenroom.compositing import composite
-from greenroom.matting import EdgeColours, edge_colours
-from greenroom.media.frame import FULL_RANGE_RGB, Colour, Format, Frame, Layout, Matte
+from greenroom.compositing.edge_colours import EdgeColours
+from greenroom.matting import edge_colours
+from greenroom.media.colour import FULL_RANGE_RGB, Colour
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Format, Layout
+from greenroom.media.matte import Matte
 from greenroom.testing import PersonSegmenter, PersonSource
 
 if TYPE_CHECKING:

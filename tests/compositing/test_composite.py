@@ -15,7 +15,10 @@ from numpy.testing import assert_array_equal
 from greenroom.compositing import composite
 from greenroom.compositing.kernels import over
 from greenroom.errors import FormatError
-from greenroom.media.frame import FULL_RANGE_RGB, Colour, Format, Frame, Layout, Matte
+from greenroom.media.colour import FULL_RANGE_RGB, Colour
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Format, Layout
+from greenroom.media.matte import Matte
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

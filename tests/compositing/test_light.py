@@ -14,7 +14,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 from greenroom import VirtualBackground
 from greenroom.compositing import composite
 from greenroom.compositing.light import LightMatch, wrap_light
-from greenroom.media.frame import FULL_RANGE_RGB, Colour, Format, Frame, Layout, Matte
+from greenroom.media.colour import FULL_RANGE_RGB, Colour
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Format, Layout
+from greenroom.media.matte import Matte
 from greenroom.testing import PersonSegmenter, PersonSource
 
 if TYPE_CHECKING:

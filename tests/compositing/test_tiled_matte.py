@@ -15,7 +15,10 @@ from greenroom.compositing.tiled_matte import TiledMatte
 from greenroom.compositing.tiles import CLEAR, SOFT, SOLID, TILE, TILE_ROWS, Guide
 from greenroom.errors import FormatError
 from greenroom.matting.guided_kernels import EDGE, EMPTY, FULL
-from greenroom.media.frame import FULL_RANGE_RGB, Colour, Format, Frame, Layout, Matte
+from greenroom.media.colour import FULL_RANGE_RGB, Colour
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Format, Layout
+from greenroom.media.matte import Matte
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -26,7 +26,9 @@ from numpy.testing import assert_array_equal
 from greenroom.devices.pipewire import feeder, graph, pods, process
 from greenroom.devices.pipewire.graph import Graph, documents
 from greenroom.errors import SinkError, VirtualCameraError
-from greenroom.media.frame import Colour, Frame, Layout
+from greenroom.media.colour import Colour
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Layout
 from greenroom.sinks import pipewire
 from greenroom.sinks.pipewire import PipeWireSink
 from greenroom.sinks.virtual_camera import VirtualCameraSink

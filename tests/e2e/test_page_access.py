@@ -13,8 +13,9 @@ from web.fake_session import FakeSession
 from e2e.browser import DEADLINE_S, chromium, eventually
 from e2e.test_page import address, start
 from e2e.test_run import Running, greenroom
-from greenroom.web import Gallery, PageServer
 from greenroom.web.access import Access, tells_owners
+from greenroom.web.gallery import Gallery
+from greenroom.web.server import PageServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -62,7 +63,9 @@ def serve(tmp_path: Path, gallery: Gallery) -> Iterator[Callable[..., PageServer
     servers = []
 
     def begin(key: bytes = KEY, port: int = 0) -> PageServer:
-        server = PageServer(session, port=port, access=Access(key), gallery=gallery)
+        server = PageServer(
+            session, run_checks=session.run_checks, port=port, access=Access(key), gallery=gallery
+        )
         server.start()
         servers.append(server)
         return server

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from e2e.conftest import Run
-    from greenroom.media.frame import Frame, Layout
+    from greenroom.media.frame import Frame
+    from greenroom.media.layout import Layout
 
     Plane = NDArray[np.uint8]
 

@@ -26,7 +26,10 @@ from greenroom.effects.framing import (
     person_box,
     wanted,
 )
-from greenroom.media.frame import Colour, Format, Frame, Layout, Matte
+from greenroom.media.colour import Colour
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Format, Layout
+from greenroom.media.matte import Matte
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

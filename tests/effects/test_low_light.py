@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from greenroom.effects.low_light import LowLight, Tone, brightened, brightness
-from greenroom.media.frame import Colour, Format, Frame, Layout
+from greenroom.media.colour import Colour
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Format, Layout
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

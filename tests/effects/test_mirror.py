@@ -9,7 +9,10 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from greenroom.effects import mirrored, mirrored_matte
-from greenroom.media.frame import Colour, Format, Frame, Layout, Matte
+from greenroom.media.colour import Colour
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Format, Layout
+from greenroom.media.matte import Matte
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,7 +13,9 @@ from numpy.testing import assert_array_equal
 from greenroom import Settings
 from greenroom.effects.overlay import POSITIONS, Overlay, create_overlay
 from greenroom.errors import SettingsError
-from greenroom.media.frame import Colour, Format, Frame, Layout
+from greenroom.media.colour import Colour
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Format, Layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from greenroom import VirtualBackground
-from greenroom.backgrounds import COVER_RGB, Background, create_background
+from greenroom.backgrounds import Background, create_background
 from greenroom.engine import stages
 from greenroom.engine.worker import Supervisor
 from greenroom.errors import (
@@ -25,7 +25,10 @@ from greenroom.errors import (
     ProcessingError,
     SettingsError,
 )
-from greenroom.media.frame import Colour, Format, Frame, Layout, Matte
+from greenroom.media.colour import COVER_RGB, Colour
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Format, Layout
+from greenroom.media.matte import Matte
 from greenroom.segmenters import SegmenterInfo
 from greenroom.testing import (
     PERSON_RGB,

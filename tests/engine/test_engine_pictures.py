@@ -10,11 +10,13 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from greenroom import VirtualBackground
-from greenroom.backgrounds import COVER_RGB
 from greenroom.effects import Follow, crop, mirrored
 from greenroom.effects.low_light import brightness
 from greenroom.errors import SettingsError
-from greenroom.media.frame import Colour, Format, Frame, Layout, Matte
+from greenroom.media.colour import COVER_RGB, Colour
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Format, Layout
+from greenroom.media.matte import Matte
 from greenroom.testing import (
     PERSON_RGB,
     Fault,

@@ -13,7 +13,9 @@ import skimage.data
 
 from greenroom import VirtualBackground
 from greenroom.errors import ImplausibleMatteError, ProcessingError
-from greenroom.media.frame import Colour, Frame, Layout
+from greenroom.media.colour import Colour
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Layout
 from greenroom.settings import Settings
 from greenroom.sources import create_source
 from greenroom.testing import PersonSegmenter, PersonSource, count_room_pixels

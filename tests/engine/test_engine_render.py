@@ -12,12 +12,13 @@ from numpy.testing import assert_array_equal
 from PIL import Image
 
 from greenroom import VirtualBackground
-from greenroom.backgrounds import COVER_RGB
 from greenroom.backgrounds.background import Scene
 from greenroom.engine import stages
 from greenroom.engine.engine import Rendered
 from greenroom.errors import BackgroundError
-from greenroom.media.frame import Colour, Format, Frame, Layout
+from greenroom.media.colour import COVER_RGB, Colour
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Format, Layout
 from greenroom.testing import (
     PERSON_RGB,
     Fault,

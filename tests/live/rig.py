@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from greenroom import VirtualBackground
 from greenroom.desktop.launch import create_steering
+from greenroom.desktop.session import DesktopSession
 from greenroom.live.parts import Parts
 from greenroom.live.session import Session
 from greenroom.live.status import Showing
@@ -121,10 +122,11 @@ class Rig:
             [self.paced, self.unpaced, *sinks],
             open_source or self.camera.open,
             has_page=True,
-            config=config,
             steering=create_steering(settings) if governed else None,
         )
-        self.session = Session(settings, parts)
+        self.session = (
+            Session(settings, parts) if config is None else DesktopSession(settings, parts, config)
+        )
         self._watches = watches
         self.watcher: Watcher | None = None
 

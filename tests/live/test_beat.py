@@ -14,7 +14,8 @@ from greenroom.live.frame_pacer import Beat
 from greenroom.live.gate import Gate
 from greenroom.live.outlets import Outlet
 from greenroom.media.clock import MonotonicClock
-from greenroom.media.frame import Frame, Layout
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Layout
 from greenroom.testing import MemoryLiveSink
 
 

@@ -15,8 +15,9 @@ from greenroom.live.capture import Capture
 from greenroom.live.sleep_detector import Suspension
 from greenroom.live.status import CaptureState, CaptureStatus
 from greenroom.media.clock import MonotonicClock
-from greenroom.media.frame import Frame, Layout
-from greenroom.sources.source import SourceInfo
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Layout
+from greenroom.media.source_info import SourceInfo
 from live.clocks import FakeClock
 
 if TYPE_CHECKING:

@@ -216,8 +216,8 @@ def test_a_file_that_is_broken_is_told_and_changes_nothing(tmp_path: Path) -> No
     with Rig(watches=False, open_source=cameras.open, source="first", config=config) as rig:
         rig.until_shown()
         path.write_text('source = "missing"\n', "utf-8")
-        rig.until(lambda: "'source'" in rig.session.status().config_error, "told")
+        rig.until(lambda: "'source'" in config.error, "told")
         goes_on(rig)
         path.write_text('source = "second"\n', "utf-8")
-        rig.until(lambda: not rig.session.status().config_error, "mended")
+        rig.until(lambda: not config.error, "mended")
         rig.until(lambda: rig.session.settings.source == "second", "taken over")

@@ -17,7 +17,9 @@ from greenroom.engine.render import Rendered
 from greenroom.live.gate import Gate, Ticket
 from greenroom.live.status import Showing
 from greenroom.media.clock import MonotonicClock
-from greenroom.media.frame import Colour, Frame, Layout
+from greenroom.media.colour import Colour
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Layout
 from greenroom.testing import ROOM_RGB, count_room_pixels
 
 if TYPE_CHECKING:

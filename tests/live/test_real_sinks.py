@@ -13,11 +13,13 @@ import cv2
 import pytest
 import pyvirtualcam
 
-from greenroom.media.frame import Colour, Frame, Layout
+from greenroom.live.sources import create_live_source
+from greenroom.media.colour import Colour
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Layout
 from greenroom.settings import Settings
 from greenroom.sinks.live_recording import RecordingSink
 from greenroom.sinks.virtual_camera import VirtualCameraSink
-from greenroom.sources.live_sources import create_live_source
 from greenroom.testing import Fault, FaultySegmenter, PersonSource, count_room_pixels
 from live.rig import Rig
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from greenroom import VirtualBackground
+from greenroom.desktop.session import DesktopSession
 from greenroom.desktop.settings_file import ConfigFile
 from greenroom.errors import CameraMissingError, SettingsError
 from greenroom.live.parts import Parts
@@ -174,26 +175,21 @@ class TestSettings:
         file = ConfigFile(path, required=True)
         settings = file.load().changed(on_failure=OnFailure.COVER, on_demand=False)
         rig = Rig(watches=False)
-        parts = Parts(rig.engine, [rig.paced], rig.camera.open, config=file)
-        rig.session = Session(settings, parts)
+        parts = Parts(rig.engine, [rig.paced], rig.camera.open)
+        rig.session = session = DesktopSession(settings, parts, file)
         with rig:
             rig.until_shown()
             path.write_text('background = "color:red"\n')
             rig.until(lambda: rig.session.settings.background == "color:red", "edited")
             path.write_text("background = ???\n")
-            rig.until(lambda: "not valid TOML" in rig.session.status().config_error, "told")
+            rig.until(lambda: "not valid TOML" in session.status().config_error, "told")
             assert rig.session.settings.background == "color:red"
             path.write_text('background = "color:blue"\n')
             rig.until(lambda: rig.session.settings.background == "color:blue", "mended")
-            assert rig.session.status().config_error == ""
+            assert session.status().config_error == ""
             rig.session.update(mirror=True)
-            assert rig.session.save() == path
+            assert session.save() == path
             assert Settings.from_toml(path).mirror
-
-    def test_without_a_file_nothing_is_saved(self) -> None:
-        """It is said how there would be one."""
-        with Rig(watches=False) as rig, pytest.raises(SettingsError, match="--config"):
-            rig.session.save()
 
 
 class TestEnds:

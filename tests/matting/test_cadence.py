@@ -29,7 +29,9 @@ from greenroom.matting import (
 )
 from greenroom.matting.cadence import StillTest
 from greenroom.matting.cadence_kernels import BINS, compared, tell_still
-from greenroom.media.frame import Colour, Frame, Layout, Matte
+from greenroom.media.colour import Colour
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Layout
 from greenroom.settings import Settings
 from greenroom.testing import PersonSegmenter
 
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
     from greenroom.matting import Matting
     from greenroom.matting.matting import Look
+    from greenroom.media.matte import Matte
     from greenroom.segmenters import Segmenter
 
 RATE = 30

@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from greenroom.matting import edge_colours
-from greenroom.media.frame import FULL_RANGE_RGB, Colour, Format, Frame, Layout, Matte
+from greenroom.media.colour import FULL_RANGE_RGB, Colour
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Format, Layout
+from greenroom.media.matte import Matte
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,9 +13,12 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from greenroom.errors import SettingsError
-from greenroom.matting.keep import KeptRegions, Rectangle, parse_regions
-from greenroom.media.frame import Colour, Frame, Layout
+from greenroom.matting.keep import KeptRegions
+from greenroom.media.colour import Colour
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Layout
 from greenroom.settings import Settings
+from greenroom.specs import Rectangle, parse_regions
 
 if TYPE_CHECKING:
     from collections.abc import Callable

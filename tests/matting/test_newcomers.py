@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from greenroom.matting.newcomers import Newcomers
-from greenroom.media.frame import Colour, Frame, Layout
+from greenroom.media.colour import Colour
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,10 @@ import pytest
 
 from greenroom.errors import ImplausibleMatteError
 from greenroom.matting import Plausibility
-from greenroom.media.frame import Colour, Frame, Layout, Matte
+from greenroom.media.colour import Colour
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Layout
+from greenroom.media.matte import Matte
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

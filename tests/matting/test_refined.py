@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import tracemalloc
 from functools import partial
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import cv2
 import numpy as np
@@ -18,9 +18,12 @@ from people_drawn import SIZE, finder, frame_of, person, room
 from greenroom.errors import SettingsError
 from greenroom.evaluation import metrics
 from greenroom.matting import RefinedMatting, Steps, UpsampledMatting, create_matting
-from greenroom.media.frame import Format, Frame
+from greenroom.media.layout import Format
 from greenroom.settings import Quality, Settings
 from greenroom.testing import PersonSegmenter
+
+if TYPE_CHECKING:
+    from greenroom.media.frame import Frame
 
 # Where a person stands, and how far they go from frame to frame, as shares of the frame.
 CENTRES = st.tuples(st.floats(0.25, 0.7), st.floats(0.45, 0.65))

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from greenroom.matting import UpsampledMatting
 from greenroom.matting.shaping import hardened
-from greenroom.media.frame import Colour, Frame, Layout
+from greenroom.media.colour import Colour
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Layout
 from greenroom.settings import Settings
 
 SIZE = (320, 180)

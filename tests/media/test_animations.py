@@ -14,12 +14,14 @@ from greenroom.backgrounds import Scene, create_background
 from greenroom.errors import GreenroomError
 from greenroom.files.convert import convert
 from greenroom.media.animation import count_frames
-from greenroom.media.frame import Frame, Layout
+from greenroom.media.layout import Layout
 from greenroom.settings import Settings
 from greenroom.sources import create_source
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from greenroom.media.frame import Frame
 
 COLOURS: Final = ((200, 40, 40), (40, 200, 40), (40, 40, 200))
 LENGTHS_MS: Final = (200, 50, 300)

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 from greenroom.backgrounds import check_background, create_background
+from greenroom.live.sources import create_live_source
 from greenroom.media.deinterlacing import Deinterlacer
-from greenroom.media.frame import Frame, Layout, Matte
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Layout
+from greenroom.media.matte import Matte
 from greenroom.settings import Settings
 from greenroom.sources import check_source, create_source
-from greenroom.sources.live_sources import create_live_source
 
 if TYPE_CHECKING:
     from pathlib import Path

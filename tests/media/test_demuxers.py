@@ -21,10 +21,10 @@ import pytest
 from greenroom.backgrounds import create_background
 from greenroom.errors import CameraFormatError, GreenroomError
 from greenroom.files.convert import convert
+from greenroom.live.sources import create_live_source
 from greenroom.media.decoding import StandardInput, open_container, open_media
 from greenroom.settings import Settings
 from greenroom.sources import create_source
-from greenroom.sources.live_sources import create_live_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -17,7 +17,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import ndimage  # type: ignore[import-untyped, unused-ignore]
 
 from greenroom.errors import FormatError
-from greenroom.media.frame import FULL_RANGE_RGB, Colour, Format, Frame, Layout, Matte, fraction
+from greenroom.media.colour import FULL_RANGE_RGB, Colour
+from greenroom.media.frame import Frame, fraction
+from greenroom.media.layout import Format, Layout
+from greenroom.media.matte import Matte
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,11 +18,13 @@ from greenroom.backgrounds import Scene, create_background
 from greenroom.effects import create_overlay
 from greenroom.errors import GreenroomError
 from greenroom.matting.plate_picture import read_plate
-from greenroom.media.frame import Frame, Layout
+from greenroom.media.frame import Frame
 from greenroom.media.image_files import decode_picture, decode_with_alpha, is_picture
+from greenroom.media.layout import Layout
+from greenroom.media.source_info import SourceInfo
 from greenroom.settings import Settings
 from greenroom.sinks import create_sink
-from greenroom.sources import SourceInfo, create_source
+from greenroom.sources import create_source
 from greenroom.web.uploads import make_background
 
 if TYPE_CHECKING:

@@ -14,9 +14,10 @@ from greenroom.errors import SettingsError, SourceError
 from greenroom.files.convert import Summary, convert
 from greenroom.media.frame import Frame
 from greenroom.media.numbered_names import NumberedNames
+from greenroom.media.source_info import SourceInfo
 from greenroom.settings import Settings
 from greenroom.sinks import create_sink
-from greenroom.sources import SourceInfo, create_source
+from greenroom.sources import create_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable

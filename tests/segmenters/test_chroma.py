@@ -11,7 +11,9 @@ import pytest
 from greenroom import Settings, VirtualBackground
 from greenroom.errors import FormatError, ModelOutputError, ProcessingError, SettingsError
 from greenroom.evaluation import metrics
-from greenroom.media.frame import FULL_RANGE_RGB, Colour, Frame, Layout
+from greenroom.media.colour import FULL_RANGE_RGB, Colour
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Layout
 from greenroom.segmenters import check_coarse_matte, create_segmenter
 from greenroom.segmenters.chroma import ChromaSegmenter
 from greenroom.testing import ROOM_RGB, PersonSource, count_room_pixels
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from greenroom.media.frame import Format
+    from greenroom.media.layout import Format
 
     Plane = NDArray[np.uint8]
     Floats = NDArray[np.float32]

@@ -10,7 +10,9 @@ import pytest
 
 from greenroom import Settings, VirtualBackground
 from greenroom.errors import ModelError, ModelOutputError, ProcessingError, SettingsError
-from greenroom.media.frame import Colour, Frame, Layout
+from greenroom.media.colour import Colour
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Layout
 from greenroom.segmenters import check_coarse_matte, create_segmenter
 from greenroom.segmenters.creation import ByShape
 from greenroom.segmenters.inspection import card_of_file

@@ -12,7 +12,9 @@ from cards import card_of
 
 from greenroom import VirtualBackground
 from greenroom.errors import FormatError, ModelError, ModelOutputError, ProcessingError
-from greenroom.media.frame import Colour, Format, Frame, Layout
+from greenroom.media.colour import Colour
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Format, Layout
 from greenroom.media.timings import Timings
 from greenroom.segmenters.network import NetworkSegmenter, example_inputs, output_names
 from greenroom.segmenters.runtimes.runtime import TensorInfo

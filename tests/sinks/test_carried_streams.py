@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 from rewriting import again
 
-from greenroom.media.frame import Colour, Frame, Layout, fraction
+from greenroom.media.colour import Colour
+from greenroom.media.frame import Frame, fraction
+from greenroom.media.layout import Layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

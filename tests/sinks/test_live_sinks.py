@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from greenroom.errors import ExistsError, SettingsError, SinkError
-from greenroom.media.frame import Colour, Frame, Layout
+from greenroom.media.colour import Colour
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Layout
 from greenroom.settings import Settings
 from greenroom.sinks.destinations import create_live_sinks, destinations
 from greenroom.sinks.live_recording import RecordingSink

@@ -15,10 +15,13 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from greenroom.errors import ExistsError, SettingsError, SinkError
-from greenroom.media.frame import Colour, Frame, Layout, fraction
+from greenroom.media.colour import Colour
+from greenroom.media.frame import Frame, fraction
+from greenroom.media.layout import Layout
+from greenroom.media.source_info import SourceInfo
 from greenroom.settings import Settings
 from greenroom.sinks import Sink, Y4MSink, create_sink, written_name
-from greenroom.sources import SourceInfo, create_source
+from greenroom.sources import create_source
 from greenroom.testing import MemorySink, PersonSource
 
 if TYPE_CHECKING:

@@ -14,11 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from greenroom.backgrounds import COVER_RGB
-from greenroom.compositing.packing import Packer, flattened
 from greenroom.errors import SinkError, VirtualCameraError
-from greenroom.media.frame import FULL_RANGE_RGB, Colour, Frame, Layout
+from greenroom.media.colour import COVER_RGB, FULL_RANGE_RGB, Colour
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Layout
 from greenroom.sinks import virtual_camera
+from greenroom.sinks.packing import Packer, flattened
 from greenroom.sinks.virtual_camera import VirtualCameraSink, advice, labelled_devices
 from greenroom.testing import PersonSource
 

@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from greenroom.errors import MissingExtraError, SinkError
-from greenroom.media.frame import Colour, Frame, Layout
+from greenroom.media.colour import Colour
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Layout
 from greenroom.sinks.window import WindowSink, fit_into
 
 if TYPE_CHECKING:

@@ -16,10 +16,13 @@ import pytest
 
 import greenroom
 from greenroom.errors import ExistsError, GreenroomError, SettingsError, SinkError
-from greenroom.media.frame import Colour, Frame, Layout
+from greenroom.media.colour import Colour
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Layout
+from greenroom.media.source_info import SourceInfo
 from greenroom.settings import Settings
 from greenroom.sinks import Y4MSink, check_sink, create_sink
-from greenroom.sources import SourceInfo, create_source
+from greenroom.sources import create_source
 from greenroom.testing import PersonSegmenter, PersonSource, count_room_pixels
 
 if TYPE_CHECKING:

@@ -24,12 +24,12 @@ from greenroom.errors import (
     CameraLostError,
     CameraMissingError,
 )
+from greenroom.live.sources import create_live_source
 from greenroom.media.clock import MonotonicClock
 from greenroom.settings import Settings
 from greenroom.sources import camera as camera_module
 from greenroom.sources.camera import Wanted, best_format, camera_source, input_options
 from greenroom.sources.camera_errors import opening_error
-from greenroom.sources.live_sources import create_live_source
 from greenroom.sources.opencv_camera import OpenCvCamera
 
 if TYPE_CHECKING:

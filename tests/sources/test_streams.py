@@ -19,9 +19,9 @@ from greenroom.errors import (
     CameraLostError,
     CameraMissingError,
 )
+from greenroom.live.sources import create_live_source
 from greenroom.settings import Settings
 from greenroom.sources import stream
-from greenroom.sources.live_sources import create_live_source
 from greenroom.sources.stream import is_stream
 
 if TYPE_CHECKING:

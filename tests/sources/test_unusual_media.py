@@ -19,9 +19,9 @@ from PIL import Image, ImageCms
 
 from greenroom.backgrounds import create_background
 from greenroom.errors import BackgroundError, GreenroomError, SourceError, TruncatedError
+from greenroom.live.sources import create_live_source
 from greenroom.settings import Settings
 from greenroom.sources import create_source
-from greenroom.sources.live_sources import create_live_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from greenroom.web import Gallery, PageServer
 from greenroom.web.access import Access
 from greenroom.web.app import create_app
+from greenroom.web.gallery import Gallery
+from greenroom.web.server import PageServer
 from web.fake_session import FakeSession
 
 with warnings.catch_warnings():
@@ -56,7 +57,13 @@ def gallery(tmp_path: Path, drawn: Path) -> Gallery:
 @pytest.fixture
 def server(session: FakeSession, gallery: Gallery) -> Iterator[PageServer]:
     """Start a server at any port that is free."""
-    made = PageServer(session, port=0, access=Access(b"k" * 32, TOKEN), gallery=gallery)
+    made = PageServer(
+        session,
+        run_checks=session.run_checks,
+        port=0,
+        access=Access(b"k" * 32, TOKEN),
+        gallery=gallery,
+    )
     made.start()
     yield made
     made.stop()
@@ -73,7 +80,7 @@ def access() -> Access:
 @pytest.fixture
 def app(session: FakeSession, gallery: Gallery, access: Access) -> ASGIApp:
     """Return the page's application."""
-    return create_app(session, gallery, access)
+    return create_app(session, gallery, access, session.run_checks)
 
 
 @pytest.fixture

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from greenroom import VirtualBackground
+from greenroom.desktop.session import DesktopStatus
 from greenroom.desktop.settings_file import ConfigFile
 from greenroom.errors import SettingsError
-from greenroom.live.status import CaptureState, CaptureStatus, OutletStatus, Showing, Status
+from greenroom.live.status import CaptureState, CaptureStatus, OutletStatus, Showing
 from greenroom.media.frame import Frame
 from greenroom.settings import Settings
 from greenroom.testing import PersonSegmenter, PersonSource
@@ -41,6 +42,13 @@ class FakeSession:
         self.status_values: dict[str, Any] = {}
         self.listeners: list[Callable[[], None]] = []
         self.lock = threading.Lock()
+        self.findings: list[Any] = []
+        self.checked: list[Settings] = []
+
+    def run_checks(self, settings: Settings) -> list[Any]:
+        """Return the findings that a test wants, and note what was asked."""
+        self.checked.append(settings)
+        return self.findings
 
     @property
     def settings(self) -> Settings:
@@ -101,11 +109,11 @@ class FakeSession:
                 return Frame.filled(frame.layout, _COVER_RGB), frame
             return self.engine.process(frame), frame
 
-    def status(self) -> Status:
+    def status(self) -> DesktopStatus:
         """See `LiveSession.status`."""
         is_camera = self.settings.background == "none"
         showing = Showing.CAMERA if is_camera else Showing.PERSON
-        status = Status(
+        status = DesktopStatus(
             showing=Showing.COVER if self.covered else showing,
             reason="key" if self.covered else "",
             message="Covered, because you asked for it." if self.covered else "",

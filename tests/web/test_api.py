@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 import threading
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 import pytest
 
-from greenroom.desktop.settings_file import default_config_path
+from greenroom.doctor import Finding
 from greenroom.errors import ModelError
 from greenroom.settings import Group, Settings
 from greenroom.testing import ROOM_RGB
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
 
     from starlette.testclient import TestClient
 
-    from greenroom.web import Gallery
+    from greenroom.web.gallery import Gallery
     from web.fake_session import FakeSession
 
 pytestmark = [pytest.mark.usefixtures("no_thread_left")]
@@ -242,26 +240,13 @@ def test_models_say_whether_they_are_here(client: TestClient) -> None:
     assert len(models) > 3
 
 
-def test_the_doctor_is_asked(
-    client: TestClient, session: FakeSession, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What the doctor finds for the settings in force, and their file, is passed on."""
-    finding = pytest.importorskip("greenroom.doctor").Finding
-    module = ModuleType("greenroom.doctor")
-    asked: list[tuple[Settings, Path | None]] = []
-
-    def run_checks(settings: Settings, *, config: Path | None) -> list[Any]:
-        asked.append((settings, config))
-        return [finding("model", "ok", "selfie is here", "", "Model")]
-
-    monkeypatch.setattr(module, "run_checks", run_checks, raising=False)
-    monkeypatch.setitem(sys.modules, "greenroom.doctor", module)
+def test_the_doctor_is_asked(client: TestClient, session: FakeSession) -> None:
+    """What the doctor finds for the settings in force is passed on."""
+    session.findings = [Finding("model", "ok", "selfie is here", "", "Model")]
     findings = client.get("/api/doctor").json()
 
     assert findings[0]["message"] == "selfie is here"
-    session.status_values["config"] = str(default_config_path())
-    client.get("/api/doctor")
-    assert asked == [(Settings(), session.config), (Settings(), None)]
+    assert session.checked == [Settings()]
 
 
 def test_what_is_not_there_is_told_as_json(client: TestClient) -> None:

@@ -19,7 +19,8 @@ from PIL import Image
 
 from greenroom.backgrounds import create_background
 from greenroom.media.animation import count_frames
-from greenroom.media.frame import Colour, Layout
+from greenroom.media.colour import Colour
+from greenroom.media.layout import Layout
 from greenroom.settings import Settings
 from greenroom.web.uploads import MOST_BYTES
 from web.conftest import PORT, TOKEN
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from starlette.testclient import TestClient
     from starlette.types import ASGIApp
 
-    from greenroom.web import Gallery
+    from greenroom.web.gallery import Gallery
     from web.fake_session import FakeSession
 
 pytestmark = [pytest.mark.usefixtures("no_thread_left")]

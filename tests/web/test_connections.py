@@ -22,7 +22,7 @@ from web.test_sockets import eventually
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from greenroom.web import PageServer
+    from greenroom.web.server import PageServer
     from web.fake_session import FakeSession
 
 pytestmark = [
@@ -41,7 +41,10 @@ from greenroom.web.access import Access
 from web.fake_session import FakeSession
 folder = Path(sys.argv[1])
 session = FakeSession(folder / "greenroom.toml")
-server = PageServer(session, port=0, access=Access(b"k" * 32, sys.argv[2]), gallery=Gallery(folder))
+access = Access(b"k" * 32, sys.argv[2])
+server = PageServer(
+    session, run_checks=session.run_checks, port=0, access=access, gallery=Gallery(folder)
+)
 server.start()
 print(server.port, flush=True)
 for _ in sys.stdin:

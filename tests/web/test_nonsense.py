@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from starlette.testclient import TestClient
 
-    from greenroom.web import Gallery, PageServer
+    from greenroom.web.gallery import Gallery
+    from greenroom.web.server import PageServer
     from web.fake_session import FakeSession
 
 pytestmark = [

@@ -7,12 +7,11 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from greenroom.backgrounds.background import COVER_RGB, Background, Scene
+from greenroom.backgrounds.background import Background, Scene
 from greenroom.backgrounds.blur import Blur
 from greenroom.backgrounds.builtin import DRAWN, draw
 from greenroom.backgrounds.grayscale import Grayscale
 from greenroom.backgrounds.images import (
-    MOST_PIXELS_A_SIDE,
     Picture,
     Slideshow,
     Still,
@@ -28,6 +27,7 @@ from greenroom.media.animation import moves
 from greenroom.media.decoding import is_folder, is_there, user_path, why_unreadable
 from greenroom.media.frame import Frame
 from greenroom.media.image_files import is_picture
+from greenroom.media.limits import MOST_PIXELS_A_SIDE
 from greenroom.specs import NAMES, rgb_of
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from greenroom.settings import Settings
 
 __all__ = [
-    "COVER_RGB",
     "ROOM_WORDS",
     "Background",
     "Scene",

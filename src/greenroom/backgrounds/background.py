@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar
 
+from greenroom.media.colour import COVER_RGB
 from greenroom.media.frame import Frame
 
 if TYPE_CHECKING:
-    from greenroom.media.frame import Layout, Matte
+    from greenroom.media.layout import Layout
+    from greenroom.media.matte import Matte
 
-__all__ = ["COVER_RGB", "Background", "Scene"]
-
-COVER_RGB: Final = (38, 42, 48)
-"""What is shown where a background has nothing of its own to show: a dark grey."""
+__all__ = ["Background", "Scene"]
 
 
 class Background(ABC):

@@ -12,7 +12,7 @@ from greenroom.media.frame import Frame
 from greenroom.media.resampling import upsample
 
 if TYPE_CHECKING:
-    from greenroom.media.frame import Matte
+    from greenroom.media.matte import Matte
 
 __all__ = ["Blur"]
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from greenroom.media.frame import Frame, Layout
+from greenroom.media.frame import Frame
 from greenroom.settings import Fit
 
 if TYPE_CHECKING:
     from greenroom.media.frame import Plane
+    from greenroom.media.layout import Layout
 
 __all__ = ["fitted"]
 

@@ -10,7 +10,7 @@ from greenroom.backgrounds.background import Background
 from greenroom.media.frame import Frame
 
 if TYPE_CHECKING:
-    from greenroom.media.frame import Matte
+    from greenroom.media.matte import Matte
 
 __all__ = ["Grayscale"]
 

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from greenroom.backgrounds.background import Scene
 from greenroom.backgrounds.fitting import fitted
 from greenroom.errors import BackgroundError
 from greenroom.media.image_files import decode_picture, pictures_in
+from greenroom.media.limits import MOST_PIXELS_A_SIDE
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from greenroom.media.frame import Frame, Layout
+    from greenroom.media.frame import Frame
+    from greenroom.media.layout import Layout
     from greenroom.settings import Fit
 
-__all__ = ["MOST_PIXELS_A_SIDE", "Picture", "Slideshow", "read_picture", "unreadable"]
-
-# Above this a picture is more likely a mistake than a background, and libswscale stops soon.
-MOST_PIXELS_A_SIDE: Final = 16384
+__all__ = ["Picture", "Slideshow", "read_picture", "unreadable"]
 
 
 def read_picture(path: Path) -> Frame:

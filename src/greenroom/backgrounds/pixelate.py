@@ -14,7 +14,8 @@ from greenroom.media.frame import Frame
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from greenroom.media.frame import Matte, Plane
+    from greenroom.media.frame import Plane
+    from greenroom.media.matte import Matte
 
 __all__ = ["Pixelate"]
 

@@ -9,7 +9,8 @@ from greenroom.backgrounds.background import Background, Scene
 from greenroom.media.frame import Frame
 
 if TYPE_CHECKING:
-    from greenroom.media.frame import Layout, Matte
+    from greenroom.media.layout import Layout
+    from greenroom.media.matte import Matte
 
 __all__ = ["Camera", "Colour", "Transparent"]
 

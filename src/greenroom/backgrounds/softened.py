@@ -17,7 +17,8 @@ from greenroom.errors import SettingsError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from greenroom.media.frame import Frame, Matte, Plane
+    from greenroom.media.frame import Frame, Plane
+    from greenroom.media.matte import Matte
 
     Floats = NDArray[np.float32]
 

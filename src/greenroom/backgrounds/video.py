@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from greenroom.backgrounds.background import Scene
 from greenroom.backgrounds.fitting import fitted
-from greenroom.backgrounds.images import MOST_PIXELS_A_SIDE, unreadable
+from greenroom.backgrounds.images import unreadable
 from greenroom.media.animation import moving_frames
 from greenroom.media.decoded_frames import flattened, orientation_of, oriented
 from greenroom.media.decoding import (
@@ -22,13 +22,15 @@ from greenroom.media.decoding import (
 from greenroom.media.deinterlacing import Deinterlacer
 from greenroom.media.frame import fraction
 from greenroom.media.image_files import is_picture
+from greenroom.media.limits import MOST_PIXELS_A_SIDE
 from greenroom.media.shapes import made_square, square_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from greenroom.media.frame import Frame, Layout
+    from greenroom.media.frame import Frame
+    from greenroom.media.layout import Layout
     from greenroom.settings import Fit
 
 __all__ = ["Video"]

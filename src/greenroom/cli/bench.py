@@ -75,7 +75,7 @@ def _bench_live(settings: Settings, seconds: float, *, governed: bool, as_json: 
     from greenroom.desktop.launch import create_steering  # noqa: PLC0415
     from greenroom.evaluation.latency import DrawnCamera, measure_live  # noqa: PLC0415 - help stays fast
     from greenroom.live.parts import wanted_rate  # noqa: PLC0415
-    from greenroom.sources.live_sources import create_live_source  # noqa: PLC0415
+    from greenroom.live.sources import create_live_source  # noqa: PLC0415
 
     def drawn(wanted: Settings) -> DrawnCamera:
         return DrawnCamera.of_person(wanted.width_height or _SIZE, wanted_rate(wanted))
@@ -105,7 +105,7 @@ def _live_table(report: LiveReport) -> str:
 
 def _measure(size: tuple[int, int], frames: int, settings: Settings) -> dict[str, Any]:
     from greenroom.engine.engine import VirtualBackground  # noqa: PLC0415 - help stays fast
-    from greenroom.testing import PersonSource  # noqa: PLC0415
+    from greenroom.sources.synthetic_person import PersonSource  # noqa: PLC0415
 
     source = PersonSource(size)
     pictures = [source.frame(number) for number in range(4)]

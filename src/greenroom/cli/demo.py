@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 import typer
 
@@ -12,13 +12,7 @@ from greenroom.cli.progress import progress_bar
 from greenroom.errors import SinkError
 from greenroom.settings import Group, Settings
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from greenroom.sources.demo import DemoSource
-
-__all__ = ["command", "demo_source"]
+__all__ = ["command"]
 
 _SIZE: Final = (1280, 720)
 _FRAMES: Final = 100
@@ -47,7 +41,9 @@ def demo(
     sheet = [out / "before.mp4", *(out / f"after-{name}.mp4" for name in backgrounds)]
     _write_sheet(out / "contact-sheet.png", sheet, settings)
     typer.echo(f"Look at {out / 'contact-sheet.png'}.")
-    if _photograph() is None:
+    from greenroom.engine.demo import portrait_photograph  # noqa: PLC0415 - help stays fast
+
+    if portrait_photograph() is None:
         typer.echo(
             "greenroom: the person is drawn. With a photograph instead: pip install "
             "'greenroom[demo]'",
@@ -58,41 +54,12 @@ def demo(
 command = demo
 
 
-def _photograph() -> NDArray[np.uint8] | None:
-    """Return the portrait of an astronaut that scikit-image carries (NASA, public domain)."""
-    try:
-        from skimage.data import astronaut  # noqa: PLC0415 - an extra
-    except ImportError:
-        return None
-    photograph: NDArray[np.uint8] = astronaut()
-    return photograph
-
-
-def demo_source(settings: Settings, frames: int) -> DemoSource:
-    """Let a person move in front of the drawn room.
-
-    It is a photograph, cut out, where scikit-image is installed, which carries one; otherwise the
-    person is drawn too.
-    """
-    from greenroom.engine.engine import VirtualBackground  # noqa: PLC0415 - help stays fast
-    from greenroom.sources.demo import DemoSource  # noqa: PLC0415
-
-    portrait = _photograph()
-    if portrait is None:
-        from greenroom.sources.drawn_person import draw_portrait  # noqa: PLC0415
-
-        return DemoSource(*draw_portrait(), _SIZE, frames)
-    with VirtualBackground(settings, background="transparent", edge_shift=-0.4) as engine:
-        engine.process_rgb(portrait)
-        assert engine.matte is not None  # noqa: S101 - it has just been made
-        return DemoSource(portrait, engine.matte, _SIZE, frames)
-
-
 def _write_before(path: Path, settings: Settings) -> None:
+    from greenroom.engine.demo import demo_source  # noqa: PLC0415
     from greenroom.files.pipeline import Pipeline  # noqa: PLC0415 - help stays fast
     from greenroom.sinks import create_sink  # noqa: PLC0415
 
-    source = demo_source(settings, _FRAMES)
+    source = demo_source(settings, _FRAMES, _SIZE)
     with progress_bar(path.name) as progress:
         Pipeline(
             source,
@@ -126,7 +93,9 @@ def _write_sheet(path: Path, clips: list[Path], settings: Settings) -> None:
     """Put four moments of every clip into one picture, a clip a row."""
     import numpy as np  # noqa: PLC0415 - help stays fast
 
-    from greenroom.media.frame import FULL_RANGE_RGB, Frame, Layout  # noqa: PLC0415
+    from greenroom.media.colour import FULL_RANGE_RGB  # noqa: PLC0415
+    from greenroom.media.frame import Frame  # noqa: PLC0415
+    from greenroom.media.layout import Layout  # noqa: PLC0415
     from greenroom.sinks import PictureSink  # noqa: PLC0415
     from greenroom.sources import create_source  # noqa: PLC0415
 

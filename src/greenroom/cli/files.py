@@ -117,15 +117,15 @@ def _output_name(name: str, settings: Settings) -> str:
     """Name an output after its input."""
     from greenroom.media.animation import moves  # noqa: PLC0415 - help stays fast
     from greenroom.media.decoding import is_folder, is_there  # noqa: PLC0415
+    from greenroom.media.limits import MOST_PHOTO_PIXELS_A_SIDE  # noqa: PLC0415
     from greenroom.media.numbered_names import NUMBER  # noqa: PLC0415
     from greenroom.sinks import written_name  # noqa: PLC0415
-    from greenroom.sources.images import MOST_PIXELS_A_SIDE  # noqa: PLC0415
 
     path = Path(name)
     is_pattern = NUMBER.search(path.name) and not is_there(path)
     if name == _STREAM or is_pattern or is_folder(path):
         message = f"--out-dir takes files, not '{name}'. Give its output by name."
         raise SettingsError(message)
-    if moves(path, MOST_PIXELS_A_SIDE):
+    if moves(path, MOST_PHOTO_PIXELS_A_SIDE):
         return f"{path.stem}.mp4"
     return written_name(name, transparent=settings.background == "transparent")

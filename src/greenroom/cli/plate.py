@@ -85,7 +85,7 @@ def record(
 def _open(name: str, settings: Settings, seconds: float) -> Source:
     """Open what is watched."""
     if name == DEMO and not Path(name).exists():
-        from greenroom.cli.demo import demo_source  # noqa: PLC0415 - help stays fast
+        from greenroom.engine.demo import demo_source  # noqa: PLC0415 - help stays fast
 
         return demo_source(settings, max(1, round(_RATE * seconds)))
     from greenroom.sources import create_source  # noqa: PLC0415

@@ -54,8 +54,8 @@ def check_run(settings: Settings, port: int) -> None:
     from greenroom.backgrounds import check_background  # noqa: PLC0415 - help stays fast
     from greenroom.desktop.instance import check_none_runs  # noqa: PLC0415
     from greenroom.live.parts import check_live, wanted_rate  # noqa: PLC0415
+    from greenroom.live.sources import check_live_source  # noqa: PLC0415
     from greenroom.sinks.destinations import PAGE, create_live_sinks, destinations  # noqa: PLC0415
-    from greenroom.sources.live_sources import check_live_source  # noqa: PLC0415
     from greenroom.web.port import check_port  # noqa: PLC0415
 
     check_live(settings)
@@ -134,7 +134,7 @@ def check_bench(settings: Settings, *, live: bool) -> None:
         Of the kind that says what cannot be used.
     """
     from greenroom.backgrounds import check_background  # noqa: PLC0415 - help stays fast
-    from greenroom.sources.live_sources import check_live_source  # noqa: PLC0415
+    from greenroom.live.sources import check_live_source  # noqa: PLC0415
 
     check_background(settings)
     check_model(settings)
@@ -174,7 +174,8 @@ def check_plate_recording(source: str, output: Path, settings: Settings) -> None
         Of the kind that says what cannot be used.
     """
     from greenroom.files.room_plate import check_plate_output  # noqa: PLC0415 - help stays fast
-    from greenroom.sources import SourceInfo, check_source  # noqa: PLC0415
+    from greenroom.media.source_info import SourceInfo  # noqa: PLC0415
+    from greenroom.sources import check_source  # noqa: PLC0415
 
     is_demo = source == DEMO and not Path(source).exists()
     info = None if is_demo else check_source(source, settings)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from greenroom.desktop.launch import Live
+    from greenroom.doctor import Finding
     from greenroom.live.session import Session
 
 __all__ = ["command"]
@@ -111,7 +112,9 @@ def run(  # noqa: PLR0913 - each is a flag
         log.addFilter(held)
         opened.callback(log.removeFilter, held)
         opened.callback(held.release)
-        live = start_live(opened, settings, Launch(config, flags, port, covered=covered))
+        live = start_live(
+            opened, settings, Launch(_run_checks, config, flags, port, covered=covered)
+        )
         session = live.session
         sessions.append(session)
         for request in early:
@@ -131,6 +134,13 @@ def run(  # noqa: PLR0913 - each is a flag
 
 
 command = run
+
+
+def _run_checks(*arguments: Any, **named: Any) -> list[Finding]:  # noqa: ANN401 - passed on
+    """See `greenroom.doctor.run_checks`, which is loaded when the page asks for it."""
+    from greenroom.doctor import run_checks  # noqa: PLC0415 - it imports much
+
+    return run_checks(*arguments, **named)
 
 
 def _asking(

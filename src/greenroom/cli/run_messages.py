@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from greenroom.live.status import Showing
 
 if TYPE_CHECKING:
-    from greenroom.live.status import OutletStatus, Status
+    from greenroom.desktop.session import DesktopStatus
+    from greenroom.live.status import OutletStatus
 
 __all__ = ["HeldWarnings", "Line", "Teller", "is_known"]
 
@@ -70,12 +71,12 @@ class Teller:
         """Whether it was said where the picture goes and what is sent."""
         return bool(self._sentence)
 
-    def tell(self, status: Status, background: str, now_s: float) -> list[Line]:
+    def tell(self, status: DesktopStatus, background: str, now_s: float) -> list[Line]:
         """Return what is to be said now.
 
         Parameters
         ----------
-        status : Status
+        status : DesktopStatus
             Of the session.
         background : str
             The setting.
@@ -99,7 +100,7 @@ class Teller:
         lines += self._chosen(status, now_s)
         return lines
 
-    def _first(self, status: Status) -> list[str]:
+    def _first(self, status: DesktopStatus) -> list[str]:
         """Say where the picture comes from, and where it goes."""
         capture = status.capture
         lines = [f"source: {capture.name} ({capture.negotiated or capture.state.value})"]
@@ -107,7 +108,7 @@ class Teller:
         self._places = [_reached(outlet) for outlet in _sinks(status)]
         return [*lines, *([f"page: {self._url}"] if self._url else [])]
 
-    def _changed_places(self, status: Status) -> list[str]:
+    def _changed_places(self, status: DesktopStatus) -> list[str]:
         """Say which places are reached now, and were not; why not is a warning of their own."""
         lines = []
         places = self._places or []
@@ -119,7 +120,7 @@ class Teller:
                 places[number] = reached
         return lines
 
-    def _sent(self, status: Status, background: str, now_s: float) -> list[Line]:
+    def _sent(self, status: DesktopStatus, background: str, now_s: float) -> list[Line]:
         if not status.without_cover:
             self._lacks_since_s = None
         elif self._lacks_since_s is None:
@@ -132,7 +133,7 @@ class Teller:
         is_first, self._sentence = not self._sentence, now
         return [Line(now, is_result=is_first)]
 
-    def _about_file(self, status: Status) -> list[Line]:
+    def _about_file(self, status: DesktopStatus) -> list[Line]:
         """Say what is wrong with the settings file since it was edited, and that it was mended."""
         if status.config_error == self._file_error:
             return []
@@ -140,7 +141,7 @@ class Teller:
         said = status.config_error or f"settings file '{status.config}' is in order again."
         return [Line(said, is_result=False)]
 
-    def _chosen(self, status: Status, now_s: float) -> list[Line]:
+    def _chosen(self, status: DesktopStatus, now_s: float) -> list[Line]:
         """Say what the governor chose, and why; the last of several that come together."""
         if status.plan == self._plan or now_s - self._plan_s < _PLAN_S:
             return []
@@ -148,7 +149,7 @@ class Teller:
         return [Line(f"governor: {status.plan} {status.plan_reason}".rstrip(), is_result=False)]
 
 
-def is_known(status: Status, url: str) -> bool:
+def is_known(status: DesktopStatus, url: str) -> bool:
     """Whether every sink has begun, or one failed; not where that is about to end the session."""
     states = [
         "waiting" if outlet.state == "stalled" and not outlet.frames else outlet.state
@@ -186,7 +187,7 @@ class HeldWarnings(logging.Filter):
                 logging.getLogger(record.name).handle(record)
 
 
-def _sinks(status: Status) -> list[OutletStatus]:
+def _sinks(status: DesktopStatus) -> list[OutletStatus]:
     """Return where the picture goes; the page is named by its address."""
     return [outlet for outlet in status.outlets if outlet.name != "page"]
 
@@ -196,14 +197,14 @@ def _reached(outlet: OutletStatus) -> str:
     return outlet.device or outlet.state if outlet.state == "running" else ""
 
 
-def _place(outlet: OutletStatus, status: Status) -> str:
+def _place(outlet: OutletStatus, status: DesktopStatus) -> str:
     if outlet.state == "failed":  # its warning says why
         return f"{outlet.name}: failed, and is tried again"
     width, height = status.size or (0, 0)
     return f"{outlet.name}: {outlet.device or outlet.state}, {width}x{height}"
 
 
-def _sentence(status: Status, background: str) -> str:
+def _sentence(status: DesktopStatus, background: str) -> str:
     """Say what is being sent."""
     if status.without_cover:
         return status.message

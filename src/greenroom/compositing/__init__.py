@@ -10,12 +10,13 @@ from greenroom.compositing.pool import Canvas, FramePool
 from greenroom.compositing.tiled_matte import TiledMatte
 from greenroom.compositing.tiles import Picture, make
 from greenroom.errors import FormatError
-from greenroom.media.frame import Frame, Matte
+from greenroom.media.frame import Frame
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from greenroom.matting.decontamination import EdgeColours
+    from greenroom.compositing.edge_colours import EdgeColours
+    from greenroom.media.matte import Matte
 
 __all__ = ["Canvas", "FramePool", "composite"]
 

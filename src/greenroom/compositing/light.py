@@ -19,7 +19,8 @@ from greenroom.media.resampling import shrink
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from greenroom.media.frame import Layout, Matte
+    from greenroom.media.layout import Layout
+    from greenroom.media.matte import Matte
 
     Floats = NDArray[np.float32]
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import av
     from numpy.typing import NDArray
 
-    from greenroom.media.frame import Layout
+    from greenroom.media.layout import Layout
 
 __all__ = ["Canvas", "FramePool"]
 

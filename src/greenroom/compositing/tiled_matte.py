@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from greenroom.compositing.tiles import Coverage, Guide, Picture, make
-from greenroom.media.frame import Matte
+from greenroom.media.matte import Matte
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

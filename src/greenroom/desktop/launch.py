@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.desktop.instance import Instance
 from greenroom.desktop.page_key import load_key, renew_key
+from greenroom.desktop.session import DesktopSession
 from greenroom.desktop.settings_file import ConfigFile, default_config_path
 from greenroom.engine.engine import VirtualBackground
 from greenroom.live.governor import Governor
 from greenroom.live.parts import Parts, check_live, wanted_rate
-from greenroom.live.session import Session
+from greenroom.live.sources import create_live_source
 from greenroom.live.status import Showing
 from greenroom.live.steering import Steering
 from greenroom.sinks.destinations import PAGE, create_live_sinks, destinations
 from greenroom.sinks.window import WindowSink
-from greenroom.sources.live_sources import create_live_source
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from contextlib import ExitStack
     from pathlib import Path
 
@@ -49,7 +50,7 @@ class Live:
         To be drawn on the main thread.
     """
 
-    session: Session
+    session: DesktopSession
     url: str
     windows: list[WindowSink]
 
@@ -60,6 +61,8 @@ class Launch:
 
     Attributes
     ----------
+    run_checks : callable
+        Inspects this machine for settings and ``config=``, for the page.
     config : Path or None
         The settings file, followed while running; None means the user's own, once it is there.
     flags : dict
@@ -70,6 +73,7 @@ class Launch:
         Begin with the cover.
     """
 
+    run_checks: Callable[..., Sequence[Any]]
     config: Path | None = None
     flags: dict[str, Any] = field(default_factory=dict)
     port: int = 0
@@ -107,11 +111,9 @@ def start_live(opened: ExitStack, settings: Settings, launch: Launch) -> Live:
         sinks,
         create_live_source,
         has_page=has_page,
-        config=file,
-        flags=frozenset(launch.flags),
         steering=create_steering(settings),
     )
-    session = Session(settings, parts)
+    session = DesktopSession(settings, parts, file, launch.flags.keys())
     session.cover(launch.covered)
     windows = [sink for sink in sinks if isinstance(sink, WindowSink)]
     for window in windows:
@@ -122,7 +124,7 @@ def start_live(opened: ExitStack, settings: Settings, launch: Launch) -> Live:
     opened.callback(session.stop)
     covered = _Covered(session, instance)
     opened.callback(session.subscribe(covered.tell))
-    start_page = partial(_start_page, opened, session, instance, launch.port if has_page else 0)
+    start_page = partial(_start_page, opened, session, instance, launch, has_page=has_page)
     if windows:  # from its start on this thread draws them, and has no time to load anything
         url = start_page()
         session.start()
@@ -141,7 +143,7 @@ def create_steering(settings: Settings) -> Steering:
     return Steering(Governor(settings, rate=rate, cores=os.cpu_count() or 1))
 
 
-def _await_picture(session: Session) -> None:
+def _await_picture(session: DesktopSession) -> None:
     """Let the first picture leave before the page is loaded, which takes as long as all else.
 
     Not where none comes: while the camera is closed, as nobody looks, or is not there.
@@ -154,16 +156,27 @@ def _await_picture(session: Session) -> None:
         session.ended.wait(_LOOK_S)
 
 
-def _start_page(opened: ExitStack, session: Session, instance: Instance, port: int) -> str:
+def _start_page(
+    opened: ExitStack,
+    session: DesktopSession,
+    instance: Instance,
+    launch: Launch,
+    *,
+    has_page: bool,
+) -> str:
     """Start the page; commands such as greenroom cover reach the session by it, too."""
-    from greenroom.web.access import Access  # noqa: PLC0415 - loads on use
-    from greenroom.web.server import PageServer  # noqa: PLC0415 - loads on use
+    from greenroom.web.access import Access  # noqa: PLC0415 - as much as all else to load
+    from greenroom.web.server import PageServer  # noqa: PLC0415 - as above
 
-    access = Access(load_key(), make_key=renew_key)
-    server = PageServer(session, port=port, access=access)
+    server = PageServer(
+        session,
+        run_checks=partial(launch.run_checks, config=launch.config),
+        port=launch.port if has_page else 0,
+        access=Access(load_key(), make_key=renew_key),
+    )
     server.start()
     opened.callback(server.stop)
-    opened.callback(access.subscribe(lambda: instance.announce(url=server.url)))
+    opened.callback(server.access.subscribe(lambda: instance.announce(url=server.url)))
     instance.announce(url=server.url)
     return server.url
 
@@ -171,7 +184,7 @@ def _start_page(opened: ExitStack, session: Session, instance: Instance, port: i
 class _Covered:
     """Tells other processes whether the user is covered."""
 
-    def __init__(self, session: Session, instance: Instance) -> None:
+    def __init__(self, session: DesktopSession, instance: Instance) -> None:
         self._session = session
         self._instance = instance
         self._told: tuple[bool, tuple[str, ...]] | None = None

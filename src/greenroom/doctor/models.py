@@ -28,7 +28,7 @@ _RUNTIMES: Final = {"onnx": "onnxruntime", "tensorflow": "tensorflow"}
 def check_engine(case: Case) -> Iterator[Finding]:
     """Give a drawn person another background, with the model that comes with the package."""
     from greenroom.engine.engine import VirtualBackground  # noqa: PLC0415 - it loads everything
-    from greenroom.testing import PersonSource  # noqa: PLC0415
+    from greenroom.sources.synthetic_person import PersonSource  # noqa: PLC0415
 
     frame = PersonSource(_SIZE).frame(0)
     times = []

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from greenroom.effects.kernels import enlarge
-from greenroom.media.frame import Frame, Matte
+from greenroom.media.frame import Frame
+from greenroom.media.matte import Matte
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

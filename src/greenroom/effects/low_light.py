@@ -16,7 +16,8 @@ from greenroom.media.resampling import halve
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from greenroom.media.frame import Layout, Plane
+    from greenroom.media.frame import Plane
+    from greenroom.media.layout import Layout
 
 __all__ = ["LowLight", "Tone", "brightened", "brightness"]
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from greenroom.media.frame import Frame, Matte
+from greenroom.media.frame import Frame
+from greenroom.media.matte import Matte
 
 if TYPE_CHECKING:
     from greenroom.media.frame import Plane

@@ -13,13 +13,16 @@ import numpy as np
 from greenroom.compositing.kernels import over
 from greenroom.errors import SettingsError
 from greenroom.media.decoding import user_path, why_unreadable
-from greenroom.media.frame import Frame, Layout, Matte
+from greenroom.media.frame import Frame
 from greenroom.media.image_files import decode_with_alpha
+from greenroom.media.limits import MOST_OVERLAY_PIXELS_A_SIDE
+from greenroom.media.matte import Matte
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from greenroom.media.frame import Plane
+    from greenroom.media.layout import Layout
 
     Floats = NDArray[np.float32]
 
@@ -42,8 +45,6 @@ DEFAULT_POSITION: Final = "bottom-right"
 # Its height at most, and its distance from the border, in shares of the frame's height.
 _MOST_HEIGHT: Final = 0.2
 _MARGIN: Final = 0.03
-# Above this a picture is more likely a mistake than a logo.
-_MOST_PIXELS_A_SIDE: Final = 8192
 # How far, in samples, colours reach out to where the picture is clear.
 _REACH_PX: Final = 2.0
 
@@ -61,7 +62,7 @@ def create_overlay(spec: str | None) -> Overlay | None:
     name, position = _parsed(spec)
     path = user_path(name)
     try:
-        return Overlay(decode_with_alpha(path, _MOST_PIXELS_A_SIDE), position)
+        return Overlay(decode_with_alpha(path, MOST_OVERLAY_PIXELS_A_SIDE), position)
     except ValueError as error:
         message = (
             f"overlay '{name}' cannot be read: {error}. Give a picture, best a PNG "

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from greenroom.backgrounds import COVER_RGB
 from greenroom.engine.picture import Made, PictureMaker, SceneTime, Stages
 from greenroom.engine.render import Rendered, gray, halved, view_halvings
 from greenroom.engine.stages import StageExchange
 from greenroom.engine.worker import Supervisor
 from greenroom.errors import ProcessingError
 from greenroom.matting import create_matting
+from greenroom.media.colour import COVER_RGB
 from greenroom.media.frame import Frame
 from greenroom.media.timings import Timings
 from greenroom.settings import OnFailure, Settings
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
     from greenroom.matting import Cadence, Matting
     from greenroom.matting.plate import CleanPlate
-    from greenroom.media.frame import Layout, Matte
+    from greenroom.media.layout import Layout
+    from greenroom.media.matte import Matte
     from greenroom.segmenters import Segmenter, SegmenterInfo
 
 __all__ = ["Rendered", "VirtualBackground"]

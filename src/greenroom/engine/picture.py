@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from greenroom.backgrounds import Background
     from greenroom.effects import Overlay
     from greenroom.matting import Matting
-    from greenroom.media.frame import Frame, Matte
+    from greenroom.media.frame import Frame
+    from greenroom.media.matte import Matte
     from greenroom.media.timings import Timings
     from greenroom.segmenters import Segmenter
     from greenroom.settings import Settings

@@ -7,11 +7,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from greenroom.compositing import composite
+from greenroom.compositing.edge_colours import EdgeColours
 from greenroom.compositing.light import wrap_light
 from greenroom.effects import mirrored, mirrored_matte
-from greenroom.matting import EdgeColours
 from greenroom.media import pyramid
-from greenroom.media.frame import Colour, Frame, Layout, Matte
+from greenroom.media.colour import Colour
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Layout
+from greenroom.media.matte import Matte
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,9 +16,9 @@ from greenroom.evaluation import metrics
 from greenroom.evaluation.dataset import Case, find_cases, not_evaluable
 from greenroom.matting import Matting, create_matting
 from greenroom.media.image_files import decode_picture
+from greenroom.media.limits import MOST_PHOTO_PIXELS_A_SIDE
 from greenroom.settings import Settings
 from greenroom.sources import create_source
-from greenroom.sources.images import MOST_PIXELS_A_SIDE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -228,7 +228,9 @@ def _pairs(case: Case, settings: Settings) -> Iterator[tuple[Frame, Plane]]:
     """Read the frames of a case with their true mattes."""
     if not case.is_clip:
         try:
-            frames = [decode_picture(path, MOST_PIXELS_A_SIDE) for path in (case.path, case.truth)]
+            frames = [
+                decode_picture(path, MOST_PHOTO_PIXELS_A_SIDE) for path in (case.path, case.truth)
+            ]
         except ValueError as error:
             raise not_evaluable(case.path, str(error)) from error
         yield frames[0], _gray(frames[1])

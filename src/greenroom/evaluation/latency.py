@@ -13,10 +13,10 @@ from greenroom.engine.engine import VirtualBackground
 from greenroom.errors import SourceError
 from greenroom.live.parts import Parts
 from greenroom.live.session import Session
+from greenroom.media.source_info import SourceInfo
 from greenroom.sinks.null import NullSink
 from greenroom.sources.realtime import MICROSECOND
-from greenroom.sources.source import SourceInfo
-from greenroom.testing import PersonSource
+from greenroom.sources.synthetic_person import PersonSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

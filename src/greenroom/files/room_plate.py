@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from greenroom.media.frame import Layout
+    from greenroom.media.layout import Layout
+    from greenroom.media.source_info import SourceInfo
     from greenroom.settings import Settings
-    from greenroom.sources import Source, SourceInfo
+    from greenroom.sources import Source
 
 __all__ = ["RoomLearner", "RoomPlate", "check_plate_output", "record_plate"]
 

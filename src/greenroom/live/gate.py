@@ -27,11 +27,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from greenroom.backgrounds import COVER_RGB
-from greenroom.compositing.packing import flattened
 from greenroom.errors import ModelTimeoutError
 from greenroom.live.status import Showing
-from greenroom.media.frame import Colour, Frame, Layout
+from greenroom.media.colour import COVER_RGB, Colour
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Layout
+from greenroom.sinks.packing import flattened
 from greenroom.sources.realtime import MICROSECOND
 
 if TYPE_CHECKING:

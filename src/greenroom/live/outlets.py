@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from greenroom.live.gate import Gate, Shown
     from greenroom.media.clock import Clock
-    from greenroom.media.frame import Frame, Layout
+    from greenroom.media.frame import Frame
+    from greenroom.media.layout import Layout
     from greenroom.media.workers import Fault
     from greenroom.sinks.sink import LiveSink
 

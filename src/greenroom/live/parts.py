@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Final
 from greenroom.errors import SettingsError
 from greenroom.live.gate import DEFAULT_LAYOUT
 from greenroom.media.clock import MonotonicClock
-from greenroom.media.frame import Layout
+from greenroom.media.layout import Layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from greenroom.desktop.settings_file import ConfigFile
     from greenroom.engine.engine import VirtualBackground
     from greenroom.live.steering import Steering
     from greenroom.media.clock import Clock
@@ -42,10 +41,6 @@ class Parts:
         Opens what settings name.
     has_page : bool
         Whether the page is one of the places where the picture goes.
-    config : ConfigFile, optional
-        Followed while running, and written by `Session.save`.
-    flags : set of str
-        The settings that were given as flags: they take precedence over the file.
     steering : Steering, optional
         Carries out what the governor chooses.
     clock : Clock
@@ -56,8 +51,6 @@ class Parts:
     sinks: Sequence[LiveSink]
     open_source: Callable[[Settings], Source]
     has_page: bool = False
-    config: ConfigFile | None = None
-    flags: frozenset[str] = frozenset()
     steering: Steering | None = None
     clock: Clock = field(default_factory=MonotonicClock)
 

@@ -7,7 +7,7 @@
                                                       └──newest──▶ Preview (a page)
 
 The newest frame wins at every hand-over. A housekeeping thread opens and closes the camera as
-somebody looks or nobody does, follows the settings file, and carries out what the governor chose.
+somebody looks or nobody does, and carries out what the governor chose.
 """
 
 from __future__ import annotations
@@ -44,20 +44,20 @@ from greenroom.sinks.sink import TellsReaders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
-    from pathlib import Path
 
     from greenroom.live.governor import Plan
     from greenroom.live.parts import Parts
-    from greenroom.media.frame import Frame, Layout
+    from greenroom.media.frame import Frame
+    from greenroom.media.layout import Layout
     from greenroom.media.workers import Fault
 
 __all__ = ["Session"]
 
 logger = logging.getLogger(__name__)
 
-# How often the housekeeper looks around, and after how long the settings file is looked at.
+# Time between two rounds of the housekeeper, and between two of its slower work.
 _ROUND_S: Final = 0.1
-_CONFIG_S: Final = 0.5
+_SLOW_ROUND_S: Final = 0.5
 # Sinks keep the size of their first frame: they wait for the camera's, but no longer than this.
 _UNKNOWN_S: Final = 5.0
 # A rate that differs by more than this share is another one.
@@ -101,10 +101,6 @@ class Session:
         self._settings = settings
         self._engine = parts.engine
         self._open_source = parts.open_source
-        self._config = parts.config
-        if parts.config is not None:
-            parts.config.begin(settings)
-        self._flags = parts.flags
         self._steering = parts.steering
         self._has_page = parts.has_page
         self._clock = parts.clock
@@ -257,26 +253,6 @@ class Session:
             names = names | set(PLANNED) if changed & CHOOSES_ANEW else names - set(PLANNED)
         return {name: getattr(new, name) for name in names}
 
-    @property
-    def saved(self) -> bool:
-        """Whether nothing that was changed while running would be lost at the end."""
-        return self._config is None or self._config.has(self._settings)
-
-    def save(self) -> Path:
-        """Write what was changed while running to the settings file; return its path.
-
-        Raises
-        ------
-        SettingsError
-            If it cannot be written, or there is none.
-        """
-        if self._config is None:
-            message = "there is no settings file to save to. Start with --config FILE.toml."
-            raise SettingsError(message)
-        path = self._config.save(self._settings)
-        self._tell()
-        return path
-
     def snapshot(self) -> Frame:
         """Return what is being sent right now. Read only."""
         return self.gate.current().frame
@@ -312,7 +288,6 @@ class Session:
             outlets.append(OutletStatus("page", state="running", readers=self.previews.readers))
         info = self._engine.info
         plan, plan_reason = ("", "") if self._steering is None else self._steering.said
-        config = self._config
         return Status(
             showing=showing,
             reason=reason,
@@ -332,8 +307,6 @@ class Session:
             plan=plan,
             plan_reason=plan_reason,
             notices=(*self._engine.notices, *self._faults),
-            config="" if config is None else str(config.path),
-            config_error="" if config is None else config.error,
             **self.measures.summary(),
         )
 
@@ -531,7 +504,7 @@ class Session:
             self._carry_out(self._requests.get())
 
     def _keep_house(self) -> None:
-        config_s = self._clock.now()
+        slow_s = self._clock.now()
         while not self._ended.is_set():
             self._awake.wait(_ROUND_S)
             self._awake.clear()
@@ -540,13 +513,16 @@ class Session:
             try:
                 self._look_after_camera()
                 self._look_after_outlets()
-                if self._clock.now() - config_s >= _CONFIG_S:
-                    config_s = self._clock.now()
-                    self._follow_config()
+                if self._clock.now() - slow_s >= _SLOW_ROUND_S:
+                    slow_s = self._clock.now()
                     self._follow_rate()
+                    self._keep_own_house()
                 self._tell_if_changed()
             except Exception as error:  # whatever it is, the camera is looked after
                 logger.exception("%s", error)  # noqa: TRY401 - one line of it
+
+    def _keep_own_house(self) -> None:
+        """Do whatever a kind of session adds, about twice a second, on the housekeeper's thread."""
 
     def _carry_out(self, request: str) -> None:
         if request == "cover":
@@ -584,24 +560,6 @@ class Session:
         if all(status.state == "failed" and not status.frames for status in statuses):
             self._error = SinkError(statuses[0].error, statuses[0].name)
             self._ended.set()
-
-    def _follow_config(self) -> None:
-        """Take over what was edited in the settings file; what is wrong there changes nothing."""
-        if self._config is None:
-            return
-        before = self._config.error
-        edited = self._config.poll()
-        if self._config.error != before:
-            self._tell()
-        if edited is None:
-            return
-        names = self._config.changed_names - self._flags
-        changed = {name: getattr(edited, name) for name in names}
-        try:
-            self.update(**changed)
-        except (GreenroomError, MemoryError, OSError, RuntimeError) as error:
-            self._config.refuse(str(error))
-            self._tell()
 
     def _follow_rate(self) -> None:
         """Tell the governor how many frames really come, where that is not what was expected."""

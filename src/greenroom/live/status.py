@@ -127,10 +127,6 @@ class Status:
         Why.
     notices : tuple of str
         What the user has to know or to do for the settings to have their effect.
-    config : str
-        The settings file.
-    config_error : str
-        What is wrong with it, if it was changed into something wrong; the settings before stay.
     """
 
     showing: Showing = Showing.COVER
@@ -152,8 +148,6 @@ class Status:
     plan: str = ""
     plan_reason: str = ""
     notices: tuple[str, ...] = ()
-    config: str = ""
-    config_error: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values, for JSON."""

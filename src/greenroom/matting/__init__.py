@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from greenroom.errors import SettingsError
 from greenroom.matting.cadence import Cadence
-from greenroom.matting.decontamination import EdgeColours, edge_colours
+from greenroom.matting.decontamination import edge_colours
 from greenroom.matting.matting import Matting
 from greenroom.matting.plausibility import Plausibility
 from greenroom.matting.refined import RefinedMatting, Steps
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Cadence",
-    "EdgeColours",
     "Matting",
     "Plausibility",
     "RefinedMatting",

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from greenroom.media.frame import Frame, Layout, Matte
+    from greenroom.media.frame import Frame
+    from greenroom.media.layout import Layout
+    from greenroom.media.matte import Matte
 
     Floats = NDArray[np.float32]
 

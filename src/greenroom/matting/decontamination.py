@@ -8,13 +8,13 @@ apart at full resolution.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import cv2
 import numpy as np
 
 from greenroom import core
+from greenroom.compositing.edge_colours import EdgeColours
 from greenroom.media.pyramid import reduced
 
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from greenroom.media.frame import Frame, Matte
+    from greenroom.media.frame import Frame
+    from greenroom.media.matte import Matte
 
     class Plate(Protocol):
         """The part of a clean plate that is used here."""
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
             """How sure they are, 0..1, of the first plane's shape."""
 
 
-__all__ = ["EdgeColours", "edge_colours"]
+__all__ = ["edge_colours"]
 
 # The shorter side of a frame is at least so many cells; a cell is a power of two wide.
 _CELLS: Final = 45
@@ -45,23 +46,6 @@ _LEAST_CELL_PX: Final = 4
 _PLATE_DOUBT: Final = 0.03
 
 _edge_colours = core.function("edge_colours", "pp iii p")
-
-
-@dataclass(frozen=True, eq=False)
-class EdgeColours:
-    """What is mixed at the edges of one frame.
-
-    Attributes
-    ----------
-    maps : (n, 3, h + 1, w + 1) float32, contiguous
-        For each plane, at the corners of square cells: the person's sample, the room's, and
-        the variance of the room's divided by that of the person's.
-    cell_px : int
-        Width of a cell, in pixels of the frame.
-    """
-
-    maps: NDArray[np.float32]
-    cell_px: int
 
 
 def edge_colours(frame: Frame, matte: Matte, plate: Plate | None = None) -> EdgeColours:

@@ -8,9 +8,6 @@ whatever comes before them is hidden again, unless it is the person.
 from __future__ import annotations
 
 import logging
-import operator
-import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -19,21 +16,22 @@ import numpy as np
 
 from greenroom.errors import SettingsError
 from greenroom.media.image_files import decode_picture
+from greenroom.media.limits import MOST_PIXELS_A_SIDE
+from greenroom.specs import EXPECTED_REGION, Rectangle, parse_regions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from greenroom.media.frame import Layout
+    from greenroom.media.layout import Layout
     from greenroom.settings import Settings
 
     Floats = NDArray[np.float32]
     Grid = NDArray[np.uint8]
 
-__all__ = ["KeptRegions", "Plate", "Rectangle", "parse_regions"]
+__all__ = ["KeptRegions", "Plate"]
 
 logger = logging.getLogger(__name__)
 
-_NUMBER: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(%?)\s*")
 # So much of a rectangle has to be known before the object in it is looked for, ...
 _KNOWN: Final = 0.9
 # ... around which so much of the room is looked at, as a share of the rectangle's sides.
@@ -44,13 +42,6 @@ _LEAST: Final = 0.02
 _ROUNDS: Final = 4
 # Holes and crumbs of the outline up to this size, in samples, are not the object's.
 _GRAIN: Final = 5
-_MOST_PIXELS_A_SIDE: Final = 16384
-# More objects than that are better painted into one picture.
-_MOST_REGIONS: Final = 32
-_EXPECTED: Final = (
-    "expected x,y,width,height in pixels of the frame or in % of it, such as 820,300,260,420 or "
-    "40%,30%,20%,70%, or a picture that is white where the room is kept; several with ; between"
-)
 
 
 class Plate(Protocol):
@@ -68,88 +59,6 @@ class Plate(Protocol):
     def planes(self) -> tuple[Floats, ...] | Floats: ...  # noqa: D102 - see above
     @property
     def confidence(self) -> Floats: ...  # noqa: D102
-
-
-@dataclass(frozen=True, slots=True)
-class Rectangle:
-    """A rectangle of the frame, as it was written.
-
-    Attributes
-    ----------
-    text : str
-        What somebody wrote.
-    values : tuple of float
-        Left, top, width and height.
-    in_percent : tuple of bool
-        Which of these are in % of the frame's width or height, not in pixels.
-    """
-
-    text: str
-    values: tuple[float, ...]
-    in_percent: tuple[bool, ...]
-
-    def placed(self, size: tuple[int, int], shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-        """Return left, top, right and bottom in samples of a matte that stands for a frame.
-
-        Parameters
-        ----------
-        size : (int, int)
-            Width and height of the frame in pixels.
-        shape : (int, int)
-            Height and width of the matte.
-
-        Raises
-        ------
-        SettingsError
-            If it does not lie within the frame.
-        """
-        left, top, width, height = (
-            value / 100 if percent else value / length
-            for value, percent, length in zip(self.values, self.in_percent, 2 * size, strict=True)
-        )
-        if left + width > 1 + 1e-9 or top + height > 1 + 1e-9:
-            message = (
-                f"setting 'keep_region': '{self.text}' does not lie within the frame of "
-                f"{size[0]}x{size[1]} pixels. Give left, top, width and height of a part of it."
-            )
-            raise SettingsError(message, "keep_region")
-        first = round(left * shape[1]), round(top * shape[0])
-        last = round((left + width) * shape[1]), round((top + height) * shape[0])
-        return (*first, max(last[0], first[0] + 1), max(last[1], first[1] + 1))
-
-
-def parse_regions(text: str) -> tuple[Rectangle | Path, ...]:
-    """Read the setting ``keep_region``: rectangles and paths of pictures with ``;`` between.
-
-    Raises
-    ------
-    SettingsError
-        If it is neither, or there are too many.
-    """
-    parts = text.split(";")
-    if len(parts) > _MOST_REGIONS:
-        message = f"expected at most {_MOST_REGIONS} regions, not {len(parts)}: paint a picture."
-        raise SettingsError(message, "keep_region")
-    return tuple(_parsed(part.strip()) for part in parts)
-
-
-def _parsed(text: str) -> Rectangle | Path:
-    parts = text.split(",")
-    found = [_NUMBER.fullmatch(part) for part in parts]
-    numbers = [one for one in found if one is not None]
-    if len(parts) == len(numbers) == 4:
-        rectangle = Rectangle(
-            text,
-            tuple(float(one[1]) for one in numbers),
-            tuple(bool(one[2]) for one in numbers),
-        )
-        most = [100 if share else _MOST_PIXELS_A_SIDE for share in rectangle.in_percent]
-        if min(rectangle.values[2:]) > 0 and all(map(operator.le, rectangle.values, most)):
-            return rectangle
-    if not text or numbers:
-        message = f"{_EXPECTED}; not {text!r}"
-        raise SettingsError(message, "keep_region")
-    return Path(text)
 
 
 class KeptRegions:
@@ -272,11 +181,10 @@ class KeptRegions:
 def _read(path: Path) -> Grid:
     """Read a picture that is white where the room is kept."""
     try:
-        picture = decode_picture(path, _MOST_PIXELS_A_SIDE)
+        picture = decode_picture(path, MOST_PIXELS_A_SIDE)
     except ValueError as error:
-        message = (
-            f"setting 'keep_region': '{path}' cannot be read: {error}. {_EXPECTED.capitalize()}."
-        )
+        expected = EXPECTED_REGION.capitalize()
+        message = f"setting 'keep_region': '{path}' cannot be read: {error}. {expected}."
         raise SettingsError(message, "keep_region") from error
     return np.asarray(cv2.cvtColor(picture.to_rgb(), cv2.COLOR_RGB2GRAY), np.uint8)
 

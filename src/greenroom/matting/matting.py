@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
     from greenroom.matting.cadence import Cadence
     from greenroom.matting.plate import CleanPlate
-    from greenroom.media.frame import Frame, Matte
+    from greenroom.media.frame import Frame
+    from greenroom.media.matte import Matte
 
     Look: TypeAlias = Callable[[Frame], NDArray[np.float32]]
 

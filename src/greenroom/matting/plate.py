@@ -13,7 +13,9 @@ import cv2
 import numpy as np
 
 from greenroom.matting.evidence_kernels import SURE, TRUSTED
-from greenroom.media.frame import FULL_RANGE_RGB, Frame, Layout
+from greenroom.media.colour import FULL_RANGE_RGB
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Layout
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,6 +10,7 @@ import numpy as np
 
 from greenroom.errors import SettingsError
 from greenroom.media.image_files import decode_with_alpha
+from greenroom.media.limits import MOST_PIXELS_A_SIDE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["check_shape", "decode_plate", "fitted_plate", "read_plate", "share_known"]
 
-_MOST_PIXELS_A_SIDE: Final = 16384
 # Width by height of the picture may differ from the frame's by so much: odd sizes, rounded.
 _MOST_STRETCHED: Final = 0.01
 
@@ -99,7 +99,7 @@ def decode_plate(path: str | Path) -> Plane:
         If it cannot be read.
     """
     try:
-        rgba = decode_with_alpha(Path(path), _MOST_PIXELS_A_SIDE)
+        rgba = decode_with_alpha(Path(path), MOST_PIXELS_A_SIDE)
     except ValueError as error:
         message = (
             f"setting 'plate': '{path}' cannot be read: {error}. Give a picture of the empty "

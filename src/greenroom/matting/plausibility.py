@@ -24,10 +24,12 @@ from greenroom.matting.plausibility_kernels import (
     look_at,
     remember,
 )
-from greenroom.media.frame import Frame, Matte
+from greenroom.media.matte import Matte
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from greenroom.media.frame import Frame
 
     Bytes = NDArray[np.uint8]
     Floats = NDArray[np.float32]

@@ -42,7 +42,8 @@ from greenroom.matting.plate_picture import check_shape, decode_plate, fitted_pl
 from greenroom.matting.region import Box, RegionTracker, box_of, doubled, extent
 from greenroom.matting.shaping import hardened, shifted, softened
 from greenroom.media.cuts import CutTest
-from greenroom.media.frame import Frame, Matte
+from greenroom.media.frame import Frame
+from greenroom.media.matte import Matte
 from greenroom.media.resampling import upsample
 from greenroom.settings import People
 

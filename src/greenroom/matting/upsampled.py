@@ -8,11 +8,12 @@ import numpy as np
 
 from greenroom.matting.cadence import Cadence, Rest
 from greenroom.matting.shaping import hardened, shifted, softened
-from greenroom.media.frame import Frame, Matte
+from greenroom.media.matte import Matte
 from greenroom.media.resampling import upsample
 
 if TYPE_CHECKING:
     from greenroom.matting.matting import Look, Matting
+    from greenroom.media.frame import Frame
     from greenroom.settings import Settings
 
 __all__ = ["UpsampledMatting"]

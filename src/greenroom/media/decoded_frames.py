@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from greenroom.media.colour import LIMITED, UNSPECIFIED, Colour
 from greenroom.media.decoding import media_errors, reason_of
-from greenroom.media.frame import LIMITED, ONE_THREAD, UNSPECIFIED, Colour, Frame, Layout
+from greenroom.media.frame import ONE_THREAD, Frame
+from greenroom.media.layout import Layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
     import av
     from numpy.typing import NDArray
 
-    from greenroom.media.frame import Format, Plane
+    from greenroom.media.frame import Plane
+    from greenroom.media.layout import Format
 
 __all__ = ["UPRIGHT", "Orientation", "flattened", "orientation_of", "oriented"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from greenroom.media.frame import UNSPECIFIED
+from greenroom.media.colour import UNSPECIFIED
 
 if TYPE_CHECKING:
     import av

@@ -12,12 +12,13 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final
 
-import cv2
 import numpy as np
 
 from greenroom.errors import FormatError
+from greenroom.media.colour import BT709, FULL, FULL_RANGE_RGB, LIMITED, RGB, UNSPECIFIED, Colour
+from greenroom.media.layout import WITH_ALPHA, Format, Layout
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -32,205 +33,23 @@ if TYPE_CHECKING:
     Time = tuple[int | None, Fraction | None, int | None]
 
 __all__ = [
-    "FULL",
-    "FULL_RANGE_RGB",
-    "LIMITED",
-    "NOTHING",
     "ONE_THREAD",
-    "RGB",
-    "UNSPECIFIED",
-    "WITH_ALPHA",
-    "Colour",
-    "Format",
     "Frame",
-    "Layout",
-    "Matte",
     "Memory",
     "fraction",
 ]
 
-NOTHING: Final = 2.0**-20
-"""Coverage of less is none.
 
-Not only does nobody see it: multiplied with itself over and over it becomes a denormal number, with
-which some processors compute ten times slower.
-"""
-
-Format = Literal["yuv420p", "yuv444p", "gbrp", "gray"]
-"""The pixel formats of frames, by FFmpeg's names; ``gray`` is for mattes shown as pictures."""
-
-_FORMATS: Final = get_args(Format)
-
-# Codes of ITU-T H.273, which FFmpeg uses as they are.
-UNSPECIFIED: Final = 2
-BT709: Final = 1
-BT601: Final = (5, 6)
-BT2020: Final = 9
-RGB: Final = 0
-LIMITED: Final = 1
-FULL: Final = 2
-
-# Players take what is at least so wide, or higher than that, for high definition.
-_HD_WIDTH: Final = 1280
-_SD_HEIGHT: Final = 576
 # With more, libswscale now and then spoils a row of a frame of odd width.
 ONE_THREAD: Final = 1
 # libswscale: bicubic, with chroma interpolated at full resolution and accurate rounding.
 _INTERPOLATION: Final = 0x4 | 0x2000 | 0x4000 | 0x40000
 
-WITH_ALPHA: Final = {"yuv420p": "yuva420p", "yuv444p": "yuva444p", "gbrp": "gbrap"}
 _WITHOUT_ALPHA: Final = {alpha: opaque for opaque, alpha in WITH_ALPHA.items()}
 # The same samples under a name that also says "full range".
 _FULL_RANGE_NAMES: Final = {"yuvj420p": "yuv420p", "yuvj444p": "yuv444p"}
 # Chroma that is stored at half the width and half the height, or less.
 _QUARTER_CHROMA: Final = ("420p", "nv12", "nv21", "410p", "p010", "p012", "p016")
-
-
-@dataclass(frozen=True, slots=True)
-class Colour:
-    """What the numbers of a frame mean, in the codes of ITU-T H.273.
-
-    Attributes
-    ----------
-    matrix : int
-        Matrix coefficients: 0 RGB, 1 BT.709, 5 or 6 BT.601, 9 BT.2020, 2 not said.
-    range : int
-        1 limited ("TV"), 2 full ("PC"), 0 not said.
-    primaries, transfer : int
-        Colour primaries and transfer characteristics, carried but not interpreted.
-    """
-
-    matrix: int = UNSPECIFIED
-    range: int = 0
-    primaries: int = UNSPECIFIED
-    transfer: int = UNSPECIFIED
-
-    @property
-    def is_full_range(self) -> bool:
-        """Whether samples use all of 0 to 255. Not said means limited, except for RGB."""
-        return self.range == FULL or (self.range == 0 and self.matrix == RGB)
-
-    def luma_coefficients(self, size: tuple[int, int]) -> tuple[float, float]:
-        """Weights of red and blue in luma.
-
-        Where the matrix is not said it is what players assume: BT.709 for high
-        definition, BT.601 below.
-        """
-        matrix = self.resolved_matrix(size)
-        if matrix == BT2020:
-            return 0.2627, 0.0593
-        if matrix == BT709:
-            return 0.2126, 0.0722
-        return 0.299, 0.114
-
-    def means(self, other: Colour, size: tuple[int, int]) -> bool:
-        """Whether samples stand for the same light and colour in both."""
-        return (
-            self.is_full_range == other.is_full_range
-            and (self.matrix == RGB) == (other.matrix == RGB)
-            and self.resolved_matrix(size) == other.resolved_matrix(size)
-        )
-
-    def named(self, size: tuple[int, int]) -> Colour:
-        """Return the same with the matrix said that players would assume."""
-        if self.matrix != UNSPECIFIED:
-            return self
-        return replace(self, matrix=self.resolved_matrix(size))
-
-    def resolved_matrix(self, size: tuple[int, int]) -> int:
-        """Return BT.709 (1), BT.601 (5) or BT.2020 (9): the matrix said, or the usual one."""
-        width, height = size
-        if self.matrix in (BT709, BT2020):
-            return self.matrix
-        if self.matrix in (10, 14):  # BT.2020 constant luminance, ICtCp: nearest that is known
-            return BT2020
-        if self.matrix == UNSPECIFIED and (width >= _HD_WIDTH or height > _SD_HEIGHT):
-            return BT709
-        return BT601[0]
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Everything about a frame except its samples and its time.
-
-    Two frames of equal layout can be blended plane by plane.
-    """
-
-    width: int
-    height: int
-    format: Format
-    colour: Colour = Colour()
-    size: tuple[int, int] = field(init=False, repr=False, compare=False)
-    """(width, height) in pixels."""
-    plane_shapes: tuple[tuple[int, int], ...] = field(init=False, repr=False, compare=False)
-    """(height, width) of each plane; odd sizes round up."""
-
-    def __post_init__(self) -> None:
-        if self.format not in _FORMATS:
-            message = f"expected one of the formats {', '.join(_FORMATS)}, not {self.format!r}"
-            raise FormatError(message)
-        if self.width < 1 or self.height < 1:
-            message = f"a frame has at least 1x1 pixels, not {self.width}x{self.height}"
-            raise FormatError(message)
-        # Both are asked for dozens of times a frame.
-        object.__setattr__(self, "size", (self.width, self.height))
-        object.__setattr__(self, "plane_shapes", self._shapes())
-
-    def _shapes(self) -> tuple[tuple[int, int], ...]:
-        full = (self.height, self.width)
-        if self.format == "gray":
-            return (full,)
-        if self.format != "yuv420p":
-            return full, full, full
-        half = ((self.height + 1) // 2, (self.width + 1) // 2)
-        return full, half, half
-
-    def name(self, *, alpha: bool) -> str:
-        """Return FFmpeg's name of the format, with or without alpha."""
-        return WITH_ALPHA[self.format] if alpha else self.format
-
-    def samples(self, red: int, green: int, blue: int) -> tuple[int, ...]:
-        """Encode an sRGB colour (0 to 255 each) as one sample for each plane."""
-        if self.format == "gray":
-            return (round(0.299 * red + 0.587 * green + 0.114 * blue),)
-        if self.format == "gbrp":
-            return green, blue, red
-        k_r, k_b = self.colour.luma_coefficients(self.size)
-        luma = k_r * red + (1 - k_r - k_b) * green + k_b * blue
-        c_b = (blue - luma) / (2 * (1 - k_b))
-        c_r = (red - luma) / (2 * (1 - k_r))
-        if not self.colour.is_full_range:
-            luma, c_b, c_r = 16 + luma * 219 / 255, c_b * 224 / 255, c_r * 224 / 255
-        return round(luma), min(255, round(128 + c_b)), min(255, round(128 + c_r))
-
-    def to_rgb_matrix(self) -> NDArray[np.float32]:
-        """Return the (3, 4) matrix that takes (sample, sample, sample, 1) to RGB in 0..1.
-
-        Raises
-        ------
-        FormatError
-            For gray, which has one sample only.
-        """
-        if self.format == "gray":
-            message = "expected a colour frame, not a gray one"
-            raise FormatError(message)
-        if self.format == "gbrp":
-            return np.array([[0, 0, 1, 0], [1, 0, 0, 0], [0, 1, 0, 0]], np.float32) / np.float32(
-                255
-            )
-        k_r, k_b = self.colour.luma_coefficients(self.size)
-        k_g = 1 - k_r - k_b
-        full = self.colour.is_full_range
-        y_scale, c_scale, black = (255.0, 255.0, 0.0) if full else (219.0, 224.0, 16.0)
-        r_v, b_u = 2 * (1 - k_r), 2 * (1 - k_b)
-        matrix = np.array(
-            [[1, 0, r_v], [1, -k_b * b_u / k_g, -k_r * r_v / k_g], [1, b_u, 0]], np.float64
-        ) / np.array([y_scale, c_scale, c_scale])
-        offset = -matrix @ np.array([black, 128.0, 128.0])
-        return np.asarray(np.column_stack([matrix, offset]), np.float32)
-
-
-FULL_RANGE_RGB: Final = Colour(RGB, FULL)
 
 
 @dataclass(eq=False, slots=True)
@@ -600,92 +419,6 @@ class Frame:
             alpha=planes[-1] if len(planes) > len(layout.plane_shapes) else None,
             _memory=Memory(frame),
         )
-
-
-@dataclass(frozen=True, eq=False)
-class Matte:
-    """How much of every sample of a frame is foreground.
-
-    Attributes
-    ----------
-    values : (H, W) uint8, contiguous
-        Coverage at frame resolution, 0 (background) to 255 (foreground).
-    """
-
-    values: Plane
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(height, width) of the frame."""
-        return self.values.shape
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether it can be read without the frame."""
-        return True
-
-    def settle(self) -> None:
-        """Compute whatever needs the frame."""
-
-    def again(self) -> Matte:
-        """Return the same coverage, for another frame, in memory of its own."""
-        return Matte(self.values.copy())
-
-    def sampled(self, shape: tuple[int, int]) -> Plane:
-        """Return single samples of the coverage, evenly spread, in new memory."""
-        nearest = cv2.resize(self.values, shape[::-1], interpolation=cv2.INTER_NEAREST)
-        return np.asarray(nearest, np.uint8)
-
-    def for_plane(self, shape: tuple[int, int]) -> Plane:
-        """Return the coverage at the resolution of one plane. Read only.
-
-        Raises
-        ------
-        FormatError
-            If the shape is neither the frame's nor that of its 4:2:0 chroma.
-        """
-        height, width = self.shape
-        if shape == (height, width):
-            return self.values
-        if shape == ((height + 1) // 2, (width + 1) // 2):
-            return self.quarter
-        message = f"a matte of {self.shape} does not fit a plane of {shape}"
-        raise FormatError(message)
-
-    def reduced_to(self, shape: tuple[int, int]) -> Plane:
-        """Return the coverage at the resolution of a small plane of the frame. Read only.
-
-        It is halved where that leads there; otherwise samples are the means of the area that they
-        stand for.
-
-        Raises
-        ------
-        FormatError
-            If it is a larger one.
-        """
-        height, width = shape
-        if height > self.shape[0] or width > self.shape[1]:
-            message = f"a matte of {self.shape} cannot be reduced to {shape}"
-            raise FormatError(message)
-        if shape == self.shape:
-            return self.values
-        from greenroom.media.pyramid import reduced  # noqa: PLC0415 - the core loads on use
-
-        # The half serves chroma as well, and is made once.
-        half = (self.shape[0] + 1) // 2, (self.shape[1] + 1) // 2
-        is_less = height <= half[0] and width <= half[1]
-        return reduced(self.quarter if is_less else self.values, shape)
-
-    @cached_property
-    def quarter(self) -> Plane:
-        """The mean of every 2x2 samples, for 4:2:0 chroma; odd edges repeat."""
-        return _halved(self.values)
-
-
-def _halved(plane: Plane) -> Plane:
-    from greenroom.media.pyramid import halved  # noqa: PLC0415 - the core loads on use
-
-    return halved((plane,), 1)[0]
 
 
 def _check_plane(plane: Plane, shape: tuple[int, int]) -> None:

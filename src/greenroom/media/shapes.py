@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from greenroom.media.frame import Frame
+from greenroom.media.limits import MOST_PIXELS_A_SIDE
 
 if TYPE_CHECKING:
     from fractions import Fraction
 
-    from greenroom.media.frame import Layout
+    from greenroom.media.layout import Layout
 
 __all__ = ["made_even", "made_square", "square_size"]
-
-_MOST_PIXELS_A_SIDE: Final = 16384
 
 
 def square_size(size: tuple[int, int], aspect: Fraction) -> tuple[int, int]:
@@ -36,7 +35,7 @@ def square_size(size: tuple[int, int], aspect: Fraction) -> tuple[int, int]:
         width = round(width * aspect)
     else:
         height = round(height / aspect)
-    return size if max(width, height) > _MOST_PIXELS_A_SIDE else (width, height)
+    return size if max(width, height) > MOST_PIXELS_A_SIDE else (width, height)
 
 
 def made_square(frame: Frame, size: tuple[int, int]) -> Frame:

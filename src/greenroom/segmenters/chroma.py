@@ -30,7 +30,7 @@ from greenroom.specs import rgb_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from greenroom.media.frame import Layout
+    from greenroom.media.layout import Layout
 
     Plane = NDArray[np.uint8]
     Planes = tuple[Plane, Plane, Plane]

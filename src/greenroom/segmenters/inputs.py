@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from greenroom.media.frame import Frame, Layout
+    from greenroom.media.frame import Frame
+    from greenroom.media.layout import Layout
     from greenroom.segmenters.card import Card, InputSpec
     from greenroom.segmenters.runtimes.runtime import TensorInfo
 

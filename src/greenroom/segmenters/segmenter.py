@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from greenroom.errors import ModelOutputError
-from greenroom.media.frame import NOTHING
+from greenroom.media.matte import NOTHING
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

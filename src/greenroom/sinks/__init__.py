@@ -9,12 +9,12 @@ from greenroom.errors import SettingsError
 from greenroom.media.decoding import STDIN, is_folder
 from greenroom.media.image_files import PICTURE_SUFFIXES
 from greenroom.media.numbered_names import NUMBER, NumberedNames
+from greenroom.media.source_info import SourceInfo
 from greenroom.sinks.codecs import CONTAINERS
 from greenroom.sinks.images import WITH_ALPHA, WRITTEN_SUFFIXES, PictureSink, numbered
 from greenroom.sinks.sink import Sink
 from greenroom.sinks.video import VideoSink
 from greenroom.sinks.y4m import Y4MSink
-from greenroom.sources.source import SourceInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

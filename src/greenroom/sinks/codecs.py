@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from greenroom.errors import SettingsError
-from greenroom.media.frame import FULL, LIMITED, RGB, UNSPECIFIED, WITH_ALPHA, Colour
+from greenroom.media.colour import FULL, LIMITED, RGB, UNSPECIFIED, Colour
+from greenroom.media.layout import WITH_ALPHA
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from av.container import OutputContainer
 
-    from greenroom.media.frame import Layout
+    from greenroom.media.layout import Layout
     from greenroom.settings import Settings
 
 __all__ = ["CONTAINERS", "Codec", "Container", "check_choice", "check_fits", "choose_codec"]

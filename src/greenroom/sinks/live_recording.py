@@ -7,12 +7,12 @@ from contextlib import suppress
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
-from greenroom.compositing.packing import flattened
 from greenroom.errors import SinkError
+from greenroom.media.source_info import SourceInfo
 from greenroom.sinks.muxer import HEADER_BYTES
+from greenroom.sinks.packing import flattened
 from greenroom.sinks.staging import free_name
 from greenroom.sinks.video import VideoSink
-from greenroom.sources.source import SourceInfo
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,11 +13,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from greenroom.compositing.packing import Packer
 from greenroom.devices.pipewire import feeder as program
 from greenroom.devices.pipewire.graph import GraphWatch
 from greenroom.devices.pipewire.process import NODE, FeederProcess
 from greenroom.errors import SinkError, VirtualCameraError
+from greenroom.sinks.packing import Packer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -136,7 +136,7 @@ class PipeWireSink:
             )
             raise VirtualCameraError(message, self.name)
         token = secrets.token_hex(8)
-        feeder = FeederProcess(packer, self._rate, token)
+        feeder = FeederProcess((packer.width, packer.height), packer.matrix, self._rate, token)
         if not feeder.is_ready:
             reason = feeder.last_words or "it did not say that it is ready"
             message = _not_started(feeder.process.poll(), reason)

@@ -9,7 +9,8 @@ from greenroom.errors import SinkError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from greenroom.media.frame import Frame, Layout
+    from greenroom.media.frame import Frame
+    from greenroom.media.layout import Layout
 
 __all__ = ["LiveSink", "Sink", "TellsReaders", "check_layout"]
 

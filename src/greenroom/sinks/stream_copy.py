@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from av.stream import AttachmentStream, Stream
     from av.video.stream import VideoStream
 
+    from greenroom.media.source_info import SourceInfo
     from greenroom.sinks.muxer import Muxer
-    from greenroom.sources import SourceInfo
 
 __all__ = ["CarriedStreams"]
 

@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from greenroom.errors import GreenroomError, SettingsError
+from greenroom.media.colour import Colour
 from greenroom.media.decoding import as_file, decoded, media_errors, open_container, video_stream
-from greenroom.media.frame import Colour, fraction
+from greenroom.media.frame import fraction
 from greenroom.media.shapes import made_even, made_square, square_size
 from greenroom.sinks.codecs import CONTAINERS, check_choice, check_fits, choose_codec
 from greenroom.sinks.muxer import HEADER_BYTES, Muxer
@@ -24,10 +25,11 @@ if TYPE_CHECKING:
     import av
     from av.video.stream import VideoStream
 
-    from greenroom.media.frame import Frame, Layout
+    from greenroom.media.frame import Frame
+    from greenroom.media.layout import Layout
+    from greenroom.media.source_info import SourceInfo
     from greenroom.settings import Settings
     from greenroom.sinks.codecs import Codec
-    from greenroom.sources import SourceInfo
 
 __all__ = ["VideoSink"]
 

@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from greenroom.compositing.packing import Packer
 from greenroom.devices.consumers import ReaderCount
 from greenroom.errors import VirtualCameraError
+from greenroom.sinks.packing import Packer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

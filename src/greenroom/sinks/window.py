@@ -13,9 +13,9 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from greenroom.compositing.packing import flattened
 from greenroom.errors import MissingExtraError, SinkError
-from greenroom.media.frame import FULL_RANGE_RGB
+from greenroom.media.colour import FULL_RANGE_RGB
+from greenroom.sinks.packing import flattened
 
 if TYPE_CHECKING:
     from collections.abc import Callable

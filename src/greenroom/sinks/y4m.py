@@ -10,13 +10,14 @@ import sys
 from typing import TYPE_CHECKING, BinaryIO
 
 from greenroom.errors import SettingsError, SinkError
-from greenroom.media.frame import Colour, Layout
+from greenroom.media.colour import Colour
+from greenroom.media.layout import Layout
 from greenroom.sinks.sink import check_layout
 from greenroom.sinks.staging import writing
 
 if TYPE_CHECKING:
     from greenroom.media.frame import Frame
-    from greenroom.sources import SourceInfo
+    from greenroom.media.source_info import SourceInfo
 
 __all__ = ["Y4MSink"]
 

@@ -8,24 +8,20 @@ from typing import TYPE_CHECKING
 from greenroom.media.animation import moves
 from greenroom.media.decoding import STDIN, is_folder, is_there
 from greenroom.media.image_files import is_picture
+from greenroom.media.limits import MOST_PHOTO_PIXELS_A_SIDE
 from greenroom.sources.animation import AnimationSource
-from greenroom.sources.images import (
-    MOST_PIXELS_A_SIDE,
-    PictureSource,
-    folder_source,
-    sequence_source,
-)
-from greenroom.sources.source import Source, SourceInfo
+from greenroom.sources.images import PictureSource, folder_source, sequence_source
+from greenroom.sources.source import Source
 from greenroom.sources.video import VideoSource
 
 if TYPE_CHECKING:
+    from greenroom.media.source_info import SourceInfo
     from greenroom.settings import Settings
 
 __all__ = [
     "AnimationSource",
     "PictureSource",
     "Source",
-    "SourceInfo",
     "VideoSource",
     "check_source",
     "create_source",
@@ -69,7 +65,7 @@ def create_source(name: str | Path, settings: Settings) -> Source:
         return folder_source(path)
     if "%" in path.name and not is_there(path):
         return sequence_source(path)
-    if moves(path, MOST_PIXELS_A_SIDE):
+    if moves(path, MOST_PHOTO_PIXELS_A_SIDE):
         return AnimationSource(path, settings)
     if is_picture(path):
         return PictureSource([path], name=name, related=False)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from greenroom.errors import SourceError, TruncatedError
 from greenroom.media.animation import TIME_BASE, count_frames, moving_frames
-from greenroom.media.frame import LIMITED, UNSPECIFIED, Colour, Layout
-from greenroom.sources.images import MOST_PIXELS_A_SIDE
-from greenroom.sources.source import SourceInfo
+from greenroom.media.colour import LIMITED, UNSPECIFIED, Colour
+from greenroom.media.layout import Layout
+from greenroom.media.limits import MOST_PHOTO_PIXELS_A_SIDE
+from greenroom.media.source_info import SourceInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,8 +45,8 @@ class AnimationSource:
         self._path = path
         self._allow_truncated = settings.allow_truncated
         try:
-            count = count_frames(path, MOST_PIXELS_A_SIDE)
-            first = next(moving_frames(path, MOST_PIXELS_A_SIDE))
+            count = count_frames(path, MOST_PHOTO_PIXELS_A_SIDE)
+            first = next(moving_frames(path, MOST_PHOTO_PIXELS_A_SIDE))
         except ValueError as error:
             message = f"input '{path}' cannot be read: {error}."
             raise SourceError(message, path) from error
@@ -66,7 +67,7 @@ class AnimationSource:
             If it is damaged, unless ``allow_truncated``.
         """
         try:
-            for frame in moving_frames(self._path, MOST_PIXELS_A_SIDE):
+            for frame in moving_frames(self._path, MOST_PHOTO_PIXELS_A_SIDE):
                 colour = Colour(UNSPECIFIED, LIMITED).named(frame.size)
                 yield frame.converted(Layout(*frame.size, "yuv420p", colour)).at(frame)
         except ValueError as error:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Final
 import cv2
 import numpy as np
 
-from greenroom.media.frame import Colour, Frame, Layout
-from greenroom.sources.source import SourceInfo
+from greenroom.media.colour import Colour
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Layout
+from greenroom.media.source_info import SourceInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 from greenroom.errors import SourceError
 from greenroom.media.decoding import is_folder, why_unreadable
 from greenroom.media.image_files import decode_picture, pictures_in
+from greenroom.media.limits import MOST_PHOTO_PIXELS_A_SIDE
 from greenroom.media.numbered_names import NumberedNames
-from greenroom.sources.source import SourceInfo
+from greenroom.media.source_info import SourceInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["PictureSource", "folder_source", "sequence_source"]
 
-MOST_PIXELS_A_SIDE: Final = 32768
 # Numbered pictures do not say how fast they are to be shown; FFmpeg assumes this too.
 SEQUENCE_RATE: Final = Fraction(25)
 
@@ -79,7 +79,7 @@ class PictureSource:
 
     def _decoded(self, path: Path) -> Frame | None:
         try:
-            return decode_picture(path, MOST_PIXELS_A_SIDE)
+            return decode_picture(path, MOST_PHOTO_PIXELS_A_SIDE)
         except ValueError as error:
             if self._alone:
                 raise _unreadable(path, error) from error

@@ -9,14 +9,15 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.devices.descriptors import Readiness
+from greenroom.media.colour import BT601, UNSPECIFIED
 from greenroom.media.decoded_frames import flattened
 from greenroom.media.decoders import Decoder
 from greenroom.media.decoding import choice_of, reason_of, video_stream
 from greenroom.media.deinterlacing import Deinterlacer
-from greenroom.media.frame import BT601, UNSPECIFIED, Frame, fraction
+from greenroom.media.frame import Frame, fraction
+from greenroom.media.source_info import SourceInfo
 from greenroom.sources.camera_errors import lost_error
 from greenroom.sources.realtime import MICROSECOND, Steady, stamped
-from greenroom.sources.source import SourceInfo
 from greenroom.sources.whole import WholeFrames
 
 if TYPE_CHECKING:

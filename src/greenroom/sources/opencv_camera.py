@@ -16,11 +16,11 @@ import numpy as np
 from greenroom.devices.v4l2 import SystemIoctl, opened
 from greenroom.errors import CameraError
 from greenroom.media.frame import Frame
+from greenroom.media.source_info import SourceInfo
 from greenroom.sources.camera import MJPEG, Wanted, best_format, warn_of_differences
 from greenroom.sources.camera_errors import lost_error, opening_error
 from greenroom.sources.live_decoder import CAMERA_MATRIX, FRESH_S, video_text
 from greenroom.sources.realtime import MICROSECOND, Steady, stamped
-from greenroom.sources.source import SourceInfo
 from greenroom.sources.whole import WholeFrames
 
 if TYPE_CHECKING:

@@ -8,13 +8,15 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
-from greenroom.sources.source import Rewindable, SourceInfo
+from greenroom.media.source_info import SourceInfo
+from greenroom.sources.source import Rewindable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from greenroom.media.clock import Clock
-    from greenroom.media.frame import Frame, Layout
+    from greenroom.media.frame import Frame
+    from greenroom.media.layout import Layout
     from greenroom.sources.source import Source
 
 __all__ = ["MICROSECOND", "Pacer", "RealTimeSource", "Steady", "stamped"]
@@ -105,7 +107,7 @@ class Steady:
 
 def _video_layout(frame: Frame, size: tuple[int, int] | None) -> Layout:
     """Return the layout that a source keeps from its first frame on."""
-    from greenroom.media.frame import LIMITED, UNSPECIFIED, Colour  # noqa: PLC0415 - stays light
+    from greenroom.media.colour import LIMITED, UNSPECIFIED, Colour  # noqa: PLC0415 - stays light
 
     width, height = size or frame.size
     colour = frame.layout.colour

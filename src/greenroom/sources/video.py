@@ -23,6 +23,8 @@ from greenroom.media.decoding import (
 )
 from greenroom.media.deinterlacing import Deinterlacer
 from greenroom.media.frame import Frame, fraction
+from greenroom.media.limits import MOST_PIXELS_A_SIDE
+from greenroom.media.source_info import SourceInfo
 from greenroom.media.timeline import (
     DecodingTimes,
     Timeline,
@@ -31,7 +33,6 @@ from greenroom.media.timeline import (
     played_length_s,
 )
 from greenroom.sources.extents import Extents, is_short_of_its_header
-from greenroom.sources.source import SourceInfo
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -40,14 +41,13 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-    from greenroom.media.frame import Layout
+    from greenroom.media.layout import Layout
     from greenroom.settings import Settings
 
 __all__ = ["VideoSource"]
 
 logger = logging.getLogger(__name__)
 
-MOST_PIXELS_A_SIDE: Final = 16384
 # A group of pictures is shorter than this; where nothing begins one, pictures are decoded anyway.
 _MOST_BEFORE_KEY: Final = 600
 _HDR_TRANSFERS: Final = (16, 18)
@@ -61,6 +61,7 @@ class VideoSource:
     rotation flag is applied. A change of size in mid-stream is scaled to the first size. High
     dynamic range is tone-mapped to BT.709, the default one of several streams is taken, and
     interlaced video is deinterlaced, each of which is logged as a warning.
+
     Parameters
     ----------
     name : str

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter, HTTPException, Request, Response
 
-from greenroom.desktop.settings_file import default_config_path
 from greenroom.errors import SettingsError
 from greenroom.web.bodies import is_writable, read_json
 from greenroom.web.image_encoding import to_png
@@ -94,12 +91,6 @@ def _without_cover(session: LiveSession) -> tuple[str, ...]:
     return session.status().without_cover
 
 
-def _named_config(session: LiveSession) -> Path | None:
-    """Return the settings file that the user named; None if it is the user's own one."""
-    path = Path(session.status().config)
-    return path if path.name and path != default_config_path() else None
-
-
 def inspection_routes(page: Page) -> APIRouter:
     """Make the routes below ``/api`` that tell what there is to choose from and what is wrong."""
     router = APIRouter()
@@ -115,10 +106,7 @@ def inspection_routes(page: Page) -> APIRouter:
 
     @router.get("/doctor")
     async def doctor() -> list[dict[str, Any]]:
-        from greenroom.doctor import run_checks  # noqa: PLC0415 - it imports much
-
-        named = _named_config(session)
-        findings = await in_worker(partial(run_checks, session.settings, config=named))
+        findings = await in_worker(page.run_checks, session.settings)
         return [asdict(finding) for finding in findings]
 
     return router

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from importlib import resources
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -20,11 +20,12 @@ from greenroom.web.security import Guard
 from greenroom.web.sockets import socket_routes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from starlette.requests import Request
     from starlette.types import ASGIApp
 
+    from greenroom.settings import Settings
     from greenroom.web.access import Access
     from greenroom.web.gallery import Gallery
     from greenroom.web.page import LiveSession
@@ -42,7 +43,12 @@ _TYPES: Final = {
 }
 
 
-def create_app(session: LiveSession, gallery: Gallery, access: Access) -> ASGIApp:
+def create_app(
+    session: LiveSession,
+    gallery: Gallery,
+    access: Access,
+    run_checks: Callable[[Settings], Sequence[Any]],
+) -> ASGIApp:
     """Make the application that serves the page of a session on a port of 127.0.0.1.
 
     Parameters
@@ -53,8 +59,10 @@ def create_app(session: LiveSession, gallery: Gallery, access: Access) -> ASGIAp
         The backgrounds to choose from.
     access : Access
         What lets in, and where the page is served.
+    run_checks : callable
+        Inspects this machine for settings; returns findings, which are dataclasses.
     """
-    page = Page(session, gallery, access)
+    page = Page(session, gallery, access, run_checks)
     app = FastAPI(title="greenroom", docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(entry_routes(page), prefix="/api")
     app.include_router(api_routes(page), prefix="/api")

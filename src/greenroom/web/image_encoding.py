@@ -9,10 +9,13 @@ import cv2
 import numpy as np
 
 from greenroom.errors import FormatError
-from greenroom.media.frame import FULL_RANGE_RGB, Frame, Layout
+from greenroom.media.colour import FULL_RANGE_RGB
+from greenroom.media.layout import Layout
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from greenroom.media.frame import Frame
 
 __all__ = ["thumbnail", "to_jpeg", "to_png"]
 

@@ -12,7 +12,7 @@ import anyio.to_thread
 from anyio.lowlevel import RunVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from greenroom.live.status import Status
@@ -87,15 +87,29 @@ class LiveSession(Protocol):
 
 @dataclass
 class Page:
-    """What the routes share: session, gallery, what lets in, and who wants to hear of changes."""
+    """What the routes share.
+
+    Attributes
+    ----------
+    session : LiveSession
+        What is steered.
+    gallery : Gallery
+        The backgrounds to choose from.
+    access : Access
+        What lets in, and where the page is served.
+    run_checks : callable
+        Inspects this machine for settings; returns findings, which are dataclasses.
+    backgrounds_version : int
+        Another number after the gallery changed.
+    """
 
     session: LiveSession
     gallery: Gallery
     access: Access
+    run_checks: Callable[[Settings], Sequence[Any]]
     _listeners: list[Callable[[], None]] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     backgrounds_version: int = 0
-    """Another number after the gallery changed."""
 
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Have a function called, on any thread, when the session or the page changes."""

@@ -6,7 +6,7 @@ import logging
 import secrets
 import threading
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 
@@ -20,14 +20,15 @@ from greenroom.web.port import DEFAULT_PORT, listen
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable, Sequence
 
+    from greenroom.settings import Settings
     from greenroom.web.page import LiveSession
 
 __all__ = ["DEFAULT_PORT", "PageServer"]
 
 logger = logging.getLogger(__name__)
 
-_LOOPBACK: Final = ("127.0.0.1", "localhost")
 _KEY_BYTES: Final = 32
 # How long the server may take to begin, and to end though pages are open.
 _START_S: Final = 10.0
@@ -51,20 +52,15 @@ class PageServer:
     ----------
     session : LiveSession
         What is steered.
-    host : str
-        ``127.0.0.1`` or ``localhost``: the page shows the user's own picture, and is served to
-        this machine only.
+    run_checks : callable
+        Inspects this machine for settings; returns findings, which are dataclasses.
     port : int
-        Where; 0 takes any that is free.
+        Port of 127.0.0.1; 0 takes any that is free. The page shows the user's own picture, and is
+        served to this machine only.
     access : Access, optional
         What lets in; one that ends with this server if it is not given.
     gallery : Gallery, optional
         The backgrounds to choose from; those of the user if it is not given.
-
-    Raises
-    ------
-    SinkError
-        If the host is not this machine.
 
     Notes
     -----
@@ -75,15 +71,13 @@ class PageServer:
         self,
         session: LiveSession,
         *,
-        host: str = "127.0.0.1",
+        run_checks: Callable[[Settings], Sequence[Any]],
         port: int = DEFAULT_PORT,
         access: Access | None = None,
         gallery: Gallery | None = None,
     ) -> None:
-        if host not in _LOOPBACK:
-            message = f"page: expected the host 127.0.0.1 or localhost, not '{host}'"
-            raise SinkError(message)
         self._session = session
+        self._run_checks = run_checks
         self._gallery = gallery or Gallery()
         self._wanted_port = port
         self.access = access or Access(secrets.token_bytes(_KEY_BYTES))
@@ -114,7 +108,7 @@ class PageServer:
         listening = listen(self._wanted_port, BACKLOG)
         self.port = self.access.port = listening.getsockname()[1]
         config = uvicorn.Config(
-            create_app(self._session, self._gallery, self.access),
+            create_app(self._session, self._gallery, self.access, self._run_checks),
             access_log=False,
             backlog=BACKLOG,
             http=Connection,

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 
 import cv2
 
-from greenroom.backgrounds.images import MOST_PIXELS_A_SIDE
 from greenroom.errors import BackgroundError
 from greenroom.media.animation import count_frames, moves, moving_frames
 from greenroom.media.decoded_frames import flattened, orientation_of, oriented
@@ -28,6 +27,7 @@ from greenroom.media.decoding import (
 )
 from greenroom.media.demuxers import FILE_OPTIONS
 from greenroom.media.image_files import check_pixels, decode_picture, is_picture, open_picture
+from greenroom.media.limits import MOST_PIXELS_A_SIDE
 from greenroom.media.private_files import private_file, write_private
 from greenroom.web.formats import GIF, HEAD_BYTES, FileKind, gif_size, kind_of, what_else
 from greenroom.web.image_encoding import thumbnail, within

@@ -19,7 +19,6 @@ from greenroom.media.workers import Worker
 if TYPE_CHECKING:
     from fractions import Fraction
 
-    from greenroom.compositing.packing import Packer
 
 __all__ = ["NODE", "FeederProcess"]
 
@@ -43,15 +42,17 @@ class FeederProcess:
 
     Parameters
     ----------
-    packer : Packer
-        Knows the size and the matrix.
+    size : (int, int)
+        Width and height of the packed picture in pixels.
+    matrix : int
+        Matrix coefficients of its samples: 1 BT.709, 5 BT.601, 9 BT.2020.
     rate : Fraction
         Frames a second.
     token : str
         By which the node is found in the graph.
     """
 
-    def __init__(self, packer: Packer, rate: Fraction, token: str) -> None:
+    def __init__(self, size: tuple[int, int], matrix: int, rate: Fraction, token: str) -> None:
         properties = {
             "media.type": "Video",
             "media.class": "Video/Source",
@@ -64,9 +65,9 @@ class FeederProcess:
         self.process = subprocess.Popen(  # noqa: S603 - a program of greenroom's own
             [
                 *(sys.executable, "-P", "-m", feeder.__name__),
-                *(str(packer.width), str(packer.height)),
+                *map(str, size),
                 f"{rate.numerator}/{rate.denominator}",
-                str(packer.matrix),
+                str(matrix),
                 json.dumps(properties),
             ],
             stdin=subprocess.PIPE,

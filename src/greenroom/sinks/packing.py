@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from greenroom.backgrounds import COVER_RGB
 from greenroom.compositing import composite
-from greenroom.media.frame import LIMITED, Colour, Frame, Layout, Matte
+from greenroom.media.colour import COVER_RGB, LIMITED, Colour
+from greenroom.media.frame import Frame
+from greenroom.media.matte import Matte
 from greenroom.sinks.sink import check_layout
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from greenroom.media.layout import Layout
 
 __all__ = ["Packer", "flattened"]
 

@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING, Final
 
 from greenroom.devices.cameras import CameraInfo, cameras_text, find_camera, list_cameras
 from greenroom.errors import CameraMissingError
+from greenroom.media.clock import Clock, MonotonicClock
 from greenroom.media.numbered_names import NUMBER
 from greenroom.settings import Capture, Settings
+from greenroom.sources import create_source
+from greenroom.sources.camera import camera_source
+from greenroom.sources.opencv_camera import OpenCvCamera
 from greenroom.sources.realtime import RealTimeSource
 from greenroom.sources.screen import SCREEN, check_screen, screen_source
 from greenroom.sources.stream import TEST_SCHEME, is_stream, stream_source, test_source
@@ -18,7 +22,6 @@ from greenroom.sources.stream import TEST_SCHEME, is_stream, stream_source, test
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from greenroom.media.clock import Clock
     from greenroom.media.frame import Frame
     from greenroom.sources.source import Source
 
@@ -53,10 +56,7 @@ def create_live_source(
     SourceError
         Of the kind that says why it cannot be opened.
     """
-    if clock is None:
-        from greenroom.media.clock import MonotonicClock  # noqa: PLC0415 - used by live, not below
-
-        clock = MonotonicClock()
+    clock = clock or MonotonicClock()
     name = settings.source
     if name == DEMO:
         return _demo_source(clock)
@@ -92,8 +92,6 @@ def check_live_source(
     if name.isdigit() or not _is_file(name):
         _chosen_camera(settings, cameras())
     elif not Path(name).is_fifo():  # what is read from a pipe is gone
-        from greenroom.media.clock import MonotonicClock  # noqa: PLC0415 - used by live, not below
-
         _file_source(settings, MonotonicClock()).close()
 
 
@@ -134,17 +132,11 @@ def _chosen_camera(settings: Settings, cameras: list[CameraInfo]) -> CameraInfo:
 
 def _camera_source(camera: CameraInfo, settings: Settings, clock: Clock) -> Source:
     if settings.capture is Capture.OPENCV:
-        from greenroom.sources.opencv_camera import OpenCvCamera  # noqa: PLC0415 - only if chosen
-
         return OpenCvCamera(camera, settings, clock)
-    from greenroom.sources.camera import camera_source  # noqa: PLC0415 - only if chosen
-
     return camera_source(camera, settings, clock)
 
 
 def _file_source(settings: Settings, clock: Clock) -> RealTimeSource:
-    from greenroom.sources import create_source  # noqa: PLC0415 - which may be importing this
-
     # A live picture goes on after damage, as a camera's does.
     lenient = settings.changed(allow_truncated=True)
     return RealTimeSource(
@@ -153,7 +145,7 @@ def _file_source(settings: Settings, clock: Clock) -> RealTimeSource:
 
 
 def _demo_source(clock: Clock) -> RealTimeSource:
-    from greenroom.cli.demo import demo_source  # noqa: PLC0415 - it needs the engine, above this
+    from greenroom.engine.demo import demo_source  # noqa: PLC0415 - checks go without the engine
 
     demo = _Remembered(demo_source(Settings(), _DEMO_FRAMES))
     return RealTimeSource(lambda: demo, clock, loop=True)

@@ -16,10 +16,10 @@ from stream_server import picture
 
 from greenroom.devices.cameras import CameraInfo
 from greenroom.errors import CameraForbiddenError, CameraMissingError, SourceError
+from greenroom.live import sources as live
+from greenroom.live.sources import create_live_source
 from greenroom.media.clock import MonotonicClock
 from greenroom.settings import Settings
-from greenroom.sources import live_sources as live
-from greenroom.sources.live_sources import create_live_source
 from greenroom.sources.screen import screen_source
 
 if TYPE_CHECKING:

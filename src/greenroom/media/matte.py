@@ -1,0 +1,112 @@
+"""Mattes: coverage of the foreground, sample by sample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+import cv2
+import numpy as np
+
+from greenroom.errors import FormatError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Plane = NDArray[np.uint8]
+
+__all__ = ["NOTHING", "Matte"]
+
+NOTHING: Final = 2.0**-20
+"""Coverage of less is none.
+
+Not only does nobody see it: multiplied with itself over and over it becomes a denormal number, with
+which some processors compute ten times slower.
+"""
+
+
+@dataclass(frozen=True, eq=False)
+class Matte:
+    """How much of every sample of a frame is foreground.
+
+    Attributes
+    ----------
+    values : (H, W) uint8, contiguous
+        Coverage at frame resolution, 0 (background) to 255 (foreground).
+    """
+
+    values: Plane
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width) of the frame."""
+        return self.values.shape
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it can be read without the frame."""
+        return True
+
+    def settle(self) -> None:
+        """Compute whatever needs the frame."""
+
+    def again(self) -> Matte:
+        """Return the same coverage, for another frame, in memory of its own."""
+        return Matte(self.values.copy())
+
+    def sampled(self, shape: tuple[int, int]) -> Plane:
+        """Return single samples of the coverage, evenly spread, in new memory."""
+        nearest = cv2.resize(self.values, shape[::-1], interpolation=cv2.INTER_NEAREST)
+        return np.asarray(nearest, np.uint8)
+
+    def for_plane(self, shape: tuple[int, int]) -> Plane:
+        """Return the coverage at the resolution of one plane. Read only.
+
+        Raises
+        ------
+        FormatError
+            If the shape is neither the frame's nor that of its 4:2:0 chroma.
+        """
+        height, width = self.shape
+        if shape == (height, width):
+            return self.values
+        if shape == ((height + 1) // 2, (width + 1) // 2):
+            return self.quarter
+        message = f"a matte of {self.shape} does not fit a plane of {shape}"
+        raise FormatError(message)
+
+    def reduced_to(self, shape: tuple[int, int]) -> Plane:
+        """Return the coverage at the resolution of a small plane of the frame. Read only.
+
+        It is halved where that leads there; otherwise samples are the means of the area that they
+        stand for.
+
+        Raises
+        ------
+        FormatError
+            If it is a larger one.
+        """
+        height, width = shape
+        if height > self.shape[0] or width > self.shape[1]:
+            message = f"a matte of {self.shape} cannot be reduced to {shape}"
+            raise FormatError(message)
+        if shape == self.shape:
+            return self.values
+        from greenroom.media.pyramid import reduced  # noqa: PLC0415 - the core loads on use
+
+        # The half serves chroma as well, and is made once.
+        half = (self.shape[0] + 1) // 2, (self.shape[1] + 1) // 2
+        is_less = height <= half[0] and width <= half[1]
+        return reduced(self.quarter if is_less else self.values, shape)
+
+    @cached_property
+    def quarter(self) -> Plane:
+        """The mean of every 2x2 samples, for 4:2:0 chroma; odd edges repeat."""
+        return _halved(self.values)
+
+
+def _halved(plane: Plane) -> Plane:
+    from greenroom.media.pyramid import halved  # noqa: PLC0415 - the core loads on use
+
+    return halved((plane,), 1)[0]
