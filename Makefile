@@ -32,6 +32,7 @@ lint: $(INSTALLED)-dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+	.venv/bin/lint-imports
 
 bench: $(INSTALLED)-dev
 	.venv/bin/python benchmarks/run.py

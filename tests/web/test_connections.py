@@ -36,7 +36,8 @@ LIMITED: Final = """
 import os, resource, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
 from pathlib import Path
-from greenroom.web import Gallery, PageServer
+from greenroom.web.gallery import Gallery
+from greenroom.web.server import PageServer
 from greenroom.web.access import Access
 from web.fake_session import FakeSession
 folder = Path(sys.argv[1])
