@@ -17,19 +17,19 @@ from typing import TYPE_CHECKING
 import av
 import numpy as np
 
+from greenroom.backgrounds.builtin import builtin_path
 from greenroom.desktop.launch import create_steering
 from greenroom.evaluation.latency import DrawnCamera, LiveReport, measure_live, resident_mib
 from greenroom.live.sources import create_live_source
 from greenroom.matting import Cadence
-from greenroom.media.frame import Frame
 from greenroom.media.layout import Layout
 from greenroom.settings import OnFailure, Settings
-from greenroom.sinks import PictureSink
 from greenroom.sources import create_source
-from greenroom.sources.demo import draw_beach
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from greenroom.media.frame import Frame
 
 RATE = 30
 SOAK_S = 30 * 60
@@ -91,10 +91,7 @@ class Clips:
     def __init__(self, folder: Path, clip: Path | None) -> None:
         self._folder = folder
         self._clip = clip
-        self._beach = folder / "beach.png"
-        sink = PictureSink([self._beach], Settings())
-        sink.write(Frame.from_rgb(draw_beach((1920, 1080))))
-        sink.close()
+        self._beach = builtin_path("beach")
 
     def settings(self, size: tuple[int, int]) -> Settings:
         """Return the settings of one case."""

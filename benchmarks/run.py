@@ -20,20 +20,27 @@ import time
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import av
+import cv2
 import numpy as np
 from skimage import data
 from starts import begun
 from turns import in_turns, median, median_ratio
 
 import greenroom
+from greenroom.backgrounds.builtin import builtin_path
 from greenroom.media.frame import Frame
+from greenroom.media.image_files import decode_picture
+from greenroom.media.limits import MOST_PIXELS_A_SIDE
 from greenroom.segmenters.catalogue import card_named
 from greenroom.segmenters.store import Store
 from greenroom.sinks import PictureSink
-from greenroom.sources.demo import DemoSource, draw_beach
+from greenroom.sources.demo import DemoSource
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 HERE: Final = Path(__file__).parent
 PEER_VERSION: Final = "mediapipe==0.10.21"
@@ -378,20 +385,26 @@ def demo_frames(size: tuple[int, int], count: int) -> DemoSource:
     return DemoSource(portrait, matte, size, count)
 
 
+def beach(size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return the built-in beach in a size, as RGB."""
+    picture = decode_picture(builtin_path("beach"), MOST_PIXELS_A_SIDE)
+    return np.asarray(cv2.resize(picture.to_rgb(), size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
 def save_frames(path: Path, size: tuple[int, int], count: int = 8) -> None:
     """Save frames as planes for greenroom, and as BGR for the peer, with a background."""
     frames = list(demo_frames(size, count))
     planes = zip(*(frame.planes for frame in frames), strict=True)
     saved = dict(zip("yuv", (np.stack(plane) for plane in planes), strict=True))
     saved["bgr"] = np.stack([frame.to_rgb()[:, :, ::-1] for frame in frames])
-    saved["background"] = draw_beach(size)[:, :, ::-1]
+    saved["background"] = beach(size)[:, :, ::-1]
     np.savez(path, allow_pickle=False, **saved)
 
 
 def save_background(path: Path, size: tuple[int, int]) -> Path:
     """Save a picture."""
     sink = PictureSink([path], greenroom.Settings())
-    sink.write(Frame.from_rgb(draw_beach(size)))
+    sink.write(Frame.from_rgb(beach(size)))
     sink.close()
     return path
 

@@ -1,4 +1,4 @@
-"""Names that are no files: the backgrounds that are drawn, and words that were mistyped."""
+"""Names that are no files: built-in backgrounds, and words that were mistyped."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from greenroom.backgrounds import create_background
-from greenroom.backgrounds.builtin import DRAWN, draw
+from greenroom.backgrounds.builtin import BUILTIN, builtin_path
 from greenroom.errors import BackgroundError, SettingsError
 from greenroom.media.frame import Frame
 from greenroom.media.matte import Matte
@@ -29,11 +29,15 @@ def shown(settings: Settings) -> NDArray[np.uint8]:
     return background.render(frame, matte, 0.0).to_rgb()
 
 
-@pytest.mark.parametrize("name", DRAWN)
-def test_drawn(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", BUILTIN)
+def test_builtin(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The pictures that the page offers are backgrounds by their names everywhere."""
     monkeypatch.chdir(tmp_path)
-    wanted = cv2.resize(draw(name), (192, 108), interpolation=cv2.INTER_AREA).astype(np.int16)
+    picture = cv2.imread(str(builtin_path(name)))
+    assert picture is not None
+    assert picture.shape == (1080, 1920, 3)
+    small = cv2.resize(picture[:, :, ::-1], (192, 108), interpolation=cv2.INTER_AREA)
+    wanted = small.astype(np.int16)
     assert abs(shown(Settings(background=name)) - wanted).mean() < 4
 
 

@@ -277,9 +277,9 @@ def test_picture_before_the_page(tmp_path: Path) -> None:
     """The first picture of the person leaves before what serves the page is loaded."""
     program = (
         "import sys\n"
-        "from greenroom.live import starting\n"
+        "from greenroom.desktop import launch\n"
         "from greenroom.live.gate import Gate\n"
-        "starting._PICTURE_S = 50.0\n"  # the machine may be busy
+        "launch._PICTURE_S = 50.0\n"  # the machine may be busy
         "offer = Gate.offer\n"
         "def offered(*arguments):\n"
         "    left = offer(*arguments)\n"

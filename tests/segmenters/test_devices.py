@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 
 from greenroom.errors import ModelError, SettingsError
-from greenroom.segmenters.compute_devices import AUTO_ORDER, DEVICES, cpu_only, open_session
+from greenroom.segmenters.runtimes.compute_devices import (
+    AUTO_ORDER,
+    DEVICES,
+    cpu_only,
+    open_session,
+)
 from greenroom.settings import Device
 
 CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"

@@ -32,7 +32,7 @@ from greenroom.media.frame import Frame, Layout
 from greenroom.settings import Settings
 from greenroom.sinks import muxer, video
 from greenroom.sinks.live_recording import RecordingSink
-from greenroom.sources.source import SourceInfo
+from greenroom.media.source_info import SourceInfo
 
 rng = np.random.default_rng(1)
 RATE = Fraction(30)

@@ -15,7 +15,7 @@ import pytest
 from greenroom.errors import SourceError, TruncatedError
 from greenroom.settings import Settings
 from greenroom.sources import Source, create_source
-from greenroom.sources.demo import DemoSource, draw_beach
+from greenroom.sources.demo import DemoSource
 from greenroom.testing import PersonSource
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def open_source(
         pictures = [flat(colour) for colour in COLOURS]
         if kind == "demo":
             return DemoSource(
-                draw_beach((32, 32)), np.full((32, 32), 255, np.uint8), (64, 36), 3
+                np.full((32, 32, 3), 128, np.uint8), np.full((32, 32), 255, np.uint8), (64, 36), 3
             ), 3
         if kind == "person":
             return PersonSource(frames=3), 3

@@ -37,20 +37,11 @@ def session(tmp_path: Path) -> Iterator[FakeSession]:
     made.close()
 
 
-@pytest.fixture(scope="session")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Draw greenroom's own backgrounds once for all tests."""
-    folder = tmp_path_factory.mktemp("drawn")
-    Gallery(folder).items()
-    return folder / "drawn"
-
-
 @pytest.fixture
-def gallery(tmp_path: Path, drawn: Path) -> Gallery:
-    """Return a gallery with nothing but greenroom's own backgrounds."""
+def gallery(tmp_path: Path) -> Gallery:
+    """Return a gallery with nothing but the built-in backgrounds."""
     folder = tmp_path / "backgrounds"
     folder.mkdir()
-    (folder / "drawn").symlink_to(drawn)
     return Gallery(folder)
 
 

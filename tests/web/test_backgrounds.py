@@ -66,7 +66,7 @@ def zipped() -> bytes:
 
 def left_over(gallery: Gallery) -> list[str]:
     """Return what lies in the gallery's folder besides what belongs there."""
-    belongs = {"drawn", "thumbnails", "index.json"}
+    belongs = {"thumbnails", "index.json"}
     return [path.name for path in gallery.folder.iterdir() if path.name not in belongs]
 
 

@@ -17,6 +17,7 @@ from websockets.typing import Origin, Subprotocol
 
 from greenroom.errors import SinkError
 from greenroom.web.access import Access
+from greenroom.web.port import listen
 from greenroom.web.server import DEFAULT_PORT, PageServer
 from web.conftest import TOKEN
 
@@ -173,10 +174,10 @@ def test_a_port_that_there_is_not_is_told(session: FakeSession, gallery: Gallery
         PageServer(session, run_checks=session.run_checks, port=70000, gallery=gallery).start()
 
 
-def test_it_is_served_to_this_machine_only(server: PageServer) -> None:
+def test_it_is_served_to_this_machine_only() -> None:
     """No other address of this machine is listened at."""
-    assert server._listening is not None  # noqa: SLF001 - nothing else tells
-    assert server._listening.getsockname()[0] == "127.0.0.1"  # noqa: SLF001
+    with listen(0) as listening:
+        assert listening.getsockname()[0] == "127.0.0.1"
 
 
 def test_it_is_started_again(server: PageServer, session: FakeSession) -> None:

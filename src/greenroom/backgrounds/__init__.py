@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 from greenroom.backgrounds.background import Background, Scene
 from greenroom.backgrounds.blur import Blur
-from greenroom.backgrounds.builtin import DRAWN, draw
+from greenroom.backgrounds.builtin import BUILTIN, builtin_path
 from greenroom.backgrounds.grayscale import Grayscale
 from greenroom.backgrounds.images import (
     Picture,
     Slideshow,
-    Still,
     pictures_of,
     read_picture,
     unreadable,
@@ -25,7 +24,6 @@ from greenroom.backgrounds.softened import strength_of
 from greenroom.backgrounds.video import Video
 from greenroom.media.animation import moves
 from greenroom.media.decoding import is_folder, is_there, user_path, why_unreadable
-from greenroom.media.frame import Frame
 from greenroom.media.image_files import is_picture
 from greenroom.media.limits import MOST_PIXELS_A_SIDE
 from greenroom.specs import NAMES, rgb_of
@@ -97,13 +95,9 @@ def _maker(settings: Settings) -> Callable[[], Background]:
     if spec in _BY_WORD:
         return _BY_WORD[spec]
     path = user_path(spec)
-    if spec in DRAWN and not is_there(path):  # a file of the user's is what the user means
-        return partial(_drawn, spec, settings)
+    if spec in BUILTIN and not is_there(path):  # a file of the user's is what the user means
+        return partial(Picture, builtin_path(spec), settings.fit)
     return partial(_from_path, path, settings)
-
-
-def _drawn(name: str, settings: Settings) -> Background:
-    return Still(Frame.from_rgb(draw(name)), settings.fit)
 
 
 _BY_STRENGTH: Final[dict[str, Callable[[float], Background]]] = {
@@ -128,7 +122,7 @@ def _hint(spec: str) -> str:
     word, _, value = spec.partition(":")
     if spec.lower() in NAMES or re.fullmatch("#(?:[0-9a-fA-F]{3}){1,2}", spec):
         return f" Did you mean 'color:{spec}'?"
-    words = (*_BY_STRENGTH, *_BY_WORD, *DRAWN, "color")
+    words = (*_BY_STRENGTH, *_BY_WORD, *BUILTIN, "color")
     near = difflib.get_close_matches(word.lower(), words, n=1, cutoff=0.7)
     if not near:
         return ""

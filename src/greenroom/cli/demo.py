@@ -71,12 +71,13 @@ def _write_before(path: Path, settings: Settings) -> None:
 
 
 def _write_picture(path: Path, settings: Settings) -> None:
-    from greenroom.media.frame import Frame  # noqa: PLC0415 - help stays fast
+    from greenroom.backgrounds.builtin import builtin_path  # noqa: PLC0415 - help stays fast
+    from greenroom.media.image_files import decode_picture  # noqa: PLC0415
+    from greenroom.media.limits import MOST_PIXELS_A_SIDE  # noqa: PLC0415
     from greenroom.sinks import PictureSink  # noqa: PLC0415
-    from greenroom.sources.demo import draw_beach  # noqa: PLC0415
 
     sink = PictureSink([path], settings)
-    sink.write(Frame.from_rgb(draw_beach(_SIZE)))
+    sink.write(decode_picture(builtin_path("beach"), MOST_PIXELS_A_SIDE))
     sink.close()
 
 

@@ -56,7 +56,7 @@ def _without_library(case: Case, *, has_gpu: bool, cuda: str) -> Finding:
 
 def _tried(case: Case, available: Sequence[str]) -> Iterator[Finding]:
     """Try every device that comes into question."""
-    from greenroom.segmenters.compute_devices import DEVICES  # noqa: PLC0415 - it imports much
+    from greenroom.segmenters.runtimes.compute_devices import DEVICES  # noqa: PLC0415 - it imports much
 
     asked = case.settings.device
     good = []

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["DemoSource", "draw_beach", "draw_study"]
+__all__ = ["DemoSource", "draw_study"]
 
 _RATE: Final = Fraction(25)
 
@@ -128,57 +128,3 @@ def _cloth(rng: np.random.Generator) -> tuple[int, ...]:
     """Pick the colour of a book or frame: any hue, muted as such things are."""
     hue = rng.uniform(-22, 22, 3)
     return tuple(int(value) for value in np.clip(rng.uniform(45, 170) + hue, 0, 255))
-
-
-def draw_beach(size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Draw sky, sea and sand: RGB.
-
-    What changes from top to bottom alone is made of one column; what is small, where it is.
-    """
-    width, height = size
-    y = np.linspace(0, 1, height, dtype=np.float32)[:, None]
-    x = np.linspace(0, 1, width, dtype=np.float32)[None, :]
-    shore = 0.72 + 0.015 * np.sin(7 * x) + 0.006 * np.sin(23 * x)
-    beach = np.empty((height, width, 3), np.float32)
-    horizon, top, bottom = (int(np.searchsorted(y[:, 0], at)) for at in (0.5, 0.68, 0.762))
-    beach[:horizon] = _blend((120, 178, 232), (226, 238, 244), y[:horizon, :, None] / 0.5)
-    _shine(beach, x, y)
-    sea = _blend((44, 120, 158), (98, 186, 190), (y[horizon:bottom, :, None] - 0.5) / 0.22)
-    beach[horizon:bottom] = sea + _waves(x, y[horizon:bottom])[:, :, None]
-    sand = _blend((214, 190, 148), (238, 220, 182), (y[top:, :, None] - 0.72) / 0.28)
-    grain = 3 * np.random.default_rng(3).standard_normal((height - top, width, 1), np.float32)
-    beach[bottom:] = sand[bottom - top :] + grain[bottom - top :]
-    between = slice(top, bottom)
-    is_dry = (y[between] >= shore)[:, :, None]
-    mixed = np.where(is_dry, sand[: bottom - top] + grain[: bottom - top], beach[between])
-    foam = np.exp(-(((y[between] - shore) / 0.006) ** 2))[:, :, None]
-    beach[between] = mixed + foam * (250 - mixed)
-    return np.asarray(np.clip(beach, 0, 255, out=beach), np.uint8)
-
-
-def _waves(x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return 9 sin(260 y + 6 sin(9 x)) (y - 0.45), the sine of a sum taken apart."""
-    bend = 6 * np.sin(9 * x)
-    high = 9 * (y - 0.45)
-    waves = high * np.sin(260 * y) * np.cos(bend) + high * np.cos(260 * y) * np.sin(bend)
-    return np.asarray(waves, np.float32)
-
-
-def _shine(sky: NDArray[np.float32], x: NDArray[np.float32], y: NDArray[np.float32]) -> None:
-    """Let the sun shine in the sky, as far as it is seen."""
-    height, width = sky.shape[:2]
-    across = np.exp(-((x - 0.78) ** 2) * np.float32((width / height) ** 2 / 0.006))
-    down = np.exp(-((y - 0.18) ** 2) / np.float32(0.006))
-    seen = np.flatnonzero(across > 1e-4), np.flatnonzero(down > 1e-4)
-    if not all(places.size for places in seen):
-        return
-    columns, rows = (slice(places[0], places[-1] + 1) for places in seen)
-    lit = sky[rows, columns]
-    lit += (down[rows] * across[:, columns])[:, :, None] * (255 - lit)
-
-
-def _blend(
-    first: tuple[int, int, int], second: tuple[int, int, int], share: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    share = np.clip(share, 0, 1)
-    return (1 - share) * np.array(first, np.float32) + share * np.array(second, np.float32)

@@ -1,6 +1,6 @@
-"""The gallery: backgrounds that greenroom draws, and those that the user brought.
+"""The gallery: built-in backgrounds, and those that the user brought.
 
-All are files in the user's data folder, which nobody else can look into. A file is called by a
+The user's are files in their data folder, which nobody else can look into. A file is called by a
 random number; what the user calls it, and the order, are in an index beside it and only shown.
 """
 
@@ -18,18 +18,14 @@ from typing import Any, Final
 
 import platformdirs
 
-from greenroom.backgrounds.builtin import DRAWN, draw
+from greenroom.backgrounds.builtin import BUILTIN, builtin_path
 from greenroom.errors import BackgroundError
-from greenroom.media.frame import Frame
 from greenroom.media.private_files import private_folder, write_private
-from greenroom.web.image_encoding import to_jpeg
 from greenroom.web.uploads import first_picture, make_background
 
 __all__ = ["Gallery", "Item", "shown_name"]
 
 logger = logging.getLogger(__name__)
-
-_DRAWN_QUALITY: Final = 92
 
 _INDEX: Final = "index.json"
 _ID: Final = re.compile(r"[0-9a-f]{16}")
@@ -80,7 +76,7 @@ class Gallery:
         self._making = threading.Lock()  # one decoded picture in memory at a time
 
     def items(self) -> list[Item]:
-        """Return all backgrounds in the user's order; those that are drawn are drawn now.
+        """Return all backgrounds in the user's order.
 
         Raises
         ------
@@ -126,7 +122,7 @@ class Gallery:
         KeyError
             If there is none of that id.
         BackgroundError
-            If it is one that greenroom drew.
+            If it is a built-in one.
         """
         with self._lock:
             item = self._find(number)
@@ -180,18 +176,19 @@ class Gallery:
             If it cannot be read.
         """
         item = self.find(number)
+        picture = Path(item.path) if item.is_own else builtin_path(number)
         path = self._thumbnail_path(number)
         with suppress(OSError):
-            if path.stat().st_mtime_ns >= Path(item.path).stat().st_mtime_ns:
+            if path.stat().st_mtime_ns >= picture.stat().st_mtime_ns:
                 return path.read_bytes()
-        data = first_picture(Path(item.path))
+        data = first_picture(picture)
         with suppress(OSError):  # it is made again next time
             write_private(path, data)
         return data
 
     def _items(self) -> list[Item]:
         index = self._read_index()
-        items = {item.id: item for item in (*self._own(index["names"]), *self._drawn())}
+        items = {item.id: item for item in (*self._own(index["names"]), *_builtin())}
         placed = [items.pop(number) for number in index["order"] if number in items]
         return [*placed, *items.values()]
 
@@ -215,19 +212,6 @@ class Gallery:
             )
             for path in self._own_files()
         ]
-
-    def _drawn(self) -> list[Item]:
-        """Return the backgrounds that greenroom draws: settings name their files, so they stay."""
-        items = []
-        for number, name in DRAWN.items():
-            path = self.folder / "drawn" / f"{number}.jpg"
-            if not path.exists():
-                try:
-                    write_private(path, to_jpeg(Frame.from_rgb(draw(number)), _DRAWN_QUALITY))
-                except OSError as error:
-                    raise self.unwritable(error) from error
-            items.append(Item(number, name, "picture", str(path), is_own=False))
-        return items
 
     def _thumbnail_path(self, number: str) -> Path:
         return self.folder / "thumbnails" / f"{number}.jpg"
@@ -257,6 +241,10 @@ class Gallery:
             f"Check its permissions and the free space."
         )
         return BackgroundError(message, self.folder)
+
+
+def _builtin() -> list[Item]:
+    return [Item(word, name, "picture", word, is_own=False) for word, name in BUILTIN.items()]
 
 
 def shown_name(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from typing import TYPE_CHECKING, Final
 
-from greenroom.segmenters.compute_devices import cpu_only
+from greenroom.segmenters.runtimes.compute_devices import cpu_only
 from greenroom.segmenters.runtimes.runtime import missing_extra
 from greenroom.settings import Device
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from greenroom.errors import ModelError
-from greenroom.segmenters.compute_devices import open_session
+from greenroom.segmenters.runtimes.compute_devices import open_session
 from greenroom.segmenters.runtimes.onnx_library import load_onnxruntime
 from greenroom.segmenters.runtimes.runtime import (
     TensorInfo,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from greenroom.segmenters.compute_devices import Provider
+    from greenroom.segmenters.runtimes.compute_devices import Provider
     from greenroom.segmenters.runtimes.runtime import Example, Fill
 
 __all__ = ["OnnxRuntime"]
