@@ -37,7 +37,7 @@ from greenroom.media.limits import MOST_PIXELS_A_SIDE
 from greenroom.segmenters.catalogue import card_named
 from greenroom.segmenters.store import Store
 from greenroom.sinks import PictureSink
-from greenroom.sources.demo import DemoSource
+from greenroom.sources.demo_source import DemoSource
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -12,7 +12,7 @@ import numpy as np
 
 from greenroom.backgrounds.builtin import BUILTIN, builtin_path
 from greenroom.media.frame import Frame
-from greenroom.sources.demo import draw_study
+from greenroom.sources.demo_source import draw_study
 from greenroom.web.image_encoding import to_jpeg
 
 if TYPE_CHECKING:

@@ -29,8 +29,8 @@ from greenroom.errors import SinkError, VirtualCameraError
 from greenroom.media.colour import Colour
 from greenroom.media.frame import Frame
 from greenroom.media.layout import Layout
-from greenroom.sinks import pipewire
-from greenroom.sinks.pipewire import PipeWireSink
+from greenroom.sinks import pipewire_sink
+from greenroom.sinks.pipewire_sink import PipeWireSink
 from greenroom.sinks.virtual_camera import VirtualCameraSink
 from greenroom.testing import Fault, FaultySegmenter, count_room_pixels
 
@@ -537,7 +537,7 @@ class TestWithoutPipeWire:
         )
         monkeypatch.setenv("PYTHONPATH", str(tmp_path))
         monkeypatch.setattr(feeder, "__name__", "not_a_feeder")
-        monkeypatch.setattr(pipewire, "daemon_socket", Socket)
+        monkeypatch.setattr(pipewire_sink, "daemon_socket", Socket)
         with pytest.raises(VirtualCameraError, match=r"no lib.*\n *sudo apt install pipewire"):
             PipeWireSink(RATE).write(numbered(0))
 
@@ -571,7 +571,7 @@ class TestWithoutPipeWire:
         )
         monkeypatch.setenv("PYTHONPATH", str(tmp_path))
         monkeypatch.setattr(feeder, "__name__", "not_a_feeder")
-        monkeypatch.setattr(pipewire, "daemon_socket", Socket)
+        monkeypatch.setattr(pipewire_sink, "daemon_socket", Socket)
         monkeypatch.setattr(shutil, "which", lambda _: None)
         sink = PipeWireSink(RATE)
         for number in range(100):

@@ -13,8 +13,8 @@ CODE = """
 import hashlib
 import numpy as np
 from greenroom import VirtualBackground
-from greenroom.sources.demo import DemoSource
-from greenroom.sources.drawn_person import draw_portrait
+from greenroom.sources.demo_source import DemoSource
+from greenroom.sources.demo_portrait import draw_portrait
 
 digest = hashlib.sha256()
 with VirtualBackground(background="beach", model="selfie-landscape") as engine:

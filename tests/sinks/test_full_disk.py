@@ -30,7 +30,7 @@ import numpy as np
 from greenroom.errors import SinkError
 from greenroom.media.frame import Frame, Layout
 from greenroom.settings import Settings
-from greenroom.sinks import muxer, video
+from greenroom.sinks import muxer, video_sink
 from greenroom.sinks.live_recording import RecordingSink
 from greenroom.media.source_info import SourceInfo
 
@@ -55,13 +55,14 @@ LIMITED: Final = (
     COMMON
     + """
 folder, name, kind = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
-take_room = video.take_room
+check_free_space = video_sink.check_free_space
 
 def set_up(when):
     within = folder / when
     within.mkdir()
-    # "header": the disk fills up after it was looked whether there is room.
-    muxer.take_room = video.take_room = (lambda *_: None) if when == "header" else take_room
+    # "header": the disk fills up after the check for free space.
+    check = (lambda *_: None) if when == "header" else check_free_space
+    muxer.check_free_space = video_sink.check_free_space = check
     limit({"at once": 0, "header": 10, "middle": 300_000, "end": None}[when])
     return within
 
@@ -82,7 +83,7 @@ def record(when):
         except SinkError as error:
             said.append(str(error))
     limit(0)  # it stays full
-    muxer.take_room = video.take_room = take_room
+    muxer.check_free_space = video_sink.check_free_space = check_free_space
     kept = names(within)
     for _ in range(4):
         try:
@@ -100,7 +101,7 @@ def record(when):
 def convert(when):
     within, said = set_up(when), []
     info = SourceInfo("noise", rate=RATE, time_base=1 / RATE)
-    sink = video.VideoSink(within / name, SETTINGS, info)
+    sink = video_sink.VideoSink(within / name, SETTINGS, info)
     try:
         for number in range(150 if when == "end" else 2000):
             sink.write(frame(number))

@@ -19,7 +19,7 @@ from greenroom.media.layout import Layout
 from greenroom.settings import Settings
 from greenroom.sinks.destinations import create_live_sinks, destinations
 from greenroom.sinks.live_recording import RecordingSink
-from greenroom.sinks.null import NullSink
+from greenroom.sinks.null_sink import NullSink
 from greenroom.testing import PersonSource, count_room_pixels
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from greenroom.media.colour import COVER_RGB, FULL_RANGE_RGB, Colour
 from greenroom.media.frame import Frame
 from greenroom.media.layout import Layout
 from greenroom.sinks import virtual_camera
-from greenroom.sinks.packing import Packer, flattened
+from greenroom.sinks.packing import Packer, over_cover_colour
 from greenroom.sinks.virtual_camera import VirtualCameraSink, advice, labelled_devices
 from greenroom.testing import PersonSource
 
@@ -155,7 +155,7 @@ class TestVirtualCamera:
         """A frame that can be seen through is put before the cover's colour, not shown opaque."""
         layout = Layout(64, 36, "yuv420p", Colour(1, 1))
         frame = Frame.filled(layout, (255, 0, 255), alpha=0)
-        shown = flattened(frame)
+        shown = over_cover_colour(frame)
         assert shown.alpha is None
         assert_allclose(shown.to_rgb().reshape(-1, 3), np.tile(COVER_RGB, (64 * 36, 1)), atol=3)
         sink = VirtualCameraSink(RATE, backend=BACKEND)

@@ -21,7 +21,7 @@ from greenroom.errors import MissingExtraError, SinkError
 from greenroom.media.colour import Colour
 from greenroom.media.frame import Frame
 from greenroom.media.layout import Layout
-from greenroom.sinks.window import WindowSink, fit_into
+from greenroom.sinks.window_sink import WindowSink, fit_into
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

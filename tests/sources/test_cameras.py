@@ -28,7 +28,7 @@ from greenroom.live.sources import create_live_source
 from greenroom.media.clock import MonotonicClock
 from greenroom.settings import Settings
 from greenroom.sources import camera as camera_module
-from greenroom.sources.camera import Wanted, best_format, camera_source, input_options
+from greenroom.sources.camera import CameraRequest, best_format, camera_source, input_options
 from greenroom.sources.camera_errors import opening_error
 from greenroom.sources.opencv_camera import OpenCvCamera
 
@@ -305,7 +305,7 @@ def test_the_best_format_is_chosen(
     asked: dict[str, Any], fourcc: str, size: tuple[int, int]
 ) -> None:
     """What is not compressed, unless it is slower; never what the engine cannot use."""
-    chosen = best_format(CameraInfo(0, "", "", FORMATS), Wanted(Settings(**asked)))
+    chosen = best_format(CameraInfo(0, "", "", FORMATS), CameraRequest(Settings(**asked)))
     assert chosen is not None
     assert (chosen.fourcc, chosen.size) == (fourcc, size)
 
@@ -313,7 +313,7 @@ def test_the_best_format_is_chosen(
 def test_a_format_that_it_lacks_lists_those_that_it_has() -> None:
     """A size that no format has is an error before anything is opened."""
     with pytest.raises(CameraFormatError, match=r"1920x1080.*It has: .*MJPG 1280x720 at 30"):
-        best_format(CameraInfo(0, "", "", FORMATS), Wanted(Settings(size="1920x1080")))
+        best_format(CameraInfo(0, "", "", FORMATS), CameraRequest(Settings(size="1920x1080")))
 
 
 @pytest.mark.parametrize(
@@ -343,7 +343,7 @@ def test_each_system_is_asked_in_its_own_way(
     platform: str, address: str, backend: str, options: dict[str, str]
 ) -> None:
     """Address and options are those of FFmpeg's device of that system."""
-    wanted = Wanted(Settings(size="1280x720", rate=30))
+    wanted = CameraRequest(Settings(size="1280x720", rate=30))
     chosen = CameraFormat("MJPG", (1280, 720), RATES[30]) if platform == "linux" else None
     assert input_options(CAMERA, wanted, chosen, platform) == (address, backend, options)
 

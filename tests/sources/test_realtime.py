@@ -13,7 +13,7 @@ from stream_server import picture
 
 from greenroom.media import decoding
 from greenroom.settings import Settings
-from greenroom.sources import VideoSource, create_source, video
+from greenroom.sources import VideoSource, create_source, video_source
 from greenroom.sources.realtime import Pacer, RealTimeSource
 from greenroom.testing import PersonSource
 
@@ -105,7 +105,7 @@ def test_a_looped_video_is_opened_once(
         opened.append(media)
         return decoding.open_media(media)
 
-    monkeypatch.setattr(video, "open_media", opening)
+    monkeypatch.setattr(video_source, "open_media", opening)
     source = RealTimeSource(lambda: create_source(path, Settings()), JumpingClock(), loop=True)
     frames = list(itertools.islice(source, 12))
     source.close()

@@ -15,7 +15,7 @@ import pytest
 from greenroom.errors import SourceError, TruncatedError
 from greenroom.settings import Settings
 from greenroom.sources import Source, create_source
-from greenroom.sources.demo import DemoSource
+from greenroom.sources.demo_source import DemoSource
 from greenroom.testing import PersonSource
 
 if TYPE_CHECKING:

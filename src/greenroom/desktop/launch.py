@@ -20,7 +20,7 @@ from greenroom.live.sources import create_live_source
 from greenroom.live.status import Showing
 from greenroom.live.steering import Steering
 from greenroom.sinks.destinations import PAGE, create_live_sinks, destinations
-from greenroom.sinks.window import WindowSink
+from greenroom.sinks.window_sink import WindowSink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from greenroom.engine.engine import VirtualBackground
 from greenroom.errors import ProcessingError
-from greenroom.sources.demo import DemoSource
-from greenroom.sources.drawn_person import draw_portrait
+from greenroom.sources.demo_portrait import draw_portrait
+from greenroom.sources.demo_source import DemoSource
 
 if TYPE_CHECKING:
     import numpy as np

@@ -14,7 +14,7 @@ from greenroom.errors import SourceError
 from greenroom.live.parts import Parts
 from greenroom.live.session import Session
 from greenroom.media.source_info import SourceInfo
-from greenroom.sinks.null import NullSink
+from greenroom.sinks.null_sink import NullSink
 from greenroom.sources.realtime import MICROSECOND
 from greenroom.sources.synthetic_person import PersonSource
 

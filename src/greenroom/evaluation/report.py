@@ -11,7 +11,7 @@ import numpy as np
 
 from greenroom.errors import ExistsError, SinkError
 from greenroom.media.frame import Frame
-from greenroom.sinks.images import encoded
+from greenroom.sinks.picture_sink import encode_picture
 from greenroom.sinks.staging import Staging, writing
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Report:
             )
             sheet = Frame.from_rgb(contact_sheet(result.worst))
             file = f"worst-{name}.png"
-            files[file] = encoded(sheet, self._folder / file, _LOSSLESS)
+            files[file] = encode_picture(sheet, self._folder / file, _LOSSLESS)
         drawn = plot(results)
         self.has_plot = drawn is not None
         if drawn is not None:

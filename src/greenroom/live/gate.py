@@ -32,7 +32,7 @@ from greenroom.live.status import Showing
 from greenroom.media.colour import COVER_RGB, Colour
 from greenroom.media.frame import Frame
 from greenroom.media.layout import Layout
-from greenroom.sinks.packing import flattened
+from greenroom.sinks.packing import over_cover_colour
 from greenroom.sources.realtime import MICROSECOND
 
 if TYPE_CHECKING:
@@ -192,11 +192,11 @@ class Gate:
             self._layout = rendered.frame.layout
             showing = Showing.CAMERA if rendered.is_camera else Showing.PERSON
             # Without its alpha, soft edges would show the room: nobody is to have to think of that.
-            views = {name: flattened(view) for name, view in rendered.views.items()}
+            views = {name: over_cover_colour(view) for name, view in rendered.views.items()}
             self._passed += 1
             self._besides = "start", ""
             self._last = Shown(
-                flattened(rendered.frame),
+                over_cover_colour(rendered.frame),
                 self._number,
                 showing,
                 views=views,

@@ -11,9 +11,9 @@ from greenroom.media.image_files import PICTURE_SUFFIXES
 from greenroom.media.numbered_names import NUMBER, NumberedNames
 from greenroom.media.source_info import SourceInfo
 from greenroom.sinks.codecs import CONTAINERS
-from greenroom.sinks.images import WITH_ALPHA, WRITTEN_SUFFIXES, PictureSink, numbered
+from greenroom.sinks.picture_sink import WITH_ALPHA, WRITTEN_SUFFIXES, PictureSink, numbered_paths
 from greenroom.sinks.sink import Sink
-from greenroom.sinks.video import VideoSink
+from greenroom.sinks.video_sink import VideoSink
 from greenroom.sinks.y4m import Y4MSink
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def _named(path: Path) -> Iterable[Path]:
     """Return the names of pictures: one, or those of a pattern."""
     names = NumberedNames.of(path.name)
     if names is not None:
-        return numbered(path, names)
+        return numbered_paths(path, names)
     if len(NUMBER.findall(path.name)) > 1:
         message = f"output '{path}': expected a pattern with one number in it, such as %04d.png"
         raise SettingsError(message)

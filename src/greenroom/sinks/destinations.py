@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 from greenroom.errors import SettingsError
 from greenroom.sinks.codecs import CONTAINERS
 from greenroom.sinks.live_recording import RecordingSink
-from greenroom.sinks.null import NullSink
-from greenroom.sinks.pipewire import PipeWireSink
+from greenroom.sinks.null_sink import NullSink
+from greenroom.sinks.pipewire_sink import PipeWireSink
 from greenroom.sinks.virtual_camera import VirtualCameraSink
-from greenroom.sinks.window import WindowSink
+from greenroom.sinks.window_sink import WindowSink
 
 if TYPE_CHECKING:
     from fractions import Fraction

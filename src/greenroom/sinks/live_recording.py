@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 from greenroom.errors import SinkError
 from greenroom.media.source_info import SourceInfo
 from greenroom.sinks.muxer import HEADER_BYTES
-from greenroom.sinks.packing import flattened
-from greenroom.sinks.staging import free_name
-from greenroom.sinks.video import VideoSink
+from greenroom.sinks.packing import over_cover_colour
+from greenroom.sinks.staging import unused_path
+from greenroom.sinks.video_sink import VideoSink
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,7 +95,7 @@ class RecordingSink:
         if self._first is None:
             self._first, self._alpha = time, frame.alpha is not None
         if not self._alpha:
-            frame = flattened(frame)
+            frame = over_cover_colour(frame)
         pts = round((time - self._first) / _TIME_BASE)
         try:
             self._sink.write(frame.shown_at(pts, _TIME_BASE, round(self._frame_s / _TIME_BASE)))
@@ -134,7 +134,7 @@ class RecordingSink:
     def _create(self) -> VideoSink:
         path, settings = self._path, self._settings
         if self._has_kept:  # what is there was not meant to be replaced
-            path, settings = free_name(path), settings.changed(overwrite=False)
+            path, settings = unused_path(path), settings.changed(overwrite=False)
         self.device = str(path)
         room_bytes = max(HEADER_BYTES, min(_ROOM_BYTES, self._largest_bytes // 2))
         return VideoSink(path, settings, self._info, live=True, room_bytes=room_bytes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from greenroom.sinks.staging import take_room
+from greenroom.sinks.staging import check_free_space
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,7 +57,7 @@ class Muxer:
         if self._has_begun:
             return
         try:
-            take_room(self._path, HEADER_BYTES)
+            check_free_space(self._path, HEADER_BYTES)
             self.container.start_encoding()
         except BaseException as error:
             self._failure = error

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from greenroom.media.layout import Layout
 
-__all__ = ["Packer", "flattened"]
+__all__ = ["Packer", "over_cover_colour"]
 
 
 class Packer:
@@ -78,7 +78,7 @@ class Packer:
             If the frame is of another layout.
         """
         check_layout(frame, self._layout, self._name)
-        frame = flattened(frame)
+        frame = over_cover_colour(frame)
         if frame.layout != self._wanted:
             frame = frame.converted(self._wanted)
         for target, plane in zip(self._planes, frame.planes, strict=True):
@@ -89,7 +89,7 @@ class Packer:
         return self._samples
 
 
-def flattened(frame: Frame) -> Frame:
+def over_cover_colour(frame: Frame) -> Frame:
     """Return what is seen of a frame in front of the cover's colour.
 
     What is behind alpha is not shown by leaving the alpha out: that may be the room.

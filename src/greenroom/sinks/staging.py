@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-__all__ = ["Staging", "free_name", "take_room", "writing"]
+__all__ = ["Staging", "check_free_space", "unused_path", "writing"]
 
 # What shows somebody, or their room, is for its owner only; other files are as the user's are.
 _PRIVATE: Final = 0o600
@@ -132,7 +132,7 @@ class Staging:
                 raise ExistsError(message, target)
 
 
-def free_name(path: Path) -> Path:
+def unused_path(path: Path) -> Path:
     """Return a path if nothing has it, otherwise ``NAME-2`` and so on beside it."""
     free, number = path, 1
     while free.exists():
@@ -141,7 +141,7 @@ def free_name(path: Path) -> Path:
     return free
 
 
-def take_room(path: Path, size: int) -> None:
+def check_free_space(path: Path, size: int) -> None:
     """Find out whether so many bytes can be written to a file, which is empty afterwards.
 
     They are written: no other way sees quotas, limits and reserves on every system. They are

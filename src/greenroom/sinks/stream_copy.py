@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 from greenroom.media.decoding import open_container, video_stream
 from greenroom.media.frame import fraction
 from greenroom.media.timeline import Timeline, is_of_another_program
-from greenroom.sinks.tags import carried_tags, described
-from greenroom.sinks.trial import copied, name_of_codec, reasons_against
+from greenroom.sinks.mux_trial import add_stream_copy, codec_name, unsupported_streams
+from greenroom.sinks.tags import file_tags, stream_tags
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,7 +72,7 @@ class CarriedStreams:
         self._packets = self._demux()
         self._waiting: av.Packet[Any] | None = None
         target.metadata.update(
-            carried_tags(
+            file_tags(
                 self._source.metadata, target.format.name, info.rate, keep_location=keep_location
             )
         )
@@ -82,7 +82,7 @@ class CarriedStreams:
 
     def describe(self, stream: VideoStream) -> None:
         """Say of the new pictures what the source says of its own."""
-        said = described(video_stream(self._source).metadata, keep_location=self._keep_location)
+        said = stream_tags(video_stream(self._source).metadata, keep_location=self._keep_location)
         stream.metadata.update({name: said[name] for name in _DESCRIBED if name in said})
 
     def mux_until(self, time_s: Fraction) -> None:
@@ -111,12 +111,12 @@ class CarriedStreams:
         muxer = self._target.format.name
         supported = self._target.supported_codecs
         streams = [one for one in self._source.streams if one.type in _CARRIED_TYPES]
-        known = {one.index for one in streams if name_of_codec(one) in supported}
+        known = {one.index for one in streams if codec_name(one) in supported}
         against = {
-            one.index: f"{name_of_codec(one)} cannot be carried in {muxer}"
+            one.index: f"{codec_name(one)} cannot be carried in {muxer}"
             for one in streams
             if one.index not in known
-        } | reasons_against(path, known, muxer, keep_location=self._keep_location)
+        } | unsupported_streams(path, known, muxer, keep_location=self._keep_location)
         for stream in streams:
             if is_of_another_program(self._source, stream, self._begin_s):
                 against[stream.index] = "it belongs to another program of the broadcast"
@@ -127,8 +127,8 @@ class CarriedStreams:
                     "%s stream %d of '%s' is left out: %s", stream.type, stream.index, path, reason
                 )
                 continue
-            copy = copied(stream, self._target)
-            copy.metadata.update(described(stream.metadata, keep_location=self._keep_location))
+            copy = add_stream_copy(stream, self._target)
+            copy.metadata.update(stream_tags(stream.metadata, keep_location=self._keep_location))
             copy.disposition = stream.disposition
             self._streams[stream.index] = copy
         if muxer == _WITH_ATTACHMENTS:
@@ -150,7 +150,7 @@ class CarriedStreams:
             shift = round(self._begin_s / fraction(chapter["time_base"]))
             start, end = max(0, chapter["start"] - shift), chapter["end"] - shift
             if end > start:
-                said = described(chapter["metadata"], keep_location=self._keep_location)
+                said = stream_tags(chapter["metadata"], keep_location=self._keep_location)
                 yield {**chapter, "start": start, "end": end, "metadata": said}
 
     def _demux(self) -> Iterator[av.Packet[Any]]:

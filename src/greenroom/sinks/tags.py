@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from fractions import Fraction
 
-__all__ = ["carried_tags", "described", "tells_place"]
+__all__ = ["contains_coordinates", "file_tags", "stream_tags"]
 
 # Said of the source's own bytes: its muxer, its brands, its counts.
 _OF_THE_FILE: Final = frozenset(
@@ -56,7 +56,7 @@ _TIMECODE_TEXT: Final = re.compile(r"\d\d:[0-5]\d:[0-5]\d([:;.])\d\d")
 _NTSC: Final = 1001
 
 
-def carried_tags(
+def file_tags(
     tags: Mapping[str, str], container: str, rate: Fraction, *, keep_location: bool
 ) -> dict[str, str]:
     """Return the tags of a file that its successor has, too.
@@ -93,7 +93,7 @@ def carried_tags(
     return kept
 
 
-def described(tags: Mapping[str, str], *, keep_location: bool) -> dict[str, str]:
+def stream_tags(tags: Mapping[str, str], *, keep_location: bool) -> dict[str, str]:
     """Return what is said of a stream that is copied."""
     return {
         name: value
@@ -102,7 +102,7 @@ def described(tags: Mapping[str, str], *, keep_location: bool) -> dict[str, str]
     }
 
 
-def tells_place(text: str) -> bool:
+def contains_coordinates(text: str) -> bool:
     """Whether a text says where something is, in a notation of coordinates."""
     return _SAYS_PLACE.search(text) is not None
 
@@ -114,7 +114,7 @@ def _is_carried(name: str, value: str, *, keep_location: bool) -> bool:
     if keep_location:
         return True
     is_place = name.lstrip("©") in _SHORT_PLACES or any(place in name for place in _PLACES)
-    return not is_place and not tells_place(value)
+    return not is_place and not contains_coordinates(value)
 
 
 def _can_be_counted(timecode: str, rate: Fraction) -> bool:

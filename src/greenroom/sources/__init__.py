@@ -9,10 +9,10 @@ from greenroom.media.animation import moves
 from greenroom.media.decoding import STDIN, is_folder, is_there
 from greenroom.media.image_files import is_picture
 from greenroom.media.limits import MOST_PHOTO_PIXELS_A_SIDE
-from greenroom.sources.animation import AnimationSource
-from greenroom.sources.images import PictureSource, folder_source, sequence_source
+from greenroom.sources.animation_source import AnimationSource
+from greenroom.sources.picture_source import PictureSource, folder_source, sequence_source
 from greenroom.sources.source import Source
-from greenroom.sources.video import VideoSource
+from greenroom.sources.video_source import VideoSource
 
 if TYPE_CHECKING:
     from greenroom.media.source_info import SourceInfo

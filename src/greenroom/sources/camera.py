@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
 from greenroom.sources.camera_errors import format_error, opening_error
-from greenroom.sources.live_decoder import ArrivingVideo, Asked
+from greenroom.sources.live_decoder import LiveDecoder, LiveInput
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from greenroom.settings import Settings
 
 __all__ = [
-    "Wanted",
+    "CameraRequest",
     "best_format",
     "camera_source",
     "input_options",
@@ -54,7 +54,7 @@ _DSHOW_BUFFER_BYTES: Final = 2**25
 _MACOS_RATE: Final = "30"
 
 
-class Wanted:
+class CameraRequest:
     """What the user asks a camera for.
 
     Parameters
@@ -75,7 +75,7 @@ class Wanted:
 
 def camera_source(
     camera: CameraInfo, settings: Settings, clock: Clock, platform: str = sys.platform
-) -> ArrivingVideo:
+) -> LiveDecoder:
     """Open a camera by FFmpeg.
 
     Raises
@@ -83,10 +83,10 @@ def camera_source(
     CameraError
         Of the kind that says why it cannot be opened.
     """
-    wanted = Wanted(settings)
+    wanted = CameraRequest(settings)
     chosen = best_format(camera, wanted)
     address, backend, options = input_options(camera, wanted, chosen, platform)
-    asked = Asked(
+    asked = LiveInput(
         name=f"camera '{camera.name}'",
         address=address,
         format=backend,
@@ -94,14 +94,14 @@ def camera_source(
         device=camera.path if backend == "v4l2" else "",
         keeps_interlaced=settings.keep_interlaced,
     )
-    source = ArrivingVideo(
+    source = LiveDecoder(
         asked, clock, lambda error: opening_error(error, camera, str(wanted), platform)
     )
     warn_of_differences(camera.name, wanted, source.size, source.info.rate)
     return source
 
 
-def best_format(camera: CameraInfo, wanted: Wanted) -> CameraFormat | None:
+def best_format(camera: CameraInfo, wanted: CameraRequest) -> CameraFormat | None:
     """Choose among a camera's formats; None where they are not known.
 
     What is not compressed is taken unless it would bring fewer frames.
@@ -131,7 +131,7 @@ def best_format(camera: CameraInfo, wanted: Wanted) -> CameraFormat | None:
 
 
 def input_options(
-    camera: CameraInfo, wanted: Wanted, chosen: CameraFormat | None, platform: str
+    camera: CameraInfo, wanted: CameraRequest, chosen: CameraFormat | None, platform: str
 ) -> tuple[str, str, dict[str, str]]:
     """Return the address, FFmpeg's name of the device's kind, and its options."""
     options: dict[str, str] = {}
@@ -156,7 +156,7 @@ def input_options(
 
 
 def warn_of_differences(
-    name: str, wanted: Wanted, size: tuple[int, int], rate: Fraction | None
+    name: str, wanted: CameraRequest, size: tuple[int, int], rate: Fraction | None
 ) -> None:
     """Log where a camera gives something else than it was asked for."""
     if wanted.size is not None and size != wanted.size:
@@ -177,7 +177,7 @@ def _has_size(one: CameraFormat, size: tuple[int, int]) -> bool:
     return all(least <= length <= most for least, length, most in limits)
 
 
-def _best_rate(one: CameraFormat, wanted: Wanted) -> Fraction:
+def _best_rate(one: CameraFormat, wanted: CameraRequest) -> Fraction:
     """Return the best rate of a format that is of use; a driver that does not say has it."""
     most = wanted.rate or _USUAL_RATE
     return min(max(one.rates, default=most), most)

@@ -17,8 +17,8 @@ from greenroom.media.deinterlacing import Deinterlacer
 from greenroom.media.frame import Frame, fraction
 from greenroom.media.source_info import SourceInfo
 from greenroom.sources.camera_errors import lost_error
-from greenroom.sources.realtime import MICROSECOND, Steady, stamped
-from greenroom.sources.whole import WholeFrames
+from greenroom.sources.realtime import MICROSECOND, FrameNormalizer, stamped
+from greenroom.sources.strict_decoder import StrictDecoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from greenroom.errors import CameraError
     from greenroom.media.clock import Clock
 
-__all__ = ["CAMERA_MATRIX", "FRESH_S", "ArrivingVideo", "Asked", "video_text"]
+__all__ = ["CAMERA_MATRIX", "FRESH_S", "LiveDecoder", "LiveInput", "video_text"]
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ _ENDED: Final = "it has ended"
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class LiveInput:
     """What FFmpeg is asked to open.
 
     Attributes
@@ -85,12 +85,12 @@ class Asked:
     keeps_interlaced: bool = False
 
 
-class ArrivingVideo:
+class LiveDecoder:
     """Gives frames as they arrive, each at once, and none that is half decoded.
 
     Parameters
     ----------
-    asked : Asked
+    asked : LiveInput
         What to open.
     clock : Clock
         Tells time.
@@ -107,7 +107,7 @@ class ArrivingVideo:
 
     def __init__(
         self,
-        asked: Asked,
+        asked: LiveInput,
         clock: Clock,
         explain: Callable[[Exception], CameraError],
         *,
@@ -137,7 +137,7 @@ class ArrivingVideo:
         self._readiness.find()
         self._duration = self._container.duration or 0
         self._decoder: Any = self._stream.codec_context
-        self._whole = WholeFrames(decoder.context, asked.name)
+        self._whole = StrictDecoder(decoder.context, asked.name)
         rate = self._stream.average_rate or self._decoder.framerate or self._stream.guessed_rate
         self.info = SourceInfo(
             name=asked.name,
@@ -193,7 +193,7 @@ class ArrivingVideo:
                 self._reading.release()
 
     def _frames(self) -> Iterator[Frame]:
-        steady = Steady(self._asked.name, self._asked.size)
+        steady = FrameNormalizer(self._asked.name, self._asked.size)
         for picture in self._pictures():
             if self._asked.device and picture.colorspace == UNSPECIFIED:
                 picture.colorspace = CAMERA_MATRIX
@@ -282,7 +282,7 @@ def video_text(size: tuple[int, int], kind: str, rate: Fraction | None) -> str:
     return f"{said}, {float(rate):.4g} frames/s" if rate else said
 
 
-def _opened(asked: Asked, *, keeps_all: bool) -> InputContainer:
+def _opened(asked: LiveInput, *, keeps_all: bool) -> InputContainer:
     import av  # noqa: PLC0415 - importing greenroom stays light
 
     lenient: Any = {"metadata_errors": "replace"} if _before_av_19(av.__version__) else {}

@@ -17,11 +17,11 @@ from greenroom.devices.v4l2 import SystemIoctl, opened
 from greenroom.errors import CameraError
 from greenroom.media.frame import Frame
 from greenroom.media.source_info import SourceInfo
-from greenroom.sources.camera import MJPEG, Wanted, best_format, warn_of_differences
+from greenroom.sources.camera import MJPEG, CameraRequest, best_format, warn_of_differences
 from greenroom.sources.camera_errors import lost_error, opening_error
 from greenroom.sources.live_decoder import CAMERA_MATRIX, FRESH_S, video_text
-from greenroom.sources.realtime import MICROSECOND, Steady, stamped
-from greenroom.sources.whole import WholeFrames
+from greenroom.sources.realtime import MICROSECOND, FrameNormalizer, stamped
+from greenroom.sources.strict_decoder import StrictDecoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -85,8 +85,8 @@ class OpenCvCamera:
         self._platform = platform
         self._closing = threading.Event()
         self._reading = threading.Lock()
-        self._whole = WholeFrames(av.CodecContext.create("mjpeg", "r"), self._name)
-        wanted = Wanted(settings)
+        self._whole = StrictDecoder(av.CodecContext.create("mjpeg", "r"), self._name)
+        wanted = CameraRequest(settings)
         chosen = best_format(camera, wanted)
         is_linux = platform.startswith("linux")
         backends = {"darwin": cv2.CAP_AVFOUNDATION, "win32": cv2.CAP_DSHOW}
@@ -130,7 +130,7 @@ class OpenCvCamera:
                 self._reading.release()
 
     def _frames(self) -> Iterator[Frame]:
-        steady = Steady(self._name)
+        steady = FrameNormalizer(self._name)
         seen_s = self._clock.now()
         while not self._closing.is_set():
             read, samples = self._capture.read()
@@ -180,7 +180,7 @@ class OpenCvCamera:
         )
         raise CameraError(message, self._camera.path)
 
-    def _negotiate(self, cv2: Any, wanted: Wanted, fourcc: str | None) -> None:  # noqa: ANN401
+    def _negotiate(self, cv2: Any, wanted: CameraRequest, fourcc: str | None) -> None:  # noqa: ANN401
         """Ask for format, size and rate, in the order that drivers need."""
         capture = self._capture
         capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
@@ -194,7 +194,7 @@ class OpenCvCamera:
         if self._platform.startswith("linux") and _fourcc(capture.get(cv2.CAP_PROP_FOURCC)) in _RAW:
             capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
 
-    def _described(self, cv2: Any, wanted: Wanted) -> SourceInfo:  # noqa: ANN401
+    def _described(self, cv2: Any, wanted: CameraRequest) -> SourceInfo:  # noqa: ANN401
         capture = self._capture
         size = (
             int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from greenroom.media.layout import Layout
     from greenroom.sources.source import Source
 
-__all__ = ["MICROSECOND", "Pacer", "RealTimeSource", "Steady", "stamped"]
+__all__ = ["MICROSECOND", "FrameNormalizer", "Pacer", "RealTimeSource", "stamped"]
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class Pacer:
         return not self._closing.is_set()
 
 
-class Steady:
+class FrameNormalizer:
     """Brings frames to ``yuv420p`` and to the size of the first one.
 
     Parameters
@@ -167,7 +167,7 @@ class RealTimeSource:
     def __iter__(self) -> Iterator[Frame]:
         """See `Source.__iter__`."""
         pacer = Pacer(self._clock, self._closing)
-        steady = Steady(self.info.name)
+        steady = FrameNormalizer(self.info.name)
         for time_s, frame in self._timed():
             ready = steady(frame)
             if not pacer.wait(time_s):

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from greenroom.errors import CameraError, CameraForbiddenError, CameraMissingError
 from greenroom.media.decoding import reason_of
-from greenroom.sources.camera import Wanted
-from greenroom.sources.live_decoder import ArrivingVideo, Asked
+from greenroom.sources.camera import CameraRequest
+from greenroom.sources.live_decoder import LiveDecoder, LiveInput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +29,7 @@ def screen_source(
     clock: Clock,
     platform: str = sys.platform,
     environment: Mapping[str, str] = os.environ,
-) -> ArrivingVideo:
+) -> LiveDecoder:
     """Grab the whole screen, scaled to the size that is asked for.
 
     Raises
@@ -37,12 +37,12 @@ def screen_source(
     CameraError
         If it cannot be grabbed, saying why.
     """
-    wanted = Wanted(settings)
+    wanted = CameraRequest(settings)
     address, backend = _device(platform, environment)
     options = {"framerate": str(wanted.rate or _USUAL_RATE)}
     if platform == "darwin":
         options["capture_cursor"] = "1"
-    asked = Asked(
+    asked = LiveInput(
         SCREEN, address, format=backend, options={"fpsprobesize": "0", **options}, size=wanted.size
     )
 
@@ -59,7 +59,7 @@ def screen_source(
         )
         return CameraMissingError(message, SCREEN)
 
-    return ArrivingVideo(asked, clock, explain)
+    return LiveDecoder(asked, clock, explain)
 
 
 def check_screen(platform: str = sys.platform, environment: Mapping[str, str] = os.environ) -> None:

@@ -16,7 +16,7 @@ from greenroom.errors import (
 )
 from greenroom.media.decoding import reason_of
 from greenroom.media.demuxers import reaches_out, stream_options
-from greenroom.sources.live_decoder import ArrivingVideo, Asked
+from greenroom.sources.live_decoder import LiveDecoder, LiveInput
 from greenroom.sources.realtime import RealTimeSource
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def stream_source(address: str, settings: Settings, clock: Clock) -> Source:
     target = address
     if _is_session(address):
         target = f"file:{address}"
-    asked = Asked(
+    asked = LiveInput(
         name,
         target,
         options=options,
@@ -73,8 +73,8 @@ def stream_source(address: str, settings: Settings, clock: Clock) -> Source:
         keeps_interlaced=settings.keep_interlaced,
     )
 
-    def opened(*, keeps_time: bool = False) -> ArrivingVideo:
-        return ArrivingVideo(
+    def opened(*, keeps_time: bool = False) -> LiveDecoder:
+        return LiveDecoder(
             asked, clock, lambda error: _error(error, name, address), keeps_time=keeps_time
         )
 
@@ -101,7 +101,7 @@ def test_source(name: str, clock: Clock) -> RealTimeSource:
             "read files. Such as: lavfi:testsrc2=size=1280x720:rate=30"
         )
         raise CameraFormatError(message, name)
-    asked = Asked(f"test picture '{graph}'", graph, format="lavfi")
+    asked = LiveInput(f"test picture '{graph}'", graph, format="lavfi")
 
     def explain(error: Exception) -> CameraError:
         message = (
@@ -111,7 +111,7 @@ def test_source(name: str, clock: Clock) -> RealTimeSource:
         return CameraFormatError(message, name)
 
     return RealTimeSource(
-        lambda: ArrivingVideo(asked, clock, explain, keeps_time=True), clock, loop=False
+        lambda: LiveDecoder(asked, clock, explain, keeps_time=True), clock, loop=False
     )
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from greenroom.media.numbered_names import NumberedNames
     from greenroom.settings import Settings
 
-__all__ = ["WITH_ALPHA", "WRITTEN_SUFFIXES", "PictureSink", "encoded", "numbered"]
+__all__ = ["WITH_ALPHA", "WRITTEN_SUFFIXES", "PictureSink", "encode_picture", "numbered_paths"]
 
 _QUALITY: Final = {
     ".jpg": cv2.IMWRITE_JPEG_QUALITY,
@@ -88,7 +88,7 @@ class PictureSink:
                 f"video, or a pattern such as frames/%04d.png."
             )
             raise SinkError(message)
-        data = encoded(frame, path, self._settings.output_quality, self._next_tags())
+        data = encode_picture(frame, path, self._settings.output_quality, self._next_tags())
         temporary = self._staging.add(path)
         with writing(path):
             temporary.write_bytes(data)
@@ -109,12 +109,14 @@ class PictureSink:
         self._staging.discard()
 
 
-def numbered(pattern: Path, names: NumberedNames) -> Iterator[Path]:
+def numbered_paths(pattern: Path, names: NumberedNames) -> Iterator[Path]:
     """Name pictures by a pattern such as ``%04d.png``, from 1 on."""
     return (pattern.with_name(names.name(number)) for number in count(1))
 
 
-def encoded(frame: Frame, path: Path, quality: int, tags: PictureTags | None = None) -> bytes:
+def encode_picture(
+    frame: Frame, path: Path, quality: int, tags: PictureTags | None = None
+) -> bytes:
     """Encode a frame as the kind of picture that a path names; lossy ones by quality.
 
     Tags go along with it.

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from greenroom import VirtualBackground
-from greenroom.sources.demo import DemoSource
-from greenroom.sources.drawn_person import draw_portrait
+from greenroom.sources.demo_portrait import draw_portrait
+from greenroom.sources.demo_source import DemoSource
 
 SIZE = (640, 360)
 

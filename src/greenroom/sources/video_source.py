@@ -32,7 +32,7 @@ from greenroom.media.timeline import (
     can_be_joined,
     played_length_s,
 )
-from greenroom.sources.extents import Extents, is_short_of_its_header
+from greenroom.sources.truncation import EndTracker, is_short_of_its_header
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -233,7 +233,7 @@ class VideoSource:
         import av  # noqa: PLC0415 - importing greenroom stays light
 
         self._times = DecodingTimes(self._container)
-        self._extents = extents = Extents(
+        self._extents = extents = EndTracker(
             self._container, self._stream, next(iter(self.info.files), None)
         )
         try:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from greenroom.sources.whole import WholeFrames, is_whole_jpeg
+from greenroom.sources.strict_decoder import StrictDecoder, is_complete_jpeg
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,7 @@ def photograph(portrait: NDArray[np.uint8]) -> bytes:
 
 def decode(data: bytes) -> tuple[list[NDArray[np.uint8]], int]:
     """Return the luma of the frames that come out, and how many were left out."""
-    whole = WholeFrames(av.CodecContext.create("mjpeg", "r"), "test")
+    whole = StrictDecoder(av.CodecContext.create("mjpeg", "r"), "test")
     pictures = whole.decode(av.Packet(data))
     luma = [picture.to_ndarray(format="gray").astype(np.uint8) for picture in pictures]
     return luma, whole.damaged
@@ -84,7 +84,7 @@ def test_a_picture_within_the_head_is_not_taken_for_samples(photograph: bytes) -
     """A JPEG with a preview in a segment of its own, as EXIF has it, is whole."""
     preview = photograph[:3000]
     segment = b"\xff\xe1" + struct.pack(">H", len(preview) + 2) + preview
-    assert is_whole_jpeg(photograph[:2] + segment + photograph[2:])
+    assert is_complete_jpeg(photograph[:2] + segment + photograph[2:])
 
 
 def test_a_black_picture_is_whole() -> None:
@@ -92,18 +92,18 @@ def test_a_black_picture_is_whole() -> None:
     for flags in ([], [cv2.IMWRITE_JPEG_OPTIMIZE, 1]):
         done, data = cv2.imencode(".jpg", np.zeros((1080, 1920, 3), np.uint8), flags)
         assert done
-        assert is_whole_jpeg(data.tobytes())
+        assert is_complete_jpeg(data.tobytes())
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff\xd8", b"\xff\xd8\xff\xda\x00", b"GIF89a", bytes(50)])
 def test_what_is_no_jpeg_is_not_whole(data: bytes) -> None:
     """Short and foreign data are refused rather than decoded."""
-    assert not is_whole_jpeg(data)
+    assert not is_complete_jpeg(data)
 
 
 def test_an_empty_packet_counts_as_damaged_and_decoding_goes_on(photograph: bytes) -> None:
     """A driver's empty frame does not end the decoder."""
-    whole = WholeFrames(av.CodecContext.create("mjpeg", "r"), "test")
+    whole = StrictDecoder(av.CodecContext.create("mjpeg", "r"), "test")
     assert whole.decode(av.Packet(b"")) == []
     assert len(whole.decode(av.Packet(photograph))) == 1
     assert whole.damaged == 1
@@ -111,7 +111,7 @@ def test_an_empty_packet_counts_as_damaged_and_decoding_goes_on(photograph: byte
 
 def test_damage_is_told_once(photograph: bytes, caplog: pytest.LogCaptureFixture) -> None:
     """A camera with a bad cable does not fill the log."""
-    whole = WholeFrames(av.CodecContext.create("mjpeg", "r"), "camera 'C920'")
+    whole = StrictDecoder(av.CodecContext.create("mjpeg", "r"), "camera 'C920'")
     for _ in range(5):
         whole.decode(av.Packet(photograph[:2000]))
     assert whole.damaged == 5

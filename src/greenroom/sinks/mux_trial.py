@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from greenroom.media.decoding import media_errors, open_container
-from greenroom.sinks.tags import tells_place
+from greenroom.sinks.tags import contains_coordinates
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from av.container import OutputContainer
     from av.stream import Stream
 
-__all__ = ["copied", "name_of_codec", "reasons_against"]
+__all__ = ["add_stream_copy", "codec_name", "unsupported_streams"]
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ _LOOKED_AT: Final = 1000
 _USUAL_LAYOUTS: Final = {1: "mono", 2: "stereo"}
 
 
-def copied(stream: Stream, target: OutputContainer) -> Stream:
+def add_stream_copy(stream: Stream, target: OutputContainer) -> Stream:
     """Add a stream like another one to a container, for its packets.
 
     Of one or two channels that are not named it is said which they are, as MP4 wants it of PCM.
@@ -46,7 +46,7 @@ def copied(stream: Stream, target: OutputContainer) -> Stream:
     return cast("Stream", copy)
 
 
-def reasons_against(
+def unsupported_streams(
     path: Path, indices: Collection[int], muxer: str, *, keep_location: bool
 ) -> dict[int, str]:
     """Return which streams of a file are not to be carried, and why.
@@ -71,20 +71,24 @@ def reasons_against(
         reasons = {}
         for index, first in packets.items():
             stream = container.streams[index]
-            if not keep_location and stream.type == "subtitle" and any(map(_tells_place, first)):
+            if (
+                not keep_location
+                and stream.type == "subtitle"
+                and any(map(_contains_coordinates, first))
+            ):
                 reasons[index] = "it says where the pictures were taken (see --keep-location)"
             elif not _is_taken(stream, first, muxer):
-                reasons[index] = f"{name_of_codec(stream)} cannot be carried in {muxer}"
+                reasons[index] = f"{codec_name(stream)} cannot be carried in {muxer}"
         return reasons
 
 
-def name_of_codec(stream: Stream) -> str:
+def codec_name(stream: Stream) -> str:
     """Return FFmpeg's name of a stream's codec."""
     return getattr(stream.codec_context, "name", "unknown")  # None where there is no decoder
 
 
-def _tells_place(packet: av.Packet[Any]) -> bool:
-    return tells_place(bytes(packet).decode(errors="replace"))
+def _contains_coordinates(packet: av.Packet[Any]) -> bool:
+    return contains_coordinates(bytes(packet).decode(errors="replace"))
 
 
 def _first(packets: Iterator[av.Packet[Any]], indices: Collection[int]) -> Iterator[av.Packet[Any]]:
@@ -108,7 +112,7 @@ def _is_taken(stream: Stream, packets: list[av.Packet[Any]], muxer: str) -> bool
 
     target = av.open(io.BytesIO(), "w", format=muxer)
     try:
-        copy = copied(stream, target)
+        copy = add_stream_copy(stream, target)
         target.start_encoding()  # not again by the first packet when this fails
         first = packets[0].dts or 0 if packets else 0
         for number, packet in enumerate(packets):

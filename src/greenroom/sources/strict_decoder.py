@@ -11,7 +11,7 @@ from greenroom.media.decoding import reason_of
 if TYPE_CHECKING:
     import av
 
-__all__ = ["WholeFrames", "is_whole_jpeg"]
+__all__ = ["StrictDecoder", "is_complete_jpeg"]
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ _TABLES: Final = b"\xff\xc4"
 _HOLE: Final = bytes(64)
 
 
-class WholeFrames:
+class StrictDecoder:
     """Decodes packets, one at a time, without holding any frame back.
 
     Parameters
@@ -65,7 +65,7 @@ class WholeFrames:
 
         # An empty packet is a driver's way to say that a frame was lost on the wire.
         whole = bool(packet.size) and not packet.is_corrupt
-        if not whole or (self._is_jpeg and not is_whole_jpeg(packet)):
+        if not whole or (self._is_jpeg and not is_complete_jpeg(packet)):
             self._leave_out("it is not whole")
             return []
         try:
@@ -88,7 +88,7 @@ class WholeFrames:
         logger.log(level, "%s: a damaged frame is left out: %s", self._name, reason)
 
 
-def is_whole_jpeg(data: Any) -> bool:  # noqa: ANN401 - anything with the buffer protocol
+def is_complete_jpeg(data: Any) -> bool:  # noqa: ANN401 - anything with the buffer protocol
     """Whether a JPEG begins, ends, and has no segment where samples should be.
 
     A frame that lost its end, or its middle on the wire, is not whole. JPEG has no checksum: a

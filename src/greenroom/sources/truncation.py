@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from av.stream import Stream
     from av.video.stream import VideoStream
 
-__all__ = ["Extents", "is_short_of_its_header"]
+__all__ = ["EndTracker", "is_short_of_its_header"]
 
 # H.264 and HEVC show pictures at most so many places from where they are decoded.
 _REORDERED: Final = 16
@@ -38,7 +38,7 @@ _ASF_PROPERTIES: Final = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _ASF_HEADER_BYTES: Final = 1 << 16
 
 
-class Extents:
+class EndTracker:
     """What the header of a file says of its pictures' end, beside what has been read.
 
     Parameters

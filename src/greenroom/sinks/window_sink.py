@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.errors import MissingExtraError, SinkError
 from greenroom.media.colour import FULL_RANGE_RGB
-from greenroom.sinks.packing import flattened
+from greenroom.sinks.packing import over_cover_colour
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -207,7 +207,7 @@ class WindowSink:
         layout = replace(
             frame.layout, width=width, height=height, format="gbrp", colour=FULL_RANGE_RGB
         )
-        rgb = flattened(frame).converted(layout).to_rgb()
+        rgb = over_cover_colour(frame).converted(layout).to_rgb()
         screen.fill((0, 0, 0))
         screen.blit(pygame.image.frombuffer(rgb.data, (width, height), "RGB"), (left, top))
         pygame.display.flip()

@@ -15,7 +15,7 @@ from greenroom.media.shapes import made_even, made_square, square_size
 from greenroom.sinks.codecs import CONTAINERS, check_choice, check_fits, choose_codec
 from greenroom.sinks.muxer import HEADER_BYTES, Muxer
 from greenroom.sinks.sink import check_layout
-from greenroom.sinks.staging import Staging, free_name, take_room, writing
+from greenroom.sinks.staging import Staging, check_free_space, unused_path, writing
 from greenroom.sinks.stream_copy import CarriedStreams
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ class VideoSink:
             self._give_up()
         kept = None
         if self._temporary is not None and _can_be_played(self._temporary):
-            kept = self._path if self._settings.overwrite else free_name(self._path)
+            kept = self._path if self._settings.overwrite else unused_path(self._path)
             try:
                 self._temporary.replace(kept)
             except OSError as error:  # a full disk may have no room for a name either
@@ -172,7 +172,7 @@ class VideoSink:
         self._temporary = temporary = self._staging.add(self._path)
         for name, value in codec.environment:
             os.environ.setdefault(name, value)
-        take_room(temporary, self._room_bytes)
+        check_free_space(temporary, self._room_bytes)
         container = av.open(
             as_file(temporary),
             "w",
