@@ -18,6 +18,7 @@ import itertools
 import math
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+import cv2
 import numpy as np
 
 from greenroom.errors import FormatError
@@ -550,8 +551,6 @@ def _mask(matte: MatteArray, threshold: float) -> Mask:
 
 def _steepness(coverage: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the magnitude of the gradient, by derivatives of a Gaussian."""
-    import cv2  # noqa: PLC0415 - heavy, and most of the measures do without it
-
     sigma = GRADIENT_SIGMA_PX
     peak = 1 / (math.sqrt(2 * math.pi) * sigma)
     reach = math.ceil(sigma * math.sqrt(2 * math.log(peak / _GAUSSIAN_TAIL)))
@@ -568,8 +567,6 @@ def _steepness(coverage: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _connected_level(common: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return up to which coverage each pixel belongs to the largest part of the foreground."""
-    import cv2  # noqa: PLC0415 - heavy, and most of the measures do without it
-
     level = np.zeros(common.shape, np.float32)
     connected = np.ones(common.shape, np.bool_)
     for step in range(1, CONNECTIVITY_STEPS + 1):
@@ -605,8 +602,6 @@ def _disk(radius_px: int) -> NDArray[np.uint8]:
 
 def _dilated(mask: Mask, element: NDArray[np.uint8]) -> Mask:
     """Return where the element, centred there, meets the mask."""
-    import cv2  # noqa: PLC0415 - heavy, and most of the measures do without it
-
     return cv2.dilate(mask.astype(np.uint8), element).astype(np.bool_)
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import av
 import numpy as np
 
 from greenroom.media.colour import LIMITED, UNSPECIFIED, Colour
@@ -17,7 +18,6 @@ from greenroom.media.layout import Layout
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import av
     from numpy.typing import NDArray
 
     from greenroom.media.frame import Plane
@@ -91,8 +91,6 @@ def _with_matrix_alone(frame: av.VideoFrame) -> av.VideoFrame:
     its `side_data` is asked for; it refuses to show any of it where one kind is new to it; and
     what it shows stays in memory until the garbage collector comes by.
     """
-    import av  # noqa: PLC0415 - importing greenroom stays light
-
     with _converting(frame):
         small = frame.reformat(_GLANCE_PX, _GLANCE_PX, "gray", threads=ONE_THREAD)
     graph = av.filter.Graph()

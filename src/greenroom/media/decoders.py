@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import av
+
 from greenroom.media.colour import UNSPECIFIED
 
 if TYPE_CHECKING:
-    import av
     from av.video.stream import VideoStream
 
     from greenroom.media.deinterlacing import Deinterlacer
@@ -84,8 +85,6 @@ class Decoder:
         return self.context is not self._stream.codec_context
 
     def _take_alpha(self) -> None:
-        import av  # noqa: PLC0415 - importing greenroom stays light
-
         own: Any = self._stream.codec_context
         name = _WITH_ALPHA[own.name]
         try:

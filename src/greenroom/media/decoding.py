@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import av
+
 from greenroom.media.decoders import Decoder
 from greenroom.media.demuxers import FILE_OPTIONS, HEAD_BYTES, PIPE_OPTIONS, names_others
 from greenroom.media.timeline import with_played_lengths
@@ -15,7 +17,6 @@ from greenroom.media.timeline import with_played_lengths
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import av
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
@@ -52,8 +53,6 @@ def open_media(media: str | Path | StandardInput) -> InputContainer:
     ValueError
         With a reason to be put into the caller's own error.
     """
-    import av  # noqa: PLC0415 - importing greenroom stays light
-
     if not isinstance(media, StandardInput):
         reason = why_unreadable(Path(media))
         if reason is not None:
@@ -103,8 +102,6 @@ def video_stream(container: InputContainer) -> VideoStream:
     ValueError
         With a reason to be put into the caller's own error.
     """
-    import av  # noqa: PLC0415 - importing greenroom stays light
-
     streams = _video_streams(container)
     default = av.stream.Disposition.default
     return next((stream for stream in streams if stream.disposition & default), streams[0])
@@ -119,8 +116,6 @@ def choice_of(container: InputContainer, stream: VideoStream) -> str | None:
 
 
 def _video_streams(container: InputContainer) -> list[VideoStream]:
-    import av  # noqa: PLC0415
-
     art = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
     reason = "it has no video in it"
     streams: list[VideoStream] = []
@@ -141,8 +136,6 @@ def open_container(media: str | Path | StandardInput) -> InputContainer:
 
     Tags that are not UTF-8 are no reason to fail.
     """
-    import av  # noqa: PLC0415 - importing greenroom stays light
-
     # PyAV replaces what is not UTF-8 from 19 on, and has no option for it any more.
     lenient: Any = {}
     if int(av.__version__.partition(".")[0]) < 19:
@@ -283,8 +276,6 @@ def media_errors() -> tuple[type[Exception], ...]:
 
     Not every error of FFmpeg is an OSError or a ValueError.
     """
-    import av  # noqa: PLC0415 - importing greenroom stays light
-
     return OSError, ValueError, av.error.FFmpegError
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+import av
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import av
     from av.filter import Graph
 
 __all__ = ["Deinterlacer"]
@@ -72,8 +73,6 @@ class Deinterlacer:
         self._held.clear()
 
     def _begin(self, picture: av.VideoFrame) -> None:
-        import av  # noqa: PLC0415 - importing greenroom stays light
-
         if not self._is_told:
             self._is_told = True
             self._tell()

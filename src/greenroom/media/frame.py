@@ -14,19 +14,19 @@ from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
+import av
 import numpy as np
 
 from greenroom.errors import FormatError
 from greenroom.media.colour import BT709, FULL, FULL_RANGE_RGB, LIMITED, RGB, UNSPECIFIED, Colour
 from greenroom.media.layout import WITH_ALPHA, Format, Layout
+from greenroom.media.pyramid import Pyramid, cut, halved, halvings_to, pyramid
+from greenroom.media.resizing import resized
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    import av
     from numpy.typing import NDArray
-
-    from greenroom.media.pyramid import Pyramid
 
     Plane = NDArray[np.uint8]
     # pts, time base and duration
@@ -141,8 +141,6 @@ class Frame:
 
     @cached_property
     def _pyramid(self) -> Pyramid:
-        from greenroom.media.pyramid import pyramid  # noqa: PLC0415 - the core loads on use
-
         return pyramid(self.planes)
 
     def part(self, box: tuple[int, int, int, int]) -> Frame:
@@ -161,8 +159,6 @@ class Frame:
             its small planes where nothing had to be halved for it. Its shorter side has 256
             pixels or more where the part of this frame has.
         """
-        from greenroom.media.pyramid import cut  # noqa: PLC0415 - the core loads on use
-
         views = cut(self.planes, self._pyramid, box)
         colour = self.layout.colour
         if colour.matrix != RGB and colour.matrix != (matrix := colour.resolved_matrix(self.size)):
@@ -188,9 +184,6 @@ class Frame:
             Made once for each shape; read only.
         """
         if shape not in self._reduced:
-            from greenroom.media.pyramid import halved, halvings_to  # noqa: PLC0415 - as above
-            from greenroom.media.resizing import resized  # noqa: PLC0415 - as above
-
             planes = halved(self.planes, halvings_to(self.size, shape[::-1]))
             self._reduced[shape] = tuple(resized(plane, shape) for plane in planes)
         return self._reduced[shape]
@@ -220,8 +213,6 @@ class Frame:
     @classmethod
     def empty(cls, layout: Layout, *, alpha: bool = False) -> Frame:
         """Allocate a frame with undefined samples, in memory that encoders take as it is."""
-        import av  # noqa: PLC0415 - importing greenroom stays light
-
         name = layout.name(alpha=alpha)
         return cls._view(av.VideoFrame(layout.width, layout.height, name), layout)
 
@@ -389,8 +380,6 @@ class Frame:
             if memory.given_at in (None, given_at):
                 memory.given_at = given_at
                 return memory.frame
-        import av  # noqa: PLC0415
-
         frame = av.VideoFrame(*self.size, name)
         for plane, view in zip(self.all_planes, _planes(frame), strict=True):
             view[:] = plane

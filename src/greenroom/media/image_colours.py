@@ -8,12 +8,11 @@ import struct
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
+from PIL import Image, ImageCms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-
-    from PIL import Image, ImageCms
 
 __all__ = ["profile_of", "to_srgb"]
 
@@ -67,8 +66,6 @@ def to_srgb(image: Image.Image, profile: bytes | None, path: Path) -> Image.Imag
     path : Path
         For the warning.
     """
-    from PIL import ImageCms  # noqa: PLC0415 - importing greenroom stays light
-
     srgb = ImageCms.createProfile("sRGB")
     if image.mode == "LAB":  # which has no other way to RGB
         lab = ImageCms.createProfile("LAB")
@@ -93,19 +90,15 @@ def to_srgb(image: Image.Image, profile: bytes | None, path: Path) -> Image.Imag
 
 def _keeps_colours(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
     """Whether a transform from RGB is none to speak of, so that it would only cost a rounding."""
-    from PIL import Image as images  # noqa: N813, PLC0415 - importing greenroom stays light
-
     if mode != "RGB":
         return False
     levels = np.linspace(0, 255, 16).astype(np.uint8)
     grid = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(64, 64, 3)
-    after = np.asarray(_converted(images.fromarray(grid), transform))
+    after = np.asarray(_converted(Image.fromarray(grid), transform))
     return bool(np.abs(after.astype(int) - grid).max() <= _SAME_LEVELS)
 
 
 def _converted(image: Image.Image, transform: ImageCms.ImageCmsTransform) -> Image.Image:
-    from PIL import ImageCms  # noqa: PLC0415 - importing greenroom stays light
-
     return cast("Image.Image", ImageCms.applyTransform(image, transform))
 
 

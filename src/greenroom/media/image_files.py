@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import numpy as np
+from PIL import Image
 
 from greenroom.media.decoding import check_size, why_unreadable
 from greenroom.media.frame import Frame
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-    from PIL import Image
     from PIL.ImageFile import ImageFile
 
     Samples = NDArray[np.uint8]
@@ -235,8 +235,6 @@ def damage_told() -> Iterator[None]:
 
     Its readers raise whatever comes of the numbers that they find.
     """
-    from PIL.Image import DecompressionBombError  # noqa: PLC0415 - importing greenroom stays light
-
     try:
         yield
     except MemoryError as error:
@@ -245,7 +243,7 @@ def damage_told() -> Iterator[None]:
     except (
         *(OSError, SyntaxError, EOFError, ValueError, TypeError, LookupError, ArithmeticError),
         *(AttributeError, RuntimeError, AssertionError, struct.error, zlib.error),
-        DecompressionBombError,
+        Image.DecompressionBombError,
     ) as error:
         said = str(error) or type(error).__name__
         cut_off = "truncated" in said.lower()
@@ -286,19 +284,17 @@ def _upright(image: Image.Image, path: Path) -> tuple[Image.Image, Image.Image |
 
 def _of_eight_bits(image: Image.Image) -> Image.Image:
     """Bring gray of 16 bits to 8, rounded."""
-    from PIL import Image as images  # noqa: N813, PLC0415 - importing greenroom stays light
-
     if image.mode in ("I", "F"):
         message = f"samples of 32 bits, mode {image.mode}, are not read"
         raise ValueError(message)
     if not image.mode.startswith("I;16"):
         return image
     values = np.asarray(image).astype(np.uint32)
-    gray = images.fromarray(((values + 128) // 257).astype(np.uint8))
+    gray = Image.fromarray(((values + 128) // 257).astype(np.uint8))
     gray.info = dict(image.info)
     clear = gray.info.pop("transparency", None)
     if isinstance(clear, int):
-        gray.putalpha(images.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
+        gray.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
     return gray
 
 
@@ -321,16 +317,14 @@ def _opaque(image: Image.Image) -> Image.Image:
 
 def _turn_of(image: Image.Image) -> Image.Transpose | None:
     """Say how a picture is to be turned, by the numbers of Exif 2.3, section 4.6.5."""
-    from PIL.Image import Transpose  # noqa: PLC0415 - importing greenroom stays light
-
     turns = {
-        2: Transpose.FLIP_LEFT_RIGHT,
-        3: Transpose.ROTATE_180,
-        4: Transpose.FLIP_TOP_BOTTOM,
-        5: Transpose.TRANSPOSE,
-        6: Transpose.ROTATE_270,
-        7: Transpose.TRANSVERSE,
-        8: Transpose.ROTATE_90,
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_270,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_90,
     }
     try:
         with damage_told():

@@ -10,12 +10,12 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from PIL import Image
+
 from greenroom.media.image_files import MOST_PIXELS, ORIENTATION, damage_told, open_picture
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from PIL import Image
 
 __all__ = ["PictureTags", "read_tags"]
 
@@ -75,9 +75,7 @@ def read_tags(path: Path, *, with_location: bool) -> PictureTags:
 
 
 def _exif_of(image: Image.Image, *, with_location: bool) -> bytes:
-    from PIL.Image import Exif  # noqa: PLC0415 - importing greenroom stays light
-
-    old, new = image.getexif(), Exif()
+    old, new = image.getexif(), Image.Exif()
     for tag in _OF_PICTURE:
         if tag in old:
             new[tag] = old[tag]

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from greenroom.errors import FormatError
+from greenroom.media.pyramid import halved, reduced
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -93,8 +94,6 @@ class Matte:
             raise FormatError(message)
         if shape == self.shape:
             return self.values
-        from greenroom.media.pyramid import reduced  # noqa: PLC0415 - the core loads on use
-
         # The half serves chroma as well, and is made once.
         half = (self.shape[0] + 1) // 2, (self.shape[1] + 1) // 2
         is_less = height <= half[0] and width <= half[1]
@@ -103,10 +102,4 @@ class Matte:
     @cached_property
     def quarter(self) -> Plane:
         """The mean of every 2x2 samples, for 4:2:0 chroma; odd edges repeat."""
-        return _halved(self.values)
-
-
-def _halved(plane: Plane) -> Plane:
-    from greenroom.media.pyramid import halved  # noqa: PLC0415 - the core loads on use
-
-    return halved((plane,), 1)[0]
+        return halved((self.values,), 1)[0]

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
+from av.format import Flags
+
 from greenroom.media.frame import fraction
 
 if TYPE_CHECKING:
@@ -109,8 +111,6 @@ def _starts_s(stream: Stream) -> Fraction:
 
 def can_be_joined(container: InputContainer) -> bool:
     """Whether files of its kind may begin in mid-broadcast, and have a clock that jumps."""
-    from av.format import Flags  # noqa: PLC0415 - importing greenroom stays light
-
     flags: Any = container.format.flags
     return bool(flags & Flags.ts_discont.value)
 
