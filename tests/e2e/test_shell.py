@@ -267,7 +267,7 @@ class TestOptions:
             assert (f" {group.value} ─" in result.out) == (group in GROUPS[command])
         for name in Settings.model_fields:
             flag = f"--{name.replace('_', '-')} "
-            assert (flag in result.out) == (Settings.group(name) in GROUPS[command]), name
+            assert (flag in result.out) == (Settings.about(name).group in GROUPS[command]), name
         for flag in ("--config", "--debug", "--help"):
             assert flag in result.out
 

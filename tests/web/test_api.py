@@ -39,7 +39,7 @@ def test_the_schema_says_what_settings_say(client: TestClient) -> None:
         for setting in group["settings"]:
             field = Settings.model_fields[setting["name"]]
             assert setting["help"] == field.description or setting["name"] == "background"
-            assert Settings.group(setting["name"]) is Group(group["name"])
+            assert Settings.about(setting["name"]).group is Group(group["name"])
             assert setting["default"] == json.loads(json.dumps(field.default))
 
 

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
     from pydantic.fields import FieldInfo
 
+    from greenroom.settings import About
+
 __all__ = ["ignore_signals", "plain_command", "settings_command"]
 
 _ENDING = (signal.SIGINT, signal.SIGTERM)
@@ -85,6 +87,7 @@ def settings_command(
     *groups: Group,
     check: Callable[[Settings, dict[str, Any]], None] | None = None,
     loads: str | None = None,
+    kind: type[Settings] = Settings,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command a flag for every setting of some groups.
 
@@ -94,11 +97,11 @@ def settings_command(
     wrong usage; Ctrl-C with 130, SIGTERM with 143. ``check`` is called with the settings and the
     command's other arguments before anything is downloaded or loaded; see
     `greenroom.cli.preflight`. ``loads`` is the module that the command imports then: while
-    the collector of garbage still rests.
+    the collector of garbage still rests. ``kind`` are the settings.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        names = [name for name in Settings.model_fields if Settings.group(name) in groups]
+        names = [name for group in groups for name in kind.names(group=group)]
         has_model = Group.MODEL in groups
         parameters = inspect.signature(command, eval_str=True).parameters
 
@@ -108,7 +111,7 @@ def settings_command(
                 chosen = {name: value for name in names if (value := values.pop(name)) is not None}
                 if config is None and "config" in parameters:
                     config = _usual_config()
-                settings = Settings.from_toml(config, **chosen) if config else Settings(**chosen)
+                settings = kind.from_toml(config, **chosen) if config else kind(**chosen)
                 if values.pop("list_classes", False):
                     _print_classes(settings.model)
                     return
@@ -131,7 +134,7 @@ def settings_command(
         run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
             [
                 *own,
-                *(_flag(name) for name in names),
+                *(_flag(kind, name) for name in names),
                 *([_keyword("list_classes", _ListClasses, False)] if has_model else []),  # noqa: FBT003
                 _keyword("config", _Config, None),
                 _keyword("debug", _Debug, False),  # noqa: FBT003
@@ -160,17 +163,17 @@ def _print_classes(model: str) -> None:
     typer.echo("\n".join(classes))
 
 
-def _flag(name: str) -> inspect.Parameter:
+def _flag(settings: type[Settings], name: str) -> inspect.Parameter:
     """Make the flag of a setting; None means that it was not given."""
-    field = Settings.model_fields[name]
+    field, about = settings.model_fields[name], settings.about(name)
     kind = _kind(field)
     dashed = name.replace("_", "-")
     option = typer.Option(
         f"--{dashed}/--no-{dashed}" if kind is bool else f"--{dashed}",
         help=f"{field.description}.",
         show_default=_shown(field.default),
-        rich_help_panel=Settings.group(name).value,
-        metavar=_metavar(name, field, kind),
+        rich_help_panel=about.group.value,
+        metavar=_metavar(about, field, kind),
     )
     return _keyword(name, Annotated[kind | None, option], None)
 
@@ -196,7 +199,7 @@ def _shown(default: object) -> str | bool:
     return str(default.value if isinstance(default, Enum) else default)
 
 
-def _metavar(name: str, field: FieldInfo, kind: Any) -> str | None:  # noqa: ANN401 - a type
+def _metavar(about: About, field: FieldInfo, kind: Any) -> str | None:  # noqa: ANN401 - a type
     """Show the range of a number where the type alone would not."""
     if kind in (int, float):
         limits = {
@@ -206,7 +209,7 @@ def _metavar(name: str, field: FieldInfo, kind: Any) -> str | None:  # noqa: ANN
             if getattr(part, key, None) is not None
         }
         return " ".join(f"{sign} {value:g}" for sign, value in limits.items()) or None
-    return "SPEC" if name == "background" else None
+    return about.metavar
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import platformdirs
 from greenroom.desktop.settings_text import Value, rewritten
 from greenroom.errors import SettingsError
 from greenroom.media.toml_text import decode_toml, parse_toml
-from greenroom.settings import Settings
+from greenroom.settings import PathKind, Settings
 
 __all__ = ["ConfigFile", "default_config_path"]
 
@@ -27,10 +27,6 @@ _HEADER: Final = "# Settings of greenroom, by the names of its flags. Flags take
 _MAX_BYTES: Final = 1 << 20
 # Stands for what a file may hold that cannot be read; no TOML is this.
 _UNREADABLE: Final = b"\0"
-# What may be the path of a file; the file is looked for from another folder later.
-_PATHS: Final = ("background", "model", "models_dir", "plate", "source", "overlay")
-# What a live session does not leave to anybody: it covers.
-_FIXED: Final = ("on_failure",)
 
 
 def default_config_path() -> Path:
@@ -49,6 +45,8 @@ class ConfigFile:
         The file.
     required : bool
         Whether it has to be there, as one that the user named has to.
+    kind : type
+        The settings that the file may have.
 
     Attributes
     ----------
@@ -62,13 +60,16 @@ class ConfigFile:
         Where `save` put what it could not keep of the file.
     """
 
-    def __init__(self, path: Path, *, required: bool = False) -> None:
+    def __init__(
+        self, path: Path, *, required: bool = False, kind: type[Settings] = Settings
+    ) -> None:
         self.path = path
         self.error = ""
         self.changed_names: frozenset[str] = frozenset()
         self.backup: Path | None = None
         self._required = required
-        self._settings = self._before = self._kept = Settings()
+        self._kind = kind
+        self._settings = self._before = self._kept = kind()
         self._content: bytes | None = None
         self._seen: bytes | None = None
 
@@ -190,8 +191,8 @@ class ConfigFile:
         """Return what of settings is other than when the session began, or was saved."""
         return {
             name: getattr(settings, name)
-            for name in Settings.model_fields
-            if name not in _FIXED and getattr(settings, name) != getattr(self._kept, name)
+            for name in self._kind.model_fields
+            if settings.about(name).saved and getattr(settings, name) != getattr(self._kept, name)
         }
 
     def _text(self, content: bytes | None, settings: Settings) -> str:
@@ -216,11 +217,14 @@ class ConfigFile:
         given = old.model_fields_set
         values: dict[str, Value] = settings.model_dump()
         same = {name for name in given if getattr(old, name) == values[name]}
-        for name in _PATHS:
-            if name not in same:
-                values[name] = _absolute(name, values[name])
-        wanted = Settings(**values).model_dump()
-        needed = {name for name, value in Settings().model_dump().items() if wanted[name] != value}
+        for name in values.keys() - same:
+            kind = settings.about(name).path
+            if kind is not PathKind.NONE:
+                values[name] = _absolute(kind, values[name])
+        wanted = self._kind(**values).model_dump()
+        needed = {
+            name for name, value in self._kind().model_dump().items() if wanted[name] != value
+        }
         made = rewritten(text, values, needed=needed, same=same)
         if made is None or self._parse(made.encode()).model_dump() != wanted:
             return None
@@ -253,7 +257,7 @@ class ConfigFile:
             message = f"settings file '{self.path}' is not valid TOML: {error}"
             raise SettingsError(message) from error
         try:
-            return Settings(**values)
+            return self._kind(**values)
         except SettingsError as error:
             message = f"settings file '{self.path}': {error}"
             raise SettingsError(message, error.name) from None
@@ -264,7 +268,7 @@ class ConfigFile:
         self._before, self._settings = self._settings, settings
         self.changed_names = frozenset(
             name
-            for name in Settings.model_fields
+            for name in self._kind.model_fields
             if getattr(self._before, name) != getattr(settings, name)
         )
         self.error = ""
@@ -273,10 +277,10 @@ class ConfigFile:
         return SettingsError(f"settings file '{self.path}' cannot be read: {error.strerror}")
 
 
-def _absolute(name: str, value: Value) -> Value:
+def _absolute(kind: PathKind, value: Value) -> Value:
     """Make a path that is seen from this folder one that is seen from all."""
     file, at, place = "" if value is None else str(value), "", ""
-    if name == "overlay":  # logo.png@bottom-right
+    if kind is PathKind.FILE_AT_PLACE:
         file, at, place = file.partition("@") if file.count("@") == 1 else file.rpartition("@")
     if "/" not in file and os.sep not in file and not Path(file).suffix:
         return value  # a word such as blur, though a folder may be called so

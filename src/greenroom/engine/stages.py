@@ -13,6 +13,7 @@ from greenroom.effects import create_overlay
 from greenroom.engine.picture import Stages
 from greenroom.errors import ProcessingError
 from greenroom.segmenters import create_segmenter
+from greenroom.settings import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,24 +31,6 @@ logger = logging.getLogger(__name__)
 
 # How long the end waits for a cover that is being made.
 _COVER_S: Final = 0.5
-
-# What makes a stage be built anew when it changes.
-_SEGMENTER_SETTINGS: Final = frozenset(
-    ("model", "threads", "device", "keep", "key_color", "models_dir", "accept_license")
-)
-_BACKGROUND_SETTINGS: Final = frozenset(("background", "fit", "slide_seconds"))
-_MATTING_SETTINGS: Final = frozenset(
-    (
-        "threshold",
-        "edge_shift",
-        "edge_softness",
-        "smoothing",
-        "quality",
-        "people",
-        "keep_region",
-        "plate",
-    )
-)
 
 
 class StageExchange:
@@ -190,16 +173,17 @@ class StageExchange:
 
     def _built(self, settings: Settings, changed: set[str], old: Stages) -> Stages:
         """Build anew what changed settings ask for, and take the rest."""
-        overlay = create_overlay(settings.overlay) if "overlay" in changed else old.overlay
+        stages = {settings.about(name).stage for name in changed}
+        overlay = create_overlay(settings.overlay) if Stage.OVERLAY in stages else old.overlay
         with ExitStack() as on_failure:
             background, segmenter, matting = old.background, old.segmenter, old.matting
-            if changed & _BACKGROUND_SETTINGS:
+            if Stage.BACKGROUND in stages:
                 background = create_background(settings)
                 on_failure.callback(background.close)
-            if self._own_segmenter and changed & _SEGMENTER_SETTINGS:
+            if self._own_segmenter and Stage.SEGMENTER in stages:
                 segmenter = self._load(settings)
                 on_failure.callback(segmenter.close)
-            if segmenter is not old.segmenter or changed & _MATTING_SETTINGS:
+            if segmenter is not old.segmenter or Stage.MATTING in stages:
                 matting = self._create_matting(settings, segmenter)
                 if self.size is not None:
                     matting.check(self.size)

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Final
 
 from greenroom.live.plans import Cost, Plan, ladder, least_cost
 from greenroom.matting import Cadence, cadence_of
+from greenroom.settings import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from greenroom.settings import Settings
 
-__all__ = ["CHOOSES_ANEW", "PLANNED", "Governor", "Plan"]
+__all__ = ["Governor", "Plan"]
 
 # So many frames are left out after a change, as the first ones take longer, unless they are over
 # the budget by such a factor that this would take too long; the very first is in any case. For so
@@ -53,11 +54,6 @@ _PENANCE_MOST_S: Final = 960.0
 _RATE: Final = 30.0
 # Everything: a budget of this share of the machine, in %, is none.
 _ALL: Final = 100.0
-PLANNED: Final = ("quality", "model")
-"""The settings that a plan takes the place of."""
-CHOOSES_ANEW: Final = frozenset((*PLANNED, "keep", "keep_region", "plate", "device"))
-"""After a change of one of these settings the first plan is what the user asks for."""
-_BUDGETS: Final = frozenset(("budget_ms", "budget_cpu"))
 # Of so many frames at least half have to be looked at for something to move, with `SECOND`.
 _PAIRS: Final = 4
 
@@ -75,8 +71,6 @@ class Governor:
         Frames a second that the camera gives.
     cores : int
         Processors of the machine.
-    present_models : sequence of str
-        Models that need no download; those of the package if it is empty.
 
     State: the plan, what frames took since it is in force, and what is known of other plans.
     """
@@ -87,10 +81,8 @@ class Governor:
         *,
         rate: float,
         cores: int,
-        present_models: Sequence[str] = (),
     ) -> None:
         self._cores = cores
-        self._present_models = present_models
         self._settings = settings
         self._rate_given = rate
         self._hopeless = 0
@@ -108,14 +100,14 @@ class Governor:
 
     def update(self, settings: Settings, rate: float) -> None:
         """Take other settings or another rate of the camera; what they do not change stays."""
-        relevant = CHOOSES_ANEW | _BUDGETS
-        changed = {n for n in relevant if getattr(settings, n) != getattr(self._settings, n)}
-        if changed & _BUDGETS or rate != self._rate_given:
+        before = self._settings
+        replanned, budgets = settings.names(replans=True), settings.names(stage=Stage.GOVERNOR)
+        if _differ(before, settings, budgets) or rate != self._rate_given:
             self._forget_frames()
             self._failures = 0
         was_off = self.is_off
         self._settings, self._rate_given = settings, rate
-        if self.is_off != was_off or changed & CHOOSES_ANEW:
+        if self.is_off != was_off or _differ(before, settings, replanned):
             self._begin()
 
     def observe(  # noqa: PLR0913, PLR0917 - what is known of a frame
@@ -177,7 +169,7 @@ class Governor:
         plans: tuple[Plan, ...] = (Plan(settings.quality, settings.model, cadence),)
         reason = "There is no budget to hold."
         if not self.is_off:
-            plans = ladder(settings, self._present_models)
+            plans = ladder(settings)
             reason = "This is what the settings ask for."
         self._ladder = plans
         self._rung = 0
@@ -338,6 +330,10 @@ class Governor:
             f"a frame took {cost.frame_ms:.1f} ms and {percent:.0f} % of the machine, "
             f"{100 * self._load(cost, self._plan):.0f} % of the budget"
         )
+
+
+def _differ(one: Settings, other: Settings, names: Sequence[str]) -> bool:
+    return any(getattr(one, name) != getattr(other, name) for name in names)
 
 
 def _typical(frames: Sequence[Cost], outliers: float = _OUTLIERS) -> Cost:

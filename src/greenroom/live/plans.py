@@ -14,8 +14,6 @@ from greenroom.matting import Cadence, cadence_of
 from greenroom.settings import Device, Quality
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from greenroom.segmenters.card import Card
     from greenroom.settings import Settings
 
@@ -94,24 +92,21 @@ class Plan:
         return replace(self, reason=reason)
 
 
-def ladder(settings: Settings, present_models: Sequence[str] = ()) -> tuple[Plan, ...]:
+def ladder(settings: Settings) -> tuple[Plan, ...]:
     """Return the plans for settings, best first.
 
     Parameters
     ----------
     settings : Settings
         What the user asks for.
-    present_models : sequence of str
-        Models that need no download; those of the package if it is empty.
     """
     is_refined = _is_refined(settings.model)
     is_every = not is_refined or cadence_of(settings.quality) is Cadence.EVERY
     cadence = Cadence.MOVED if is_every else Cadence.SECOND
     first = Plan(settings.quality, settings.model, cadence)
     plans = [first, *(_less(first, settings) if is_refined else ())]
-    present = (present_models or _SMALLER) if _has_substitutes(settings) else ()
-    for model in _SMALLER:
-        if model not in present or _look_ms(model) >= _look_ms(plans[-1].model):
+    for model in _SMALLER if _has_substitutes(settings) else ():
+        if _look_ms(model) >= _look_ms(plans[-1].model):
             continue
         if _MUCH * _look_ms(model) <= _look_ms(plans[-1].model):  # there is room for quality again
             plans.append(replace(first, model=model))

@@ -31,7 +31,6 @@ from greenroom.errors import (
 from greenroom.live.capture import Capture
 from greenroom.live.demand import Demand
 from greenroom.live.gate import Gate, Ticket
-from greenroom.live.governor import CHOOSES_ANEW, PLANNED
 from greenroom.live.measures import Measures
 from greenroom.live.outlets import Outlet
 from greenroom.live.parts import check_live, wanted_layout, wanted_rate
@@ -39,7 +38,7 @@ from greenroom.live.previews import PreviewHub
 from greenroom.live.status import CaptureState, CaptureStatus, OutletStatus, Status
 from greenroom.media.channel import Channel, Ended
 from greenroom.media.workers import Worker
-from greenroom.settings import Group, Settings
+from greenroom.settings import Settings, Stage
 from greenroom.sinks.sink import TellsReaders
 
 if TYPE_CHECKING:
@@ -72,13 +71,6 @@ _TRIAL_S: Final = 20.0
 _END_S: Final = 2.0
 # So many faults of threads are remembered.
 _FAULTS: Final = 3
-# What cannot be changed while running, because it was handed out already.
-_FIXED: Final = ("to",)
-# What a change of opens the source anew.
-_CAMERA: Final = (
-    *(name for name in Settings.model_fields if Settings.group(name) is Group.CAMERA),
-    "keep_interlaced",
-)
 
 
 class Session:
@@ -222,7 +214,7 @@ class Session:
             new = old.changed(**values)
             check_live(new)
             changed = {name for name in values if getattr(old, name) != getattr(new, name)}
-            for name in changed & set(_FIXED):
+            for name in changed & set(new.names(live=False)):
                 message = f"setting '{name}' cannot be changed while running. Start greenroom anew."
                 raise SettingsError(message, name)
             leaves_room = old.background in ROOM_WORDS and "background" in changed
@@ -250,7 +242,8 @@ class Session:
         """
         names = set(values)
         if self._steering is not None:
-            names = names | set(PLANNED) if changed & CHOOSES_ANEW else names - set(PLANNED)
+            planned = set(new.names(planned=True))
+            names = names | planned if changed & set(new.names(replans=True)) else names - planned
         return {name: getattr(new, name) for name in names}
 
     def snapshot(self) -> Frame:
@@ -393,7 +386,7 @@ class Session:
         Nothing changes if it cannot be opened.
         """
         old = self._capture
-        cameras = changed & set(_CAMERA)
+        cameras = changed & set(new.names(stage=Stage.CAMERA))
         if not cameras or not old.is_started or self._ended.is_set():
             yield
             return
@@ -464,7 +457,7 @@ class Session:
         if capture.size is not None:
             return capture
         capture.stop()
-        name = next(name for name in _CAMERA if name in cameras)
+        name = next(name for name in settings.names(stage=Stage.CAMERA) if name in cameras)
         reason = capture.error or f"no picture came within {_TRIAL_S:g} s."
         message = f"setting '{name}': {reason} (The camera before goes on.)"
         raise SettingsError(message, name) from capture.error

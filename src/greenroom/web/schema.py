@@ -2,42 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any
 
 from greenroom.settings import Group, Settings
 
-__all__ = ["live_schema"]
+if TYPE_CHECKING:
+    from greenroom.settings import About
 
-# In this order; the others are about files.
-_GROUPS: Final = (
-    Group.BACKGROUND,
-    Group.MODEL,
-    Group.STAYS,
-    Group.EDGE,
-    Group.SCENE,
-    Group.PICTURE,
-    Group.CAMERA,
-    Group.LIVE,
-)
-# Outlets are opened at the start, and what is about folders is said there too.
-_LEFT_OUT: Final = ("to", "models_dir")
-# What the page has no other place for; the room is shown by the button that says so.
-_HELPS: Final = {
-    "background": (
-        "What is put behind, also what is not in the gallery: the path of a picture, a video or "
-        "GIF, or a folder of pictures; color:#204060 or color:NAME, blur:0.6 (0.4 to 1), "
-        "pixelate:0.6, or grayscale (shows the room, without its colours)"
-    )
-}
-_UNITS: Final = {"seconds": "s", "milliseconds": "ms", "%": "%"}
-_UNIT: Final = re.compile(r"\bin (seconds|milliseconds|%)")
+__all__ = ["live_schema"]
 
 
 @cache
-def live_schema() -> dict[str, Any]:
-    """Return the settings that can be changed while running, by group.
+def live_schema(kind: type[Settings] = Settings) -> dict[str, Any]:
+    """Return the settings that the page shows, by group.
+
+    Parameters
+    ----------
+    kind : type
+        The settings.
 
     Returns
     -------
@@ -47,33 +30,33 @@ def live_schema() -> dict[str, Any]:
         (whether null means something), and where there is one, ``unit``, ``minimum``,
         ``maximum``, ``step``, ``choices``, ``pattern``.
     """
-    declared = Settings.model_json_schema()
+    declared = kind.model_json_schema()
     groups = []
-    for group in _GROUPS:
+    for group in Group:
         settings = [
-            _described(name, declared["properties"][name], declared["$defs"])
-            for name in Settings.model_fields
-            if Settings.group(name) is group and name not in _LEFT_OUT
+            _described(name, kind.about(name), declared["properties"][name], declared["$defs"])
+            for name in kind.names(group=group, on_page=True)
         ]
-        groups.append({"name": group.value, "settings": settings})
+        if settings:
+            groups.append({"name": group.value, "settings": settings})
     return {"groups": groups}
 
 
-def _described(name: str, declared: dict[str, Any], shared: dict[str, Any]) -> dict[str, Any]:
-    """Describe one setting, from what JSON Schema says of it."""
-    text = declared["description"]
-    unit = _UNIT.search(text)
+def _described(
+    name: str, about: About, declared: dict[str, Any], shared: dict[str, Any]
+) -> dict[str, Any]:
+    """Describe one setting, by its metadata and its JSON Schema."""
     of_value = _value(declared)
     if reference := of_value.get("$ref"):
         of_value = shared[reference.rpartition("/")[2]]
     described = {
         "name": name,
         "label": name.replace("_", " ").capitalize(),
-        "help": _HELPS.get(name, text),
+        "help": about.page_help or declared["description"],
         "type": "choice" if "enum" in of_value else of_value["type"],
         "default": declared.get("default"),
         "optional": "anyOf" in declared,
-        "unit": _UNITS[unit[1]] if unit else None,
+        "unit": about.unit or None,
         "choices": of_value.get("enum"),
         "pattern": of_value.get("pattern"),
         **_range(of_value),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
 
@@ -24,19 +24,11 @@ from pydantic import (
 from greenroom.errors import SettingsError
 from greenroom.media.limits import MOST_PIXELS_A_SIDE
 from greenroom.media.toml_text import decode_toml, parse_toml
+from greenroom.settings.choices import Capture, Device, Fit, Framing, OnFailure, People, Quality
+from greenroom.settings.metadata import About, Group, PathKind, Stage
 from greenroom.specs import parse_regions, rgb_of
 
-__all__ = [
-    "Capture",
-    "Device",
-    "Fit",
-    "Framing",
-    "Group",
-    "OnFailure",
-    "People",
-    "Quality",
-    "Settings",
-]
+__all__ = ["Settings"]
 
 # The longest path of Linux, in bytes; what no path can be is no list of names either. ...
 _MOST_CHARACTERS: Final = 4096
@@ -49,80 +41,12 @@ _LEAST_PIXELS_A_SIDE: Final = 16
 _MOST_PIXELS: Final = 2 * 7680 * 4320
 
 
-class Fit(StrEnum):
-    """How a background fills the frame."""
-
-    COVER = "cover"
-    CONTAIN = "contain"
-    STRETCH = "stretch"
-    TILE = "tile"
-
-
-class OnFailure(StrEnum):
-    """What to do with a frame for which there is no valid matte. It is never shown."""
-
-    STOP = "stop"
-    COVER = "cover"
-
-
-class People(StrEnum):
-    """Who stays of the people in a frame."""
-
-    ALL = "all"
-    MAIN = "main"
-
-
-class Capture(StrEnum):
-    """By which library a camera is read."""
-
-    FFMPEG = "ffmpeg"
-    OPENCV = "opencv"
-
-
-class Framing(StrEnum):
-    """What part of the camera's picture is shown."""
-
-    OFF = "off"
-    FOLLOW = "follow"
-
-
-class Device(StrEnum):
-    """Where a model runs."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
-    TENSORRT = "tensorrt"
-    OPENVINO = "openvino"
-    COREML = "coreml"
-    DIRECTML = "directml"
-
-
-class Quality(StrEnum):
-    """How much is done for a good matte."""
-
-    FAST = "fast"
-    BALANCED = "balanced"
-    BEST = "best"
-
-
-class Group(StrEnum):
-    """What a setting is about: the headings of the help."""
-
-    BACKGROUND = "Background"
-    MODEL = "Model"
-    STAYS = "Who and what stays"
-    EDGE = "Edge"
-    SCENE = "Belonging to the scene"
-    PICTURE = "Picture"
-    CAMERA = "Camera"
-    LIVE = "Live"
-    FAILURE = "When something fails"
-    OUTPUT = "Output"
-
-
-def _about(group: Group, **limits: Any) -> Any:  # noqa: ANN401 - passed on to pydantic
-    return Field(json_schema_extra={"group": group.value}, **limits)
+# The page has buttons for the kinds that are not named here.
+_BACKGROUND_ON_PAGE: Final = (
+    "What is put behind, also what is not in the gallery: the path of a picture, a video or "
+    "GIF, or a folder of pictures; color:#204060 or color:NAME, blur:0.6 (0.4 to 1), "
+    "pixelate:0.6, or grayscale (shows the room, without its colours)"
+)
 
 
 class Settings(BaseModel):
@@ -140,8 +64,15 @@ class Settings(BaseModel):
 
     background: Annotated[
         str,
-        _about(
+        About(
             Group.BACKGROUND,
+            stage=Stage.BACKGROUND,
+            path=PathKind.FILE,
+            metavar="SPEC",
+            hosted=True,
+            page_help=_BACKGROUND_ON_PAGE,
+        ),
+        Field(
             min_length=1,
             description=(
                 "What is put behind: a picture, a video or animation, a folder of pictures, a "
@@ -153,22 +84,20 @@ class Settings(BaseModel):
         ),
     ] = "blur"
     fit: Annotated[
-        Fit, _about(Group.BACKGROUND, description="How a background fills the frame")
+        Fit,
+        About(Group.BACKGROUND, stage=Stage.BACKGROUND, hosted=True),
+        Field(description="How a background fills the frame"),
     ] = Fit.COVER
     slide_seconds: Annotated[
         float,
-        _about(
-            Group.BACKGROUND,
-            ge=0.1,
-            le=86400,
-            description="How long a folder shows each picture, in seconds",
-        ),
+        About(Group.BACKGROUND, stage=Stage.BACKGROUND, unit="s", hosted=True),
+        Field(ge=0.1, le=86400, description="How long a folder shows each picture, in seconds"),
     ] = 10.0
 
     model: Annotated[
         str,
-        _about(
-            Group.MODEL,
+        About(Group.MODEL, stage=Stage.SEGMENTER, path=PathKind.FILE, planned=True, replans=True),
+        Field(
             min_length=1,
             description=(
                 "The segmentation model: a name that greenroom models lists, a card (.toml), or a "
@@ -178,38 +107,38 @@ class Settings(BaseModel):
     ] = "selfie"
     models_dir: Annotated[
         Path | None,
-        _about(
-            Group.MODEL,
+        About(Group.MODEL, stage=Stage.SEGMENTER, path=PathKind.FILE, on_page=False),
+        Field(
             description=(
                 "A folder with model files, looked into before the cache and the network; by "
                 "default what GREENROOM_MODELS_DIR names"
-            ),
+            )
         ),
     ] = None
     accept_license: Annotated[
         bool,
-        _about(
-            Group.MODEL,
+        About(Group.MODEL, stage=Stage.SEGMENTER),
+        Field(
             description=(
                 "Accept the licence of a model that is downloaded, also if it is copyleft or "
                 "non-commercial"
-            ),
+            )
         ),
     ] = False
     device: Annotated[
         Device,
-        _about(
-            Group.MODEL,
+        About(Group.MODEL, stage=Stage.SEGMENTER, replans=True),
+        Field(
             description=(
                 "Where the model runs; auto takes the best device that really runs it, any other "
                 "that cannot is an error"
-            ),
+            )
         ),
     ] = Device.AUTO
     keep: Annotated[
         str | None,
-        _about(
-            Group.MODEL,
+        About(Group.MODEL, stage=Stage.SEGMENTER, replans=True),
+        Field(
             min_length=1,
             description=(
                 "What stays, of a model that knows several classes: names with commas between, "
@@ -219,8 +148,8 @@ class Settings(BaseModel):
     ] = None
     key_color: Annotated[
         str | None,
-        _about(
-            Group.MODEL,
+        About(Group.MODEL, stage=Stage.SEGMENTER, hosted=True),
+        Field(
             max_length=_MOST_OF_A_NAME,
             description=(
                 "The colour of the screen behind you, for the model chroma: #00b140 or a CSS "
@@ -229,20 +158,20 @@ class Settings(BaseModel):
         ),
     ] = None
     threads: Annotated[
-        int, _about(Group.MODEL, ge=1, le=64, description="Threads that the model may use")
+        int,
+        About(Group.MODEL, stage=Stage.SEGMENTER),
+        Field(ge=1, le=64, description="Threads that the model may use"),
     ] = 1
 
     people: Annotated[
         People,
-        _about(
-            Group.STAYS,
-            description="Who stays; main: only the person in front, passers-by do not appear",
-        ),
+        About(Group.STAYS, stage=Stage.MATTING, hosted=True),
+        Field(description="Who stays; main: only the person in front, passers-by do not appear"),
     ] = People.ALL
     keep_region: Annotated[
         str | None,
-        _about(
-            Group.STAYS,
+        About(Group.STAYS, stage=Stage.MATTING, replans=True),
+        Field(
             min_length=1,
             description=(
                 "What stays of the room, such as your chair: x,y,width,height around it, in pixels "
@@ -253,16 +182,14 @@ class Settings(BaseModel):
     ] = None
     plate: Annotated[
         Path | None,
-        _about(
-            Group.STAYS,
-            description="A picture of the empty room, made by greenroom plate record",
-        ),
+        About(Group.STAYS, stage=Stage.MATTING, path=PathKind.FILE, replans=True),
+        Field(description="A picture of the empty room, made by greenroom plate record"),
     ] = None
 
     threshold: Annotated[
         float | None,
-        _about(
-            Group.EDGE,
+        About(Group.EDGE, stage=Stage.MATTING, hosted=True),
+        Field(
             ge=0.01,
             le=1,
             description="Make a hard matte: foreground is what has at least this coverage",
@@ -270,8 +197,8 @@ class Settings(BaseModel):
     ] = None
     edge_shift: Annotated[
         float,
-        _about(
-            Group.EDGE,
+        About(Group.EDGE, stage=Stage.MATTING, unit="%", hosted=True),
+        Field(
             ge=-5,
             le=5,
             description="Move the edge outwards, or inwards if negative, in % of the shorter side",
@@ -279,23 +206,24 @@ class Settings(BaseModel):
     ] = 0.0
     edge_softness: Annotated[
         float,
-        _about(Group.EDGE, ge=0, le=5, description="Soften the edge, in % of the shorter side"),
+        About(Group.EDGE, stage=Stage.MATTING, unit="%", hosted=True),
+        Field(ge=0, le=5, description="Soften the edge, in % of the shorter side"),
     ] = 0.0
     quality: Annotated[
         Quality,
-        _about(
-            Group.EDGE,
+        About(Group.EDGE, stage=Stage.MATTING, planned=True, replans=True, hosted=True),
+        Field(
             description=(
                 "How much is done for a good matte: fast follows the person and steadies the "
                 "edge, balanced also learns colours and the room and finds the picture's own "
                 "edges, best looks at every frame twice"
-            ),
+            )
         ),
     ] = Quality.BALANCED
     smoothing: Annotated[
         float,
-        _about(
-            Group.EDGE,
+        About(Group.EDGE, stage=Stage.MATTING, hosted=True),
+        Field(
             ge=0,
             le=0.99,
             description=(
@@ -307,16 +235,14 @@ class Settings(BaseModel):
 
     clean_edges: Annotated[
         bool,
-        _about(
-            Group.EDGE,
-            description="Take the room's colour out of soft edges, such as hair",
-        ),
+        About(Group.EDGE, hosted=True),
+        Field(description="Take the room's colour out of soft edges, such as hair"),
     ] = True
 
     light_wrap: Annotated[
         float,
-        _about(
-            Group.SCENE,
+        About(Group.SCENE, hosted=True),
+        Field(
             ge=0,
             le=1,
             description=(
@@ -327,8 +253,8 @@ class Settings(BaseModel):
     ] = 0.0
     match_light: Annotated[
         float,
-        _about(
-            Group.SCENE,
+        About(Group.SCENE, hosted=True),
+        Field(
             ge=0,
             le=1,
             description=(
@@ -340,41 +266,33 @@ class Settings(BaseModel):
 
     mirror: Annotated[
         bool,
-        _about(
-            Group.PICTURE,
+        About(Group.PICTURE, hosted=True),
+        Field(
             description=(
                 "Mirror the person, as in a looking glass; the background stays as it is. Only for "
                 "what is sent: the preview is always mirrored"
-            ),
+            )
         ),
     ] = False
     framing: Annotated[
         Framing,
-        _about(
-            Group.PICTURE,
-            description="Follow the person with a slow crop and zoom, or show the whole picture",
-        ),
+        About(Group.PICTURE, hosted=True),
+        Field(description="Follow the person with a slow crop and zoom, or show the whole picture"),
     ] = Framing.OFF
     low_light: Annotated[
         float,
-        _about(
-            Group.PICTURE,
-            ge=0,
-            le=1,
-            description="Brighten a dark picture by so much; 0 turns it off",
-        ),
+        About(Group.PICTURE, hosted=True),
+        Field(ge=0, le=1, description="Brighten a dark picture by so much; 0 turns it off"),
     ] = 0.0
     keep_interlaced: Annotated[
         bool,
-        _about(
-            Group.PICTURE,
-            description="Leave interlaced video as it is, with combs where something moves",
-        ),
+        About(Group.PICTURE, stage=Stage.CAMERA),
+        Field(description="Leave interlaced video as it is, with combs where something moves"),
     ] = False
     overlay: Annotated[
         str | None,
-        _about(
-            Group.PICTURE,
+        About(Group.PICTURE, stage=Stage.OVERLAY, path=PathKind.FILE_AT_PLACE),
+        Field(
             min_length=1,
             description=(
                 "A picture in front of everything, and where: logo.png@bottom-right (top-left, "
@@ -385,8 +303,8 @@ class Settings(BaseModel):
 
     source: Annotated[
         str,
-        _about(
-            Group.CAMERA,
+        About(Group.CAMERA, stage=Stage.CAMERA, path=PathKind.FILE),
+        Field(
             min_length=1,
             description=(
                 "A camera by its number, name or path (greenroom devices lists them), a video file "
@@ -396,19 +314,21 @@ class Settings(BaseModel):
         ),
     ] = "0"
     capture: Annotated[
-        Capture, _about(Group.CAMERA, description="The library that reads the camera")
+        Capture,
+        About(Group.CAMERA, stage=Stage.CAMERA),
+        Field(description="The library that reads the camera"),
     ] = Capture.FFMPEG
     size: Annotated[
         str | None,
-        _about(
-            Group.CAMERA,
-            description="Size to ask the camera for; by default 1280x720, or what comes near to it",
+        About(Group.CAMERA, stage=Stage.CAMERA),
+        Field(
+            description="Size to ask the camera for; by default 1280x720, or what comes near to it"
         ),
     ] = None
     rate: Annotated[
         float | None,
-        _about(
-            Group.CAMERA,
+        About(Group.CAMERA, stage=Stage.CAMERA),
+        Field(
             ge=1,
             le=240,
             description=(
@@ -417,12 +337,14 @@ class Settings(BaseModel):
         ),
     ] = None
     loop: Annotated[
-        bool, _about(Group.CAMERA, description="Begin a video file again at its end")
+        bool,
+        About(Group.CAMERA, stage=Stage.CAMERA),
+        Field(description="Begin a video file again at its end"),
     ] = False
     reconnect_seconds: Annotated[
         float | None,
-        _about(
-            Group.CAMERA,
+        About(Group.CAMERA, stage=Stage.CAMERA, unit="s"),
+        Field(
             ge=0,
             le=1e6,
             description="How long to wait for a camera that went away; by default for ever",
@@ -431,8 +353,8 @@ class Settings(BaseModel):
 
     to: Annotated[
         str,
-        _about(
-            Group.LIVE,
+        About(Group.LIVE, live=False, on_page=False),
+        Field(
             min_length=1,
             description=(
                 "Where the picture goes, with commas between: camera (a virtual camera) or "
@@ -442,17 +364,17 @@ class Settings(BaseModel):
     ] = "camera,page"
     on_demand: Annotated[
         bool,
-        _about(
-            Group.LIVE,
+        About(Group.LIVE),
+        Field(
             description=(
                 "Close the camera while nobody looks at what is sent, where that can be told"
-            ),
+            )
         ),
     ] = True
     budget_ms: Annotated[
         float | None,
-        _about(
-            Group.LIVE,
+        About(Group.LIVE, stage=Stage.GOVERNOR, unit="ms"),
+        Field(
             ge=1,
             le=10000,
             description="How long a frame may take, in milliseconds, before less is done for it",
@@ -460,42 +382,37 @@ class Settings(BaseModel):
     ] = None
     budget_cpu: Annotated[
         float,
-        _about(
-            Group.LIVE,
-            ge=1,
-            le=100,
-            description="How much of the machine may be used, in % of all its cores",
+        About(Group.LIVE, stage=Stage.GOVERNOR, unit="%"),
+        Field(
+            ge=1, le=100, description="How much of the machine may be used, in % of all its cores"
         ),
     ] = 50.0
 
     on_failure: Annotated[
         OnFailure,
-        _about(
-            Group.FAILURE,
+        About(Group.FAILURE, on_page=False, saved=False),
+        Field(
             description=(
                 "What to do when a frame has no valid matte: stop with an error, or show the "
                 "background alone and go on"
-            ),
+            )
         ),
     ] = OnFailure.STOP
     timeout_s: Annotated[
         float,
-        _about(
-            Group.FAILURE, ge=0.01, le=3600, description="How long a frame may take, in seconds"
-        ),
+        About(Group.FAILURE, unit="s", on_page=False),
+        Field(ge=0.01, le=3600, description="How long a frame may take, in seconds"),
     ] = 10.0
     allow_truncated: Annotated[
         bool,
-        _about(
-            Group.FAILURE,
-            description="Convert what can be decoded of a damaged or cut-off input",
-        ),
+        About(Group.FAILURE, on_page=False),
+        Field(description="Convert what can be decoded of a damaged or cut-off input"),
     ] = False
 
     codec: Annotated[
         str | None,
-        _about(
-            Group.OUTPUT,
+        About(Group.OUTPUT, on_page=False),
+        Field(
             min_length=1,
             max_length=_MOST_OF_A_NAME,
             description=(
@@ -506,17 +423,13 @@ class Settings(BaseModel):
     ] = None
     output_quality: Annotated[
         int,
-        _about(
-            Group.OUTPUT,
-            ge=0,
-            le=100,
-            description="Quality of lossy pictures and video, 100 is best",
-        ),
+        About(Group.OUTPUT, on_page=False),
+        Field(ge=0, le=100, description="Quality of lossy pictures and video, 100 is best"),
     ] = 75
     preset: Annotated[
         str | None,
-        _about(
-            Group.OUTPUT,
+        About(Group.OUTPUT, on_page=False),
+        Field(
             min_length=1,
             max_length=_MOST_OF_A_NAME,
             description="Speed preset of the encoder, such as veryfast or slow for h264",
@@ -524,13 +437,13 @@ class Settings(BaseModel):
     ] = None
     keep_location: Annotated[
         bool,
-        _about(
-            Group.OUTPUT,
-            description="Carry over where the input was recorded, which is left out otherwise",
-        ),
+        About(Group.OUTPUT, on_page=False),
+        Field(description="Carry over where the input was recorded, which is left out otherwise"),
     ] = False
     overwrite: Annotated[
-        bool, _about(Group.OUTPUT, description="Replace an output that is there already")
+        bool,
+        About(Group.OUTPUT, on_page=False),
+        Field(description="Replace an output that is there already"),
     ] = False
 
     def __init__(self, /, **values: Any) -> None:  # noqa: ANN401 - pydantic checks them
@@ -630,11 +543,39 @@ class Settings(BaseModel):
         return regions
 
     @classmethod
-    def group(cls, name: str) -> Group:
-        """Tell which group a setting belongs to."""
-        extra = cls.model_fields[name].json_schema_extra
-        assert isinstance(extra, dict)  # noqa: S101 - declared above, for the type checker
-        return Group(str(extra["group"]))
+    def about(cls, name: str) -> About:
+        """Return what is declared of a setting besides its type, range and help.
+
+        Raises
+        ------
+        KeyError
+            If there is no such setting.
+        TypeError
+            If it was declared without.
+        """
+        for one in cls.model_fields[name].metadata:
+            if isinstance(one, About):
+                return one
+        message = f"setting '{name}' is declared without About"
+        raise TypeError(message)
+
+    @classmethod
+    def names(cls, **wanted: object) -> tuple[str, ...]:
+        """Return the settings of which attributes of `About` have some values, in order.
+
+        >>> Settings.names(stage=Stage.GOVERNOR)
+        ('budget_ms', 'budget_cpu')
+        """
+        return _names(cls, tuple(wanted.items()))
+
+
+@cache
+def _names(settings: type[Settings], wanted: tuple[tuple[str, object], ...]) -> tuple[str, ...]:
+    return tuple(
+        name
+        for name in settings.model_fields
+        if all(getattr(settings.about(name), key) == value for key, value in wanted)
+    )
 
 
 def _settings_error(error: ValidationError) -> SettingsError:

@@ -1,0 +1,28 @@
+"""Settings: the one declaration of every option."""
+
+from greenroom.settings.choices import (
+    Capture,
+    Device,
+    Fit,
+    Framing,
+    OnFailure,
+    People,
+    Quality,
+)
+from greenroom.settings.declaration import Settings
+from greenroom.settings.metadata import About, Group, PathKind, Stage
+
+__all__ = [
+    "About",
+    "Capture",
+    "Device",
+    "Fit",
+    "Framing",
+    "Group",
+    "OnFailure",
+    "PathKind",
+    "People",
+    "Quality",
+    "Settings",
+    "Stage",
+]
