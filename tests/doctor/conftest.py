@@ -1,4 +1,4 @@
-"""Machines for the doctor, of every kind."""
+"""Simulated machines for the doctor."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from greenroom.doctor import Answer, System
-from greenroom.doctor.finding import Case
+from greenroom.doctor.finding import CheckContext
 from greenroom.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ ABSENT = Answer(None, "no such program")
 
 @dataclass
 class Machine:
-    """A machine that is made of files in a folder and of answers of programs."""
+    """A machine simulated by files in a folder and by canned answers of programs."""
 
     root: Path
     answers: dict[str, Answer] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class Machine:
         return ABSENT
 
     def system(self, **values: Any) -> System:  # noqa: ANN401 - fields of System
-        """Return it as the doctor sees it: Linux, unless something else is said."""
+        """Return it as the doctor sees it, by default Linux."""
         usual: dict[str, Any] = {
             "platform": "linux",
             "machine": "x86_64",
@@ -67,14 +67,14 @@ class Machine:
         }
         return System(**(usual | values))
 
-    def case(self, settings: Settings | None = None, **values: Any) -> Case:  # noqa: ANN401
-        """Return a case of it."""
-        return Case(settings or Settings(), self.system(**values))
+    def context(self, settings: Settings | None = None, **values: Any) -> CheckContext:  # noqa: ANN401
+        """Return a context for checks of it."""
+        return CheckContext(settings or Settings(), self.system(**values))
 
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
-    """Return a machine without anything."""
+    """Return an empty machine."""
     return Machine(tmp_path / "machine")
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from doctor.conftest import Machine
-    from greenroom.doctor.finding import Case
+    from greenroom.doctor.finding import CheckContext
 
 pytestmark = pytest.mark.usefixtures("no_thread_left", "folders")
 
@@ -74,7 +74,7 @@ def test_everything_fails(machine: Machine) -> None:
 def test_what_was_found_before_a_failure_counts() -> None:
     """A check that fails in the middle keeps what it had found."""
 
-    def look(_: Case) -> Iterator[Finding]:
+    def look(_: CheckContext) -> Iterator[Finding]:
         yield Finding("first", "ok", "found")
         message = "then this"
         raise ValueError(message)
@@ -90,11 +90,11 @@ def test_check_that_hangs() -> None:
     """One that does not answer is given up, and the others go on."""
     released = threading.Event()
 
-    def hang(_: Case) -> list[Finding]:
+    def hang(_: CheckContext) -> list[Finding]:
         released.wait()
         return [Finding("late", "ok", "never seen")]
 
-    def work(_: Case) -> list[Finding]:
+    def work(_: CheckContext) -> list[Finding]:
         return [Finding("other", "ok", "found")]
 
     checks = [Check("S", "slow", hang, 0.05), Check("S", "fast", work)]
@@ -153,8 +153,8 @@ def test_fix_can_be_copied(machine: Machine) -> None:
 
 def test_case_knows_where_the_picture_goes(machine: Machine) -> None:
     """Places are told apart by what is before their colon."""
-    case = machine.case(Settings(to="camera:/dev/video10, file:a.mp4 ,page"))
-    assert case.destinations == {"camera", "file", "page"}
+    context = machine.context(Settings(to="camera:/dev/video10, file:a.mp4 ,page"))
+    assert context.destinations == {"camera", "file", "page"}
 
 
 def test_other_loads_are_reported_once(machine: Machine) -> None:

@@ -1,4 +1,4 @@
-"""The doctor: whether everything that greenroom needs is here and works, and how to mend it."""
+"""Diagnosis: checks of everything that greenroom needs, with fixes."""
 
 from __future__ import annotations
 

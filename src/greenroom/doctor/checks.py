@@ -1,23 +1,23 @@
-"""All checks, one after the other: none crashes, none hangs."""
+"""The list of checks, each run with a deadline on a thread of its own."""
 
 from __future__ import annotations
 
 import threading
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from greenroom.doctor.cameras import check_cameras
-from greenroom.doctor.compute_devices import check_devices
-from greenroom.doctor.files import check_config, check_running, check_space
-from greenroom.doctor.finding import Case, Finding
-from greenroom.doctor.installation import check_packages, check_python, check_rivals
-from greenroom.doctor.loopback import check_loopback
-from greenroom.doctor.models import check_engine, check_model
-from greenroom.doctor.obs import check_other_cameras
-from greenroom.doctor.pipewire import check_pipewire
-from greenroom.doctor.processor import check_processor
-from greenroom.doctor.secure_boot import check_secure_boot
+from greenroom.doctor.camera_checks import check_cameras
+from greenroom.doctor.file_checks import check_config, check_running, check_space
+from greenroom.doctor.finding import CheckContext, Finding
+from greenroom.doctor.installation_checks import (
+    check_packages,
+    check_processor,
+    check_python,
+    check_rivals,
+)
+from greenroom.doctor.loopback_checks import check_loopback, check_secure_boot
+from greenroom.doctor.model_checks import check_devices, check_engine, check_model
+from greenroom.doctor.output_checks import check_other_cameras, check_pipewire, check_window
 from greenroom.doctor.system import System
-from greenroom.doctor.window import check_window
 from greenroom.settings import Settings
 
 if TYPE_CHECKING:
@@ -28,23 +28,23 @@ __all__ = ["CHECKS", "Check", "each_finding", "run_checks"]
 
 
 class Check(NamedTuple):
-    """One thing to look at.
+    """One check.
 
     Attributes
     ----------
     section, name : str
-        As in `Finding`, for when it fails itself.
+        As in `Finding`, for a check that itself fails.
     look : callable
-        Yields findings.
+        Yields the findings.
     deadline_s : float
-        How long it may take.
+        Time limit.
     blocks : bool
-        Whether the main job cannot be done where it fails itself.
+        Whether a failure of the check itself blocks greenroom's main job.
     """
 
     section: str
     name: str
-    look: Callable[[Case], Iterable[Finding]]
+    look: Callable[[CheckContext], Iterable[Finding]]
     deadline_s: float = 10.0
     blocks: bool = False
 
@@ -72,21 +72,21 @@ CHECKS: Final = (
 def run_checks(
     settings: Settings | None = None, system: System | None = None, *, config: Path | None = None
 ) -> list[Finding]:
-    """Look at everything.
+    """Run all checks.
 
     Parameters
     ----------
     settings : Settings, optional
-        What is asked for: what it needs and is missing is a problem, all else a warning.
+        The settings in force: what they need and lack is a problem, anything else a warning.
     system : System, optional
         The machine; by default this one.
     config : Path, optional
-        The settings file that the user named; by default the user's own one.
+        The settings file given by the user; by default the user's own.
 
     Returns
     -------
     list of Finding
-        The main job can be done if none of them blocks. Never raises.
+        The main job can be done if none of them blocks. Failing checks are findings, too.
     """
     return list(each_finding(settings, system, config=config))
 
@@ -99,43 +99,43 @@ def each_finding(
     checks: Sequence[Check] = CHECKS,
     on_check: Callable[[str], None] | None = None,
 ) -> Iterator[Finding]:
-    """Look at everything, and yield what is found as it is found.
+    """Run all checks, yielding each finding as soon as it is known.
 
     Parameters
     ----------
     settings, system, config
         As in `run_checks`.
     checks : sequence of Check
-        What to look at.
+        The checks to run.
     on_check : callable, optional
         Called with the name of each check before it begins.
     """
-    case = Case(settings or Settings(), system or System(), config)
+    context = CheckContext(settings or Settings(), system or System(), config)
     for check in checks:
         if on_check is not None:
             on_check(check.name)
-        yield from _findings(check, case)
+        yield from _findings(check, context)
 
 
-def _findings(check: Check, case: Case) -> list[Finding]:
-    """Look at one thing on a thread of its own, which is left behind if it hangs."""
+def _findings(check: Check, context: CheckContext) -> list[Finding]:
+    """Run one check on a thread of its own; a hung thread is abandoned."""
     found: list[Finding] = []
     failed: list[Finding] = []
 
     def look() -> None:
         try:
-            found.extend(check.look(case))
+            found.extend(check.look(context))
         except Exception as error:  # noqa: BLE001 - the others still count
-            failed.append(_failed(check, f"{type(error).__name__}: {error}"))
+            failed.append(_check_failed(check, f"{type(error).__name__}: {error}"))
 
     thread = threading.Thread(target=look, name=f"greenroom-doctor-{check.name}", daemon=True)
     thread.start()
     thread.join(check.deadline_s)
     if thread.is_alive():
-        failed.append(_failed(check, f"no answer within {check.deadline_s:g} s"))
+        failed.append(_check_failed(check, f"no answer within {check.deadline_s:g} s"))
     return [*found, *failed]
 
 
-def _failed(check: Check, why: str) -> Finding:
+def _check_failed(check: Check, why: str) -> Finding:
     message = f"this could not be looked at: {' '.join(why.split())}"
     return Finding(check.name, "problem", message, "", check.section, check.blocks)

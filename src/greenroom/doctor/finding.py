@@ -1,4 +1,4 @@
-"""What the doctor finds."""
+"""Findings, and the context of an examination."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ if TYPE_CHECKING:
     from greenroom.doctor.system import System
     from greenroom.settings import Settings
 
-__all__ = ["Case", "Finding", "Section", "Status", "joining"]
+__all__ = ["CheckContext", "Finding", "Section", "Status", "join_group"]
 
 Status = Literal["ok", "warning", "problem"]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at.
+    """One result of a check.
 
     Attributes
     ----------
     name : str
-        What it is: one or two words.
+        The subject, in one or two words.
     status : str
         ``ok``; ``warning``: works, but not as well as it could, or not everywhere; ``problem``:
-        something that the settings ask for does not work.
+        something that the settings require does not work.
     message : str
-        What is there, and what that means.
+        The state found, and its consequence.
     fix : str
-        Commands to copy, a line each; what else is to be done beside them is a comment of the
-        shell's, so that all of it can be pasted. A sentence where no command does it.
+        Commands to paste into a shell, one a line; manual steps are shell comments. A sentence
+        where no command helps.
     section : str
-        What it belongs to.
+        The heading it belongs to.
     blocks : bool
-        Whether greenroom's main job, giving pictures another background, cannot be done.
+        Whether greenroom's main job, replacing backgrounds, cannot be done.
     """
 
     name: str
@@ -48,39 +48,39 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Makes the findings of one subject."""
+    """Factory for the findings under one heading."""
 
     title: str
 
     def ok(self, name: str, message: str, fix: str = "") -> Finding:
-        """Say that something is as it should be."""
+        """Report that something is in order."""
         return Finding(name, "ok", message, fix, self.title)
 
     def warning(self, name: str, message: str, fix: str = "") -> Finding:
-        """Say that something could be better."""
+        """Report that something works, but not as well as it could."""
         return Finding(name, "warning", message, fix, self.title)
 
     def problem(self, name: str, message: str, fix: str = "", *, blocks: bool = False) -> Finding:
-        """Say that something does not work."""
+        """Report that something does not work."""
         return Finding(name, "problem", message, fix, self.title, blocks)
 
     def missing(self, name: str, message: str, fix: str, *, wanted: bool) -> Finding:
-        """Say that something is not here: a problem if the settings ask for it."""
+        """Report that something is missing: a problem if the settings require it."""
         return self.problem(name, message, fix) if wanted else self.warning(name, message, fix)
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    """What is examined.
+class CheckContext:
+    """The settings and the machine under examination.
 
     Attributes
     ----------
     settings : Settings
-        What is asked for.
+        The settings in force.
     system : System
         The machine.
     config : Path or None
-        The settings file that the user named.
+        The settings file given by the user.
     """
 
     settings: Settings
@@ -89,10 +89,10 @@ class Case:
 
     @property
     def destinations(self) -> frozenset[str]:
-        """The kinds of places that the picture is to go to, such as ``camera`` and ``page``."""
+        """The kinds of outputs asked for, such as ``camera`` and ``page``."""
         return frozenset(part.strip().partition(":")[0] for part in self.settings.to.split(","))
 
 
-def joining(group: str) -> str:
-    """Return the fix for a device that only members of a group may use."""
+def join_group(group: str) -> str:
+    """Return the fix for a device restricted to members of a group."""
     return f"sudo usermod -aG {group} $USER\n# Then log out and in again."

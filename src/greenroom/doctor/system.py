@@ -1,10 +1,11 @@
-"""The machine as the doctor sees it; tests give it another one."""
+"""The machine under examination, replaceable in tests."""
 
 from __future__ import annotations
 
 import importlib
 import os
 import platform
+import re
 import struct
 import subprocess
 import sys
@@ -18,25 +19,33 @@ if TYPE_CHECKING:
 
     from greenroom.devices.cameras import CameraInfo
 
-__all__ = ["Answer", "System", "run_program"]
+__all__ = ["Answer", "System", "install_command", "run_program"]
 
 _TIMEOUT_S: Final = 2.0
-# Programs of the system administrator, which are not always on a user's path.
+# Folders of the system administrator's programs, often missing from a user's PATH.
 _EXTRA_PATH: Final = "/usr/local/sbin:/usr/sbin:/sbin"
+_INSTALLERS: Final = {
+    "debian": "sudo apt install",
+    "fedora": "sudo dnf install",
+    "arch": "sudo pacman -S",
+    "suse": "sudo zypper install",
+}
+# Distributions whose os-release has no ID_LIKE.
+_FAMILY_OF: Final = {"ubuntu": "debian", "rhel": "fedora", "opensuse": "suse", "sles": "suse"}
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a program answered.
+    """Exit status and output of a program.
 
     Attributes
     ----------
     status : int or None
-        Its exit status; None if there is no such program, or it was too late.
+        Exit status; None if the program is missing or timed out.
     text : str
-        What it printed; why there is no status.
-    was_late: bool
-        Whether it did not answer in time.
+        Output, or the reason for a missing status.
+    was_late : bool
+        Whether it timed out.
     """
 
     status: int | None
@@ -45,12 +54,12 @@ class Answer:
 
     @property
     def worked(self) -> bool:
-        """Whether it ended with status 0."""
+        """Whether it exited with status 0."""
         return self.status == 0
 
 
 def run_program(command: Sequence[str]) -> Answer:
-    """Run a program that only looks, for two seconds at most."""
+    """Run a read-only program with a timeout of two seconds."""
     path = f"{os.environ.get('PATH', os.defpath)}:{_EXTRA_PATH}" if os.name == "posix" else None
     environment = os.environ | {"LC_ALL": "C"} | ({"PATH": path} if path else {})
     try:
@@ -90,27 +99,27 @@ def _requirements() -> tuple[str, ...]:
 
 
 def _cameras() -> Sequence[CameraInfo]:
-    from greenroom.devices.cameras import list_cameras  # noqa: PLC0415 - it needs PyAV
+    from greenroom.devices.cameras import list_cameras
 
     return list_cameras()
 
 
 def _own_groups() -> frozenset[str]:
-    """Return the names of the groups that this process is in."""
+    """Return the names of this process's groups."""
     if sys.platform == "win32":
         return frozenset()
-    import grp  # noqa: PLC0415 - of POSIX only
+    import grp
 
     known = {group.gr_gid: group.gr_name for group in grp.getgrall()}
     return frozenset(known.get(number, "") for number in (*os.getgroups(), os.getegid()))
 
 
 def _listed_groups() -> frozenset[str]:
-    """Return the names of the groups that this user is in, from the next login on."""
+    """Return the names of the user's groups as of the next login."""
     if sys.platform == "win32":
         return frozenset()
-    import grp  # noqa: PLC0415 - of POSIX only
-    import pwd  # noqa: PLC0415
+    import grp
+    import pwd
 
     try:
         user = pwd.getpwuid(os.getuid()).pw_name
@@ -131,7 +140,7 @@ def _can_use(path: Path) -> bool:
 
 
 def _cores() -> int:
-    """Return on how many cores this process may run."""
+    """Return the number of cores available to this process."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -139,40 +148,40 @@ def _cores() -> int:
 
 @dataclass(frozen=True)
 class System:
-    """The machine, and everything that is asked of it. All is read; nothing is changed.
+    """The machine, queried read-only.
 
     Attributes
     ----------
     platform, machine, release : str
-        As `sys.platform`, `platform.machine` and `platform.release` tell.
+        As in `sys.platform`, `platform.machine` and `platform.release`.
     root : Path
-        Under which ``/proc``, ``/sys``, ``/dev`` and ``/etc`` are.
+        Root of the file system with ``/proc``, ``/sys``, ``/dev`` and ``/etc``.
     environment : mapping
         Environment variables.
     python : (int, int, int)
         Version of Python.
     bits : int
-        Of its pointers.
+        Pointer size of the interpreter.
     executable : str
-        Its path.
+        Path of the interpreter.
     run : callable
-        Runs a program that only looks.
+        Runs a read-only program.
     version : callable
-        Tells the version of an installed distribution, or None.
+        Returns the version of an installed distribution, or None.
     requirements : callable
-        Tells what greenroom's own metadata require.
+        Returns the requirements in greenroom's metadata.
     load : callable
         Imports a module by its name.
     cameras : callable
         Lists the cameras.
     own_groups, listed_groups : callable
-        Groups that the process is in now, and that the user is in from the next login on.
+        Groups of the process now, and of the user as of the next login.
     group_of : callable
-        Tells the group of a file.
+        Returns the group of a file.
     can_use : callable
-        Tells whether a device may be read and written.
+        Whether a device may be read and written.
     cores : callable
-        Tells on how many cores this process may run.
+        Returns the number of cores available to this process.
     """
 
     platform: str = sys.platform
@@ -201,42 +210,70 @@ class System:
 
     @property
     def is_container(self) -> bool:
-        """Whether it is a container of Docker or Podman, as far as these tell."""
+        """Whether it is a Docker or Podman container."""
         return any(self.path(mark).exists() for mark in ("/.dockerenv", "/run/.containerenv"))
 
     def path(self, path: str) -> Path:
-        """Return where a path of the system is, seen from its root."""
+        """Return a path of the system under its root."""
         return self.root / path.lstrip("/")
 
     def read(self, path: str) -> str:
-        """Return the text of a file of the system; empty if it cannot be read."""
+        """Return the text of a system file; empty if it cannot be read."""
         try:
             return self.path(path).read_text("utf-8", "replace").strip("\0\n ")
         except OSError:
             return ""
 
     def glob(self, pattern: str) -> list[Path]:
-        """Return the paths of the system that match a pattern, sorted."""
+        """Return the system paths that match a pattern, sorted."""
         try:
             return sorted(self.root.glob(pattern.lstrip("/")))
         except OSError:
             return []
 
     def runs(self, *names: str) -> bool:
-        """Whether a program of one of these names runs, as far as Linux tells.
+        """Whether a program of one of these names runs (Linux only).
 
-        Linux cuts names off after 15 characters.
+        Linux truncates process names to 15 characters.
         """
         wanted = {name[:15] for name in names}
         found = self.glob("/proc/[0-9]*/comm")
         return any(self.read(f"/proc/{path.parent.name}/comm") in wanted for path in found)
 
     def pip(self, *arguments: str) -> str:
-        """Return the command that runs pip of this very Python."""
+        """Return a command line for the pip of this Python."""
         return " ".join((_quoted(self.executable), "-m pip", *map(_quoted, arguments)))
 
 
 def _quoted(word: str) -> str:
-    """Quote a word for a shell, so that it is right in PowerShell, too."""
+    """Quote a word for POSIX shells and PowerShell."""
     plain = all(letter.isalnum() or letter in "-_./:\\=+~@%" for letter in word)
     return word if plain else f"'{word}'"
+
+
+def install_command(system: System, packages: Mapping[str, str], otherwise: str) -> str:
+    """Return the command that installs packages on this Linux distribution.
+
+    Parameters
+    ----------
+    system : System
+        The machine; its ``/etc/os-release`` names the distribution.
+    packages : mapping
+        Package names by family; ``*`` stands for all others.
+    otherwise : str
+        Returned where the family is unknown.
+    """
+    for family in _families(system):
+        names = packages.get(family, packages.get("*"))
+        if names is not None:
+            return f"{_INSTALLERS[family]} {names}"
+    return otherwise
+
+
+def _families(system: System) -> list[str]:
+    """Return the families of the distribution, the nearest first."""
+    release = system.read("/etc/os-release").lower()
+    words = " ".join(re.findall(r"^id(?:_like)?=[\"']?([^\"'\n]*)", release, re.MULTILINE)).split()
+    names = [word.partition("-")[0] for word in words]
+    families = [_FAMILY_OF.get(name, name) for name in names]
+    return [family for family in families if family in _INSTALLERS]

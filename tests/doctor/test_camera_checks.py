@@ -10,7 +10,7 @@ import pytest
 from doctor.conftest import only
 from greenroom.devices.cameras import CameraFormat, CameraInfo
 from greenroom.doctor import Answer
-from greenroom.doctor.cameras import check_cameras
+from greenroom.doctor.camera_checks import check_cameras
 from greenroom.settings import Settings
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class TestLinux:
 
     def test_webcam(self, webcam: Machine) -> None:
         """Each camera is named with the most that it can; virtual ones are none."""
-        finding = only(check_cameras(webcam.case(cameras=lambda: [WEBCAM, LOOPBACK])))
+        finding = only(check_cameras(webcam.context(cameras=lambda: [WEBCAM, LOOPBACK])))
         assert finding.status == "ok"
         assert finding.message == "0: C920 (/dev/video0), up to 1920x1080, YUYV, MJPG"
 
@@ -64,26 +64,26 @@ class TestLinux:
         self, webcam: Machine, own: tuple[str, ...], listed: tuple[str, ...], words: str, fix: str
     ) -> None:
         """A camera that may not be used is told once, with what the group says about it."""
-        case = webcam.case(
+        context = webcam.context(
             can_use=lambda path: path.name == "video10",
             own_groups=lambda: frozenset(own),
             listed_groups=lambda: frozenset(listed),
             cameras=lambda: [CameraInfo(0, "/dev/video0", "C920", problem="permission denied")],
         )
-        finding = only(check_cameras(case))
+        finding = only(check_cameras(context))
         assert (finding.name, finding.status, finding.blocks) == ("permission", "problem", False)
         assert words in finding.message
         assert finding.fix.splitlines()[0] == fix
 
     def test_group_of_the_device(self, webcam: Machine) -> None:
         """The group is the one that the device has."""
-        case = webcam.case(can_use=lambda _: False, group_of=lambda _: "camera")
-        assert "sudo usermod -aG camera $USER" in only(check_cameras(case)).fix
+        context = webcam.context(can_use=lambda _: False, group_of=lambda _: "camera")
+        assert "sudo usermod -aG camera $USER" in only(check_cameras(context)).fix
 
     def test_does_not_answer(self, webcam: Machine) -> None:
         """A camera that cannot be asked is a warning."""
         busy = CameraInfo(0, "/dev/video0", "C920", problem="device or resource busy")
-        finding = only(check_cameras(webcam.case(cameras=lambda: [busy])))
+        finding = only(check_cameras(webcam.context(cameras=lambda: [busy])))
         assert finding.status == "warning"
         assert "device or resource busy" in finding.message
 
@@ -99,7 +99,7 @@ class TestLinux:
     def test_none(self, machine: Machine, files: dict[str, str], words: str) -> None:
         """Why there may be none is said."""
         machine.write(files)
-        finding = only(check_cameras(machine.case()))
+        finding = only(check_cameras(machine.context()))
         assert finding.status == "problem"
         assert words in finding.message
         assert finding.fix
@@ -118,13 +118,13 @@ class TestLinux:
     )
     def test_none_is_needed(self, machine: Machine, source: str, status: str) -> None:
         """Without a camera only what asks for one does not work."""
-        finding = only(check_cameras(machine.case(Settings(source=source))))
+        finding = only(check_cameras(machine.context(Settings(source=source))))
         assert finding.status == status
 
 
 def test_mac(machine: Machine) -> None:
     """A Mac shows no cameras to those who may not use them."""
-    finding = only(check_cameras(machine.case(platform="darwin")))
+    finding = only(check_cameras(machine.context(platform="darwin")))
     assert finding.fix.startswith("open 'x-apple.systempreferences:")
 
 
@@ -140,7 +140,7 @@ class TestWindows:
             key: Answer(0, "    Value    REG_SZ    Deny"),
             "reg query": Answer(0, "    Value    REG_SZ    Allow"),
         }
-        denied, none = check_cameras(machine.case(platform="win32"))
+        denied, none = check_cameras(machine.context(platform="win32"))
         assert denied.message == f"Windows lets no {who} use a camera"
         assert denied.fix == "start ms-settings:privacy-webcam"
         assert none.status == "problem"
@@ -149,5 +149,5 @@ class TestWindows:
         """Where they do not, the cameras are listed by name."""
         machine.answers = {"reg query": Answer(0, "    Value    REG_SZ    Allow")}
         camera = CameraInfo(0, "Integrated Webcam", "Integrated Webcam")
-        case = machine.case(platform="win32", cameras=lambda: [camera])
-        assert only(check_cameras(case)).message == "0: Integrated Webcam"
+        context = machine.context(platform="win32", cameras=lambda: [camera])
+        assert only(check_cameras(context)).message == "0: Integrated Webcam"

@@ -1,4 +1,4 @@
-"""Folders, the settings file, and another greenroom that runs."""
+"""Checks of disk space, the settings file, and a running greenroom."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 import platformdirs
 
-from greenroom.doctor.finding import Case, Finding, Section
+from greenroom.desktop.instance import running
+from greenroom.desktop.settings_file import ConfigFile, default_config_path
+from greenroom.doctor.finding import CheckContext, Finding, Section
 from greenroom.errors import GreenroomError
 
 if TYPE_CHECKING:
@@ -19,12 +21,12 @@ __all__ = ["check_config", "check_running", "check_space"]
 
 _SECTION: Final = Section("Files")
 # A model takes up to 180 MB, and a minute of 1080p video about 40 MB.
-_LITTLE_BYTES: Final = 500 * 10**6
-_NOTHING_BYTES: Final = 20 * 10**6
+_LOW_BYTES: Final = 500 * 10**6
+_FULL_BYTES: Final = 20 * 10**6
 
 
-def check_space(case: Case) -> Iterator[Finding]:  # noqa: ARG001 - every check is called so
-    """Look for room where models, backgrounds and recordings go."""
+def check_space(context: CheckContext) -> Iterator[Finding]:  # noqa: ARG001 - every check is called so
+    """Check the free space for models, backgrounds and recordings."""
     folders = {
         "cache": platformdirs.user_cache_path("greenroom", appauthor=False),
         "data": platformdirs.user_data_path("greenroom", appauthor=False),
@@ -37,8 +39,8 @@ def check_space(case: Case) -> Iterator[Finding]:  # noqa: ARG001 - every check 
         if not os.access(there, os.W_OK):
             message = f"{folder} ({name}) cannot be written to"
             yield _SECTION.warning("space", message, f"ls -ld {there}")
-        elif free < _LITTLE_BYTES:
-            make = _SECTION.problem if free < _NOTHING_BYTES else _SECTION.warning
+        elif free < _LOW_BYTES:
+            make = _SECTION.problem if free < _FULL_BYTES else _SECTION.warning
             yield make("space", f"{folder} ({name}) has only {_size(free)} left", f"df -h {there}")
         else:
             good.append(f"{_size(free)} for {name} ({folder})")
@@ -46,28 +48,24 @@ def check_space(case: Case) -> Iterator[Finding]:  # noqa: ARG001 - every check 
         yield _SECTION.ok("space", ", ".join(good))
 
 
-def check_config(case: Case) -> Iterator[Finding]:
+def check_config(context: CheckContext) -> Iterator[Finding]:
     """Read the settings file."""
-    from greenroom.desktop.settings_file import ConfigFile, default_config_path  # noqa: PLC0415 - on use
-
-    path = case.config or default_config_path()
-    if case.config is None and not path.exists():
+    path = context.config or default_config_path()
+    if context.config is None and not path.exists():
         yield _SECTION.ok("settings", f"no settings file; one would be {path}")
         return
     try:
         settings = ConfigFile(path, required=True).load()
     except GreenroomError as error:
-        named = case.config is not None
+        named = context.config is not None
         yield _SECTION.problem("settings", str(error), "greenroom run --help", blocks=named)
         return
     given = ", ".join(sorted(settings.model_fields_set)) or "nothing"
     yield _SECTION.ok("settings", f"{path} sets {given}")
 
 
-def check_running(case: Case) -> Iterator[Finding]:  # noqa: ARG001 - every check is called so
-    """Look whether greenroom runs; its page's token is not shown."""
-    from greenroom.desktop.instance import running  # noqa: PLC0415 - on use
-
+def check_running(context: CheckContext) -> Iterator[Finding]:  # noqa: ARG001 - every check is called so
+    """Report a running greenroom, without its page's token."""
     record = running()
     if record is None:
         yield _SECTION.ok("running", "greenroom does not run now")

@@ -1,11 +1,11 @@
-"""Cameras, and whether they may be used."""
+"""Checks of the cameras and of the permission to use them."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Final
 
-from greenroom.doctor.finding import Case, Finding, Section, joining
+from greenroom.doctor.finding import CheckContext, Finding, Section, join_group
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,33 +17,36 @@ if TYPE_CHECKING:
 __all__ = ["check_cameras"]
 
 _SECTION: Final = Section("Camera")
-# Sources that are no camera: an address, a file, or what is drawn.
-_NO_CAMERA: Final = re.compile(r"^(demo|screen|[a-z]+:.*|.*\.[a-z0-9]{2,4})$", re.IGNORECASE)
+# Sources that need no camera: addresses, files, and generated pictures.
+_WITHOUT_CAMERA: Final = re.compile(r"^(demo|screen|[a-z]+:.*|.*\.[a-z0-9]{2,4})$", re.IGNORECASE)
 _CONSENT: Final = (
     r"HKCU\Software\Microsoft\Windows\CurrentVersion\CapabilityAccessManager\ConsentStore\webcam"
+)
+_MAC_PRIVACY: Final = (
+    "open 'x-apple.systempreferences:com.apple.preference.security?Privacy_Camera'"
 )
 _PLUG: Final = "Plug a camera in, or try without one: greenroom run --source demo"
 
 
-def check_cameras(case: Case) -> Iterator[Finding]:
-    """List the cameras, with what keeps this user from them."""
-    system = case.system
+def check_cameras(context: CheckContext) -> Iterator[Finding]:
+    """List the cameras and any missing permission to use them."""
+    system = context.system
     refused = list(_refused_nodes(system)) if system.is_linux else []
     if refused:
-        yield _forbidden(system, refused)
+        yield _missing_permission(system, refused)
     else:
-        yield from _denied(system)
+        yield from _windows_privacy(system)
     cameras = [camera for camera in system.cameras() if not camera.is_virtual]
     for camera in cameras:
         if system.path(camera.path) not in refused:
-            yield _camera(camera)
+            yield _describe(camera)
     if not cameras and not refused:
-        message, fix = _none(system)
-        wanted = not _NO_CAMERA.match(case.settings.source)
+        message, fix = _no_camera(system)
+        wanted = not _WITHOUT_CAMERA.match(context.settings.source)
         yield _SECTION.missing("cameras", message, fix, wanted=wanted)
 
 
-def _camera(camera: CameraInfo) -> Finding:
+def _describe(camera: CameraInfo) -> Finding:
     name = f"{camera.number}: {camera.name}"
     if camera.path != camera.name:
         name += f" ({camera.path})"
@@ -58,7 +61,7 @@ def _camera(camera: CameraInfo) -> Finding:
 
 
 def _refused_nodes(system: System) -> Iterator[Path]:
-    """Return the nodes of real cameras that this process may not use."""
+    """Yield the nodes of real cameras that this process may not open."""
     for path in system.glob("/dev/video[0-9]*"):
         entry = system.path(f"/sys/class/video4linux/{path.name}")
         is_virtual = "/devices/virtual/" in str(entry.resolve())
@@ -66,22 +69,22 @@ def _refused_nodes(system: System) -> Iterator[Path]:
             yield path
 
 
-def _forbidden(system: System, nodes: Sequence[Path]) -> Finding:
+def _missing_permission(system: System, nodes: Sequence[Path]) -> Finding:
     group = system.group_of(nodes[0])
     names = ", ".join(f"/dev/{node.name}" for node in nodes)
     if group in system.listed_groups() and group not in system.own_groups():
         message = f"{names}: you are in the group {group} only from your next login on"
         return _SECTION.problem("permission", message, "Log out and in again.")
     message = f"{names} may not be used: you are not in the group {group}"
-    fix = joining(group)
+    fix = join_group(group)
     if group in system.own_groups():
         message = f"{names} may not be used, although you are in the group {group}"
         fix = f"ls -l {names.replace(',', '')}"
     return _SECTION.problem("permission", message, fix)
 
 
-def _denied(system: System) -> Iterator[Finding]:
-    """Look whether Windows keeps programs from cameras. A Mac does not tell."""
+def _windows_privacy(system: System) -> Iterator[Finding]:
+    """Check whether Windows' privacy settings block cameras. macOS has no such query."""
     if system.platform != "win32":
         return
     for key, who in ((_CONSENT, "apps"), (rf"{_CONSENT}\NonPackaged", "desktop programs")):
@@ -92,14 +95,11 @@ def _denied(system: System) -> Iterator[Finding]:
             return
 
 
-def _none(system: System) -> tuple[str, str]:
-    """Say why there may be no camera."""
+def _no_camera(system: System) -> tuple[str, str]:
+    """Return a message and a fix for a machine without cameras."""
     if system.platform == "darwin":
         message = "no camera was found; where a program may not use them, it sees none"
-        return (
-            message,
-            "open 'x-apple.systempreferences:com.apple.preference.security?Privacy_Camera'",
-        )
+        return message, _MAC_PRIVACY
     if "microsoft" in system.read("/proc/version").lower():
         message = "no camera: Windows does not pass them on to its Linux by itself"
         return message, "usbipd list\nusbipd attach --wsl --busid BUSID"

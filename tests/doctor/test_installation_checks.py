@@ -10,8 +10,12 @@ import pytest
 
 from doctor.conftest import only
 from greenroom.doctor import Answer
-from greenroom.doctor.installation import check_packages, check_python, check_rivals
-from greenroom.doctor.processor import check_processor
+from greenroom.doctor.installation_checks import (
+    check_packages,
+    check_processor,
+    check_python,
+    check_rivals,
+)
 
 if TYPE_CHECKING:
     from doctor.conftest import Machine
@@ -52,7 +56,7 @@ class TestPython:
         blocks: bool,
     ) -> None:
         """Too old or 32 bit blocks, too new is a warning."""
-        finding = only(check_python(machine.case(python=python, bits=bits)))
+        finding = only(check_python(machine.context(python=python, bits=bits)))
         assert (finding.status, finding.blocks) == (status, blocks)
         assert ".".join(map(str, python)) in finding.message
         assert bool(finding.fix) == (status != "ok")
@@ -63,7 +67,7 @@ class TestPackages:
 
     def test_all_here(self, machine: Machine) -> None:
         """All that can be imported, and are new enough, are listed on one line."""
-        finding = only(check_packages(machine.case()))
+        finding = only(check_packages(machine.context()))
         assert finding.status == "ok"
         for name in ("numpy", "av", "opencv-python-headless", "fastapi", "pyvirtualcam"):
             assert f"{name} " in finding.message
@@ -87,7 +91,7 @@ class TestPackages:
                 raise ImportError(message)
             return importlib.import_module(wanted)
 
-        faulty, rest = check_packages(machine.case(load=load))
+        faulty, rest = check_packages(machine.context(load=load))
         assert (faulty.name, faulty.status, faulty.blocks) == (name, "problem", blocks)
         assert "libGL.so.1: cannot open shared object file" in faulty.message
         assert faulty.fix.startswith("/venv/bin/python -m pip install --force-reinstall ")
@@ -98,7 +102,7 @@ class TestPackages:
     def test_too_old(self, machine: Machine) -> None:
         """Versions are compared as numbers with what greenroom's metadata say."""
         versions = {"av": "9.2.0", "numpy": "2.10", "requests": "2.32.2", "pydantic": "2.7.0rc1"}
-        case = machine.case(
+        context = machine.context(
             load=lambda _: SimpleNamespace(__version__="99"),
             version=versions.get,
             requirements=lambda: [
@@ -110,7 +114,7 @@ class TestPackages:
                 "tensorflow>=2.17; extra == 'tensorflow'",
             ],
         )
-        old, rest = check_packages(case)
+        old, rest = check_packages(context)
         assert (old.name, old.status) == ("av", "problem")
         assert "version 9.2.0 is too old: 18 or newer" in old.message
         assert old.fix == "/venv/bin/python -m pip install --upgrade 'av>=18'"
@@ -120,7 +124,7 @@ class TestPackages:
     def test_rivals(self, machine: Machine) -> None:
         """Two packages with the same files are told, with how to keep the right one."""
         versions = {"onnxruntime": "1.20", "onnxruntime-gpu": "1.21", "opencv-python-headless": "4"}
-        finding = only(check_rivals(machine.case(version=versions.get)))
+        finding = only(check_rivals(machine.context(version=versions.get)))
         assert finding.status == "warning"
         assert "onnxruntime-gpu and onnxruntime" in finding.message
         assert finding.fix.splitlines() == [
@@ -146,7 +150,7 @@ class TestProcessor:
     ) -> None:
         """What /proc/cpuinfo says counts; where it says nothing, nothing is claimed."""
         machine.write({"/proc/cpuinfo": cpuinfo})
-        finding = only(check_processor(machine.case(machine=kind)))
+        finding = only(check_processor(machine.context(machine=kind)))
         assert finding.status == status
         assert words in finding.message
 
@@ -163,7 +167,7 @@ class TestProcessor:
     def test_limit_of_a_container(self, machine: Machine, limits: dict[str, str]) -> None:
         """What a container may use is what counts."""
         machine.write({"/proc/cpuinfo": XEON} | limits)
-        finding = only(check_processor(machine.case()))
+        finding = only(check_processor(machine.context()))
         assert finding.status == "warning"
         assert "of which 1.5 may be used" in finding.message
 
@@ -171,12 +175,12 @@ class TestProcessor:
     def test_no_limit(self, machine: Machine, text: str) -> None:
         """A container without a limit has none."""
         machine.write({"/proc/cpuinfo": XEON, "/sys/fs/cgroup/cpu.max": text})
-        assert only(check_processor(machine.case())).status == "ok"
+        assert only(check_processor(machine.context())).status == "ok"
 
     def test_one_core(self, machine: Machine) -> None:
         """One core is few."""
         machine.write({"/proc/cpuinfo": XEON})
-        finding = only(check_processor(machine.case(cores=lambda: 1)))
+        finding = only(check_processor(machine.context(cores=lambda: 1)))
         assert (finding.status, "1 core," in finding.message) == ("warning", True)
 
     @pytest.mark.parametrize(
@@ -190,16 +194,16 @@ class TestProcessor:
     def test_mac(self, machine: Machine, kind: str, avx2: str, status: str, words: str) -> None:
         """A Mac tells by sysctl."""
         machine.answers = {"brand_string": Answer(0, "Apple M3"), "avx2": Answer(0, avx2)}
-        finding = only(check_processor(machine.case(platform="darwin", machine=kind)))
+        finding = only(check_processor(machine.context(platform="darwin", machine=kind)))
         assert finding.status == status
         assert words in finding.message
 
     def test_windows(self, machine: Machine) -> None:
         """Windows tells the name, and nothing is claimed beyond it."""
-        case = machine.case(
+        context = machine.context(
             platform="win32",
             machine="AMD64",
             environment={"PROCESSOR_IDENTIFIER": "Intel64 Family 6"},
         )
-        finding = only(check_processor(case))
+        finding = only(check_processor(context))
         assert (finding.status, finding.message) == ("ok", "Intel64 Family 6, 4 cores")

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from doctor.conftest import only
-from greenroom.doctor.compute_devices import check_devices, one_node_model
-from greenroom.doctor.models import check_engine, check_model
+from greenroom.doctor.model_checks import check_devices, check_engine, check_model, one_node_model
 from greenroom.errors import ModelError
 from greenroom.settings import Device, Settings
 
@@ -33,7 +32,7 @@ class TestEngine:
 
     def test_works(self, machine: Machine) -> None:
         """A frame goes through the engine, and how long it takes is told."""
-        finding = only(check_engine(machine.case()))
+        finding = only(check_engine(machine.context()))
         assert (finding.status, finding.blocks) == ("ok", False)
         milliseconds = float(finding.message.partition("cpu: ")[2].partition(" ms")[0])
         assert 0 < milliseconds < 5000
@@ -44,7 +43,7 @@ class TestEngine:
         """A package without its model cannot work, and is to be installed again."""
         missing = tmp_path / "nothing"
         monkeypatch.setattr("greenroom.segmenters.store.weights._EMBEDDED", missing)
-        finding = only(check_engine(machine.case()))
+        finding = only(check_engine(machine.context()))
         assert (finding.status, finding.blocks) == ("problem", True)
         assert "selfie-" in finding.message
         assert finding.fix == "/venv/bin/python -m pip install --force-reinstall greenroom"
@@ -57,7 +56,7 @@ class TestEngine:
             raise ModelError(message)
 
         monkeypatch.setattr("greenroom.engine.engine.VirtualBackground.process", fail)
-        finding = only(check_engine(machine.case()))
+        finding = only(check_engine(machine.context()))
         assert finding.blocks
         assert "illegal instruction" in finding.message
 
@@ -71,33 +70,33 @@ class TestModel:
     )
     def test_here(self, machine: Machine, model: str, words: str) -> None:
         """What is here is said once."""
-        finding = only(check_model(machine.case(Settings(model=model))))
+        finding = only(check_model(machine.context(Settings(model=model))))
         assert (finding.status, finding.message) == ("ok", words)
 
     def test_to_be_downloaded(self, machine: Machine) -> None:
         """What is not here yet is no problem, and can be had before a call."""
-        finding = only(check_model(machine.case(Settings(model="deeplabv3"))))
+        finding = only(check_model(machine.context(Settings(model="deeplabv3"))))
         assert (finding.status, finding.blocks) == ("warning", False)
         assert "2.8 MB are downloaded when it is first used" in finding.message
         assert finding.fix == "greenroom models get deeplabv3"
 
     def test_licence(self, machine: Machine) -> None:
         """Where the licence has to be accepted, the command does."""
-        case = machine.case(Settings(model="rvm-mobilenetv3"), version=lambda _: "1.20")
-        finding = only(check_model(case))
+        context = machine.context(Settings(model="rvm-mobilenetv3"), version=lambda _: "1.20")
+        finding = only(check_model(context))
         assert finding.fix == "greenroom models get rvm-mobilenetv3 --accept-license"
 
     def test_without_its_library(self, machine: Machine) -> None:
         """A model whose library is not installed cannot run."""
-        case = machine.case(Settings(model="sinet"), version=lambda _: None)
-        library, weights = check_model(case)
+        context = machine.context(Settings(model="sinet"), version=lambda _: None)
+        library, weights = check_model(context)
         assert (library.status, library.blocks) == ("problem", True)
         assert library.fix == "/venv/bin/python -m pip install 'greenroom[onnx]'"
         assert weights.status == "warning"
 
     def test_unknown(self, machine: Machine) -> None:
         """An unknown name is a problem that says which was meant."""
-        finding = only(check_model(machine.case(Settings(model="selfy"))))
+        finding = only(check_model(machine.context(Settings(model="selfy"))))
         assert finding.blocks
         assert "did you mean 'selfie" in finding.message
 
@@ -110,21 +109,21 @@ class TestModel:
         assert file is not None
         (tmp_path / file.name).write_bytes(b"no model")
         settings = Settings(model="deeplabv3", models_dir=tmp_path)
-        finding = only(check_model(machine.case(settings)))
+        finding = only(check_model(machine.context(settings)))
         assert (finding.status, finding.blocks) == ("problem", True)
         assert file.name in finding.message
 
     def test_no_models_folder(self, machine: Machine, tmp_path: Path) -> None:
         """A models folder that is not there is a problem."""
         settings = Settings(model="deeplabv3", models_dir=tmp_path / "no")
-        assert only(check_model(machine.case(settings))).blocks
+        assert only(check_model(machine.context(settings))).blocks
 
     def test_own_file(self, machine: Machine, tmp_path: Path) -> None:
         """A file of one's own has to be there."""
         path = tmp_path / "mine.onnx"
-        assert only(check_model(machine.case(Settings(model=str(path))))).blocks
+        assert only(check_model(machine.context(Settings(model=str(path))))).blocks
         path.touch()
-        assert only(check_model(machine.case(Settings(model=str(path))))).status == "ok"
+        assert only(check_model(machine.context(Settings(model=str(path))))).status == "ok"
 
 
 class TestDevices:
@@ -141,7 +140,7 @@ class TestDevices:
     def test_cpu(self, machine: Machine, available: list[str]) -> None:
         """The CPU runs the model of one node."""
         assert available == [CPU]
-        finding = only(check_devices(machine.case()))
+        finding = only(check_devices(machine.context()))
         assert (finding.status, finding.message) == (
             "ok",
             "models for ONNX Runtime run on cpu",
@@ -151,18 +150,18 @@ class TestDevices:
     def test_provider_that_does_not_work(self, machine: Machine, available: list[str]) -> None:
         """A provider that is there and refuses is told in the library's own words."""
         available.insert(0, CUDA)
-        broken, working = check_devices(machine.case())
+        broken, working = check_devices(machine.context())
         assert (broken.name, broken.status) == ("cuda", "warning")
         assert "CUDAExecutionProvider" in broken.message
         assert "greenroom[cuda]" in broken.fix
         assert working.message.endswith("run on cpu")
-        broken, _ = check_devices(machine.case(Settings(device=Device.CUDA)))
+        broken, _ = check_devices(machine.context(Settings(device=Device.CUDA)))
         assert broken.status == "problem"
 
     def test_device_that_is_asked_for(self, machine: Machine, available: list[str]) -> None:
         """A device that the settings name and the build has not is a problem."""
         assert available == [CPU]
-        asked, _ = check_devices(machine.case(Settings(device=Device.TENSORRT)))
+        asked, _ = check_devices(machine.context(Settings(device=Device.TENSORRT)))
         assert (asked.name, asked.status) == ("tensorrt", "problem")
         assert f"only {CPU}" in asked.message
 
@@ -170,7 +169,7 @@ class TestDevices:
         """A GPU that lies idle is told, with what would use it."""
         assert available == [CPU]
         machine.write({"/proc/driver/nvidia/version": "NVRM version: 550"})
-        _, idle = check_devices(machine.case())
+        _, idle = check_devices(machine.context())
         assert (idle.name, idle.status) == ("cuda", "warning")
         assert idle.fix.splitlines() == [
             "/venv/bin/python -m pip uninstall -y onnxruntime",
@@ -190,8 +189,8 @@ class TestDevices:
     ) -> None:
         """Without the extra nothing is wrong, unless something asks for it."""
         machine.write({"/proc/driver/nvidia/version": gpu})
-        case = machine.case(Settings(device=device), version=lambda _: None)
-        assert only(check_devices(case)).status == status
+        context = machine.context(Settings(device=device), version=lambda _: None)
+        assert only(check_devices(context)).status == status
 
     def test_library_that_is_broken(
         self, machine: Machine, monkeypatch: pytest.MonkeyPatch
@@ -202,8 +201,8 @@ class TestDevices:
             message = "DLL load failed"
             raise ImportError(message)
 
-        monkeypatch.setattr("greenroom.doctor.compute_devices._providers", fail)
-        finding = only(check_devices(machine.case(version=lambda _: "1.20")))
+        monkeypatch.setattr("greenroom.doctor.model_checks._providers", fail)
+        finding = only(check_devices(machine.context(version=lambda _: "1.20")))
         assert (finding.status, finding.blocks) == ("problem", False)
         assert "DLL load failed" in finding.message
 

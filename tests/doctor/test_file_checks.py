@@ -11,8 +11,8 @@ import pytest
 
 from doctor.conftest import only
 from greenroom.desktop.instance import Instance
-from greenroom.doctor.files import check_config, check_running, check_space
-from greenroom.doctor.finding import Case
+from greenroom.doctor.file_checks import check_config, check_running, check_space
+from greenroom.doctor.finding import CheckContext
 from greenroom.settings import Settings
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class TestSpace:
     ) -> None:
         """Little room is a warning, none is a problem, of each folder; none is made."""
         monkeypatch.setattr("shutil.disk_usage", lambda _: Usage(10**12, 0, free))
-        findings = list(check_space(machine.case()))
+        findings = list(check_space(machine.context()))
         assert {each.status for each in findings} == {status}
         assert words in findings[0].message
         assert len(findings) == (1 if status == "ok" else 3)
@@ -61,7 +61,7 @@ class TestSpace:
     def test_cannot_be_written_to(self, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
         """A folder that is read only is told."""
         monkeypatch.setattr("os.access", lambda *_: False)
-        findings = list(check_space(machine.case()))
+        findings = list(check_space(machine.context()))
         assert {each.status for each in findings} == {"warning"}
         assert "cannot be written to" in findings[0].message
 
@@ -71,7 +71,7 @@ class TestConfig:
 
     def test_none(self, machine: Machine, tmp_path: Path) -> None:
         """Without one it is said where one would be."""
-        finding = only(check_config(machine.case()))
+        finding = only(check_config(machine.context()))
         assert finding.status == "ok"
         assert str(tmp_path / "own/deep/greenroom.toml") in finding.message
 
@@ -80,19 +80,19 @@ class TestConfig:
         path = tmp_path / "own/deep/greenroom.toml"
         path.parent.mkdir(parents=True)
         path.write_text("mirror = true\nbackground = 'blur:0.5'\n")
-        assert only(check_config(machine.case())).message == f"{path} sets background, mirror"
+        assert only(check_config(machine.context())).message == f"{path} sets background, mirror"
         path.write_text("mirrored = true\n")
-        finding = only(check_config(machine.case()))
+        finding = only(check_config(machine.context()))
         assert (finding.status, finding.blocks) == ("problem", False)
         assert "did you mean 'mirror'" in finding.message
 
     def test_named(self, machine: Machine, tmp_path: Path) -> None:
         """One that was named has to be there and right, or nothing works with it."""
-        case = Case(Settings(), machine.system(), tmp_path / "mine.toml")
-        finding = only(check_config(case))
+        context = CheckContext(Settings(), machine.system(), tmp_path / "mine.toml")
+        finding = only(check_config(context))
         assert (finding.status, finding.blocks) == ("problem", True)
         (tmp_path / "mine.toml").write_text("")
-        assert only(check_config(case)).message.endswith("mine.toml sets nothing")
+        assert only(check_config(context)).message.endswith("mine.toml sets nothing")
 
 
 class TestRunning:
@@ -100,13 +100,13 @@ class TestRunning:
 
     def test_none(self, machine: Machine) -> None:
         """None is fine."""
-        assert "does not run" in only(check_running(machine.case())).message
+        assert "does not run" in only(check_running(machine.context())).message
 
     def test_one(self, machine: Machine) -> None:
         """One that runs is named by process and page, but its token is kept."""
         with Instance() as instance:
             instance.announce(url="http://127.0.0.1:8477/?token=s3cret")
-            finding = only(check_running(machine.case()))
+            finding = only(check_running(machine.context()))
         assert finding.message == (
             f"greenroom runs: process {os.getpid()}, page http://127.0.0.1:8477"
         )
