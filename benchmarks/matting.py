@@ -212,7 +212,7 @@ def _spent_ms(data: Path) -> dict[str, float]:
 def _timed(function: Callable[..., Any], name: str, spent: dict[str, float]) -> Callable[..., Any]:
     """Return a function that adds the seconds it takes to those spent."""
 
-    def timed(*values: Any, **named: Any) -> Any:  # noqa: ANN401
+    def timed(*values: Any, **named: Any) -> Any:
         start = time.perf_counter()
         result = function(*values, **named)
         spent[name] += time.perf_counter() - start

@@ -55,7 +55,7 @@ def main() -> None:
     print(json.dumps({"wall": float(np.median(wall)), "rest_wall": float(np.median(rest))}))
 
 
-def load(path: Path) -> Any:  # noqa: ANN401 - TensorFlow is untyped
+def load(path: Path) -> Any:
     """Open a frozen graph."""
     v1 = tf.compat.v1
     definition = v1.GraphDef()

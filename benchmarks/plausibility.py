@@ -309,7 +309,7 @@ def _rooms(data: Path, shape: tuple[int, int]) -> dict[str, Bytes]:
 
 
 def _covering(
-    bgr: Any,  # noqa: ANN401 - OpenCV's arrays are untyped
+    bgr: Any,
     shape: tuple[int, int],
 ) -> Bytes:
     """Scale a picture so that it fills a shape, and cut it to it."""
@@ -378,7 +378,7 @@ def _fitted(values: Floats, shape: tuple[int, ...]) -> Floats:
     return _cut(cv2.resize(values, shape[::-1], interpolation=cv2.INTER_AREA))
 
 
-def _cut(values: Any) -> Floats:  # noqa: ANN401 - of any type
+def _cut(values: Any) -> Floats:
     return np.asarray(np.clip(values, 0, 1), np.float32)
 
 

@@ -334,7 +334,7 @@ def environment(name: str, *requirement: str) -> Path:
     return python
 
 
-def measured(python: str | Path, script: Path, *arguments: str | Path) -> Any:  # noqa: ANN401 - JSON
+def measured(python: str | Path, script: Path, *arguments: str | Path) -> Any:
     """Run a script that prints JSON."""
     run = subprocess.run([python, script, *arguments], check=True, capture_output=True, text=True)
     return json.loads(run.stdout.splitlines()[-1])

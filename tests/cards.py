@@ -15,7 +15,7 @@ PERSON_CARD: Final[dict[str, Any]] = {
 }
 
 
-def card_of(**parts: Any) -> Card:  # noqa: ANN401 - pydantic checks them
+def card_of(**parts: Any) -> Card:
     """Make a card of a small ONNX model, with some of its parts replaced or added to."""
     values = {**PERSON_CARD}
     for name, part in parts.items():

@@ -151,8 +151,8 @@ def adapter_to(url: str) -> type[requests.adapters.HTTPAdapter]:
         def send(
             self,
             request: requests.PreparedRequest,
-            *args: Any,  # noqa: ANN401 - passed on
-            **options: Any,  # noqa: ANN401
+            *args: Any,
+            **options: Any,
         ) -> requests.Response:
             asked = request.url or ""
             request.url = asked.replace(HOST, url)

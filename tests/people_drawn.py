@@ -23,7 +23,7 @@ SIZE = (640, 360)
 BRIGHT = 210
 
 
-def room(size: tuple[int, int] = SIZE, seed: int = 1) -> Any:  # noqa: ANN401
+def room(size: tuple[int, int] = SIZE, seed: int = 1) -> Any:
     """Return the luma of a room of smooth dark shapes, (H, W) uint8."""
     width, height = size
     noise = np.random.default_rng(seed).random((12, 20), np.float32)
@@ -46,7 +46,7 @@ def frame_of(  # noqa: PLR0913 - a drawing has as many
     matte: Floats,
     number: int | None = 0,
     *,
-    behind: Any = None,  # noqa: ANN401
+    behind: Any = None,
     rate: int = 25,
     noise: np.random.Generator | None = None,
     kind: str = "yuv420p",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["again"]
 
 
-def again(source: Path, target: Path, **values: Any) -> Path:  # noqa: ANN401
+def again(source: Path, target: Path, **values: Any) -> Path:
     """Write a video again, under settings that differ from the defaults by some values."""
     settings = Settings(**values)
     reader = create_source(source, settings)

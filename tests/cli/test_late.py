@@ -24,7 +24,7 @@ except SystemExit as end:
 
 
 @pytest.fixture(scope="module")
-def group() -> Any:  # noqa: ANN401 - Typer's own Click
+def group() -> Any:
     """Return all commands."""
     return get_command(app)
 
@@ -40,7 +40,7 @@ def test_loads_nothing_heavy(argument: str) -> None:
     assert [name for name in _HEAVY if name in loaded] == []
 
 
-def test_summaries_are_those_of_the_commands(group: Any) -> None:  # noqa: ANN401 - Typer's own Click
+def test_summaries_are_those_of_the_commands(group: Any) -> None:
     """What the list says of a command is what its own help begins with."""
     context = group.make_context("greenroom", ["run"])
     said = {name: command.help for name, command in group.commands.items()}

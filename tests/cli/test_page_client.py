@@ -64,7 +64,7 @@ def test_a_file_is_given_elsewhere(given: list[str], monkeypatch: pytest.MonkeyP
 def test_what_is_not_greenroom_is_not_opened(
     given: list[str],
     monkeypatch: pytest.MonkeyPatch,
-    answer: Any,  # noqa: ANN401 - JSON
+    answer: Any,
 ) -> None:
     """What answers otherwise than greenroom is told, and no browser is started."""
     monkeypatch.setattr("greenroom.cli.page_client.ask", lambda *_: answer)

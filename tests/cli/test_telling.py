@@ -25,7 +25,7 @@ SOURCE = "source: C920 (1280x720 MJPEG, 30 frames/s)"
 SENT = "sending you in front of blur"
 
 
-def status(*outlets: OutletStatus, **values: Any) -> DesktopStatus:  # noqa: ANN401 - fields of DesktopStatus
+def status(*outlets: OutletStatus, **values: Any) -> DesktopStatus:
     """Return what is known of a session that shows the person."""
     usual: dict[str, Any] = {
         "showing": Showing.PERSON,

@@ -84,7 +84,7 @@ def small_planes(draw: Draw) -> Call:
     size = halved(pyramid.working_size(shape[::-1])[::-1])
     out = draw.grid((len(shapes), *size), "B", written=True)
 
-    def run(out: Any, *planes: Any) -> None:  # noqa: ANN401
+    def run(out: Any, *planes: Any) -> None:
         core.contiguous(out, "B", (len(shapes), *size), writable=True)
         np.copyto(out, pyramid.pyramid(planes).halves)
 
@@ -96,7 +96,7 @@ def resize(draw: Draw) -> Call:
     """Take any size to any other."""
     shape = draw.shape()
 
-    def run(plane: Any, out: Any) -> None:  # noqa: ANN401
+    def run(plane: Any, out: Any) -> None:
         core.contiguous(out, "B", shape, writable=True)
         np.copyto(out, resizing.resized(plane, shape))
 
@@ -109,7 +109,7 @@ def fill(draw: Draw) -> Call:
     planes = [draw.plane(draw.shape()) for _ in range(3)]
     out = draw.grid((*draw.shape(50), 3), written=True)
 
-    def run(first: Any, second: Any, third: Any, *others: Any) -> None:  # noqa: ANN401
+    def run(first: Any, second: Any, third: Any, *others: Any) -> None:
         resizing.fill((first, second, third), *others)
 
     return Call(run, (*planes, draw.grid((3, 4)), draw.grid((3, 2)), out))
@@ -156,7 +156,7 @@ def mix(draw: Draw) -> Call:
     limits.sort(axis=1)
     out = draw.grid((3, *shape) if planar else (*shape, 3), kind, written=True)
 
-    def run(first: Any, second: Any, third: Any, *others: Any) -> None:  # noqa: ANN401
+    def run(first: Any, second: Any, third: Any, *others: Any) -> None:
         segmenters.mix((first, second, third), *others, planar=planar)
 
     return Call(run, (*planes, draw.grid((3, 4)), limits, out))
@@ -177,14 +177,14 @@ def difference(draw: Draw) -> Call:
     shape = draw.shape()
     planes = [draw.grid(shape, "B") for _ in range(3)]
 
-    def run(foreground: Any, first: Any, second: Any, third: Any, *others: Any) -> None:  # noqa: ANN401
+    def run(foreground: Any, first: Any, second: Any, third: Any, *others: Any) -> None:
         segmenters.difference(foreground, (first, second, third), *others)
 
     others = draw.grid((3, 4)), draw.grid((3, *shape), written=True)
     return Call(run, (draw.strided((*shape, 3)), *planes, *others))
 
 
-def screen(draw: Draw) -> Any:  # noqa: ANN401
+def screen(draw: Draw) -> Any:
     """Return what is known of a screen as a whole; a length of hardly anything amplifies all."""
     return draw.grid((4,), values=(0.5, 1.0) if draw.tame else None)
 
@@ -464,7 +464,7 @@ def tell_still(draw: Draw) -> Call:
     now, before = ([draw.grid(of, "B") for of in shapes] for _ in range(2))
     noise = draw.grid((number, cadence_kernels.BINS), written=True)
 
-    def run(noise: Any, *planes: Any) -> None:  # noqa: ANN401
+    def run(noise: Any, *planes: Any) -> None:
         one, other = (cadence_kernels.compared(of) for of in (planes[:number], planes[number:]))
         cadence_kernels.tell_still(one, other, noise)
 
@@ -485,7 +485,7 @@ def coverage_bytes(draw: Draw) -> Call:
     low = draw.shape()
     luma = np.zeros(low, np.uint8)
 
-    def run(base: Any, slope: Any, reference: Any, kinds: Any, out: Any) -> None:  # noqa: ANN401
+    def run(base: Any, slope: Any, reference: Any, kinds: Any, out: Any) -> None:
         core.contiguous(out, "B", writable=True)
         np.copyto(out, tiles.Guide(base, slope, reference, kinds, luma, 1).small())
 
@@ -509,7 +509,7 @@ def compose(draw: Draw) -> Call:
         maps = draw.grid((len(shapes), 3, *corners), values=None if draw.flag() else (1.0, 200.0))
     straight = draw.flag()
 
-    def run(matte: Any, *planes: Any) -> None:  # noqa: ANN401
+    def run(matte: Any, *planes: Any) -> None:
         count = len(shapes)
         picture = tiles.Picture(
             planes[:count],
@@ -535,15 +535,15 @@ def compose_guided(draw: Draw) -> Call:
     held = draw.grid(count, "B", values=(0, 1), written=True)
 
     def run(  # noqa: PLR0913, PLR0917
-        base: Any,  # noqa: ANN401
-        slope: Any,  # noqa: ANN401
-        reference: Any,  # noqa: ANN401
-        kinds: Any,  # noqa: ANN401
-        luma: Any,  # noqa: ANN401
-        back: Any,  # noqa: ANN401
-        out: Any,  # noqa: ANN401
-        whole: Any,  # noqa: ANN401
-        held: Any,  # noqa: ANN401
+        base: Any,
+        slope: Any,
+        reference: Any,
+        kinds: Any,
+        luma: Any,
+        back: Any,
+        out: Any,
+        whole: Any,
+        held: Any,
     ) -> None:
         made = tiles.Guide(base, slope, reference, kinds, luma, noise)
         picture = tiles.Picture([luma], [back], [out], held=held)

@@ -114,7 +114,7 @@ class Draw:
         """Return a height and a width."""
         return self.length(most), self.length(most)
 
-    def plane(self, shape: tuple[int, int], kind: str = "B", *, written: bool = False) -> Any:  # noqa: ANN401 - of the kind that is asked for
+    def plane(self, shape: tuple[int, int], kind: str = "B", *, written: bool = False) -> Any:
         """Return a plane whose rows may be padded."""
         size = np.dtype(kind).itemsize
         padding = int(self.random.choice([0, 0, 1, 5, 32])) * size
@@ -128,13 +128,13 @@ class Draw:
         *,
         written: bool = False,
         values: tuple[float, float] | None = None,
-    ) -> Any:  # noqa: ANN401 - of the kind that is asked for
+    ) -> Any:
         """Return a contiguous array; `values` is the range of its numbers, even if not tame."""
         strides = _strides(shape, kind)
         layout = "contiguous"
         return self._give(shape, kind, strides, layout=layout, is_written=written, values=values)
 
-    def strided(self, shape: tuple[int, ...], kind: str = "f") -> Any:  # noqa: ANN401 - of the kind that is asked for
+    def strided(self, shape: tuple[int, ...], kind: str = "f") -> Any:
         """Return an array whose dimensions lie in memory in any order."""
         order = self.random.permutation(len(shape))
         strides = np.empty(len(shape), int)
@@ -302,7 +302,7 @@ def called() -> Iterator[set[str]]:
     functions = [value for name, value in loaded.items() if name.startswith("gr_")]
     names: set[str] = set()
 
-    def watch(code: int, function: Any, arguments: object) -> None:  # noqa: ANN401 - ctypes's
+    def watch(code: int, function: Any, arguments: object) -> None:
         names.add(function.__name__)
         library._check(code, function, arguments)  # noqa: SLF001
 

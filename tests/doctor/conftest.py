@@ -48,7 +48,7 @@ class Machine:
                 return answer
         return ABSENT
 
-    def system(self, **values: Any) -> System:  # noqa: ANN401 - fields of System
+    def system(self, **values: Any) -> System:
         """Return it as the doctor sees it, by default Linux."""
         usual: dict[str, Any] = {
             "platform": "linux",
@@ -67,7 +67,7 @@ class Machine:
         }
         return System(**(usual | values))
 
-    def context(self, settings: Settings | None = None, **values: Any) -> CheckContext:  # noqa: ANN401
+    def context(self, settings: Settings | None = None, **values: Any) -> CheckContext:
         """Return a context for checks of it."""
         return CheckContext(settings or Settings(), self.system(**values))
 

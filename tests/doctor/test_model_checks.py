@@ -197,7 +197,7 @@ class TestDevices:
     ) -> None:
         """An ONNX Runtime that cannot be imported is a problem that does not block."""
 
-        def fail() -> Any:  # noqa: ANN401 - it never returns
+        def fail() -> Any:
             message = "DLL load failed"
             raise ImportError(message)
 

@@ -150,7 +150,7 @@ class Api:
         self._headers = {"Authorization": f"Bearer {parts.fragment.partition('=')[2]}"}
         self._first: dict[str, Any] = self.settings()
 
-    def __call__(self, method: str, path: str, body: Any = None) -> Any:  # noqa: ANN401 - JSON
+    def __call__(self, method: str, path: str, body: Any = None) -> Any:
         """Ask for something; it has to be answered."""
         answer = requests.request(
             method, f"{self.origin}/api/{path}", json=body, headers=self._headers, timeout=30

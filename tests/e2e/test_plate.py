@@ -49,7 +49,7 @@ class Learner:
             self.seen += 1
             return original(engine, frame)
 
-        def clean_plate(_: VirtualBackground) -> Any:  # noqa: ANN401
+        def clean_plate(_: VirtualBackground) -> Any:
             return None if share is None or not self.seen else LearnedRoom(share)
 
         monkeypatch.setattr(VirtualBackground, "process_matte", process_matte)

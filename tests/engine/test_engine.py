@@ -387,7 +387,7 @@ class TestOtherStagesFail:
         """A background or matting that hangs is given up like a model."""
         released = threading.Event()
 
-        def hangs(*_: object) -> Any:  # noqa: ANN401 - stands for any stage
+        def hangs(*_: object) -> Any:
             released.wait()
 
         if hanging == "background":
@@ -742,7 +742,7 @@ class TestUpdate:
         run = Supervisor.run
         with VirtualBackground(background="color:teal", model="selfie-general") as vb:
 
-            def interrupted(*arguments: Any) -> Any:  # noqa: ANN401 - passed on as they are
+            def interrupted(*arguments: Any) -> Any:
                 monkeypatch.undo()
                 vb.update(threads=2, background="color:navy")
                 return run(*arguments)
@@ -788,7 +788,7 @@ class TestUpdate:
         loading, released = threading.Event(), threading.Event()
         create = create_background
 
-        def slow(settings: Any) -> Background:  # noqa: ANN401 - passed on
+        def slow(settings: Any) -> Background:
             loading.set()
             released.wait(DEADLINE_S)
             return create(settings)

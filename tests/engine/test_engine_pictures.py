@@ -101,7 +101,7 @@ def frame_of(
     return frame.shown_at(number, Fraction(1, 30))
 
 
-def is_near(colour: Any, expected: tuple[int, int, int], tolerance: int = 12) -> bool:  # noqa: ANN401
+def is_near(colour: Any, expected: tuple[int, int, int], tolerance: int = 12) -> bool:
     """Tell whether two colours look the same."""
     return bool(np.abs(np.subtract(colour, expected, dtype=int)).max() <= tolerance)
 

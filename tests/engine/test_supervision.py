@@ -30,7 +30,7 @@ class Interruption:
         self.left = at
         self.files = files
 
-    def __call__(self, frame: FrameType, event: str, argument: object) -> Any:  # noqa: ANN401, ARG002
+    def __call__(self, frame: FrameType, event: str, argument: object) -> Any:  # noqa: ARG002
         """Be called by the interpreter for everything that the thread does."""
         if frame.f_code.co_filename not in self.files:
             return None

@@ -31,7 +31,7 @@ SIZE = (96, 64)
 FRAMES = 6
 
 
-def true_matte(frame: Any) -> Plane:  # noqa: ANN401 - a frame
+def true_matte(frame: Any) -> Plane:
     """Return a matte that is not what the model finds, but overlaps with it."""
     height, width = frame.size[::-1]
     matte = np.zeros((height, width), np.uint8)

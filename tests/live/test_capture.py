@@ -72,7 +72,7 @@ class FakeCamera:
 class Bench:
     """A capture with everything around it that a test looks at."""
 
-    def __init__(self, clock: Clock, **values: Any) -> None:  # noqa: ANN401 - Capture's own
+    def __init__(self, clock: Clock, **values: Any) -> None:
         self.cameras: list[FakeCamera] = []
         self.refusals: list[Exception] = []
         self.refuse_always: Exception | None = None

@@ -110,7 +110,7 @@ class Machine:
         return sum(when > start_s for when, _ in self.changes[1:])
 
 
-def governor_of(cores: int = 2, **values: Any) -> Governor:  # noqa: ANN401
+def governor_of(cores: int = 2, **values: Any) -> Governor:
     """Return a new governor."""
     return Governor(Settings(**values), rate=RATE, cores=cores)
 
@@ -436,7 +436,7 @@ class _Slow(PersonSegmenter):
         self._sleeps_s = sleeps_s
         self._look = finder()
 
-    def segment(self, frame: Frame) -> Any:  # noqa: ANN401
+    def segment(self, frame: Frame) -> Any:
         time.sleep(self._sleeps_s)
         return self._look(frame)
 

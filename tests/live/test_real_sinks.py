@@ -41,7 +41,7 @@ class WatchedCamera:
 
     made: ClassVar[list[WatchedCamera]] = []
 
-    def __init__(self, *, width: int, height: int, fps: float, fourcc: int, **_: Any) -> None:  # noqa: ANN401
+    def __init__(self, *, width: int, height: int, fps: float, fourcc: int, **_: Any) -> None:
         assert (fps, fourcc) == (30, pyvirtualcam.camera.encode_fourcc("I420"))
         self.layout = Layout(width, height, "yuv420p", Colour(1, 1))
         self.frames = self.room_pixels = 0

@@ -34,7 +34,7 @@ class Breaking:
         self.times = 0
         original = getattr(owner, name)
 
-        def broken(*arguments: Any, **values: Any) -> Any:  # noqa: ANN401 - the method's own
+        def broken(*arguments: Any, **values: Any) -> Any:
             if self.times > 0:
                 self.times -= 1
                 raise error

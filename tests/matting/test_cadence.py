@@ -49,7 +49,7 @@ CLIPS = Path(os.environ.get("GREENROOM_DATA_DIR", Path(__file__).parents[3] / "s
 LAZY = (Cadence.MOVED, Cadence.SECOND)
 
 
-def matting_of(cadence: Cadence, **values: Any) -> RefinedMatting:  # noqa: ANN401
+def matting_of(cadence: Cadence, **values: Any) -> RefinedMatting:
     """Return a new matting."""
     matting = RefinedMatting(Settings(**values))
     matting.cadence = cadence
@@ -64,7 +64,7 @@ class Watched:
         self.looked: list[int] = []
         self._look = finder()
 
-    def __call__(self, part: Frame) -> Any:  # noqa: ANN401
+    def __call__(self, part: Frame) -> Any:
         """Look."""
         if self.number not in self.looked:
             self.looked.append(self.number)
@@ -88,7 +88,7 @@ class Scene:
         self._layout = frame_of(self.matte).layout
         self.number = 0
 
-    def frame(self, luma: Any = None, time_s: float | None = None) -> Frame:  # noqa: ANN401
+    def frame(self, luma: Any = None, time_s: float | None = None) -> Frame:
         """Film the scene, or another picture in its place."""
         noise = self._noise[self.number % len(self._noise)]
         values = (self._still if luma is None else luma) + noise
@@ -96,7 +96,7 @@ class Scene:
         pts = round(1e6 * (self.number / RATE if time_s is None else time_s))
         return Frame(planes, self._layout, pts, Fraction(1, 10**6))
 
-    def film(self, luma: Any = None) -> bool:  # noqa: ANN401
+    def film(self, luma: Any = None) -> bool:
         """Make the matte of one more frame; tell whether the model was asked."""
         self.look.number = self.number
         self.found = self.matting.matte(self.frame(luma), self.look).values
@@ -113,12 +113,12 @@ class Scene:
             before = looked
         pytest.fail("no matte was used again")
 
-    def drawn(self, matte: Any) -> Any:  # noqa: ANN401
+    def drawn(self, matte: Any) -> Any:
         """Draw the person elsewhere, with a room of its own kind behind."""
         return frame_of(matte).planes[0].astype(np.float32)
 
     @property
-    def still(self) -> Any:  # noqa: ANN401
+    def still(self) -> Any:
         """The picture without noise, to be changed."""
         return self._still.copy()
 
@@ -281,7 +281,7 @@ class TestMovement:
         scene = Scene(cadence)
         scene.settle()
 
-        def fail(_: Frame) -> Any:  # noqa: ANN401
+        def fail(_: Frame) -> Any:
             message = "it broke"
             raise RuntimeError(message)
 
@@ -366,11 +366,11 @@ class TestStillTest:
             before = now
 
 
-def _noisy(scene: Any, sigma: float, rng: np.random.Generator) -> Any:  # noqa: ANN401
+def _noisy(scene: Any, sigma: float, rng: np.random.Generator) -> Any:
     return np.clip(np.rint(scene + rng.normal(0, sigma, scene.shape)), 0, 255).astype(np.uint8)
 
 
-def _told_by_numpy(now: Any, before: Any, noise: Any) -> bool:  # noqa: ANN401
+def _told_by_numpy(now: Any, before: Any, noise: Any) -> bool:
     """Tell whether a plane is still, and learn, by the rules of `StillTest`."""
     corners = [(y, x) for y in range(0, len(now), 8) for x in range(0, now.shape[1], 8)]
     parts = [np.s_[y : y + 8, x : x + 8] for y, x in corners]
@@ -394,13 +394,13 @@ def _told_by_numpy(now: Any, before: Any, noise: Any) -> bool:  # noqa: ANN401
     return bool(still)
 
 
-def _small(luma: Any) -> Frame:  # noqa: ANN401
+def _small(luma: Any) -> Frame:
     """Return a gray frame that is its own small one."""
     plane = np.clip(np.rint(luma), 0, 255).astype(np.uint8)
     return Frame((plane,), Layout(luma.shape[1], luma.shape[0], "gray"), 0, Fraction(1, RATE))
 
 
-def _gray(luma: Any) -> Frame:  # noqa: ANN401
+def _gray(luma: Any) -> Frame:
     plane = np.clip(np.rint(luma), 0, 255).astype(np.uint8)
     height, width = plane.shape
     layout = Layout(width, height, "yuv420p", Colour(1, 1))
@@ -460,7 +460,7 @@ class _Drawn(PersonSegmenter):
         self.asked = 0
         self._look = finder()
 
-    def segment(self, frame: Frame) -> Any:  # noqa: ANN401
+    def segment(self, frame: Frame) -> Any:
         self.asked += 1
         return self._look(frame)
 
@@ -601,7 +601,7 @@ class TestFollowing:
         tries: list[bool] = []
         follow = following.follow_motion
 
-        def watched(*planes: Any) -> following.Motion:  # noqa: ANN401
+        def watched(*planes: Any) -> following.Motion:
             tries.append(follow(*planes).is_sure)
             return following.Motion(tries[-1], 0, 0)
 

@@ -17,7 +17,7 @@ from greenroom.matting.plate import CleanPlate
 from greenroom.media.frame import Frame
 
 
-def halved(matte: Any) -> Any:  # noqa: ANN401
+def halved(matte: Any) -> Any:
     """Return a matte on the half grid."""
     return matte.reshape(180, 2, 320, 2).mean(axis=(1, 3)).astype(np.float32)
 
@@ -159,12 +159,12 @@ class TestKernels:
         plate = planes + rng.normal(0, 20, (3, *shape)) * (rng.random(shape) < 0.5)
         return planes, plate.astype(np.float32), rng.integers(0, 12, shape).astype(np.float32)
 
-    def numbers(self, planes: Any) -> Any:  # noqa: ANN401
+    def numbers(self, planes: Any) -> Any:
         """Return the number of every sample's colour."""
         bins = planes.astype(int) // 16
         return (bins[0] * BINS + bins[1]) * BINS + bins[2]
 
-    def difference(self, planes: Any, plate: Any) -> Any:  # noqa: ANN401
+    def difference(self, planes: Any, plate: Any) -> Any:
         """Return the squared difference from the room, averaged over neighbours."""
         squares = self.SPREAD[:, None, None] * (planes - plate.astype(float)) ** 2
         return mean3(squares.sum(axis=0))

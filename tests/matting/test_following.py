@@ -22,7 +22,7 @@ SHAPE = 270, 480
 HALF = 135, 240
 
 
-def texture(y: Any, x: Any, seed: int, contrast: float = 30) -> Any:  # noqa: ANN401
+def texture(y: Any, x: Any, seed: int, contrast: float = 30) -> Any:
     """Draw a smooth texture without an end: a few waves, at any places."""
     rng = np.random.default_rng(seed)
     waves = np.zeros(np.broadcast(y, x).shape)
@@ -46,11 +46,11 @@ class Scene:
     def __init__(self, move: tuple[float, float] = (0, 0), scale: float = 1) -> None:
         self._move, self._scale = move, scale
 
-    def _theirs(self, y: Any, x: Any) -> tuple[Any, Any]:  # noqa: ANN401
+    def _theirs(self, y: Any, x: Any) -> tuple[Any, Any]:
         """Return places as they are on the person."""
         return (y - self._move[0] - 135) / self._scale, (x - self._move[1] - 240) / self._scale
 
-    def _covered(self, y: Any, x: Any) -> Any:  # noqa: ANN401
+    def _covered(self, y: Any, x: Any) -> Any:
         y, x = self._theirs(y, x)
         inside = (1 - np.hypot(y / 90, x / 60)) * 70  # about samples from the edge
         return np.clip(0.5 + inside / 6, 0, 1)

@@ -30,20 +30,20 @@ CENTRES = st.tuples(st.floats(0.25, 0.7), st.floats(0.45, 0.65))
 STEPS = st.floats(-0.01, 0.01)
 
 
-def refined(**values: Any) -> RefinedMatting:  # noqa: ANN401
+def refined(**values: Any) -> RefinedMatting:
     """Return a new matting."""
     return RefinedMatting(Settings(**values))
 
 
-def _answered(answer: Any, _: Frame) -> Any:  # noqa: ANN401
+def _answered(answer: Any, _: Frame) -> Any:
     return answer
 
 
-def noisy_finder(sigma: float) -> Any:  # noqa: ANN401
+def noisy_finder(sigma: float) -> Any:
     """Return a model that wavers at the edge."""
     rng, look = np.random.default_rng(2), finder()
 
-    def wavering(part: Any) -> Any:  # noqa: ANN401
+    def wavering(part: Any) -> Any:
         found = look(part)
         edge = cv2.dilate(found, np.ones((5, 5))) - cv2.erode(found, np.ones((5, 5)))
         return np.clip(found + edge * rng.normal(0, sigma, found.shape), 0, 1).astype(np.float32)
@@ -294,7 +294,7 @@ class TestChoice:
             makes_mattes = False
             look = staticmethod(finder((128, 128)))
 
-            def segment(self, frame: Frame) -> Any:  # noqa: ANN401
+            def segment(self, frame: Frame) -> Any:
                 return self.look(frame)
 
         matting = create_matting(Settings(quality=quality), Drawn())

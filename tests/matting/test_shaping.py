@@ -22,19 +22,19 @@ LAYOUT = Layout(*SIZE, "yuv420p", Colour(1, 1))
 FRAME = Frame.filled(LAYOUT, (90, 90, 90))
 
 
-def square(left: int = 24, right: int = 40, shape: tuple[int, int] = (36, 64)) -> Any:  # noqa: ANN401
+def square(left: int = 24, right: int = 40, shape: tuple[int, int] = (36, 64)) -> Any:
     """Return a coarse matte of a standing bar."""
     coarse = np.zeros(shape, np.float32)
     coarse[:, left:right] = 1
     return coarse
 
 
-def made(settings: Settings, coarse: Any) -> Any:  # noqa: ANN401
+def made(settings: Settings, coarse: Any) -> Any:
     """Return the values of a matte that is made of a coarse one."""
     return UpsampledMatting(settings).matte(FRAME, lambda _: coarse).values
 
 
-def edges(values: Any) -> tuple[float, float]:  # noqa: ANN401
+def edges(values: Any) -> tuple[float, float]:
     """Return where a row of a matte rises and falls through one half."""
     row = values[90].astype(float) / 255
     inside = np.flatnonzero(row >= 0.5)

@@ -28,7 +28,7 @@ LENGTHS_MS: Final = (200, 50, 300)
 KINDS: Final = ("webp", "png", "avif", "gif")
 
 
-def animation(path: Path, lengths_ms: tuple[int, ...] = LENGTHS_MS, **options: Any) -> Path:  # noqa: ANN401
+def animation(path: Path, lengths_ms: tuple[int, ...] = LENGTHS_MS, **options: Any) -> Path:
     """Write pictures of one colour each, shown for so long."""
     first, *others = (Image.new("RGB", (64, 48), colour) for colour in COLOURS)
     first.save(path, save_all=True, append_images=others, duration=list(lengths_ms), **options)

@@ -341,7 +341,7 @@ class TestRgb:
             np.zeros((0, 4, 3), np.uint8),
         ],
     )
-    def test_other_arrays_are_refused(self, array: Any) -> None:  # noqa: ANN401 - wrong on purpose
+    def test_other_arrays_are_refused(self, array: Any) -> None:
         """What is not a picture of (H, W, 3) uint8 is refused."""
         with pytest.raises(FormatError):
             Frame.from_rgb(array)

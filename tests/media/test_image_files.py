@@ -46,7 +46,7 @@ def photo(width: int = 96, height: int = 64) -> Plane:
     return np.dstack(parts).astype(np.uint8)
 
 
-def saved(path: Path, image: Image.Image, **options: Any) -> Path:  # noqa: ANN401 - Pillow's
+def saved(path: Path, image: Image.Image, **options: Any) -> Path:
     """Save a picture, by name; HEIC by its own library, as nothing is registered in Pillow."""
     if path.suffix == ".heic":
         pillow_heif.from_pillow(image).save(path, **options)
@@ -60,7 +60,7 @@ def read(path: Path) -> Plane:
     return decode_picture(path, MOST).to_rgb()
 
 
-def error_of(path: Path, expected: Any) -> float:  # noqa: ANN401 - whatever broadcasts
+def error_of(path: Path, expected: Any) -> float:
     """Return the mean difference in levels."""
     return float(np.abs(read(path).astype(float) - expected).mean())
 

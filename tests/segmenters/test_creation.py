@@ -293,7 +293,7 @@ class TestFilesAlone:
     def test_frozen_graph(self, frozen_graph: MakeGraph) -> None:
         """A graph that takes uint8 of any size is an export of DeepLab."""
 
-        def build(tf: Any) -> None:  # noqa: ANN401 - TensorFlow is untyped
+        def build(tf: Any) -> None:
             picture = tf.compat.v1.placeholder(tf.uint8, [1, None, None, 3], "ImageTensor")
             bright = tf.cast(tf.reduce_mean(tf.cast(picture, tf.float32), 3) > 100, tf.int64)
             tf.identity(15 * bright, "SemanticPredictions")

@@ -369,7 +369,7 @@ class TestStates:
 
 def colouring(
     change: Callable[[NDArray[Any]], NDArray[Any]],
-    **card: Any,  # noqa: ANN401 - of a card
+    **card: Any,
 ) -> tuple[Card, Recorder]:
     """Make a card and a runtime that answers with changed colours of what it sees."""
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 CLASSES = ["background", "chair", "dog", "person"]
 
 
-def reader(keep: str | None = None, **output: Any) -> CoverageReader:  # noqa: ANN401 - of a card
+def reader(keep: str | None = None, **output: Any) -> CoverageReader:
     """Make a reader of an output."""
     if output.get("reading") in ("labels", "logits", "probabilities"):
         output.setdefault("classes", CLASSES)

@@ -315,7 +315,7 @@ class TestOnnx:
         """The model is run once on the device, with what the example gives."""
         tried = []
 
-        def example(inputs: Any) -> dict[str, NDArray[Any]]:  # noqa: ANN401 - the protocol's
+        def example(inputs: Any) -> dict[str, NDArray[Any]]:
             tried.extend(inputs)
             return {"x": np.zeros((1, 6, 8, 3), np.float32)}
 
@@ -333,7 +333,7 @@ class TestOnnx:
             {"shape": np.array([5, 5])},
         )
 
-        def example(_: Any) -> dict[str, NDArray[Any]]:  # noqa: ANN401 - the protocol's
+        def example(_: Any) -> dict[str, NDArray[Any]]:
             return {"x": np.zeros((1, 6, 8, 3), np.float32)}
 
         with pytest.raises(ModelError, match=r"'cpu' cannot run it: .*Reshape"):

@@ -42,7 +42,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     return Store(cache_dir=tmp_path / "cache")
 
 
-def values(path: str = "model", **changes: Any) -> dict[str, Any]:  # noqa: ANN401 - of a card
+def values(path: str = "model", **changes: Any) -> dict[str, Any]:
     """Return what a card says whose weights are at a path of the server."""
     file = {"name": "m.onnx", "url": f"{HOST}/{path}", "size": len(CONTENT), "hash": HASH}
     file |= {key: value for key, value in changes.items() if key in ("size", "hash")}
@@ -56,7 +56,7 @@ def values(path: str = "model", **changes: Any) -> dict[str, Any]:  # noqa: ANN4
     }
 
 
-def card(path: str = "model", **changes: Any) -> Card:  # noqa: ANN401 - of a card
+def card(path: str = "model", **changes: Any) -> Card:
     """Return a card whose weights are at a path of the server."""
     return Card(**values(path, **changes))
 

@@ -149,10 +149,10 @@ class TestOperations:
         """A graph that writes a file is not run, also if only a function of it does."""
         target = tmp_path / "written"
 
-        def build(tf: Any) -> None:  # noqa: ANN401 - TensorFlow is untyped
+        def build(tf: Any) -> None:
             picture = tf.compat.v1.placeholder(tf.float32, [1, None, None, 3], "ImageTensor")
 
-            def write() -> Any:  # noqa: ANN401
+            def write() -> Any:
                 with tf.control_dependencies([tf.io.write_file(str(target), "x")]):
                     return tf.identity(picture[..., :1])
 
@@ -167,7 +167,7 @@ class TestOperations:
     def test_python(self, frozen_graph: MakeGraph) -> None:
         """A graph that calls Python is not run."""
 
-        def build(tf: Any) -> None:  # noqa: ANN401 - TensorFlow is untyped
+        def build(tf: Any) -> None:
             picture = tf.compat.v1.placeholder(tf.float32, [1, None, None, 3], "ImageTensor")
             tf.numpy_function(lambda x: x, [picture], tf.float32, name="SemanticPredictions")
 
@@ -196,7 +196,7 @@ class TestGraphs:
     def test_that_fails(self, frozen_graph: MakeGraph) -> None:
         """What TensorFlow says while it runs becomes one sentence."""
 
-        def build(tf: Any) -> None:  # noqa: ANN401 - TensorFlow is untyped
+        def build(tf: Any) -> None:
             picture = tf.compat.v1.placeholder(tf.float32, [1, None, None, 3], "ImageTensor")
             tf.reshape(picture, [5, 5], "SemanticPredictions")
 

@@ -74,7 +74,7 @@ def write(
     return path
 
 
-def silence(track: Any) -> list[Any]:  # noqa: ANN401
+def silence(track: Any) -> list[Any]:
     """Encode a second of silence."""
     codec = track.codec_context
     codec.open()

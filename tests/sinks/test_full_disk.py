@@ -138,7 +138,7 @@ print(json.dumps({"said": said, "full": full, "at the end": names(folder)}))
 )
 
 
-def run(program: str, *arguments: object) -> Any:  # noqa: ANN401 - what the program prints
+def run(program: str, *arguments: object) -> Any:
     """Run a program, which has to end by itself, and return what it prints."""
     command = [sys.executable, "-c", program, *map(str, arguments)]
     ended = subprocess.run(command, capture_output=True, check=False, text=True, timeout=120)

@@ -152,7 +152,7 @@ class TestVideo:
         noise = np.random.default_rng(1).integers(0, 256, (48, 64, 3), np.uint8)
         frame = Frame.from_rgb(noise).converted(Layout(64, 48, "yuv420p", Colour(1, 1)))
 
-        def size(name: str, **values: Any) -> int:  # noqa: ANN401
+        def size(name: str, **values: Any) -> int:
             sink = create_sink(tmp_path / name, Settings(**values), INFO)
             for pts in range(5):
                 sink.write(frame.shown_at(pts, INFO.time_base))
@@ -309,7 +309,7 @@ class TestY4M:
 
     @pytest.mark.parametrize("format_", ["yuv420p", "yuv444p", "gbrp"])
     @pytest.mark.parametrize("size", [(64, 36), (17, 9), (1, 1)])
-    def test_can_be_read_back(self, format_: Any, size: tuple[int, int], tmp_path: Path) -> None:  # noqa: ANN401
+    def test_can_be_read_back(self, format_: Any, size: tuple[int, int], tmp_path: Path) -> None:
         """What is written is Y4M that FFmpeg reads, with the frames' samples."""
         source = PersonSource(size, 3, format=format_)
         stream = io.BytesIO()

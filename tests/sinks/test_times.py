@@ -44,7 +44,7 @@ def gray(value: int) -> av.VideoFrame:
 
 
 def pictures(  # noqa: PLR0913
-    container: Any,  # noqa: ANN401
+    container: Any,
     times: Sequence[int],
     time_base: Fraction,
     *,

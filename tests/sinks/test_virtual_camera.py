@@ -40,7 +40,7 @@ class KeepingBackend:
     failing: ClassVar[str] = ""
     stall: ClassVar[threading.Event | None] = None
 
-    def __init__(self, **arguments: Any) -> None:  # noqa: ANN401 - pyvirtualcam's protocol
+    def __init__(self, **arguments: Any) -> None:
         if self.failing == "open":
             message = "no such device"
             raise RuntimeError(message)

@@ -52,7 +52,7 @@ def halves(left: tuple[int, int, int], right: tuple[int, int, int]) -> Frame:
     return frame
 
 
-def shown() -> Any:  # noqa: ANN401 - pygame's array
+def shown() -> Any:
     """Return what is in the window, (height, width, 3)."""
     return pygame.surfarray.array3d(pygame.display.get_surface()).swapaxes(0, 1)
 
@@ -230,7 +230,7 @@ class TestWindow:
         """Making the sink does not load pygame."""
         real = builtins.__import__
 
-        def watched(name: str, *arguments: Any) -> Any:  # noqa: ANN401 - import's own
+        def watched(name: str, *arguments: Any) -> Any:
             assert not name.startswith("pygame")
             return real(name, *arguments)
 

@@ -60,7 +60,7 @@ def files(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def write(path: Path, frames: Iterable[Frame], **values: Any) -> Path:  # noqa: ANN401
+def write(path: Path, frames: Iterable[Frame], **values: Any) -> Path:
     """Write frames, and return the first file."""
     sink = create_sink(path, Settings(**values), INFO)
     try:
@@ -73,7 +73,7 @@ def write(path: Path, frames: Iterable[Frame], **values: Any) -> Path:  # noqa: 
     return path.with_name(path.name.replace("%d", "1"))
 
 
-def shown(path: Path) -> Any:  # noqa: ANN401
+def shown(path: Path) -> Any:
     """Return the mean colour of the first frame that is read back."""
     source = create_source(path, Settings())
     frame = next(iter(source))

@@ -161,7 +161,7 @@ def open_live(
         server.__exit__(None, None, None)
 
 
-def opencv(capture: FakeCapture, **values: Any) -> OpenCvCamera:  # noqa: ANN401 - settings
+def opencv(capture: FakeCapture, **values: Any) -> OpenCvCamera:
     """Open a camera by a fake of OpenCV."""
     return OpenCvCamera(CAMERA, Settings(**values), MonotonicClock(), "test", capture)
 

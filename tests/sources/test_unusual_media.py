@@ -106,7 +106,7 @@ def with_much_beside(path: Path, kind: str) -> Path:
     return turned(path, 90)
 
 
-def read(path: Path, **values: Any) -> list[Frame]:  # noqa: ANN401
+def read(path: Path, **values: Any) -> list[Frame]:
     """Read every frame."""
     return list(create_source(path, Settings(**values)))
 

@@ -67,7 +67,7 @@ class FakeSession:
         self.opened.append(preview)
         return preview
 
-    def update(self, **values: Any) -> None:  # noqa: ANN401 - Settings checks them
+    def update(self, **values: Any) -> None:
         """See `LiveSession.update`."""
         self.engine.update(**values)
         self.tell()

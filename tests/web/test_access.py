@@ -62,7 +62,7 @@ def test_who_has_not_gets_nothing(stranger: TestClient, access: Access) -> None:
 @pytest.mark.parametrize(
     "body", [None, [], {}, {"nonce": 3}, {"nonce": ""}, {"nonce": "a b" * 20}, {"nonce": "\ud800"}]
 )
-def test_nonsense_is_no_greeting(stranger: TestClient, body: Any) -> None:  # noqa: ANN401 - JSON
+def test_nonsense_is_no_greeting(stranger: TestClient, body: Any) -> None:
     """What is no nonce is refused with a sentence."""
     for path in ("/api/hello", "/api/enter"):
         answer = stranger.post(path, content=_json(body))

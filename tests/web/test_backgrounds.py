@@ -214,7 +214,7 @@ def test_an_endless_upload_is_cut_off(app: ASGIApp, gallery: Gallery) -> None:
         received += 1
         return {"type": "http.request", "body": next(pieces), "more_body": True}
 
-    async def send(message: Any) -> None:  # noqa: ANN401 - the interface's
+    async def send(message: Any) -> None:
         sent.append(message)
 
     anyio.run(app, scope, receive, send)

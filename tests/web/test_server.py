@@ -129,7 +129,7 @@ def test_it_ends_though_a_model_hangs(
     """A change that never comes back does not hold up the end, and is no error to be told."""
     begun, going_on = threading.Event(), threading.Event()
 
-    def hang(**_: Any) -> None:  # noqa: ANN401 - settings
+    def hang(**_: Any) -> None:
         begun.set()
         going_on.wait(10)
 

@@ -35,7 +35,7 @@ def eventually(check: Callable[[], object]) -> None:
         time.sleep(0.005)
 
 
-def news(socket: WebSocketTestSession, kind: str) -> Any:  # noqa: ANN401 - whatever was sent
+def news(socket: WebSocketTestSession, kind: str) -> Any:
     """Return the next news of a kind."""
     while True:
         told = socket.receive_json()

@@ -50,7 +50,7 @@ def evaluate(
     settings: Settings,
 ) -> None:
     """Measure models on labelled pictures or clips; --model takes several, with commas between."""
-    assert dataset is not None  # noqa: S101 - checked above, for the type checker
+    assert dataset is not None
     from greenroom.evaluation import evaluate as evaluation  # noqa: PLC0415 - help stays fast
     from greenroom.evaluation import report as reports  # noqa: PLC0415 - help stays fast
     from greenroom.segmenters.store.speeds import remember_speed  # noqa: PLC0415

@@ -24,7 +24,7 @@ def _plain(parameters: list[Any]) -> list[Any]:
 class _HelpfulCommand(TyperCommand):
     """A command whose flags show no type."""
 
-    def get_params(self, ctx: Any) -> list[Any]:  # noqa: ANN401 - Typer's own Click
+    def get_params(self, ctx: Any) -> list[Any]:
         """Return the options, ``--help`` too."""
         return _plain(super().get_params(ctx))
 
@@ -32,7 +32,7 @@ class _HelpfulCommand(TyperCommand):
 class HelpfulGroup(TyperGroup):
     """A group of commands whose flags show no type."""
 
-    def get_params(self, ctx: Any) -> list[Any]:  # noqa: ANN401 - Typer's own Click
+    def get_params(self, ctx: Any) -> list[Any]:
         """Return the options, ``--help`` too."""
         return _plain(super().get_params(ctx))
 

@@ -52,36 +52,36 @@ class LateGroup(HelpfulGroup):
 
     late: ClassVar[Mapping[str, Late]] = {}
 
-    def __init__(self, **attributes: Any) -> None:  # noqa: ANN401 - Typer's
+    def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
         for name, late in self.late.items():
             self.add_command(TyperCommand(name, help=late.summary))
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - Typer's own Click
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Show the help where nothing is asked for, as Typer does with Rich."""
         if not args:
             typer.echo(ctx.get_help())
             raise typer.Exit(STATUS_USAGE)
         return super().parse_args(ctx, args)
 
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 - Typer's own Click
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Import the command that is called."""
         name, command, rest = super().resolve_command(ctx, args)
         return name, command if name is None else _imported(name, self.late[name]), rest
 
-    def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - Typer's own Click
+    def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help."""
         self.format_usage(ctx, formatter)
         self.format_help_text(ctx, formatter)
         self.format_options(ctx, formatter)
 
-    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002, ANN401 - Typer's own Click
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - Typer's own Click
         """List the commands with all of their summaries, which Click would cut off."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, late.summary) for name, late in self.late.items()])
 
 
-def _imported(name: str, late: Late) -> Any:  # noqa: ANN401 - Typer's own Click
+def _imported(name: str, late: Late) -> Any:
     module = importlib.import_module(late.module)
     if late.has_commands:
         return get_command(with_plain_flags(module.app))

@@ -70,7 +70,7 @@ def plain_command(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command without settings the same end as one with them: see `settings_command`."""
 
     @functools.wraps(command)
-    def run(*, debug: bool, **values: Any) -> None:  # noqa: ANN401
+    def run(*, debug: bool, **values: Any) -> None:
         with _ended_by_signals(), _reporting(debug=debug):
             end_start()
             command(**values)
@@ -106,7 +106,7 @@ def settings_command(
         parameters = inspect.signature(command, eval_str=True).parameters
 
         @functools.wraps(command)
-        def run(*, config: Path | None, debug: bool, **values: Any) -> None:  # noqa: ANN401
+        def run(*, config: Path | None, debug: bool, **values: Any) -> None:
             with _ended_by_signals(), _reporting(debug=debug):
                 chosen = {name: value for name in names if (value := values.pop(name)) is not None}
                 if config is None and "config" in parameters:
@@ -184,7 +184,7 @@ def _keyword(name: str, annotation: object, default: object) -> inspect.Paramete
     )
 
 
-def _kind(field: FieldInfo) -> Any:  # noqa: ANN401 - a type
+def _kind(field: FieldInfo) -> Any:
     """Return the type of a setting without its None."""
     if get_origin(field.annotation) is UnionType:
         return next(part for part in get_args(field.annotation) if part is not type(None))
@@ -199,7 +199,7 @@ def _shown(default: object) -> str | bool:
     return str(default.value if isinstance(default, Enum) else default)
 
 
-def _metavar(about: About, field: FieldInfo, kind: Any) -> str | None:  # noqa: ANN401 - a type
+def _metavar(about: About, field: FieldInfo, kind: Any) -> str | None:
     """Show the range of a number where the type alone would not."""
     if kind in (int, float):
         limits = {

@@ -136,7 +136,7 @@ def run(  # noqa: PLR0913 - each is a flag
 command = run
 
 
-def _run_checks(*arguments: Any, **named: Any) -> list[Finding]:  # noqa: ANN401 - passed on
+def _run_checks(*arguments: Any, **named: Any) -> list[Finding]:
     """See `greenroom.doctor.run_checks`, which is loaded when the page asks for it."""
     from greenroom.doctor import run_checks  # noqa: PLC0415 - it imports much
 

@@ -63,7 +63,7 @@ class _Kept:
         self.held = np.zeros((-(-layout.height // TILE_ROWS), -(-layout.width // TILE)), np.uint8)
         self._background: tuple[weakref.ref[NDArray[np.uint8]], ...] = ()
         memory = Frame.empty(layout, alpha=alpha).memory
-        assert memory is not None  # noqa: S101 - it is FFmpeg's
+        assert memory is not None
         self._memory = Memory(memory.frame)
         del memory
         self._rows = _rows(self._memory.frame)

@@ -73,7 +73,7 @@ def function(name: str, kinds: str, *, of: str | None = None) -> Callable[..., N
     return found  # type: ignore[no-any-return]
 
 
-def _check(code: int, function: Any, arguments: object) -> None:  # noqa: ANN401, ARG001 - ctypes's
+def _check(code: int, function: Any, arguments: object) -> None:  # noqa: ARG001 - ctypes's
     if code == _NO_MEMORY:
         message = f"the core had no memory for {function.__name__}"
         raise MemoryError(message)

@@ -78,7 +78,7 @@ _DEQUEUE: Final = _request(2, 89, Event)
 _SUBSCRIBE: Final = _request(1, 90, Subscription)
 
 
-def _ioctl(file: int, request: int, argument: Any) -> None:  # noqa: ANN401 - any structure
+def _ioctl(file: int, request: int, argument: Any) -> None:
     import fcntl  # noqa: PLC0415 - there is none on Windows, where this is not called
 
     fcntl.ioctl(file, request, argument)

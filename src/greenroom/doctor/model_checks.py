@@ -218,7 +218,7 @@ def _run_on(path: Path, device: Device) -> str:
 
     from greenroom.segmenters.runtimes.onnx import OnnxRuntime
 
-    def example(inputs: Any) -> dict[str, Any]:  # noqa: ANN401 - see `OnnxRuntime`
+    def example(inputs: Any) -> dict[str, Any]:
         return {each.name: np.zeros((1, 4), np.float32) for each in inputs}
 
     runtime = OnnxRuntime(path, device=device, example=example)

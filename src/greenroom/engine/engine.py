@@ -83,7 +83,7 @@ class VirtualBackground:
         *,
         segmenter: Segmenter | None = None,
         matting: Callable[[Settings, Segmenter], Matting] = create_matting,
-        **values: Any,  # noqa: ANN401 - Settings checks them
+        **values: Any,
     ) -> None:
         settings = (settings or Settings()).changed(**values)
         self.timings = Timings()
@@ -244,7 +244,7 @@ class VirtualBackground:
         """
         return self._guarded(frame, self._maker.matte, _black, self._on_failure).frame
 
-    def update(self, **values: Any) -> None:  # noqa: ANN401 - Settings checks them
+    def update(self, **values: Any) -> None:
         """Change settings while running: all of them between two frames, or none.
 
         What is new is built here, on the caller's thread; frames go on meanwhile.

@@ -112,7 +112,7 @@ class StageExchange:
         finally:
             self._settle_if_idle()
 
-    def update(self, **values: Any) -> None:  # noqa: ANN401 - Settings checks them
+    def update(self, **values: Any) -> None:
         """Change settings: all of them between two frames, or none.
 
         Raises

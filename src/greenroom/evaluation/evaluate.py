@@ -160,7 +160,7 @@ def evaluate(
     *,
     progress: Callable[[int, int | None], None] | None = None,
     matting: Callable[[Settings, Segmenter], Matting] = create_matting,
-    **values: Any,  # noqa: ANN401 - Settings checks them
+    **values: Any,
 ) -> Evaluation:
     """Measure a model on a dataset.
 
@@ -280,7 +280,7 @@ def _score_clip(samples: Iterable[Sample]) -> tuple[Scores, Sample]:
         meter.add(sample.found, sample.truth)
         rows.append(_of_frame(sample) | {"leak": metrics.leak(sample.found, sample.truth)})
         worst = sample if worst is None or sample.iou < worst.iou else worst
-    assert worst is not None  # noqa: S101 - a source has at least one frame
+    assert worst is not None
     means = _summary(rows, lambda values, _: float(np.mean(values)))
     return _printed(means | {"dtssd": meter.value}), worst
 

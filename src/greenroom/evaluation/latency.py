@@ -211,7 +211,7 @@ class _Begun:
         )
 
 
-def _percentiles(times_ms: Any) -> dict[str, float]:  # noqa: ANN401 - an array
+def _percentiles(times_ms: Any) -> dict[str, float]:
     found = {f"p{share}": float(np.percentile(times_ms, share)) for share in (50, 95, 99)}
     return {name: round(value, 2) for name, value in {**found, "max": times_ms.max()}.items()}
 

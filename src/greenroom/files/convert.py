@@ -67,7 +67,7 @@ def convert(
     settings: Settings | None = None,
     *,
     progress: Callable[[int, int | None], None] | None = None,
-    **values: Any,  # noqa: ANN401 - Settings checks them
+    **values: Any,
 ) -> Summary:
     """Write a file again with another background.
 
@@ -108,7 +108,7 @@ def extract_matte(
     settings: Settings | None = None,
     *,
     progress: Callable[[int, int | None], None] | None = None,
-    **values: Any,  # noqa: ANN401 - Settings checks them
+    **values: Any,
 ) -> Summary:
     """Write the matte of every frame as a gray picture or video, 255 where the person is.
 

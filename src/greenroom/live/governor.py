@@ -273,7 +273,7 @@ class Governor:
         self._go(now_s, next(fitting, lower[-1]), load, f"It was too much: {said}.")
 
     def _consider_better(self, now_s: float, cost: Cost, load: float) -> None:
-        assert self._changed_s is not None  # noqa: S101 - since the first frame
+        assert self._changed_s is not None
         since_s = now_s - self._changed_s
         if self._went_up_s is not None and now_s - self._went_up_s >= _PENANCE_S:
             self._failures, self._went_up_s = 0, None

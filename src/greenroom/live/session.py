@@ -199,7 +199,7 @@ class Session:
         """Ask for ``cover``, ``switch`` (cover or uncover) or ``stop``, as in a signal handler."""
         self._requests.put(what)
 
-    def update(self, **values: Any) -> None:  # noqa: ANN401 - Settings checks them
+    def update(self, **values: Any) -> None:
         """Change settings between two frames: all of them, or none.
 
         May take as long as a model takes to load.

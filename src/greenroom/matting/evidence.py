@@ -118,7 +118,7 @@ class Evidence:
 
     def _weigh(self, frame: Frame, prior: Floats, terms: Floats, *, in_part: bool) -> Floats:
         plate = self.plate
-        assert plate is not None  # noqa: S101 - made before
+        assert plate is not None
         planes = frame.half_planes
         spread = _SPREADS[len(planes) if frame.format != "gbrp" else 0]
         if self._memory.shape[1:] != prior.shape:
@@ -151,8 +151,8 @@ class Evidence:
             Coverage on the half grid; where there are two the larger one counts. Read only.
         """
         planes, plate = frame.half_planes, self.plate
-        assert plate is not None  # noqa: S101 - weighed before
-        assert self._difference is not None  # noqa: S101
+        assert plate is not None
+        assert self._difference is not None
         share = 1 - _FADE
         if self._colours is None:
             share = 1.0

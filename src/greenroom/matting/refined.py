@@ -274,7 +274,7 @@ class RefinedMatting:
             region.found(frame, box_of(found.half, found.coarse))
             if region.box is None:
                 return found
-        assert region.box is not None  # noqa: S101 - without one the whole is needed
+        assert region.box is not None
         found = self._confirmed(frame, region.box, look)
         if region.box == whole:
             return found

@@ -194,8 +194,8 @@ class RegionTracker:
 
     def _has_changed(self, frame: Frame) -> bool:
         """Compare what is outside the part with the last time that it was looked at."""
-        assert self.box is not None  # noqa: S101 - asked only then
-        assert self._seen is not None  # noqa: S101
+        assert self.box is not None
+        assert self._seen is not None
         changes = cv2.absdiff(frame.glance, self._seen)
         left, top, right, bottom = self.box
         rows = slice(top // _COARSER, -(-bottom // _COARSER))

@@ -66,7 +66,7 @@ def moving_frames(path: Path, most_pixels_a_side: int) -> Iterator[Frame]:
             pts += duration
 
 
-def _places(image: Any) -> range:  # noqa: ANN401 - Pillow's types differ by format
+def _places(image: Any) -> range:
     """Return where the frames are; a PNG may have a still picture in front, for old readers."""
     count = getattr(image, "n_frames", 1)
     first = 1 if count > 1 and getattr(image, "default_image", False) else 0

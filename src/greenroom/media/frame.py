@@ -425,7 +425,7 @@ def _check_plane(plane: Plane, shape: tuple[int, int]) -> None:
         raise FormatError(message)
 
 
-def fraction(value: Any) -> Fraction:  # noqa: ANN401 - PyAV's type depends on its version
+def fraction(value: Any) -> Fraction:
     """Take a number of PyAV's: a `Fraction` up to PyAV 18, then an ``AVRational``."""
     return Fraction(value)
 

@@ -138,7 +138,7 @@ class KeyFinder:
         self._samples[edge] += len(b)
 
 
-def _hues(c_b: Any, c_r: Any) -> NDArray[np.int64]:  # noqa: ANN401 - numbers or arrays
+def _hues(c_b: Any, c_r: Any) -> NDArray[np.int64]:
     """Return the numbers of the hues of colours."""
     turns = np.arctan2(c_r, c_b) / (2 * math.pi)
     return np.asarray(np.floor(turns * _HUES), np.int64) % _HUES

@@ -52,7 +52,7 @@ class PictureInput:
     """
 
     def __init__(self, card: Card, inputs: Sequence[TensorInfo], path: object) -> None:
-        assert card.input is not None  # noqa: S101 - every card of a network has one
+        assert card.input is not None
         self._spec = card.input
         self.info = _named(self._spec.name, inputs, path)
         self.name = self.info.name
@@ -73,7 +73,7 @@ class PictureInput:
         spec = self._spec
         if spec.size is not None:
             return spec.size[1], spec.size[0]
-        assert spec.longest is not None  # noqa: S101 - a card has one of both
+        assert spec.longest is not None
         longest = spec.longest
         if spec.ratio is not None:
             longest = min(longest, max(size))
@@ -179,7 +179,7 @@ def cut_to(values: NDArray[Any], part: Part, size: tuple[int, int]) -> NDArray[A
 
 def further_inputs(card: Card, inputs: Sequence[TensorInfo], picture: str, path: object) -> None:
     """Raise `ModelError` unless the card says what every other input is."""
-    assert card.input is not None  # noqa: S101 - every card of a network has one
+    assert card.input is not None
     known = {picture, card.input.ratio, *card.input.states}
     names = [info.name for info in inputs]
     unknown = [name for name in names if name not in known]

@@ -64,7 +64,7 @@ class NetworkSegmenter:
         keep: str | None = None,
         timings: Timings | None = None,
     ) -> None:
-        assert card.input is not None  # noqa: S101 - every card of a network has one
+        assert card.input is not None
         self._card = card
         self._spec = card.input
         self._runtime = runtime
@@ -174,7 +174,7 @@ def output_names(card: Card) -> tuple[str, ...]:
 
 def example_inputs(card: Card, path: object) -> Example:
     """Return what makes inputs to try a model with: black, at the size of a usual frame."""
-    assert card.input is not None  # noqa: S101 - every card of a network has one
+    assert card.input is not None
     spec = card.input
 
     def make(inputs: Sequence[TensorInfo]) -> dict[str, NDArray[Any]]:

@@ -446,18 +446,18 @@ class Settings(BaseModel):
         Field(description="Replace an output that is there already"),
     ] = False
 
-    def __init__(self, /, **values: Any) -> None:  # noqa: ANN401 - pydantic checks them
+    def __init__(self, /, **values: Any) -> None:
         try:
             super().__init__(**values)
         except ValidationError as error:
             raise _settings_error(error) from None
 
-    def changed(self, /, **values: Any) -> Self:  # noqa: ANN401 - pydantic checks them
+    def changed(self, /, **values: Any) -> Self:
         """Return settings with some values replaced, checked as a whole."""
         return type(self)(**{**self.model_dump(exclude_unset=True), **values})
 
     @classmethod
-    def from_toml(cls, path: str | Path, **values: Any) -> Self:  # noqa: ANN401 - pydantic checks them
+    def from_toml(cls, path: str | Path, **values: Any) -> Self:
         """Read settings from a TOML file; keyword arguments take precedence.
 
         Raises
@@ -483,7 +483,7 @@ class Settings(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _check_flag(cls, value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - of every setting
+    def _check_flag(cls, value: Any, info: ValidationInfo) -> Any:
         """Refuse true and false for numbers: pydantic takes them for 1 and 0."""
         expected = cls.model_fields[str(info.field_name)].annotation
         if isinstance(value, bool) and expected is not bool:
@@ -493,7 +493,7 @@ class Settings(BaseModel):
 
     @field_validator("*")
     @classmethod
-    def _check_text(cls, value: Any) -> Any:  # noqa: ANN401 - of every setting
+    def _check_text(cls, value: Any) -> Any:
         """Refuse what no file, device or list of names can be called."""
         text = str(value) if isinstance(value, (str, Path)) else ""
         if len(text) > _MOST_CHARACTERS:

@@ -285,7 +285,7 @@ class VideoSink:
         return picture
 
     def _mux(self, packets: Iterable[av.Packet[VideoStream]]) -> None:
-        assert self._muxer is not None  # noqa: S101 - open since the first frame
+        assert self._muxer is not None
         for packet in packets:
             if self._frames == 1:  # x265 leaves this undefined for a single picture
                 packet.dts = packet.pts

@@ -213,7 +213,7 @@ class WindowSink:
         pygame.display.flip()
         self._shown = frame
 
-    def _open(self, size: tuple[int, int]) -> Any:  # noqa: ANN401 - pygame loads on use
+    def _open(self, size: tuple[int, int]) -> Any:
         os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
         import pygame  # noqa: PLC0415 - takes a while, and is an extra
 

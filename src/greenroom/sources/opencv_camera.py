@@ -180,7 +180,7 @@ class OpenCvCamera:
         )
         raise CameraError(message, self._camera.path)
 
-    def _negotiate(self, cv2: Any, wanted: CameraRequest, fourcc: str | None) -> None:  # noqa: ANN401
+    def _negotiate(self, cv2: Any, wanted: CameraRequest, fourcc: str | None) -> None:
         """Ask for format, size and rate, in the order that drivers need."""
         capture = self._capture
         capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
@@ -194,7 +194,7 @@ class OpenCvCamera:
         if self._platform.startswith("linux") and _fourcc(capture.get(cv2.CAP_PROP_FOURCC)) in _RAW:
             capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
 
-    def _described(self, cv2: Any, wanted: CameraRequest) -> SourceInfo:  # noqa: ANN401
+    def _described(self, cv2: Any, wanted: CameraRequest) -> SourceInfo:
         capture = self._capture
         size = (
             int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)),
@@ -227,7 +227,7 @@ class OpenCvCamera:
         return opening_error(reason, self._camera, asked, self._platform)
 
 
-def _silence(cv2: Any) -> None:  # noqa: ANN401
+def _silence(cv2: Any) -> None:
     """Keep OpenCV from writing to standard error what is told as an error here."""
     with suppress(AttributeError):
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)

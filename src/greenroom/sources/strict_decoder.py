@@ -45,7 +45,7 @@ class StrictDecoder:
         How many frames were left out.
     """
 
-    def __init__(self, decoder: Any, name: str) -> None:  # noqa: ANN401 - PyAV's types know less
+    def __init__(self, decoder: Any, name: str) -> None:
         import av  # noqa: PLC0415 - importing greenroom stays light
 
         decoder.thread_type = (
@@ -88,7 +88,7 @@ class StrictDecoder:
         logger.log(level, "%s: a damaged frame is left out: %s", self._name, reason)
 
 
-def is_complete_jpeg(data: Any) -> bool:  # noqa: ANN401 - anything with the buffer protocol
+def is_complete_jpeg(data: Any) -> bool:
     """Whether a JPEG begins, ends, and has no segment where samples should be.
 
     A frame that lost its end, or its middle on the wire, is not whole. JPEG has no checksum: a

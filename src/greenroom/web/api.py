@@ -25,7 +25,7 @@ _TAKEN_S: Final = 1.0
 _ROUND_S: Final = 0.02
 
 
-def _checked(values: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever was sent
+def _checked(values: Any) -> dict[str, Any]:
     """Return settings by name, which may still be wrong."""
     if not isinstance(values, dict):
         raise HTTPException(422, 'expected settings by name, such as {"people": "main"}')

@@ -115,12 +115,12 @@ async def _tell_error(_: Request, error: Exception) -> Response:
 
 
 async def _tell_refusal(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 - registered for it, for the type checker
+    assert isinstance(error, HTTPException)
     return _told(error.status_code, error.detail, headers=error.headers)
 
 
 async def _tell_invalid(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101 - as above
+    assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     name = str(first["loc"][-1])[:100]
     return _told(422, f"'{name}': {first['msg']}", name)

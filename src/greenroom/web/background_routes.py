@@ -73,7 +73,7 @@ def background_routes(page: Page) -> APIRouter:
     return router
 
 
-async def _known(function: Callable[..., Any], argument: object) -> Any:  # noqa: ANN401 - the function's
+async def _known(function: Callable[..., Any], argument: object) -> Any:
     """Call a function of the gallery; an id that it does not know is not found."""
     try:
         return await in_worker(function, argument)

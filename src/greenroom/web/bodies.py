@@ -58,7 +58,7 @@ async def parts_of(
         yield part
 
 
-async def read_json(request: Request) -> Any:  # noqa: ANN401 - whatever was sent
+async def read_json(request: Request) -> Any:
     """Read a short body of JSON.
 
     Raises
@@ -74,7 +74,7 @@ async def read_json(request: Request) -> Any:  # noqa: ANN401 - whatever was sen
         raise HTTPException(400, "expected JSON in the body of the request") from None
 
 
-def is_writable(values: Any) -> bool:  # noqa: ANN401 - whatever was sent
+def is_writable(values: Any) -> bool:
     """Whether all texts among values, at whatever depth, can be written in UTF-8.
 
     JSON can hold halves of characters (RFC 8259, 8.2), which no file is called by and no answer

@@ -57,7 +57,7 @@ class Connection(H11Protocol):
     for longest without having the token. What the owner uses never goes.
     """
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 - uvicorn's own
+    def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.logger = _log
         self._waiting: asyncio.TimerHandle | None = None

@@ -64,7 +64,7 @@ def _is_own(request: Request) -> bool:
     return owner_of(request.client.port, request.scope["server"][1]) == os.getuid()
 
 
-def _text(asked: Any, name: str) -> str:  # noqa: ANN401 - whatever was sent
+def _text(asked: Any, name: str) -> str:
     value = asked.get(name) if isinstance(asked, dict) else None
     if not isinstance(value, str):
         raise HTTPException(422, f"expected an object with the text '{name}'")

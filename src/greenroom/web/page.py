@@ -62,7 +62,7 @@ class LiveSession(Protocol):
     def previews(self) -> LivePreviews:
         """What pages see."""
 
-    def update(self, **values: Any) -> None:  # noqa: ANN401 - Settings checks them
+    def update(self, **values: Any) -> None:
         """Change settings, all of them or none; may take as long as a model takes to load."""
 
     def cover(self, on: bool) -> None:  # noqa: FBT001 - the one thing that it says
@@ -144,7 +144,7 @@ _quick: RunVar[anyio.CapacityLimiter] = RunVar("quick calls")
 
 async def in_worker(
     function: Callable[..., Result],
-    *arguments: Any,  # noqa: ANN401 - the function's own
+    *arguments: Any,
 ) -> Result:
     """Call a function that may block on a thread, which is left behind if the page ends."""
     return await _on_thread(_slow, _SLOW_CALLS, partial(function, *arguments))
@@ -152,7 +152,7 @@ async def in_worker(
 
 async def quickly(
     function: Callable[..., Result],
-    *arguments: Any,  # noqa: ANN401 - the function's own
+    *arguments: Any,
 ) -> Result:
     """Call a function that hardly blocks on a thread, whatever the slow ones do."""
     return await _on_thread(_quick, _QUICK_CALLS, partial(function, *arguments))

@@ -138,7 +138,7 @@ class GraphWatch:
             self._thread.join()
 
     def _work(self, process: subprocess.Popen[bytes]) -> None:
-        assert process.stdout is not None  # noqa: S101 - it is a pipe
+        assert process.stdout is not None
         with process.stdout as output:
             for objects in documents(output):
                 self._graph.take(objects)

@@ -136,7 +136,7 @@ class Buffer(ctypes.Structure):
     _fields_ = (("buffer", ctypes.POINTER(_Spa)),)
 
 
-def load() -> Any:  # noqa: ANN401 - functions by name
+def load() -> Any:
     """Load the library.
 
     Raises

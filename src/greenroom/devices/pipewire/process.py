@@ -77,7 +77,7 @@ class FeederProcess:
             env=os.environ | {"PYTHONPATH": os.pathsep.join(_path())},
             process_group=0,  # not ended by the terminal's Ctrl-C before the last frame is sent
         )
-        assert self.process.stdin is not None  # noqa: S101 - it is a pipe
+        assert self.process.stdin is not None
         self._frames = self.process.stdin.fileno()
         _enlarge(self._frames)
         os.set_blocking(self._frames, False)
@@ -90,7 +90,7 @@ class FeederProcess:
     def is_ready(self) -> bool:
         """Wait until it says that the camera is there; False if it does not."""
         output = self.process.stdout
-        assert output is not None  # noqa: S101 - it is a pipe
+        assert output is not None
         return _is_ready(output.fileno(), select.POLLIN, _START_S) and (
             output.readline().strip() == b"ready"
         )
@@ -136,7 +136,7 @@ class FeederProcess:
         self._listening.join(_END_S)
 
     def _listen(self) -> None:
-        assert self.process.stderr is not None  # noqa: S101 - it is a pipe
+        assert self.process.stderr is not None
         with self.process.stderr as output:
             for line in output:
                 self._said.append(line.decode(errors="replace").strip())

@@ -145,7 +145,7 @@ def _opened(
     create: CreateSession,
     try_out: Callable[[Any], None],
     errors: tuple[type[Exception], ...],
-) -> Any:  # noqa: ANN401 - ONNX Runtime is untyped
+) -> Any:
     spec = DEVICES[device]
     if spec.provider not in available:
         message = (

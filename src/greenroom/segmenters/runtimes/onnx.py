@@ -123,7 +123,7 @@ class OnnxRuntime:
         del self._session, self._buffer
 
     def _open_on(self, device: Device, example: Example) -> tuple[Any, str]:
-        def try_out(session: Any) -> None:  # noqa: ANN401 - ONNX Runtime is untyped
+        def try_out(session: Any) -> None:
             inputs = _infos(self.path, session.get_inputs())
             session.run(None, dict(example(inputs)))
 
@@ -136,7 +136,7 @@ class OnnxRuntime:
             path=self.path,
         )
 
-    def _open(self, providers: list[Provider]) -> Any:  # noqa: ANN401 - ONNX Runtime is untyped
+    def _open(self, providers: list[Provider]) -> Any:
         options = self._onnxruntime.SessionOptions()
         options.intra_op_num_threads = self.threads
         options.inter_op_num_threads = 1

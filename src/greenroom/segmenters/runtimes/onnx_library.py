@@ -12,7 +12,7 @@ __all__ = ["load_onnxruntime"]
 _VARIABLE: Final = "ORT_DISABLE_TELEMETRY"
 
 
-def load_onnxruntime() -> Any:  # noqa: ANN401 - it is untyped
+def load_onnxruntime() -> Any:
     """Import ONNX Runtime with its telemetry off.
 
     Its official builds since 1.29 write an identifier of the machine into the user's cache, and

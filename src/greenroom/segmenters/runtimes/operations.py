@@ -54,12 +54,12 @@ _FusedDepthwiseConv2dNative _FusedMatMul
 ALLOWED: Final = frozenset((_STRUCTURE + _ARRAYS + _ARITHMETIC + _LAYERS).split())
 
 
-def forbidden(graph: Any) -> list[str]:  # noqa: ANN401 - a GraphDef of TensorFlow
+def forbidden(graph: Any) -> list[str]:
     """Return the operations of a graph that are not allowed, in its functions too, sorted."""
     functions = {function.signature.name for function in graph.library.function}
     return sorted(set(_operations(graph)) - ALLOWED - functions)
 
 
-def _operations(graph: Any) -> Iterator[str]:  # noqa: ANN401 - a GraphDef of TensorFlow
+def _operations(graph: Any) -> Iterator[str]:
     for nodes in (graph.node, *(function.node_def for function in graph.library.function)):
         yield from (node.op for node in nodes)

@@ -125,7 +125,7 @@ class TensorFlowRuntime:
         self._session.close()
 
 
-def _import() -> Any:  # noqa: ANN401 - TensorFlow is untyped
+def _import() -> Any:
     try:
         with _quiet(), native_stderr_caught():
             import tensorflow as tf  # noqa: PLC0415 - loads on use, for seconds
@@ -146,7 +146,7 @@ def _quiet() -> Iterator[None]:
             del os.environ[_LOG_LEVEL]
 
 
-def _parse(v1: Any, path: Path, data: bytes) -> Any:  # noqa: ANN401 - TensorFlow is untyped
+def _parse(v1: Any, path: Path, data: bytes) -> Any:
     """Read a graph, and refuse one that does more than compute."""
     from google.protobuf.message import DecodeError  # noqa: PLC0415 - TensorFlow brings it
 
@@ -166,7 +166,7 @@ def _parse(v1: Any, path: Path, data: bytes) -> Any:  # noqa: ANN401 - TensorFlo
     return definition
 
 
-def _config(v1: Any, threads: int) -> Any:  # noqa: ANN401 - TensorFlow is untyped
+def _config(v1: Any, threads: int) -> Any:
     return v1.ConfigProto(
         intra_op_parallelism_threads=threads,
         inter_op_parallelism_threads=1,
@@ -174,11 +174,11 @@ def _config(v1: Any, threads: int) -> Any:  # noqa: ANN401 - TensorFlow is untyp
     )
 
 
-def _placeholders(graph: Any) -> list[Any]:  # noqa: ANN401 - TensorFlow is untyped
+def _placeholders(graph: Any) -> list[Any]:
     return [op for op in graph.get_operations() if op.type == "Placeholder"]
 
 
-def _tensors(path: Path, graph: Any, names: Sequence[str]) -> list[Any]:  # noqa: ANN401
+def _tensors(path: Path, graph: Any, names: Sequence[str]) -> list[Any]:
     """Find the tensors of some names, or those that nothing in the graph uses."""
     ends = [
         op.outputs[0]
@@ -202,7 +202,7 @@ def _tensors(path: Path, graph: Any, names: Sequence[str]) -> list[Any]:  # noqa
     return found
 
 
-def _info(tensor: Any) -> TensorInfo:  # noqa: ANN401 - TensorFlow is untyped
+def _info(tensor: Any) -> TensorInfo:
     rank = tensor.shape.rank
     shape = () if rank is None else tuple(tensor.shape.as_list())
     return TensorInfo(tensor.name, shape, np.dtype(tensor.dtype.as_numpy_dtype))

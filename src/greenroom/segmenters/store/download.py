@@ -96,7 +96,7 @@ class Download:
         finally:
             part.unlink(missing_ok=True)
 
-    def _receive(self, file: Any) -> None:  # noqa: ANN401 - a binary file
+    def _receive(self, file: Any) -> None:
         import requests  # noqa: PLC0415 - loads on use
         import urllib3  # noqa: PLC0415
 
@@ -133,7 +133,7 @@ class Download:
             self._refuse(f"it should have {self.size:,} bytes, but has {total:,}")
         return self.size if total is None else total
 
-    def _copy(self, response: requests.Response, file: Any, total: int | None) -> None:  # noqa: ANN401
+    def _copy(self, response: requests.Response, file: Any, total: int | None) -> None:
         done = 0
         for chunk in self._chunks(response):
             done += len(chunk)

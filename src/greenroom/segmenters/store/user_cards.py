@@ -60,7 +60,7 @@ def add_card(
     made = []
     if source is not None:
         store.verify(card, source)
-        assert card.file is not None  # noqa: S101 - it has weights
+        assert card.file is not None
         made.append(_copy(source, target.parent / card.file.name))
         if not card.file.hash:
             store.pin(card, made[0])
