@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING
+from unittest.mock import Mock
 
 import pytest
 
@@ -164,8 +165,8 @@ def test_record_that_cannot_be_written(folder: Path, monkeypatch: pytest.MonkeyP
     with Instance(folder) as instance:
         instance.announce(covered=False)
         monkeypatch.setattr("greenroom.desktop.instance._RECORD_S", 0)
-        (path,) = folder.glob("*.json")
-        path.with_suffix(".part").mkdir()
+        failing = Mock(side_effect=OSError(28, "No space left on device"))
+        monkeypatch.setattr("greenroom.desktop.instance.atomic_file", failing)
         instance.announce(covered=True)
         assert running(folder) == InstanceRecord()
 

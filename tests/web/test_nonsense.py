@@ -274,10 +274,11 @@ def test_a_full_disk_is_told(
 ) -> None:
     """An upload that does not fit leaves nothing, and it is said which folder is full."""
 
-    def fail(*_: object) -> None:
+    def fail(_: Path, *, private: bool) -> None:
+        assert private
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("greenroom.web.background_routes.private_file", fail)
+    monkeypatch.setattr("greenroom.web.background_routes.new_file", fail)
     answer = client.post("/api/backgrounds", params={"name": "a.png"}, content=b"x" * 9)
     assert answer.status_code == 422
     assert f"'{gallery.folder}' cannot be written to: No space left" in answer.json()["message"]

@@ -103,11 +103,13 @@ def open_page(record: InstanceRecord) -> None:
 def _forwarding(address: str) -> Path:
     """Write the file that leads to the page; the next one takes its place."""
     from greenroom.desktop.instance import state_folder, unwritable  # noqa: PLC0415 - as above
-    from greenroom.media.private_files import write_private  # noqa: PLC0415 - as above
+    from greenroom.media.file_writing import write_atomically  # noqa: PLC0415 - as above
 
     path = state_folder() / "open.html"
     try:
-        write_private(path, _FORWARDING.format(address=html.escape(address)).encode())
+        write_atomically(
+            path, _FORWARDING.format(address=html.escape(address)).encode(), private=True
+        )
     except OSError as error:
         raise unwritable(path.parent, error) from error
     return path

@@ -21,6 +21,7 @@ import platformdirs
 from pydantic import BaseModel, ConfigDict
 
 from greenroom.errors import GreenroomError
+from greenroom.media.file_writing import atomic_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -183,11 +184,8 @@ class Instance:
         if self._lock is None or record == self._record:
             return
         path = _record_path(self._folder)
-        part = path.with_suffix(".part")
-        part.unlink(missing_ok=True)
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(record.model_dump_json())
-        part.replace(path)
+        with atomic_file(path, private=True) as file:
+            file.write(record.model_dump_json().encode())
         self._record = record
 
 

@@ -13,7 +13,7 @@ import stat
 from typing import TYPE_CHECKING, Final
 
 from greenroom.desktop.instance import machine_name, make_private, state_folder, unwritable
-from greenroom.media.private_files import write_private
+from greenroom.media.file_writing import write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,7 +74,7 @@ def renew_key(folder: Path | None = None) -> bytes:
     key = secrets.token_bytes(_KEY_BYTES)
     try:
         make_private(folder)
-        write_private(_key_path(folder), key.hex().encode("ascii"))
+        write_atomically(_key_path(folder), key.hex().encode("ascii"), private=True)
     except OSError as error:
         raise unwritable(folder, error) from error
     return key

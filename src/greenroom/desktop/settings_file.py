@@ -7,7 +7,6 @@ import errno
 import logging
 import os
 import stat
-import tempfile
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +14,7 @@ import platformdirs
 
 from greenroom.desktop.settings_text import Value, rewritten
 from greenroom.errors import SettingsError
+from greenroom.media.file_writing import atomic_file
 from greenroom.media.toml_text import decode_toml, parse_toml
 from greenroom.settings import PathKind, Settings
 
@@ -293,14 +293,9 @@ def _absolute(kind: PathKind, value: Value) -> Value:
 
 def _write(path: Path, content: bytes, like: Path) -> None:
     """Write a file in one step, with the permissions of another; only for the user without."""
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+    with atomic_file(path, private=True) as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
         if like.exists():
-            Path(part).chmod(stat.S_IMODE(like.stat().st_mode))
-        Path(part).replace(path)
-    finally:
-        Path(part).unlink(missing_ok=True)
+            Path(file.name).chmod(stat.S_IMODE(like.stat().st_mode))

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from greenroom.errors import ExistsError, GreenroomError, SettingsError, SinkError
 from greenroom.media.decoding import media_errors, reason_of
+from greenroom.media.file_writing import new_file, part_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 __all__ = ["Staging", "check_free_space", "unused_path", "writing"]
-
-# What shows somebody, or their room, is for its owner only; other files are as the user's are.
-_PRIVATE: Final = 0o600
-_USUAL: Final = 0o666
 
 
 class Staging:
@@ -39,7 +35,7 @@ class Staging:
         self, *, overwrite: bool, inputs: Iterable[Path] = (), private: bool = False
     ) -> None:
         self._overwrite = overwrite
-        self._mode = _PRIVATE if private else _USUAL
+        self._private = private
         self._inputs = {identity for path in inputs if (identity := _identity(path)) is not None}
         self._staged: dict[Path, Path] = {}
 
@@ -56,11 +52,10 @@ class Staging:
             If its folder is missing or cannot be written.
         """
         self.check(target)
-        # Not after the target, whose name may be as long as names can be.
-        temporary = target.with_name(f".greenroom-{secrets.token_hex(8)}.part")
+        temporary = part_path(target)
         self._staged[target] = temporary  # before it is there, so that it is removed in any case
         with writing(target):
-            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, self._mode))
+            new_file(temporary, private=self._private).close()
         return temporary
 
     def commit(self) -> None:

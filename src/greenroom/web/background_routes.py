@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter, HTTPException, Request, Response
 
-from greenroom.media.private_files import private_file, private_folder
+from greenroom.media.file_writing import new_file, private_folder
 from greenroom.web.bodies import parts_of, read_json
 from greenroom.web.formats import HEAD_BYTES
 from greenroom.web.gallery import Gallery, as_dict, shown_name
@@ -96,7 +96,7 @@ def _room_for_upload(gallery: Gallery) -> tempfile.TemporaryDirectory[str]:
 async def _receive(request: Request, path: Path, name: str) -> None:
     """Write a body to a file as it comes, as far as it may be one; the rest is not read."""
     head = b""
-    with private_file(path) as file:
+    with new_file(path, private=True) as file:
         async for part in parts_of(request, MOST_BYTES, _TOO_LARGE, _UPLOAD_S):
             if len(head) < HEAD_BYTES:
                 head += part[:HEAD_BYTES]

@@ -20,7 +20,7 @@ import platformdirs
 
 from greenroom.backgrounds.builtin import BUILTIN, builtin_path
 from greenroom.errors import BackgroundError
-from greenroom.media.private_files import private_folder, write_private
+from greenroom.media.file_writing import private_folder, write_atomically
 from greenroom.web.uploads import first_picture, make_background
 
 __all__ = ["Gallery", "Item", "shown_name"]
@@ -183,7 +183,7 @@ class Gallery:
                 return path.read_bytes()
         data = first_picture(picture)
         with suppress(OSError):  # it is made again next time
-            write_private(path, data)
+            write_atomically(path, data, private=True)
         return data
 
     def _items(self) -> list[Item]:
@@ -230,7 +230,9 @@ class Gallery:
 
     def _write_index(self, index: dict[str, Any]) -> None:
         try:
-            write_private(self.folder / _INDEX, json.dumps(index, indent=1).encode())
+            write_atomically(
+                self.folder / _INDEX, json.dumps(index, indent=1).encode(), private=True
+            )
         except OSError as error:
             raise self.unwritable(error) from error
 

@@ -26,9 +26,9 @@ from greenroom.media.decoding import (
     video_stream,
 )
 from greenroom.media.demuxers import FILE_OPTIONS
+from greenroom.media.file_writing import new_file, write_atomically
 from greenroom.media.image_files import check_pixels, decode_picture, is_picture, open_picture
 from greenroom.media.limits import MOST_PIXELS_A_SIDE
-from greenroom.media.private_files import private_file, write_private
 from greenroom.web.formats import GIF, HEAD_BYTES, FileKind, gif_size, kind_of, what_else
 from greenroom.web.image_encoding import thumbnail, within
 
@@ -117,7 +117,7 @@ def _make_picture(upload: Path, target: Path) -> Path:
         return _make_animation(upload, target.with_suffix(".webp"))
     picture = decode_picture(upload, MOST_PIXELS_A_SIDE, MOST_PIXELS)
     path = target.with_suffix(".jpg")
-    write_private(path, _to_jpeg(within(picture, _KEPT)))
+    write_atomically(path, _to_jpeg(within(picture, _KEPT)), private=True)
     return path
 
 
@@ -146,7 +146,7 @@ def _make_animation(upload: Path, path: Path) -> Path:
         quality=_QUALITY,
         method=_WEBP_EFFORT,
     )
-    write_private(path, data.getvalue())
+    write_atomically(path, data.getvalue(), private=True)
     return path
 
 
@@ -200,7 +200,7 @@ def _copy(container: InputContainer, stream: VideoStream, path: Path) -> None:
     """Copy packets of one stream, without sound, tags, and everything else."""
     import av  # noqa: PLC0415 - importing greenroom stays light
 
-    private_file(path).close()  # FFmpeg would let others read it
+    new_file(path, private=True).close()  # FFmpeg would let others read it
     with av.open(as_file(path), "w") as copy:
         copied = copy.add_stream_from_template(stream)
         copied.metadata.clear()

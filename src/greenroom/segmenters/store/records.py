@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from typing import TYPE_CHECKING, Final, Self
 
 from pydantic import BaseModel
 
+from greenroom.media.file_writing import write_atomically
+
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Record", "digest", "write_whole"]
+__all__ = ["Record", "digest"]
 
 _NAME: Final = "record.json"
 
@@ -49,24 +50,8 @@ class Record(BaseModel):
         OSError
             If the folder cannot be written to.
         """
-        write_whole(folder / _NAME, self.model_dump_json(indent=1).encode())
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a small file in one step, making its folder where it is missing.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written; then it is as it was.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(data)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+        data = self.model_dump_json(indent=1).encode()
+        write_atomically(folder / _NAME, data, private=False)
 
 
 def digest(path: Path, kind: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import platformdirs
 from pydantic import BaseModel, TypeAdapter
 
-from greenroom.segmenters.store.records import write_whole
+from greenroom.media.file_writing import write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,7 +63,8 @@ def remember_speed(info: SegmenterInfo, ms: float) -> None:
     ):
         return
     with suppress(OSError):
-        write_whole(_path(), _Speeds.dump_json(speeds | {info.model: new}, indent=1))
+        data = _Speeds.dump_json(speeds | {info.model: new}, indent=1)
+        write_atomically(_path(), data, private=False)
 
 
 def _path() -> Path:

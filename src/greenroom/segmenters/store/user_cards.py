@@ -6,6 +6,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from greenroom.errors import ModelError, SettingsError
+from greenroom.media.file_writing import atomic_file
 from greenroom.segmenters.card import Card
 from greenroom.segmenters.catalogue import (
     CARD_SUFFIX,
@@ -152,14 +153,10 @@ def _weights(card: Card, path: Path, weights: Path | None) -> Path | None:
 
 def _copy(source: Path, target: Path) -> Path:
     """Copy a file in one step."""
-    part = target.with_name(f".{target.name}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            shutil.copyfile(source, part)
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
+        with source.open("rb") as original, atomic_file(target, private=False) as copy:
+            shutil.copyfileobj(original, copy)
     except OSError as error:
         reason = str(error.strerror or error).lower()
         message = f"'{source}' cannot be copied to '{target}': {reason}."
