@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from greenroom.devices.consumers import ReaderCount
+from greenroom.devices.reader_count import ReaderCount
 from greenroom.live.capture import Capture
 from greenroom.live.frame_pacer import Beat
 from greenroom.live.gate import Gate

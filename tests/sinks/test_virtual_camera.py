@@ -14,13 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
+from greenroom.devices.video_nodes import VideoNode
 from greenroom.errors import SinkError, VirtualCameraError
 from greenroom.media.colour import COVER_RGB, FULL_RANGE_RGB, Colour
 from greenroom.media.frame import Frame
 from greenroom.media.layout import Layout
 from greenroom.sinks import virtual_camera
 from greenroom.sinks.packing import Packer, over_cover_colour
-from greenroom.sinks.virtual_camera import VirtualCameraSink, advice, labelled_devices
+from greenroom.sinks.virtual_camera import VirtualCameraSink, advice
 from greenroom.testing import PersonSource
 
 if TYPE_CHECKING:
@@ -286,27 +287,9 @@ class TestErrors:
 
 
 class TestLabels:
-    """Devices by what they are called."""
+    """Devices selected by their names."""
 
-    @pytest.fixture
-    def sysfs(self, tmp_path: Path) -> Path:
-        """Make three devices."""
-        for number, name in ((10, "greenroom"), (2, "Integrated Camera"), (11, "other")):
-            folder = tmp_path / f"video{number}"
-            folder.mkdir()
-            (folder / "name").write_text(f"{name}\n")
-        (tmp_path / "video3").mkdir()
-        return tmp_path
-
-    def test_are_read_in_the_order_of_numbers(self, sysfs: Path) -> None:
-        """Every device has its name; one that has just gone is left out."""
-        assert list(labelled_devices(sysfs).items()) == [
-            ("/dev/video2", "Integrated Camera"),
-            ("/dev/video10", "greenroom"),
-            ("/dev/video11", "other"),
-        ]
-
-    @pytest.mark.skipif(sys.platform != "linux", reason="labels are v4l2loopback's")
+    @pytest.mark.skipif(sys.platform != "linux", reason="names are v4l2loopback's")
     @pytest.mark.parametrize(
         ("wanted", "opened"),
         [
@@ -316,17 +299,21 @@ class TestLabels:
         ],
     )
     def test_choose_the_device(
-        self, sysfs: Path, wanted: str | None, opened: str, monkeypatch: pytest.MonkeyPatch
+        self, wanted: str | None, opened: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The one called greenroom is taken by default; a label or a path names another."""
-        found = labelled_devices(sysfs)
-        monkeypatch.setattr(virtual_camera, "labelled_devices", lambda: found)
+        """The one called greenroom is taken by default; a name or a path selects another."""
+        names = {2: "Integrated Camera", 3: None, 10: "greenroom", 11: "other"}
+        nodes = [
+            VideoNode(number, f"/dev/video{number}", name, 0, is_virtual=number >= 10)
+            for number, name in names.items()
+        ]
+        monkeypatch.setattr(virtual_camera, "video_nodes", lambda: nodes)
         for name in list(pyvirtualcam.camera.BACKENDS):
             monkeypatch.setitem(pyvirtualcam.camera.BACKENDS, name, KeepingBackend)
         sink = VirtualCameraSink(RATE, wanted)
         sink.write(PersonSource().frame(0))
         assert KeepingBackend.made[0].arguments["device"] == opened
-        assert sink.device == f"{found[opened]} ({opened})"
+        assert sink.device == f"{names[int(opened.removeprefix('/dev/video'))]} ({opened})"
         sink.close()
 
 

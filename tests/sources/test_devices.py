@@ -23,7 +23,8 @@ from greenroom.devices.cameras import (
     list_cameras,
     list_virtual_cameras,
 )
-from greenroom.devices.v4l2 import opened
+from greenroom.devices.v4l2 import Ioctl, open_device
+from greenroom.devices.video_nodes import video_nodes
 from greenroom.errors import CameraError, CameraMissingError
 
 if TYPE_CHECKING:
@@ -51,15 +52,16 @@ class FakeNode:
     busy: bool = False
 
 
-class FakeIoctl:
+class FakeIoctl(Ioctl):
     """Answers ioctls as the kernel does, by the layouts of videodev2.h."""
 
     def __init__(self, nodes: dict[str, FakeNode]) -> None:
         self.nodes = nodes
         self.open_now: dict[int, FakeNode] = {}
 
-    def open(self, path: str) -> int:
+    def open(self, path: str, access: int = os.O_RDWR) -> int:
         """See `Ioctl.open`."""
+        assert access == os.O_RDWR
         node = self.nodes.get(path)
         number = errno.ENOENT if node is None else node.error
         if node is None or number:
@@ -210,6 +212,19 @@ def test_virtual_cameras_are_told_by_their_driver(sysfs: Path, ioctl: FakeIoctl)
     ]
 
 
+def test_nodes_are_listed_by_number(sysfs: Path) -> None:
+    """Every node has its number, name, index and kind; a name that cannot be read is None."""
+    (sysfs / "video3").mkdir()
+    nodes = [(each.number, each.name, each.index, each.is_virtual) for each in video_nodes(sysfs)]
+    assert nodes == [
+        (0, "HD Pro Webcam C920", 0, False),
+        (1, "HD Pro Webcam C920", 1, False),
+        (2, "Integrated Camera: Integrated C", 0, False),
+        (3, None, 0, False),
+        (10, "greenroom", 0, True),
+    ]
+
+
 def test_without_video4linux_there_are_no_cameras(tmp_path: Path) -> None:
     """A kernel without video devices is no error."""
     assert list_cameras(platform="linux", sysfs=tmp_path / "none") == []
@@ -219,7 +234,7 @@ def test_without_video4linux_there_are_no_cameras(tmp_path: Path) -> None:
 def test_a_busy_camera_is_told_from_a_free_one() -> None:
     """A device whose format cannot be set is streaming for somebody else."""
     ioctl = FakeIoctl({"/dev/video0": FakeNode("a", busy=True), "/dev/video1": FakeNode("b")})
-    with opened("/dev/video0", ioctl) as busy, opened("/dev/video1", ioctl) as free:
+    with open_device("/dev/video0", ioctl) as busy, open_device("/dev/video1", ioctl) as free:
         assert busy.is_busy()
         assert not free.is_busy()
 

@@ -47,12 +47,12 @@ from greenroom.settings import Settings
 from greenroom.sources.camera import camera_source
 from greenroom.devices.cameras import CameraInfo
 from greenroom.sources.opencv_camera import OpenCvCamera
-from greenroom.devices.v4l2 import SystemIoctl, opened
+from greenroom.devices.v4l2 import open_device
 
 path, capture, asked = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
-with opened(path, SystemIoctl()) as device:
+with open_device(path) as device:
     card = device.capability().card
-    formats = tuple(device.sizes())
+    formats = tuple(device.formats())
 told = {"card": card, "formats": [[one.fourcc, *one.size, *map(int, one.rates)] for one in formats]}
 told |= {"frames": [], "ages_s": [], "error": "", "damaged": 0}
 make = OpenCvCamera if capture == "opencv" else camera_source

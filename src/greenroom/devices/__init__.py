@@ -1,1 +1,1 @@
-"""Devices of the machine: cameras, virtual cameras, and who is watching them."""
+"""Cameras, virtual cameras, and the interfaces to the system that they need."""

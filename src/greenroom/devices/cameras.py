@@ -1,17 +1,16 @@
-"""The cameras of this machine, and the virtual cameras that pictures can be sent to."""
+"""Cameras and virtual cameras of this machine."""
 
 from __future__ import annotations
 
 import logging
-import os
 import re
 import sys
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from greenroom.devices.v4l2 import Sizes, SystemIoctl, opened
+from greenroom.devices.v4l2 import CameraFormat, open_device
+from greenroom.devices.video_nodes import SYSFS, video_nodes
 from greenroom.errors import CameraError, CameraMissingError
 
 if TYPE_CHECKING:
@@ -30,10 +29,6 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-CameraFormat = Sizes
-"""One format of a camera: FFmpeg's or the driver's four letters, size, and rates."""
-
-SYSFS: Final = Path("/sys/class/video4linux")
 _LOOPBACK: Final = "v4l2 loopback"
 _VIRTUAL_NAMES: Final = re.compile(
     r"obs|virtual|unity|greenroom|snap camera|manycam", re.IGNORECASE
@@ -50,17 +45,17 @@ class CameraInfo:
     Attributes
     ----------
     number : int
-        What ``--source`` takes: N of ``/dev/videoN`` on Linux, the place in the list elsewhere.
+        Number for ``--source``: N of ``/dev/videoN`` on Linux, the place in the list elsewhere.
     path : str
-        What it is opened by.
+        Path or name to open it by.
     name : str
-        What it calls itself.
+        Name given by the driver.
     formats : tuple of CameraFormat
-        What it can give; empty where that cannot be told.
+        Supported formats; empty where unknown.
     is_virtual : bool
-        Whether a program makes its pictures.
+        Whether its pictures come from a program.
     problem : str
-        Why it cannot be asked; empty if it can.
+        Reason why it cannot be queried; empty if it can.
     """
 
     number: int
@@ -78,15 +73,15 @@ def list_cameras(
     ioctl: Ioctl | None = None,
     enumerate_devices: Callable[[str], Sequence[object]] | None = None,
 ) -> list[CameraInfo]:
-    """List what frames can be read from, by number. Opens no stream: no light goes on.
+    """List the cameras by number. No stream is opened, so no camera light goes on.
 
     Parameters
     ----------
     platform, sysfs, ioctl, enumerate_devices
-        Where to look; the machine's own unless a test says otherwise.
+        The system interfaces; tests substitute their own.
     """
     if platform.startswith("linux"):
-        nodes = _nodes(sysfs, ioctl or SystemIoctl())
+        nodes = _nodes(sysfs, ioctl)
         return [info for info, capability in nodes if capability is None or capability.captures]
     return _named_devices(platform, enumerate_devices)
 
@@ -98,21 +93,21 @@ def list_virtual_cameras(
     ioctl: Ioctl | None = None,
     enumerate_devices: Callable[[str], Sequence[object]] | None = None,
 ) -> list[CameraInfo]:
-    """List the virtual cameras, on Linux also those that nobody writes to yet."""
+    """List the virtual cameras, on Linux including those without a writer."""
     if platform.startswith("linux"):
-        return [info for info, _ in _nodes(sysfs, ioctl or SystemIoctl()) if info.is_virtual]
+        return [info for info, _ in _nodes(sysfs, ioctl) if info.is_virtual]
     return [info for info in _named_devices(platform, enumerate_devices) if info.is_virtual]
 
 
 def find_camera(name: str, cameras: Sequence[CameraInfo]) -> CameraInfo:
-    """Find the one camera of a number, a path, a name, or a part of a name in any case.
+    """Select the camera with a number, a path, a name, or a part of a name in any case.
 
     Raises
     ------
     CameraMissingError
-        If there is none.
+        If no camera matches.
     CameraError
-        If there are several.
+        If several match.
     """
     found = [camera for camera in cameras if name in (str(camera.number), camera.path)]
     found = found or [camera for camera in cameras if camera.name.lower() == name.lower()]
@@ -122,7 +117,7 @@ def find_camera(name: str, cameras: Sequence[CameraInfo]) -> CameraInfo:
         message = f"there is no camera of {what}. {cameras_text(cameras)}"
         raise CameraMissingError(message, name)
     if len(found) > 1:
-        several = ", ".join(_said(camera) for camera in found)
+        several = ", ".join(_camera_text(camera) for camera in found)
         message = (
             f"'{name}' is the name of {len(found)} cameras: {several}. Give the number or the path "
             f"of the one that is meant: --source {found[0].number}"
@@ -132,64 +127,45 @@ def find_camera(name: str, cameras: Sequence[CameraInfo]) -> CameraInfo:
 
 
 def cameras_text(cameras: Sequence[CameraInfo]) -> str:
-    """Say which cameras there are, or what to do if there is none."""
+    """List the cameras in one sentence, or advise what to do without one."""
     if cameras:
-        return f"There are: {', '.join(_said(camera) for camera in cameras)}."
+        return f"There are: {', '.join(_camera_text(camera) for camera in cameras)}."
     return (
         "There is no camera at all: plug one in, see whether the system lists it (greenroom "
         "devices), or try without one: --source demo"
     )
 
 
-def _said(camera: CameraInfo) -> str:
+def _camera_text(camera: CameraInfo) -> str:
     return f"{camera.number} '{camera.name}' ({camera.path})"
 
 
-def _nodes(sysfs: Path, ioctl: Ioctl) -> Iterator[tuple[CameraInfo, Capability | None]]:
-    """Describe every node of Video4Linux; without a capability where it may not be asked."""
-    for number, entry in sorted(_numbered(sysfs)):
-        path = f"/dev/{entry.name}"
-        name = entry.name
-        with suppress(OSError):
-            name = (entry / "name").read_text(encoding="utf-8", errors="replace").strip()
-        is_virtual = "/devices/virtual/" in os.path.realpath(entry)
+def _nodes(sysfs: Path, ioctl: Ioctl | None) -> Iterator[tuple[CameraInfo, Capability | None]]:
+    """Query every Video4Linux camera; the capability is None where it may not be opened."""
+    for node in video_nodes(sysfs):
+        name = Path(node.path).name if node.name is None else node.name
         try:
-            with opened(path, ioctl) as device:
+            with open_device(node.path, ioctl) as device:
                 capability = device.capability()
-                formats = tuple(device.sizes()) if capability.captures else ()
+                formats = tuple(device.formats()) if capability.captures else ()
         except OSError as error:
             problem = str(error.strerror or error).lower()
-            logger.debug("%s cannot be asked: %s", path, problem)
-            # A camera has one node for pictures, which is its first, and others for other data.
-            is_first = _index(entry) == 0
-            if is_first:
-                yield CameraInfo(number, path, name, (), is_virtual, problem), None
+            logger.debug("%s cannot be queried: %s", node.path, problem)
+            # The first node of a camera is for pictures, the others are for other data.
+            if node.index == 0:
+                info = CameraInfo(node.number, node.path, name, (), node.is_virtual, problem)
+                yield info, None
             continue
-        is_virtual = is_virtual or capability.driver == _LOOPBACK
+        is_virtual = node.is_virtual or capability.driver == _LOOPBACK
         if capability.captures or is_virtual:
-            info = CameraInfo(number, path, name or capability.card, formats, is_virtual)
-            yield info, capability
-
-
-def _numbered(sysfs: Path) -> Iterator[tuple[int, Path]]:
-    with suppress(OSError):
-        for entry in sysfs.iterdir():
-            if found := re.fullmatch(r"video(\d+)", entry.name):
-                yield int(found[1]), entry
-
-
-def _index(entry: Path) -> int:
-    """Read a node's place among those of one device."""
-    try:
-        return int((entry / "index").read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return 0
+            name = name or capability.card
+            yield CameraInfo(node.number, node.path, name, formats, is_virtual), capability
 
 
 def _named_devices(
     platform: str, enumerate_devices: Callable[[str], Sequence[object]] | None
 ) -> list[CameraInfo]:
-    """Ask FFmpeg, which lists names but no formats."""
+    """List the cameras that FFmpeg enumerates: names without formats."""
     import av  # noqa: PLC0415 - importing greenroom stays light
 
     backend = _FFMPEG_FORMATS.get(platform)

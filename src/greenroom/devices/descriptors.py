@@ -1,4 +1,4 @@
-"""The descriptor of a device that FFmpeg has opened, so that nobody waits in it for ever."""
+"""Readiness of a device opened by FFmpeg, so that reading it cannot hang."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Readiness"]
+__all__ = ["FrameReadiness"]
 
 _DESCRIPTORS: Final = Path("/proc/self/fd")
 
 
-class Readiness:
-    """Finds a device's descriptor, and waits until there is something to read.
+class FrameReadiness:
+    """Wait with a timeout for frames of a device opened by FFmpeg.
 
-    FFmpeg opens devices of Video4Linux itself, gives the descriptor to nobody, and has no option
-    by which reading would end: here the descriptor is looked up, and made not to wait.
+    FFmpeg opens Video4Linux devices itself, does not expose the descriptor, and has no timeout for
+    reading. The descriptor is found among the process's open files and made non-blocking.
 
     Parameters
     ----------
     device : str
-        The device file, before it is opened; empty if there is none.
+        The device file, not yet opened; empty if there is none.
     """
 
     def __init__(self, device: str) -> None:
@@ -35,7 +35,7 @@ class Readiness:
         self._descriptor: int | None = None
 
     def find(self) -> None:
-        """Look for the descriptor, now that the device was opened; without one, nothing changes."""
+        """Find the descriptor of the opened device; without one, `wait` returns False."""
         found = set(self._open_now()) - self._before
         if len(found) == 1:
             with suppress(OSError):
@@ -44,10 +44,10 @@ class Readiness:
                 self._descriptor = descriptor
 
     def wait(self, seconds: float) -> bool:
-        """Wait until a frame may be there; False at once if that cannot be told."""
+        """Wait up to ``seconds`` for a frame; return False at once without a descriptor."""
         if self._descriptor is None:
             return False
-        with suppress(OSError, ValueError):  # reading tells what is wrong with it
+        with suppress(OSError, ValueError):  # the next read reports it
             poll = select.poll()
             poll.register(self._descriptor, select.POLLIN)
             poll.poll(1000 * seconds)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from greenroom.devices.video_nodes import video_nodes
 from greenroom.doctor.finding import CheckContext, Finding, Section, join_group
 
 if TYPE_CHECKING:
@@ -62,10 +63,10 @@ def _describe(camera: CameraInfo) -> Finding:
 
 def _refused_nodes(system: System) -> Iterator[Path]:
     """Yield the nodes of real cameras that this process may not open."""
+    nodes = video_nodes(system.path("/sys/class/video4linux"))
+    virtual = {node.path for node in nodes if node.is_virtual}
     for path in system.glob("/dev/video[0-9]*"):
-        entry = system.path(f"/sys/class/video4linux/{path.name}")
-        is_virtual = "/devices/virtual/" in str(entry.resolve())
-        if not is_virtual and not system.can_use(path):
+        if f"/dev/{path.name}" not in virtual and not system.can_use(path):
             yield path
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from greenroom.devices.video_nodes import video_nodes
 from greenroom.doctor.finding import CheckContext, Finding, Section, join_group
 from greenroom.doctor.system import install_command
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from greenroom.devices.video_nodes import VideoNode
     from greenroom.doctor.system import System
 
 __all__ = ["check_loopback", "check_secure_boot"]
@@ -57,7 +59,7 @@ def check_loopback(context: CheckContext) -> Iterator[Finding]:
     if not _is_loaded(system):
         yield _not_loaded(system, wanted=wanted)
         return
-    nodes = _nodes(system)
+    nodes = video_nodes(system.path("/sys/devices/virtual/video4linux"))
     if not nodes:
         message = f"{_NAME} is loaded, but has no device"
         yield _SECTION.missing(_NAME, message, _RELOAD, wanted=wanted)
@@ -65,7 +67,7 @@ def check_loopback(context: CheckContext) -> Iterator[Finding]:
     faults = list(_faults(system, nodes, wanted=wanted))
     yield from faults
     if not faults:
-        names = ", ".join(f"{_label(system, node)} (/dev/{node})" for node in nodes)
+        names = ", ".join(f"{node.name or ''} ({node.path})" for node in nodes)
         yield _SECTION.ok(_NAME, f"{names}, version {_version(system) or 'unknown'}")
     yield from _remarks(system)
 
@@ -119,34 +121,24 @@ def _not_loaded(system: System, *, wanted: bool) -> Finding:
     )
 
 
-def _nodes(system: System) -> list[str]:
-    """Return the names of the virtual video devices."""
-    found = system.glob("/sys/devices/virtual/video4linux/video[0-9]*")
-    return sorted((path.name for path in found), key=lambda name: int(name[5:]))
-
-
-def _label(system: System, node: str) -> str:
-    return system.read(f"/sys/devices/virtual/video4linux/{node}/name")
-
-
 def _version(system: System) -> str:
     return system.read(f"/sys/module/{_NAME}/version")
 
 
-def _faults(system: System, nodes: list[str], *, wanted: bool) -> Iterator[Finding]:
+def _faults(system: System, nodes: list[VideoNode], *, wanted: bool) -> Iterator[Finding]:
     """Report settings that hide the devices from programs."""
     for node in nodes:
-        path = system.path(f"/dev/{node}")
+        path = system.path(node.path)
         if path.exists() and not system.can_use(path):
             group = system.group_of(path)
-            message = f"/dev/{node} may not be written to: you are not in the group {group}"
+            message = f"{node.path} may not be written to: you are not in the group {group}"
             fix = join_group(group)
             yield _SECTION.missing(_NAME, message, fix, wanted=wanted)
     caps = system.read(f"/sys/module/{_NAME}/parameters/exclusive_caps").split(",")
     if caps[0] and not any(value in ("Y", "1") for value in caps[: len(nodes)]):
         message = f"{_NAME} is loaded without exclusive_caps: Chrome and Teams do not list it"
         yield _SECTION.missing(_NAME, message, _RELOAD, wanted=wanted)
-    labels = [_label(system, node) for node in nodes]
+    labels = [node.name or "" for node in nodes]
     if all(re.fullmatch(r"Dummy video device.*|", label) for label in labels):
         message = f"the virtual camera has no name of its own, only '{labels[0]}'"
         yield _SECTION.warning(_NAME, message, _RELOAD)

@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from greenroom.devices.consumers import ReaderCount
+from greenroom.devices.reader_count import ReaderCount
+from greenroom.devices.video_nodes import video_nodes
 from greenroom.errors import VirtualCameraError
 from greenroom.sinks.packing import Packer
 
@@ -20,14 +21,13 @@ if TYPE_CHECKING:
 
     from greenroom.media.frame import Frame
 
-__all__ = ["LABEL", "VirtualCameraSink", "advice", "labelled_devices"]
+__all__ = ["LABEL", "VirtualCameraSink", "advice"]
 
 logger = logging.getLogger(__name__)
 
 LABEL: Final = "greenroom"
 """What a virtual camera is to be called, so that it is found in a list of cameras."""
 
-_SYSFS: Final = Path("/sys/class/video4linux")
 # How often it is looked whether the device is still there: v4l2loopback's driver can be unloaded
 # and pyvirtualcam says nothing when a write fails.
 _LOOK_S: Final = 1.0
@@ -171,7 +171,7 @@ class VirtualCameraSink:
             tried = [line.strip().rstrip(".") for line in str(error).splitlines()]
             raise VirtualCameraError(_missing(wanted, tried), self._wanted) from error
         node = Path(camera.device)
-        label = labelled_devices().get(str(node))
+        label = next((each.name for each in video_nodes() if each.path == str(node)), None)
         self.device = f"{label} ({node})" if label else camera.device
         self._looked_s = time.monotonic()
         if sys.platform == "linux" and node.is_absolute():
@@ -185,8 +185,8 @@ class VirtualCameraSink:
         if sys.platform != "linux" or self._backend is not None:
             return self._wanted
         label = self._wanted or LABEL
-        by_label = [device for device, name in labelled_devices().items() if name == label]
-        return by_label[0] if by_label else self._wanted
+        named = [node.path for node in video_nodes() if node.name == label]
+        return named[0] if named else self._wanted
 
     def _check_still_there(self) -> None:
         now_s = time.monotonic()
@@ -197,17 +197,6 @@ class VirtualCameraSink:
             message = f"virtual camera '{self.device}' went away. {advice()}"
             self.abort()
             raise VirtualCameraError(message, self._wanted)
-
-
-def labelled_devices(sysfs: Path = _SYSFS) -> dict[str, str]:
-    """Return Linux's video devices, ``/dev/video0`` and so on, with what they are called."""
-    found = {}
-    for entry in sorted(sysfs.glob("video*"), key=lambda path: (len(path.name), path.name)):
-        try:
-            found[f"/dev/{entry.name}"] = (entry / "name").read_text(errors="replace").strip()
-        except OSError:  # it has just been unplugged
-            continue
-    return found
 
 
 def advice(platform: str = sys.platform) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
-from greenroom.devices.descriptors import Readiness
+from greenroom.devices.descriptors import FrameReadiness
 from greenroom.media.colour import BT601, UNSPECIFIED
 from greenroom.media.decoded_frames import flattened
 from greenroom.media.decoders import Decoder
@@ -120,7 +120,7 @@ class LiveDecoder:
         self._keeps_time = keeps_time
         self._closing = threading.Event()
         self._reading = threading.Lock()
-        self._readiness = Readiness(asked.device)
+        self._readiness = FrameReadiness(asked.device)
         try:
             self._container = _opened(asked, keeps_all=keeps_time)
         except (av.error.FFmpegError, OSError, ValueError) as error:

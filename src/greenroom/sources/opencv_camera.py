@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from greenroom.devices.v4l2 import SystemIoctl, opened
+from greenroom.devices.v4l2 import open_device
 from greenroom.errors import CameraError
 from greenroom.media.frame import Frame
 from greenroom.media.source_info import SourceInfo
@@ -217,7 +217,7 @@ class OpenCvCamera:
         number = errno.EIO
         if self._platform.startswith("linux"):
             try:
-                with opened(self._camera.path, SystemIoctl()) as device:
+                with open_device(self._camera.path) as device:
                     device.capability()
                     if device.is_busy():
                         number = errno.EBUSY
