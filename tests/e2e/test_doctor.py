@@ -42,7 +42,7 @@ def found(monkeypatch: pytest.MonkeyPatch) -> list[Finding]:
     def find(*_: object, **__: object) -> Iterator[Finding]:
         yield from findings
 
-    monkeypatch.setattr("greenroom.doctor.each_finding", find)
+    monkeypatch.setattr("greenroom.cli.doctor.each_finding", find)
     return findings
 
 

@@ -358,7 +358,7 @@ def patch_devices(monkeypatch: pytest.MonkeyPatch, sysfs: Path, ioctl: FakeIoctl
     """Have the command see other devices."""
     for name in ("list_cameras", "list_virtual_cameras"):
         listed = getattr(devices_module, name)(platform="linux", sysfs=sysfs, ioctl=ioctl)
-        monkeypatch.setattr(devices_module, name, lambda listed=listed: listed)
+        monkeypatch.setattr(f"greenroom.cli.devices.{name}", lambda listed=listed: listed)
 
 
 def run_devices(*arguments: str) -> Result:

@@ -10,7 +10,12 @@ import typer
 
 from greenroom.cli.options import settings_command
 from greenroom.cli.preflight import check_bench
+from greenroom.live.parts import wanted_rate
+from greenroom.live.sources import create_live_source
+from greenroom.segmenters import SegmenterInfo
+from greenroom.segmenters.store.speeds import remember_speed
 from greenroom.settings import Group, OnFailure, Settings
+from greenroom.sources.synthetic_person import PersonSource
 
 if TYPE_CHECKING:
     from greenroom.engine.engine import VirtualBackground
@@ -72,10 +77,8 @@ command = bench
 
 
 def _bench_live(settings: Settings, seconds: float, *, governed: bool, as_json: bool) -> None:
-    from greenroom.desktop.launch import create_steering  # noqa: PLC0415
-    from greenroom.evaluation.latency import DrawnCamera, measure_live  # noqa: PLC0415 - help stays fast
-    from greenroom.live.parts import wanted_rate  # noqa: PLC0415
-    from greenroom.live.sources import create_live_source  # noqa: PLC0415
+    from greenroom.desktop.launch import create_steering
+    from greenroom.evaluation.latency import DrawnCamera, measure_live
 
     def drawn(wanted: Settings) -> DrawnCamera:
         return DrawnCamera.of_person(wanted.width_height or _SIZE, wanted_rate(wanted))
@@ -104,8 +107,7 @@ def _live_table(report: LiveReport) -> str:
 
 
 def _measure(size: tuple[int, int], frames: int, settings: Settings) -> dict[str, Any]:
-    from greenroom.engine.engine import VirtualBackground  # noqa: PLC0415 - help stays fast
-    from greenroom.sources.synthetic_person import PersonSource  # noqa: PLC0415
+    from greenroom.engine.engine import VirtualBackground
 
     source = PersonSource(size)
     pictures = [source.frame(number) for number in range(4)]
@@ -131,9 +133,6 @@ def _report(engine: VirtualBackground, size: tuple[int, int], frames: int) -> di
 
 
 def _remember(report: dict[str, Any]) -> None:
-    from greenroom.segmenters import SegmenterInfo  # noqa: PLC0415 - help stays fast
-    from greenroom.segmenters.store.speeds import remember_speed  # noqa: PLC0415
-
     info = SegmenterInfo(**report["segmenter"])
     remember_speed(info, report["stages"]["segment"]["median_ms"])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 - typer reads it
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -53,7 +53,7 @@ def convert(
     settings: Settings,
 ) -> None:
     """Put another background behind the person in a video or picture."""
-    from greenroom.files.convert import convert as run  # noqa: PLC0415 - help stays fast
+    from greenroom.files.convert import convert as run
 
     each_file(run, files or [], out_dir, settings, as_json=as_json)
 

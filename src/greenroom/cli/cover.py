@@ -12,6 +12,7 @@ import typer
 
 from greenroom.cli.options import plain_command
 from greenroom.cli.page_client import UnreachableError, ask
+from greenroom.desktop.instance import running
 from greenroom.errors import GreenroomError
 
 if TYPE_CHECKING:
@@ -39,8 +40,6 @@ def cover(
 
     It works too while a model hangs. Bind it to a key of your desktop.
     """
-    from greenroom.desktop.instance import running  # noqa: PLC0415 - help stays fast
-
     record = running()
     if record is None:
         message = "greenroom does not run, so nothing is sent. To start it: greenroom run"
@@ -120,8 +119,6 @@ def _comes_true(pid: int, *, wanted: bool) -> tuple[str, ...] | None:
     tuple of str or None
         The sinks that have not got the cover even so.
     """
-    from greenroom.desktop.instance import running  # noqa: PLC0415 - help stays fast
-
     end = time.monotonic() + _TIMEOUT_S
     lacking: tuple[str, ...] | None = None
     while time.monotonic() < end:

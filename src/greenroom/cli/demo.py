@@ -5,12 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Final
 
+import numpy as np
 import typer
 
+from greenroom.backgrounds.builtin import builtin_path
 from greenroom.cli.options import settings_command
 from greenroom.cli.progress import progress_bar
 from greenroom.errors import SinkError
+from greenroom.files.pipeline import Pipeline
+from greenroom.media.colour import FULL_RANGE_RGB
+from greenroom.media.frame import Frame
+from greenroom.media.image_files import decode_picture
+from greenroom.media.layout import Layout
+from greenroom.media.limits import MOST_PIXELS_A_SIDE
 from greenroom.settings import Group, Settings
+from greenroom.sinks import PictureSink, create_sink
+from greenroom.sources import create_source
 
 __all__ = ["command"]
 
@@ -41,7 +51,7 @@ def demo(
     sheet = [out / "before.mp4", *(out / f"after-{name}.mp4" for name in backgrounds)]
     _write_sheet(out / "contact-sheet.png", sheet, settings)
     typer.echo(f"Look at {out / 'contact-sheet.png'}.")
-    from greenroom.engine.demo import portrait_photograph  # noqa: PLC0415 - help stays fast
+    from greenroom.engine.demo import portrait_photograph
 
     if portrait_photograph() is None:
         typer.echo(
@@ -55,9 +65,7 @@ command = demo
 
 
 def _write_before(path: Path, settings: Settings) -> None:
-    from greenroom.engine.demo import demo_source  # noqa: PLC0415
-    from greenroom.files.pipeline import Pipeline  # noqa: PLC0415 - help stays fast
-    from greenroom.sinks import create_sink  # noqa: PLC0415
+    from greenroom.engine.demo import demo_source
 
     source = demo_source(settings, _FRAMES, _SIZE)
     with progress_bar(path.name) as progress:
@@ -71,18 +79,13 @@ def _write_before(path: Path, settings: Settings) -> None:
 
 
 def _write_picture(path: Path, settings: Settings) -> None:
-    from greenroom.backgrounds.builtin import builtin_path  # noqa: PLC0415 - help stays fast
-    from greenroom.media.image_files import decode_picture  # noqa: PLC0415
-    from greenroom.media.limits import MOST_PIXELS_A_SIDE  # noqa: PLC0415
-    from greenroom.sinks import PictureSink  # noqa: PLC0415
-
     sink = PictureSink([path], settings)
     sink.write(decode_picture(builtin_path("beach"), MOST_PIXELS_A_SIDE))
     sink.close()
 
 
 def _write_after(path: Path, before: Path, settings: Settings) -> None:
-    from greenroom.files.convert import convert  # noqa: PLC0415 - help stays fast
+    from greenroom.files.convert import convert
 
     with progress_bar(path.name) as progress:
         summary = convert(before, path, settings, progress=progress)
@@ -92,14 +95,6 @@ def _write_after(path: Path, before: Path, settings: Settings) -> None:
 
 def _write_sheet(path: Path, clips: list[Path], settings: Settings) -> None:
     """Put four moments of every clip into one picture, a clip a row."""
-    import numpy as np  # noqa: PLC0415 - help stays fast
-
-    from greenroom.media.colour import FULL_RANGE_RGB  # noqa: PLC0415
-    from greenroom.media.frame import Frame  # noqa: PLC0415
-    from greenroom.media.layout import Layout  # noqa: PLC0415
-    from greenroom.sinks import PictureSink  # noqa: PLC0415
-    from greenroom.sources import create_source  # noqa: PLC0415
-
     width, height = _SIZE[0] // 3, _SIZE[1] // 3
     small = Layout(width, height, "gbrp", FULL_RANGE_RGB)
     rows = []

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from greenroom.cli.options import plain_command
+from greenroom.devices.cameras import list_cameras, list_virtual_cameras
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,11 +30,6 @@ def devices(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the cameras with their formats, and the virtual cameras."""
-    from greenroom.devices.cameras import (  # noqa: PLC0415 - help stays fast
-        list_cameras,
-        list_virtual_cameras,
-    )
-
     cameras, virtual = list_cameras(), list_virtual_cameras()
     if as_json:
         found = {"cameras": cameras, "virtual_cameras": virtual}

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from pathlib import Path  # noqa: TC003 - typer reads the annotations
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Self
 
 import typer
+from rich.console import Console
+from rich.status import Status
+from rich.text import Text
 
 from greenroom.cli.options import plain_command
+from greenroom.desktop.settings_file import ConfigFile, default_config_path
+from greenroom.doctor import each_finding
 from greenroom.errors import SettingsError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from greenroom.doctor import Finding
     from greenroom.settings import Settings
 
@@ -42,8 +45,6 @@ def doctor(
     Nothing is changed, and no camera is opened. The status is 1 if pictures cannot be given
     another background at all.
     """
-    from greenroom.doctor import each_finding  # noqa: PLC0415 - help stays fast
-
     findings = []
     with _Page(as_json=as_json) as page:
         for finding in each_finding(_settings(config), config=config, on_check=page.begin):
@@ -59,8 +60,6 @@ command = doctor
 
 def _settings(config: Path | None) -> Settings | None:
     """Read the settings that are asked for; a file that is wrong is found later."""
-    from greenroom.desktop.settings_file import ConfigFile, default_config_path  # noqa: PLC0415 - on use
-
     try:
         return ConfigFile(config or default_config_path(), required=config is not None).load()
     except SettingsError:
@@ -71,9 +70,6 @@ class _Page:
     """Prints findings as they come: with colours on a terminal, as lines elsewhere, or as JSON."""
 
     def __init__(self, *, as_json: bool) -> None:
-        from rich.console import Console  # noqa: PLC0415 - help stays fast
-        from rich.status import Status  # noqa: PLC0415
-
         self._as_json = as_json
         self._section = ""
         # A command that is to be copied must not be broken into lines.
@@ -96,8 +92,6 @@ class _Page:
         """Print one finding."""
         if self._as_json:
             return
-        from rich.text import Text  # noqa: PLC0415 - help stays fast
-
         if finding.section != self._section:
             self._console.print(Text(finding.section, style="bold"))
             self._section = finding.section

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path  # noqa: TC003 - typer reads it
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,6 +11,8 @@ import typer
 from greenroom.cli.options import settings_command
 from greenroom.cli.preflight import check_evaluation, model_names
 from greenroom.cli.progress import progress_bar
+from greenroom.evaluation import report as reports
+from greenroom.segmenters.store.speeds import remember_speed
 from greenroom.settings import Group, Settings
 
 if TYPE_CHECKING:
@@ -51,9 +53,7 @@ def evaluate(
 ) -> None:
     """Measure models on labelled pictures or clips; --model takes several, with commas between."""
     assert dataset is not None
-    from greenroom.evaluation import evaluate as evaluation  # noqa: PLC0415 - help stays fast
-    from greenroom.evaluation import report as reports  # noqa: PLC0415 - help stays fast
-    from greenroom.segmenters.store.speeds import remember_speed  # noqa: PLC0415
+    from greenroom.evaluation import evaluate as evaluation
 
     report = None if out is None else reports.Report(out, overwrite=overwrite)
     results = []
@@ -81,7 +81,7 @@ command = evaluate
 
 def _table(results: list[Evaluation]) -> str:
     """Print means, and below each the worst tenth."""
-    from greenroom.evaluation.evaluate import MEASURES  # noqa: PLC0415 - help stays fast
+    from greenroom.evaluation.evaluate import MEASURES
 
     names = [name for name in MEASURES if name in results[0].mean]
     head = ["model", "", *(MEASURES[name].label for name in names), "ms a frame"]

@@ -11,6 +11,12 @@ import typer
 from greenroom.cli.preflight import OF_ONE_FILE, check_conversions
 from greenroom.cli.progress import progress_bar
 from greenroom.errors import GreenroomError, IncompleteError, SettingsError
+from greenroom.media.animation import moves
+from greenroom.media.decoding import is_folder, is_there
+from greenroom.media.limits import MOST_PHOTO_PIXELS_A_SIDE
+from greenroom.media.numbered_names import NUMBER
+from greenroom.segmenters.store.speeds import remember_speed
+from greenroom.sinks import written_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -63,8 +69,7 @@ def each_file(
 
 def _tell(summary: object, *, as_json: bool) -> None:
     """Print a summary as JSON, if that was asked for, and remember how fast the model was."""
-    from greenroom.files.convert import Summary  # noqa: PLC0415 - help stays fast
-    from greenroom.segmenters.store.speeds import remember_speed  # noqa: PLC0415
+    from greenroom.files.convert import Summary
 
     if not isinstance(summary, Summary):
         return
@@ -91,8 +96,6 @@ def check_files(settings: Settings, values: dict[str, Any], *, has_background: b
 
 def _pairs(files: Sequence[str], out_dir: Path | None, settings: Settings) -> list[tuple[str, str]]:
     """Say what goes where."""
-    from greenroom.media.decoding import is_folder  # noqa: PLC0415 - help stays fast
-
     if out_dir is None:
         if len(files) != 2:
             message = (
@@ -115,12 +118,6 @@ def _pairs(files: Sequence[str], out_dir: Path | None, settings: Settings) -> li
 
 def _output_name(name: str, settings: Settings) -> str:
     """Name an output after its input."""
-    from greenroom.media.animation import moves  # noqa: PLC0415 - help stays fast
-    from greenroom.media.decoding import is_folder, is_there  # noqa: PLC0415
-    from greenroom.media.limits import MOST_PHOTO_PIXELS_A_SIDE  # noqa: PLC0415
-    from greenroom.media.numbered_names import NUMBER  # noqa: PLC0415
-    from greenroom.sinks import written_name  # noqa: PLC0415
-
     path = Path(name)
     is_pattern = NUMBER.search(path.name) and not is_there(path)
     if name == _STREAM or is_pattern or is_folder(path):

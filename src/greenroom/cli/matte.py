@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 - typer reads it
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -49,7 +49,7 @@ def matte(
     settings: Settings,
 ) -> None:
     """Write the matte of a video or picture: white where the person is."""
-    from greenroom.files.convert import extract_matte as run  # noqa: PLC0415 - help stays fast
+    from greenroom.files.convert import extract_matte as run
 
     each_file(run, files or [], out_dir, settings, as_json=as_json)
 

@@ -11,10 +11,13 @@ import typer
 from greenroom.cli.options import plain_command
 from greenroom.cli.weights import get_weights
 from greenroom.errors import ModelError
+from greenroom.segmenters.catalogue import card_named, cards, parts, read_cards
+from greenroom.segmenters.store import Store, size_text
+from greenroom.segmenters.store.speeds import read_speeds
+from greenroom.segmenters.store.user_cards import add_card, remove_card
 
 if TYPE_CHECKING:
     from greenroom.segmenters.card import Card
-    from greenroom.segmenters.store import Store
 
 __all__ = ["app"]
 
@@ -40,9 +43,7 @@ _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 @plain_command
 def list_models(*, models_dir: _ModelsDir = None, as_json: _Json = False) -> None:
     """List the models: licences, where their weights are, and how fast they ran here."""
-    from greenroom.segmenters.catalogue import read_cards  # noqa: PLC0415 - help stays fast
-
-    store = _store(models_dir)
+    store = Store(models_dir)
     found, errors = read_cards()
     for error in errors:
         typer.echo(f"greenroom: warning: {error}", err=True)
@@ -54,11 +55,8 @@ def list_models(*, models_dir: _ModelsDir = None, as_json: _Json = False) -> Non
 @plain_command
 def info(name: _Name, *, models_dir: _ModelsDir = None, as_json: _Json = False) -> None:
     """Show what is known of a model: its classes, licence, paper, and file."""
-    from greenroom.segmenters.catalogue import card_named  # noqa: PLC0415 - help stays fast
-    from greenroom.segmenters.store import size_text  # noqa: PLC0415
-
     card = card_named(name)
-    store = _store(models_dir)
+    store = Store(models_dir)
     row = _row(card, store) | {
         "description": card.description,
         "family": card.family,
@@ -104,9 +102,7 @@ def get(
     as_json: _Json = False,
 ) -> None:
     """Download a model's weights, unless they are here, and print where they are."""
-    from greenroom.segmenters.catalogue import card_named, parts  # noqa: PLC0415 - help stays fast
-
-    store = _store(models_dir)
+    store = Store(models_dir)
     for card in parts(card_named(name)):
         path = get_weights(store, card, accept_license=accept_license, trust=trust)
         typer.echo(json.dumps({"name": card.name, "path": path}) if as_json else path)
@@ -127,9 +123,7 @@ def add(
     as_json: _Json = False,
 ) -> None:
     """Add a model of your own: its card, and its weights if they are not to be downloaded."""
-    from greenroom.segmenters.store.user_cards import add_card  # noqa: PLC0415 - help stays fast
-
-    made = add_card(card, weights, _store(None), overwrite=overwrite)
+    made = add_card(card, weights, Store(None), overwrite=overwrite)
     _print_files("added", made, as_json=as_json)
 
 
@@ -137,9 +131,7 @@ def add(
 @plain_command
 def remove(name: _Name, *, as_json: _Json = False) -> None:
     """Remove a model that you added, or what was downloaded of another."""
-    from greenroom.segmenters.store.user_cards import remove_card  # noqa: PLC0415 - help stays fast
-
-    _print_files("removed", remove_card(name, _store(None)), as_json=as_json)
+    _print_files("removed", remove_card(name, Store(None)), as_json=as_json)
 
 
 @app.command()
@@ -154,9 +146,7 @@ def verify(
     as_json: _Json = False,
 ) -> None:
     """Compare the weights that are here with their hashes; status 1 if any is wrong."""
-    from greenroom.segmenters.catalogue import card_named, cards, parts  # noqa: PLC0415
-
-    store = _store(models_dir)
+    store = Store(models_dir)
     chosen = [part for name in names or () for part in parts(card_named(name))]
     results = [
         result
@@ -175,17 +165,8 @@ def verify(
         raise typer.Exit(1)
 
 
-def _store(models_dir: Path | None) -> Store:
-    from greenroom.segmenters.store import Store  # noqa: PLC0415 - help stays fast
-
-    return Store(models_dir)
-
-
 def _row(card: Card, store: Store) -> dict[str, Any]:
     """Put what the list shows of a model together."""
-    from greenroom.segmenters.catalogue import parts  # noqa: PLC0415 - help stays fast
-    from greenroom.segmenters.store.speeds import read_speeds  # noqa: PLC0415
-
     needed = parts(card)
     speeds = read_speeds()
     ran = [speeds[part.name] for part in needed if part.name in speeds]
@@ -209,8 +190,6 @@ def _path(card: Card, store: Store) -> str | None:
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
-    from greenroom.segmenters.store import size_text  # noqa: PLC0415 - help stays fast
-
     shown = [{**row, "size": size_text(row["size"])} for row in rows]
     head = {key: key.replace("license", "licence") for key in shown[0]}
     widths = {key: max(len(row[key]) for row in (head, *shown)) + 2 for key in head}

@@ -8,6 +8,8 @@ import typer
 
 from greenroom.cli.options import plain_command
 from greenroom.cli.page_client import UnreachableError, ask, open_page
+from greenroom.desktop.instance import running
+from greenroom.desktop.page_key import renew_key
 from greenroom.errors import GreenroomError
 
 __all__ = ["command"]
@@ -34,8 +36,6 @@ def page(
     Whoever has its address can see and change what is sent; it is new with every start. What is
     put on the browser's command line works once, and for you alone.
     """
-    from greenroom.desktop.instance import running  # noqa: PLC0415 - help stays fast
-
     record = running()
     if record is None:
         if new_token:
@@ -65,8 +65,6 @@ command = page
 
 def _renew_key() -> None:
     """Shut out tabs that wait for greenroom to be started again."""
-    from greenroom.desktop.page_key import renew_key  # noqa: PLC0415 - help stays fast
-
     renew_key()
     typer.echo(
         "greenroom: greenroom does not run. When it does, pages that are still open are refused.",

@@ -9,7 +9,10 @@ from http.client import HTTPConnection, HTTPException
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from greenroom.desktop.instance import state_folder, unwritable
 from greenroom.errors import GreenroomError
+from greenroom.media.file_writing import write_atomically
+from greenroom.web.access import tells_owners
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,8 +86,6 @@ def open_page(record: InstanceRecord) -> None:
     GreenroomError
         If the page does not answer, or there is no browser.
     """
-    from greenroom.web.access import tells_owners  # noqa: PLC0415 - help stays fast
-
     try:
         answer = ask(record, "POST", "/api/code")
     except UnreachableError as error:
@@ -102,9 +103,6 @@ def open_page(record: InstanceRecord) -> None:
 
 def _forwarding(address: str) -> Path:
     """Write the file that leads to the page; the next one takes its place."""
-    from greenroom.desktop.instance import state_folder, unwritable  # noqa: PLC0415 - as above
-    from greenroom.media.file_writing import write_atomically  # noqa: PLC0415 - as above
-
     path = state_folder() / "open.html"
     try:
         write_atomically(

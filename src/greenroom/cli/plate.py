@@ -10,7 +10,9 @@ import typer
 from greenroom.cli.options import settings_command
 from greenroom.cli.preflight import DEMO, check_plate_recording
 from greenroom.cli.progress import progress_bar
+from greenroom.files.room_plate import check_plate_output, record_plate
 from greenroom.settings import Group, Settings
+from greenroom.sources import create_source
 
 if TYPE_CHECKING:
     from greenroom.sources import Source
@@ -61,8 +63,7 @@ def record(
 
     Nobody has to be in it. What is behind someone all the time stays unknown.
     """
-    from greenroom.engine.engine import VirtualBackground  # noqa: PLC0415 - help stays fast
-    from greenroom.files.room_plate import check_plate_output, record_plate  # noqa: PLC0415
+    from greenroom.engine.engine import VirtualBackground
 
     settings = settings.changed(overwrite=overwrite, background="color:black", plate=None)
     opened = _open(source, settings, seconds)
@@ -85,9 +86,8 @@ def record(
 def _open(name: str, settings: Settings, seconds: float) -> Source:
     """Open what is watched."""
     if name == DEMO and not Path(name).exists():
-        from greenroom.engine.demo import demo_source  # noqa: PLC0415 - help stays fast
+        from greenroom.engine.demo import demo_source
 
         return demo_source(settings, max(1, round(_RATE * seconds)))
-    from greenroom.sources import create_source  # noqa: PLC0415
 
     return create_source(name, settings)

@@ -10,6 +10,8 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from greenroom.backgrounds import check_background
+from greenroom.desktop.instance import check_none_runs
 from greenroom.errors import (
     GreenroomError,
     IncompleteError,
@@ -18,6 +20,20 @@ from greenroom.errors import (
     SinkError,
     SourceError,
 )
+from greenroom.evaluation.dataset import find_cases
+from greenroom.evaluation.report import check_report
+from greenroom.files.room_plate import check_plate_output
+from greenroom.live.parts import check_live, wanted_rate
+from greenroom.live.sources import check_live_source
+from greenroom.media.decoding import STDIN, is_folder
+from greenroom.media.image_files import is_picture
+from greenroom.media.source_info import SourceInfo
+from greenroom.segmenters import check_model
+from greenroom.sinks import check_sink
+from greenroom.sinks.destinations import PAGE, create_live_sinks, destinations
+from greenroom.sources import check_source
+from greenroom.sources.stream import is_stream
+from greenroom.web.port import check_port
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +45,6 @@ __all__ = [
     "check_bench",
     "check_conversions",
     "check_evaluation",
-    "check_model",
     "check_plate_recording",
     "check_run",
     "model_names",
@@ -51,13 +66,6 @@ def check_run(settings: Settings, port: int) -> None:
     GreenroomError
         Of the kind that says what cannot be used.
     """
-    from greenroom.backgrounds import check_background  # noqa: PLC0415 - help stays fast
-    from greenroom.desktop.instance import check_none_runs  # noqa: PLC0415
-    from greenroom.live.parts import check_live, wanted_rate  # noqa: PLC0415
-    from greenroom.live.sources import check_live_source  # noqa: PLC0415
-    from greenroom.sinks.destinations import PAGE, create_live_sinks, destinations  # noqa: PLC0415
-    from greenroom.web.port import check_port  # noqa: PLC0415
-
     check_live(settings)
     has_page = any(kind == PAGE for kind, _ in destinations(settings))
     check_none_runs()
@@ -72,10 +80,6 @@ def check_run(settings: Settings, port: int) -> None:
 
 def no_name_expected(name: str) -> SettingsError:
     """Make the error for a name that follows ``greenroom run``: which option it may belong to."""
-    from greenroom.media.decoding import STDIN, is_folder  # noqa: PLC0415 - help stays fast
-    from greenroom.media.image_files import is_picture  # noqa: PLC0415
-    from greenroom.sources.stream import is_stream  # noqa: PLC0415
-
     path = Path(name)
     quoted = shlex.quote(name)
     background, source = f"--background {quoted}", f"--source {quoted}"
@@ -108,10 +112,6 @@ def check_conversions(
     GreenroomError
         Of the kind that says what cannot be used.
     """
-    from greenroom.backgrounds import check_background  # noqa: PLC0415 - help stays fast
-    from greenroom.sinks import check_sink  # noqa: PLC0415
-    from greenroom.sources import check_source  # noqa: PLC0415
-
     failures: list[GreenroomError] = []
     for source, target in pairs:
         try:
@@ -133,9 +133,6 @@ def check_bench(settings: Settings, *, live: bool) -> None:
     GreenroomError
         Of the kind that says what cannot be used.
     """
-    from greenroom.backgrounds import check_background  # noqa: PLC0415 - help stays fast
-    from greenroom.live.sources import check_live_source  # noqa: PLC0415
-
     check_background(settings)
     check_model(settings)
     if live and "source" in settings.model_fields_set:
@@ -152,9 +149,6 @@ def check_evaluation(
     GreenroomError
         Of the kind that says what cannot be used.
     """
-    from greenroom.evaluation.dataset import find_cases  # noqa: PLC0415 - help stays fast
-    from greenroom.evaluation.report import check_report  # noqa: PLC0415
-
     if dataset is None:
         message = "expected a DATASET to measure on."
         raise SettingsError(message)
@@ -173,10 +167,6 @@ def check_plate_recording(source: str, output: Path, settings: Settings) -> None
     GreenroomError
         Of the kind that says what cannot be used.
     """
-    from greenroom.files.room_plate import check_plate_output  # noqa: PLC0415 - help stays fast
-    from greenroom.media.source_info import SourceInfo  # noqa: PLC0415
-    from greenroom.sources import check_source  # noqa: PLC0415
-
     is_demo = source == DEMO and not Path(source).exists()
     info = None if is_demo else check_source(source, settings)
     check_plate_output(output, info or SourceInfo(source), settings)
@@ -196,16 +186,3 @@ def model_names(text: str) -> list[str]:
         message = f"model: expected names with commas between, not {text!r}."
         raise SettingsError(message, "model")
     return list(dict.fromkeys(names))
-
-
-def check_model(settings: Settings) -> None:
-    """Check the model.
-
-    Raises
-    ------
-    SettingsError, MissingExtraError, ModelError
-        If it is unknown or not there, or cannot run on the device that is wanted.
-    """
-    from greenroom.segmenters import check_model as check  # noqa: PLC0415 - help stays fast
-
-    check(settings)

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from contextlib import ExitStack, suppress
-from pathlib import Path  # noqa: TC003 - typer reads annotations
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -16,6 +16,8 @@ from greenroom.cli.options import ignore_signals, settings_command
 from greenroom.cli.page_client import open_page
 from greenroom.cli.preflight import check_run, no_name_expected
 from greenroom.cli.run_messages import HeldWarnings, Teller, is_known
+from greenroom.desktop.instance import InstanceRecord
+from greenroom.doctor import run_checks
 from greenroom.errors import GreenroomError, SinkError
 from greenroom.media.workers import Worker
 from greenroom.settings import Group, OnFailure, Settings
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from greenroom.desktop.launch import Live
-    from greenroom.doctor import Finding
     from greenroom.live.session import Session
 
 __all__ = ["command"]
@@ -94,7 +95,7 @@ def run(  # noqa: PLR0913 - each is a flag
     everything while it runs. Space in the page, SIGUSR1 or greenroom cover toggle covers you or
     ends that; SIGUSR2 or greenroom cover on covers you, whatever is so.
     """
-    from greenroom.desktop.launch import Launch, start_live  # noqa: PLC0415 - help stays fast
+    from greenroom.desktop.launch import Launch, start_live
 
     settings = settings.changed(on_failure=OnFailure.COVER)
     with ExitStack() as opened:
@@ -113,7 +114,7 @@ def run(  # noqa: PLR0913 - each is a flag
         opened.callback(log.removeFilter, held)
         opened.callback(held.release)
         live = start_live(
-            opened, settings, Launch(_run_checks, config, flags, port, covered=covered)
+            opened, settings, Launch(run_checks, config, flags, port, covered=covered)
         )
         session = live.session
         sessions.append(session)
@@ -136,13 +137,6 @@ def run(  # noqa: PLR0913 - each is a flag
 command = run
 
 
-def _run_checks(*arguments: Any, **named: Any) -> list[Finding]:
-    """See `greenroom.doctor.run_checks`, which is loaded when the page asks for it."""
-    from greenroom.doctor import run_checks  # noqa: PLC0415 - it imports much
-
-    return run_checks(*arguments, **named)
-
-
 def _asking(
     request: str, sessions: list[Session], early: list[str]
 ) -> Callable[[int, FrameType | None], None]:
@@ -159,8 +153,6 @@ def _asking(
 
 def _open(url: str) -> None:
     """Open the page; that this failed ends nothing."""
-    from greenroom.desktop.instance import InstanceRecord  # noqa: PLC0415 - help stays fast
-
     try:
         open_page(InstanceRecord(url=url))
     except GreenroomError as error:
