@@ -19,7 +19,7 @@ from quality import CLIP_MEASURES, CLIPS, DANCERS, table
 
 from greenroom.engine.engine import VirtualBackground
 from greenroom.evaluation.evaluate import MEASURES, evaluate
-from greenroom.matting import Cadence, create_matting
+from greenroom.matting import Cadence, Matting, create_matting
 from greenroom.media.colour import Colour
 from greenroom.media.frame import Frame
 from greenroom.media.layout import Layout
@@ -29,7 +29,6 @@ from greenroom.sources import create_source
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from greenroom.matting import Matting
     from greenroom.matting.matting import Look
     from greenroom.media.matte import Matte
     from greenroom.segmenters import Segmenter
@@ -127,12 +126,8 @@ def _played(clip: Path) -> list[Frame]:
     return frames + frames[-2:0:-1]
 
 
-class _Fixed:
+class _Fixed(Matting):
     """A matting of one cadence, whatever the engine asks for."""
-
-    plate = None
-    notices = ()
-    exempt = None
 
     def __init__(self, matting: Matting, cadence: Cadence) -> None:
         self._matting = matting
@@ -143,12 +138,6 @@ class _Fixed:
         """See `Matting.matte`."""
         self._matting.cadence = self._always
         return self._matting.matte(frame, look)
-
-    def check(self, size: tuple[int, int]) -> None:
-        """See `Matting.check`."""
-
-    def take_over(self, previous: Matting) -> None:
-        """See `Matting.take_over`."""
 
     def reset(self) -> None:
         """See `Matting.reset`."""

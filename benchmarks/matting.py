@@ -27,10 +27,11 @@ from quality import CLIP_MEASURES, CLIPS, DANCERS, PHOTO_SETS, table
 from greenroom.engine.engine import VirtualBackground
 from greenroom.evaluation import metrics
 from greenroom.evaluation.evaluate import MEASURES, evaluate
-from greenroom.matting import RefinedMatting, Steps, UpsampledMatting, refined
+from greenroom.matting import RefinedMatting, Steps, UpsampledMatting, upsampling
+from greenroom.matting.detection import DetectionBuffer
 from greenroom.matting.evidence import Evidence
-from greenroom.matting.found import Canvas
 from greenroom.matting.people import PeopleFilter
+from greenroom.matting.steady import SteadyMatte
 from greenroom.media.colour import Colour
 from greenroom.media.cuts import CutTest
 from greenroom.media.frame import Frame
@@ -67,12 +68,12 @@ _HD: Final = (1920, 1080)
 # inside another.
 PARTS: Final[dict[str, tuple[tuple[Any, str], ...]]] = {
     "the frame's small planes": ((CutTest, "is_cut"),),
-    "the model's answer, in its place": ((Canvas, "put"),),
+    "the model's answer, in its place": ((DetectionBuffer, "put"),),
     "colours and clean plate, weighed": ((Evidence, "weigh"),),
     "colours and clean plate, learned": ((Evidence, "learn"),),
     "specks, left out": ((PeopleFilter, "weights"),),
-    "steadied": ((refined._History, "follow"),),  # noqa: SLF001
-    "the guided filter, on small grids": ((refined, "guide"),),
+    "steadied": ((SteadyMatte, "follow"),),
+    "the guided filter, on small grids": ((upsampling, "guide"),),
 }
 # So many frames of each clip are timed, so often; the fastest round counts.
 _PART_FRAMES: Final = 50

@@ -20,6 +20,7 @@ from greenroom.evaluation import metrics
 from greenroom.evaluation.evaluate import evaluate
 from greenroom.matting import (
     Cadence,
+    Matting,
     RefinedMatting,
     Steps,
     UpsampledMatting,
@@ -29,6 +30,7 @@ from greenroom.matting import (
 )
 from greenroom.matting.cadence import StillTest
 from greenroom.matting.cadence_kernels import BINS, compared, tell_still
+from greenroom.matting.inference import Inference
 from greenroom.media.colour import Colour
 from greenroom.media.frame import Frame
 from greenroom.media.layout import Layout
@@ -38,7 +40,6 @@ from greenroom.testing import PersonSegmenter
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from greenroom.matting import Matting
     from greenroom.matting.matting import Look
     from greenroom.media.matte import Matte
     from greenroom.segmenters import Segmenter
@@ -499,27 +500,18 @@ class TestMatteModels:
         assert model.asked in looks
 
 
-class _Fixed:
+class _Fixed(Matting):
     """A matting of one cadence, whatever the engine asks for."""
 
     def __init__(self, matting: Matting, cadence: Cadence) -> None:
         self._matting = matting
         self._always = cadence
         self.cadence = cadence
-        self.plate = None
-        self.notices = ()
-        self.exempt = None
 
     def matte(self, frame: Frame, look: Look) -> Matte:
         """See `Matting.matte`."""
         self._matting.cadence = self._always
         return self._matting.matte(frame, look)
-
-    def check(self, size: tuple[int, int]) -> None:
-        """See `Matting.check`."""
-
-    def take_over(self, previous: Matting) -> None:
-        """See `Matting.take_over`."""
 
     def reset(self) -> None:
         """See `Matting.reset`."""
@@ -586,11 +578,12 @@ class TestFollowing:
     def test_who_is_found_again_is_waited_for_in_every_frame(self) -> None:
         """Who has to be found some times more to be believed is looked for in every frame."""
         matting, look, at = matting_of(Cadence.SECOND), Watched(), 200.0
+        (inference,) = (step for step in matting.steps if isinstance(step, Inference))
         for number in range(40):
             at += 2
             look.number = number
             matting.matte(frame_of(person(centre=(at / SIZE[0], 0.6)), number), look)
-            vars(matting)["_newcomers"].is_waiting |= number >= 30
+            inference.newcomers.is_waiting |= number >= 30
         assert look.looked[-9:] == list(range(31, 40))
 
     def test_it_is_tried_seldom_where_it_fails(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,11 +13,9 @@ from greenroom.media.frame import Frame
 from greenroom.media.layout import Layout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
-    from greenroom.matting.region import Box
+    from greenroom.matting.newcomers import LookAt
 
     Floats = NDArray[np.float32]
 
@@ -40,9 +38,9 @@ def somebody(left: int, right: int) -> Floats:
     return found
 
 
-def always(found: Floats) -> Callable[[Box, bool], Floats]:
+def always(found: Floats) -> LookAt:
     """Return looks that all find the same."""
-    return lambda *_: found
+    return lambda *_, **__: found
 
 
 def seen(newcomers: Newcomers, frame: Frame, found: Floats, looks: Floats) -> Floats:

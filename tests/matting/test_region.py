@@ -7,15 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from people_drawn import frame_of, person
 
-from greenroom.matting.region import Box, RegionTracker, box_of, extent
+from greenroom.matting.region import GridBox, RegionTracker, box_of, extent
 
 SHAPE = (360, 640)
 
 
-def boxes() -> st.SearchStrategy[Box]:
+def boxes() -> st.SearchStrategy[GridBox]:
     """Return boxes within a grid."""
     return st.builds(
-        lambda x, y, w, h: Box(x, y, min(x + w, 640), min(y + h, 360)),
+        lambda x, y, w, h: GridBox(x, y, min(x + w, 640), min(y + h, 360)),
         st.integers(0, 600),
         st.integers(0, 330),
         st.integers(1, 640),
@@ -27,15 +27,15 @@ class TestBox:
     """Boxes."""
 
     @given(boxes(), st.floats(0, 1))
-    def test_margins(self, box: Box, share: float) -> None:
+    def test_margins(self, box: GridBox, share: float) -> None:
         """A margin holds the box, stays within the grid, and begins and ends at even samples."""
         larger = box.with_margin(share, SHAPE)
         assert larger.holds(box)
-        assert Box(0, 0, 640, 360).holds(larger)
+        assert GridBox(0, 0, 640, 360).holds(larger)
         assert all(value % 2 == 0 for value in larger)
 
     @given(boxes(), boxes())
-    def test_unions_hold_both(self, one: Box, other: Box) -> None:
+    def test_unions_hold_both(self, one: GridBox, other: GridBox) -> None:
         """So does where somebody will be who moves from one to the other."""
         assert one.union(other).holds(one)
         assert one.union(other).holds(other)
@@ -47,8 +47,8 @@ class TestBox:
         half[20:80, 100:160] = 1
         half[150, 300] = 1
         full = np.zeros(SHAPE, np.float32)
-        assert box_of(half, full) == Box(200, 40, 320, 160)
-        assert extent(half, full) == Box(200, 40, 602, 302)
+        assert box_of(half, full) == GridBox(200, 40, 320, 160)
+        assert extent(half, full) == GridBox(200, 40, 602, 302)
         assert box_of(0 * half, full) is None
         assert extent(0 * half, full) is None
 
@@ -63,9 +63,9 @@ class TestTracker:
             matte = person(centre=(0.5 + 0.01 * np.sin(number / 3), 0.6))
             frame = frame_of(matte, number)
             if tracker.needs_whole(frame):
-                tracker.found(frame, Box(240, 110, 400, 330))
+                tracker.found(frame, GridBox(240, 110, 400, 330))
             left = int(240 + 6 * np.sin(number / 3))
-            tracker.follow(frame, Box(left, 110, left + 160, 330))
+            tracker.follow(frame, GridBox(left, 110, left + 160, 330))
             seen.add(tracker.box)
         assert len(seen) <= 2
 
@@ -73,7 +73,7 @@ class TestTracker:
         """The next part holds a person who goes on as before, and leaves a margin."""
         tracker = RegionTracker()
         for number in range(20):
-            box = Box(40 + 20 * number, 100, 160 + 20 * number, 300)
+            box = GridBox(40 + 20 * number, 100, 160 + 20 * number, 300)
             if number >= 2:  # how fast they are shows in the second frame
                 assert tracker.box is not None
                 assert tracker.box.holds(box)
@@ -82,7 +82,7 @@ class TestTracker:
     def test_nobody_means_the_whole(self) -> None:
         """Whoever is lost is looked for everywhere."""
         tracker, frame = RegionTracker(), frame_of(person(), 0)
-        tracker.follow(frame, Box(100, 100, 200, 200))
+        tracker.follow(frame, GridBox(100, 100, 200, 200))
         tracker.found(frame, None)
         tracker.follow(frame, None)
         assert tracker.box is None
@@ -91,6 +91,6 @@ class TestTracker:
     def test_somebody_large_is_the_whole(self) -> None:
         """A part that is nearly everything is everything, and then needs no second look."""
         tracker, frame = RegionTracker(), frame_of(person(), 0)
-        tracker.follow(frame, Box(20, 10, 630, 360))
-        assert tracker.box == Box(0, 0, 640, 360)
+        tracker.follow(frame, GridBox(20, 10, 630, 360))
+        assert tracker.box == GridBox(0, 0, 640, 360)
         assert not tracker.needs_whole(frame_of(person(), 99))

@@ -19,7 +19,16 @@ if TYPE_CHECKING:
     Bytes = NDArray[np.uint8]
     Floats = NDArray[np.float32]
 
-__all__ = ["Seen", "count_found", "half_of", "halve_part", "know", "place", "put", "settle"]
+__all__ = [
+    "ForegroundStats",
+    "count_found",
+    "half_of",
+    "halve_part",
+    "know",
+    "place",
+    "put",
+    "settle",
+]
 
 _place = core.function("place", "pii pn ii")
 _halve_part = core.function("halve_part", "pii iiii i pp")
@@ -29,8 +38,8 @@ _know = core.function("know", "pppp i p")
 _settle = core.function("settle", "pppp f p pp n ff i p ii")
 
 
-class Seen(NamedTuple):
-    """Where anybody is on the half grid.
+class ForegroundStats(NamedTuple):
+    """Area and extent of the foreground on the half grid.
 
     Attributes
     ----------
@@ -69,7 +78,9 @@ def place(values: Floats, out: Floats) -> None:
     _place(source, *values.shape, target, out.strides[0] // out.itemsize, *out.shape)
 
 
-def halve_part(grid: Floats, part: tuple[int, int, int, int], half: Floats, step: int = 4) -> Seen:
+def halve_part(
+    grid: Floats, part: tuple[int, int, int, int], half: Floats, step: int = 4
+) -> ForegroundStats:
     """Take the mean of every 2x2 samples, and tell who is there.
 
     Parameters
@@ -94,7 +105,7 @@ def halve_part(grid: Floats, part: tuple[int, int, int, int], half: Floats, step
         core.contiguous(half, "f", half_of(shape), writable=True),
         report,
     )
-    return _seen(report)
+    return _stats(report)
 
 
 def put(
@@ -103,7 +114,7 @@ def put(
     part: tuple[int, int, int, int],
     half: Floats,
     step: int = 4,
-) -> Seen:
+) -> ForegroundStats:
     """Enlarge values (h, w) into a part of a grid, and do what `halve_part` does, at once.
 
     Parameters
@@ -126,15 +137,15 @@ def put(
         core.contiguous(half, "f", half_of(shape), writable=True),
         report,
     )
-    return _seen(report)
+    return _stats(report)
 
 
 _Report: Final = ctypes.c_int32 * 7
 
 
-def _seen(report: ctypes.Array[ctypes.c_int32]) -> Seen:
+def _stats(report: ctypes.Array[ctypes.c_int32]) -> ForegroundStats:
     area, left, top, right, bottom, is_anybody, is_full = report
-    return Seen(area, left, top, right, bottom, bool(is_anybody), bool(is_full))
+    return ForegroundStats(area, left, top, right, bottom, bool(is_anybody), bool(is_full))
 
 
 def _check_part(part: tuple[int, int, int, int], shape: tuple[int, ...], step: int) -> None:

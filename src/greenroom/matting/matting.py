@@ -1,8 +1,9 @@
-"""What a matting stage is."""
+"""The contract of a matting stage."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["Look", "Matting"]
 
 
-class Matting(Protocol):
-    """Makes the matte of a frame from what a model finds in it. Called on one thread.
+class Matting(ABC):
+    """Makes the matte of a frame from a model's answers. Called on one thread.
 
     Attributes
     ----------
@@ -33,16 +34,15 @@ class Matting(Protocol):
 
     @property
     def plate(self) -> CleanPlate | None:
-        """The room as far as it was learned; None if nothing is, or none is kept."""
+        """The clean plate learned so far; None if there is none."""
+        return None
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What the user has to know or to do for the settings to have their effect, as sentences.
+        """Hints about settings that have no effect yet, as sentences. May be read on any thread."""
+        return ()
 
-        May be read on any thread.
-        """
-
-    def check(self, size: tuple[int, int]) -> None:
+    def check(self, size: tuple[int, int]) -> None:  # noqa: B027 - most fit all sizes
         """Refuse frames of a width and height that the settings do not fit.
 
         May be called on any thread.
@@ -60,7 +60,9 @@ class Matting(Protocol):
         Above 0 where the room is kept or somebody is left out, on a grid of any size; None if
         there is nothing of the kind. Read only.
         """
+        return None
 
+    @abstractmethod
     def matte(self, frame: Frame, look: Look) -> Matte:
         """Return a matte of the frame's size, in new memory.
 
@@ -73,8 +75,9 @@ class Matting(Protocol):
             (h, w) float32 in 0..1, of any size, that stands for what it was shown.
         """
 
-    def take_over(self, previous: Matting) -> None:
-        """Go on where another one is that has seen the same stream, as far as that is useful."""
+    def take_over(self, previous: Matting) -> None:  # noqa: B027 - by default nothing is kept
+        """Continue where another matting of the same stream is, as far as that is useful."""
 
+    @abstractmethod
     def reset(self) -> None:
         """Forget earlier frames."""

@@ -8,17 +8,15 @@ is believed, and what is not believed is not looked at again until the picture c
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import cv2
 import numpy as np
 
 from greenroom.matting.grid_kernels import count_found, know
-from greenroom.matting.region import Box, doubled
+from greenroom.matting.region import GridBox, doubled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from greenroom.media.frame import Frame
@@ -26,9 +24,8 @@ if TYPE_CHECKING:
     Bytes = NDArray[np.uint8]
     Floats = NDArray[np.float32]
     Cells = NDArray[np.bool_]
-    LookAt = Callable[[Box, bool], Floats]
 
-__all__ = ["Newcomers"]
+__all__ = ["LookAt", "Newcomers"]
 
 # Coverage from which there is somebody; of less than so large a share of the frame they are a
 # speck.
@@ -62,6 +59,13 @@ _FORGOTTEN: Final = 0.02
 _TIMES: Final = 5
 # Up to this mean difference of luma, in 8-bit levels, a part of the picture is what it was.
 _CHANGED: Final = 4.0
+
+
+class LookAt(Protocol):
+    """Asks the model about a box of the working grid; returns coverage on the half grid."""
+
+    def __call__(self, box: GridBox, *, is_mirrored: bool) -> Floats:
+        """Look at a box, or at its mirror image."""
 
 
 class Newcomers:
@@ -220,10 +224,10 @@ def _looks(
     left, top, wide, high = stats[:4]
     box = doubled(left, top, left + wide, top + high, (height, width))
     near, far = (box.with_margin(share, (height, width)) for share in (_NEAR, _FAR))
-    whole = Box(0, 0, width, height)
+    whole = GridBox(0, 0, width, height)
     looks = [half]
     for at, is_mirrored in ((near, False), (near, True), (whole, True), (far, False)):
-        looks.append(look_at(at, is_mirrored))
+        looks.append(look_at(at, is_mirrored=is_mirrored))
     return np.stack([look[part] for look in looks])
 
 

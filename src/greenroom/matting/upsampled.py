@@ -7,19 +7,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from greenroom.matting.cadence import Cadence, Rest
+from greenroom.matting.matting import Matting
 from greenroom.matting.shaping import hardened, shifted, softened
 from greenroom.media.matte import Matte
 from greenroom.media.resampling import upsample
 
 if TYPE_CHECKING:
-    from greenroom.matting.matting import Look, Matting
+    from greenroom.matting.matting import Look
     from greenroom.media.frame import Frame
     from greenroom.settings import Settings
 
 __all__ = ["UpsampledMatting"]
 
 
-class UpsampledMatting:
+class UpsampledMatting(Matting):
     """Takes a model's matte as it is, enlarged bilinearly, and shapes its edge.
 
     Parameters
@@ -34,18 +35,11 @@ class UpsampledMatting:
     are chosen for.
     """
 
-    plate = None
-    notices = ()
-    exempt = None
-
     def __init__(self, settings: Settings, *, remembers: bool = True) -> None:
         self._settings = settings
         self._remembers = remembers
         self._rest = Rest()
         self.cadence = Cadence.EVERY
-
-    def check(self, size: tuple[int, int]) -> None:
-        """See `Matting.check`: all sizes do."""
 
     def matte(self, frame: Frame, look: Look) -> Matte:
         """See `Matting.matte`."""
@@ -59,9 +53,6 @@ class UpsampledMatting:
         values = np.empty(frame.layout.plane_shapes[0], np.uint8)
         upsample(coarse, values)
         return Matte(hardened(values, settings.threshold))
-
-    def take_over(self, previous: Matting) -> None:
-        """See `Matting.take_over`: nothing is kept."""
 
     def reset(self) -> None:
         """See `Matting.reset`."""

@@ -1,0 +1,107 @@
+"""A matte on the working grid that is averaged while the picture stands still."""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from greenroom.matting.detection import Detection
+from greenroom.matting.grid_kernels import half_of, settle
+from greenroom.matting.region import doubled
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from greenroom.matting.region import GridBox
+    from greenroom.media.frame import Frame
+
+    Floats = NDArray[np.float32]
+
+__all__ = ["SteadyMatte"]
+
+# A change of brightness up to which the picture stands still, in 8-bit levels: above the noise
+# that is left after averaging, below what movement makes (docs/quality.md).
+_STILL: Final = 3.0
+# Upper limit of the model's probability, so that evidence may change it.
+_MOST_CERTAIN: Final = 0.997
+
+
+class SteadyMatte:
+    """A steadied matte, the picture that it belongs to, and for how long it has stood still.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Height and width of the working grid.
+
+    Attributes
+    ----------
+    steady : (H, W) float32
+        The matte on the working grid.
+    steady_half, reference_half : (h, w) float32
+        It and the picture on the half grid.
+    reference : (H, W) int16
+        The picture on the working grid, in 128ths of a level.
+    """
+
+    def __init__(self, shape: tuple[int, int]) -> None:
+        self._shape = shape
+        half = half_of(shape)
+        whole, part = math.prod(shape), math.prod(half)
+        self._memory = np.zeros(whole + 3 * part, np.float32)
+        self.steady: Floats = self._memory[:whole].reshape(shape)
+        halves = self._memory[whole:].reshape(3, *half)
+        self.steady_half, self.reference_half = halves[0], halves[1]
+        self.reference = np.zeros(shape, np.int16)
+        self._maps: Floats = np.empty((0, 0, 0), np.float32)
+        self._own_references = 0  # to the maps, while nobody else has any
+
+    def follow(
+        self,
+        frame: Frame,
+        detection: Detection,
+        probability: Floats | None,
+        *,
+        smoothing: float,
+        is_nobody: bool,
+    ) -> GridBox | None:
+        """Move the matte toward a frame's detection; return the box around all foreground."""
+        box = settle(
+            self._memory,
+            self.reference,
+            detection.coarse,
+            detection.half,
+            probability,
+            frame.half_planes[0],
+            frame.small_planes[0],
+            surest=1.0 if probability is None else _MOST_CERTAIN,
+            still=_STILL,
+            least=1 - smoothing,
+            is_nobody=is_nobody,
+        )
+        return doubled(*box, self._shape) if any(box) else None
+
+    def weighted(self, weights: Floats) -> GridBox | None:
+        """Multiply the matte with weights; return the box around all foreground."""
+        steady = self.steady
+        steady *= weights
+        rest = Detection.everywhere(steady)
+        self.steady_half[...] = rest.half
+        return rest.extent
+
+    def maps(self) -> Floats:
+        """Return memory for a guided matte, (3, H, W) float32: the last if nobody else has it.
+
+        It is 0, or what it was made with: always a number, as it is multiplied with weights of 0.
+        """
+        if self._maps.shape[1:] != self._shape or self._references > self._own_references:
+            self._maps = np.zeros((3, *self._shape), np.float32)
+            self._own_references = self._references
+        return self._maps
+
+    @property
+    def _references(self) -> int:
+        return sys.getrefcount(self._maps)

@@ -1,0 +1,92 @@
+"""The contract of a matting step, and the frame that passes through the steps."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from greenroom.matting.detection import Detection
+    from greenroom.matting.matting import Look
+    from greenroom.matting.region import GridBox
+    from greenroom.matting.steady import SteadyMatte
+    from greenroom.media.frame import Frame
+    from greenroom.media.matte import Matte
+
+    Floats = NDArray[np.float32]
+
+__all__ = ["Step", "Work"]
+
+
+@dataclass(slots=True)
+class Work:
+    """One frame on its way through the steps, with the results so far.
+
+    Attributes
+    ----------
+    frame : Frame
+        Read only, not to be kept by a step.
+    look : callable
+        Asks the model, see `Matting.matte`.
+    number : int
+        Frames made since the last reset.
+    may_follow : bool
+        Whether the cadence allows following the last detection instead of asking the model.
+    detection : Detection
+        The model's coverage.
+    probability : (h, w) float32 or None
+        The evidence's probability of foreground, on the half grid.
+    is_nobody : bool
+        Whether no foreground is left after `detection` was weighted.
+    left_out : (h, w) float32 or None
+        Coverage of people who are not shown, on the half grid.
+    weights : (H, W) float32 or None
+        Weights for the steadied matte as well, on the working grid.
+    history : SteadyMatte
+        The matte averaged over time.
+    extent : GridBox or None
+        The box around all foreground.
+    coarse : (H, W) float32
+        The matte of this frame on the working grid.
+    matte : Matte
+        The matte of this frame at full size.
+    """
+
+    frame: Frame
+    look: Look
+    number: int
+    may_follow: bool
+    detection: Detection = field(init=False)
+    probability: Floats | None = None
+    is_nobody: bool = False
+    left_out: Floats | None = None
+    weights: Floats | None = None
+    history: SteadyMatte = field(init=False)
+    extent: GridBox | None = None
+    coarse: Floats = field(init=False)
+    matte: Matte = field(init=False)
+
+    @property
+    def is_photograph(self) -> bool:
+        """Whether this is a single picture: without a time, and nothing before it."""
+        return self.number == 0 and self.frame.time_s is None
+
+
+class Step(ABC):
+    """One step of `RefinedMatting`. Called on one thread, for every frame in order."""
+
+    @abstractmethod
+    def apply(self, work: Work) -> None:
+        """Add this step's result to a frame's work."""
+
+    def reset(self) -> None:  # noqa: B027 - most have nothing to forget
+        """Forget earlier frames."""
+
+    def take_over(self, previous: Self) -> None:  # noqa: B027
+        """Continue with the state of the same step under other settings, where it still holds."""
