@@ -13,6 +13,7 @@ from greenroom import VirtualBackground
 from greenroom.media.colour import Colour
 from greenroom.media.frame import Frame
 from greenroom.media.layout import Format, Layout
+from greenroom.sources import Source
 from greenroom.sources.synthetic_person import person_mask
 from greenroom.testing import PERSON_RGB, ROOM_RGB, FakeCamera, PersonSegmenter
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from greenroom.media.source_info import SourceInfo
-    from greenroom.sources import Source
 
 pytestmark = pytest.mark.usefixtures("no_thread_left")
 
@@ -140,14 +139,12 @@ def test_pictures_in_rgb(portrait: NDArray[np.uint8]) -> None:
     assert_array_equal(results[0], results[1])
 
 
-class LockedFrames:
+class LockedFrames(Source):
     """A camera whose frames are memory of its own."""
-
-    damaged = 0
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self.info: SourceInfo = source.info
+        self.info = source.info
 
     def __iter__(self) -> Iterator[Frame]:
         """See `Source.__iter__`."""

@@ -17,7 +17,9 @@ import numpy as np
 from greenroom.errors import CameraLostError, CameraMissingError, SinkError
 from greenroom.media.source_info import SourceInfo
 from greenroom.segmenters.segmenter import SegmenterInfo
+from greenroom.sinks.sink import LiveSink, Sink
 from greenroom.sources.realtime import MICROSECOND
+from greenroom.sources.source import Source
 from greenroom.sources.synthetic_person import PERSON_RGB, ROOM_RGB, PersonSource
 
 if TYPE_CHECKING:
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from greenroom.media.frame import Frame
-    from greenroom.sources.source import Source
 
 __all__ = [
     "PERSON_RGB",
@@ -192,10 +193,8 @@ class FakeCamera:
         return self._plugged
 
 
-class _CameraFrames:
+class _CameraFrames(Source):
     """The frames of a `FakeCamera` since it was opened."""
-
-    damaged = 0
 
     def __init__(self, camera: FakeCamera) -> None:
         self._camera = camera
@@ -228,7 +227,7 @@ class _CameraFrames:
         self._camera.is_open = False
 
 
-class MemorySink:
+class MemorySink(Sink):
     """Keeps the frames it is given."""
 
     def __init__(self) -> None:
@@ -249,7 +248,7 @@ class MemorySink:
         self.aborted = True
 
 
-class MemoryLiveSink(MemorySink):
+class MemoryLiveSink(MemorySink, LiveSink):
     """Keeps the frames that a live session sends, and fails, stalls or is left alone on demand.
 
     Parameters

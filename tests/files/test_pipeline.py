@@ -33,7 +33,7 @@ pytestmark = pytest.mark.usefixtures("no_thread_left")
 BACKGROUNDS = ("color:teal", "blur", "blur:1", "transparent")
 
 
-class Source(PersonSource):
+class ActingSource(PersonSource):
     """A person that fails, waits or hangs at one frame."""
 
     def __init__(self, at: int, act: Callable[[], None], frames: int = 10) -> None:
@@ -47,7 +47,7 @@ class Source(PersonSource):
             yield frame
 
 
-class Sink(MemorySink):
+class ActingSink(MemorySink):
     """A sink that acts before each frame."""
 
     def __init__(self, act: Callable[[int], None]) -> None:
@@ -79,7 +79,7 @@ class TestFrames:
 
     def test_all_frames_in_order(self) -> None:
         """Nothing is lost, however slow a stage is."""
-        source, sink = PersonSource(frames=30), Sink(lambda _: time.sleep(0.001))
+        source, sink = PersonSource(frames=30), ActingSink(lambda _: time.sleep(0.001))
         done: list[int] = []
         statistics = Pipeline(source, same, sink, on_frame=done.append).run()
         assert [frame.pts for frame in sink.frames] == list(range(30))
@@ -102,13 +102,13 @@ class TestFrames:
         """The source's error comes out, and the sink is aborted."""
         error, sink = SourceError("it broke"), MemorySink()
         with pytest.raises(SourceError, match="it broke"):
-            Pipeline(Source(at, raising(error)), same, sink).run()
+            Pipeline(ActingSource(at, raising(error)), same, sink).run()
         assert sink.aborted
         assert not sink.closed
 
     def test_sink_that_fails(self) -> None:
         """The sink's error comes out, and the reader ends."""
-        source, sink = PersonSource(frames=1000), Sink(raising(SinkError("it is full")))
+        source, sink = PersonSource(frames=1000), ActingSink(raising(SinkError("it is full")))
         with pytest.raises(SinkError, match="it is full"):
             Pipeline(source, same, sink).run()
         assert sink.aborted
@@ -141,7 +141,7 @@ class TestFrames:
             raising(SinkError("it is full"))()
 
         with pytest.raises(SinkError):
-            Pipeline(Source(2, hang), same, Sink(fail)).run()
+            Pipeline(ActingSource(2, hang), same, ActingSink(fail)).run()
         released.set()
 
 

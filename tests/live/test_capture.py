@@ -18,6 +18,7 @@ from greenroom.media.clock import MonotonicClock
 from greenroom.media.frame import Frame
 from greenroom.media.layout import Layout
 from greenroom.media.source_info import SourceInfo
+from greenroom.sources import Source
 from live.clocks import FakeClock
 
 if TYPE_CHECKING:
@@ -32,12 +33,13 @@ FRAME = Frame.filled(Layout(64, 36, "yuv420p"), (10, 20, 30))
 CLOSED, OPENING, RUNNING, LOST, FAILED, ENDED = CaptureState
 
 
-class FakeCamera:
+class ScriptedCamera(Source):
     """A source that gives frames when it is told to, and breaks or hangs likewise."""
+
+    damaged = 0
 
     def __init__(self) -> None:
         self.info = SourceInfo("fake", Fraction(30), negotiated="64x36 MJPEG, 30 frames/s")
-        self.damaged = 0
         self.closed = threading.Event()
         self._steps: list[BaseException | None] = []
         self._changed = threading.Condition()
@@ -73,7 +75,7 @@ class Bench:
     """A capture with everything around it that a test looks at."""
 
     def __init__(self, clock: Clock, **values: Any) -> None:
-        self.cameras: list[FakeCamera] = []
+        self.cameras: list[ScriptedCamera] = []
         self.refusals: list[Exception] = []
         self.refuse_always: Exception | None = None
         self.frames: list[Frame] = []
@@ -89,14 +91,14 @@ class Bench:
             **{"reconnect_seconds": None, "asleep_s": lambda: self.asleep_s, **values},
         )
 
-    def open(self) -> FakeCamera:
+    def open(self) -> ScriptedCamera:
         """Open another camera, unless that is to fail."""
         self.attempts += 1
         if self.refusals:
             raise self.refusals.pop(0)
         if self.refuse_always is not None:
             raise self.refuse_always
-        self.cameras.append(FakeCamera())
+        self.cameras.append(ScriptedCamera())
         return self.cameras[-1]
 
     def _note(self, status: CaptureStatus) -> None:
@@ -114,12 +116,12 @@ class Bench:
         """Wait until the capture is in a state."""
         self.until(lambda: self.capture.status.state is state)
 
-    def run(self) -> FakeCamera:
+    def run(self) -> ScriptedCamera:
         """Start, and give the first frame."""
         self.capture.start()
         return self.next_camera(1)
 
-    def next_camera(self, count: int) -> FakeCamera:
+    def next_camera(self, count: int) -> ScriptedCamera:
         """Wait for so many openings, and give a frame of the last one."""
         self.until(lambda: len(self.cameras) == count)
         self.cameras[-1].give()
@@ -345,7 +347,7 @@ def test_a_camera_that_fails_again_and_again_is_not_opened_in_haste(
     assert waits_s[-1] >= 0.45
 
 
-def has_more(things: list[FakeCamera], count: int) -> bool:
+def has_more(things: list[ScriptedCamera], count: int) -> bool:
     """Whether there are more than so many."""
     return len(things) > count
 
@@ -391,7 +393,7 @@ def test_stopping_while_the_source_is_being_opened_closes_it_later() -> None:
     go_on = threading.Event()
     open_source = bench.open
 
-    def slow() -> FakeCamera:
+    def slow() -> ScriptedCamera:
         go_on.wait(DEADLINE_S)
         return open_source()
 

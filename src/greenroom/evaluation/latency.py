@@ -16,6 +16,7 @@ from greenroom.live.session import Session
 from greenroom.media.source_info import SourceInfo
 from greenroom.sinks.null_sink import NullSink
 from greenroom.sources.realtime import MICROSECOND
+from greenroom.sources.source import Source
 from greenroom.sources.synthetic_person import PersonSource
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from greenroom.matting import Cadence
     from greenroom.media.frame import Frame
     from greenroom.settings import Settings
-    from greenroom.sources import Source
 
 __all__ = ["DrawnCamera", "LiveReport", "measure_live", "resident_mib"]
 
@@ -71,7 +71,7 @@ class LiveReport:
     threads: int
 
 
-class DrawnCamera:
+class DrawnCamera(Source):
     """Frames that are there already, again and again in real time: they cost next to nothing.
 
     Parameters

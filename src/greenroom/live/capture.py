@@ -308,7 +308,7 @@ class _Reading:
     @property
     def damaged(self) -> int:
         """How many frames the source left out."""
-        return int(getattr(self._source, "damaged", 0))
+        return 0 if self._source is None else self._source.damaged
 
     def start(self) -> None:
         """Open and read."""

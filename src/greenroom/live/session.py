@@ -39,7 +39,6 @@ from greenroom.live.status import CaptureState, CaptureStatus, OutletStatus, Sta
 from greenroom.media.channel import Channel, Ended
 from greenroom.media.workers import Worker
 from greenroom.settings import Settings, Stage
-from greenroom.sinks.sink import TellsReaders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -108,8 +107,7 @@ class Session:
             Outlet(sink, self.gate, self._clock, rate, self._take_fault) for sink in parts.sinks
         ]
         for sink in parts.sinks:
-            if isinstance(sink, TellsReaders):
-                sink.on_readers = self._wake
+            sink.on_readers = self._wake
         self._demand = Demand(self.outlets, self.previews, self._clock)
         self.measures = Measures(self._clock)
         self._listeners: list[Callable[[], None]] = []

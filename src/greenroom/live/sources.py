@@ -17,13 +17,13 @@ from greenroom.sources.camera import camera_source
 from greenroom.sources.opencv_camera import OpenCvCamera
 from greenroom.sources.realtime import RealTimeSource
 from greenroom.sources.screen import SCREEN, check_screen, screen_source
+from greenroom.sources.source import Source
 from greenroom.sources.stream import TEST_SCHEME, is_stream, stream_source, test_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from greenroom.media.frame import Frame
-    from greenroom.sources.source import Source
 
 __all__ = ["check_live_source", "create_live_source"]
 
@@ -151,7 +151,7 @@ def _demo_source(clock: Clock) -> RealTimeSource:
     return RealTimeSource(lambda: demo, clock, loop=True)
 
 
-class _Remembered:
+class _Remembered(Source):
     """Draws every frame once: to draw them costs more than to replace their background.
 
     They share memory from round to round, 138 MB of it; nobody writes to frames.

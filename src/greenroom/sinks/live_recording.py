@@ -11,6 +11,7 @@ from greenroom.errors import SinkError
 from greenroom.media.source_info import SourceInfo
 from greenroom.sinks.muxer import HEADER_BYTES
 from greenroom.sinks.packing import over_cover_colour
+from greenroom.sinks.sink import LiveSink
 from greenroom.sinks.staging import unused_path
 from greenroom.sinks.video_sink import VideoSink
 
@@ -31,7 +32,7 @@ _TIME_BASE: Final = Fraction(1, 1_000_000)
 _ROOM_BYTES: Final = 4 << 20
 
 
-class RecordingSink:
+class RecordingSink(LiveSink):
     """Writes what is sent into a video file of variable frame rate that begins at 0.
 
     Frames that come again, as a sink of a constant rate gets them, are left out: the one before

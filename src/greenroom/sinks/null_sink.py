@@ -1,8 +1,10 @@
-"""A sink that takes frames and does nothing, for measuring."""
+"""A sink that discards frames, for measurements."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from greenroom.sinks.sink import LiveSink
 
 if TYPE_CHECKING:
     from greenroom.media.frame import Frame
@@ -10,13 +12,13 @@ if TYPE_CHECKING:
 __all__ = ["NullSink"]
 
 
-class NullSink:
-    """Counts frames and forgets them. It always wants more.
+class NullSink(LiveSink):
+    """Counts frames and discards them. It always wants more.
 
     Attributes
     ----------
     frames : int
-        How many came.
+        Number of frames written.
     """
 
     name = "null"
@@ -27,8 +29,9 @@ class NullSink:
     def __init__(self) -> None:
         self.frames = 0
 
-    def write(self, frame: Frame) -> None:  # noqa: ARG002 - the protocol's signature
+    def write(self, frame: Frame) -> None:
         """See `Sink.write`."""
+        del frame
         self.frames += 1
 
     def close(self) -> None:

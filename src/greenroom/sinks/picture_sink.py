@@ -11,6 +11,7 @@ import numpy as np
 
 from greenroom.errors import SettingsError, SinkError
 from greenroom.media.image_tags import PictureTags, read_tags
+from greenroom.sinks.sink import Sink
 from greenroom.sinks.staging import Staging, writing
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ WRITTEN_SUFFIXES: Final = (".png", *_QUALITY)
 WITH_ALPHA: Final = (".png", ".webp")
 
 
-class PictureSink:
+class PictureSink(Sink):
     """Writes each frame as a picture, under the next of the given names.
 
     Parameters

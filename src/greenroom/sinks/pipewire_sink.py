@@ -18,9 +18,9 @@ from greenroom.devices.pipewire.graph import GraphWatch
 from greenroom.devices.pipewire.process import NODE, FeederProcess
 from greenroom.errors import SinkError, VirtualCameraError
 from greenroom.sinks.packing import Packer
+from greenroom.sinks.sink import LiveSink
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from fractions import Fraction
 
     from greenroom.media.frame import Frame
@@ -35,7 +35,7 @@ _MULTIPLE: Final = (8, 2)
 _INSTALL: Final = "sudo apt install pipewire wireplumber"
 
 
-class PipeWireSink:
+class PipeWireSink(LiveSink):
     """Sends frames to a node ``greenroom`` of media class ``Video/Source``, at a constant rate.
 
     What is sent is I420 of limited range, as by `VirtualCameraSink`; widths are made multiples
@@ -60,8 +60,6 @@ class PipeWireSink:
     def __init__(self, rate: Fraction) -> None:
         self.device = ""
         self._rate = rate
-        self.on_readers: Callable[[], None] | None = None
-        """See `TellsReaders`."""
         self._packer: Packer | None = None
         self._feeder: FeederProcess | None = None
         self._graph: GraphWatch | None = None

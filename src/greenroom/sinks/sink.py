@@ -1,8 +1,9 @@
-"""What a sink is."""
+"""The contracts of sinks: `Sink` for files, `LiveSink` for what may be watched."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
 
 from greenroom.errors import SinkError
 
@@ -12,16 +13,17 @@ if TYPE_CHECKING:
     from greenroom.media.frame import Frame
     from greenroom.media.layout import Layout
 
-__all__ = ["LiveSink", "Sink", "TellsReaders", "check_layout"]
+__all__ = ["LiveSink", "Sink", "check_layout"]
 
 
-class Sink(Protocol):
+class Sink(ABC):
     """Takes frames, in order. Called on one thread.
 
     Either `close` or `abort` is called at the end, once. A file appears under its name
     when it is closed, and never when it is aborted.
     """
 
+    @abstractmethod
     def write(self, frame: Frame) -> None:
         """Take a frame. It is read only, and may be kept.
 
@@ -31,6 +33,7 @@ class Sink(Protocol):
             If it cannot be written.
         """
 
+    @abstractmethod
     def close(self) -> None:
         """Finish the output.
 
@@ -40,48 +43,41 @@ class Sink(Protocol):
             If it cannot be finished.
         """
 
+    @abstractmethod
     def abort(self) -> None:
         """Leave nothing behind."""
 
 
-class LiveSink(Sink, Protocol):
-    """A sink that somebody may look at. `readers` may be called on any thread, at any time.
+class LiveSink(Sink):
+    """A sink that somebody may watch. `readers` may be called on any thread, at any time.
 
-    All frames have the layout of the first one. A sink whose `write` blocks holds up nobody but
+    All frames have the layout of the first one. A sink whose `write` blocks delays only
     itself: the session drops frames for it.
-    """
-
-    @property
-    def name(self) -> str:
-        """What the user called it: ``camera``, ``window``, ``file:out.mp4``."""
-
-    @property
-    def device(self) -> str:
-        """What others see it as: ``greenroom (/dev/video10)``; empty before it is open."""
-
-    @property
-    def paced(self) -> bool:
-        """Whether it wants frames at a constant rate: the last one is repeated then."""
-
-    @property
-    def always(self) -> bool:
-        """Whether it wants frames though nobody may look, as a recording does."""
-
-    def readers(self) -> int | None:
-        """Return how many look at it, or None where that cannot be told. Never blocks."""
-
-
-@runtime_checkable
-class TellsReaders(Protocol):
-    """A sink that tells at once when somebody begins or ends to look.
 
     Attributes
     ----------
+    name : str
+        The user's name for it: ``camera``, ``window``, ``file:out.mp4``.
+    device : str
+        Its name for others: ``greenroom (/dev/video10)``; empty before it is open.
+    paced : bool
+        Whether it wants frames at a constant rate: the last one is repeated then.
+    always : bool
+        Whether it wants frames even without readers, as a recording does.
     on_readers : callable or None
-        Called then, on any thread. To be set before the first frame.
+        Called on any thread when the number of readers changes, by sinks that notice it at once.
+        To be set before the first frame.
     """
 
-    on_readers: Callable[[], None] | None
+    name: str
+    device: str
+    paced: bool
+    always: bool
+    on_readers: Callable[[], None] | None = None
+
+    @abstractmethod
+    def readers(self) -> int | None:
+        """Return the number of readers, or None if it is unknown. Never blocks."""
 
 
 def check_layout(frame: Frame, layout: Layout, name: object) -> None:

@@ -14,7 +14,7 @@ from greenroom.media.frame import fraction
 from greenroom.media.shapes import made_even, made_square, square_size
 from greenroom.sinks.codecs import CONTAINERS, check_choice, check_fits, choose_codec
 from greenroom.sinks.muxer import HEADER_BYTES, Muxer
-from greenroom.sinks.sink import check_layout
+from greenroom.sinks.sink import Sink, check_layout
 from greenroom.sinks.staging import Staging, check_free_space, unused_path, writing
 from greenroom.sinks.stream_copy import CarriedStreams
 
@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 _MOST_HELD = 1000
 
 
-class VideoSink:
+class VideoSink(Sink):
     """Encodes frames into a video file, with the sound and subtitles of the source.
 
     Parameters

@@ -12,9 +12,10 @@ from greenroom.devices.reader_count import ReaderCount
 from greenroom.devices.video_nodes import video_nodes
 from greenroom.errors import VirtualCameraError
 from greenroom.sinks.packing import Packer
+from greenroom.sinks.sink import LiveSink
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from fractions import Fraction
 
     import pyvirtualcam
@@ -53,7 +54,7 @@ _ADVICE: Final = {
 }
 
 
-class VirtualCameraSink:
+class VirtualCameraSink(LiveSink):
     """Sends frames to a virtual camera through pyvirtualcam, at a constant rate.
 
     What is sent is I420 of limited range, with the matrix that the frames have: that of cameras,
@@ -90,8 +91,6 @@ class VirtualCameraSink:
         self._rate = rate
         self._wanted = device
         self._backend = backend
-        self.on_readers: Callable[[], None] | None = None
-        """See `TellsReaders`."""
         self._camera: pyvirtualcam.Camera | None = None
         self._packer: Packer | None = None
         self._readers: ReaderCount | None = None

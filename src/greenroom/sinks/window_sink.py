@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from greenroom.errors import MissingExtraError, SinkError
 from greenroom.media.colour import FULL_RANGE_RGB
 from greenroom.sinks.packing import over_cover_colour
+from greenroom.sinks.sink import LiveSink
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +38,7 @@ _OPEN_S: Final = 1.0
 _UNSEEN: Final = frozenset({"offscreen", "dummy", "evdev"})
 
 
-class WindowSink:
+class WindowSink(LiveSink):
     """Shows frames in a window that can be resized, as they are sent: not mirrored.
 
     Parameters

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from greenroom.errors import SettingsError, SinkError
 from greenroom.media.colour import Colour
 from greenroom.media.layout import Layout
-from greenroom.sinks.sink import check_layout
+from greenroom.sinks.sink import Sink, check_layout
 from greenroom.sinks.staging import writing
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ __all__ = ["Y4MSink"]
 _CHROMA = {"yuv420p": "420mpeg2", "yuv444p": "444", "gray": "mono"}
 
 
-class Y4MSink:
+class Y4MSink(Sink):
     """Writes uncompressed frames to a stream of bytes.
 
     Parameters

@@ -12,6 +12,7 @@ from greenroom.media.colour import LIMITED, UNSPECIFIED, Colour
 from greenroom.media.layout import Layout
 from greenroom.media.limits import MOST_PHOTO_PIXELS_A_SIDE
 from greenroom.media.source_info import SourceInfo
+from greenroom.sources.source import Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +26,7 @@ __all__ = ["AnimationSource"]
 logger = logging.getLogger(__name__)
 
 
-class AnimationSource:
+class AnimationSource(Source):
     """Decodes an animation as a video is: ``yuv420p``, each frame at its time.
 
     Parameters

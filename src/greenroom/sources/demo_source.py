@@ -12,6 +12,7 @@ from greenroom.media.colour import Colour
 from greenroom.media.frame import Frame
 from greenroom.media.layout import Layout
 from greenroom.media.source_info import SourceInfo
+from greenroom.sources.source import Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,7 @@ __all__ = ["DemoSource", "draw_study"]
 _RATE: Final = Fraction(25)
 
 
-class DemoSource:
+class DemoSource(Source):
     """Moves a cut-out portrait in front of a drawn study, as a webcam would see it.
 
     Parameters

@@ -18,6 +18,7 @@ from greenroom.media.frame import Frame, fraction
 from greenroom.media.source_info import SourceInfo
 from greenroom.sources.camera_errors import lost_error
 from greenroom.sources.realtime import MICROSECOND, FrameNormalizer, stamped
+from greenroom.sources.source import Source
 from greenroom.sources.strict_decoder import StrictDecoder
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class LiveInput:
     keeps_interlaced: bool = False
 
 
-class LiveDecoder:
+class LiveDecoder(Source):
     """Gives frames as they arrive, each at once, and none that is half decoded.
 
     Parameters

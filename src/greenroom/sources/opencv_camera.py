@@ -21,6 +21,7 @@ from greenroom.sources.camera import MJPEG, CameraRequest, best_format, warn_of_
 from greenroom.sources.camera_errors import lost_error, opening_error
 from greenroom.sources.live_decoder import CAMERA_MATRIX, FRESH_S, video_text
 from greenroom.sources.realtime import MICROSECOND, FrameNormalizer, stamped
+from greenroom.sources.source import Source
 from greenroom.sources.strict_decoder import StrictDecoder
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ _SILENCE_S: Final = 2.0
 _NAP_S: Final = 0.01
 
 
-class OpenCvCamera:
+class OpenCvCamera(Source):
     """Reads a camera by OpenCV, planar where OpenCV leaves frames as they came.
 
     Parameters

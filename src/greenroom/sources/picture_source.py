@@ -12,6 +12,7 @@ from greenroom.media.image_files import decode_picture, pictures_in
 from greenroom.media.limits import MOST_PHOTO_PIXELS_A_SIDE
 from greenroom.media.numbered_names import NumberedNames
 from greenroom.media.source_info import SourceInfo
+from greenroom.sources.source import Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,7 +26,7 @@ __all__ = ["PictureSource", "folder_source", "sequence_source"]
 SEQUENCE_RATE: Final = Fraction(25)
 
 
-class PictureSource:
+class PictureSource(Source):
     """Decodes pictures one after the other.
 
     Parameters

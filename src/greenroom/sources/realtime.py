@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
 from greenroom.media.source_info import SourceInfo
-from greenroom.sources.source import Rewindable
+from greenroom.sources.source import Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from greenroom.media.clock import Clock
     from greenroom.media.frame import Frame
     from greenroom.media.layout import Layout
-    from greenroom.sources.source import Source
 
 __all__ = ["MICROSECOND", "FrameNormalizer", "Pacer", "RealTimeSource", "stamped"]
 
@@ -122,7 +121,7 @@ def _video_layout(frame: Frame, size: tuple[int, int] | None) -> Layout:
     )
 
 
-class RealTimeSource:
+class RealTimeSource(Source):
     """Plays a source as fast as its time stamps say.
 
     Frames are stamped when they are given out. A single picture is shown for ever.
@@ -162,7 +161,7 @@ class RealTimeSource:
     @property
     def damaged(self) -> int:
         """How many frames were left out because they could not be decoded as a whole."""
-        return int(getattr(self._source, "damaged", 0))
+        return self._source.damaged
 
     def __iter__(self) -> Iterator[Frame]:
         """See `Source.__iter__`."""
@@ -197,7 +196,7 @@ class RealTimeSource:
             if not self._loop or self._closing.is_set() or end_s == begin_s:
                 break
             begin_s = end_s
-            if not (isinstance(self._source, Rewindable) and self._source.rewind()):
+            if not self._source.rewind():
                 self._source.close()
                 if self._closing.is_set():
                     break

@@ -1,8 +1,9 @@
-"""What a source is."""
+"""The contract that every source of frames fulfils."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -10,20 +11,29 @@ if TYPE_CHECKING:
     from greenroom.media.frame import Frame
     from greenroom.media.source_info import SourceInfo
 
-__all__ = ["Rewindable", "Source"]
+__all__ = ["Source"]
 
 
-class Source(Protocol):
+class Source(ABC):
     """Gives frames, in order, once.
 
     All have one layout unless the source consists of unrelated pictures. Iterating may
     block; it happens on one thread. `close` may be called on another, and more than once.
+
+    Attributes
+    ----------
+    info : SourceInfo
+        Facts known before the first frame.
     """
 
-    @property
-    def info(self) -> SourceInfo:
-        """What is known before the first frame."""
+    info: SourceInfo
 
+    @property
+    def damaged(self) -> int:
+        """Number of frames left out because they could not be decoded completely."""
+        return 0
+
+    @abstractmethod
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames; each has memory of its own.
 
@@ -33,19 +43,16 @@ class Source(Protocol):
             If something cannot be read.
         """
 
-    def close(self) -> None:
-        """Release the file or device."""
-
-
-@runtime_checkable
-class Rewindable(Source, Protocol):
-    """A source whose frames can be had again."""
-
     def rewind(self) -> bool:
-        """Have the next iteration begin at the first frame again, after one that has ended.
+        """Make the next iteration start at the first frame again, after one that has ended.
 
         Returns
         -------
         bool
-            False where that cannot be done after all, and it is to be opened anew.
+            False if that is not possible, so that the source has to be opened anew.
         """
+        return False
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release the file or device."""

@@ -11,6 +11,7 @@ from greenroom.media.colour import Colour
 from greenroom.media.frame import Frame
 from greenroom.media.layout import Layout
 from greenroom.media.source_info import SourceInfo
+from greenroom.sources.source import Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +28,7 @@ PERSON_RGB: Final = (230, 180, 140)
 """The colour of the synthetic person."""
 
 
-class PersonSource:
+class PersonSource(Source):
     """A person, drawn as a head on shoulders, who sways in front of a magenta room.
 
     Parameters

@@ -32,6 +32,7 @@ from greenroom.media.timeline import (
     can_be_joined,
     played_length_s,
 )
+from greenroom.sources.source import Source
 from greenroom.sources.truncation import EndTracker, is_short_of_its_header
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ _MOST_BEFORE_KEY: Final = 600
 _HDR_TRANSFERS: Final = (16, 18)
 
 
-class VideoSource:
+class VideoSource(Source):
     """Decodes the video of anything that FFmpeg reads, as ``yuv420p``.
 
     The first picture or sound is at 0, as `greenroom.media.timeline.beginning_s` finds it; other
@@ -124,7 +125,7 @@ class VideoSource:
                 yield from frames if self._input is not None else self._lasting(frames)
 
     def rewind(self) -> bool:
-        """See `Rewindable.rewind`: its decoder and its memory are used again.
+        """See `Source.rewind`: its decoder and its memory are used again.
 
         Not every container can go back to where it began, nor says so: the first frame tells.
         """
