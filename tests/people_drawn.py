@@ -42,7 +42,7 @@ def person(
     return np.asarray(np.clip((1 - radius) * height * rows / 2 + 0.5, 0, 1), np.float32)
 
 
-def frame_of(  # noqa: PLR0913 - a drawing has as many
+def frame_of(
     matte: Floats,
     number: int | None = 0,
     *,

@@ -94,7 +94,7 @@ def test_every_plane_is_what_the_formula_says(
     size: tuple[int, int],
     format_: Format,
     cell_px: int,
-    transparent: bool,  # noqa: FBT001
+    transparent: bool,
     seed: int,
 ) -> None:
     """Soft samples are blended, or written beside alpha, with the person's own colour."""
@@ -164,7 +164,7 @@ def test_mirroring_the_inputs_mirrors_the_result(rng: np.random.Generator) -> No
 def test_no_sample_of_the_room_is_seen_where_the_matte_is_zero(
     format_: Format,
     seed: int,
-    transparent: bool,  # noqa: FBT001
+    transparent: bool,
 ) -> None:
     """Two rooms that differ where the matte is 0 give the same result there, to the bit."""
     source = np.random.default_rng(seed)

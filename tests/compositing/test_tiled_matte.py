@@ -81,7 +81,7 @@ def test_tiles_that_are_certain_are_of_one_kind(size: tuple[int, int], seed: int
 def test_a_picture_is_that_of_the_whole_matte(
     size: tuple[int, int],
     format_: Format,
-    is_transparent: bool,  # noqa: FBT001
+    is_transparent: bool,
     seed: int,
 ) -> None:
     """Whether a matte is computed while the picture is made or before is the same."""

@@ -476,7 +476,7 @@ def edge_colours(draw: Draw) -> Call:
     """Small planes."""
     number, shape = int(draw.random.choice([1, 3])), draw.shape(40)
     arguments = draw.grid((number, *shape), "B"), draw.grid(shape, "B")
-    return Call(decontamination._found, arguments)  # noqa: SLF001
+    return Call(decontamination._found, arguments)
 
 
 @case
@@ -534,7 +534,7 @@ def compose_guided(draw: Draw) -> Call:
     count = -(-shape[0] // tiles.TILE_ROWS), -(-shape[1] // tiles.TILE)
     held = draw.grid(count, "B", values=(0, 1), written=True)
 
-    def run(  # noqa: PLR0913, PLR0917
+    def run(
         base: Any,
         slope: Any,
         reference: Any,

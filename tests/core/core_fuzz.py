@@ -142,7 +142,7 @@ class Draw:
         layout = "strided"
         return self._give(shape, kind, tuple(map(int, strides)), layout=layout, is_written=False)
 
-    def _give(  # noqa: PLR0913
+    def _give(
         self,
         shape: tuple[int, ...],
         kind: str,
@@ -298,13 +298,13 @@ def exported() -> set[str]:
 @contextmanager
 def called() -> Iterator[set[str]]:
     """Collect the names of the core's functions that are called meanwhile."""
-    loaded = vars(library._load(library.variant()))  # noqa: SLF001
+    loaded = vars(library._load(library.variant()))
     functions = [value for name, value in loaded.items() if name.startswith("gr_")]
     names: set[str] = set()
 
     def watch(code: int, function: Any, arguments: object) -> None:
         names.add(function.__name__)
-        library._check(code, function, arguments)  # noqa: SLF001
+        library._check(code, function, arguments)
 
     for function in functions:
         function.errcheck = watch
@@ -312,7 +312,7 @@ def called() -> Iterator[set[str]]:
         yield names
     finally:
         for function in functions:
-            function.errcheck = library._check  # noqa: SLF001
+            function.errcheck = library._check
 
 
 def results(cases: Sequence[Case], rounds: int) -> dict[str, NDArray[Any]]:

@@ -32,7 +32,7 @@ def loaded(variant: str | None, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.mark.parametrize("variant", core.VARIANTS)
 def test_the_variable_chooses_the_build(variant: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """GREENROOM_CORE names the build that is used."""
-    if not library._path(variant).exists():  # noqa: SLF001
+    if not library._path(variant).exists():
         pytest.skip(f"this machine has no build for {variant}")
     assert loaded(variant, monkeypatch) == variant
 
@@ -56,7 +56,7 @@ def test_a_missing_library_is_explained(tmp_path: Path, monkeypatch: pytest.Monk
     """The message says which file is missing, and what to do."""
     monkeypatch.setattr(library, "_path", lambda name: tmp_path / f"core_{name}.so")
     with pytest.raises(ImportError, match=r"core_baseline\.so'.*pip install --force-reinstall"):
-        library._load.__wrapped__("baseline")  # noqa: SLF001
+        library._load.__wrapped__("baseline")
 
 
 def test_a_library_for_another_machine_is_explained(
@@ -66,13 +66,13 @@ def test_a_library_for_another_machine_is_explained(
     (tmp_path / "core_avx2.so").write_bytes(b"\x7fELF of something else")
     monkeypatch.setattr(library, "_path", lambda name: tmp_path / f"core_{name}.so")
     with pytest.raises(ImportError, match=r"core cannot be loaded from .*core_avx2\.so'"):
-        library._load.__wrapped__("avx2")  # noqa: SLF001
+        library._load.__wrapped__("avx2")
 
 
 def test_without_memory_an_error_is_raised() -> None:
     """What a function says when it gets no memory is a MemoryError with the function's name."""
     with pytest.raises(MemoryError, match="no memory for gr_halve"):
-        library._check(1, core.function("halve", "pnii p"), ())  # noqa: SLF001
+        library._check(1, core.function("halve", "pnii p"), ())
 
 
 def test_calls_from_many_threads_do_not_meet() -> None:

@@ -221,7 +221,7 @@ class Seen:
         width, values = self.page.evaluate(_PIXELS)
         return np.array(values, np.uint8).reshape(-1, width, 3)
 
-    def corner_is(self, rgb: tuple[int, int, int], right: bool = False) -> bool:  # noqa: FBT001, FBT002
+    def corner_is(self, rgb: tuple[int, int, int], right: bool = False) -> bool:  # noqa: FBT002
         """Tell whether an upper corner of the preview is of a colour."""
         corner = self.pixels()[0, -1 if right else 0]
         return bool(abs(corner.astype(int) - rgb).max() <= 8)

@@ -285,7 +285,7 @@ class TestOutput:
             ("out.png", (), 1, ("more frames",)),
         ],
     )
-    def test_is_refused(  # noqa: PLR0913, PLR0917
+    def test_is_refused(
         self,
         run: Run,
         clip: Path,

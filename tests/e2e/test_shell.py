@@ -304,7 +304,7 @@ class TestOptions:
         ],
     )
     @pytest.mark.parametrize("command", ["convert", "matte"])
-    def test_settings_file_that_is_wrong(  # noqa: PLR0913, PLR0917
+    def test_settings_file_that_is_wrong(
         self,
         run: Run,
         clip: Path,

@@ -89,7 +89,7 @@ class TestPlace:
         position=st.sampled_from(sorted(POSITIONS)),
         format_=st.sampled_from(FORMATS),
     )
-    def test_any_size_fits(  # noqa: PLR0913, PLR0917 - what varies
+    def test_any_size_fits(
         self,
         width: int,
         height: int,

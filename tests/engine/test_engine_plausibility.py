@@ -64,7 +64,7 @@ class WrongSegmenter(PersonSegmenter):
 @pytest.mark.parametrize("makes_mattes", [True, False], ids=["mattes", "refined"])
 @pytest.mark.parametrize("first", [0, 15])
 @pytest.mark.parametrize("wrong", WRONG)
-def test_wrong_mattes_show_no_room(wrong: str, first: int, makes_mattes: bool) -> None:  # noqa: FBT001
+def test_wrong_mattes_show_no_room(wrong: str, first: int, makes_mattes: bool) -> None:
     """Whatever is wrong with well-formed answers, from the start or later, nothing is shown."""
     segmenter = WrongSegmenter(wrong, first, makes_mattes=makes_mattes)
     with VirtualBackground(background="color:teal", segmenter=segmenter) as vb:

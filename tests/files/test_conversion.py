@@ -95,7 +95,7 @@ def files(folder: Path) -> set[str]:
 class TestFailClosed:
     """From file to file, a frame without a valid matte shows nothing of the room."""
 
-    def test_stop_leaves_no_file(  # noqa: PLR0913, PLR0917
+    def test_stop_leaves_no_file(
         self,
         kind: str,
         fault: Fault,
@@ -117,7 +117,7 @@ class TestFailClosed:
             segmenter.released.set()
         assert files(tmp_path) == before
 
-    def test_cover_goes_on(  # noqa: PLR0913, PLR0917
+    def test_cover_goes_on(
         self,
         kind: str,
         fault: Fault,

@@ -97,7 +97,7 @@ class Rig:
         Settings.
     """
 
-    def __init__(  # noqa: PLR0913 - each by its name
+    def __init__(
         self,
         segmenter: Segmenter | None = None,
         *,

@@ -89,7 +89,7 @@ def test_another_rate_counts_from_the_next_beat_on() -> None:
 
 @pytest.mark.usefixtures("no_thread_left")
 @pytest.mark.parametrize(("paced", "expected"), [(True, 60), (False, 40)])
-def test_a_sink_gets_the_rate_that_it_wants(paced: bool, expected: int) -> None:  # noqa: FBT001
+def test_a_sink_gets_the_rate_that_it_wants(paced: bool, expected: int) -> None:
     """Of twenty frames a second one sink gets thirty, every second one twice, another twenty."""
     layout, clock = Layout(32, 18, "yuv420p"), MonotonicClock()
     gate = Gate(lambda layout, _: Frame.filled(layout, (0, 128, 128)), clock)

@@ -263,7 +263,7 @@ class TestConvergence:
         cores=st.sampled_from([1, 2, 4, 8]),
         seed=st.integers(0, 1000),
     )
-    def test_any_machine(  # noqa: PLR0913, PLR0917
+    def test_any_machine(
         self,
         selfie: float,
         smaller: float,

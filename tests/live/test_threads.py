@@ -204,7 +204,7 @@ class TestCover:
             assert rig.session.status().message == "Covered, because you asked for it."
 
     @pytest.mark.parametrize("always", [False, True])
-    def test_a_sink_that_failed(self, always: bool) -> None:  # noqa: FBT001 - a case
+    def test_a_sink_that_failed(self, always: bool) -> None:
         """A device may still show what it got last; a recording that was closed shows nothing."""
         broken = MemoryLiveSink("broken", always=always)
         with Rig(watches=False, sinks=[broken]) as rig:

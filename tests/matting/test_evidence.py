@@ -201,7 +201,7 @@ class TestKernels:
     @pytest.mark.parametrize("shape", SHAPES)
     @pytest.mark.parametrize("kind", KINDS)
     @pytest.mark.parametrize("joined", [False, True])
-    def test_learn(self, shape: tuple[int, int], kind: str, joined: bool) -> None:  # noqa: FBT001
+    def test_learn(self, shape: tuple[int, int], kind: str, joined: bool) -> None:
         """Colours are counted where it is sure whose they are, and the room is averaged."""
         planes, plate, seen = self.room(shape)
         difference = self.difference(planes, plate).astype(np.float32)

@@ -111,7 +111,7 @@ class TestCountFound:
 
 @settings(deadline=None)
 @given(small, kinds, st.booleans(), seeds)
-def test_know(shape: tuple[int, int], kind: str, first: bool, seed: int) -> None:  # noqa: FBT001
+def test_know(shape: tuple[int, int], kind: str, first: bool, seed: int) -> None:
     """Where anybody is, and where anybody is or was."""
     half = somebody(shape, seed, kind)
     last = (somebody(shape, seed + 1) >= 0.5).astype(np.uint8)
@@ -127,7 +127,7 @@ class TestSettle:
     @pytest.mark.parametrize("shape", SHAPES)
     @pytest.mark.parametrize("kind", ["some", "nobody", "everybody", "noise"])
     @pytest.mark.parametrize("weighed", [True, False])
-    def test_three_frames(self, shape: tuple[int, int], kind: str, weighed: bool) -> None:  # noqa: FBT001
+    def test_three_frames(self, shape: tuple[int, int], kind: str, weighed: bool) -> None:
         """Shares by how still the picture is, Bayes' rule, and a share of the way: NumPy's."""
         rng = np.random.default_rng(1)
         size, half = shape[0] * shape[1], half_of(shape)

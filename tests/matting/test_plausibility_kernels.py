@@ -111,7 +111,7 @@ def test_compare(shape: tuple[int, int], number: int, kind: str, seed: int) -> N
 
 @settings(deadline=None)
 @given(st.tuples(st.integers(1, 40), st.integers(1, 40)), KINDS, st.booleans(), seeds)
-def test_remember(shape: tuple[int, int], kind: str, all_right: bool, seed: int) -> None:  # noqa: FBT001
+def test_remember(shape: tuple[int, int], kind: str, all_right: bool, seed: int) -> None:
     """What is surely somebody's, and not wrong, is what it looks like now."""
     rng = np.random.default_rng(seed)
     cells = rng.integers(0, 256, (3, *shape), dtype=np.uint8)

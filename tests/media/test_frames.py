@@ -107,7 +107,7 @@ class TestColour:
         self,
         matrix: int,
         range_: int,
-        full: bool,  # noqa: FBT001
+        full: bool,
     ) -> None:
         """A range that is not said means limited, except for RGB."""
         assert Colour(matrix, range_).is_full_range is full
@@ -157,7 +157,7 @@ class TestLayout:
         self,
         rgb: tuple[int, int, int],
         matrix: int,
-        full: bool,  # noqa: FBT001
+        full: bool,
     ) -> None:
         """A colour is encoded as the recommendations say, to rounding."""
         samples = Layout(4, 4, "yuv444p", Colour(matrix, 2 if full else 1)).samples(*rgb)
@@ -175,7 +175,7 @@ class TestLayout:
         self,
         rgb: tuple[int, int, int],
         matrix: int,
-        full: bool,  # noqa: FBT001
+        full: bool,
     ) -> None:
         """The matrix takes unrounded samples of a colour back to it, in 0..1."""
         layout = Layout(4, 4, "yuv420p", Colour(matrix, 2 if full else 1))
@@ -198,7 +198,7 @@ class TestFrame:
         self,
         size: tuple[int, int],
         format_: Format,
-        alpha: bool,  # noqa: FBT001
+        alpha: bool,
     ) -> None:
         """A copy has the samples, alpha and time of its frame, and shares no memory with it."""
         frame = random_frame(Layout(*size, format_, colour_of(format_)), alpha=alpha)
@@ -449,7 +449,7 @@ class TestFFmpeg:
     def test_arrays_go_out_with_padded_rows(
         self,
         format_: Format,
-        alpha: bool,  # noqa: FBT001
+        alpha: bool,
         rng: np.random.Generator,
     ) -> None:
         """Planes in memory of the caller, however padded, are copied into an FFmpeg frame."""
@@ -476,7 +476,7 @@ class TestFFmpeg:
         assert Frame.from_av(av.VideoFrame(4, 4, "yuv420p")).time_s is None
 
     @pytest.mark.parametrize("alpha", [False, True])
-    def test_two_frames_of_one_memory_keep_their_times(self, alpha: bool) -> None:  # noqa: FBT001
+    def test_two_frames_of_one_memory_keep_their_times(self, alpha: bool) -> None:
         """The same samples shown twice go out as two FFmpeg frames of two times."""
         frame = Frame.filled(Layout(4, 4, "yuv420p"), (1, 2, 3), alpha=9 if alpha else None)
         first, second = (frame.shown_at(pts, Fraction(1, 25)).to_av() for pts in (1, 2))

@@ -315,7 +315,7 @@ class TestFilesAlone:
             ("deeplab_dm05_person_frozen_inference_graph.pb", "labels", 2),
         ],
     )
-    def test_known_files(  # noqa: PLR0913, PLR0917 - three that vary and three fixtures
+    def test_known_files(
         self,
         name: str,
         reading: str,

@@ -196,7 +196,7 @@ class TestRecording:
         np.testing.assert_allclose(times_in(tmp_path / "out-2.mp4"), [0, 0.2], atol=1e-3)
 
     @pytest.mark.parametrize("overwrite", [False, True])
-    def test_other_files_are_never_replaced(self, overwrite: bool, tmp_path: Path) -> None:  # noqa: FBT001
+    def test_other_files_are_never_replaced(self, overwrite: bool, tmp_path: Path) -> None:
         """Not those with numbers, which nobody named, nor one that appeared meanwhile."""
         path, another = tmp_path / "out.mp4", tmp_path / "out-2.mp4"
         another.write_text("mine")

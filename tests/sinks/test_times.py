@@ -43,7 +43,7 @@ def gray(value: int) -> av.VideoFrame:
     return av.VideoFrame.from_ndarray(picture, "rgb24").reformat(threads=1, format="yuv420p")
 
 
-def pictures(  # noqa: PLR0913
+def pictures(
     container: Any,
     times: Sequence[int],
     time_base: Fraction,

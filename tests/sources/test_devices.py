@@ -107,7 +107,7 @@ class FakeIoctl(Ioctl):
         struct.pack_into("III", data, 16, 1, *rates[index])
 
     @staticmethod
-    def _check(there_is: bool) -> None:  # noqa: FBT001
+    def _check(there_is: bool) -> None:
         if not there_is:
             raise OSError(errno.EINVAL, "no more")
 

@@ -44,7 +44,7 @@ def flat(size: tuple[int, int] = (64, 48), rgb: tuple[int, ...] = RUST) -> Plane
     return np.full((size[1], size[0], len(rgb)), rgb, np.uint8)
 
 
-def write(  # noqa: PLR0913
+def write(
     path: Path,
     pictures: Sequence[Plane],
     codec: str = "libx264",

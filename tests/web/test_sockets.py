@@ -209,7 +209,7 @@ def test_nonsense_ends_a_preview(
     client: TestClient,
     session: FakeSession,
     said: str | bytes,
-    is_shown: bool,  # noqa: FBT001 - a case
+    is_shown: bool,
 ) -> None:
     """What a page never says ends its preview with a reason, and nothing else."""
     with opened(client, "/ws/preview") as socket:

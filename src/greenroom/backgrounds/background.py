@@ -47,14 +47,14 @@ class Background(ABC):
             If the background cannot be read any more.
         """
 
-    def cover(self, layout: Layout, time_s: float) -> Frame:  # noqa: ARG002 - for those that move
+    def cover(self, layout: Layout, time_s: float) -> Frame:
         """Return what is shown instead of a frame: never made from the camera's pixels."""
         return Frame.filled(layout, COVER_RGB)
 
-    def reset(self) -> None:  # noqa: B027 - most have nothing to forget
+    def reset(self) -> None:
         """Forget earlier frames."""
 
-    def close(self) -> None:  # noqa: B027 - nor to release
+    def close(self) -> None:
         """Release files."""
 
 
@@ -69,7 +69,7 @@ class Scene(Background):
     def at(self, layout: Layout, time_s: float) -> Frame:
         """Return the scene at a time, in a layout."""
 
-    def render(self, frame: Frame, matte: Matte, time_s: float) -> Frame:  # noqa: ARG002
+    def render(self, frame: Frame, matte: Matte, time_s: float) -> Frame:
         """See `Background.render`."""
         return self.at(frame.layout, time_s)
 

@@ -31,7 +31,7 @@ class Blur(Background):
     def __init__(self, strength: float) -> None:
         self._softened = Softened(strength)
 
-    def render(self, frame: Frame, matte: Matte, time_s: float) -> Frame:  # noqa: ARG002
+    def render(self, frame: Frame, matte: Matte, time_s: float) -> Frame:
         """See `Background.render`."""
         result = Frame.empty(frame.layout)
         for grid, target in zip(self._softened.grids(frame, matte), result.planes, strict=True):

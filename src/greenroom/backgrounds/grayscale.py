@@ -26,7 +26,7 @@ class Grayscale(Background):
 
     shows_room = True
 
-    def render(self, frame: Frame, matte: Matte, time_s: float) -> Frame:  # noqa: ARG002
+    def render(self, frame: Frame, matte: Matte, time_s: float) -> Frame:
         """See `Background.render`. It may share memory with the frame."""
         if frame.format != "gbrp":
             luma, *chroma = frame.planes

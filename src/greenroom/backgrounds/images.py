@@ -65,7 +65,7 @@ class Still(Scene):
         self._fit = fit
         self._last: Frame | None = None
 
-    def at(self, layout: Layout, time_s: float) -> Frame:  # noqa: ARG002
+    def at(self, layout: Layout, time_s: float) -> Frame:
         """See `Scene.at`."""
         last = self._last
         if last is None or last.layout != layout:

@@ -43,7 +43,7 @@ class Pixelate(Background):
         self._softened = Softened(strength)
         self._share = strength * _FULL_STRENGTH
 
-    def render(self, frame: Frame, matte: Matte, time_s: float) -> Frame:  # noqa: ARG002
+    def render(self, frame: Frame, matte: Matte, time_s: float) -> Frame:
         """See `Background.render`."""
         block_px = max(_LEAST_BLOCK_PX, self._share * min(frame.size))
         size = tuple(max(1, round(length / block_px)) for length in frame.size)

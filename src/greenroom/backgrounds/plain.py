@@ -22,7 +22,7 @@ class Colour(Scene):
         self.rgb = rgb
         self._filled = lru_cache(maxsize=1)(Frame.filled)
 
-    def at(self, layout: Layout, time_s: float) -> Frame:  # noqa: ARG002
+    def at(self, layout: Layout, time_s: float) -> Frame:
         """See `Scene.at`."""
         return self._filled(layout, self.rgb)
 
@@ -33,7 +33,7 @@ class Transparent(Scene):
     def __init__(self) -> None:
         self._filled = lru_cache(maxsize=1)(Frame.filled)
 
-    def at(self, layout: Layout, time_s: float) -> Frame:  # noqa: ARG002
+    def at(self, layout: Layout, time_s: float) -> Frame:
         """See `Scene.at`: black of no coverage."""
         return self._filled(layout, (0, 0, 0), alpha=0)
 
@@ -44,6 +44,6 @@ class Camera(Background):
     needs_matte = False
     shows_room = True
 
-    def render(self, frame: Frame, matte: Matte, time_s: float) -> Frame:  # noqa: ARG002
+    def render(self, frame: Frame, matte: Matte, time_s: float) -> Frame:
         """See `Background.render`."""
         return frame

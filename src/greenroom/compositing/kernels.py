@@ -37,12 +37,12 @@ def over(
     )
 
 
-def spill(  # noqa: PLR0913, PLR0917 - all that a sample is made of
+def spill(
     light: NDArray[np.float32],
     weight: NDArray[np.float32],
     background: NDArray[np.uint8],
     matte: NDArray[np.uint8],
-    only_lighter: bool,  # noqa: FBT001
+    only_lighter: bool,
     out: NDArray[np.uint8],
 ) -> None:
     """Move the person in a composite toward the light by a weight; only up where that is said.

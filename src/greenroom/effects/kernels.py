@@ -22,12 +22,12 @@ _scale_chroma = core.function("scale_chroma", "pn p pn ii")
 _tone_rgb = core.function("tone_rgb", "pnpnpn ii ppp pnpnpn")
 
 
-def enlarge(  # noqa: PLR0913, PLR0917 - what it is of, and where of that
+def enlarge(
     plane: Plane,
     left: float,
     top: float,
     scale: float,
-    sharp: bool,  # noqa: FBT001
+    sharp: bool,
     out: Plane,
 ) -> None:
     """Show a part of a plane over all of another.
@@ -54,7 +54,7 @@ def scale_chroma(plane: Plane, gain: Plane, out: Plane) -> None:
     )
 
 
-def tone_rgb(  # noqa: PLR0913, PLR0917 - three planes at once: luma is made of all
+def tone_rgb(
     green: Plane,
     blue: Plane,
     red: Plane,

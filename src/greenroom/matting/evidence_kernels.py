@@ -45,7 +45,7 @@ _weigh = core.function("weigh", "pi ppppp p ii pp ii")
 _learn = core.function("learn", "pi pp ppp if pfff p p ii")
 
 
-def weigh(  # noqa: PLR0913, PLR0917
+def weigh(
     planes: Bytes,
     spread: Floats,
     plate: Floats,
@@ -108,7 +108,7 @@ def weigh(  # noqa: PLR0913, PLR0917
     )
 
 
-def learn(  # noqa: PLR0913, PLR0917
+def learn(
     planes: Bytes,
     matte: Floats,
     other: Floats | None,

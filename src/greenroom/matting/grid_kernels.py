@@ -212,7 +212,7 @@ def know(half: Floats, last: Bytes | None) -> tuple[Bytes, Bytes, int]:
     return now, either, area.value
 
 
-def settle(  # noqa: PLR0913, PLR0917
+def settle(
     history: Floats,
     reference: NDArray[np.int16],
     coarse: Floats,

@@ -24,7 +24,7 @@ _LARGEST = 255.0
 _guide = core.function("guide", "pp ffff i p ppp ii")
 
 
-def guide(  # noqa: PLR0913, PLR0917
+def guide(
     reference: Floats,
     matte: Floats,
     picture: NDArray[np.int16],

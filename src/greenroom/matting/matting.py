@@ -42,7 +42,7 @@ class Matting(ABC):
         """Hints about settings that have no effect yet, as sentences. May be read on any thread."""
         return ()
 
-    def check(self, size: tuple[int, int]) -> None:  # noqa: B027 - most fit all sizes
+    def check(self, size: tuple[int, int]) -> None:
         """Refuse frames of a width and height that the settings do not fit.
 
         May be called on any thread.
@@ -75,7 +75,7 @@ class Matting(ABC):
             (h, w) float32 in 0..1, of any size, that stands for what it was shown.
         """
 
-    def take_over(self, previous: Matting) -> None:  # noqa: B027 - by default nothing is kept
+    def take_over(self, previous: Matting) -> None:
         """Continue where another matting of the same stream is, as far as that is useful."""
 
     @abstractmethod

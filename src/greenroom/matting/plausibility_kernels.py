@@ -94,7 +94,7 @@ def look_at(answer: Floats, step: int, low: float, high: float) -> tuple[float, 
     return unsure / (height * width), edges, _shares((number, border, top), height, width)
 
 
-def compare(  # noqa: PLR0913, PLR0917
+def compare(
     planes: Bytes,
     values: Bytes,
     room: Floats,
@@ -163,7 +163,7 @@ def compare(  # noqa: PLR0913, PLR0917
     return Compared(claimed, plain, textured, _shares((number_surely, border, top), height, width))
 
 
-def remember(  # noqa: PLR0913, PLR0917
+def remember(
     cells: Bytes, values: Bytes, wrong: Bytes | None, times: float, held: Floats, owned: Floats
 ) -> float:
     """Remember what is surely somebody's, and for so many frames; return the share of cells.

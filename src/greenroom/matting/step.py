@@ -85,8 +85,8 @@ class Step(ABC):
     def apply(self, work: Work) -> None:
         """Add this step's result to a frame's work."""
 
-    def reset(self) -> None:  # noqa: B027 - most have nothing to forget
+    def reset(self) -> None:
         """Forget earlier frames."""
 
-    def take_over(self, previous: Self) -> None:  # noqa: B027
+    def take_over(self, previous: Self) -> None:
         """Continue with the state of the same step under other settings, where it still holds."""
