@@ -1,1 +1,1 @@
-"""Models and mattes measured on labelled data."""
+"""Evaluation: quality of mattes on labelled data, and live benchmarks."""

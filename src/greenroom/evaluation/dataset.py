@@ -1,4 +1,4 @@
-"""Labelled pictures and clips: what there is to measure models on.
+"""Datasets of labelled pictures and clips.
 
 A dataset is a folder with pictures in ``image/`` and their true mattes, by the same names, in
 ``mask/``; or a folder of clips, each ``NAME.mp4`` (or another video) with its true matte in
@@ -17,14 +17,14 @@ from greenroom.media.image_files import pictures_in
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Case", "find_cases", "not_evaluable"]
+__all__ = ["LabelledMedia", "evaluation_error", "find_cases"]
 
 _ALPHA: Final = ".alpha.mkv"
 _VIDEO_SUFFIXES: Final = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v")
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class LabelledMedia:
     """A labelled picture or clip.
 
     Attributes
@@ -34,7 +34,7 @@ class Case:
     path, truth : Path
         The picture or clip, and its true matte.
     is_clip : bool
-        Whether it moves.
+        Whether it is a clip rather than a picture.
     """
 
     name: str
@@ -43,13 +43,13 @@ class Case:
     is_clip: bool
 
 
-def find_cases(folder: Path) -> list[Case]:
-    """List what is labelled in a folder, by name.
+def find_cases(folder: Path) -> list[LabelledMedia]:
+    """List the labelled pictures or clips of a folder, sorted by name.
 
     Raises
     ------
     SourceError
-        If it is no dataset, or something has no true matte.
+        If the folder is not a dataset, or a picture or clip has no true matte.
     """
     if is_folder(folder / "image") and is_folder(folder / "mask"):
         masks = {path.stem: path for path in pictures_in(folder / "mask")}
@@ -57,8 +57,10 @@ def find_cases(folder: Path) -> list[Case]:
         for path in pictures:
             if path.stem not in masks:
                 reason = f"'{path}' has no mask of its name in '{folder / 'mask'}'"
-                raise not_evaluable(folder, reason)
-        cases = [Case(path.stem, path, masks[path.stem], is_clip=False) for path in pictures]
+                raise evaluation_error(folder, reason)
+        cases = [
+            LabelledMedia(path.stem, path, masks[path.stem], is_clip=False) for path in pictures
+        ]
     else:
         cases = [_clip(folder, truth) for truth in _sorted(folder, f"*{_ALPHA}")]
     if not cases:
@@ -66,23 +68,23 @@ def find_cases(folder: Path) -> list[Case]:
             "expected pictures in image/ and their mattes in mask/, or clips NAME.mp4 with "
             f"NAME{_ALPHA}"
         )
-        raise not_evaluable(folder, reason)
+        raise evaluation_error(folder, reason)
     return cases
 
 
-def _clip(folder: Path, truth: Path) -> Case:
+def _clip(folder: Path, truth: Path) -> LabelledMedia:
     name = truth.name.removesuffix(_ALPHA)
     for suffix in _VIDEO_SUFFIXES:
         if (folder / f"{name}{suffix}").is_file():
-            return Case(name, folder / f"{name}{suffix}", truth, is_clip=True)
+            return LabelledMedia(name, folder / f"{name}{suffix}", truth, is_clip=True)
     reason = f"'{truth.name}' has no clip '{name}.mp4' beside it"
-    raise not_evaluable(folder, reason)
+    raise evaluation_error(folder, reason)
 
 
 def _sorted(folder: Path, pattern: str) -> list[Path]:
     return sorted(folder.glob(pattern)) if is_folder(folder) else []
 
 
-def not_evaluable(path: Path, reason: str) -> SourceError:
-    """Make the error for something that cannot be measured on."""
+def evaluation_error(path: Path, reason: str) -> SourceError:
+    """Return the error for a file or folder that cannot be evaluated."""
     return SourceError(f"'{path}' cannot be evaluated: {reason}.", path)

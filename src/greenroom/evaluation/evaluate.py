@@ -1,6 +1,6 @@
-"""How good a model is on labelled pictures or clips, and how fast.
+"""Evaluation of a model's quality and speed on a dataset.
 
-What a dataset is: see `greenroom.evaluation.dataset`.
+The layout of datasets is described in `greenroom.evaluation.dataset`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from greenroom.engine.engine import VirtualBackground
 from greenroom.evaluation import metrics
-from greenroom.evaluation.dataset import Case, find_cases, not_evaluable
+from greenroom.evaluation.dataset import LabelledMedia, evaluation_error, find_cases
 from greenroom.matting import Matting, create_matting
 from greenroom.media.image_files import decode_picture
 from greenroom.media.limits import MOST_PHOTO_PIXELS_A_SIDE
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MEASURES",
-    "Case",
     "Evaluation",
     "Measure",
     "Sample",
@@ -41,24 +40,24 @@ __all__ = [
     "find_cases",
 ]
 
-# Of so many frames the worst are kept to be looked at.
-_WORST: Final = 8
+# Number of worst frames that are kept for the contact sheet.
+_WORST_KEPT: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One metric as tables print it.
+    """Formatting of one metric in tables.
 
     Attributes
     ----------
     label : str
-        Its name, with the factor that it is printed with.
+        Its name, with the factor it is multiplied by.
     factor : float
-        What the value of `greenroom.evaluation.metrics` is multiplied by.
+        Multiplies the value from `greenroom.evaluation.metrics`.
     digits : int
-        How many are printed after the point.
+        Number of decimals printed.
     is_error : bool
-        Whether less is better.
+        Whether lower is better.
     """
 
     label: str
@@ -86,14 +85,14 @@ Scores = dict[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A frame to look at.
+    """A frame with its true and its predicted matte.
 
     Attributes
     ----------
     name : str
         The case, and the frame's number if it is a clip.
     iou : float
-        How well it was cut out.
+        IoU of the predicted matte.
     picture : (H, W, 3) uint8
         RGB.
     truth, found : (H, W) uint8
@@ -109,27 +108,26 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What one model reached on a dataset.
+    """Results of one model on a dataset.
 
     Attributes
     ----------
     model : str
         As it was named.
     segmenter : SegmenterInfo
-        What ran last, and on what.
+        Model, file, runtime and device that ran last.
     cases : dict of str to Scores
         The scores of each picture or clip, by its name.
     mean : Scores
-        Their means; what cannot be measured in a case does not count.
+        Their means; NaN values are left out.
     worst_tenth : Scores
-        What nine of ten cases are better than: the 10th percentile of scores, the 90th of
-        errors.
+        The 10th percentile of scores and the 90th of errors.
     frame_ms : float
-        Median milliseconds a frame from the frame to its matte.
+        Median time from a frame to its matte, in milliseconds.
     segment_ms : float
-        Of these, to the model's coarse matte.
+        Of that, the time to the model's coarse matte.
     worst : tuple of Sample
-        The frames with the lowest IoU; of each clip only the worst.
+        The frames with the lowest IoU, at most one of each clip.
     """
 
     model: str
@@ -148,9 +146,9 @@ class Evaluation:
             "segmenter": asdict(self.segmenter),
             "frame_ms": self.frame_ms,
             "segment_ms": self.segment_ms,
-            "mean": _plain(self.mean),
-            "worst_tenth": _plain(self.worst_tenth),
-            "cases": {name: _plain(scores) for name, scores in self.cases.items()},
+            "mean": _without_nan(self.mean),
+            "worst_tenth": _without_nan(self.worst_tenth),
+            "cases": {name: _without_nan(scores) for name, scores in self.cases.items()},
         }
 
 
@@ -171,7 +169,7 @@ def evaluate(
     settings : Settings, optional
         The model, and how its matte is made.
     progress : callable, optional
-        Called with the number of cases done, and of all.
+        Called with the number of cases done and their total.
     matting : callable
         See `VirtualBackground`.
     **values
@@ -180,7 +178,7 @@ def evaluate(
     Raises
     ------
     SourceError
-        If the folder is no dataset, or a picture and its matte do not fit together.
+        If the folder is not a dataset, or a picture and its matte differ in size or length.
     SettingsError, ModelError, ProcessingError
         If the model cannot be used, or fails.
     """
@@ -193,7 +191,7 @@ def evaluate(
             engine.reset()
             found = _samples(engine, case, settings)
             scores[case.name], sample = (_score_clip if case.is_clip else _score_picture)(found)
-            worst = sorted([*worst, sample], key=lambda one: one.iou)[:_WORST]
+            worst = sorted([*worst, sample], key=lambda one: one.iou)[:_WORST_KEPT]
             if progress is not None:
                 progress(done, len(cases))
         stages = engine.timings.summary()
@@ -202,15 +200,17 @@ def evaluate(
             segmenter=engine.info,
             cases=scores,
             mean=_summary(scores.values(), lambda values, _: float(np.mean(values))),
-            worst_tenth=_summary(scores.values(), _tenth),
+            worst_tenth=_summary(scores.values(), _worst_tenth),
             frame_ms=stages["segment"].median_ms + stages["matte"].median_ms,
             segment_ms=stages["segment"].median_ms,
             worst=tuple(worst),
         )
 
 
-def _samples(engine: VirtualBackground, case: Case, settings: Settings) -> Iterator[Sample]:
-    """Cut out every frame of a case."""
+def _samples(
+    engine: VirtualBackground, case: LabelledMedia, settings: Settings
+) -> Iterator[Sample]:
+    """Yield every frame of a case with both mattes."""
     for number, (frame, truth) in enumerate(_pairs(case, settings)):
         if truth.shape != frame.size[::-1]:
             height, width = truth.shape
@@ -218,21 +218,21 @@ def _samples(engine: VirtualBackground, case: Case, settings: Settings) -> Itera
                 f"it has {width}x{height} pixels, and '{case.path.name}' has "
                 f"{frame.size[0]}x{frame.size[1]}"
             )
-            raise not_evaluable(case.truth, reason)
+            raise evaluation_error(case.truth, reason)
         found = engine.process_matte(frame).planes[0]
         name = f"{case.name} {number}" if case.is_clip else case.name
         yield Sample(name, metrics.iou(found, truth), frame.to_rgb(), truth, found)
 
 
-def _pairs(case: Case, settings: Settings) -> Iterator[tuple[Frame, Plane]]:
-    """Read the frames of a case with their true mattes."""
+def _pairs(case: LabelledMedia, settings: Settings) -> Iterator[tuple[Frame, Plane]]:
+    """Yield the frames of a case with their true mattes."""
     if not case.is_clip:
         try:
             frames = [
                 decode_picture(path, MOST_PHOTO_PIXELS_A_SIDE) for path in (case.path, case.truth)
             ]
         except ValueError as error:
-            raise not_evaluable(case.path, str(error)) from error
+            raise evaluation_error(case.path, str(error)) from error
         yield frames[0], _gray(frames[1])
         return
     pictures, truths = (create_source(path, settings) for path in (case.path, case.truth))
@@ -248,23 +248,23 @@ def _pairs(case: Case, settings: Settings) -> Iterator[tuple[Frame, Plane]]:
             if next(others, ends) is ends:
                 return
         reason = f"it and '{case.path.name}' have different numbers of frames"
-        raise not_evaluable(case.truth, reason)
+        raise evaluation_error(case.truth, reason)
     finally:
         pictures.close()
         truths.close()
 
 
 def _gray(frame: Frame) -> Plane:
-    """Return a true matte's coverage: green, which is as bright as gray is."""
+    """Return a true matte's coverage: the green channel, equal to luma in gray pictures."""
     return np.ascontiguousarray(frame.to_rgb()[:, :, 1])
 
 
 def _score_picture(samples: Iterable[Sample]) -> tuple[Scores, Sample]:
     (sample,) = samples
     pair = sample.found, sample.truth
-    return _printed(
+    return _scaled(
         {
-            **_of_frame(sample),
+            **_frame_scores(sample),
             "sad": metrics.sad(*pair),
             "grad": metrics.gradient_error(*pair),
             "conn": metrics.connectivity_error(*pair),
@@ -278,14 +278,14 @@ def _score_clip(samples: Iterable[Sample]) -> tuple[Scores, Sample]:
     worst: Sample | None = None
     for sample in samples:
         meter.add(sample.found, sample.truth)
-        rows.append(_of_frame(sample) | {"leak": metrics.leak(sample.found, sample.truth)})
+        rows.append(_frame_scores(sample) | {"leak": metrics.leak(sample.found, sample.truth)})
         worst = sample if worst is None or sample.iou < worst.iou else worst
     assert worst is not None
     means = _summary(rows, lambda values, _: float(np.mean(values)))
-    return _printed(means | {"dtssd": meter.value}), worst
+    return _scaled(means | {"dtssd": meter.value}), worst
 
 
-def _of_frame(sample: Sample) -> Scores:
+def _frame_scores(sample: Sample) -> Scores:
     pair = sample.found, sample.truth
     return {
         "iou": sample.iou,
@@ -295,12 +295,14 @@ def _of_frame(sample: Sample) -> Scores:
     }
 
 
-def _printed(scores: Scores) -> Scores:
+def _scaled(scores: Scores) -> Scores:
     return {name: MEASURES[name].factor * value for name, value in scores.items()}
 
 
-def _summary(rows: Iterable[Scores], of: Callable[[NDArray[np.float64], Measure], float]) -> Scores:
-    """Summarise each measure over what could be measured."""
+def _summary(
+    rows: Iterable[Scores], statistic: Callable[[NDArray[np.float64], Measure], float]
+) -> Scores:
+    """Summarise each measure over its values that are not NaN."""
     columns: dict[str, list[float]] = {}
     for row in rows:
         for name, value in row.items():
@@ -308,13 +310,13 @@ def _summary(rows: Iterable[Scores], of: Callable[[NDArray[np.float64], Measure]
     result = {}
     for name, column in columns.items():
         values = np.array([value for value in column if not np.isnan(value)])
-        result[name] = of(values, MEASURES[name]) if len(values) else float("nan")
+        result[name] = statistic(values, MEASURES[name]) if len(values) else float("nan")
     return result
 
 
-def _tenth(values: NDArray[np.float64], measure: Measure) -> float:
+def _worst_tenth(values: NDArray[np.float64], measure: Measure) -> float:
     return float(np.percentile(values, 90 if measure.is_error else 10))
 
 
-def _plain(scores: Scores) -> dict[str, float | None]:
+def _without_nan(scores: Scores) -> dict[str, float | None]:
     return {name: None if np.isnan(value) else value for name, value in scores.items()}

@@ -1,4 +1,4 @@
-"""How long a frame takes from the camera to a sink, measured through the real threads."""
+"""Live benchmark: latency from capture to sink, CPU time and memory of a real session."""
 
 from __future__ import annotations
 
@@ -31,34 +31,34 @@ if TYPE_CHECKING:
 
 __all__ = ["DrawnCamera", "LiveReport", "measure_live", "resident_mib"]
 
-# What happens before that, kernels that load and a camera that opens, is not measured.
+# Kernels load and cameras open during the warm-up, which is not measured.
 _WARM_UP_S: Final = 1.0
-# How long the source is run alone, at the most.
-_ALONE_S: Final = 20.0
-# How many different pictures a drawn camera has.
+# Longest run of the source alone.
+_SOURCE_ALONE_S: Final = 20.0
+# Number of different pictures of a drawn camera.
 _PICTURES: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
 class LiveReport:
-    """What was measured.
+    """Results of a live benchmark.
 
     Attributes
     ----------
     seconds : float
-        For how long.
+        Length of the measurement.
     frames : int
         Frames that reached the sink.
     dropped : dict
-        Frames that did not, by reason.
+        Dropped frames by reason.
     latency_ms : dict
-        ``p50``, ``p95``, ``p99`` and ``max``: from a frame's capture until the sink has it.
+        ``p50``, ``p95``, ``p99`` and ``max``: from a frame's capture to its arrival in the sink.
     cpu_percent, decoder_percent : float
-        CPU time of everything, in % of one core, and of the source alone.
+        CPU time of the whole process and of the source alone, in % of one core.
     memory_mib : float or None
-        How much more memory is resident at the end than after the warm-up, in MiB.
+        Growth of resident memory since the warm-up, in MiB.
     threads : int
-        How many more threads there are.
+        Growth of the number of threads since the warm-up.
     """
 
     seconds: float
@@ -72,7 +72,7 @@ class LiveReport:
 
 
 class DrawnCamera(Source):
-    """Frames that are there already, again and again in real time: they cost next to nothing.
+    """A camera that repeats prepared frames in real time, at almost no cost.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ class DrawnCamera(Source):
 
     @classmethod
     def of_person(cls, size: tuple[int, int], rate: Fraction) -> Self:
-        """Draw the synthetic person, swaying."""
+        """Return a camera that shows the synthetic person, swaying."""
         person = PersonSource(size)
         return cls([person.frame(number) for number in range(_PICTURES)], rate)
 
@@ -122,23 +122,23 @@ def measure_live(  # noqa: PLR0913 - what is measured, how long, and with what
     *,
     cadence: Cadence | None = None,
 ) -> LiveReport:
-    """Run a session into nothing, and then its source alone.
+    """Measure a session that writes to a null sink, and then its source alone.
 
     Parameters
     ----------
     settings : Settings
-        Of the session.
+        Settings of the session.
     open_source : callable
-        Opens the source, which is opened twice.
+        Opens the source; called twice.
     seconds : float
-        For how long each is run.
+        Length of each of the two runs.
     steering : Steering, optional
-        Has the governor choose how much is done.
+        Passed to the session: lets the governor adapt the quality.
     on_second : callable, optional
-        Called every second with how many have passed, and the latency until the gate of the
-        latest frames, as in `Status`.
+        Called every second with the seconds passed and the latest frames' latency to the gate,
+        as in `Status`.
     cadence : Cadence, optional
-        In place of the one of the quality that is set.
+        Replaces the cadence of the chosen quality.
 
     Raises
     ------
@@ -155,7 +155,7 @@ def measure_live(  # noqa: PLR0913 - what is measured, how long, and with what
         while not session.outlets[0].status.frames and not session.ended.wait(0.01):
             pass
         session.ended.wait(_WARM_UP_S)
-        begun = _Begun(session)
+        baseline = _Baseline(session)
         for passed in range(int(seconds)):
             if session.ended.wait(1.0):
                 break
@@ -167,13 +167,15 @@ def measure_live(  # noqa: PLR0913 - what is measured, how long, and with what
         if session.ended.is_set():
             message = f"the source ended within {seconds:g} s. Loop it (--loop), or measure less."
             raise SourceError(message)
-        return begun.report(_cpu_of_source(lambda: open_source(settings), min(seconds, _ALONE_S)))
+        return baseline.report(
+            _cpu_of_source(lambda: open_source(settings), min(seconds, _SOURCE_ALONE_S))
+        )
     finally:
         session.stop()
 
 
-class _Begun:
-    """Where things stood after the warm-up."""
+class _Baseline:
+    """Counters of a session after the warm-up, to be subtracted from later ones."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -186,7 +188,7 @@ class _Begun:
         self._cpu_s, self._begun_s = time.process_time(), time.monotonic()
 
     def report(self, decoder_percent: Callable[[], float]) -> LiveReport:
-        """Say what happened since then; the source alone is run afterwards."""
+        """Stop the session and return its results; the source alone runs afterwards."""
         seconds = time.monotonic() - self._begun_s
         cpu_s = time.process_time() - self._cpu_s
         status = self._outlet.status
@@ -217,7 +219,7 @@ def _percentiles(times_ms: Any) -> dict[str, float]:
 
 
 def _cpu_of_source(open_source: Callable[[], Source], seconds: float) -> Callable[[], float]:
-    """Return what runs a source alone and tells its CPU time in % of one core."""
+    """Return a function that runs a source alone and returns its CPU time in % of one core."""
 
     def run() -> float:
         source = open_source()
@@ -233,7 +235,7 @@ def _cpu_of_source(open_source: Callable[[], Source], seconds: float) -> Callabl
 
 
 def resident_mib() -> float | None:
-    """Return how much memory is resident, in MiB; None where Linux's /proc is not there."""
+    """Return the resident memory in MiB; None without Linux's /proc."""
     try:
         with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - no file of ours
             return int(file.read().split()[1]) * 4096 / 2**20

@@ -1,4 +1,4 @@
-"""Evaluations as files: numbers, a plot, and the worst cases to look at."""
+"""Evaluation reports: a JSON file, a plot, and contact sheets of the worst cases."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ _GAP: Final = 128
 
 
 def check_report(folder: Path, *, overwrite: bool) -> None:
-    """Refuse a folder in which there is a report already, or that is none.
+    """Check that a report can be written to a folder.
 
     Raises
     ------
     ExistsError
-        If there is a report, and it may not be replaced.
+        If there is a report already and it may not be replaced.
     SinkError
-        If it is a file.
+        If it is a file, not a folder.
     """
     if folder.exists() and not folder.is_dir():
         message = f"folder '{folder}' cannot be made: there is a file of that name."
@@ -57,14 +57,14 @@ def check_report(folder: Path, *, overwrite: bool) -> None:
 
 
 class Report:
-    """A folder with what models reached.
+    """A folder with the results of models.
 
     Parameters
     ----------
     folder : Path
-        Made where it is missing.
+        Made if it is missing.
     overwrite : bool
-        Whether a report that is there may be replaced.
+        Whether an existing report may be replaced.
 
     Raises
     ------
@@ -117,7 +117,7 @@ class Report:
 
 
 def contact_sheet(samples: Sequence[Sample]) -> Picture:
-    """Put samples below each other: the picture, the true matte, and the one that was found.
+    """Stack samples as rows of picture, true matte and predicted matte.
 
     Returns
     -------
@@ -146,7 +146,7 @@ def _row(sample: Sample) -> Picture:
 
 
 def plot(results: Sequence[Evaluation]) -> bytes | None:
-    """Draw quality against time as a PNG; None where matplotlib is not installed."""
+    """Draw quality against time as a PNG; None without matplotlib."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - an extra
         from matplotlib.figure import Figure  # noqa: PLC0415
