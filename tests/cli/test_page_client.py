@@ -37,14 +37,14 @@ def test_a_code_is_given_where_connections_have_owners(
     given: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is on the command line is of no use to another user, and is not the token."""
-    monkeypatch.setattr("greenroom.cli.page_client.tells_owners", lambda: True)
+    monkeypatch.setattr("greenroom.cli.page_client.knows_connection_owners", lambda: True)
     open_page(RECORD)
     assert given == ["http://127.0.0.1:8477/#code=a-code"]
 
 
 def test_a_file_is_given_elsewhere(given: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """The file leads to the page, holds no token, and is for nobody else to read."""
-    monkeypatch.setattr("greenroom.cli.page_client.tells_owners", lambda: False)
+    monkeypatch.setattr("greenroom.cli.page_client.knows_connection_owners", lambda: False)
     for _ in range(2):
         open_page(RECORD)
     assert given[0] == given[1]

@@ -13,7 +13,7 @@ from web.fake_session import FakeSession
 from e2e.browser import DEADLINE_S, chromium, eventually
 from e2e.test_page import address, start
 from e2e.test_run import Running, greenroom
-from greenroom.web.access import Access, tells_owners
+from greenroom.web.access import Access, knows_connection_owners
 from greenroom.web.gallery import Gallery
 from greenroom.web.server import PageServer
 
@@ -298,7 +298,7 @@ def opened(noted: Path, page: Page) -> str:
     return noted.read_text()
 
 
-@pytest.mark.skipif(not tells_owners(), reason="elsewhere the browser is given a file")
+@pytest.mark.skipif(not knows_connection_owners(), reason="elsewhere the browser is given a file")
 def test_a_run_is_opened_and_survives(page: Page, tmp_path: Path, noting: Path) -> None:
     """With --open and with greenroom page, no token is on a command line; a restart is survived."""
     with start(tmp_path, "--open") as running:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.cli.files import each_file
+from greenroom.cli.file_batch import each_file
 from greenroom.errors import SettingsError, SourceError
 from greenroom.files.convert import Summary, convert
 from greenroom.media.frame import Frame

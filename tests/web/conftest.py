@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from greenroom.web.access import Access
-from greenroom.web.app import create_app
+from greenroom.web.application import create_app
 from greenroom.web.gallery import Gallery
 from greenroom.web.server import PageServer
 from web.fake_session import FakeSession

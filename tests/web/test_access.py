@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from greenroom.web.access import Access, owner_of, tells_owners
+from greenroom.web.access import Access, knows_connection_owners, owner_of
 from web.conftest import PORT, TOKEN
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def test_a_new_token_ends_everything() -> None:
     assert access.token in access.url
 
 
-@pytest.mark.skipif(not tells_owners(), reason="only Linux tells whose connections are")
+@pytest.mark.skipif(not knows_connection_owners(), reason="only Linux tells whose connections are")
 @pytest.mark.allow_hosts(["127.0.0.1"])
 def test_connections_have_owners() -> None:
     """The system says that a connection of this process belongs to this user."""
@@ -119,7 +119,7 @@ def test_connections_have_owners() -> None:
     assert owner_of(1, ports[1]) is None
 
 
-@pytest.mark.skipif(not tells_owners(), reason="only Linux tells whose connections are")
+@pytest.mark.skipif(not knows_connection_owners(), reason="only Linux tells whose connections are")
 def test_a_code_is_for_its_owner(
     client: TestClient, stranger: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

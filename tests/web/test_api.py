@@ -145,7 +145,7 @@ def test_a_sink_that_does_not_take_the_cover(
     client: TestClient, session: FakeSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The answer waits a moment for all sinks, and names those that have not got the cover."""
-    monkeypatch.setattr("greenroom.web.api._TAKEN_S", 0.1)
+    monkeypatch.setattr("greenroom.web.api._COVER_GRACE_S", 0.1)
     answer = client.post("/api/cover", json={"on": True}).json()
     assert answer == {"on": True, "without_cover": []}
     session.status_values = {"without_cover": ("camera",)}

@@ -22,7 +22,7 @@ from greenroom.media.animation import count_frames
 from greenroom.media.colour import Colour
 from greenroom.media.layout import Layout
 from greenroom.settings import Settings
-from greenroom.web.uploads import MOST_BYTES
+from greenroom.web.uploads import MAX_UPLOAD_BYTES
 from web.conftest import PORT, TOKEN
 
 if TYPE_CHECKING:
@@ -221,13 +221,13 @@ def test_an_endless_upload_is_cut_off(app: ASGIApp, gallery: Gallery) -> None:
 
     assert sent[0]["status"] == 413
     assert b"50 MiB" in sent[1]["body"]
-    assert received <= MOST_BYTES // 2**20 + 1
+    assert received <= MAX_UPLOAD_BYTES // 2**20 + 1
     assert left_over(gallery) == []
 
 
 def test_an_upload_that_says_it_is_too_large_is_not_read(client: TestClient) -> None:
     """What is announced as more than the limit is refused at once."""
-    said = client.post(URL, content=b"", headers={"Content-Length": str(MOST_BYTES + 1)})
+    said = client.post(URL, content=b"", headers={"Content-Length": str(MAX_UPLOAD_BYTES + 1)})
 
     assert said.status_code == 413
 

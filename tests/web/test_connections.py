@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 import requests
 
-from greenroom.web.connections import MOST_CONNECTIONS
+from greenroom.web.connections import MAX_CONNECTIONS
 from web.conftest import TOKEN
 from web.test_server import BEARER, opened
 from web.test_sockets import eventually
@@ -58,10 +58,10 @@ session.close()
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have less patience with everybody."""
-    monkeypatch.setattr("greenroom.web.connections._HEAD_S", 0.3)
-    monkeypatch.setattr("greenroom.web.connections._TAKE_S", 0.3)
-    monkeypatch.setattr("greenroom.web.bodies._JSON_S", 0.3)
-    monkeypatch.setattr("greenroom.web.background_routes._UPLOAD_S", 0.3)
+    monkeypatch.setattr("greenroom.web.connections._HEAD_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("greenroom.web.connections._WRITE_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("greenroom.web.request_bodies._JSON_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("greenroom.web.background_routes._UPLOAD_TIMEOUT_S", 0.3)
 
 
 def connected(port: int) -> socket.socket:
@@ -115,7 +115,7 @@ def test_silence_takes_nothing_away(tmp_path: Path) -> None:
         started_s = time.monotonic()
         assert is_served(port)
         assert time.monotonic() - started_s < 5
-        eventually(lambda: asked(process) <= used + MOST_CONNECTIONS + 2)
+        eventually(lambda: asked(process) <= used + MAX_CONNECTIONS + 2)
         assert read_all(silent[0]) == b""
         process.stdin.close()
         process.wait(DEADLINE_S)
@@ -191,7 +191,7 @@ def test_the_owner_goes_on(server: PageServer, session: FakeSession, how: str) -
     with ExitStack() as stack:
         page = stack.enter_context(opened(server, "/ws"))
         page.recv(timeout=10)
-        for _ in range(2 * MOST_CONNECTIONS):
+        for _ in range(2 * MAX_CONNECTIONS):
             other = stack.enter_context(connected(server.port))
             other.sendall(said)
         assert is_served(server.port)
@@ -204,7 +204,7 @@ def test_the_owner_goes_on(server: PageServer, session: FakeSession, how: str) -
 def test_the_owner_s_own_are_limited_too(server: PageServer) -> None:
     """So many pages that nothing else fits are refused, and the others go on."""
     with ExitStack() as stack:
-        pages = [stack.enter_context(opened(server, "/ws")) for _ in range(MOST_CONNECTIONS)]
+        pages = [stack.enter_context(opened(server, "/ws")) for _ in range(MAX_CONNECTIONS)]
         with pytest.raises(requests.ConnectionError):
             is_served(server.port)
         for page in pages:

@@ -69,7 +69,7 @@ def opened(client: TestClient, path: str) -> WebSocketTestSession:
 @pytest.fixture
 def only_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have nothing sent just because time has passed."""
-    monkeypatch.setattr("greenroom.web.sockets._STATUS_S", 60.0)
+    monkeypatch.setattr("greenroom.web.sockets._STATUS_INTERVAL_S", 60.0)
 
 
 def test_a_page_is_told_everything_at_once(client: TestClient, session: FakeSession) -> None:
@@ -114,7 +114,7 @@ def test_a_change_of_the_gallery_is_pushed(client: TestClient) -> None:
 
 def test_the_status_comes_regularly(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """The status is sent again and again, settings only when they changed."""
-    monkeypatch.setattr("greenroom.web.sockets._STATUS_S", 0.01)
+    monkeypatch.setattr("greenroom.web.sockets._STATUS_INTERVAL_S", 0.01)
     with opened(client, "/ws") as socket:
         kinds = [socket.receive_json()["type"] for _ in range(12)]
 

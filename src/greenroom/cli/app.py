@@ -7,55 +7,55 @@ from typing import Annotated, Final
 import typer
 
 import greenroom
-from greenroom.cli.late import Late, LateGroup
+from greenroom.cli.lazy_commands import LazyCommand, LazyGroup
 
 __all__ = ["app"]
 
 _COMMANDS: Final = {
-    "run": Late(
+    "run": LazyCommand(
         "greenroom.cli.run",
         "Be seen in front of another background in video calls.",
         takes_more=True,  # names without an option: it says which one may be meant
     ),
-    "page": Late("greenroom.cli.page", "Open the page of greenroom run in the web browser."),
-    "cover": Late(
+    "page": LazyCommand("greenroom.cli.page", "Open the page of greenroom run in the web browser."),
+    "cover": LazyCommand(
         "greenroom.cli.cover",
         "Cover yourself in what greenroom run sends, or show yourself again.",
     ),
-    "devices": Late(
+    "devices": LazyCommand(
         "greenroom.cli.devices",
         "List the cameras with their formats, and the virtual cameras.",
     ),
-    "doctor": Late(
+    "doctor": LazyCommand(
         "greenroom.cli.doctor",
         "Check camera, virtual camera, models and the rest, and print how to mend what is wrong.",
     ),
-    "convert": Late(
+    "convert": LazyCommand(
         "greenroom.cli.convert",
         "Put another background behind the person in a video or picture.",
     ),
-    "matte": Late(
+    "matte": LazyCommand(
         "greenroom.cli.matte",
         "Write the matte of a video or picture: white where the person is.",
     ),
-    "demo": Late(
+    "demo": LazyCommand(
         "greenroom.cli.demo",
         "Make a clip of a person in front of a busy scene and replace its background three ways.",
     ),
-    "bench": Late(
+    "bench": LazyCommand(
         "greenroom.cli.bench",
         "Measure the engine on frames in memory, or a live session: what a frame takes.",
     ),
-    "eval": Late(
+    "eval": LazyCommand(
         "greenroom.cli.eval",
         "Measure models on labelled pictures or clips; --model takes several, with commas between.",
     ),
-    "models": Late(
+    "models": LazyCommand(
         "greenroom.cli.models",
         "List models, and get, add, check or remove them.",
         has_commands=True,
     ),
-    "plate": Late(
+    "plate": LazyCommand(
         "greenroom.cli.plate",
         "Record a picture of the empty room.",
         has_commands=True,
@@ -63,7 +63,7 @@ _COMMANDS: Final = {
 }
 
 
-class _Commands(LateGroup):
+class _Commands(LazyGroup):
     """All commands."""
 
     late = _COMMANDS

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _TIMEOUT_S: Final = 2.0
-_STEP_S: Final = 0.02
+_POLL_S: Final = 0.02
 
 
 class _State(StrEnum):
@@ -104,14 +104,14 @@ def _by_signal(record: InstanceRecord, state: _State) -> tuple[bool, tuple[str, 
     except OSError as error:
         message = f"process {record.pid} cannot be signalled: {error.strerror}"
         raise UnreachableError(message) from error
-    lacking = _comes_true(record.pid, wanted=wanted)
+    lacking = _wait_for_cover_state(record.pid, wanted=wanted)
     if lacking is None:
         message = f"process {record.pid} did not act on the signal within {_TIMEOUT_S:g} s"
         raise UnreachableError(message)
     return wanted, lacking
 
 
-def _comes_true(pid: int, *, wanted: bool) -> tuple[str, ...] | None:
+def _wait_for_cover_state(pid: int, *, wanted: bool) -> tuple[str, ...] | None:
     """Wait until the instance says that the user is covered, or is not; None if it does not.
 
     Returns
@@ -128,5 +128,5 @@ def _comes_true(pid: int, *, wanted: bool) -> tuple[str, ...] | None:
         lacking = record.without_cover if record.covered is wanted else None
         if lacking == ():
             return lacking
-        time.sleep(_STEP_S)
+        time.sleep(_POLL_S)
     return lacking

@@ -46,11 +46,11 @@ def doctor(
     another background at all.
     """
     findings = []
-    with _Page(as_json=as_json) as page:
-        for finding in each_finding(_settings(config), config=config, on_check=page.begin):
+    with _FindingPrinter(as_json=as_json) as printer:
+        for finding in each_finding(_settings(config), config=config, on_check=printer.begin):
             findings.append(finding)
-            page.show(finding)
-        page.sum_up(findings)
+            printer.show(finding)
+        printer.sum_up(findings)
     if any(finding.blocks for finding in findings):
         raise typer.Exit(1)
 
@@ -66,7 +66,7 @@ def _settings(config: Path | None) -> Settings | None:
         return None
 
 
-class _Page:
+class _FindingPrinter:
     """Prints findings as they come: with colours on a terminal, as lines elsewhere, or as JSON."""
 
     def __init__(self, *, as_json: bool) -> None:

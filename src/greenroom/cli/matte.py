@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from greenroom.cli.files import check_files, each_file
+from greenroom.cli.file_batch import check_files, each_file
 from greenroom.cli.options import settings_command
 from greenroom.settings import Group, Settings
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from greenroom.cli.downloads import get_weights
 from greenroom.cli.options import plain_command
-from greenroom.cli.weights import get_weights
 from greenroom.errors import ModelError
 from greenroom.segmenters.catalogue import card_named, cards, parts, read_cards
 from greenroom.segmenters.store import Store, size_text

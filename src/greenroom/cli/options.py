@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 import typer
 
+from greenroom.cli.downloads import fetch_weights
 from greenroom.cli.help import filled
 from greenroom.cli.lean_start import end_start
 from greenroom.cli.process_end import (
@@ -25,7 +26,6 @@ from greenroom.cli.process_end import (
     STATUS_USAGE,
 )
 from greenroom.cli.standard_streams import say
-from greenroom.cli.weights import fetch_weights
 from greenroom.errors import GreenroomError, SettingsError
 from greenroom.settings import Group, Settings
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from greenroom.desktop.instance import state_folder, unwritable
 from greenroom.errors import GreenroomError
 from greenroom.media.file_writing import write_atomically
-from greenroom.web.access import tells_owners
+from greenroom.web.access import knows_connection_owners
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,7 +96,7 @@ def open_page(record: InstanceRecord) -> None:
         message = f"the page cannot be opened: what answers at {record.address} is not greenroom"
         raise GreenroomError(message)
     address = f"{record.address}/#code={code}"
-    if not webbrowser.open(address if tells_owners() else _forwarding(address).as_uri()):
+    if not webbrowser.open(address if knows_connection_owners() else _forwarding(address).as_uri()):
         message = "no web browser can be started. Open the address of: greenroom page --print"
         raise GreenroomError(message)
 

@@ -41,17 +41,17 @@ if TYPE_CHECKING:
     from greenroom.settings import Settings
 
 __all__ = [
-    "OF_ONE_FILE",
+    "PER_FILE_ERRORS",
     "check_bench",
     "check_conversions",
     "check_evaluation",
     "check_plate_recording",
     "check_run",
     "model_names",
-    "no_name_expected",
+    "unexpected_name_error",
 ]
 
-OF_ONE_FILE: Final = (SourceError, ProcessingError, SinkError)
+PER_FILE_ERRORS: Final = (SourceError, ProcessingError, SinkError)
 """What can be wrong with one file and not with the next."""
 _HELP: Final = "greenroom run --help"
 DEMO: Final = "demo"
@@ -78,7 +78,7 @@ def check_run(settings: Settings, port: int) -> None:
     check_live_source(settings)
 
 
-def no_name_expected(name: str) -> SettingsError:
+def unexpected_name_error(name: str) -> SettingsError:
     """Make the error for a name that follows ``greenroom run``: which option it may belong to."""
     path = Path(name)
     quoted = shlex.quote(name)
@@ -116,7 +116,7 @@ def check_conversions(
     for source, target in pairs:
         try:
             check_sink(target, settings, check_source(source, settings))
-        except OF_ONE_FILE as error:  # of several, the others are done
+        except PER_FILE_ERRORS as error:  # of several, the others are done
             failures.append(error)
     if failures and len(failures) == len(pairs):
         raise failures[0] if len(pairs) == 1 else IncompleteError(failures, len(pairs))

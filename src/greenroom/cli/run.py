@@ -14,8 +14,8 @@ import typer
 
 from greenroom.cli.options import ignore_signals, settings_command
 from greenroom.cli.page_client import open_page
-from greenroom.cli.preflight import check_run, no_name_expected
-from greenroom.cli.run_messages import HeldWarnings, Teller, is_known
+from greenroom.cli.preflight import check_run, unexpected_name_error
+from greenroom.cli.run_messages import HeldWarnings, RunReporter, is_known
 from greenroom.desktop.instance import InstanceRecord
 from greenroom.doctor import run_checks
 from greenroom.errors import GreenroomError, SinkError
@@ -37,15 +37,15 @@ logger = logging.getLogger(__name__)
 # SIGUSR2 covers whatever is so already: a key that is pressed twice does not show anybody.
 _SIGNALS: Final = {"SIGUSR1": "switch", "SIGUSR2": "cover"}
 # How often the main thread looks whether it is over; a window is drawn that often at least.
-_ROUND_S: Final = 0.1
+_POLL_S: Final = 0.1
 # How often it is looked for changes that nobody tells of.
-_LOOK_S: Final = 1.0
+_STATUS_INTERVAL_S: Final = 1.0
 
 
 def _check(settings: Settings, values: dict[str, Any]) -> None:
     names = values["context"].args
     if names:
-        raise no_name_expected(names[0])
+        raise unexpected_name_error(names[0])
     check_run(settings, values["port"])
 
 
@@ -104,7 +104,7 @@ def run(  # noqa: PLR0913 - each is a flag
         for name, request in _SIGNALS.items():  # before others are told that they are listened for
             number = getattr(signal, name, None)
             if number is not None:
-                before = signal.signal(number, _asking(request, sessions, early))
+                before = signal.signal(number, _request_handler(request, sessions, early))
                 # By default they end a process: not this one, as it is about to end by itself.
                 after = signal.SIG_IGN if before == signal.SIG_DFL else before
                 opened.callback(signal.signal, number, after)
@@ -122,8 +122,8 @@ def run(  # noqa: PLR0913 - each is a flag
             session.request(request)
         told = threading.Event()
         opened.callback(told.set)
-        teller = Teller(live.url, session.status().plan, time.monotonic())
-        Worker(lambda: _tell(live, teller, held, told), "messages", ended=told).start()
+        reporter = RunReporter(live.url, session.status().plan, time.monotonic())
+        Worker(lambda: _tell(live, reporter, held, told), "messages", ended=told).start()
         if open_page and live.url:
             # Some browsers do not return before they are closed.
             threading.Thread(target=_open, args=(live.url,), daemon=True).start()
@@ -137,7 +137,7 @@ def run(  # noqa: PLR0913 - each is a flag
 command = run
 
 
-def _asking(
+def _request_handler(
     request: str, sessions: list[Session], early: list[str]
 ) -> Callable[[int, FrameType | None], None]:
     """Make a signal handler: it only passes the request on, so nothing is waited for."""
@@ -164,12 +164,12 @@ def _wait(live: Live, seconds: float | None) -> None:
     end_s = None if seconds is None else time.monotonic() + seconds
     while not live.session.ended.is_set() and (end_s is None or time.monotonic() < end_s):
         for window in live.windows:
-            window.pump(_ROUND_S)
+            window.pump(_POLL_S)
         if not live.windows:
-            live.session.ended.wait(_ROUND_S)
+            live.session.ended.wait(_POLL_S)
 
 
-def _tell(live: Live, teller: Teller, held: HeldWarnings, ended: threading.Event) -> None:
+def _tell(live: Live, reporter: RunReporter, held: HeldWarnings, ended: threading.Event) -> None:
     """Say what is being sent, and then when that changes."""
     changed = threading.Event()
     unsubscribe = live.session.subscribe(changed.set)
@@ -177,10 +177,10 @@ def _tell(live: Live, teller: Teller, held: HeldWarnings, ended: threading.Event
         while not ended.is_set() and not live.session.ended.is_set():
             status = live.session.status()
             background = live.session.settings.background
-            for line in teller.tell(status, background, time.monotonic()):
+            for line in reporter.tell(status, background, time.monotonic()):
                 typer.echo(line.text, err=not line.is_result)
-            if teller.has_begun and (teller.is_late or is_known(status, live.url)):
+            if reporter.has_begun and (reporter.is_late or is_known(status, live.url)):
                 held.release()
-            changed.wait(_LOOK_S if teller.has_begun else _ROUND_S)
+            changed.wait(_STATUS_INTERVAL_S if reporter.has_begun else _POLL_S)
             changed.clear()
     unsubscribe()

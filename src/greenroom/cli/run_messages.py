@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from greenroom.desktop.session import DesktopStatus
     from greenroom.live.status import OutletStatus
 
-__all__ = ["HeldWarnings", "Line", "Teller", "is_known"]
+__all__ = ["HeldWarnings", "Line", "RunReporter", "is_known"]
 
 # How long the first frame, and sinks that wait for it, may take before what is so is said anyway.
-_SAY_S: Final = 5.0
+_FIRST_REPORT_TIMEOUT_S: Final = 5.0
 # Changes of the plan are said this often at most.
-_PLAN_S: Final = 2.0
+_PLAN_INTERVAL_S: Final = 2.0
 # So long after the cover was asked for a sink that has not taken it is told of.
-_TAKEN_S: Final = 0.5
+_COVER_GRACE_S: Final = 0.5
 
 
 class Line(NamedTuple):
@@ -37,7 +37,7 @@ class Line(NamedTuple):
     is_result: bool
 
 
-class Teller:
+class RunReporter:
     """Tells what a session does from what is known of it, each thing once.
 
     Parameters
@@ -56,7 +56,7 @@ class Teller:
 
     def __init__(self, url: str, plan: str, now_s: float) -> None:
         self._url = url
-        self._end_s = now_s + _SAY_S
+        self._end_s = now_s + _FIRST_REPORT_TIMEOUT_S
         self.is_late = False
         """Whether what is so is said though not all sinks have begun."""
         self._places: list[str] | None = None
@@ -64,7 +64,7 @@ class Teller:
         self._file_error = ""
         self._lacks_since_s: float | None = None  # since when some sinks are without the cover
         self._plan = plan
-        self._plan_s = now_s - _PLAN_S
+        self._plan_s = now_s - _PLAN_INTERVAL_S
 
     @property
     def has_begun(self) -> bool:
@@ -125,7 +125,7 @@ class Teller:
             self._lacks_since_s = None
         elif self._lacks_since_s is None:
             self._lacks_since_s = now_s
-        if self._lacks_since_s is not None and now_s - self._lacks_since_s < _TAKEN_S:
+        if self._lacks_since_s is not None and now_s - self._lacks_since_s < _COVER_GRACE_S:
             return []  # sinks take the cover one after the other
         now = _sentence(status, background)
         if now == self._sentence:
@@ -143,7 +143,7 @@ class Teller:
 
     def _chosen(self, status: DesktopStatus, now_s: float) -> list[Line]:
         """Say what the governor chose, and why; the last of several that come together."""
-        if status.plan == self._plan or now_s - self._plan_s < _PLAN_S:
+        if status.plan == self._plan or now_s - self._plan_s < _PLAN_INTERVAL_S:
             return []
         self._plan, self._plan_s = status.plan, now_s
         return [Line(f"governor: {status.plan} {status.plan_reason}".rstrip(), is_result=False)]

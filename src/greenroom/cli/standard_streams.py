@@ -55,17 +55,17 @@ class _Output(io.TextIOWrapper):
 
     def write(self, text: str) -> int:
         """Write, with one sentence where that fails."""
-        with _told():
+        with _as_sink_error():
             return super().write(text)
 
     def flush(self) -> None:
         """Flush, with one sentence where that fails."""
-        with _told():
+        with _as_sink_error():
             super().flush()
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _as_sink_error() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:  # the reader has what it wanted

@@ -30,13 +30,13 @@ from greenroom.errors import GreenroomError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Access", "owner_of", "tells_owners"]
+__all__ = ["Access", "knows_connection_owners", "owner_of"]
 
 _TOKEN_BYTES: Final = 32
 _CODE_BYTES: Final = 16
-CODE_S: Final = 60.0
+CODE_LIFETIME_S: Final = 60.0
 """For how long a code can be used: a browser may have to start first."""
-_MOST_CODES: Final = 16
+_MAX_CODES: Final = 16
 _NONCE: Final = re.compile(r"[A-Za-z0-9_-]{22,64}")
 # Linux tells whose each connection is (proc(5), /proc/net/tcp).
 _CONNECTIONS: Final = Path("/proc/net/tcp")
@@ -94,7 +94,7 @@ class Access:
         code, now_s = secrets.token_urlsafe(_CODE_BYTES), time.monotonic()
         with self._lock:
             kept = [(one, end_s) for one, end_s in self._codes.items() if end_s > now_s]
-            self._codes = dict(kept[1 - _MOST_CODES :]) | {code: now_s + CODE_S}
+            self._codes = dict(kept[1 - _MAX_CODES :]) | {code: now_s + CODE_LIFETIME_S}
         return code
 
     def redeem(self, code: str) -> bool:
@@ -162,7 +162,7 @@ class Access:
         return base64.urlsafe_b64encode(said).decode()
 
 
-def tells_owners() -> bool:
+def knows_connection_owners() -> bool:
     """Whether the system says whose connection one is."""
     return sys.platform == "linux" and _CONNECTIONS.exists()
 

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any, Final
 from fastapi import APIRouter, HTTPException, Request, Response
 
 from greenroom.errors import SettingsError
-from greenroom.web.bodies import is_writable, read_json
 from greenroom.web.image_encoding import to_png
-from greenroom.web.models import list_models
-from greenroom.web.page import Page, in_worker, quickly
+from greenroom.web.model_list import list_models
+from greenroom.web.page_state import PageState, run_quick, run_slow
+from greenroom.web.request_bodies import is_encodable, read_json
 from greenroom.web.schema import live_schema
 
 if TYPE_CHECKING:
-    from greenroom.web.page import LiveSession
+    from greenroom.web.page_state import LiveSession
 
 __all__ = ["api_routes", "inspection_routes"]
 
 # How long the answer to a cover waits for sinks that have not taken it, and how often it looks.
-_TAKEN_S: Final = 1.0
-_ROUND_S: Final = 0.02
+_COVER_GRACE_S: Final = 1.0
+_POLL_S: Final = 0.02
 
 
 def _checked(values: Any) -> dict[str, Any]:
@@ -30,8 +30,8 @@ def _checked(values: Any) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise HTTPException(422, 'expected settings by name, such as {"people": "main"}')
     for name, value in values.items():
-        if not is_writable([name, value]):
-            shown = name if is_writable(name) else None
+        if not is_encodable([name, value]):
+            shown = name if is_encodable(name) else None
             message = f"setting '{shown or '?'}': expected whole characters, not halves of some"
             raise SettingsError(message, shown)
     if "self" in values:  # the one name that cannot be an argument
@@ -40,30 +40,30 @@ def _checked(values: Any) -> dict[str, Any]:
     return values
 
 
-def api_routes(page: Page) -> APIRouter:
+def api_routes(page: PageState) -> APIRouter:
     """Make the routes below ``/api`` that steer the session and show what it sends."""
     router = APIRouter()
     session = page.session
 
     @router.get("/settings")
     async def settings() -> dict[str, Any]:
-        return await quickly(page.settings)
+        return await run_quick(page.settings)
 
     @router.patch("/settings")
     async def change(request: Request) -> dict[str, Any]:
         values = _checked(await read_json(request))
-        await in_worker(lambda: session.update(**values))
-        return await quickly(page.settings)
+        await run_slow(lambda: session.update(**values))
+        return await run_quick(page.settings)
 
     @router.post("/save")
     async def save() -> dict[str, Any]:
-        path = await in_worker(session.save)
+        path = await run_slow(session.save)
         page.changed()
         return {"path": str(path)}
 
     @router.get("/status")
     async def status() -> dict[str, Any]:
-        return await quickly(lambda: session.status().to_dict())
+        return await run_quick(lambda: session.status().to_dict())
 
     @router.post("/cover")
     async def cover(request: Request) -> dict[str, Any]:
@@ -71,17 +71,17 @@ def api_routes(page: Page) -> APIRouter:
         on = asked.get("on") if isinstance(asked, dict) else None
         if not isinstance(on, bool):
             raise HTTPException(422, 'expected {"on": true} or {"on": false}')
-        await quickly(session.cover, on)
-        for _ in range(round(_TAKEN_S / _ROUND_S)):
-            lacking = await quickly(_without_cover, session)
+        await run_quick(session.cover, on)
+        for _ in range(round(_COVER_GRACE_S / _POLL_S)):
+            lacking = await run_quick(_without_cover, session)
             if not lacking:
                 break
-            await asyncio.sleep(_ROUND_S)
+            await asyncio.sleep(_POLL_S)
         return {"on": on, "without_cover": lacking}
 
     @router.get("/snapshot.png")
     async def snapshot() -> Response:
-        data = await in_worker(lambda: to_png(session.snapshot()))
+        data = await run_slow(lambda: to_png(session.snapshot()))
         return Response(data, media_type="image/png")
 
     return router
@@ -91,7 +91,7 @@ def _without_cover(session: LiveSession) -> tuple[str, ...]:
     return session.status().without_cover
 
 
-def inspection_routes(page: Page) -> APIRouter:
+def inspection_routes(page: PageState) -> APIRouter:
     """Make the routes below ``/api`` that tell what there is to choose from and what is wrong."""
     router = APIRouter()
     session = page.session
@@ -102,11 +102,11 @@ def inspection_routes(page: Page) -> APIRouter:
 
     @router.get("/models")
     async def models() -> list[dict[str, Any]]:
-        return await in_worker(list_models, session.settings.models_dir)
+        return await run_slow(list_models, session.settings.models_dir)
 
     @router.get("/doctor")
     async def doctor() -> list[dict[str, Any]]:
-        findings = await in_worker(page.run_checks, session.settings)
+        findings = await run_slow(page.run_checks, session.settings)
         return [asdict(finding) for finding in findings]
 
     return router

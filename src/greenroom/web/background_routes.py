@@ -9,30 +9,30 @@ from typing import TYPE_CHECKING, Any, Final
 from fastapi import APIRouter, HTTPException, Request, Response
 
 from greenroom.media.file_writing import new_file, private_folder
-from greenroom.web.bodies import parts_of, read_json
-from greenroom.web.formats import HEAD_BYTES
+from greenroom.web.file_signatures import HEAD_BYTES
 from greenroom.web.gallery import Gallery, as_dict, shown_name
-from greenroom.web.page import Page, in_worker
-from greenroom.web.uploads import MOST_BYTES, checked_kind
+from greenroom.web.page_state import PageState, run_slow
+from greenroom.web.request_bodies import read_json, stream_body
+from greenroom.web.uploads import MAX_UPLOAD_BYTES, require_kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["background_routes"]
 
-_TOO_LARGE: Final = f"the file is too large: at most {MOST_BYTES // 2**20} MiB are taken"
+_TOO_LARGE: Final = f"the file is too large: at most {MAX_UPLOAD_BYTES // 2**20} MiB are taken"
 # The largest file from a slow disk; who takes longer does not want it to come to an end.
-_UPLOAD_S: Final = 120.0
+_UPLOAD_TIMEOUT_S: Final = 120.0
 
 
-def background_routes(page: Page) -> APIRouter:
+def background_routes(page: PageState) -> APIRouter:
     """Make the routes below ``/api/backgrounds``."""
     router = APIRouter()
     gallery = page.gallery
 
     @router.get("")
     async def backgrounds() -> list[dict[str, Any]]:
-        return [as_dict(item) for item in await in_worker(gallery.items)]
+        return [as_dict(item) for item in await run_slow(gallery.items)]
 
     @router.get("/{number}/thumbnail")
     async def thumbnail(number: str) -> Response:
@@ -47,7 +47,7 @@ def background_routes(page: Page) -> APIRouter:
                 await _receive(request, path, shown_name(name))
             except OSError as error:  # the disk is full
                 raise gallery.unwritable(error) from error
-            item = await in_worker(gallery.add, path, name)
+            item = await run_slow(gallery.add, path, name)
         page.changed(backgrounds=True)
         return as_dict(item)
 
@@ -76,7 +76,7 @@ def background_routes(page: Page) -> APIRouter:
 async def _known(function: Callable[..., Any], argument: object) -> Any:
     """Call a function of the gallery; an id that it does not know is not found."""
     try:
-        return await in_worker(function, argument)
+        return await run_slow(function, argument)
     except KeyError as error:
         message = f"there is no background '{error.args[0]}'"
         raise HTTPException(404, message) from None
@@ -97,9 +97,9 @@ async def _receive(request: Request, path: Path, name: str) -> None:
     """Write a body to a file as it comes, as far as it may be one; the rest is not read."""
     head = b""
     with new_file(path, private=True) as file:
-        async for part in parts_of(request, MOST_BYTES, _TOO_LARGE, _UPLOAD_S):
+        async for part in stream_body(request, MAX_UPLOAD_BYTES, _TOO_LARGE, _UPLOAD_TIMEOUT_S):
             if len(head) < HEAD_BYTES:
                 head += part[:HEAD_BYTES]
                 if len(head) >= HEAD_BYTES:
-                    checked_kind(head, name)
+                    require_kind(head, name)
             file.write(part)

@@ -17,9 +17,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from greenroom.web.security import is_trusted
 
-__all__ = ["BACKLOG", "MOST_CONNECTIONS", "Connection"]
+__all__ = ["BACKLOG", "MAX_CONNECTIONS", "Connection"]
 
-MOST_CONNECTIONS: Final = 64
+MAX_CONNECTIONS: Final = 64
 """A browser opens six, and two for each open page."""
 BACKLOG: Final = 4
 """How many are taken in in each round of the event loop.
@@ -28,9 +28,9 @@ It takes some five rounds from there until one that is too much is closed: with 
 would take all descriptors before the first of it is looked at.
 """
 # For the head of a request; a browser sends it at once, and keeps spare connections as long.
-_HEAD_S: Final = 5.0
+_HEAD_TIMEOUT_S: Final = 5.0
 # For a client to take some of what it asked for.
-_TAKE_S: Final = 10.0
+_WRITE_TIMEOUT_S: Final = 10.0
 _WEBSOCKET_VERSION: Final = b"13"
 _WEBSOCKET_KEY_BYTES: Final = 16
 # Anybody can send nonsense, and is not to fill the user's terminal with warnings of it.
@@ -38,13 +38,13 @@ _log = logging.getLogger(f"{__name__}.requests")
 _log.setLevel(logging.ERROR)
 
 
-def _is_no_end(record: logging.LogRecord) -> bool:
+def _is_not_cancellation(record: logging.LogRecord) -> bool:
     """Whether a record tells something else than that a request ended with the page."""
     error = record.exc_info[1] if record.exc_info else None
     return not isinstance(error, asyncio.CancelledError)
 
 
-_log.addFilter(_is_no_end)
+_log.addFilter(_is_not_cancellation)
 
 
 class Connection(H11Protocol):
@@ -71,7 +71,7 @@ class Connection(H11Protocol):
         return bool(self.cycle) and not self.cycle.response_complete
 
     @property
-    def is_owners(self) -> bool:
+    def serves_owner(self) -> bool:
         """Whether a request is answered that has the token."""
         return self.is_answered and is_trusted(self.scope)
 
@@ -82,7 +82,7 @@ class Connection(H11Protocol):
         self._watch()
         # Those that end are there until the event loop comes to it.
         there = [one for one in self.connections if not one.transport.is_closing()]
-        if len(there) > MOST_CONNECTIONS:
+        if len(there) > MAX_CONNECTIONS:
             self._make_room([one for one in there if isinstance(one, Connection)])
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -119,7 +119,7 @@ class Connection(H11Protocol):
         """Wait for a client that takes nothing, but not for long."""
         super().pause_writing()
         if self._stalling is None:
-            self._stalling = self.loop.call_later(_TAKE_S, self.end)
+            self._stalling = self.loop.call_later(_WRITE_TIMEOUT_S, self.end)
 
     def resume_writing(self) -> None:
         """Go on."""
@@ -158,7 +158,7 @@ class Connection(H11Protocol):
 
     def _make_room(self, others: list[Connection]) -> None:
         """End the one that can best be done without; this one, if there is none."""
-        dispensable = [one for one in others if one is not self and not one.is_owners]
+        dispensable = [one for one in others if one is not self and not one.serves_owner]
         first = min(dispensable, key=lambda one: (one.is_answered, one.since_s), default=self)
         first.end()
 
@@ -167,7 +167,7 @@ class Connection(H11Protocol):
         if self.is_answered or self.transport.get_protocol() is not self:
             self._stop_waiting()
         elif self._waiting is None and not self.transport.is_closing():
-            self._waiting = self.loop.call_later(_HEAD_S, self.end)
+            self._waiting = self.loop.call_later(_HEAD_TIMEOUT_S, self.end)
 
     def _stop_waiting(self) -> None:
         if self._waiting is not None:

@@ -7,20 +7,22 @@ from typing import Any, Final
 
 from fastapi import APIRouter, HTTPException, Request
 
-from greenroom.web.access import CODE_S, owner_of, tells_owners
-from greenroom.web.bodies import read_json
-from greenroom.web.page import Page, in_worker, quickly
+from greenroom.web.access import CODE_LIFETIME_S, knows_connection_owners, owner_of
+from greenroom.web.page_state import PageState, run_quick, run_slow
+from greenroom.web.request_bodies import read_json
 
 __all__ = ["entry_routes"]
 
-_NOT_A_CODE: Final = (
-    f"this address works once, for {CODE_S:.0f} seconds, and for the user who runs greenroom. "
-    f"Open the page again: greenroom page"
+_INVALID_CODE: Final = (
+    f"this address works once, for {CODE_LIFETIME_S:.0f} seconds, and for the user who runs "
+    f"greenroom. Open the page again: greenroom page"
 )
-_NOT_PROVED: Final = "this page's key is not that of this greenroom. Open it again: greenroom page"
+_INVALID_PROOF: Final = (
+    "this page's key is not that of this greenroom. Open it again: greenroom page"
+)
 
 
-def entry_routes(page: Page) -> APIRouter:
+def entry_routes(page: PageState) -> APIRouter:
     """Make the routes below ``/api`` that let in; ``hello`` and ``enter`` need no token."""
     router = APIRouter()
     access = page.access
@@ -35,10 +37,10 @@ def entry_routes(page: Page) -> APIRouter:
         asked = await read_json(request)
         if isinstance(asked, dict) and "code" in asked:
             code = _text(asked, "code")
-            if not await quickly(_is_own, request) or not access.redeem(code):
-                raise HTTPException(403, _NOT_A_CODE)
+            if not await run_quick(_is_own, request) or not access.redeem(code):
+                raise HTTPException(403, _INVALID_CODE)
         elif not access.admits(_text(asked, "nonce"), _text(asked, "proof")):
-            raise HTTPException(403, _NOT_PROVED)
+            raise HTTPException(403, _INVALID_PROOF)
         return {"token": access.token}
 
     @router.get("/key")
@@ -51,7 +53,7 @@ def entry_routes(page: Page) -> APIRouter:
 
     @router.post("/token")
     async def token() -> dict[str, str]:
-        await in_worker(access.renew)
+        await run_slow(access.renew)
         return {"token": access.token}
 
     return router
@@ -59,7 +61,7 @@ def entry_routes(page: Page) -> APIRouter:
 
 def _is_own(request: Request) -> bool:
     """Whether the one who asks is the user who runs this, as far as the system tells."""
-    if not tells_owners() or request.client is None:
+    if not knows_connection_owners() or request.client is None:
         return True
     return owner_of(request.client.port, request.scope["server"][1]) == os.getuid()
 

@@ -29,8 +29,8 @@ logger = logging.getLogger(__name__)
 
 _INDEX: Final = "index.json"
 _ID: Final = re.compile(r"[0-9a-f]{16}")
-_MOST_ITEMS: Final = 200
-_MOST_NAME: Final = 60
+_MAX_OWN_ITEMS: Final = 200
+_MAX_NAME_CHARACTERS: Final = 60
 # An upload that does not move is kept as a JPEG.
 _VIDEO_SUFFIXES: Final = (".gif", ".mov", ".mp4", ".webm", ".webp")
 
@@ -97,8 +97,8 @@ class Gallery:
             If it is not a picture or video, is too large or damaged, or there are too many.
         """
         with self._lock:
-            if len(self._own_files()) >= _MOST_ITEMS:
-                message = f"there are {_MOST_ITEMS} backgrounds of your own. Remove one first."
+            if len(self._own_files()) >= _MAX_OWN_ITEMS:
+                message = f"there are {_MAX_OWN_ITEMS} backgrounds of your own. Remove one first."
                 raise BackgroundError(message)
         number = secrets.token_hex(8)
         name = shown_name(name)
@@ -254,7 +254,10 @@ def shown_name(name: str) -> str:
     last = re.split(r"[\\/]", name)[-1]
     stem = last.rpartition(".")[0] or last
     printable = "".join(letter for letter in stem if letter.isprintable())
-    return " ".join(printable.replace("_", " ").split())[:_MOST_NAME].strip(" .") or "Unnamed"
+    return (
+        " ".join(printable.replace("_", " ").split())[:_MAX_NAME_CHARACTERS].strip(" .")
+        or "Unnamed"
+    )
 
 
 def as_dict(item: Item) -> dict[str, Any]:

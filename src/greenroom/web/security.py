@@ -32,19 +32,19 @@ __all__ = ["Guard", "is_trusted"]
 
 # In the scope of a request: whether it has the token.
 _TRUSTED: Final = "greenroom.trusted"
-_READING: Final = ("GET", "HEAD")
+_SAFE_METHODS: Final = ("GET", "HEAD")
 # How pages and programs of a browser say their token where they cannot say a header.
-_TOKEN_PROTOCOL: Final = "token."  # noqa: S105 - how it begins
+_PROTOCOL_PREFIX: Final = "token."
 _STATIC: Final = "/static/"
-_ENTRANCES: Final = ("/api/hello", "/api/enter")
+_TOKENLESS_PATHS: Final = ("/api/hello", "/api/enter")
 _SOCKETS: Final = ("/ws", "/ws/preview")
 # Read by what follows, and not to be said twice.
-_ONCE: Final = ("host", "origin", "authorization", "sec-fetch-site", "content-length")
-_NOT_KNOWN: Final = (
+_UNIQUE_HEADERS: Final = ("host", "origin", "authorization", "sec-fetch-site", "content-length")
+_FORBIDDEN: Final = (
     "The token of this run of greenroom is missing or wrong. To open the page: greenroom page. "
     "To print its address, which ends in the token: greenroom page --print"
 )
-_NOT_ASKED: Final = "the request does not come from greenroom's own page"
+_FOREIGN_ORIGIN: Final = "the request does not come from greenroom's own page"
 
 
 class Guard:
@@ -73,7 +73,7 @@ class Guard:
             return
         headers = Headers(scope=scope)
         is_own = headers.get("host", "").lower() == self._host
-        protection = _protection(self._host if is_own else "")
+        protection = _security_headers(self._host if is_own else "")
 
         async def send_guarded(message: Message) -> None:
             if message["type"].endswith("http.response.start"):
@@ -91,11 +91,11 @@ class Guard:
 
     def _answer(self, scope: Scope, headers: Headers) -> Response | None:
         """Return what to answer in place of the application, or None if it may."""
-        for name in _ONCE:
+        for name in _UNIQUE_HEADERS:
             if len(headers.getlist(name)) > 1:
                 return _refused(400, f"expected one header '{name}', not several")
         is_page = scope["type"] == "http" and scope["path"] == "/"
-        is_page = is_page and scope["method"] in _READING
+        is_page = is_page and scope["method"] in _SAFE_METHODS
         host = headers.get("host", "").lower()
         if host == self._other_host and is_page:
             return RedirectResponse(f"http://{self._host}/", status_code=307)
@@ -108,14 +108,14 @@ class Guard:
         if scope["type"] == "websocket" and scope["path"] not in _SOCKETS:
             return _refused(404, "Not Found")
         scope[_TRUSTED] = self._is_trusted(scope, headers)
-        if not is_trusted(scope) and not _is_free(scope):
-            return _refused(403, _NOT_KNOWN, "token")
+        if not is_trusted(scope) and not _needs_no_token(scope):
+            return _refused(403, _FORBIDDEN, "token")
         own = f"http://{self._host}"
         own_origin = headers.get("origin", own).lower() == own
         asked_by = headers.get("sec-fetch-site", "none")
         if own_origin and asked_by in ("same-origin", "none"):
             return None
-        return _refused(403, _NOT_ASKED)
+        return _refused(403, _FOREIGN_ORIGIN)
 
     def _is_trusted(self, scope: Scope, headers: Headers) -> bool:
         """Whether the token is in a header, or among the protocols of a WebSocket."""
@@ -123,10 +123,10 @@ class Guard:
         if scope["type"] == "websocket":
             # Older versions of uvicorn leave several in one text.
             offered = [one.strip() for said in scope["subprotocols"] for one in said.split(",")]
-            own = [one for one in offered if one.startswith(_TOKEN_PROTOCOL)]
+            own = [one for one in offered if one.startswith(_PROTOCOL_PREFIX)]
             # So that no answer says it.
             scope["subprotocols"] = [one for one in offered if one not in own]
-            tokens += [one.removeprefix(_TOKEN_PROTOCOL) for one in own]
+            tokens += [one.removeprefix(_PROTOCOL_PREFIX) for one in own]
         return any(map(self._access.is_token, tokens))
 
 
@@ -135,13 +135,13 @@ def is_trusted(scope: Mapping[str, Any]) -> bool:
     return bool(scope.get(_TRUSTED, False))
 
 
-def _is_free(scope: Scope) -> bool:
+def _needs_no_token(scope: Scope) -> bool:
     """Whether a request needs no token: it is about nothing that is not the same for everybody."""
     if scope["type"] != "http":
         return False
-    if scope["method"] in _READING:
+    if scope["method"] in _SAFE_METHODS:
         return str(scope["path"]).startswith(_STATIC)
-    return scope["method"] == "POST" and scope["path"] in _ENTRANCES
+    return scope["method"] == "POST" and scope["path"] in _TOKENLESS_PATHS
 
 
 def _bearer(headers: Headers) -> str | None:
@@ -153,7 +153,7 @@ def _refused(status: int, message: str, name: str | None = None) -> Response:
     return JSONResponse({"name": name, "message": message}, status)
 
 
-def _protection(host: str) -> dict[str, str]:
+def _security_headers(host: str) -> dict[str, str]:
     """Return the headers of every answer."""
     # Not every browser takes 'self' to mean WebSockets too.
     policy = (

@@ -13,7 +13,7 @@ import uvicorn
 from greenroom.errors import SinkError
 from greenroom.media.workers import Worker
 from greenroom.web.access import Access
-from greenroom.web.app import create_app
+from greenroom.web.application import create_app
 from greenroom.web.connections import BACKLOG, Connection
 from greenroom.web.gallery import Gallery
 from greenroom.web.port import DEFAULT_PORT, listen
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from greenroom.settings import Settings
-    from greenroom.web.page import LiveSession
+    from greenroom.web.page_state import LiveSession
 
 __all__ = ["DEFAULT_PORT", "PageServer"]
 
@@ -31,14 +31,14 @@ logger = logging.getLogger(__name__)
 
 _KEY_BYTES: Final = 32
 # How long the server may take to begin, and to end though pages are open.
-_START_S: Final = 10.0
-_STOP_S: Final = 2.0
+_START_TIMEOUT_S: Final = 10.0
+_STOP_TIMEOUT_S: Final = 2.0
 # After this, uvicorn gives up requests that still run.
-_GRACE_S: Final = 1
+_SHUTDOWN_GRACE_S: Final = 1
 # Connections that the system keeps before they are taken in.
-_MOST_QUEUED: Final = 512
+_MAX_QUEUED_CONNECTIONS: Final = 512
 # A page sends acknowledgements and names of views.
-_MOST_MESSAGE_BYTES: Final = 4096
+_MAX_MESSAGE_BYTES: Final = 4096
 # What uvicorn says where calls still run at the end; that they are left behind is meant so.
 logging.getLogger("uvicorn.error").addFilter(
     lambda record: "graceful shutdown" not in record.getMessage()
@@ -116,9 +116,9 @@ class PageServer:
             log_config=None,  # logging is the program's business
             proxy_headers=False,
             server_header=False,
-            timeout_graceful_shutdown=_GRACE_S,
+            timeout_graceful_shutdown=_SHUTDOWN_GRACE_S,
             ws="websockets-sansio",  # the other one is deprecated by websockets itself
-            ws_max_size=_MOST_MESSAGE_BYTES,
+            ws_max_size=_MAX_MESSAGE_BYTES,
         )
         self._server = uvicorn.Server(config)
         # Signals are the program's business too: uvicorn takes them on the main thread only.
@@ -126,7 +126,7 @@ class PageServer:
         self._listening = listening
         self._thread = Worker(lambda: self._serve(config), "page", ended=self._ended)
         self._thread.start()
-        end_s = time.monotonic() + _START_S
+        end_s = time.monotonic() + _START_TIMEOUT_S
         while not self._server.started:
             if not self._thread.is_alive() or time.monotonic() > end_s:
                 self.stop()
@@ -135,7 +135,7 @@ class PageServer:
             time.sleep(0.01)
         # Who waits in the system's queue takes no descriptor; uvicorn made it as long as what it
         # takes in at once.
-        listening.listen(_MOST_QUEUED)
+        listening.listen(_MAX_QUEUED_CONNECTIONS)
 
     def stop(self) -> None:
         """End within two seconds, whatever pages do; a call that hangs is left behind."""
@@ -143,7 +143,7 @@ class PageServer:
             return
         self._ended.set()
         self._server.should_exit = True
-        self._thread.join(timeout=_STOP_S)
+        self._thread.join(timeout=_STOP_TIMEOUT_S)
         if self._thread.is_alive():
             logger.warning("the page's server does not end, and is left behind")
         self._server = self._thread = None

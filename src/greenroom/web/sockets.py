@@ -15,7 +15,7 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
 from greenroom.errors import GreenroomError, SettingsError
 from greenroom.web.image_encoding import to_jpeg
-from greenroom.web.page import LivePreview, Page, quickly
+from greenroom.web.page_state import LivePreview, PageState, run_quick
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 __all__ = ["socket_routes"]
 
 # How often the status is sent when nothing changes, and previews at most, in seconds.
-_STATUS_S: Final = 0.5
-_PREVIEW_S: Final = 1 / 15
+_STATUS_INTERVAL_S: Final = 0.5
+_PREVIEW_INTERVAL_S: Final = 1 / 15
 # How long a preview is waited for on a thread: the page's end waits as long.
-_WAIT_S: Final = 0.25
-_ROUND_S: Final = 0.02
+_PREVIEW_WAIT_S: Final = 0.25
+_POLL_S: Final = 0.02
 # Each takes a thread while it waits.
-_MOST_PREVIEWS: Final = 8
+_MAX_PREVIEWS: Final = 8
 _VIEWS: Final = {"after": 0, "before": 1, "matte": 2}
 _TRY_AGAIN_LATER: Final = 1013
 _REFUSED: Final = 1008
@@ -40,11 +40,11 @@ _NEW_TOKEN: Final = 4403
 PROTOCOL: Final = "greenroom"
 """What a page speaks; the other protocol that it offers is its token, and is not answered with."""
 # As much as a close frame holds (RFC 6455, 5.5).
-_MOST_REASON_BYTES: Final = 123
+_MAX_REASON_BYTES: Final = 123
 # What Starlette says of what is sent after the page went away.
-_GONE: Final = (WebSocketDisconnect, RuntimeError)
+_DISCONNECT_ERRORS: Final = (WebSocketDisconnect, RuntimeError)
 # What comes of messages that no page sends: no text, no JSON, or other values.
-_NONSENSE: Final = (
+_MALFORMED_MESSAGE_ERRORS: Final = (
     AttributeError,
     KeyError,
     RecursionError,
@@ -54,7 +54,7 @@ _NONSENSE: Final = (
 )
 
 
-def socket_routes(page: Page) -> APIRouter:
+def socket_routes(page: PageState) -> APIRouter:
     """Make the routes ``/ws`` and ``/ws/preview``."""
     router = APIRouter()
     previews = 0
@@ -74,7 +74,7 @@ def socket_routes(page: Page) -> APIRouter:
         nonlocal previews
         if not await _accept(socket):
             return
-        if previews >= _MOST_PREVIEWS:
+        if previews >= _MAX_PREVIEWS:
             await _close(socket, _TRY_AGAIN_LATER, "too many pages are open")
             return
         previews += 1
@@ -90,31 +90,31 @@ async def _accept(socket: WebSocket) -> bool:
     """Begin to speak; tell whether the page is still there."""
     try:
         await socket.accept(PROTOCOL if PROTOCOL in socket.scope["subprotocols"] else None)
-    except _GONE:
+    except _DISCONNECT_ERRORS:
         return False
     return True
 
 
 async def _close(socket: WebSocket, code: int, reason: object) -> None:
     """End it with a reason, if the page is still there to be told."""
-    with suppress(*_GONE):
+    with suppress(*_DISCONNECT_ERRORS):
         await socket.close(code, _reason(reason))
 
 
 def _reason(text: object) -> str:
     """Make a text one that a close frame can hold."""
     encoded = str(text).encode("utf-8", "replace")
-    return encoded[:_MOST_REASON_BYTES].decode("utf-8", "ignore")
+    return encoded[:_MAX_REASON_BYTES].decode("utf-8", "ignore")
 
 
-async def _show(socket: WebSocket, page: Page, views: str) -> None:
+async def _show(socket: WebSocket, page: PageState, views: str) -> None:
     """Open a preview for as long as the page is there."""
     try:
-        preview = await quickly(page.session.previews.open, frozenset(views.split(",")))
+        preview = await run_quick(page.session.previews.open, frozenset(views.split(",")))
     except GreenroomError as error:
         await _close(socket, _REFUSED, error)
         return
-    shown = _Shown(socket, preview)
+    shown = _PreviewSender(socket, preview)
     try:
         await _until_first(shown.send, shown.listen, partial(_until_renewed, socket, page))
     finally:
@@ -132,7 +132,7 @@ async def _until_first(*works: Callable[[], Awaitable[None]]) -> None:
         async with anyio.create_task_group() as group:
             for work in works:
                 group.start_soon(run, work)
-    except* _GONE:
+    except* _DISCONNECT_ERRORS:
         pass
 
 
@@ -147,7 +147,7 @@ def _setting(event: asyncio.Event) -> Callable[[], None]:
     return listener
 
 
-async def _until_renewed(socket: WebSocket, page: Page) -> None:
+async def _until_renewed(socket: WebSocket, page: PageState) -> None:
     """Wait until a new token was made; then whoever had the old one is out."""
     renewed = asyncio.Event()
     unsubscribe = page.access.subscribe(_setting(renewed))
@@ -164,7 +164,7 @@ async def _drain(socket: WebSocket) -> None:
         pass
 
 
-async def _send_changes(socket: WebSocket, page: Page) -> None:
+async def _send_changes(socket: WebSocket, page: PageState) -> None:
     """Send settings when they change, and the status then and regularly."""
     changed = asyncio.Event()
     unsubscribe = page.subscribe(_setting(changed))
@@ -173,21 +173,21 @@ async def _send_changes(socket: WebSocket, page: Page) -> None:
         while True:
             changed.clear()
             news = {
-                "settings": await quickly(page.settings),
+                "settings": await run_quick(page.settings),
                 "backgrounds": page.backgrounds_version,
-                "status": await quickly(lambda: page.session.status().to_dict()),
+                "status": await run_quick(lambda: page.session.status().to_dict()),
             }
             for kind, value in news.items():
                 if kind == "status" or sent.get(kind) != value:
                     await socket.send_text(json.dumps({"type": kind, "value": value}))
             sent = news
-            with anyio.move_on_after(_STATUS_S):
+            with anyio.move_on_after(_STATUS_INTERVAL_S):
                 await changed.wait()
     finally:
         unsubscribe()
 
 
-class _Shown:
+class _PreviewSender:
     """The preview in one open page: a picture is sent when the last one was shown."""
 
     def __init__(self, socket: WebSocket, preview: LivePreview) -> None:
@@ -202,13 +202,13 @@ class _Shown:
         while True:
             await self._was_shown.wait()
             started_s = time.monotonic()
-            message = await quickly(self._next)
+            message = await run_quick(self._next)
             if message is None:
-                await asyncio.sleep(_ROUND_S)  # once the session has ended nothing waits
+                await asyncio.sleep(_POLL_S)  # once the session has ended nothing waits
                 continue
             self._was_shown.clear()
             await self._socket.send_bytes(message)
-            await asyncio.sleep(max(0.0, started_s + _PREVIEW_S - time.monotonic()))
+            await asyncio.sleep(max(0.0, started_s + _PREVIEW_INTERVAL_S - time.monotonic()))
 
     async def listen(self) -> None:
         """Take what the page says: ``{"shown": number}`` or ``{"views": [name, ...]}``."""
@@ -219,13 +219,13 @@ class _Shown:
                     self._was_shown.set()
                 if "views" in said:
                     self._preview.want(frozenset(map(str, said["views"])))
-            except _NONSENSE as error:
+            except _MALFORMED_MESSAGE_ERRORS as error:
                 await self._socket.close(_REFUSED, _reason(f"not understood: {error}"))
                 return
 
     def _next(self) -> bytes | None:
         """Wait for views and put them into one message, on a worker's thread."""
-        views = self._preview.next(_WAIT_S)
+        views = self._preview.next(_PREVIEW_WAIT_S)
         if views is None:
             return None
         self._number += 1

@@ -29,7 +29,14 @@ from greenroom.media.demuxers import FILE_OPTIONS
 from greenroom.media.file_writing import new_file, write_atomically
 from greenroom.media.image_files import check_pixels, decode_picture, is_picture, open_picture
 from greenroom.media.limits import MOST_PIXELS_A_SIDE
-from greenroom.web.formats import GIF, HEAD_BYTES, FileKind, gif_size, kind_of, what_else
+from greenroom.web.file_signatures import (
+    GIF,
+    HEAD_BYTES,
+    FileKind,
+    describe_unsupported,
+    detect_kind,
+    gif_size,
+)
 from greenroom.web.image_encoding import thumbnail, within
 
 if TYPE_CHECKING:
@@ -40,30 +47,30 @@ if TYPE_CHECKING:
 
     from greenroom.media.frame import Frame
 
-__all__ = ["MOST_BYTES", "checked_kind", "first_picture", "make_background"]
+__all__ = ["MAX_UPLOAD_BYTES", "first_picture", "make_background", "require_kind"]
 
 logger = logging.getLogger(__name__)
 
-MOST_BYTES: Final = 50 * 2**20
+MAX_UPLOAD_BYTES: Final = 50 * 2**20
 """How large an uploaded file may be."""
-MOST_PIXELS: Final = 50_000_000
+MAX_PICTURE_PIXELS: Final = 50_000_000
 """How many pixels an uploaded picture may have: more than cameras have."""
-MOST_VIDEO_PIXELS: Final = 4096 * 2304
+MAX_VIDEO_PIXELS: Final = 4096 * 2304
 """How many pixels a frame of an uploaded video may have."""
 
 # More than this no camera sends, and every frame size is made from it.
-_KEPT: Final = (3840, 2160)
+_MAX_KEPT_SIZE: Final = (3840, 2160)
 _QUALITY: Final = 95
 # All frames of an animation together, which are in memory at once: 100 of 720p.
-_MOST_MOVING_PIXELS: Final = 100 * 1280 * 720
+_MAX_ANIMATION_PIXELS: Final = 100 * 1280 * 720
 # Of 0 to 6: more takes several times longer for a file that is little smaller.
 _WEBP_EFFORT: Final = 1
-_TAKEN: Final = (
+_ACCEPTED_KINDS: Final = (
     "Give a PNG, JPEG, WebP, BMP, TIFF, HEIC, AVIF or GIF picture, or an MP4, MOV or WebM video."
 )
 
 
-def checked_kind(head: bytes, name: str) -> FileKind:
+def require_kind(head: bytes, name: str) -> FileKind:
     """Tell what an upload is from its first bytes.
 
     Raises
@@ -71,9 +78,9 @@ def checked_kind(head: bytes, name: str) -> FileKind:
     BackgroundError
         If it is nothing that is taken.
     """
-    kind = kind_of(head)
+    kind = detect_kind(head)
     if kind is None:
-        message = f"background '{name}': {what_else(head)}. {_TAKEN}"
+        message = f"background '{name}': {describe_unsupported(head)}. {_ACCEPTED_KINDS}"
         raise BackgroundError(message)
     return kind
 
@@ -101,23 +108,23 @@ def make_background(upload: Path, target: Path, name: str) -> Path:
         If it is not a picture or video, is too large or damaged.
     """
     with upload.open("rb") as file:
-        kind = checked_kind(file.read(HEAD_BYTES), name)
+        kind = require_kind(file.read(HEAD_BYTES), name)
     try:
         if kind.is_picture:
             return _make_picture(upload, target)
         return _make_video(upload, kind, target)
     except media_errors() as error:
         logger.info("an upload was refused", exc_info=True)
-        message = f"background '{name}' cannot be read: {reason_of(error)}. {_TAKEN}"
+        message = f"background '{name}' cannot be read: {reason_of(error)}. {_ACCEPTED_KINDS}"
         raise BackgroundError(message) from error
 
 
 def _make_picture(upload: Path, target: Path) -> Path:
     if moves(upload, MOST_PIXELS_A_SIDE):
         return _make_animation(upload, target.with_suffix(".webp"))
-    picture = decode_picture(upload, MOST_PIXELS_A_SIDE, MOST_PIXELS)
+    picture = decode_picture(upload, MOST_PIXELS_A_SIDE, MAX_PICTURE_PIXELS)
     path = target.with_suffix(".jpg")
-    write_atomically(path, _to_jpeg(within(picture, _KEPT)), private=True)
+    write_atomically(path, _to_jpeg(within(picture, _MAX_KEPT_SIZE)), private=True)
     return path
 
 
@@ -126,9 +133,9 @@ def _make_animation(upload: Path, path: Path) -> Path:
     from PIL import Image  # noqa: PLC0415 - importing greenroom stays light
 
     lengths_ms = []
-    with open_picture(upload, MOST_PIXELS_A_SIDE, MOST_VIDEO_PIXELS) as image:
+    with open_picture(upload, MOST_PIXELS_A_SIDE, MAX_VIDEO_PIXELS) as image:
         width, height = image.size
-    if count_frames(upload, MOST_PIXELS_A_SIDE) * width * height > _MOST_MOVING_PIXELS:
+    if count_frames(upload, MOST_PIXELS_A_SIDE) * width * height > _MAX_ANIMATION_PIXELS:
         message = "it is an animation of too many frames; make a video of it"
         raise ValueError(message)
     pictures = []
@@ -171,7 +178,7 @@ def _make_video(upload: Path, kind: FileKind, target: Path) -> Path:
 
     if kind is GIF:
         with upload.open("rb") as file:
-            check_pixels(*gif_size(file.read(HEAD_BYTES)), MOST_PIXELS_A_SIDE, MOST_VIDEO_PIXELS)
+            check_pixels(*gif_size(file.read(HEAD_BYTES)), MOST_PIXELS_A_SIDE, MAX_VIDEO_PIXELS)
     path = target.with_suffix(kind.suffix)
     # By its content, so that nothing that names other files is looked into.
     options = dict(FILE_OPTIONS)
@@ -189,7 +196,7 @@ def _make_video(upload: Path, kind: FileKind, target: Path) -> Path:
 def _checked_stream(container: InputContainer) -> VideoStream:
     """Return the moving picture of a file, of which one frame could be decoded."""
     stream = video_stream(container)
-    check_pixels(stream.width, stream.height, MOST_PIXELS_A_SIDE, MOST_VIDEO_PIXELS)
+    check_pixels(stream.width, stream.height, MOST_PIXELS_A_SIDE, MAX_VIDEO_PIXELS)
     if next(container.decode(stream), None) is None:
         message = "there is no frame in it"
         raise ValueError(message)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from greenroom.cli.preflight import OF_ONE_FILE, check_conversions
+from greenroom.cli.preflight import PER_FILE_ERRORS, check_conversions
 from greenroom.cli.progress import progress_bar
 from greenroom.errors import GreenroomError, IncompleteError, SettingsError
 from greenroom.media.animation import moves
@@ -57,7 +57,7 @@ def each_file(
         except IncompleteError as error:
             _tell(error.summary, as_json=as_json)
             failures.append(error)
-        except OF_ONE_FILE as error:
+        except PER_FILE_ERRORS as error:
             failures.append(error)
         else:
             _tell(summary, as_json=as_json)

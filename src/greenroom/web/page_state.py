@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from greenroom.web.access import Access
     from greenroom.web.gallery import Gallery
 
-__all__ = ["LivePreview", "LivePreviews", "LiveSession", "Page", "in_worker", "quickly"]
+__all__ = ["LivePreview", "LivePreviews", "LiveSession", "PageState", "run_quick", "run_slow"]
 
 # Calls that may take seconds, such as loading a model, at the same time; ...
 _SLOW_CALLS: Final = 8
@@ -86,7 +86,7 @@ class LiveSession(Protocol):
 
 
 @dataclass
-class Page:
+class PageState:
     """What the routes share.
 
     Attributes
@@ -142,7 +142,7 @@ _slow: RunVar[anyio.CapacityLimiter] = RunVar("slow calls")
 _quick: RunVar[anyio.CapacityLimiter] = RunVar("quick calls")
 
 
-async def in_worker(
+async def run_slow(
     function: Callable[..., Result],
     *arguments: Any,
 ) -> Result:
@@ -150,7 +150,7 @@ async def in_worker(
     return await _on_thread(_slow, _SLOW_CALLS, partial(function, *arguments))
 
 
-async def quickly(
+async def run_quick(
     function: Callable[..., Result],
     *arguments: Any,
 ) -> Result:

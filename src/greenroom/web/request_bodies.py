@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
     from fastapi import Request
 
-__all__ = ["is_writable", "parts_of", "read_json"]
+__all__ = ["is_encodable", "read_json", "stream_body"]
 
 # All settings together have less than a tenth of it.
-_MOST_BYTES: Final = 65536
+_MAX_JSON_BYTES: Final = 65536
 # Longer than a browser on the same machine takes for them.
-_JSON_S: Final = 5.0
+_JSON_TIMEOUT_S: Final = 5.0
 # How long nothing may come of a longer one.
-_SILENCE_S: Final = 10.0
+_SILENCE_TIMEOUT_S: Final = 10.0
 
 
-async def parts_of(
+async def stream_body(
     request: Request, most_bytes: int, too_large: str, most_s: float
 ) -> AsyncIterator[bytes]:
     """Give the body of a request part by part.
@@ -40,7 +40,7 @@ async def parts_of(
     while True:
         part = None
         try:
-            with anyio.CancelScope(deadline=min(end_s, anyio.current_time() + _SILENCE_S)):
+            with anyio.CancelScope(deadline=min(end_s, anyio.current_time() + _SILENCE_TIMEOUT_S)):
                 part = await anext(parts)
         except StopAsyncIteration:
             return
@@ -49,7 +49,7 @@ async def parts_of(
         if part is None:
             message = (
                 f"expected the whole body of the request within {most_s:g} s, and no pause of more "
-                f"than {_SILENCE_S:g} s in it"
+                f"than {_SILENCE_TIMEOUT_S:g} s in it"
             )
             raise HTTPException(408, message, headers={"Connection": "close"})
         size += len(part)
@@ -66,15 +66,17 @@ async def read_json(request: Request) -> Any:
     HTTPException
         If it is too long or too slow, or is not JSON.
     """
-    too_large = f"expected at most {_MOST_BYTES} bytes of JSON"
-    body = b"".join([part async for part in parts_of(request, _MOST_BYTES, too_large, _JSON_S)])
+    too_large = f"expected at most {_MAX_JSON_BYTES} bytes of JSON"
+    body = b"".join(
+        [part async for part in stream_body(request, _MAX_JSON_BYTES, too_large, _JSON_TIMEOUT_S)]
+    )
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
         raise HTTPException(400, "expected JSON in the body of the request") from None
 
 
-def is_writable(values: Any) -> bool:
+def is_encodable(values: Any) -> bool:
     """Whether all texts among values, at whatever depth, can be written in UTF-8.
 
     JSON can hold halves of characters (RFC 8259, 8.2), which no file is called by and no answer

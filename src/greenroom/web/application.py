@@ -15,7 +15,7 @@ from greenroom.errors import BackgroundError, GreenroomError, ModelError, Settin
 from greenroom.web.api import api_routes, inspection_routes
 from greenroom.web.background_routes import background_routes
 from greenroom.web.entry_routes import entry_routes
-from greenroom.web.page import Page
+from greenroom.web.page_state import PageState
 from greenroom.web.security import Guard
 from greenroom.web.sockets import socket_routes
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from greenroom.settings import Settings
     from greenroom.web.access import Access
     from greenroom.web.gallery import Gallery
-    from greenroom.web.page import LiveSession
+    from greenroom.web.page_state import LiveSession
 
 __all__ = ["create_app"]
 
@@ -62,7 +62,7 @@ def create_app(
     run_checks : callable
         Inspects this machine for settings; returns findings, which are dataclasses.
     """
-    page = Page(session, gallery, access, run_checks)
+    page = PageState(session, gallery, access, run_checks)
     app = FastAPI(title="greenroom", docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(entry_routes(page), prefix="/api")
     app.include_router(api_routes(page), prefix="/api")
@@ -72,10 +72,10 @@ def create_app(
     for name, (data, kind) in _files().items():
         path = "/" if name == "index.html" else f"/static/{name}"
         app.add_route(path, _serving(data, kind), methods=["GET"])
-    app.add_exception_handler(GreenroomError, _tell_error)
-    app.add_exception_handler(HTTPException, _tell_refusal)
-    app.add_exception_handler(RequestValidationError, _tell_invalid)
-    app.add_exception_handler(Exception, _tell_unexpected)
+    app.add_exception_handler(GreenroomError, _on_greenroom_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(Exception, _on_unexpected_error)
     return Guard(app, access)
 
 
@@ -97,7 +97,7 @@ def _serving(data: bytes, kind: str):  # type: ignore[no-untyped-def]  # noqa: A
     return serve
 
 
-def _told(
+def _error_response(
     status: int,
     message: object,
     name: str | None = None,
@@ -108,23 +108,25 @@ def _told(
     return JSONResponse({"name": name, "message": text}, status, headers)
 
 
-async def _tell_error(_: Request, error: Exception) -> Response:
+async def _on_greenroom_error(_: Request, error: Exception) -> Response:
     if isinstance(error, (SettingsError, BackgroundError, ModelError)):
-        return _told(422, error, error.name)
-    return _told(422, error)
+        return _error_response(422, error, error.name)
+    return _error_response(422, error)
 
 
-async def _tell_refusal(_: Request, error: Exception) -> Response:
+async def _on_http_exception(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return _told(error.status_code, error.detail, headers=error.headers)
+    return _error_response(error.status_code, error.detail, headers=error.headers)
 
 
-async def _tell_invalid(_: Request, error: Exception) -> Response:
+async def _on_validation_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     name = str(first["loc"][-1])[:100]
-    return _told(422, f"'{name}': {first['msg']}", name)
+    return _error_response(422, f"'{name}': {first['msg']}", name)
 
 
-async def _tell_unexpected(_: Request, error: Exception) -> Response:
-    return _told(500, f"something went wrong that should not ({type(error).__name__}: {error})")
+async def _on_unexpected_error(_: Request, error: Exception) -> Response:
+    return _error_response(
+        500, f"something went wrong that should not ({type(error).__name__}: {error})"
+    )

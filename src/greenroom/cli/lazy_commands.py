@@ -15,10 +15,10 @@ from greenroom.cli.process_end import STATUS_USAGE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Late", "LateGroup"]
+__all__ = ["LazyCommand", "LazyGroup"]
 
 
-class Late(NamedTuple):
+class LazyCommand(NamedTuple):
     """A command that is not imported yet.
 
     Attributes
@@ -39,7 +39,7 @@ class Late(NamedTuple):
     takes_more: bool = False
 
 
-class LateGroup(HelpfulGroup):
+class LazyGroup(HelpfulGroup):
     """A group of such commands.
 
     Its help is plain text, as Rich would take as long as all the rest of it.
@@ -50,7 +50,7 @@ class LateGroup(HelpfulGroup):
         The commands by name, in the order of the help.
     """
 
-    late: ClassVar[Mapping[str, Late]] = {}
+    late: ClassVar[Mapping[str, LazyCommand]] = {}
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
@@ -81,7 +81,7 @@ class LateGroup(HelpfulGroup):
             formatter.write_dl([(name, late.summary) for name, late in self.late.items()])
 
 
-def _imported(name: str, late: Late) -> Any:
+def _imported(name: str, late: LazyCommand) -> Any:
     module = importlib.import_module(late.module)
     if late.has_commands:
         return get_command(with_plain_flags(module.app))

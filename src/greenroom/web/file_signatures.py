@@ -7,10 +7,10 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["HEAD_BYTES", "FileKind", "gif_size", "kind_of", "what_else"]
+__all__ = ["HEAD_BYTES", "FileKind", "describe_unsupported", "detect_kind", "gif_size"]
 
 HEAD_BYTES: Final = 4096
-"""So much of a file is enough for `kind_of`."""
+"""So much of a file is enough for `detect_kind`."""
 
 _AVIF_BRANDS: Final = (b"avif", b"avis")
 _HEIF_BRANDS: Final = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
@@ -48,7 +48,7 @@ MOV: Final = FileKind(".mov", is_picture=False, demuxer="mov")
 WEBM: Final = FileKind(".webm", is_picture=False, demuxer="matroska")
 
 
-def kind_of(head: bytes) -> FileKind | None:
+def detect_kind(head: bytes) -> FileKind | None:
     """Tell what a file is from its first bytes; None if it is nothing that is taken."""
     if head[:2] == b"BM" and len(head) >= 26 and 12 <= _number("<I", head, 14) <= 124:
         return BMP
@@ -71,7 +71,7 @@ def kind_of(head: bytes) -> FileKind | None:
     return next((kind for start, kind in beginnings.items() if head.startswith(start)), None)
 
 
-def what_else(head: bytes) -> str:
+def describe_unsupported(head: bytes) -> str:
     """Say what a file is that is not taken, as far as that can be told."""
     if not head:
         return "the file is empty"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from greenroom.cli.run_messages import HeldWarnings, Teller, is_known
+from greenroom.cli.run_messages import HeldWarnings, RunReporter, is_known
 from greenroom.desktop.session import DesktopStatus
 from greenroom.live.status import CaptureState, CaptureStatus, OutletStatus, Showing
 
@@ -41,11 +41,11 @@ class Run:
     """A run that tells."""
 
     def __init__(self, url: str = "") -> None:
-        self.teller = Teller(url, "All.", 0.0)
+        self.reporter = RunReporter(url, "All.", 0.0)
 
     def out(self, known: DesktopStatus, now_s: float = 0.0, background: str = "blur") -> list[str]:
         """Return what is said now, with ! before what is a message."""
-        lines = self.teller.tell(known, background, now_s)
+        lines = self.reporter.tell(known, background, now_s)
         return [line.text if line.is_result else f"!{line.text}" for line in lines]
 
 
