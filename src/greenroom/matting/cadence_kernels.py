@@ -1,4 +1,4 @@
-"""Telling movement from noise, by the core."""
+"""Core functions that tell movement from noise."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ if TYPE_CHECKING:
 __all__ = ["BINS", "MOST_NOISE", "Compared", "compared", "tell_still"]
 
 BINS: Final = 8
-"""Into so many levels brightness is divided: a camera's noise is not the same at all."""
+"""Number of brightness bins, each with its own noise."""
 
 MOST_NOISE: Final = 32.0
-"""The variance of the difference of two samples from which on it is not noise any more."""
+"""Upper limit of the noise: variance of the difference of two samples."""
 
 _tell_still = core.function("tell_still", "i ppp ppp ii ii pp")
 
 
 class Compared(NamedTuple):
-    """Planes that were checked once, to be compared with others and others with them.
+    """Planes checked once for any number of comparisons.
 
     Attributes
     ----------
     planes : tuple of (h, w) uint8
         One or three; the second and third of one shape.
     shapes : tuple of (int, int)
-        Theirs.
+        Their shapes, the second for both others.
     addresses : tuple of three int
-        Theirs, or 0.
+        Their addresses, or 0.
     """
 
     planes: tuple[Bytes, ...]
@@ -44,13 +44,13 @@ class Compared(NamedTuple):
 
 
 def compared(planes: tuple[Bytes, ...]) -> Compared:
-    """Check planes.
+    """Check planes for comparisons.
 
     Parameters
     ----------
     planes : tuple of (h, w) uint8, contiguous
-        One or three; the second and third of one shape. They are kept, and read as often as they
-        are compared.
+        One or three; the second and third of one shape. They are kept, and read in
+        every comparison.
 
     Raises
     ------
@@ -66,15 +66,15 @@ def compared(planes: tuple[Bytes, ...]) -> Compared:
 
 
 def tell_still(now: Compared, before: Compared, noise: Floats) -> bool:
-    """Tell whether planes show what others do, but for the camera's noise.
+    """Test whether two sets of planes are equal but for the camera's noise.
 
     Parameters
     ----------
     now, before : Compared
         The planes, of the same shapes.
     noise : (planes, BINS) float32
-        The variance of the difference of two samples by noise, for each plane and brightness. It
-        is learned: changed in place.
+        Variance of the difference of two samples by noise, for each plane and brightness. It is
+        updated in place.
 
     Raises
     ------

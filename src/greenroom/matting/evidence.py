@@ -1,9 +1,8 @@
-"""What the frames so far tell about each sample, besides the model.
+"""Evidence from earlier frames: colour histograms and the clean plate.
 
-Two things are learned while they are sure: which colours the person has and which the room
-[1]_, [2]_, and what the room looks like where it was seen. Both become a probability that is
-multiplied with the model's own by Bayes' rule, so it decides where the model wavers and changes
-little where it is sure.
+Two things are learned where the matte is sure: the colours of the person and of the room [1]_,
+[2]_, and the clean plate of the room. Both become a probability that is combined with the model's
+by Bayes' rule: it decides where the model is unsure and changes little where it is sure.
 
 References
 ----------
@@ -31,43 +30,42 @@ if TYPE_CHECKING:
 
 __all__ = ["Evidence"]
 
-# What the log of a ratio of colours counts, how far one goes, and what a colour that was never
-# seen is taken for, as a share.
-_BY_COLOUR: Final = 0.6
-_FAR: Final = 3.0
-_UNSEEN: Final = 1e-4
-# By how much the colours of earlier frames fade with each.
-_FADE: Final = 0.85
-# A sample differs from the room by one unit at this distance, in 8-bit levels of luma; chroma,
-# which shadows change less, counts double.
-_SPREAD: Final = 10.0
-_CHROMA: Final = 2.0
-# Log odds of a sample that looks exactly like the room, and the most that a difference tells.
-_ROOM: Final = 3.0
-_STRANGE: Final = 2.0
-# What counts against somebody, in log odds, where the room was never seen, the model wavers, and
-# nobody whom it is sure of is near: rather lose a blurred finger there than show the room.
+# Weight of the log ratio of colours, its limit, and the share assumed for a colour never seen.
+_COLOUR_WEIGHT: Final = 0.6
+_MAX_LOG_RATIO: Final = 3.0
+_UNSEEN_SHARE: Final = 1e-4
+# Weight of earlier frames in the moving average of the histograms.
+_COLOUR_MEMORY: Final = 0.85
+# Standard deviation of the room's samples, in 8-bit levels of luma; differences of chroma, which
+# shadows change less, count double.
+_ROOM_SIGMA: Final = 10.0
+_CHROMA_WEIGHT: Final = 2.0
+# Log odds of room for a sample that looks exactly like it, and the limit for one that differs.
+_ROOM_LOG_ODDS: Final = 3.0
+_MAX_STRANGE: Final = 2.0
+# Log odds against foreground where the room was never seen, the model is unsure, and nothing that
+# it is sure of is near: rather lose a blurred finger there than show the room.
 _DOUBT: Final = 1.0
-# How far inside the person a likeness to the room is a coincidence, and how far from the person
-# the room is learned, and doubt begins, as shares of the frame's height.
-_DEEP: Final = 0.05
-_CLEAR: Final = 0.02
+# Depth inside the person from which likeness to the room counts as coincidence; distance from the
+# person at which the room is learned and doubt begins. Both are shares of the frame's height.
+_DEEP_INSIDE: Final = 0.05
+_CLEAR_OF_PERSON: Final = 0.02
 
 
 class Evidence:
-    """Learns the person's colours and the room, and tells what they say of a new frame.
+    """Learns colours and the clean plate, and computes the probability of foreground from them.
 
     Parameters
     ----------
     colours, plate : bool
         Whether each of the two counts.
 
-    State: histograms of colours, the clean plate, and what was last made of a frame.
+    State: colour histograms, the clean plate, and the last frame's difference from it.
     """
 
     def __init__(self, *, colours: bool = True, plate: bool = True) -> None:
-        by_plate = (0.5, _ROOM, _STRANGE, _DOUBT) if plate else (0, 0, 0, 0)
-        self._terms = np.array([_BY_COLOUR if colours else 0, *by_plate], np.float32)
+        by_plate = (0.5, _ROOM_LOG_ODDS, _MAX_STRANGE, _DOUBT) if plate else (0, 0, 0, 0)
+        self._terms = np.array([_COLOUR_WEIGHT if colours else 0, *by_plate], np.float32)
         self.plate: CleanPlate | None = None
         self._colours: Floats | None = None
         self._ratios: Floats = np.empty(0, np.float32)
@@ -75,19 +73,19 @@ class Evidence:
         self._memory: Floats = np.empty((0, 0, 0), np.float32)  # for both results of `weigh`
 
     def reset(self, plate: CleanPlate | None = None) -> None:
-        """Forget colours and room; begin with a plate that is known already, if there is one."""
+        """Forget colours and room; start with a recorded plate, if there is one."""
         self.plate = plate
         self._colours = self._difference = None
 
     @property
     def similarity(self) -> Floats | None:
-        """How much the frame that was weighed last looks like the room, (h, w) float32, 0 to 1."""
+        """Similarity of the last weighed frame to the room, (h, w) float32, 0 to 1."""
         if self.plate is None or self._difference is None:
             return None
         return np.asarray(self.plate.confidence * np.exp(-self._difference / 2), np.float32)
 
     def weigh(self, frame: Frame, prior: Floats, *, in_part: bool = False) -> Floats:
-        """Return the probability that a sample is the person's by all but the model.
+        """Return the probability of foreground by colours and clean plate.
 
         Parameters
         ----------
@@ -96,20 +94,20 @@ class Evidence:
         prior : (h, w) float32
             The model's coverage on the half grid. Read only.
         in_part : bool
-            Whether only what is needed for this is looked at: then there is no `similarity`, and
-            nothing to learn from the frame.
+            Whether to look only at samples where the model is unsure: then there is no
+            `similarity`, and the frame cannot be learned from.
 
         Returns
         -------
         (h, w) float32
-            Above 0 and below 1; one half where nothing is known, or nothing is in question. In
-            memory that is used again for the next frame.
+            Above 0 and below 1; one half where nothing is known, or the model is sure. The memory
+            is overwritten for the next frame.
         """
         planes = frame.half_planes
         if self.plate is None:
             self.plate = CleanPlate(planes.shape[1:], len(planes))
         terms = self._terms
-        if self._colours is None:  # the first frame is weighed with its own colours, not doubted
+        if self._colours is None:  # the first frame is weighed with its own colours, without doubt
             terms = np.array([*terms[:4], 0], np.float32)
             self._ratios = np.zeros(BINS ** len(planes), np.float32)
             self._weigh(frame, prior, terms, in_part=False)
@@ -135,25 +133,25 @@ class Evidence:
             terms,
             probability,
             self._difference,
-            deep=_reach(prior, _DEEP),
-            clear=_reach(prior, _CLEAR),
+            deep=_reach(prior, _DEEP_INSIDE),
+            clear=_reach(prior, _CLEAR_OF_PERSON),
         )
         return probability
 
     def learn(self, frame: Frame, matte: Floats, other: Floats | None = None) -> None:
-        """Take what is sure in the matte of the frame that was weighed last.
+        """Learn from the frame that was weighed last, where its matte is sure.
 
         Parameters
         ----------
         frame : Frame
             Read only.
         matte, other : (h, w) float32
-            Coverage on the half grid; where there are two the larger one counts. Read only.
+            Coverage on the half grid; the larger of two counts. Read only.
         """
         planes, plate = frame.half_planes, self.plate
         assert plate is not None
         assert self._difference is not None
-        share = 1 - _FADE
+        share = 1 - _COLOUR_MEMORY
         if self._colours is None:
             share = 1.0
             self._colours = np.zeros((2, BINS ** len(planes)), np.float32)
@@ -166,22 +164,22 @@ class Evidence:
             plate.seen,
             self._colours,
             self._ratios,
-            clear=_reach(matte, _CLEAR),
+            clear=_reach(matte, _CLEAR_OF_PERSON),
             memory=MEMORY,
             share=share,
-            unseen=_UNSEEN,
-            far=_FAR,
+            unseen=_UNSEEN_SHARE,
+            far=_MAX_LOG_RATIO,
         )
         plate.check(known, misfits, brighter / max(known - misfits, 1))
 
 
-# What a squared difference of each plane counts: of one or three planes, and first of RGB's.
+# Weight of each plane's squared difference, by the number of planes; 0 stands for RGB.
 _SPREADS: Final = {
     number: np.array(spreads, np.float32) ** -2
     for number, spreads in {
-        0: [_SPREAD] * 3,
-        1: [_SPREAD],
-        3: [_SPREAD, _SPREAD / _CHROMA, _SPREAD / _CHROMA],
+        0: [_ROOM_SIGMA] * 3,
+        1: [_ROOM_SIGMA],
+        3: [_ROOM_SIGMA, _ROOM_SIGMA / _CHROMA_WEIGHT, _ROOM_SIGMA / _CHROMA_WEIGHT],
     }.items()
 }
 

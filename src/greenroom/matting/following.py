@@ -1,7 +1,7 @@
-"""Following: what a model found in one frame, moved to where it is in the next.
+"""Following: the model's coverage of one frame, moved along with the motion into the next.
 
-Every other frame a look can be saved: the motion between two frames that follow each other is small
-and can be seen in the picture. Where it cannot, nothing is followed, and the model looks.
+This saves every other look: the motion between two frames in a row is small and can be estimated.
+Where it cannot, nothing is followed, and the model looks.
 """
 
 from __future__ import annotations
@@ -24,29 +24,28 @@ __all__ = ["Follower", "Motion", "follow_motion"]
 
 _follow_motion = core.function("follow_motion", "pppii pp")
 
-# The picture around the edge of what was found has to be that of the frame before, moved: of cells
-# of 4x4 samples of the half grid no larger a share than this differs by more than so many 8-bit
-# levels on average. And the edge has nowhere moved farther than so many samples: what moves fast is
-# also blurred.
-_MISFIT: Final = 12.0
-_MISFITS: Final = 0.04
-_FAR: Final = 2.0
-# After so many tries in a row that failed, so many frames pass before the next one.
-_FAILED: Final = 4
-_PAUSE: Final = 3
+# Limits of a motion that is trusted. A cell of 4x4 samples of the half grid fits if it differs from
+# the frame before, moved, by up to this mean, in 8-bit levels; the share of cells around the edge
+# that do not fit; and how far the edge may move, in samples: fast motion is also blurred.
+_MAX_DIFFERENCE: Final = 12.0
+_MAX_MISFITS: Final = 0.04
+_MAX_DISTANCE: Final = 2.0
+# After this many failures in a row, following pauses for the second number of frames.
+_FAILURES_BEFORE_PAUSE: Final = 4
+_PAUSE_FRAMES: Final = 3
 
 
 class Motion(NamedTuple):
-    """What is known of the motion between two frames.
+    """Estimated motion between two frames.
 
     Attributes
     ----------
     is_sure : bool
-        Whether coverage could be moved by it.
+        Whether it is within the limits, and coverage was moved by it.
     misfits : float
-        The share of places around the edge where the picture is not the earlier one, moved.
+        Share of cells around the edge in which the picture is not the earlier one, moved.
     farthest : float
-        How far the edge has moved, where that is farthest, in samples of the half grid.
+        Largest motion of the edge, in samples of the half grid.
     """
 
     is_sure: bool
@@ -59,11 +58,11 @@ def follow_motion(  # noqa: PLR0913 - three of them are limits
     now: Bytes,
     coarse: Floats,
     *,
-    misfit: float = _MISFIT,
-    misfits: float = _MISFITS,
-    farthest: float = _FAR,
+    misfit: float = _MAX_DIFFERENCE,
+    misfits: float = _MAX_MISFITS,
+    farthest: float = _MAX_DISTANCE,
 ) -> Motion:
-    """Move coverage of one frame to where it is in another one, in place; if that is sure.
+    """Move coverage of one frame along with the motion to another, in place, if that is sure.
 
     Parameters
     ----------
@@ -72,9 +71,9 @@ def follow_motion(  # noqa: PLR0913 - three of them are limits
     coarse : (H, W) float32
         Coverage in 0..1. Nothing is written to it where the motion is not sure.
     misfit : float
-        Up to how many 8-bit levels places around the edge fit.
+        Mean difference, in 8-bit levels, up to which a cell fits.
     misfits, farthest : float
-        What the motion's may be at the most for it to be sure.
+        Limits of a sure motion, see `Motion`.
     """
     height, width = coarse.shape
     half = (height + 1) // 2, (width + 1) // 2
@@ -92,12 +91,12 @@ def follow_motion(  # noqa: PLR0913 - three of them are limits
 
 
 class Follower:
-    """Keeps a model's last answer, and moves it into the next frame.
+    """Keeps the model's last coverage, and moves it into the next frame.
 
     A try costs a tenth of a look, so while somebody moves fast it is made in every fourth frame.
 
-    State: the answer, a small picture of the frame that it is of, how many tries in a row failed,
-    and how many frames are to pass before the next one.
+    State: the coverage, luma of its frame on the half grid, the number of failures in a row, and
+    the number of frames left of a pause.
     """
 
     def __init__(self) -> None:
@@ -108,25 +107,25 @@ class Follower:
 
     @property
     def has_answer(self) -> bool:
-        """Whether there is anything to follow."""
+        """Whether there is coverage to follow."""
         return self._coarse is not None
 
     def reset(self) -> None:
-        """Forget the answer, and that any try has failed."""
+        """Forget the coverage and the failures."""
         self._coarse = self._luma = None
         self._failed = self._waits = 0
 
     def found(self, frame: Frame, coarse: Floats) -> None:
-        """Take what was found in a frame, on the working grid; it is copied."""
+        """Take the model's coverage of a frame, on the working grid; it is copied."""
         if self._waits:
             self._waits -= 1
             return
         self._coarse, self._luma = coarse.copy(), frame.half_planes[0]
 
     def follow(self, frame: Frame) -> Floats | None:
-        """Return the last answer where it is now, or None if that cannot be told; then forget it.
+        """Return the last coverage moved into a frame, or None if unsure; then forget it.
 
-        An answer is followed into one frame only: what is wrong with it does not add up.
+        Coverage is followed into one frame only, so that errors do not add up.
         """
         coarse, luma = self._coarse, self._luma
         self._coarse = self._luma = None
@@ -136,6 +135,6 @@ class Follower:
             self._failed = 0
             return coarse
         self._failed += 1
-        if self._failed >= _FAILED:
-            self._waits = _PAUSE
+        if self._failed >= _FAILURES_BEFORE_PAUSE:
+            self._waits = _PAUSE_FRAMES
         return None

@@ -1,8 +1,8 @@
-"""Keep: objects of the room that stay visible, such as the chair.
+"""Objects of the room that stay visible, such as the chair.
 
 They are marked by a rectangle, in which the object's outline is found once on the clean
 plate, or by a picture. They stay where the present frame looks as the clean plate does there:
-whatever comes before them is hidden again, unless it is the person.
+anything in front of them is hidden again, unless it is the person.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ __all__ = ["KeptRegions", "Plate"]
 
 logger = logging.getLogger(__name__)
 
-# So much of a rectangle has to be known before the object in it is looked for, ...
-_KNOWN: Final = 0.9
-# ... around which so much of the room is looked at, as a share of the rectangle's sides.
+# Share of a rectangle that must be known before its object is looked for.
+_MIN_KNOWN: Final = 0.9
+# Margin of the room around a rectangle for GrabCut, as a share of its sides.
 _MARGIN: Final = 0.3
-# An object has at least this share of its rectangle.
-_LEAST: Final = 0.02
+# Share of its rectangle that an object covers at least.
+_MIN_SHARE: Final = 0.02
 # GrabCut settles within a few rounds; each takes as long as the first.
-_ROUNDS: Final = 4
-# Holes and crumbs of the outline up to this size, in samples, are not the object's.
-_GRAIN: Final = 5
+_GRABCUT_ROUNDS: Final = 4
+# Size of the median filter that removes holes and crumbs of the outline, in samples.
+_MEDIAN_SIZE: Final = 5
 
 
 class Plate(Protocol):
-    """What is known of the room, at the working size.
+    """A clean plate at the working size.
 
     Attributes
     ----------
@@ -62,11 +62,10 @@ class Plate(Protocol):
 
 
 class KeptRegions:
-    """Raises the matte where marked objects of the room are in sight.
+    """Raises the matte where marked objects of the room are visible.
 
     The pictures are read on creation. Outlines are found on the first plate that is known
-    well enough, and kept until there is no plate any more: a plate that comes after that
-    is of another view.
+    well enough, and kept until the plate is dropped: a later plate is of another view.
 
     State: the outlines, at the resolution of the working matte.
 
@@ -83,25 +82,25 @@ class KeptRegions:
         self.reset()
 
     def check(self, size: tuple[int, int]) -> None:
-        """Refuse frames of a width and height outside of which a rectangle lies.
+        """Check that all rectangles lie within frames of a size (width, height).
 
         Raises
         ------
         SettingsError
-            If one does.
+            If one does not.
         """
         for rectangle in self._rectangles:
             rectangle.placed(size, (1, 1))
 
     def reset(self) -> None:
-        """Forget the outlines: of another view, or another size."""
+        """Forget the outlines."""
         self._waiting = list(self._rectangles)
         self._empty: list[Rectangle] = []
         self._outlines: Floats | None = None
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What the user has to know of rectangles in which nothing is kept, as sentences."""
+        """Hints about rectangles in which nothing is kept, as sentences."""
         waiting = (
             f"Nothing is kept in '{one.text}' yet: it has to be seen without you. Step out of the "
             f"picture for a moment."
@@ -124,11 +123,9 @@ class KeptRegions:
         alpha : (h, w) float32
             Coverage, 0 to 1, at the working size. Read only.
         plate : Plate, optional
-            The room without the person. Without one, and where it is not known, nothing is
-            kept.
+            The clean plate. Without one, and where it is unknown, nothing is kept.
         similarity : (h, w) float32, optional
-            0 to 1, how much the present frame looks like the plate. Read only. Without one
-            nothing is kept.
+            Similarity of the frame to the plate, 0 to 1. Read only. Without it nothing is kept.
         layout : Layout
             That of the frame.
 
@@ -145,7 +142,7 @@ class KeptRegions:
         if not (self._rectangles or self._pictures):
             return alpha
         for rectangle in self._waiting:
-            rectangle.placed(layout.size, alpha.shape)  # an error of the setting is told at once
+            rectangle.placed(layout.size, alpha.shape)  # raises at once if it is outside
         if plate is None or similarity is None:
             if self._outlines is not None:
                 self.reset()
@@ -159,12 +156,12 @@ class KeptRegions:
         return np.asarray(np.maximum(alpha, kept), np.float32)
 
     def _look_for_objects(self, outlines: Floats, plate: Plate, layout: Layout) -> None:
-        """Find the outlines of objects in rectangles that have become known."""
+        """Find the outlines of objects in rectangles that are known by now."""
         for rectangle in list(self._waiting):
             box = rectangle.placed(layout.size, outlines.shape)
             left, top, right, bottom = box
             known = plate.confidence[top:bottom, left:right] > 0
-            if known.mean() < _KNOWN:
+            if known.mean() < _MIN_KNOWN:
                 continue
             self._waiting.remove(rectangle)
             outline = _outline(plate, box, layout)
@@ -190,7 +187,7 @@ def _read(path: Path) -> Grid:
 
 
 def _of_pictures(pictures: list[Grid], shape: tuple[int, ...]) -> Floats:
-    """Return what the pictures keep, scaled to a matte's shape: 0 to 1."""
+    """Return the union of the pictures, scaled to a matte's shape, 0 to 1."""
     outlines = np.zeros(shape, np.float32)
     for picture in pictures:
         fitted = cv2.resize(picture, shape[::-1], interpolation=cv2.INTER_AREA)
@@ -199,11 +196,10 @@ def _of_pictures(pictures: list[Grid], shape: tuple[int, ...]) -> Floats:
 
 
 def _outline(plate: Plate, box: tuple[int, int, int, int], layout: Layout) -> Floats | None:
-    """Find the object in a box of the plate by GrabCut [1]_; None if nothing stands out.
+    """Return the object's outline in a box of the plate by GrabCut [1]_, or None.
 
-    What is around the box is the background that it is told from, and what is in the box may
-    be either. Where chroma is smaller it is done at half the size, as colours that are
-    interpolated between those of both would be taken for the object's.
+    The surroundings of the box are background, and the box may be either. Where chroma is
+    subsampled GrabCut runs at half the size: interpolated chroma would be taken for the object's.
 
     References
     ----------
@@ -229,11 +225,11 @@ def _outline(plate: Plate, box: tuple[int, int, int, int], layout: Layout) -> Fl
     if (states == cv2.GC_BGD).any() and (states == cv2.GC_PR_FGD).any():
         picture = cv2.resize(_rgb(plate, layout)[near], half, interpolation=cv2.INTER_AREA)
         models = np.zeros((1, 65)), np.zeros((1, 65))
-        cv2.grabCut(picture, states, None, *models, _ROUNDS, cv2.GC_INIT_WITH_MASK)  # type: ignore[call-overload]
+        cv2.grabCut(picture, states, None, *models, _GRABCUT_ROUNDS, cv2.GC_INIT_WITH_MASK)  # type: ignore[call-overload]
     found = ((states == cv2.GC_FGD) | (states == cv2.GC_PR_FGD)).astype(np.float32)
     found = cv2.resize(found, size, interpolation=cv2.INTER_LINEAR)
-    found = np.asarray(cv2.medianBlur(found, _GRAIN), np.float32)
-    if found.sum() < _LEAST * (right - left) * (bottom - top):
+    found = np.asarray(cv2.medianBlur(found, _MEDIAN_SIZE), np.float32)
+    if found.sum() < _MIN_SHARE * (right - left) * (bottom - top):
         return None
     outline = np.zeros((height, width), np.float32)
     outline[near] = found

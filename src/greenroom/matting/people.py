@@ -1,8 +1,8 @@
-"""Only me: which samples of a matte belong to the main person, followed over time.
+"""Only me: samples of a matte that belong to the main person, tracked over time.
 
-Everything is decided in cells of 2x2 samples of the working matte. A part is what hangs
-together of the cells that are somebody's. As long as there is one part that is the main
-person's and grows steadily, that is all that is looked at.
+All decisions are made in cells of 2x2 samples of the working matte. A part is a connected
+component of foreground cells. While there is one part, which is the main person's and grows
+steadily, nothing else is computed.
 """
 
 from __future__ import annotations
@@ -53,57 +53,56 @@ if TYPE_CHECKING:
 
 __all__ = ["PeopleFilter"]
 
-# What grows out of the main person at once, as a share of the frame's area, is someone else.
+# Share of the frame by which the main person may grow at once; more is someone else.
 _SUDDEN: Final = 0.02
-# The main person may grow as they like for so long after they were chosen: some models need
-# a few frames to see all of them.
+# Time after the choice in which the main person may grow freely: some models need a few frames to
+# find all of them.
 _GRACE_S: Final = 0.5
-# A main person who has been gone for longer may be succeeded.
+# Time after which a main person who is gone may be replaced.
 _GONE_S: Final = 2.0
-# Gone is also who has become smaller than this share of their usual area, ...
-_LEFT_OVER: Final = 1 / 8
-# ... the largest of late, which is forgotten in about this time.
+# A main person who has shrunk to this share of their recent largest area is gone, too.
+_SHRUNK: Final = 1 / 8
+# Time constant of that area's decay.
 _USUAL_S: Final = 10.0
-# What was the main person's not longer ago than this is theirs when it comes back.
+# Time in which cells that were the main person's are theirs when they come back.
 _RECENT_S: Final = 1.0
-# How fast an outline moves, in heights of the frame a second: that of someone who gestures ...
-_QUICK: Final = 1.5
-# ... of someone who sits, which is slower than one who walks by comes out from behind them ...
+# Speed of an outline, in heights of the frame a second: that of someone who gestures, ...
+_FAST: Final = 1.5
+# ... of someone who sits, slower than a passer-by who comes out from behind them, ...
 _SLOW: Final = 0.3
-# ... and how far the line between two who touch may move.
+# ... and of the border between two people who touch.
 _BETWEEN: Final = 0.75
-# What is assumed of frames without a time, and the most that one frame stands for.
+# Duration of a frame without a time, and the longest duration of any frame.
 _FRAME_S: Final = 1 / 25
 _LONGEST_FRAME_S: Final = 0.2
-# The matte's soft edge reaches so many cells beyond what is somebody's; what is farther and has
-# more coverage than this is not of that edge.
+# Width of the matte's soft edge beyond foreground cells; coverage above the second farther out is
+# haze.
 _SOFT_EDGE: Final = 4
 _HAZE: Final = 0.05
-# With everybody, haze is nobody's that is farther from all of them, as a share of the frame's
-# height: nothing but colours would make somebody of it.
-_NEAR: Final = 0.1
+# With everybody shown, haze farther from all of them than this share of the frame's height is
+# removed: only colours would make it foreground.
+_HAZE_DISTANCE: Final = 0.1
 
 
 class PeopleFilter:
-    """Says frame by frame which samples of the working matte stay.
+    """Weights the working matte so that only the chosen people stay.
 
-    With ``people="all"`` everything near somebody who is not a speck. With ``"main"`` one
-    person: at the start the one with the best score (`people_parts.scores`), from then on
-    whoever is where they were.
+    With ``people="all"`` everything near a person who is larger than a speck stays. With
+    ``"main"`` one person stays: at first the one with the best score (`people_parts.scores`),
+    then whoever is where they were.
 
-    - A part that comes from elsewhere is someone else's for as long as it is seen, whatever
-      its size; only what comes from the bottom edge below someone who sits is their hand, and
-      what is right above or below them the rest of them.
-    - Where two touch, the line between them follows the edges of the picture from where it
-      was, and what then comes out on the far side of the main person is not theirs.
-    - What grows out of them by more than an arm does from frame to frame is not theirs,
-      unless it was a second ago.
-    - When they are gone, nobody is shown. Who comes into sight near where they left is taken
-      for them; after 2 s the best score decides again.
+    - A part that comes from elsewhere is someone else's for as long as it is seen, whatever its
+      size. Exceptions: a part from the bottom edge below someone who sits is their hand, and a
+      part right above or below them is the rest of them.
+    - Where two people touch, the border between them follows the edges of the picture from where
+      it was, and parts that then appear on the far side of the main person are not theirs.
+    - Growth from frame to frame by more than an arm is not theirs, unless it was a second ago.
+    - When they are gone, nobody is shown. Somebody who appears near where they left is taken for
+      them; after 2 s the best score decides again.
 
-    In doubt a sample is not shown. Two who touch in the first frame are one until they part.
+    In doubt a sample is not shown. Two people who touch in the first frame are one until they part.
 
-    State: the roles of the cells in the frame before, and which were the main person's of late.
+    State: the cells' roles in the frame before, and when each was last the main person's.
     """
 
     def __init__(self, people: People) -> None:
@@ -125,7 +124,7 @@ class PeopleFilter:
         self._usual = 0.0  # the most cells of the main person of late
 
     def weights(self, alpha: Floats, frame: Frame, cells: Floats | None = None) -> Floats | None:
-        """Return what the matte is to be multiplied with, or None where all of it stays.
+        """Return weights for the matte, or None if all of it stays.
 
         A change of the matte's size forgets earlier frames.
 
@@ -151,7 +150,7 @@ class PeopleFilter:
             self._roles = np.zeros(cells.shape, np.uint8)
             self._owned_s = np.full(cells.shape, -np.inf, np.float32)
         frame_s = self._advance(frame.time_s)
-        if self.people is People.ALL and frame.time_s is not None and _is_usual(cells):
+        if self.people is People.ALL and frame.time_s is not None and _is_only_people(cells):
             return None
         labels, parts = parts_of(cells, self._roles)
         specks = parts[:, AREA] < SPECK * cells.size
@@ -187,7 +186,7 @@ class PeopleFilter:
         return self._clock_s - self._seen_s > _GONE_S
 
     def _is_steady(self, parts: Whole) -> bool:
-        """Whether there is one part, which is the main person's and was it before."""
+        """Whether there is one part, which was the main person's before."""
         if len(parts) != 2 or self._strangers.are_about or self._is_vacant:
             return False
         mine, area = int(parts[1, MAIN]), int(parts[1, AREA])
@@ -195,14 +194,14 @@ class PeopleFilter:
 
     @property
     def _least_sudden(self) -> float:
-        """From how many cells on something new may be someone else's."""
+        """Number of new cells from which they may be someone else's."""
         behind = self._strangers.may_be_behind(self._clock_s)
         return (SPECK if behind else _SUDDEN) * self._roles.size
 
     def _tell_apart(
         self, labels: Whole, parts: Whole, specks: Cells, frame: Frame, frame_s: float
     ) -> Grid:
-        """Return whose every cell is."""
+        """Return the role of every cell."""
         of_part = self._choose(parts) if self._is_vacant else self._follow(labels, parts)
         of_part[specks] = NOBODY
         of_part[0] = NOBODY
@@ -221,9 +220,9 @@ class PeopleFilter:
         return roles
 
     def _follow(self, labels: Whole, parts: Whole) -> Grid:
-        """Say whose each part is, by whose its cells were in the frame before.
+        """Return the role of each part by its cells' roles in the frame before.
 
-        `OPEN` is a part that is both the main person's and someone else's.
+        A part that is both the main person's and someone else's is `OPEN`.
         """
         mine, others = parts[:, MAIN], parts[:, OTHER] + parts[:, DOUBTED]
         roles = np.where(mine > others, np.uint8(MAIN), np.uint8(OTHER))
@@ -248,12 +247,12 @@ class PeopleFilter:
         return roles
 
     def _returned(self, parts: Whole) -> int:
-        """Return the part that may be the main person, who is not seen; 0 if there is none.
+        """Return the part that may be the main person come back; 0 if there is none.
 
-        It is where they left, or as near as they can have come since.
+        It is where they left, or within the distance that they can have moved since.
         """
         rows, columns = np.nonzero(self._owned_s >= np.float32(self._seen_s))
-        reach = _QUICK * len(self._roles) * (self._clock_s - self._seen_s)
+        reach = _FAST * len(self._roles) * (self._clock_s - self._seen_s)
         near = (
             (parts[:, AREA] >= SPECK * self._roles.size)
             & (parts[:, OTHER] + parts[:, DOUBTED] == 0)
@@ -269,13 +268,13 @@ class PeopleFilter:
         return int(np.argmax(np.where(near, scores(parts, self._roles.shape), -1)))
 
     def _was_mine(self, cells: Cells) -> bool:
-        """Whether most of some cells were the main person's of late, or when last seen."""
+        """Whether most of some cells were the main person's recently, or when last seen."""
         return bool(np.median(self._owned_s[cells]) > self._seen_s - _RECENT_S)
 
     def _contest(
         self, roles: Grid, labels: Whole, parts: Whole, frame: Frame, frame_s: float
     ) -> None:
-        """Take from the main person's parts what is someone else's; write roles."""
+        """Give cells of the main person's parts to others where they are theirs; write roles."""
         past = self._strangers.revised(self._roles, roles, self._clock_s)
         contested = roles == OPEN
         touching = bool(contested.any())
@@ -298,8 +297,8 @@ class PeopleFilter:
         self._contact.settle(frame, roles, past, contested, strange, reach)
 
     def _is_far(self, past: Grid, frame_s: float) -> Cells:
-        """Tell which cells the main person cannot have reached since the frame before."""
-        speed = _SLOW if self._strangers.may_be_behind(self._clock_s) else _QUICK
+        """Return the cells that the main person cannot have reached since the frame before."""
+        speed = _SLOW if self._strangers.may_be_behind(self._clock_s) else _FAST
         reach = max(1, round(speed * len(past) * frame_s))
         far = ~dilated(past == MAIN, reach)
         far &= past == NOBODY
@@ -307,20 +306,20 @@ class PeopleFilter:
         return far
 
     def _remember(self, main: Cells, frame_s: float) -> None:
-        """Take note of where the main person is."""
+        """Record where the main person is."""
         area = np.count_nonzero(main)
         if area < SPECK * main.size:
             return
         np.copyto(self._owned_s, np.float32(self._clock_s), where=main)
         self._usual = max(float(area), self._usual * (1 - frame_s / _USUAL_S))
-        if area >= _LEFT_OVER * self._usual:
+        if area >= _SHRUNK * self._usual:
             self._seen_s = self._clock_s
 
 
 def _near_anybody(
     cells: Floats, labels: Whole, specks: Cells, shape: tuple[int, ...], frame: Frame
 ) -> Floats | None:
-    """Return weights without what is far from everybody; None where there is nothing of it."""
+    """Return weights without haze far from everybody; None if there is none."""
     people = labels > 0
     if specks.any():
         people ^= specks.take(labels)
@@ -332,22 +331,22 @@ def _near_anybody(
             return None
         kinds = specks.take(labels)
         return enlarged(dilated(people, _SOFT_EDGE) | ~dilated(kinds, _SOFT_EDGE), shape)
-    reach = _near(cells)
+    reach = _haze_distance(cells)
     return None if _is_clear(cells, people, reach) else enlarged(dilated(people, reach), shape)
 
 
-def _near(cells: Floats) -> int:
-    """Return how far from everybody haze is nobody's, in cells."""
-    return max(_SOFT_EDGE, round(_NEAR * len(cells)))
+def _haze_distance(cells: Floats) -> int:
+    """Return the distance from people at which haze is removed, in cells."""
+    return max(_SOFT_EDGE, round(_HAZE_DISTANCE * len(cells)))
 
 
-def _is_usual(cells: Floats) -> bool:
-    """Whether there is somebody, and nothing far from them: as a rule."""
-    return is_clear(cells, SOMEBODY, SPECK * cells.size, _HAZE, _near(cells) // 2)
+def _is_only_people(cells: Floats) -> bool:
+    """Whether there are people and no haze far from them, as is usual."""
+    return is_clear(cells, SOMEBODY, SPECK * cells.size, _HAZE, _haze_distance(cells) // 2)
 
 
 def _is_clear(cells: Floats, people: Cells, reach: int) -> bool:
-    """Whether nothing is found but near some people; every other cell is looked at."""
+    """Whether there is no haze far from people; every other cell is checked."""
     some = np.ascontiguousarray(cells[::2, ::2]) > _HAZE
     some &= ~dilated(np.ascontiguousarray(people[::2, ::2]), reach // 2)
     return not some.any()

@@ -1,4 +1,4 @@
-"""Where two people touch in a matte: which cells are whose."""
+"""The border between two people who touch in a matte."""
 
 from __future__ import annotations
 
@@ -20,18 +20,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Contact"]
 
-# A way out of a cell near the line between two costs this much more than one from deep inside,
-# in 8-bit levels, so that the line goes to the nearest edge of the picture.
+# Extra cost of a path from a cell near the border over one from deep inside, in 8-bit levels, so
+# that the border goes to the nearest edge of the picture.
 _NEAR: Final = 30
-# A way from what is held to be strange costs so much more where it begins: little, but where there
-# is no edge at all the main person takes it.
+# Extra cost of a path from strange cells: small, but without any edge the main person takes them.
 _STRANGE: Final = 10
 
 
 class Contact:
-    """Draws the line between two who touch, starting from where it was in the frame before.
+    """Draws the border between two people, starting from where it was in the frame before.
 
-    Near that line a cell keeps its role the more easily the less its colour has changed.
+    Near the border a cell keeps its role the more easily the less its colour has changed.
 
     State: the picture of the frame before.
     """
@@ -40,7 +39,7 @@ class Contact:
         self._planes: Grid | None = None
 
     def reset(self) -> None:
-        """Forget the frame before: nobody touches."""
+        """Forget the frame before."""
         self._planes = None
 
     def settle(  # noqa: PLR0913, PLR0917 - all that is known of a frame
@@ -57,9 +56,9 @@ class Contact:
         past : (h, w) uint8
             The roles of the frame before.
         contested, strange : (h, w) bool
-            What is to be given; what of it is not the main person's.
+            Cells to be given a role; those of them that are not the main person's.
         reach : int
-            How many cells the line may have moved.
+            Number of cells by which the border may have moved.
         """
         work = np.where(contested, past, np.uint8(NOBODY))
         work[contested & (past == NOBODY)] = OPEN
@@ -74,7 +73,7 @@ class Contact:
         np.copyto(roles, work, where=contested)
 
     def _costs(self, planes: Grid, work: Grid, reach: int) -> Grid:
-        """Return how much each cell's role is in doubt, see `divide`."""
+        """Return the doubt about each cell's role, see `divide`."""
         if self._planes is None or self._planes.shape != planes.shape:
             return np.zeros(work.shape, np.uint8)
         costs = np.full(work.shape, _NEAR, np.uint8)
@@ -95,7 +94,7 @@ def _planes_in_cells(frame: Frame, shape: tuple[int, ...]) -> Grid:
 
 
 def _tidy(roles: Grid, least: float) -> None:
-    """Give what is too small to be somebody to the one whom it touches."""
+    """Give parts too small for a person to the one whom they touch."""
     for cells, to in ((roles > MAIN, MAIN), (roles == MAIN, DOUBTED)):
         labels, parts = parts_of(cells.astype(np.float32), roles)
         small = parts[:, AREA] < least

@@ -1,7 +1,6 @@
-"""Telling one person's samples from another's, by the core.
+"""Core functions that tell one person's cells from another's.
 
-The picture is seen in cells, each with the role of whoever is there: `NOBODY`, `MAIN` (the
-person in front) or `OTHER`.
+Every cell has a role: `NOBODY`, `MAIN` (the main person) or `OTHER`.
 """
 
 from __future__ import annotations
@@ -39,13 +38,12 @@ __all__ = [
 NOBODY: Final = 0
 MAIN: Final = 1
 OTHER: Final = 2
-# Held to be someone else's, though it was never seen apart from the main person.
+# Probably someone else's, but never seen apart from the main person.
 DOUBTED: Final = 3
-# Someone's, but not said whose.
+# Foreground without a role yet.
 OPEN: Final = 4
 
-# What `find_parts` tells of a part; at MAIN, OTHER and DOUBTED, how many of its cells had that
-# role.
+# Columns of `find_parts`; columns MAIN, OTHER and DOUBTED count a part's cells that had that role.
 AREA, LEFT, TOP, RIGHT, BOTTOM = 0, 4, 5, 6, 7
 COLUMNS: Final = 8
 
@@ -59,21 +57,21 @@ _divide = core.function("divide", "piii pp")
 def find_parts(
     cells: NDArray[np.float32], least: float, past: Grid, labels: Whole, parts: Whole
 ) -> None:
-    """Label what hangs together, corners included, of the cells of at least some coverage.
+    """Label the connected components, by edges and corners, of cells of at least some coverage.
 
     Parameters
     ----------
     cells : (h, w) float32
         Coverage.
     least : float
-        From this on a cell is somebody's.
+        Coverage from which a cell is foreground.
     past : (h, w) uint8
         The roles of the frame before.
     labels : (h, w) int32
         Written: 0, or the number of the part from 1 on.
     parts : (count, COLUMNS) int32
-        Written, a row for each part: the columns above. Row 0 holds how many there are. There
-        has to be room for one in every 2x2 cells, and row 0.
+        Written, a row for each part: the columns above. Row 0 holds their number. There must be
+        room for one part in every 2x2 cells, and row 0.
     """
     shape = height, width = cells.shape
     most = ((height + 1) // 2) * ((width + 1) // 2) + 1
@@ -94,18 +92,18 @@ def find_parts(
 def is_clear(
     cells: NDArray[np.float32], least: float, speck: float, haze: float, reach: int
 ) -> bool:
-    """Whether there is somebody, and nothing is found but near them.
+    """Whether there are people, and no haze far from them.
 
     Parameters
     ----------
     cells : (h, w) float32
         Coverage.
     least, speck : float
-        So many cells of this coverage or more that hang together, corners included, are somebody.
+        Coverage and number of connected cells, corners included, that make a person.
     haze : float
-        More coverage than this is something. Every other cell of every other row is looked at.
+        Coverage above this is haze. Every other cell of every other row is checked.
     reach : int
-        How far from somebody it may be, in cells that are looked at.
+        Distance from people up to which haze is allowed, in cells that are checked.
     """
     clear = ctypes.c_int32()
     _is_clear(
@@ -121,21 +119,20 @@ def is_clear(
 
 
 def divide(planes: NDArray[np.uint8], costs: Grid, roles: Grid) -> None:
-    """Decide whose open cells are, and those whose role is in doubt.
+    """Give open and doubtful cells the role that reaches them by the cheapest path.
 
-    Each is given to who reaches it most easily. A way costs 1 and the difference of colour for
-    every step, so that it stays on one side of an edge of the picture: the image foresting
-    transform [1]_ with additive costs, from all cells with a role at once.
+    Every step costs 1 and the difference of colour, so that paths stay on one side of an edge of
+    the picture: the image foresting transform [1]_ with additive costs, from all cells with a
+    role at once.
 
     Parameters
     ----------
     planes : (n, h, w) uint8
         The picture.
     costs : (h, w) uint8
-        How much in doubt the role of each cell is, which is what a way from it costs at its
-        beginning.
+        Doubt about the role of each cell: the initial cost of paths from it.
     roles : (h, w) uint8
-        Read and written: `NOBODY` is no way, `OPEN` waits for a role.
+        Read and written: no path leads through `NOBODY`, and `OPEN` is given a role.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Parts of a matte: what hangs together, and what its place says about whose it may be."""
+"""Connected parts of a matte, and tests of whose they may be by their place."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ __all__ = [
 ]
 
 SPECK: Final = 0.0005
-"""A part with less than this share of the frame's area is nobody."""
+"""A part smaller than this share of the frame's area is a speck."""
 
 SOMEBODY: Final = 0.5
-"""From this coverage on a cell is somebody's: with less, haze would make one of two people."""
+"""Coverage from which a cell is foreground: with less, haze would join two people."""
 
 
 def in_cells(alpha: Floats) -> Floats:
@@ -60,7 +60,7 @@ def enlarged(cells: Cells, shape: tuple[int, ...]) -> Floats:
 
 
 def dilated(cells: Cells, reach: int) -> Cells:
-    """Enlarge by so many cells in every direction."""
+    """Dilate by ``reach`` cells in every direction."""
     box = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
     return np.asarray(cv2.dilate(cells.view(np.uint8), box), np.uint8).view(np.bool_)
 
@@ -68,7 +68,7 @@ def dilated(cells: Cells, reach: int) -> Cells:
 def parts_of(cells: Floats, past: Grid) -> tuple[Whole, Whole]:
     """Label the parts of a coverage in cells, and describe each in a row: see `find_parts`.
 
-    Row 0 stands for nobody and is all zero.
+    Row 0 stands for the background and is all zero.
     """
     height, width = cells.shape
     labels: Whole = np.empty(cells.shape, np.int32)
@@ -80,7 +80,7 @@ def parts_of(cells: Floats, past: Grid) -> tuple[Whole, Whole]:
 
 
 def scores(parts: Whole, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Score who may be the main person: area x centrality x lowness.
+    """Return scores for the choice of the main person: area x centrality x lowness.
 
     Centrality falls from 1 in the middle to 1/2 at the sides of the frame; lowness is the
     square of how far down the part reaches, 1 at the bottom edge.
@@ -92,13 +92,13 @@ def scores(parts: Whole, shape: tuple[int, ...]) -> NDArray[np.float64]:
 
 
 def arrives(parts: Whole, width: int) -> NDArray[np.bool_]:
-    """Whether parts touch the left, right or upper edge of the frame, as who walks in does."""
+    """Whether parts touch the left, right or upper edge, as those of somebody who walks in."""
     edges = (parts[:, LEFT] == 0) | (parts[:, TOP] == 0) | (parts[:, RIGHT] == width)
     return np.asarray(edges)
 
 
 def is_hand(part: Whole, body: Whole, shape: tuple[int, ...]) -> bool:
-    """Whether something new comes from the bottom edge, below someone who sits there."""
+    """Whether a new part is at the bottom edge below someone who sits there."""
     height, width = shape
     margin = (body[RIGHT] - body[LEFT]) // 2
     return bool(
@@ -118,11 +118,11 @@ def is_in_line(part: Whole, body: Whole) -> bool:
 
 
 def is_beside(part: Whole, body: Whole) -> bool:
-    """Whether what came off the main person is rather another person, who stood beside them."""
+    """Whether a part that came off the main person is another person beside them."""
     shared = _shared(part, body, LEFT, RIGHT)
     return bool(2 * part[AREA] > body[AREA] and 2 * shared < part[RIGHT] - part[LEFT])
 
 
 def _shared(part: Whole, body: Whole, first: int, last: int) -> int:
-    """Return how many columns or rows two parts share; below 0, how many are between them."""
+    """Return the number of columns or rows that two parts share; negative for a gap."""
     return int(min(part[last], body[last]) - max(part[first], body[first]))

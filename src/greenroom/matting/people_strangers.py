@@ -1,4 +1,4 @@
-"""Who else is about besides the main person, and whether they may be hidden behind them."""
+"""Other people besides the main person, seen or hidden behind them."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
 
 __all__ = ["Strangers"]
 
-# Who is seen apart from the main person and has this share of the frame's area, for so long
-# or coming in from the frame's edge, is known to be somebody else.
-_STRANGER: Final = 0.005
+# Share of the frame, and time apart from the main person, from which somebody is known to be
+# someone else; with a part at the frame's edge at once.
+_MIN_STRANGER: Final = 0.005
 _KNOWN_S: Final = 0.15
-# What is held to be someone else's though it was never seen apart from the main person is theirs
-# after this time, the longer one if somebody else is known to be about.
+# Time after which doubted cells, never seen apart from the main person, become theirs; the longer
+# one if somebody else is known to be there.
 _FORGIVEN_S: Final = 2.0
 _FORGIVEN_LATE_S: Final = 4.0
-# While less than this share of those others is seen who touched the main person, and for some
-# time after, someone may be behind them.
-_HIDDEN: Final = 3 / 4
+# While less than this share of the others' area is seen, and for the time below after it, someone
+# may be behind the main person.
+_HIDDEN_BELOW: Final = 3 / 4
 _BEHIND_S: Final = 2.0
-# In about this time it is forgotten how much was seen of them.
-_USUAL_S: Final = 10.0
+# Time constant of the decay of the others' largest area.
+_AREA_DECAY_S: Final = 10.0
 
 
 class Strangers:
-    """Remembers what was seen of others. Times are those of the caller's clock, in seconds."""
+    """State of other people over time. Times are those of the caller's clock, in seconds."""
 
     def __init__(self) -> None:
         self.reset()
@@ -49,7 +49,7 @@ class Strangers:
 
     @property
     def are_about(self) -> bool:
-        """Whether anything was seen of others lately."""
+        """Whether others were seen recently."""
         return self._most > 0
 
     @property
@@ -61,7 +61,7 @@ class Strangers:
         return clock_s - self._behind_s < _BEHIND_S
 
     def revised(self, past: Grid, roles: Grid, clock_s: float) -> Grid:
-        """Return the roles of the frame before, with doubts as they are seen by now.
+        """Return the roles of the frame before, with doubts resolved that can be by now.
 
         Parameters
         ----------
@@ -81,14 +81,14 @@ class Strangers:
             return past
         patience_s = _FORGIVEN_LATE_S if self._are_known else _FORGIVEN_S
         settled = clock_s - self._doubted_s > patience_s
-        if self._are_known and np.count_nonzero(past == OTHER) >= _HIDDEN * self._most:
+        if self._are_known and np.count_nonzero(past == OTHER) >= _HIDDEN_BELOW * self._most:
             settled = True  # they are all in sight
         return np.where(past == DOUBTED, np.uint8(MAIN), past) if settled else past
 
     def remember(
         self, roles: Grid, parts: Whole, of_part: Grid, clock_s: float, frame_s: float
     ) -> None:
-        """Take note of a frame.
+        """Update the state with a frame.
 
         Parameters
         ----------
@@ -99,18 +99,18 @@ class Strangers:
         of_part : (count,) uint8
             The roles of the parts.
         clock_s, frame_s : float
-            Now, and how long the frame stands for.
+            Now, and the frame's duration.
         """
         if not self.are_about and of_part.max() <= MAIN and roles.max() <= MAIN:
             return
-        apart = parts[(of_part == OTHER) & (parts[:, AREA] > _STRANGER * roles.size)]
+        apart = parts[(of_part == OTHER) & (parts[:, AREA] > _MIN_STRANGER * roles.size)]
         if len(apart):
             self._apart_s += _KNOWN_S if arrives(apart, roles.shape[1]).any() else frame_s
         seen = float(np.count_nonzero(roles == OTHER))
         doubted = bool((roles == DOUBTED).any())
         self._doubted_s = min(self._doubted_s, clock_s) if doubted else math.inf
-        self._most = max(seen, self._most * (1 - frame_s / _USUAL_S))
-        if self._are_known and (of_part == OPEN).any() and seen < _HIDDEN * self._most:
+        self._most = max(seen, self._most * (1 - frame_s / _AREA_DECAY_S))
+        if self._are_known and (of_part == OPEN).any() and seen < _HIDDEN_BELOW * self._most:
             self._behind_s = clock_s
         if not seen and not doubted and not self.may_be_behind(clock_s):
             self._apart_s = self._most = 0.0
