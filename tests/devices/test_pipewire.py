@@ -408,8 +408,8 @@ class TestRealPipeWire:
     ) -> None:
         """A write fails in time when nothing is taken from the pipe, and the process is ended."""
         del desktop
-        monkeypatch.setattr(process, "_WRITE_S", 0.2)
-        monkeypatch.setattr(process, "_END_S", 0.2)
+        monkeypatch.setattr(process, "_WRITE_TIMEOUT_S", 0.2)
+        monkeypatch.setattr(process, "_STOP_TIMEOUT_S", 0.2)
         sink = PipeWireSink(RATE)
         sink.write(numbered(0))
         started = sink._feeder  # noqa: SLF001 - to stop it
@@ -583,7 +583,7 @@ class TestWithoutPipeWire:
     )
     def test_offer_says_what_its_colours_mean(self, number: int, colours: list[int]) -> None:
         """Range, matrix, transfer and primaries are offered, by the numbers of PipeWire."""
-        offered = pods.i420((320, 180), (30, 1), number)
+        offered = pods.offered_format((320, 180), (30, 1), number)
         assert len(offered) % 8 == 0
         length, kind, format_type, param = struct.unpack_from("=4I", offered)
         assert (length, kind, format_type, param) == (len(offered) - 8, 15, 0x40003, 3)
@@ -622,19 +622,19 @@ class TestGraph:
     def test_counts_only_links_that_carry_frames(self) -> None:
         """Links of other nodes, and links that are paused or broken, do not count."""
         graph = Graph("abc")
-        graph.take([self.NODE, self.link(8, 7, "active"), self.link(9, 5, "active")])
+        graph.apply([self.NODE, self.link(8, 7, "active"), self.link(9, 5, "active")])
         assert graph.readers == 1
-        graph.take([self.link(10, 7, "negotiating"), self.link(11, 7, "error")])
+        graph.apply([self.link(10, 7, "negotiating"), self.link(11, 7, "error")])
         assert graph.readers == 2
-        graph.take([self.link(8, 7, "paused"), {"id": 10, "info": None}])
+        graph.apply([self.link(8, 7, "paused"), {"id": 10, "info": None}])
         assert graph.readers == 0
-        graph.take([{"id": 7, "info": None}])
+        graph.apply([{"id": 7, "info": None}])
         assert graph.readers is None
 
     def test_ignores_the_node_of_another_run(self) -> None:
         """A node of the same name with another token is not ours."""
         graph = Graph("other")
-        graph.take([self.NODE, self.link(8, 7, "active")])
+        graph.apply([self.NODE, self.link(8, 7, "active")])
         assert graph.readers is None
 
     def test_documents_may_be_cut_anywhere(self) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import av
+
 from greenroom.devices.v4l2 import CameraFormat, open_device
 from greenroom.devices.video_nodes import SYSFS, video_nodes
 from greenroom.errors import CameraError, CameraMissingError
@@ -166,8 +168,6 @@ def _named_devices(
     platform: str, enumerate_devices: Callable[[str], Sequence[object]] | None
 ) -> list[CameraInfo]:
     """List the cameras that FFmpeg enumerates: names without formats."""
-    import av  # noqa: PLC0415 - importing greenroom stays light
-
     backend = _FFMPEG_FORMATS.get(platform)
     if backend is None:
         return []

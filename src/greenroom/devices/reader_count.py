@@ -133,7 +133,7 @@ class OpenFiles:
         self._proc = proc
         self._own = str(os.getpid())
         self._known: set[str] = set()
-        os.listdir(proc / "self" / "fd")  # noqa: PTH208 - raises where there is no such thing
+        os.listdir(proc / "self" / "fd")  # raises without a process file system
 
     def count(self) -> int:
         """See `ReaderWatch.count`."""
@@ -152,20 +152,20 @@ class OpenFiles:
         """See `ReaderWatch.close`."""
 
     def _holders(self) -> Iterator[str]:
-        for name in os.listdir(self._proc):  # noqa: PTH208 - a fifth of the time, four times a second
+        for name in os.listdir(self._proc):
             if name.isdecimal() and name != self._own and self._has_open(f"{self._proc}/{name}/fd"):
                 yield name
 
     def _has_open(self, folder: str) -> bool:
         try:
-            files = os.listdir(folder)  # noqa: PTH208 - as above
+            files = os.listdir(folder)
         except OSError:  # another user's, or it has just ended
             return False
         return any(self._is_device(f"{folder}/{file}") for file in files)
 
     def _is_device(self, file: str) -> bool:
         try:
-            return os.readlink(file) == self._device  # noqa: PTH115 - as above
+            return os.readlink(file) == self._device
         except OSError:
             return False
 

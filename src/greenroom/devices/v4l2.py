@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["CameraFormat", "Capability", "Ioctl", "VideoDevice", "open_device"]
 
 _VIDEO_CAPTURE: Final = 0x1
-_VIDEO_OUTPUT: Final = 0x2
 _VIDEO_CAPTURE_MPLANE: Final = 0x1000
 _DEVICE_CAPS: Final = 0x80000000
 
@@ -109,11 +108,6 @@ class Capability:
     def captures(self) -> bool:
         """Whether frames can be read from it."""
         return bool(self.flags & (_VIDEO_CAPTURE | _VIDEO_CAPTURE_MPLANE))
-
-    @property
-    def takes(self) -> bool:
-        """Whether frames can be written to it."""
-        return bool(self.flags & _VIDEO_OUTPUT)
 
 
 @dataclass(frozen=True, slots=True)

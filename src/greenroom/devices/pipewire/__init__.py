@@ -1,1 +1,1 @@
-"""PipeWire: a camera in it, by its C library, and who looks at that."""
+"""A PipeWire camera through the C library, and the count of its readers."""

@@ -1,7 +1,7 @@
-"""Who is connected to a node of PipeWire, and whether PipeWire is still there.
+"""Readers of a PipeWire node, from ``pw-dump --monitor``.
 
-``pw-dump --monitor`` prints the graph once and from then on whatever changes in it, so that a
-connection is known at once and nothing is polled. It ends with the daemon.
+The program prints the graph once and then every change, so connections are known at once and
+without polling. It ends with the daemon.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ __all__ = ["Graph", "GraphWatch", "documents"]
 
 _NODE: Final = "PipeWire:Interface:Node"
 _LINK: Final = "PipeWire:Interface:Link"
-# A connection in one of these states carries no frames, and is not about to.
+# States of a link that carries no frames and is not about to.
 _IDLE: Final = frozenset({"error", "unlinked", "paused"})
-_END_S: Final = 1.0
+_STOP_TIMEOUT_S: Final = 1.0
 
 
 class Graph:
-    """What is known of one node, from the objects that ``pw-dump`` prints.
+    """State of one node, from the objects printed by ``pw-dump``.
 
     Parameters
     ----------
     token : str
-        The node is the one with this value of the property ``greenroom.token``.
+        Value of the node's property ``greenroom.token``.
     """
 
     def __init__(self, token: str) -> None:
@@ -43,15 +43,15 @@ class Graph:
 
     @property
     def readers(self) -> int | None:
-        """How many connections take frames from the node; None while it is not there."""
+        """Number of links that take frames from the node; None while it does not exist."""
         if self._node is None:
             return None
         return sum(
             source == self._node and state not in _IDLE for source, state in self._links.values()
         )
 
-    def take(self, objects: list[dict[str, Any]]) -> None:
-        """Take what is new, has changed, or is gone: then there is no ``info``."""
+    def apply(self, objects: list[dict[str, Any]]) -> None:
+        """Apply new, changed, and removed objects; the removed ones have no ``info``."""
         for one in objects:
             number, info = int(one["id"]), one.get("info")
             if info is None:
@@ -67,23 +67,23 @@ class Graph:
 
 
 class GraphWatch:
-    """Follows the graph on a thread of its own.
+    """Monitor of the graph, on a thread of its own.
 
     Parameters
     ----------
     token : str
         As of `Graph`.
     on_change : callable, optional
-        Called on that thread when the count of readers has changed.
+        Called on that thread when the number of readers has changed.
     environment : mapping, optional
-        Where to find PipeWire; by default as this process would.
+        Environment variables that select the daemon; by default this process's.
 
     Attributes
     ----------
     works : bool
         False where there is no ``pw-dump``.
     lost : threading.Event
-        Set when PipeWire ended.
+        Set when the daemon has ended.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class GraphWatch:
         self.works = program is not None
         if program is None:
             return
-        self._process = subprocess.Popen(  # noqa: S603 - no input of anybody
+        self._process = subprocess.Popen(  # noqa: S603 - fixed arguments
             [program, "--monitor", "--no-colors"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -113,24 +113,24 @@ class GraphWatch:
         self._thread = Worker(
             lambda: self._work(process),
             "pipewire",
-            on_fault=lambda _: self._take(None),  # it cannot be told who looks any more
+            on_fault=lambda _: self._update(None),  # the count is unknown from now on
             attempts=1,
         )
         self._thread.start()
 
     @property
     def readers(self) -> int | None:
-        """How many take frames; None where that cannot be told. Never blocks."""
+        """Number of readers; None where unknown. Never blocks."""
         return None if self.lost.is_set() else self._readers
 
     def close(self) -> None:
-        """End it."""
+        """End the monitor."""
         if not self.works:
             return
         self._closing = True
         self._process.terminate()
         try:
-            self._process.wait(_END_S)
+            self._process.wait(_STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -141,28 +141,28 @@ class GraphWatch:
         assert process.stdout is not None
         with process.stdout as output:
             for objects in documents(output):
-                self._graph.take(objects)
-                self._take(self._graph.readers)
+                self._graph.apply(objects)
+                self._update(self._graph.readers)
         process.wait()
         if not self._closing:
             self.lost.set()
 
-    def _take(self, readers: int | None) -> None:
+    def _update(self, readers: int | None) -> None:
         changed, self._readers = readers != self._readers, readers
         if changed and self._on_change is not None:
             self._on_change()
 
 
 def documents(output: IO[bytes]) -> Iterator[list[dict[str, Any]]]:
-    """Take apart what ``pw-dump --monitor`` prints: one JSON list after the other."""
+    """Split the output of ``pw-dump --monitor`` into its JSON lists."""
     decoder, waiting = json.JSONDecoder(), ""
     while piece := os.read(output.fileno(), 1 << 16):
-        # Only ASCII has a meaning for JSON; a name cut in the middle of a character may be spoilt.
+        # JSON's syntax is ASCII; a name cut inside a character may be garbled.
         waiting += piece.decode(errors="replace")
         while waiting := waiting.lstrip():
             try:
                 objects, end = decoder.raw_decode(waiting)
-            except json.JSONDecodeError:  # there is more to come
+            except json.JSONDecodeError:  # incomplete
                 break
             waiting = waiting[end:]
             yield objects

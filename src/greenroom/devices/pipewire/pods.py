@@ -1,6 +1,6 @@
-"""What is agreed on with PipeWire, in its own binary notation ("plain old data").
+"""Format and buffer parameters for PipeWire, serialised as SPA PODs ("plain old data").
 
-The numbers are those of PipeWire's headers ``spa/pod/pod.h``, ``spa/utils/type.h``,
+Type and key numbers are those of PipeWire's headers ``spa/pod/pod.h``, ``spa/utils/type.h``,
 ``spa/param/param.h``, ``spa/param/format.h``, ``spa/param/buffers.h`` and ``spa/param/video/*.h``.
 """
 
@@ -9,7 +9,14 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-__all__ = ["META_BUSY", "META_HEADER", "PARAM_FORMAT", "buffer_param", "header_param", "i420"]
+__all__ = [
+    "META_BUSY",
+    "META_HEADER",
+    "PARAM_FORMAT",
+    "buffer_param",
+    "header_param",
+    "offered_format",
+]
 
 PARAM_FORMAT: Final = 4
 META_HEADER: Final = 1
@@ -36,12 +43,12 @@ _I420: Final = 2
 # Range, matrix, transfer and primaries, by the matrix's number in ITU-T H.273.
 _COLOURS: Final = {1: (2, 3, 5, 1), 9: (2, 6, 5, 7)}
 _BT601: Final = (2, 4, 5, 4)
-# How many frames the graph may have: consumers say how many they need within this.
-_BUFFERS: Final = (8, 2, 16)
+# Number of buffers: default, least, most. Consumers choose within this range.
+_BUFFER_COUNT: Final = (8, 2, 16)
 
 
-def i420(size: tuple[int, int], rate: tuple[int, int], matrix: int) -> bytes:
-    """Offer I420 of limited range; the matrix has its number in ITU-T H.273."""
+def offered_format(size: tuple[int, int], rate: tuple[int, int], matrix: int) -> bytes:
+    """Return the format I420 of limited range; ``matrix`` is a number of ITU-T H.273."""
     values = {
         1: _id(_VIDEO),
         2: _id(_RAW),
@@ -55,18 +62,18 @@ def i420(size: tuple[int, int], rate: tuple[int, int], matrix: int) -> bytes:
 
 
 def buffer_param(length: int, stride: int) -> bytes:
-    """Ask for buffers of one block of so many bytes."""
-    values = {1: _range(*_BUFFERS), 2: _int(1), 3: _int(length), 4: _int(stride)}
+    """Return the request for buffers of one block of ``length`` bytes."""
+    values = {1: _range(*_BUFFER_COUNT), 2: _int(1), 3: _int(length), 4: _int(stride)}
     return _object(_OBJECT_BUFFERS, _PARAM_BUFFERS, values)
 
 
 def header_param(length: int) -> bytes:
-    """Ask for a header of so many bytes with each buffer."""
+    """Return the request for a header of ``length`` bytes in each buffer."""
     return _object(_OBJECT_META, _PARAM_META, {1: _id(META_HEADER), 2: _int(length)})
 
 
 def _pod(kind: int, body: bytes) -> bytes:
-    """Write a value: size, type, and the body filled up to 8 bytes."""
+    """Serialise a value: size, type, and the body padded to 8 bytes."""
     return struct.pack("=II", len(body), kind) + body + bytes(-len(body) % 8)
 
 

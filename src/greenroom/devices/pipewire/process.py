@@ -1,4 +1,4 @@
-"""The program that shows frames as a camera of PipeWire: a process, and pipes to and from it."""
+"""Process of the PipeWire feeder, with the pipes to and from it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Final
 from greenroom.devices.pipewire import feeder
 from greenroom.media.workers import Worker
 
+if sys.platform != "win32":
+    import fcntl
+
 if TYPE_CHECKING:
     from fractions import Fraction
 
@@ -25,20 +28,20 @@ __all__ = ["NODE", "FeederProcess"]
 logger = logging.getLogger(__name__)
 
 NODE: Final = "greenroom"
-"""What the camera is called."""
+"""Name of the camera."""
 
-# How long the feeder may take to start, which waits for PipeWire itself.
-_START_S: Final = 15.0
-# How long the feeder may leave a frame in the pipe. It never waits for a consumer.
-_WRITE_S: Final = 2.0
-_END_S: Final = 2.0
-# What Linux calls the size of a pipe (fcntl.h), and the largest that everybody may ask for.
+# Time limit for the start, longer than the feeder's own for the connection.
+_START_TIMEOUT_S: Final = 15.0
+# Time limit for writing one frame; the feeder never waits for consumers.
+_WRITE_TIMEOUT_S: Final = 2.0
+_STOP_TIMEOUT_S: Final = 2.0
+# F_SETPIPE_SZ of Linux's fcntl.h, and the largest pipe for unprivileged users.
 _F_SETPIPE_SZ: Final = 1031
 _PIPE_BYTES: Final = 1 << 20
 
 
 class FeederProcess:
-    """The program, and the pipes to and from it.
+    """A running feeder.
 
     Parameters
     ----------
@@ -49,7 +52,7 @@ class FeederProcess:
     rate : Fraction
         Frames a second.
     token : str
-        By which the node is found in the graph.
+        Value of the node's property ``greenroom.token``, to find it in the graph.
     """
 
     def __init__(self, size: tuple[int, int], matrix: int, rate: Fraction, token: str) -> None:
@@ -62,7 +65,7 @@ class FeederProcess:
             "node.nick": NODE,
             "greenroom.token": token,
         }
-        self.process = subprocess.Popen(  # noqa: S603 - a program of greenroom's own
+        self.process = subprocess.Popen(  # noqa: S603 - greenroom's own program
             [
                 *(sys.executable, "-P", "-m", feeder.__name__),
                 *map(str, size),
@@ -74,36 +77,36 @@ class FeederProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             bufsize=0,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(_path())},
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(_python_path())},
             process_group=0,  # not ended by the terminal's Ctrl-C before the last frame is sent
         )
         assert self.process.stdin is not None
         self._frames = self.process.stdin.fileno()
         _enlarge(self._frames)
         os.set_blocking(self._frames, False)
-        self._said: deque[str] = deque(maxlen=1)
-        # What nobody reads fills its pipe, and then the program would wait.
-        self._listening = Worker(self._listen, "pipewire-log", attempts=1)
-        self._listening.start()
+        self._log: deque[str] = deque(maxlen=1)
+        # Drain standard error: a full pipe would block the program.
+        self._log_reader = Worker(self._read_log, "pipewire-log", attempts=1)
+        self._log_reader.start()
 
     @property
     def is_ready(self) -> bool:
-        """Wait until it says that the camera is there; False if it does not."""
+        """Whether the camera exists; waits for the feeder's message."""
         output = self.process.stdout
         assert output is not None
-        return _is_ready(output.fileno(), select.POLLIN, _START_S) and (
+        return _is_ready(output.fileno(), select.POLLIN, _START_TIMEOUT_S) and (
             output.readline().strip() == b"ready"
         )
 
     @property
     def last_words(self) -> str:
-        """The last line that it wrote, if it has ended or is about to."""
+        """The last line of its log if it ends within the time limit, or else an empty string."""
         try:
-            self.process.wait(_END_S)
+            self.process.wait(_STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             return ""
-        self._listening.join(_END_S)
-        return self._said[-1].rstrip(".") if self._said else ""
+        self._log_reader.join(_STOP_TIMEOUT_S)
+        return self._log[-1].rstrip(".") if self._log else ""
 
     def send(self, samples: memoryview) -> None:
         """Write a whole frame.
@@ -111,9 +114,9 @@ class FeederProcess:
         Raises
         ------
         OSError
-            If the program has ended, or does not take it in time.
+            If the program has ended, or does not read it in time.
         """
-        end_s = time.monotonic() + _WRITE_S
+        end_s = time.monotonic() + _WRITE_TIMEOUT_S
         while samples:
             if not _is_ready(self._frames, select.POLLOUT, end_s - time.monotonic()):
                 message = "it hangs"
@@ -121,45 +124,43 @@ class FeederProcess:
             samples = samples[os.write(self._frames, samples) :]
 
     def end(self) -> None:
-        """End it: it does so by itself when its input ends."""
+        """End the program by closing its input; kill it if it hangs."""
         process = self.process
         pipes = [pipe for pipe in (process.stdin, process.stdout) if pipe is not None]
         if process.stdin is not None:
             process.stdin.close()
         try:
-            process.wait(_END_S)
+            process.wait(_STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
         for pipe in pipes:
             pipe.close()
-        self._listening.join(_END_S)
+        self._log_reader.join(_STOP_TIMEOUT_S)
 
-    def _listen(self) -> None:
+    def _read_log(self) -> None:
         assert self.process.stderr is not None
         with self.process.stderr as output:
             for line in output:
-                self._said.append(line.decode(errors="replace").strip())
-                logger.debug("PipeWire: %s", self._said[-1])
+                self._log.append(line.decode(errors="replace").strip())
+                logger.debug("PipeWire: %s", self._log[-1])
 
 
-def _path() -> list[str]:
-    """Return where the program finds greenroom, which may not be installed."""
+def _python_path() -> list[str]:
+    """Return the search path for the program, as greenroom may not be installed."""
     package = Path(feeder.__file__).parents[3]
     return [str(package), *filter(None, [os.environ.get("PYTHONPATH")])]
 
 
 def _enlarge(pipe: int) -> None:
-    import fcntl  # noqa: PLC0415 - there is none on Windows
-
     try:
         fcntl.fcntl(pipe, _F_SETPIPE_SZ, _PIPE_BYTES)
-    except OSError as error:  # many pipes of this user's are that large already
-        logger.debug("the pipe stays small: %s", error)
+    except OSError as error:  # the user's limit for large pipes is reached
+        logger.debug("the pipe keeps its size: %s", error)
 
 
 def _is_ready(descriptor: int, event: int, seconds: float) -> bool:
-    """Wait until a pipe can be read or written, or has lost its other end."""
+    """Wait until a pipe can be read or written, or its other end is closed."""
     poll = select.poll()
     poll.register(descriptor, event)
     return bool(poll.poll(max(0.0, 1000 * seconds)))

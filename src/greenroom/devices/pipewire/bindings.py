@@ -1,7 +1,7 @@
-"""PipeWire's C library as ctypes calls it: functions, events, and what a buffer is made of.
+"""ctypes bindings of PipeWire's C library: functions, events, and buffer structures.
 
-As in PipeWire's headers ``pipewire/stream.h``, ``spa/buffer/buffer.h`` and ``spa/buffer/meta.h``,
-whose layout has not changed since 0.3; what later versions added is at the ends, and not used.
+From PipeWire's headers ``pipewire/stream.h``, ``spa/buffer/buffer.h`` and ``spa/buffer/meta.h``,
+whose layout has been stable since 0.3; later versions only append fields, unused here.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ __all__ = [
 ]
 
 _NAME: Final = "libpipewire-0.3.so.0"
-# What the functions give and take: ``p`` is a pointer, ``i`` a 32-bit integer, ``s`` a string,
-# ``v`` nothing.
+# Return and parameter types: ``p`` pointer, ``i`` 32-bit integer, ``s`` string, ``v`` void.
 _FUNCTIONS: Final = {
     "pw_init": "vpp",
     "pw_thread_loop_new": "psp",
@@ -83,7 +82,7 @@ class Header(ctypes.Structure):
 
 
 class Busy(ctypes.Structure):
-    """``spa_meta_busy``: how many consumers have a buffer."""
+    """``spa_meta_busy``: number of consumers that hold a buffer."""
 
     _fields_ = (("flags", ctypes.c_uint32), ("count", ctypes.c_uint32))
 
@@ -131,7 +130,7 @@ class _Spa(ctypes.Structure):
 
 
 class Buffer(ctypes.Structure):
-    """``pw_buffer``, as much of it as is used."""
+    """``pw_buffer``, its first field."""
 
     _fields_ = (("buffer", ctypes.POINTER(_Spa)),)
 
@@ -142,7 +141,7 @@ def load() -> Any:
     Raises
     ------
     OSError
-        If it is not there.
+        If it is not installed.
     AttributeError
         If it is too old.
     """
@@ -155,6 +154,6 @@ def load() -> Any:
 
 
 def meta_of(buffer: int, kind: int) -> int | None:
-    """Return the address of a buffer's metadata of a kind, if it has any."""
+    """Return the address of a buffer's metadata of one type; None if it has none."""
     spa = Buffer.from_address(buffer).buffer.contents
     return next((meta.data for meta in spa.metas[: spa.n_metas] if meta.type == kind), None)
