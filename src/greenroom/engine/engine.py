@@ -25,6 +25,7 @@ from greenroom.media.timings import Timings
 from greenroom.settings import OnFailure, Settings
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable
     from types import TracebackType
 
@@ -137,6 +138,11 @@ class VirtualBackground:
         It changes with every frame: to be read between frames only.
         """
         return self._exchange.stages.matting.plate
+
+    @property
+    def threads(self) -> tuple[threading.Thread, ...]:
+        """The thread on which frames are made."""
+        return self._supervisor.threads
 
     @property
     def notices(self) -> tuple[str, ...]:

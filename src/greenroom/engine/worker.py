@@ -89,6 +89,11 @@ class Supervisor(Generic[T]):
         return not self._thread.is_alive()
 
     @property
+    def threads(self) -> tuple[threading.Thread, ...]:
+        """The one thread."""
+        return (self._thread,)
+
+    @property
     def _is_late(self) -> bool:
         return self._latest is not None and not self._latest.is_done
 

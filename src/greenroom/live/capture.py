@@ -128,6 +128,12 @@ class Capture:
         return self._thread.ident is not None
 
     @property
+    def threads(self) -> tuple[threading.Thread, ...]:
+        """The one that watches, and the one that reads now."""
+        reading = self._reading
+        return (self._thread, *(() if reading is None else reading.threads))
+
+    @property
     def is_over(self) -> bool:
         """Whether no frame comes any more."""
         return self.status.state in (CaptureState.FAILED, CaptureState.ENDED)
@@ -309,6 +315,11 @@ class _Reading:
     def damaged(self) -> int:
         """How many frames the source left out."""
         return 0 if self._source is None else self._source.damaged
+
+    @property
+    def threads(self) -> tuple[threading.Thread, ...]:
+        """Its thread."""
+        return (self._thread,)
 
     def start(self) -> None:
         """Open and read."""

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from greenroom.media.clock import Clock
     from greenroom.media.frame import Frame
 
@@ -41,15 +43,23 @@ class Measured:
 class Measures:
     """Written on the threads of frames, read on any.
 
+    Parameters
+    ----------
+    clock : Clock
+        Tells time.
+    cpu_s : callable
+        Returns the CPU time so far, in seconds.
+
     State: the times of the latest frames.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, cpu_s: Callable[[], float] = time.process_time) -> None:
         self._clock = clock
+        self._read_cpu_s = cpu_s
         self._came_s: deque[float] = deque(maxlen=_KEPT)
         self._left_s: deque[float] = deque(maxlen=_KEPT)
         self._latency_s: deque[float] = deque(maxlen=_KEPT)
-        self._cpu_s = time.process_time()
+        self._cpu_s = cpu_s()
         self._cpu: deque[tuple[float, float]] = deque([(clock.now(), self._cpu_s)], maxlen=_KEPT)
 
     def came(self) -> None:
@@ -62,18 +72,17 @@ class Measures:
         After a while without any, as under the cover, what the process did then does not count.
         """
         if self._left_s and self._clock.now() - self._left_s[-1] > _PAUSE_S:
-            self._cpu_s = time.process_time()
+            self._cpu_s = self._read_cpu_s()
         return Measured(self, self._clock.now(), self._cpu_s)
 
     def left(self, measured: Measured, frame: Frame) -> None:
         """Count a frame that is ready to leave.
 
-        CPU time is that of the whole process since the last one, if that is not long ago: capture
-        and sinks count too.
+        CPU time is that since the last one, if that is not long ago: capture and sinks count too.
         """
         measured.now_s = now_s = self._clock.now()
         measured.frame_ms = 1000 * (now_s - measured.begun_s)
-        cpu_s = time.process_time()
+        cpu_s = self._read_cpu_s()
         measured.cpu_ms = 1000 * (cpu_s - self._cpu_s)
         self._cpu_s = cpu_s
         self._cpu.append((now_s, cpu_s))
@@ -103,7 +112,7 @@ class Measures:
 
     def _cpu_percent(self, now_s: float) -> float:
         """CPU time over the last seconds, in % of one core."""
-        cpu_s = time.process_time()
+        cpu_s = self._read_cpu_s()
         then_s, then_cpu_s = next(
             (one for one in list(self._cpu) if now_s - one[0] <= _WINDOW_S), self._cpu[-1]
         )

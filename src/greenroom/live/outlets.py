@@ -110,6 +110,11 @@ class Outlet:
         self._thread.join(timeout=_FINISH_S if self.sink.always else _END_S)
         return not self._thread.is_alive()
 
+    @property
+    def threads(self) -> tuple[threading.Thread, ...]:
+        """Its thread."""
+        return (self._thread,)
+
     def follow_rate(self, rate: Fraction) -> None:
         """Send so many frames a second from now on, if the sink wants a constant rate.
 

@@ -36,6 +36,7 @@ from greenroom.live.outlets import Outlet
 from greenroom.live.parts import check_live, wanted_layout, wanted_rate
 from greenroom.live.previews import PreviewHub
 from greenroom.live.status import CaptureState, CaptureStatus, OutletStatus, Status
+from greenroom.live.thread_times import ThreadTimes
 from greenroom.media.channel import Channel, Ended
 from greenroom.media.workers import Worker
 from greenroom.settings import Settings, Stage
@@ -96,6 +97,7 @@ class Session:
         self._has_page = parts.has_page
         self._clock = parts.clock
         self._updating = threading.Lock()
+        self._measuring = threading.Lock()
         self._frames: Channel[tuple[Frame, Ticket | None]] = Channel(1, newest_wins=True)
         self._covers: Supervisor[Frame] | None = None  # a background may hang
         self.gate = Gate(self._make_cover, self._clock)
@@ -109,7 +111,6 @@ class Session:
         for sink in parts.sinks:
             sink.on_readers = self._wake
         self._demand = Demand(self.outlets, self.previews, self._clock)
-        self.measures = Measures(self._clock)
         self._listeners: list[Callable[[], None]] = []
         self._requests: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._ended = threading.Event()
@@ -124,6 +125,9 @@ class Session:
                 ("requests", self._serve),
             )
         ]
+        self._model_s = 0.0  # of the model's own threads
+        self._own_threads = ThreadTimes(lambda: self.threads)
+        self.measures = Measures(self._clock, self._cpu_s)
         self._awake = threading.Event()  # something is new for the housekeeper
         self._told: object = None
         self._is_known = False  # what the camera's frames are like
@@ -145,6 +149,20 @@ class Session:
     def ended(self) -> threading.Event:
         """Set when the source has ended, the camera was given up, or `stop` was called."""
         return self._ended
+
+    @property
+    def threads(self) -> tuple[threading.Thread, ...]:
+        """The threads of this session, but for those of libraries."""
+        steering = () if self._steering is None else self._steering.threads
+        covers = () if self._covers is None else self._covers.threads
+        outlets = (thread for outlet in self.outlets for thread in outlet.threads)
+        capture, engine = self._capture.threads, self._engine.threads
+        return (*self._threads, *capture, *engine, *covers, *steering, *outlets)
+
+    def _cpu_s(self) -> float:
+        """Return the CPU time of this session so far, in seconds."""
+        with self._measuring:
+            return self._own_threads.total_s() + self._model_s
 
     def start(self) -> None:
         """Begin."""
@@ -353,6 +371,9 @@ class Session:
             return
         measured = self.measures.frame()
         rendered = self._engine.render(frame, self.previews.due())
+        # The model's own threads are as busy as the one that waits for it.
+        looked_ms = self._engine.timings.latest.get("segment", 0.0)
+        self._model_s += (self._engine.settings.threads - 1) * looked_ms / 1000
         if self.gate.offer(rendered, ticket):
             measured.done(frame)
             if self._steering is not None:

@@ -54,6 +54,11 @@ class Steering:
         return self._plan
 
     @property
+    def threads(self) -> tuple[threading.Thread, ...]:
+        """Its thread, once it has begun."""
+        return () if self._thread is None else (self._thread,)
+
+    @property
     def said(self) -> tuple[str, str]:
         """What was chosen, and why, as sentences."""
         return self._plan.text, self._plan.reason

@@ -1,0 +1,87 @@
+"""Several sessions in one process: each has its own settings, budget and threads."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+
+from greenroom.live.thread_times import ThreadTimes
+from live.rig import Rig
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SESSIONS = 8
+
+
+@pytest.fixture
+def busy() -> Iterator[list[threading.Thread]]:
+    """Run a thread that computes all the time."""
+    ended = threading.Event()
+
+    def compute() -> None:
+        while not ended.is_set():
+            sum(range(1000))
+
+    thread = threading.Thread(target=compute)
+    thread.start()
+    yield [thread]
+    ended.set()
+    thread.join()
+
+
+def test_each_has_its_own_settings_and_threads() -> None:
+    """Eight run side by side; a change of one changes no other, and no thread is shared."""
+    with ExitStack() as stack:
+        rigs = [stack.enter_context(Rig(watches=False, governed=True)) for _ in range(SESSIONS)]
+        for rig in rigs:
+            rig.until_shown()
+        rigs[0].session.update(mirror=True)
+        assert [rig.session.settings.mirror for rig in rigs] == [True, *(SESSIONS - 1) * [False]]
+        threads = [thread for rig in rigs for thread in rig.session.threads]
+        assert len(threads) == len(set(threads))
+        rigs[0].session.cover(on=True)
+        assert [rig.session.gate.covered for rig in rigs] == [True, *(SESSIONS - 1) * [False]]
+        assert sum(rig.room_pixels for rig in rigs) == 0
+
+
+@pytest.mark.skipif(not hasattr(time, "pthread_getcpuclockid"), reason="a system without")
+def test_each_counts_its_own_time(busy: list[threading.Thread]) -> None:
+    """What other threads of the process compute is not taken for a session's."""
+    idle = threading.Thread(target=threading.Event().wait, args=(0.3,))
+    idle.start()
+    own, others = ThreadTimes(lambda: [idle]), ThreadTimes(lambda: busy)
+    before_s = own.total_s(), others.total_s()
+    idle.join()
+    spent_s = own.total_s() - before_s[0], others.total_s() - before_s[1]
+    assert spent_s[0] < 0.05
+    assert spent_s[1] > 0.1
+
+
+def test_time_of_threads_that_ended_stays() -> None:
+    """The sum never decreases, whatever ends."""
+
+    def compute(until: threading.Event) -> None:
+        sum(range(300_000))
+        until.wait(5)
+
+    threads: list[threading.Thread] = []
+    times = ThreadTimes(lambda: threads)
+    seen_s = [times.total_s()]
+    for _ in range(5):
+        going = threading.Event()
+        thread = threading.Thread(target=compute, args=(going,))
+        threads.append(thread)
+        thread.start()
+        time.sleep(0.02)
+        seen_s.append(times.total_s())
+        going.set()
+        thread.join()
+        seen_s.append(times.total_s())
+        threads.clear()
+    assert seen_s == sorted(seen_s)
+    assert seen_s[-1] > seen_s[0]
