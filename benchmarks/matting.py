@@ -33,7 +33,7 @@ from greenroom.matting.evidence import Evidence
 from greenroom.matting.people import PeopleFilter
 from greenroom.matting.steady import SteadyMatte
 from greenroom.media.colour import Colour
-from greenroom.media.cuts import CutTest
+from greenroom.media.cuts import CutDetector
 from greenroom.media.frame import Frame
 from greenroom.media.layout import Layout
 from greenroom.segmenters import create_segmenter
@@ -67,7 +67,7 @@ _HD: Final = (1920, 1080)
 # What the parts of the matting are: where their functions are found, and their names. None runs
 # inside another.
 PARTS: Final[dict[str, tuple[tuple[Any, str], ...]]] = {
-    "the frame's small planes": ((CutTest, "is_cut"),),
+    "the frame's small planes": ((CutDetector, "is_cut"),),
     "the model's answer, in its place": ((DetectionBuffer, "put"),),
     "colours and clean plate, weighed": ((Evidence, "weigh"),),
     "colours and clean plate, learned": ((Evidence, "learn"),),

@@ -33,7 +33,7 @@ import greenroom
 from greenroom.backgrounds.builtin import builtin_path
 from greenroom.media.frame import Frame
 from greenroom.media.image_files import decode_picture
-from greenroom.media.limits import MOST_PIXELS_A_SIDE
+from greenroom.media.limits import MAX_SIDE_PX
 from greenroom.segmenters.catalogue import card_named
 from greenroom.segmenters.store import Store
 from greenroom.sinks import PictureSink
@@ -387,7 +387,7 @@ def demo_frames(size: tuple[int, int], count: int) -> DemoSource:
 
 def beach(size: tuple[int, int]) -> NDArray[np.uint8]:
     """Return the built-in beach in a size, as RGB."""
-    picture = decode_picture(builtin_path("beach"), MOST_PIXELS_A_SIDE)
+    picture = decode_picture(builtin_path("beach"), MAX_SIDE_PX)
     return np.asarray(cv2.resize(picture.to_rgb(), size, interpolation=cv2.INTER_AREA), np.uint8)
 
 

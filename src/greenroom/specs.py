@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 from greenroom.errors import SettingsError
-from greenroom.media.limits import MOST_PIXELS_A_SIDE
+from greenroom.media.limits import MAX_SIDE_PX
 
 __all__ = ["EXPECTED_REGION", "NAMES", "Rectangle", "parse_regions", "rgb_of"]
 
@@ -169,7 +169,7 @@ def _parsed(text: str) -> Rectangle | Path:
             tuple(float(one[1]) for one in numbers),
             tuple(bool(one[2]) for one in numbers),
         )
-        most = [100 if share else MOST_PIXELS_A_SIDE for share in rectangle.in_percent]
+        most = [100 if share else MAX_SIDE_PX for share in rectangle.in_percent]
         if min(rectangle.values[2:]) > 0 and all(map(operator.le, rectangle.values, most)):
             return rectangle
     if not text or numbers:

@@ -13,7 +13,7 @@ from greenroom import VirtualBackground
 from greenroom.engine.worker import Supervisor
 from greenroom.errors import ProcessingError, SinkError, SourceError
 from greenroom.files.pipeline import Pipeline
-from greenroom.media.channel import Channel, Ended
+from greenroom.media.channel import Channel, ChannelClosedError
 from greenroom.testing import (
     ROOM_RGB,
     Fault,
@@ -218,7 +218,7 @@ class TestChannel:
             channel.put(number)
         channel.finish()
         assert [channel.get() for _ in range(3)] == [0, 1, 2]
-        with pytest.raises(Ended):
+        with pytest.raises(ChannelClosedError):
             channel.get()
 
     def test_full_channel_waits(self) -> None:
@@ -231,7 +231,7 @@ class TestChannel:
             try:
                 channel.put(2)
                 channel.put(3)
-            except Ended:
+            except ChannelClosedError:
                 ended.append("ended")
 
         thread = threading.Thread(target=send)
@@ -241,9 +241,9 @@ class TestChannel:
         channel.cancel()
         thread.join()
         assert ended in ([], ["ended"])  # it may have sent the last one before
-        with pytest.raises(Ended):
+        with pytest.raises(ChannelClosedError):
             channel.put(4)
-        with pytest.raises(Ended):
+        with pytest.raises(ChannelClosedError):
             channel.get()
 
     def test_newest_wins(self) -> None:

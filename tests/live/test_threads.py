@@ -14,7 +14,7 @@ from greenroom.live.gate import Gate
 from greenroom.live.session import Session
 from greenroom.live.status import Showing
 from greenroom.live.steering import Steering
-from greenroom.media.workers import Fault, Worker
+from greenroom.media.workers import Worker, WorkerFailure
 from greenroom.testing import MemoryLiveSink
 from live.rig import DEADLINE_S, Rig
 
@@ -49,7 +49,7 @@ class TestWorker:
     @pytest.mark.parametrize("error", [ValueError("x"), SystemExit(1), KeyboardInterrupt()])
     def test_work_that_fails_is_begun_again(self, error: BaseException) -> None:
         """Whatever it raises is told before, with the thread's name."""
-        told: list[Fault] = []
+        told: list[WorkerFailure] = []
         done = threading.Event()
 
         def work() -> None:
@@ -61,13 +61,13 @@ class TestWorker:
         worker.start()
         worker.join(DEADLINE_S)
         assert done.is_set()
-        assert told == [Fault("test", error, is_last=False)] * 2
+        assert told == [WorkerFailure("test", error, is_last=False)] * 2
         assert worker.name == "greenroom-test"
 
     @pytest.mark.parametrize("attempts", [1, 3])
     def test_it_is_given_up(self, attempts: int) -> None:
         """Work that fails again and again is not begun for ever, and that is told, too."""
-        told: list[Fault] = []
+        told: list[WorkerFailure] = []
 
         def work() -> None:
             message = "no"
@@ -89,7 +89,7 @@ class TestWorker:
             if count == 1:
                 raise ValueError
 
-        def fail(_: Fault) -> None:
+        def fail(_: WorkerFailure) -> None:
             raise RuntimeError
 
         worker = Worker(work, "test", on_fault=fail)
@@ -101,7 +101,7 @@ class TestWorker:
     def test_the_end_is_the_end(self) -> None:
         """What fails once it is to end is not begun again."""
         ended = threading.Event()
-        told: list[Fault] = []
+        told: list[WorkerFailure] = []
 
         def work() -> None:
             ended.set()

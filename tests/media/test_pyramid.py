@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from greenroom.media.pyramid import cut, halved, halvings_to, pyramid, working_size
+from greenroom.media.pyramid import crop, halved, halvings_to, pyramid, working_size
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -136,7 +136,7 @@ class TestCut:
         height, width = made.small[0].shape
         boxes = [(0, 0, width, height), (10, 20, 190, 100), (width // 4 * 2, 8, width, height)]
         for box in boxes:
-            parts = cut(planes, made, box)
+            parts = crop(planes, made, box)
             shorter = min(box[2] - box[0], box[3] - box[1])
             times = made.halvings
             while times and shorter << (made.halvings - times) < 256:
@@ -156,8 +156,8 @@ class TestCut:
         made = pyramid(planes)
         whole = halved(planes, 1)
         height, width = made.small[0].shape
-        assert_array_equal(cut(planes, made, (0, 0, width, height))[0], whole[0])
-        found = cut(planes, made, (40, 20, width, 300))[0]
+        assert_array_equal(crop(planes, made, (0, 0, width, height))[0], whole[0])
+        found = crop(planes, made, (40, 20, width, 300))[0]
         left, top = (2 * round(place / 2 * 1.5) for place in (40, 20))
         bottom = 2 * round(300 * whole[0].shape[0] / height / 2)
         assert_array_equal(found, whole[0][top:bottom, left:])

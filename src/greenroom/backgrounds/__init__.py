@@ -23,9 +23,9 @@ from greenroom.backgrounds.plain import Camera, Colour, Transparent
 from greenroom.backgrounds.softened import strength_of
 from greenroom.backgrounds.video import Video
 from greenroom.media.animation import moves
-from greenroom.media.decoding import is_folder, is_there, user_path, why_unreadable
+from greenroom.media.decoding import is_folder, path_exists, unreadable_reason, user_path
 from greenroom.media.image_files import is_picture
-from greenroom.media.limits import MOST_PIXELS_A_SIDE
+from greenroom.media.limits import MAX_SIDE_PX
 from greenroom.specs import NAMES, rgb_of
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _maker(settings: Settings) -> Callable[[], Background]:
     if spec in _BY_WORD:
         return _BY_WORD[spec]
     path = user_path(spec)
-    if spec in BUILTIN and not is_there(path):  # a file of the user's is what the user means
+    if spec in BUILTIN and not path_exists(path):  # a file of the user's is what the user means
         return partial(Picture, builtin_path(spec), settings.fit)
     return partial(_from_path, path, settings)
 
@@ -109,10 +109,10 @@ _BY_STRENGTH: Final[dict[str, Callable[[float], Background]]] = {
 def _from_path(path: Path, settings: Settings) -> Background:
     if is_folder(path):
         return Slideshow(path, settings.fit, settings.slide_seconds)
-    reason = why_unreadable(path)
+    reason = unreadable_reason(path)
     if reason is not None:
         raise unreadable(path, reason, _hint(settings.background))
-    if is_picture(path) and not moves(path, MOST_PIXELS_A_SIDE):
+    if is_picture(path) and not moves(path, MAX_SIDE_PX):
         return Picture(path, settings.fit)
     return Video(path, settings.fit)
 

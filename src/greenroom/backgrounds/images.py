@@ -8,7 +8,7 @@ from greenroom.backgrounds.background import Scene
 from greenroom.backgrounds.fitting import fitted
 from greenroom.errors import BackgroundError
 from greenroom.media.image_files import decode_picture, pictures_in
-from greenroom.media.limits import MOST_PIXELS_A_SIDE
+from greenroom.media.limits import MAX_SIDE_PX
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +29,7 @@ def read_picture(path: Path) -> Frame:
         If it cannot be read or is wider or higher than 16384 pixels.
     """
     try:
-        return decode_picture(path, MOST_PIXELS_A_SIDE)
+        return decode_picture(path, MAX_SIDE_PX)
     except ValueError as error:
         raise unreadable(path, error) from error
 

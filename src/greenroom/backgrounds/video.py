@@ -12,9 +12,9 @@ from greenroom.backgrounds.images import unreadable
 from greenroom.media.animation import moving_frames
 from greenroom.media.decoded_frames import flattened, orientation_of, oriented
 from greenroom.media.decoding import (
+    MEDIA_ERRORS,
     check_size,
     decoded,
-    media_errors,
     open_media,
     reason_of,
     video_stream,
@@ -22,8 +22,8 @@ from greenroom.media.decoding import (
 from greenroom.media.deinterlacing import Deinterlacer
 from greenroom.media.frame import fraction
 from greenroom.media.image_files import is_picture
-from greenroom.media.limits import MOST_PIXELS_A_SIDE
-from greenroom.media.shapes import made_square, square_size
+from greenroom.media.limits import MAX_SIDE_PX
+from greenroom.media.shapes import scaled_to_square_pixels, square_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -141,21 +141,21 @@ class Video(Scene):
         """Decode the video once."""
         try:
             if is_picture(self._path):
-                yield from moving_frames(self._path, MOST_PIXELS_A_SIDE)
+                yield from moving_frames(self._path, MAX_SIDE_PX)
                 return
             with open_media(self._path) as container:
                 stream = video_stream(container)
                 deinterlacer.restart()
-                check_size(stream.width, stream.height, MOST_PIXELS_A_SIDE)
+                check_size(stream.width, stream.height, MAX_SIDE_PX)
                 orientation = None
                 aspect = fraction(stream.sample_aspect_ratio or 1)
                 for frame in decoded(container, stream, deinterlacer):
                     orientation = orientation or orientation_of(frame)
                     shown = flattened(frame)
                     if aspect != 1:
-                        shown = made_square(shown, square_size(shown.size, aspect))
+                        shown = scaled_to_square_pixels(shown, square_size(shown.size, aspect))
                     yield oriented(shown, orientation)
-        except media_errors() as error:
+        except MEDIA_ERRORS as error:
             raise unreadable(self._path, reason_of(error)) from error
 
 

@@ -17,7 +17,7 @@ from greenroom.media.colour import FULL_RANGE_RGB
 from greenroom.media.frame import Frame
 from greenroom.media.image_files import decode_picture
 from greenroom.media.layout import Layout
-from greenroom.media.limits import MOST_PIXELS_A_SIDE
+from greenroom.media.limits import MAX_SIDE_PX
 from greenroom.settings import Group, Settings
 from greenroom.sinks import PictureSink, create_sink
 from greenroom.sources import create_source
@@ -80,7 +80,7 @@ def _write_before(path: Path, settings: Settings) -> None:
 
 def _write_picture(path: Path, settings: Settings) -> None:
     sink = PictureSink([path], settings)
-    sink.write(decode_picture(builtin_path("beach"), MOST_PIXELS_A_SIDE))
+    sink.write(decode_picture(builtin_path("beach"), MAX_SIDE_PX))
     sink.close()
 
 

@@ -12,8 +12,8 @@ from greenroom.cli.preflight import PER_FILE_ERRORS, check_conversions
 from greenroom.cli.progress import progress_bar
 from greenroom.errors import GreenroomError, IncompleteError, SettingsError
 from greenroom.media.animation import moves
-from greenroom.media.decoding import is_folder, is_there
-from greenroom.media.limits import MOST_PHOTO_PIXELS_A_SIDE
+from greenroom.media.decoding import is_folder, path_exists
+from greenroom.media.limits import MAX_PHOTO_SIDE_PX
 from greenroom.media.numbered_names import NUMBER
 from greenroom.segmenters.store.speeds import remember_speed
 from greenroom.sinks import written_name
@@ -119,10 +119,10 @@ def _pairs(files: Sequence[str], out_dir: Path | None, settings: Settings) -> li
 def _output_name(name: str, settings: Settings) -> str:
     """Name an output after its input."""
     path = Path(name)
-    is_pattern = NUMBER.search(path.name) and not is_there(path)
+    is_pattern = NUMBER.search(path.name) and not path_exists(path)
     if name == _STREAM or is_pattern or is_folder(path):
         message = f"--out-dir takes files, not '{name}'. Give its output by name."
         raise SettingsError(message)
-    if moves(path, MOST_PHOTO_PIXELS_A_SIDE):
+    if moves(path, MAX_PHOTO_SIDE_PX):
         return f"{path.stem}.mp4"
     return written_name(name, transparent=settings.background == "transparent")

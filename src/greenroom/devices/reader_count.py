@@ -19,7 +19,7 @@ from greenroom.media.workers import Worker
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from greenroom.media.workers import Fault
+    from greenroom.media.workers import WorkerFailure
 
 __all__ = ["CLIENT_USAGE", "LoopbackEvents", "OpenFiles", "ReaderCount", "ReaderWatch"]
 
@@ -250,7 +250,7 @@ class ReaderCount:
         finally:
             watch.close()
 
-    def _on_fault(self, fault: Fault) -> None:
+    def _on_fault(self, fault: WorkerFailure) -> None:
         """Give up the count: one that is no longer updated would stay wrong."""
         self.why = f"no longer {self.why}: {fault.error}"
         self._update(None)

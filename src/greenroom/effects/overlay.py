@@ -12,10 +12,10 @@ import numpy as np
 
 from greenroom.compositing.kernels import over
 from greenroom.errors import SettingsError
-from greenroom.media.decoding import user_path, why_unreadable
+from greenroom.media.decoding import unreadable_reason, user_path
 from greenroom.media.frame import Frame
 from greenroom.media.image_files import decode_with_alpha
-from greenroom.media.limits import MOST_OVERLAY_PIXELS_A_SIDE
+from greenroom.media.limits import MAX_OVERLAY_SIDE_PX
 from greenroom.media.matte import Matte
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def create_overlay(spec: str | None) -> Overlay | None:
     name, position = _parsed(spec)
     path = user_path(name)
     try:
-        return Overlay(decode_with_alpha(path, MOST_OVERLAY_PIXELS_A_SIDE), position)
+        return Overlay(decode_with_alpha(path, MAX_OVERLAY_SIDE_PX), position)
     except ValueError as error:
         message = (
             f"overlay '{name}' cannot be read: {error}. Give a picture, best a PNG "
@@ -78,7 +78,7 @@ def _parsed(spec: str) -> tuple[str, str]:
         return spec, DEFAULT_POSITION
     if position.strip().lower() in POSITIONS and name:
         return name, position.strip().lower()
-    if why_unreadable(user_path(spec)) is None or not name:
+    if unreadable_reason(user_path(spec)) is None or not name:
         return spec, DEFAULT_POSITION
     near = difflib.get_close_matches(position, POSITIONS, n=1)
     hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(POSITIONS)}."

@@ -16,7 +16,7 @@ from greenroom.evaluation import metrics
 from greenroom.evaluation.dataset import LabelledMedia, evaluation_error, find_cases
 from greenroom.matting import Matting, create_matting
 from greenroom.media.image_files import decode_picture
-from greenroom.media.limits import MOST_PHOTO_PIXELS_A_SIDE
+from greenroom.media.limits import MAX_PHOTO_SIDE_PX
 from greenroom.settings import Settings
 from greenroom.sources import create_source
 
@@ -228,9 +228,7 @@ def _pairs(case: LabelledMedia, settings: Settings) -> Iterator[tuple[Frame, Pla
     """Yield the frames of a case with their true mattes."""
     if not case.is_clip:
         try:
-            frames = [
-                decode_picture(path, MOST_PHOTO_PIXELS_A_SIDE) for path in (case.path, case.truth)
-            ]
+            frames = [decode_picture(path, MAX_PHOTO_SIDE_PX) for path in (case.path, case.truth)]
         except ValueError as error:
             raise evaluation_error(case.path, str(error)) from error
         yield frames[0], _gray(frames[1])

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from greenroom.media.channel import Channel, Ended
+from greenroom.media.channel import Channel, ChannelClosedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,7 +110,7 @@ class Pipeline:
                     self._on_frame(frames)
             self._made.finish()
             self._join()
-        except Ended:
+        except ChannelClosedError:
             self._stop()
         except BaseException:
             self._give_up()
@@ -122,10 +122,10 @@ class Pipeline:
         return Statistics(frames, time.monotonic() - start, first_frame_s)
 
     def _next(self) -> Frame | None:
-        """Return the next frame, or None after the last; raise Ended if a thread failed."""
+        """Return the next frame or None at the end; raise ChannelClosedError if a thread failed."""
         try:
             return self._read.get()
-        except Ended:
+        except ChannelClosedError:
             if self._error is not None:
                 raise
             return None
@@ -139,7 +139,7 @@ class Pipeline:
         while True:
             try:
                 frame = self._made.get()
-            except Ended:
+            except ChannelClosedError:
                 return
             self._sink.write(frame)
 
@@ -147,7 +147,7 @@ class Pipeline:
         """Run a thread's work; what it raises ends the run."""
         try:
             work()
-        except Ended:
+        except ChannelClosedError:
             pass
         except BaseException as error:  # noqa: BLE001 - raised again by run
             self._error = self._error or error

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from greenroom.media.clock import Clock
     from greenroom.media.frame import Frame
-    from greenroom.media.workers import Fault
+    from greenroom.media.workers import WorkerFailure
     from greenroom.sources.source import Source
 
 __all__ = ["Capture"]
@@ -95,7 +95,7 @@ class Capture:
         reconnect_seconds: float | None,
         worked: bool = False,
         asleep_s: Callable[[], float] = seconds_asleep,
-        on_fault: Callable[[Fault], None] | None = None,
+        on_fault: Callable[[WorkerFailure], None] | None = None,
     ) -> None:
         self._on_fault = on_fault
         self._open_source = open_source
@@ -173,7 +173,7 @@ class Capture:
         """Whether the source is not to be open."""
         return self._paused.is_set() or self._stopping.is_set()
 
-    def _take_fault(self, fault: Fault) -> None:
+    def _take_fault(self, fault: WorkerFailure) -> None:
         """Deliver nothing that nobody watches over."""
         reading = self._reading
         if reading is not None:

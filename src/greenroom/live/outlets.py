@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from greenroom.media.clock import Clock
     from greenroom.media.frame import Frame
     from greenroom.media.layout import Layout
-    from greenroom.media.workers import Fault
+    from greenroom.media.workers import WorkerFailure
     from greenroom.sinks.sink import LiveSink
 
 __all__ = ["Outlet"]
@@ -75,7 +75,7 @@ class Outlet:
         gate: Gate,
         clock: Clock,
         rate: Fraction,
-        on_fault: Callable[[Fault], None] | None = None,
+        on_fault: Callable[[WorkerFailure], None] | None = None,
     ) -> None:
         self.sink = sink
         self._gate = gate
@@ -172,7 +172,7 @@ class Outlet:
                 self._fail(error)
         self._finish()
 
-    def _take_fault(self, fault: Fault) -> None:
+    def _take_fault(self, fault: WorkerFailure) -> None:
         """Let go of the sink after whatever else ended the thread."""
         self._give_up_sink(f"{type(fault.error).__name__}: {fault.error}")
         if self._on_fault is not None:

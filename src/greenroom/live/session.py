@@ -37,7 +37,7 @@ from greenroom.live.parts import check_live, wanted_layout, wanted_rate
 from greenroom.live.previews import PreviewHub
 from greenroom.live.status import CaptureState, CaptureStatus, OutletStatus, Status
 from greenroom.live.thread_times import ThreadTimes
-from greenroom.media.channel import Channel, Ended
+from greenroom.media.channel import Channel, ChannelClosedError
 from greenroom.media.workers import Worker
 from greenroom.settings import Settings, Stage
 
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from greenroom.live.parts import Parts
     from greenroom.media.frame import Frame
     from greenroom.media.layout import Layout
-    from greenroom.media.workers import Fault
+    from greenroom.media.workers import WorkerFailure
 
 __all__ = ["Session"]
 
@@ -325,7 +325,7 @@ class Session:
         drops["damaged"] = self._capture.damaged
         return {name: count for name, count in drops.items() if count}
 
-    def _take_fault(self, fault: Fault) -> None:
+    def _take_fault(self, fault: WorkerFailure) -> None:
         """Cover after whatever ended a thread's work, say so, and end where it cannot go on."""
         message = f"greenroom's thread {fault}"
         self.gate.shut("failure", f"Covered: {message}")
@@ -345,7 +345,7 @@ class Session:
         if not self._is_known:
             self.gate.expect(frame.layout)
             self._is_known = True
-        with suppress(Ended):
+        with suppress(ChannelClosedError):
             # With a ticket of now: what came before a camera went away never leaves after it.
             self._frames.put((frame, self.gate.ticket()))
 
@@ -353,7 +353,7 @@ class Session:
         while True:
             try:
                 frame, ticket = self._frames.get()
-            except Ended:
+            except ChannelClosedError:
                 return
             try:
                 self._one(frame, ticket)

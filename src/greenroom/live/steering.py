@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from greenroom.live.governor import Governor, Plan
     from greenroom.live.measures import Measured
     from greenroom.media.timings import Timings
-    from greenroom.media.workers import Fault
+    from greenroom.media.workers import WorkerFailure
     from greenroom.settings import Settings
 
 __all__ = ["Steering"]
@@ -64,14 +64,14 @@ class Steering:
         return self._plan.text, self._plan.reason
 
     def start(
-        self, apply: Callable[[Plan], None], on_fault: Callable[[Fault], None] | None = None
+        self, apply: Callable[[Plan], None], on_fault: Callable[[WorkerFailure], None] | None = None
     ) -> None:
         """Begin; ``apply`` is called with a new plan, on a thread of this.
 
         If that thread fails, ``on_fault`` is told, and it begins anew.
         """
 
-        def tell(fault: Fault) -> None:
+        def tell(fault: WorkerFailure) -> None:
             self._changed.set()  # what was to be carried out still is
             if on_fault is not None:
                 on_fault(fault)

@@ -16,7 +16,7 @@ import numpy as np
 
 from greenroom.errors import SettingsError
 from greenroom.media.image_files import decode_picture
-from greenroom.media.limits import MOST_PIXELS_A_SIDE
+from greenroom.media.limits import MAX_SIDE_PX
 from greenroom.specs import EXPECTED_REGION, Rectangle, parse_regions
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ class KeptRegions:
 def _read(path: Path) -> Grid:
     """Read a picture that is white where the room is kept."""
     try:
-        picture = decode_picture(path, MOST_PIXELS_A_SIDE)
+        picture = decode_picture(path, MAX_SIDE_PX)
     except ValueError as error:
         expected = EXPECTED_REGION.capitalize()
         message = f"setting 'keep_region': '{path}' cannot be read: {error}. {expected}."

@@ -10,7 +10,7 @@ import numpy as np
 
 from greenroom.errors import SettingsError
 from greenroom.media.image_files import decode_with_alpha
-from greenroom.media.limits import MOST_PIXELS_A_SIDE
+from greenroom.media.limits import MAX_SIDE_PX
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -99,7 +99,7 @@ def decode_plate(path: str | Path) -> Plane:
         If it cannot be read.
     """
     try:
-        rgba = decode_with_alpha(Path(path), MOST_PIXELS_A_SIDE)
+        rgba = decode_with_alpha(Path(path), MAX_SIDE_PX)
     except ValueError as error:
         message = (
             f"setting 'plate': '{path}' cannot be read: {error}. Give a picture of the empty "

@@ -32,7 +32,7 @@ from greenroom.matting.selection import (
 from greenroom.matting.step import Work
 from greenroom.matting.temporal import TemporalFilter
 from greenroom.matting.upsampling import Hardening, Upsampling
-from greenroom.media.cuts import CutTest
+from greenroom.media.cuts import CutDetector
 from greenroom.settings import People
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class RefinedMatting(Matting):
         steps = steps or Steps()
         self.cadence = steps.cadence
         self._rest = Rest()
-        self._cuts = CutTest()
+        self._cuts = CutDetector()
         self._size: tuple[int, int] | None = None
         inference = Inference(in_region=steps.region, is_mirrored=steps.mirror)
         self._weighing = EvidenceWeighing(

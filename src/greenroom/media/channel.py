@@ -6,12 +6,12 @@ import threading
 from collections import deque
 from typing import Generic, TypeVar
 
-__all__ = ["Channel", "Ended"]
+__all__ = ["Channel", "ChannelClosedError"]
 
 T = TypeVar("T")
 
 
-class Ended(Exception):  # noqa: N818 - not an error: the other side is gone
+class ChannelClosedError(Exception):
     """The other side has ended the channel."""
 
 
@@ -40,7 +40,7 @@ class Channel(Generic[T]):
 
         Raises
         ------
-        Ended
+        ChannelClosedError
             If the receiver is gone.
         """
         with self._changed:
@@ -51,7 +51,7 @@ class Channel(Generic[T]):
                 else:
                     self._changed.wait()
             if self._cancelled:
-                raise Ended
+                raise ChannelClosedError
             self._items.append(item)
             self._changed.notify_all()
 
@@ -60,14 +60,14 @@ class Channel(Generic[T]):
 
         Raises
         ------
-        Ended
+        ChannelClosedError
             If there will be none.
         """
         with self._changed:
             while not self._items and not self._finished and not self._cancelled:
                 self._changed.wait()
             if not self._items or self._cancelled:
-                raise Ended
+                raise ChannelClosedError
             item = self._items.popleft()
             self._changed.notify_all()
             return item

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from greenroom.media.frame import Frame
 
-__all__ = ["CutTest"]
+__all__ = ["CutDetector"]
 
 # Mean difference of luma from which another scene begins, in 8-bit levels: consecutive frames
 # of 13 clips of people, one of whom walks up to the camera, reach 15; of frames of two
@@ -20,7 +20,7 @@ __all__ = ["CutTest"]
 _CUT: Final = 20.0
 
 
-class CutTest:
+class CutDetector:
     """Tells whether a frame shows another scene than the one before.
 
     The test is the mean absolute difference of luma at a very small size (`Frame.glance`). Where

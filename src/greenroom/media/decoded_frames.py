@@ -11,7 +11,7 @@ import av
 import numpy as np
 
 from greenroom.media.colour import LIMITED, UNSPECIFIED, Colour
-from greenroom.media.decoding import media_errors, reason_of
+from greenroom.media.decoding import MEDIA_ERRORS, reason_of
 from greenroom.media.frame import ONE_THREAD, Frame
 from greenroom.media.layout import Layout
 
@@ -55,7 +55,7 @@ def _converting(frame: av.VideoFrame) -> Iterator[None]:
             reason = "FFmpeg has no conversion"
             raise ValueError(reason)
         yield
-    except media_errors() as error:
+    except MEDIA_ERRORS as error:
         message = (
             f"its pixels are of a format that cannot be converted, {name} ({reason_of(error)}); "
             f"convert it to a usual one, such as yuv420p, first"

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 import av
 
 from greenroom.media.decoders import Decoder
-from greenroom.media.demuxers import FILE_OPTIONS, HEAD_BYTES, PIPE_OPTIONS, names_others
-from greenroom.media.timeline import with_played_lengths
+from greenroom.media.demuxers import FILE_OPTIONS, HEAD_BYTES, PIPE_OPTIONS, list_kind
+from greenroom.media.timeline import with_browser_durations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,24 +23,28 @@ if TYPE_CHECKING:
     from greenroom.media.deinterlacing import Deinterlacer
 
 __all__ = [
+    "MEDIA_ERRORS",
     "STDIN",
     "StandardInput",
-    "as_file",
     "check_size",
-    "choice_of",
     "decoded",
+    "file_url",
     "is_folder",
-    "is_there",
-    "media_errors",
     "open_container",
     "open_media",
+    "path_exists",
     "reason_of",
+    "stream_choice",
+    "unreadable_reason",
     "video_stream",
-    "why_unreadable",
 ]
 
 STDIN: Final = "-"
 """The name that stands for standard input, or standard output."""
+
+# FFmpeg's errors are not all an OSError or a ValueError.
+MEDIA_ERRORS: Final = (OSError, ValueError, av.error.FFmpegError)
+"""The exceptions that reading or writing media may raise."""
 
 _BUFFER_BYTES: Final = 2**18
 
@@ -54,7 +58,7 @@ def open_media(media: str | Path | StandardInput) -> InputContainer:
         With a reason to be put into the caller's own error.
     """
     if not isinstance(media, StandardInput):
-        reason = why_unreadable(Path(media))
+        reason = unreadable_reason(Path(media))
         if reason is not None:
             raise ValueError(reason)
     try:
@@ -72,7 +76,7 @@ def open_media(media: str | Path | StandardInput) -> InputContainer:
 
 
 def _why_not_opened(media: str | Path | StandardInput, error: Exception) -> str:
-    kind = names_others(_head_of(media))
+    kind = list_kind(_head_of(media))
     if kind is not None:
         return (
             f"it is {kind}, which names other files or addresses, and these are not opened; give "
@@ -107,7 +111,7 @@ def video_stream(container: InputContainer) -> VideoStream:
     return next((stream for stream in streams if stream.disposition & default), streams[0])
 
 
-def choice_of(container: InputContainer, stream: VideoStream) -> str | None:
+def stream_choice(container: InputContainer, stream: VideoStream) -> str | None:
     """Say which of several streams of video is taken; None if there is but one."""
     streams = _video_streams(container)
     if len(streams) == 1:
@@ -141,7 +145,7 @@ def open_container(media: str | Path | StandardInput) -> InputContainer:
     if int(av.__version__.partition(".")[0]) < 19:
         lenient = {"metadata_errors": "replace"}
     is_file = not isinstance(media, StandardInput)
-    opened: Any = media if isinstance(media, StandardInput) else as_file(media)
+    opened: Any = media if isinstance(media, StandardInput) else file_url(media)
     container: InputContainer = av.open(
         opened,
         "r",
@@ -208,7 +212,7 @@ def is_folder(path: Path) -> bool:
         return False
 
 
-def is_there(path: Path) -> bool:
+def path_exists(path: Path) -> bool:
     """Whether there is anything of that name; nothing has one that cannot be a path."""
     try:
         return path.exists()
@@ -216,7 +220,7 @@ def is_there(path: Path) -> bool:
         return False
 
 
-def why_unreadable(path: Path) -> str | None:
+def unreadable_reason(path: Path) -> str | None:
     """Say why a path cannot be a readable file with something in it, if so."""
     try:
         if path.is_dir():
@@ -235,7 +239,7 @@ def why_unreadable(path: Path) -> str | None:
     return None
 
 
-def check_size(width: int, height: int, most_pixels_a_side: int) -> None:
+def check_size(width: int, height: int, max_side_px: int) -> None:
     """Refuse pictures that are too large.
 
     Raises
@@ -243,10 +247,9 @@ def check_size(width: int, height: int, most_pixels_a_side: int) -> None:
     ValueError
         With a reason to be put into the caller's own error.
     """
-    if max(width, height) > most_pixels_a_side:
+    if max(width, height) > max_side_px:
         message = (
-            f"it is too large, {width}x{height} pixels where at most {most_pixels_a_side} a side "
-            f"are taken"
+            f"it is too large, {width}x{height} pixels where at most {max_side_px} a side are taken"
         )
         raise ValueError(message)
 
@@ -262,21 +265,13 @@ def decoded(
         At damage that the decoder cannot go over.
     """
     decoder = Decoder(stream, deinterlacer)
-    for packet in with_played_lengths(container, container.demux(stream)):
+    for packet in with_browser_durations(container, container.demux(stream)):
         yield from decoder.decode(packet)
 
 
-def as_file(path: str | Path) -> str:
+def file_url(path: str | Path) -> str:
     """Keep FFmpeg from reading a file's name as a protocol or a pattern."""
     return f"file:{path}"
-
-
-def media_errors() -> tuple[type[Exception], ...]:
-    """Return what reading or writing media may raise, for an ``except`` clause.
-
-    Not every error of FFmpeg is an OSError or a ValueError.
-    """
-    return OSError, ValueError, av.error.FFmpegError
 
 
 def reason_of(error: Exception) -> str:

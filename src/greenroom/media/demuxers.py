@@ -19,8 +19,8 @@ __all__ = [
     "FILE_OPTIONS",
     "HEAD_BYTES",
     "PIPE_OPTIONS",
-    "names_others",
-    "reaches_out",
+    "forbidden_filter",
+    "list_kind",
     "stream_options",
 ]
 
@@ -203,7 +203,7 @@ _QUOTED: Final = re.compile(r"\\.|'[^']*(?:'|$)", re.DOTALL)
 _FILTER_ENDS: Final = re.compile(r"[,;\]]")
 
 
-def reaches_out(graph: str) -> str | None:
+def forbidden_filter(graph: str) -> str | None:
     """Return the first filter of a graph that does more than draw, if there is one.
 
     Parameters
@@ -220,7 +220,7 @@ def reaches_out(graph: str) -> str | None:
 
 
 HEAD_BYTES: Final = 1024
-"""How much of a file tells what it is, for `names_others`."""
+"""How much of a file tells what it is, for `list_kind`."""
 
 # How files begin that name others.
 _MARKS: Final = (
@@ -240,7 +240,7 @@ _XML_MARKS: Final = (
 )
 
 
-def names_others(head: bytes) -> str | None:
+def list_kind(head: bytes) -> str | None:
     """Say what kind of list of other files or addresses a file is, if it is one.
 
     Parameters

@@ -20,7 +20,7 @@ import numpy as np
 from greenroom.errors import FormatError
 from greenroom.media.colour import BT709, FULL, FULL_RANGE_RGB, LIMITED, RGB, UNSPECIFIED, Colour
 from greenroom.media.layout import WITH_ALPHA, Format, Layout
-from greenroom.media.pyramid import Pyramid, cut, halved, halvings_to, pyramid
+from greenroom.media.pyramid import Pyramid, crop, halved, halvings_to, pyramid
 from greenroom.media.resizing import resized
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ class Frame:
             its small planes where nothing had to be halved for it. Its shorter side has 256
             pixels or more where the part of this frame has.
         """
-        views = cut(self.planes, self._pyramid, box)
+        views = crop(self.planes, self._pyramid, box)
         colour = self.layout.colour
         if colour.matrix != RGB and colour.matrix != (matrix := colour.resolved_matrix(self.size)):
             colour = replace(colour, matrix=matrix)

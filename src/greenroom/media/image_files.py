@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 import numpy as np
 from PIL import Image
 
-from greenroom.media.decoding import check_size, why_unreadable
+from greenroom.media.decoding import check_size, unreadable_reason
 from greenroom.media.frame import Frame
 from greenroom.media.image_colours import profile_of, to_srgb
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     Samples = NDArray[np.uint8]
 
 __all__ = [
-    "MOST_PIXELS",
+    "MAX_PIXELS",
     "ORIENTATION",
     "PICTURE_SUFFIXES",
     "check_pixels",
-    "damage_told",
+    "damage_as_value_error",
     "decode_picture",
     "decode_with_alpha",
     "flat_frame",
@@ -50,7 +50,7 @@ PICTURE_SUFFIXES: Final = (
 # Bare MJPEG begins as a picture does.
 _SUFFIXES_OF_OTHERS: Final = (".gif", ".mjpeg", ".mjpg")
 
-MOST_PIXELS: Final = 2**28
+MAX_PIXELS: Final = 2**28
 """How many pixels a picture may have, whatever its shape: more than any camera's."""
 
 _HEAD_BYTES: Final = 32
@@ -123,7 +123,7 @@ def is_picture(path: Path) -> bool:
         return False
 
 
-def decode_picture(path: Path, most_pixels_a_side: int, most_pixels: int = MOST_PIXELS) -> Frame:
+def decode_picture(path: Path, max_side_px: int, max_pixels: int = MAX_PIXELS) -> Frame:
     """Decode a picture to ``gbrp``: upright, in sRGB, in front of black where it has alpha.
 
     Of several pictures in a file the first one is taken, or the one that the file calls primary.
@@ -132,7 +132,7 @@ def decode_picture(path: Path, most_pixels_a_side: int, most_pixels: int = MOST_
     ----------
     path : Path
         A PNG, JPEG, WebP, BMP, TIFF, HEIC, AVIF or GIF, whatever it is called.
-    most_pixels_a_side, most_pixels : int
+    max_side_px, max_pixels : int
         How wide and high it may be, and how many pixels it may have.
 
     Raises
@@ -140,23 +140,21 @@ def decode_picture(path: Path, most_pixels_a_side: int, most_pixels: int = MOST_
     ValueError
         With a reason to be put into the caller's own error.
     """
-    with open_picture(path, most_pixels_a_side, most_pixels) as image:
+    with open_picture(path, max_side_px, max_pixels) as image:
         return flat_frame(image, path)
 
 
-def decode_with_alpha(path: Path, most_pixels_a_side: int) -> Samples:
+def decode_with_alpha(path: Path, max_side_px: int) -> Samples:
     """Decode a picture to (H, W, 4) uint8: straight sRGB and alpha, upright.
 
     Parameters and errors are those of `decode_picture`.
     """
-    with open_picture(path, most_pixels_a_side) as image:
+    with open_picture(path, max_side_px) as image:
         return with_alpha(image, path)
 
 
 @contextmanager
-def open_picture(
-    path: Path, most_pixels_a_side: int, most_pixels: int = MOST_PIXELS
-) -> Iterator[ImageFile]:
+def open_picture(path: Path, max_side_px: int, max_pixels: int = MAX_PIXELS) -> Iterator[ImageFile]:
     """Open a picture whose header can be read and which is not too large.
 
     Raises
@@ -164,7 +162,7 @@ def open_picture(
     ValueError
         With a reason to be put into the caller's own error.
     """
-    reason = why_unreadable(path)
+    reason = unreadable_reason(path)
     if reason is not None:
         raise ValueError(reason)
     if not path.is_file():
@@ -176,14 +174,14 @@ def open_picture(
         raise ValueError(message)
     # What Pillow warns of, such as tags that are damaged, is nothing that users could change.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    with damage_told():
+    with damage_as_value_error():
         image = reader.open(path)
     with image:
-        check_pixels(*image.size, most_pixels_a_side, most_pixels)
+        check_pixels(*image.size, max_side_px, max_pixels)
         yield image
 
 
-def check_pixels(width: int, height: int, most_pixels_a_side: int, most_pixels: int) -> None:
+def check_pixels(width: int, height: int, max_side_px: int, max_pixels: int) -> None:
     """Refuse pictures that are too large on a side, or altogether.
 
     Raises
@@ -191,11 +189,11 @@ def check_pixels(width: int, height: int, most_pixels_a_side: int, most_pixels: 
     ValueError
         With a reason to be put into the caller's own error.
     """
-    check_size(width, height, most_pixels_a_side)
-    if width * height > most_pixels:
+    check_size(width, height, max_side_px)
+    if width * height > max_pixels:
         message = (
             f"it is too large, {width}x{height} pixels where at most "
-            f"{most_pixels // 1_000_000} million are taken"
+            f"{max_pixels // 1_000_000} million are taken"
         )
         raise ValueError(message)
 
@@ -230,7 +228,7 @@ def with_alpha(image: Image.Image, path: Path) -> Samples:
 
 
 @contextmanager
-def damage_told() -> Iterator[None]:
+def damage_as_value_error() -> Iterator[None]:
     """Turn what Pillow raises at damaged files into a ValueError with a reason.
 
     Its readers raise whatever comes of the numbers that they find.
@@ -270,7 +268,7 @@ def _reader_of(path: Path) -> _Reader | None:
 
 def _upright(image: Image.Image, path: Path) -> tuple[Image.Image, Image.Image | None]:
     """Decode a picture to RGB in sRGB and what alpha it has, both upright."""
-    with damage_told():
+    with damage_as_value_error():
         image.load()
         image = _of_eight_bits(image)
         profile = profile_of(image.info, path)
@@ -327,7 +325,7 @@ def _turn_of(image: Image.Image) -> Image.Transpose | None:
         8: Image.Transpose.ROTATE_90,
     }
     try:
-        with damage_told():
+        with damage_as_value_error():
             return turns.get(image.getexif().get(ORIENTATION, 1))
     except ValueError as error:
         logger.debug("the EXIF data is left out: %s", error)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from PIL import Image
 
-from greenroom.media.image_files import MOST_PIXELS, ORIENTATION, damage_told, open_picture
+from greenroom.media.image_files import MAX_PIXELS, ORIENTATION, damage_as_value_error, open_picture
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,7 +65,7 @@ def read_tags(path: Path, *, with_location: bool) -> PictureTags:
         Whether the place where it was taken goes along.
     """
     try:
-        with open_picture(path, MOST_PIXELS) as image, damage_told():
+        with open_picture(path, MAX_PIXELS) as image, damage_as_value_error():
             if image.format == "TIFF":  # whose tags are decoded with the pixels
                 image.load()
             return PictureTags(_exif_of(image, with_location=with_location), _dpi_of(image))

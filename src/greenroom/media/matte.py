@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     Plane = NDArray[np.uint8]
 
-__all__ = ["NOTHING", "Matte"]
+__all__ = ["NEGLIGIBLE_COVERAGE", "Matte"]
 
-NOTHING: Final = 2.0**-20
+NEGLIGIBLE_COVERAGE: Final = 2.0**-20
 """Coverage of less is none.
 
 Not only does nobody see it: multiplied with itself over and over it becomes a denormal number, with

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Plane = NDArray[np.uint8]
 
-__all__ = ["Pyramid", "cut", "halved", "halvings_to", "pyramid", "reduced", "working_size"]
+__all__ = ["Pyramid", "crop", "halved", "halvings_to", "pyramid", "reduced", "working_size"]
 
 # The shorter side of the working grid is at least so long, of larger frames.
 _LEAST_PX: Final = 256
@@ -118,7 +118,7 @@ def pyramid(planes: tuple[Plane, ...]) -> Pyramid:
     return Pyramid(tuple(small) if is_stored else planes, halves, glance, halvings)
 
 
-def cut(
+def crop(
     planes: tuple[Plane, ...], pyramid: Pyramid, box: tuple[int, int, int, int]
 ) -> tuple[Plane, ...]:
     """View a part of a frame's planes, halved as far as that does no harm to a model's input.

@@ -9,14 +9,14 @@ import cv2
 import numpy as np
 
 from greenroom.media.frame import Frame
-from greenroom.media.limits import MOST_PIXELS_A_SIDE
+from greenroom.media.limits import MAX_SIDE_PX
 
 if TYPE_CHECKING:
     from fractions import Fraction
 
     from greenroom.media.layout import Layout
 
-__all__ = ["made_even", "made_square", "square_size"]
+__all__ = ["padded_to_even", "scaled_to_square_pixels", "square_size"]
 
 
 def square_size(size: tuple[int, int], aspect: Fraction) -> tuple[int, int]:
@@ -35,10 +35,10 @@ def square_size(size: tuple[int, int], aspect: Fraction) -> tuple[int, int]:
         width = round(width * aspect)
     else:
         height = round(height / aspect)
-    return size if max(width, height) > MOST_PIXELS_A_SIDE else (width, height)
+    return size if max(width, height) > MAX_SIDE_PX else (width, height)
 
 
-def made_square(frame: Frame, size: tuple[int, int]) -> Frame:
+def scaled_to_square_pixels(frame: Frame, size: tuple[int, int]) -> Frame:
     """Scale a frame, and its alpha, to a size at which its pixels are square."""
     layout = replace(frame.layout, width=size[0], height=size[1])
     scaled = frame.converted(layout)
@@ -48,7 +48,7 @@ def made_square(frame: Frame, size: tuple[int, int]) -> Frame:
     return Frame(scaled.planes, layout, alpha=alpha).at(frame)
 
 
-def made_even(frame: Frame) -> Frame:
+def padded_to_even(frame: Frame) -> Frame:
     """Repeat the last column and row where width or height is odd."""
     layout = frame.layout
     result = Frame.empty(_even(layout), alpha=frame.alpha is not None)

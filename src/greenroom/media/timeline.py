@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 __all__ = [
     "DecodingTimes",
     "Timeline",
-    "beginning_s",
-    "can_be_joined",
-    "is_of_another_program",
-    "played_length_s",
-    "with_played_lengths",
+    "browser_duration_s",
+    "is_in_another_program",
+    "may_be_discontinuous",
+    "start_time_s",
+    "with_browser_durations",
 ]
 
 # Files of these kinds have times of decoding only, and FFmpeg guesses the others.
@@ -55,7 +55,7 @@ _SHORTEST_S: Final = Fraction(1, 50)
 _INSTEAD_S: Final = Fraction(1, 10)
 
 
-def beginning_s(
+def start_time_s(
     container: InputContainer, stream: VideoStream, first: av.VideoFrame, *, with_sound: bool
 ) -> Fraction:
     """Return the time in a file that is to become 0.
@@ -83,7 +83,7 @@ def beginning_s(
     sounds_s = [
         _starts_s(sound)
         for sound in sounds
-        if _is_known(sound) and not is_of_another_program(container, sound, picture_s)
+        if _is_known(sound) and not is_in_another_program(container, sound, picture_s)
     ]
     begin_s = min([picture_s, *sounds_s])
     if -_PRIMING_S <= begin_s < 0 <= picture_s:
@@ -91,12 +91,12 @@ def beginning_s(
     return begin_s // tick_s * tick_s
 
 
-def is_of_another_program(container: InputContainer, stream: Stream, time_s: Fraction) -> bool:
+def is_in_another_program(container: InputContainer, stream: Stream, time_s: Fraction) -> bool:
     """Whether a stream has another clock than the pictures that begin at a time.
 
     A transport stream may hold several programs, each of which began at a time of its own.
     """
-    if not (can_be_joined(container) and _is_known(stream)):
+    if not (may_be_discontinuous(container) and _is_known(stream)):
         return False
     return abs(_starts_s(stream) - time_s) > _PAUSE_S
 
@@ -109,18 +109,18 @@ def _starts_s(stream: Stream) -> Fraction:
     return (stream.start_time or 0) * fraction(stream.time_base or 0)
 
 
-def can_be_joined(container: InputContainer) -> bool:
+def may_be_discontinuous(container: InputContainer) -> bool:
     """Whether files of its kind may begin in mid-broadcast, and have a clock that jumps."""
     flags: Any = container.format.flags
     return bool(flags & Flags.ts_discont.value)
 
 
-def played_length_s(length_s: Fraction) -> Fraction:
+def browser_duration_s(length_s: Fraction) -> Fraction:
     """Say how long browsers show a picture of an animation that asks for a length."""
     return length_s if length_s >= _SHORTEST_S else _INSTEAD_S
 
 
-def with_played_lengths(
+def with_browser_durations(
     container: InputContainer, packets: Iterator[av.Packet[Any]]
 ) -> Iterator[av.Packet[Any]]:
     """Give the pictures of a GIF the times at which browsers show them; others keep theirs."""
@@ -132,7 +132,7 @@ def with_played_lengths(
         if packet.size:
             tick_s = fraction(packet.time_base)
             asked = packet.duration or 0
-            played = round(played_length_s(asked * tick_s) / tick_s)
+            played = round(browser_duration_s(asked * tick_s) / tick_s)
             packet.pts = None if packet.pts is None else packet.pts + late
             packet.dts = None if packet.dts is None else packet.dts + late
             packet.duration = played
@@ -198,8 +198,8 @@ class Timeline:
 
     def packets(self, *streams: Stream) -> Iterator[av.Packet[Any]]:
         """Read the packets of some streams in the order of the file."""
-        if not can_be_joined(self._container):
-            yield from with_played_lengths(self._container, self._container.demux(streams))
+        if not may_be_discontinuous(self._container):
+            yield from with_browser_durations(self._container, self._container.demux(streams))
             return
         wanted = {stream.index for stream in streams}
         for packet in self._container.demux():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Fault", "Worker"]
+__all__ = ["Worker", "WorkerFailure"]
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ _PAUSE_AT_MOST_S: Final = 1.0
 _WELL_S: Final = 10.0
 
 
-class Fault(NamedTuple):
+class WorkerFailure(NamedTuple):
     """What ended a thread's work.
 
     Attributes
@@ -66,7 +66,7 @@ class Worker(threading.Thread):
         work: Callable[[], None],
         name: str,
         *,
-        on_fault: Callable[[Fault], None] | None = None,
+        on_fault: Callable[[WorkerFailure], None] | None = None,
         attempts: int = 5,
         ended: threading.Event | None = None,
     ) -> None:
@@ -87,7 +87,7 @@ class Worker(threading.Thread):
             except BaseException as error:  # noqa: BLE001 - SystemExit ends a thread without a word
                 failures = 1 if time.monotonic() - began_s > _WELL_S else failures + 1
                 is_last = failures >= self._attempts or self._ended.is_set()
-                self._tell(Fault(self._what, error, is_last))
+                self._tell(WorkerFailure(self._what, error, is_last))
                 if is_last:
                     return
             else:
@@ -95,7 +95,7 @@ class Worker(threading.Thread):
             if self._ended.wait(min(_PAUSE_AT_MOST_S, _PAUSE_S * 2 ** (failures - 1))):
                 return
 
-    def _tell(self, fault: Fault) -> None:
+    def _tell(self, fault: WorkerFailure) -> None:
         logger.warning("%s", fault, exc_info=fault.error)
         if self._on_fault is None:
             return

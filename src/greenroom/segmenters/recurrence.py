@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from greenroom.media.cuts import CutTest
+from greenroom.media.cuts import CutDetector
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,7 +41,7 @@ class States:
         }
         self._now: dict[str, NDArray[Any]] = dict(self.first)
         self._size: tuple[int, int] | None = None
-        self._cuts = CutTest()
+        self._cuts = CutDetector()
 
     def __bool__(self) -> bool:
         return bool(self._names)

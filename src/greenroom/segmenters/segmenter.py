@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from greenroom.errors import ModelOutputError
-from greenroom.media.matte import NOTHING
+from greenroom.media.matte import NEGLIGIBLE_COVERAGE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -130,4 +130,4 @@ def check_coarse_matte(coarse: object) -> NDArray[np.float32]:
         message = f"the model's answer is not a matte: expected 0 to 1, not {low:g} to {high:g}"
         raise ModelOutputError(message)
     coarse = np.ascontiguousarray(coarse)
-    return cv2.threshold(coarse, NOTHING, 0, cv2.THRESH_TOZERO)[1]  # type: ignore[return-value]
+    return cv2.threshold(coarse, NEGLIGIBLE_COVERAGE, 0, cv2.THRESH_TOZERO)[1]  # type: ignore[return-value]

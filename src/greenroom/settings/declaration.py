@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from greenroom.errors import SettingsError
-from greenroom.media.limits import MOST_PIXELS_A_SIDE
+from greenroom.media.limits import MAX_SIDE_PX
 from greenroom.media.toml_text import decode_toml, parse_toml
 from greenroom.settings.choices import Capture, Device, Fit, Framing, OnFailure, People, Quality
 from greenroom.settings.metadata import About, Group, PathKind, Stage
@@ -517,11 +517,11 @@ class Settings(BaseModel):
         if size is not None:
             found = re.fullmatch(r"([1-9]\d{1,4})x([1-9]\d{1,4})", size)
             sides = (0, 0) if found is None else (int(found[1]), int(found[2]))
-            fits = min(sides) >= _LEAST_PIXELS_A_SIDE and max(sides) <= MOST_PIXELS_A_SIDE
+            fits = min(sides) >= _LEAST_PIXELS_A_SIDE and max(sides) <= MAX_SIDE_PX
             if not fits or sides[0] * sides[1] > _MOST_PIXELS:
                 message = (
                     f"expected WIDTHxHEIGHT such as 1280x720, {_LEAST_PIXELS_A_SIDE} to "
-                    f"{MOST_PIXELS_A_SIDE} pixels a side and at most {_MOST_PIXELS} in all, not "
+                    f"{MAX_SIDE_PX} pixels a side and at most {_MOST_PIXELS} in all, not "
                     f"{_repeated(size)}"
                 )
                 raise SettingsError(message, "size")

@@ -12,7 +12,7 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from greenroom.media.decoding import media_errors, open_container
+from greenroom.media.decoding import MEDIA_ERRORS, open_container
 from greenroom.sinks.tags import contains_coordinates
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _first(packets: Iterator[av.Packet[Any]], indices: Collection[int]) -> Itera
             if left and packet.size and packet.dts is not None:
                 wanted[packet.stream.index] = left - 1
                 yield packet
-    except media_errors() as error:  # what is damaged is found, and told, by who reads the pictures
+    except MEDIA_ERRORS as error:  # what is damaged is found, and told, by who reads the pictures
         logger.debug("the first packets are read up to '%s'", error)
 
 
@@ -121,9 +121,9 @@ def _is_taken(stream: Stream, packets: list[av.Packet[Any]], muxer: str) -> bool
             packet.pts = max(packet.dts, (packet.pts or 0) - first)
             target.mux(packet)
         target.close()
-    except media_errors() as error:
+    except MEDIA_ERRORS as error:
         logger.debug("%s stream %d in %s: %s", stream.type, stream.index, muxer, error)
-        with suppress(*media_errors()):
+        with suppress(*MEDIA_ERRORS):
             target.close()
         return False
     return True

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from greenroom.errors import ExistsError, GreenroomError, SettingsError, SinkError
-from greenroom.media.decoding import media_errors, reason_of
+from greenroom.media.decoding import MEDIA_ERRORS, reason_of
 from greenroom.media.file_writing import new_file, part_path
 
 if TYPE_CHECKING:
@@ -181,6 +181,6 @@ def writing(target: object) -> Iterator[None]:
             reason = f"{reason}. Free some space, or write somewhere else"
         message = f"output '{target}' cannot be written: {reason}."
         raise SinkError(message, target) from error
-    except media_errors() as error:
+    except MEDIA_ERRORS as error:
         message = f"output '{target}' cannot be written: {reason_of(error)}."
         raise SinkError(message, target) from error

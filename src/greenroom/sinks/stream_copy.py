@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from greenroom.media.decoding import open_container, video_stream
 from greenroom.media.frame import fraction
-from greenroom.media.timeline import Timeline, is_of_another_program
+from greenroom.media.timeline import Timeline, is_in_another_program
 from greenroom.sinks.mux_trial import add_stream_copy, codec_name, unsupported_streams
 from greenroom.sinks.tags import file_tags, stream_tags
 
@@ -118,7 +118,7 @@ class CarriedStreams:
             if one.index not in known
         } | unsupported_streams(path, known, muxer, keep_location=self._keep_location)
         for stream in streams:
-            if is_of_another_program(self._source, stream, self._begin_s):
+            if is_in_another_program(self._source, stream, self._begin_s):
                 against[stream.index] = "it belongs to another program of the broadcast"
         for stream in streams:
             reason = against.get(stream.index)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, cast
 
 from greenroom.errors import GreenroomError, SettingsError
 from greenroom.media.colour import Colour
-from greenroom.media.decoding import as_file, decoded, media_errors, open_container, video_stream
+from greenroom.media.decoding import MEDIA_ERRORS, decoded, file_url, open_container, video_stream
 from greenroom.media.frame import fraction
-from greenroom.media.shapes import made_even, made_square, square_size
+from greenroom.media.shapes import padded_to_even, scaled_to_square_pixels, square_size
 from greenroom.sinks.codecs import CONTAINERS, check_choice, check_fits, choose_codec
 from greenroom.sinks.muxer import HEADER_BYTES, Muxer
 from greenroom.sinks.sink import Sink, check_layout
@@ -158,7 +158,7 @@ class VideoSink(Sink):
         if self._muxer is not None:
             try:
                 self._muxer.close()
-            except media_errors() as error:
+            except MEDIA_ERRORS as error:
                 logger.debug("closing '%s': %s", self._path, error)
             self._muxer = None
 
@@ -174,7 +174,7 @@ class VideoSink(Sink):
             os.environ.setdefault(name, value)
         check_free_space(temporary, self._room_bytes)
         container = av.open(
-            as_file(temporary),
+            file_url(temporary),
             "w",
             format=kind.format,
             options=dict(kind.live_options if self._live else kind.options),
@@ -268,9 +268,9 @@ class VideoSink(Sink):
     def _picture(self, frame: Frame, stream: VideoStream) -> av.VideoFrame:
         """Make the frame what the encoder takes: even, of its pixel format, later than the last."""
         if self._square is not None:
-            frame = made_square(frame, self._square)
+            frame = scaled_to_square_pixels(frame, self._square)
         if self._even and (frame.layout.width % 2 or frame.layout.height % 2):
-            frame = made_even(frame)
+            frame = padded_to_even(frame)
         if (pts := frame.pts) is not None:
             if self._last_pts is not None and pts <= self._last_pts:
                 pts = self._last_pts + 1
@@ -337,6 +337,6 @@ def _can_be_played(path: Path) -> bool:
     try:
         with open_container(path) as container:
             return next(decoded(container, video_stream(container)), None) is not None
-    except media_errors() as error:
+    except MEDIA_ERRORS as error:
         logger.debug("'%s' cannot be played: %s", path, error)
         return False

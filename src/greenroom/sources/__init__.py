@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from greenroom.media.animation import moves
-from greenroom.media.decoding import STDIN, is_folder, is_there
+from greenroom.media.decoding import STDIN, is_folder, path_exists
 from greenroom.media.image_files import is_picture
-from greenroom.media.limits import MOST_PHOTO_PIXELS_A_SIDE
+from greenroom.media.limits import MAX_PHOTO_SIDE_PX
 from greenroom.sources.animation_source import AnimationSource
 from greenroom.sources.picture_source import PictureSource, folder_source, sequence_source
 from greenroom.sources.source import Source
@@ -42,7 +42,7 @@ def check_source(name: str | Path, settings: Settings) -> SourceInfo | None:
         As in `create_source`.
     """
     path = Path(name)
-    if str(name) == STDIN or (is_there(path) and path.is_fifo()):
+    if str(name) == STDIN or (path_exists(path) and path.is_fifo()):
         return None
     source = create_source(name, settings)
     source.close()
@@ -63,9 +63,9 @@ def create_source(name: str | Path, settings: Settings) -> Source:
         return VideoSource(name, settings)
     if is_folder(path):
         return folder_source(path)
-    if "%" in path.name and not is_there(path):
+    if "%" in path.name and not path_exists(path):
         return sequence_source(path)
-    if moves(path, MOST_PHOTO_PIXELS_A_SIDE):
+    if moves(path, MAX_PHOTO_SIDE_PX):
         return AnimationSource(path, settings)
     if is_picture(path):
         return PictureSource([path], name=name, related=False)

@@ -10,7 +10,7 @@ from greenroom.errors import SourceError, TruncatedError
 from greenroom.media.animation import TIME_BASE, count_frames, moving_frames
 from greenroom.media.colour import LIMITED, UNSPECIFIED, Colour
 from greenroom.media.layout import Layout
-from greenroom.media.limits import MOST_PHOTO_PIXELS_A_SIDE
+from greenroom.media.limits import MAX_PHOTO_SIDE_PX
 from greenroom.media.source_info import SourceInfo
 from greenroom.sources.source import Source
 
@@ -46,8 +46,8 @@ class AnimationSource(Source):
         self._path = path
         self._allow_truncated = settings.allow_truncated
         try:
-            count = count_frames(path, MOST_PHOTO_PIXELS_A_SIDE)
-            first = next(moving_frames(path, MOST_PHOTO_PIXELS_A_SIDE))
+            count = count_frames(path, MAX_PHOTO_SIDE_PX)
+            first = next(moving_frames(path, MAX_PHOTO_SIDE_PX))
         except ValueError as error:
             message = f"input '{path}' cannot be read: {error}."
             raise SourceError(message, path) from error
@@ -68,7 +68,7 @@ class AnimationSource(Source):
             If it is damaged, unless ``allow_truncated``.
         """
         try:
-            for frame in moving_frames(self._path, MOST_PHOTO_PIXELS_A_SIDE):
+            for frame in moving_frames(self._path, MAX_PHOTO_SIDE_PX):
                 colour = Colour(UNSPECIFIED, LIMITED).named(frame.size)
                 yield frame.converted(Layout(*frame.size, "yuv420p", colour)).at(frame)
         except ValueError as error:

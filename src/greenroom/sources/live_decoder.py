@@ -12,7 +12,7 @@ from greenroom.devices.descriptors import FrameReadiness
 from greenroom.media.colour import BT601, UNSPECIFIED
 from greenroom.media.decoded_frames import flattened
 from greenroom.media.decoders import Decoder
-from greenroom.media.decoding import choice_of, reason_of, video_stream
+from greenroom.media.decoding import reason_of, stream_choice, video_stream
 from greenroom.media.deinterlacing import Deinterlacer
 from greenroom.media.frame import Frame, fraction
 from greenroom.media.source_info import SourceInfo
@@ -132,7 +132,7 @@ class LiveDecoder(Source):
         except ValueError as error:
             self._container.close()
             raise explain(error) from error
-        choice = choice_of(self._container, self._stream)
+        choice = stream_choice(self._container, self._stream)
         if choice is not None:
             logger.warning("%s: %s", asked.name, choice)
         self._readiness.find()

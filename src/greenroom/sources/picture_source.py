@@ -7,9 +7,9 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
 from greenroom.errors import SourceError
-from greenroom.media.decoding import is_folder, why_unreadable
+from greenroom.media.decoding import is_folder, unreadable_reason
 from greenroom.media.image_files import decode_picture, pictures_in
-from greenroom.media.limits import MOST_PHOTO_PIXELS_A_SIDE
+from greenroom.media.limits import MAX_PHOTO_SIDE_PX
 from greenroom.media.numbered_names import NumberedNames
 from greenroom.media.source_info import SourceInfo
 from greenroom.sources.source import Source
@@ -44,7 +44,7 @@ class PictureSource(Source):
         self._related = related
         self._alone = related or len(paths) == 1
         for path in paths if self._alone else ():
-            reason = why_unreadable(path)
+            reason = unreadable_reason(path)
             if reason is not None:
                 raise _unreadable(path, reason)
         self.info = SourceInfo(
@@ -80,7 +80,7 @@ class PictureSource(Source):
 
     def _decoded(self, path: Path) -> Frame | None:
         try:
-            return decode_picture(path, MOST_PHOTO_PIXELS_A_SIDE)
+            return decode_picture(path, MAX_PHOTO_SIDE_PX)
         except ValueError as error:
             if self._alone:
                 raise _unreadable(path, error) from error

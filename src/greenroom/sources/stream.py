@@ -15,7 +15,7 @@ from greenroom.errors import (
     CameraMissingError,
 )
 from greenroom.media.decoding import reason_of
-from greenroom.media.demuxers import reaches_out, stream_options
+from greenroom.media.demuxers import forbidden_filter, stream_options
 from greenroom.sources.live_decoder import LiveDecoder, LiveInput
 from greenroom.sources.realtime import RealTimeSource
 
@@ -94,7 +94,7 @@ def test_source(name: str, clock: Clock) -> RealTimeSource:
         If FFmpeg does not understand it, or a filter does more than draw.
     """
     graph = name.removeprefix(TEST_SCHEME)
-    reaching = reaches_out(graph)
+    reaching = forbidden_filter(graph)
     if reaching is not None:
         message = (
             f"test picture '{graph}' is not drawn: the filter '{reaching}' is not known, or could "

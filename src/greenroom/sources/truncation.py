@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.media.frame import fraction
-from greenroom.media.timeline import can_be_joined
+from greenroom.media.timeline import may_be_discontinuous
 from greenroom.sources.movie_header import movie_length_s
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class EndTracker:
     def _declared_s(self) -> Fraction | None:
         """Say when a stream ends according to its header, where the header speaks of the stream."""
         stream = self._stream
-        if can_be_joined(self._container):
+        if may_be_discontinuous(self._container):
             return None  # what FFmpeg says is read from the last packets
         time_base = fraction(stream.time_base or 0)
         if not (stream.duration and time_base):

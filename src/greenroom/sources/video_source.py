@@ -17,20 +17,20 @@ from greenroom.media.decoding import (
     STDIN,
     StandardInput,
     check_size,
-    choice_of,
     open_media,
+    stream_choice,
     video_stream,
 )
 from greenroom.media.deinterlacing import Deinterlacer
 from greenroom.media.frame import Frame, fraction
-from greenroom.media.limits import MOST_PIXELS_A_SIDE
+from greenroom.media.limits import MAX_SIDE_PX
 from greenroom.media.source_info import SourceInfo
 from greenroom.media.timeline import (
     DecodingTimes,
     Timeline,
-    beginning_s,
-    can_be_joined,
-    played_length_s,
+    browser_duration_s,
+    may_be_discontinuous,
+    start_time_s,
 )
 from greenroom.sources.source import Source
 from greenroom.sources.truncation import EndTracker, is_short_of_its_header
@@ -57,7 +57,7 @@ _HDR_TRANSFERS: Final = (16, 18)
 class VideoSource(Source):
     """Decodes the video of anything that FFmpeg reads, as ``yuv420p``.
 
-    The first picture or sound is at 0, as `greenroom.media.timeline.beginning_s` finds it; other
+    The first picture or sound is at 0, as `greenroom.media.timeline.start_time_s` finds it; other
     than that time stamps are kept, and the last picture is shown for as long as the file says. The
     rotation flag is applied. A change of size in mid-stream is scaled to the first size. High
     dynamic range is tone-mapped to BT.709, the default one of several streams is taken, and
@@ -92,7 +92,7 @@ class VideoSource(Source):
             raise self._error(str(error)) from error
         try:
             self._stream = video_stream(self._container)
-            check_size(self._stream.width, self._stream.height, MOST_PIXELS_A_SIDE)
+            check_size(self._stream.width, self._stream.height, MAX_SIDE_PX)
             shown = None if settings.keep_interlaced else Deinterlacer(self._warn_of_fields)
             self._decoder = Decoder(self._stream, shown)
         except ValueError as error:
@@ -158,7 +158,7 @@ class VideoSource(Source):
             reason = "there are no frames in it"
             raise self._error(reason)
         self._first_pts = first.pts
-        self._begin_s = beginning_s(
+        self._begin_s = start_time_s(
             self._container,
             self._stream,
             first,
@@ -260,7 +260,7 @@ class VideoSource(Source):
     def _joined(self, packets: Iterator[av.Packet[Any]]) -> Iterator[av.Packet[Any]]:
         """Leave out pictures of a broadcast that need others from before it was recorded."""
         before = 0
-        may_join = can_be_joined(self._container)
+        may_join = may_be_discontinuous(self._container)
         for packet in packets:
             if may_join and packet.size and packet.stream.index == self._stream.index:
                 if not packet.is_keyframe and before < _MOST_BEFORE_KEY:
@@ -315,7 +315,7 @@ class VideoSource(Source):
         return frame.converted(layout).at(frame)
 
     def _tell_choice(self) -> None:
-        choice = choice_of(self._container, self._stream)
+        choice = stream_choice(self._container, self._stream)
         if choice is not None:
             self._warn(f"input '{self._name}': {choice}")
 
@@ -352,7 +352,7 @@ def _info(name: str, container: InputContainer, stream: VideoStream) -> SourceIn
     if frames is None and container.duration:
         frames = round(container.duration / 1_000_000 * rate) or None
     if container.format.name == "gif":
-        rate = 1 / played_length_s(1 / rate)
+        rate = 1 / browser_duration_s(1 / rate)
     is_file = name != STDIN and Path(name).is_file()  # which can be opened a second time
     return SourceInfo(
         name=name,

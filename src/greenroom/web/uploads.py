@@ -18,9 +18,9 @@ from greenroom.media.animation import count_frames, moves, moving_frames
 from greenroom.media.decoded_frames import flattened, orientation_of, oriented
 from greenroom.media.decoders import ALPHA_MODE, has_alpha_mode
 from greenroom.media.decoding import (
-    as_file,
+    MEDIA_ERRORS,
     decoded,
-    media_errors,
+    file_url,
     open_media,
     reason_of,
     video_stream,
@@ -28,7 +28,7 @@ from greenroom.media.decoding import (
 from greenroom.media.demuxers import FILE_OPTIONS
 from greenroom.media.file_writing import new_file, write_atomically
 from greenroom.media.image_files import check_pixels, decode_picture, is_picture, open_picture
-from greenroom.media.limits import MOST_PIXELS_A_SIDE
+from greenroom.media.limits import MAX_SIDE_PX
 from greenroom.web.file_signatures import (
     GIF,
     HEAD_BYTES,
@@ -113,16 +113,16 @@ def make_background(upload: Path, target: Path, name: str) -> Path:
         if kind.is_picture:
             return _make_picture(upload, target)
         return _make_video(upload, kind, target)
-    except media_errors() as error:
+    except MEDIA_ERRORS as error:
         logger.info("an upload was refused", exc_info=True)
         message = f"background '{name}' cannot be read: {reason_of(error)}. {_ACCEPTED_KINDS}"
         raise BackgroundError(message) from error
 
 
 def _make_picture(upload: Path, target: Path) -> Path:
-    if moves(upload, MOST_PIXELS_A_SIDE):
+    if moves(upload, MAX_SIDE_PX):
         return _make_animation(upload, target.with_suffix(".webp"))
-    picture = decode_picture(upload, MOST_PIXELS_A_SIDE, MAX_PICTURE_PIXELS)
+    picture = decode_picture(upload, MAX_SIDE_PX, MAX_PICTURE_PIXELS)
     path = target.with_suffix(".jpg")
     write_atomically(path, _to_jpeg(within(picture, _MAX_KEPT_SIZE)), private=True)
     return path
@@ -133,13 +133,13 @@ def _make_animation(upload: Path, path: Path) -> Path:
     from PIL import Image  # noqa: PLC0415 - importing greenroom stays light
 
     lengths_ms = []
-    with open_picture(upload, MOST_PIXELS_A_SIDE, MAX_VIDEO_PIXELS) as image:
+    with open_picture(upload, MAX_SIDE_PX, MAX_VIDEO_PIXELS) as image:
         width, height = image.size
-    if count_frames(upload, MOST_PIXELS_A_SIDE) * width * height > _MAX_ANIMATION_PIXELS:
+    if count_frames(upload, MAX_SIDE_PX) * width * height > _MAX_ANIMATION_PIXELS:
         message = "it is an animation of too many frames; make a video of it"
         raise ValueError(message)
     pictures = []
-    for frame in moving_frames(upload, MOST_PIXELS_A_SIDE):
+    for frame in moving_frames(upload, MAX_SIDE_PX):
         pictures.append(Image.fromarray(frame.to_rgb()))
         lengths_ms.append(frame.duration or 0)
     first, *others = pictures
@@ -178,11 +178,11 @@ def _make_video(upload: Path, kind: FileKind, target: Path) -> Path:
 
     if kind is GIF:
         with upload.open("rb") as file:
-            check_pixels(*gif_size(file.read(HEAD_BYTES)), MOST_PIXELS_A_SIDE, MAX_VIDEO_PIXELS)
+            check_pixels(*gif_size(file.read(HEAD_BYTES)), MAX_SIDE_PX, MAX_VIDEO_PIXELS)
     path = target.with_suffix(kind.suffix)
     # By its content, so that nothing that names other files is looked into.
     options = dict(FILE_OPTIONS)
-    with av.open(as_file(upload), format=kind.demuxer, container_options=options) as container:
+    with av.open(file_url(upload), format=kind.demuxer, container_options=options) as container:
         stream = _checked_stream(container)
         container.seek(0)
         try:
@@ -196,7 +196,7 @@ def _make_video(upload: Path, kind: FileKind, target: Path) -> Path:
 def _checked_stream(container: InputContainer) -> VideoStream:
     """Return the moving picture of a file, of which one frame could be decoded."""
     stream = video_stream(container)
-    check_pixels(stream.width, stream.height, MOST_PIXELS_A_SIDE, MAX_VIDEO_PIXELS)
+    check_pixels(stream.width, stream.height, MAX_SIDE_PX, MAX_VIDEO_PIXELS)
     if next(container.decode(stream), None) is None:
         message = "there is no frame in it"
         raise ValueError(message)
@@ -208,7 +208,7 @@ def _copy(container: InputContainer, stream: VideoStream, path: Path) -> None:
     import av  # noqa: PLC0415 - importing greenroom stays light
 
     new_file(path, private=True).close()  # FFmpeg would let others read it
-    with av.open(as_file(path), "w") as copy:
+    with av.open(file_url(path), "w") as copy:
         copied = copy.add_stream_from_template(stream)
         copied.metadata.clear()
         if has_alpha_mode(stream):  # without it, what is hidden would be seen
@@ -229,9 +229,9 @@ def first_picture(path: Path) -> bytes:
     """
     try:
         if is_picture(path):
-            return thumbnail(decode_picture(path, MOST_PIXELS_A_SIDE))
+            return thumbnail(decode_picture(path, MAX_SIDE_PX))
         return thumbnail(_first_frame(path))
-    except media_errors() as error:
+    except MEDIA_ERRORS as error:
         message = f"background '{path}' cannot be read: {reason_of(error)}"
         raise BackgroundError(message, path) from error
 
