@@ -1,4 +1,4 @@
-"""Matting: what a model finds in a frame, and the matte of the frame out of it."""
+"""Matting: full-size mattes of frames from a model's coarse answers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _STEPS = {
 
 
 def create_matting(settings: Settings, segmenter: Segmenter) -> Matting:
-    """Make the matting for a segmenter: none of ours refines what is a matte already.
+    """Make the matting for a segmenter: one that makes mattes itself is not refined.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def create_matting(settings: Settings, segmenter: Segmenter) -> Matting:
 
 
 def cadence_of(quality: Quality) -> Cadence:
-    """Return for which frames the model looks with a quality, until somebody says otherwise."""
+    """Return the cadence that a quality preset starts with."""
     return _STEPS[quality].cadence
 
 

@@ -42,8 +42,8 @@ class Cadence(StrEnum):
     MOVED = "moved"
     """Not while nothing moves: the last matte is used again, for up to half a second."""
     SECOND = "second"
-    """As `MOVED`; and while something moves every second frame, if the last detection can be followed
-    into the next frame: not where somebody moves fast."""
+    """As `MOVED`; and while something moves every second frame, if the last detection can be
+    followed into the next frame: not where somebody moves fast."""
 
 
 class StillTest:

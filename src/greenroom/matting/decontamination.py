@@ -1,9 +1,8 @@
-"""The person's and the room's colours beside a soft edge, so that the room can be taken out.
+"""Colours of the person and of the room beside soft edges, for decontamination.
 
-Where a matte is soft, the camera's sample is a mixture ``a * person + (1 - a) * room``. To
-blend it over another background shows the old room through the edge. What the mixture is made
-of is estimated here, at low resolution; `greenroom.compositing.composite` takes the mixture
-apart at full resolution.
+Where a matte is soft, the camera's sample is a mixture ``a * person + (1 - a) * room``. Blended
+over another background, it would show the old room at the edge. Both colours are estimated here
+at low resolution; `greenroom.compositing.composite` separates the mixture at full resolution.
 """
 
 from __future__ import annotations
@@ -39,10 +38,11 @@ if TYPE_CHECKING:
 
 __all__ = ["edge_colours"]
 
-# The shorter side of a frame is at least so many cells; a cell is a power of two wide.
-_CELLS: Final = 45
-_LEAST_CELL_PX: Final = 4
-# The doubt about a plate that is sure: low, but noise shall not be amplified without limit.
+# Number of cells along the shorter side of a frame, at least; and the width of a cell, which is a
+# power of two.
+_MIN_CELLS: Final = 45
+_MIN_CELL_PX: Final = 4
+# Variance ratio for a certain plate: low, but above 0 so that noise is not amplified without limit.
 _PLATE_DOUBT: Final = 0.03
 
 _edge_colours = core.function("edge_colours", "pp iii p")
@@ -52,10 +52,10 @@ def edge_colours(frame: Frame, matte: Matte, plate: Plate | None = None) -> Edge
     """Estimate the person's and the room's colours around the edges of a matte.
 
     The foreground estimation of [1]_, which takes both from blurred, weighted means and then
-    adds what the mixture has too much, with three changes: weights rise steeply with coverage,
-    so that mixed samples hardly count; means are taken of cells, a sixteenth of a 1080p frame
-    wide in pixels; and the surplus is shared out by how much the colours of each side vary,
-    as in the Bayesian matting of [2]_.
+    adds the mixture's surplus, with three changes: weights rise steeply with coverage,
+    so that mixed samples hardly count; means are taken of cells, 16 pixels wide at 1080p; and
+    the surplus is divided by the variance of each side's colours, as in the Bayesian matting
+    of [2]_.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def edge_colours(frame: Frame, matte: Matte, plate: Plate | None = None) -> Edge
     Returns
     -------
     EdgeColours
-        In new memory. It means nothing far from the edge.
+        In new memory. Undefined far from edges.
 
     References
     ----------
@@ -78,18 +78,18 @@ def edge_colours(frame: Frame, matte: Matte, plate: Plate | None = None) -> Edge
        Digital Matting", CVPR 2001.
     """
     width, height = frame.size
-    cell_px = _LEAST_CELL_PX
-    while min(frame.size) >= 2 * cell_px * _CELLS:
+    cell_px = _MIN_CELL_PX
+    while min(frame.size) >= 2 * cell_px * _MIN_CELLS:
         cell_px *= 2
     half = cell_px // 2
     rows, columns = -(-height // half), -(-width // half)
     planes = _halved_to(frame, (rows, columns))
-    colours = EdgeColours(_found(planes, matte.reduced_to((rows, columns))), cell_px)
+    colours = EdgeColours(_edge_maps(planes, matte.reduced_to((rows, columns))), cell_px)
     return colours if plate is None else _with_plate(colours, plate, frame.size)
 
 
-def _found(planes: NDArray[np.uint8], matte: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Make the maps of small planes (n, h, w) and their matte, over cells of 2x2 samples."""
+def _edge_maps(planes: NDArray[np.uint8], matte: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the maps of small planes (n, h, w) and their matte, over cells of 2x2 samples."""
     count, height, width = planes.shape
     maps = np.empty((count, 3, (height + 1) // 2 + 1, (width + 1) // 2 + 1), np.float32)
     _edge_colours(
@@ -115,7 +115,7 @@ def _halved_to(frame: Frame, shape: tuple[int, int]) -> NDArray[np.uint8]:
 
 
 def _with_plate(colours: EdgeColours, plate: Plate, size: tuple[int, int]) -> EdgeColours:
-    """Put a plate's room in the place of the estimated one, on a finer grid."""
+    """Replace the estimated room by a plate's where that is known, on a finer grid."""
     width, height = size
     # Twice the distance of the plate's luma samples, that of its chroma samples in 4:2:0.
     cell_px = 2 * round(height / plate.confidence.shape[0])

@@ -1,4 +1,4 @@
-"""Loops over what is learned of person and room, in the core, on the half grid."""
+"""Core functions that learn and weigh evidence, on the half grid."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ __all__ = [
 ]
 
 BINS = 16
-"""How many bins a histogram of colours has along each plane."""
+"""Number of bins of a colour histogram along each plane."""
 
 PERSON, NOBODY = 242, 25
-"""Coverage, 0 to 255, above which it is surely the person, and below which surely nobody."""
+"""Coverage, 0 to 255, above which a sample is surely the person, and below which surely room."""
 
 LIKELY = 230
-"""Coverage, 0 to 255, above which the model does not waver."""
+"""Coverage, 0 to 255, above which the model is sure."""
 
 TRUSTED, SURE = 3.0, 8.0
-"""In how many frames the room must have been seen somewhere to be trusted, and to be certain."""
+"""Number of frames after which a sample of the room is trusted, and certain."""
 
 STRANGE = 9.0
-"""The squared difference, of 1 that the room itself may have, from which it is not the room."""
+"""Squared difference, in variances of the room, from which a sample is not the room."""
 
 _weigh = core.function("weigh", "pi ppppp p ii pp ii")
 _learn = core.function("learn", "pi pp ppp if pfff p p ii")
@@ -59,36 +59,36 @@ def weigh(
     deep: int,
     clear: int,
 ) -> None:
-    """Weigh what a frame's colours tell, and its difference from the clean plate.
+    """Compute the probability of foreground from colours and the clean plate.
 
-    Both are averaged over 3x3 samples. The result is one half, which says nothing, where the
-    model's own answer is sure enough not to be moved by it.
+    Both are averaged over 3x3 samples. The result is a neutral one half where the model is sure
+    enough not to be changed by it.
 
     Parameters
     ----------
     planes : (planes, h, w) uint8
         The frame, on the half grid.
     spread : (planes,) float32
-        What a squared difference of each plane counts.
+        Weight of each plane's squared difference.
     plate, seen : (planes, h, w) and (h, w) float32
-        The room, and in how many frames it was seen: it is trusted from `TRUSTED`, fully from
-        `SURE` on.
+        The clean plate, and the number of frames in which it was seen: trusted from `TRUSTED`,
+        fully from `SURE` on.
     ratios : (bins,) float32
-        For each colour the log of how much likelier it is in the foreground.
+        Log likelihood ratio of foreground for each colour.
     prior : (h, w) float32
         The model's coverage.
     terms : (5,) float32
-        What a log ratio of colours counts, what a squared difference from the plate does, the
-        log odds of the room where there is none, the most that a difference tells, and what
-        doubt takes away where the room is not known.
+        Weight of a log ratio of colours, weight of a squared difference from the plate, log odds
+        of room where there is none, limit of a difference's effect, and log odds of doubt where
+        the room is unknown.
     probability : (h, w) float32
-        Where the probability of foreground goes.
+        The probability of foreground; written.
     difference : (h, w) float32, optional
-        Where the squared difference goes.
+        The squared difference; written.
     deep, clear : int
-        So many samples inside who is surely a person, above `PERSON`, what looks like the room
-        is a coincidence; and so near to whom the model does not waver at, above `LIKELY`, there is
-        no doubt.
+        Depth in samples inside the sure person, above `PERSON`, from which likeness to the room
+        counts as coincidence; and distance from samples above `LIKELY` within which there is no
+        doubt.
     """
     shape, number = prior.shape, len(planes)
     _weigh(
@@ -133,29 +133,29 @@ def learn(
     planes : (planes, h, w) uint8
         The frame, on the half grid.
     matte, other : (h, w) float32
-        Coverage, of which the larger counts; there may be no other.
+        Coverage; the larger of two counts.
     difference : (h, w) float32
-        From `weigh`: 1 is what the room itself may differ.
+        From `weigh`, in variances of the room.
     plate, seen : (planes, h, w) and (h, w) float32
-        The room, and in how many frames it was seen there; changed in place.
+        The clean plate, and the number of frames in which it was seen; changed in place.
     colours : (2, bins) float32
         Shares of the person's and the room's colours; changed in place.
     ratios : (bins,) float32
         Written: see `weigh`.
     clear : int
-        The room is where no coverage so near is above `NOBODY`, in samples.
+        Distance in samples within which no coverage above `NOBODY` is allowed for room.
     memory : float
-        Over how many frames the plate is averaged at most.
+        Number of frames over which the plate is averaged at most.
     share : float
-        How far shares of colours move toward those of this frame.
+        Weight of this frame in the moving average of colours.
     unseen, far : float
-        What the share of a colour is taken for that was never seen, and the most that a ratio is.
+        Share assumed for a colour never seen, and limit of the log ratio.
 
     Returns
     -------
     (float, float, float)
-        How many samples of the room were known, how many of these do not fit, and by how much
-        the first plane was brighter than the plate in those that do, in all.
+        Number of known samples of the room, number of these that do not fit, and the sum of the
+        first plane's differences from the plate over the others.
     """
     shape, number = seen.shape, len(planes)
     bins = BINS**number

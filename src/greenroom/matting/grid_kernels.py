@@ -1,4 +1,4 @@
-"""Loops over the working grid and the half grid, in the core: answers put there, and followed.
+"""Core functions on the working grid and the half grid: place, halve and follow coverage.
 
 The *working grid* (height, width) is that of ``Frame.small_planes``, and the *half grid* that of
 ``Frame.half_planes``, a sample of which stands for 2x2 of it.
@@ -44,13 +44,13 @@ class ForegroundStats(NamedTuple):
     Attributes
     ----------
     area : int
-        How many samples are covered by half or more.
+        Number of samples covered by half or more.
     left, top, right, bottom : int
-        The box around these, where the last two have ended; all 0 without any.
+        The box around these, right and bottom exclusive; all 0 without any.
     is_anybody : bool
-        Whether any sample of the working grid is.
+        Whether any sample of the working grid is covered by half or more.
     is_full : bool
-        Whether all are that were looked at of the part.
+        Whether all checked samples of the part are.
     """
 
     area: int
@@ -63,7 +63,7 @@ class ForegroundStats(NamedTuple):
 
 
 def half_of(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Return the shape of the half grid that belongs to a working grid's."""
+    """Return the shape of the half grid for that of a working grid."""
     height, width = shape
     return (height + 1) // 2, (width + 1) // 2
 
@@ -71,7 +71,7 @@ def half_of(shape: tuple[int, ...]) -> tuple[int, int]:
 def place(values: Floats, out: Floats) -> None:
     """Enlarge values (h, w) bilinearly into a part of a grid, samples' centres aligned.
 
-    As OpenCV's, but on this thread alone: OpenCV wakes others for it, which spin long after.
+    Like cv2.resize, but on this thread alone: OpenCV's worker threads spin long after.
     """
     source = core.contiguous(values, "f")
     target = core.plane(out, kind="f", writable=True)
@@ -81,18 +81,18 @@ def place(values: Floats, out: Floats) -> None:
 def halve_part(
     grid: Floats, part: tuple[int, int, int, int], half: Floats, step: int = 4
 ) -> ForegroundStats:
-    """Take the mean of every 2x2 samples, and tell who is there.
+    """Take the mean of every 2x2 samples, with statistics of the foreground.
 
     Parameters
     ----------
     grid : (H, W) float32
         The working grid; 0 outside of the part. Its last row and column repeat if odd.
     part : (int, int, int, int)
-        Left, top, right and bottom within it, where the last two have ended.
+        Left, top, right and bottom within it, the last two exclusive.
     half : (h, w) float32
         The half grid, all of which is written.
     step : int
-        One in so many samples, in each direction, is looked at to tell whether the part is full.
+        Every ``step``-th sample in each direction is checked for whether the part is full.
     """
     shape = grid.shape
     _check_part(part, shape, step)
@@ -115,7 +115,7 @@ def put(
     half: Floats,
     step: int = 4,
 ) -> ForegroundStats:
-    """Enlarge values (h, w) into a part of a grid, and do what `halve_part` does, at once.
+    """Enlarge values (h, w) into a part of a grid, and halve it like `halve_part`, at once.
 
     Parameters
     ----------
@@ -156,21 +156,21 @@ def _check_part(part: tuple[int, int, int, int], shape: tuple[int, ...], step: i
 
 
 def count_found(half: Floats, known: Bytes | None, reach: int) -> tuple[int, int]:
-    """Count who is found on the half grid.
+    """Count foreground samples on the half grid.
 
     Parameters
     ----------
     half : (h, w) float32
         Coverage.
     known : (h, w) uint8, optional
-        1 where somebody is known to be, 0 elsewhere.
+        1 for known foreground, 0 elsewhere.
     reach : int
-        How far from there they may be, in samples.
+        Distance in samples from known foreground that counts as reachable.
 
     Returns
     -------
     (int, int)
-        How many samples are covered by half or more, and how many of these are out of reach.
+        Number of samples covered by half or more, and of those of them out of reach.
     """
     report = (ctypes.c_int32 * 2)()
     _count_found(
@@ -184,7 +184,7 @@ def count_found(half: Floats, known: Bytes | None, reach: int) -> tuple[int, int
 
 
 def know(half: Floats, last: Bytes | None) -> tuple[Bytes, Bytes, int]:
-    """Return where anybody is on the half grid, or was in the last frame, and how many samples.
+    """Return the foreground of this frame, of this or the last frame, and its number of samples.
 
     Parameters
     ----------
@@ -196,8 +196,8 @@ def know(half: Floats, last: Bytes | None) -> tuple[Bytes, Bytes, int]:
     Returns
     -------
     (h, w) uint8, (h, w) uint8, int
-        In new memory, 1 where there is coverage of half or more, and 1 where there is or was; and
-        how many samples there is.
+        In new memory: 1 where coverage is half or more; 1 where it is or was; and the number of
+        samples where it is.
     """
     now, either = np.empty(half.shape, np.uint8), np.empty(half.shape, np.uint8)
     area = ctypes.c_int32()
@@ -226,17 +226,18 @@ def settle(
     least: float,
     is_nobody: bool = False,
 ) -> tuple[int, int, int, int]:
-    """Follow a matte over time: move it, and the picture that it belongs to, toward a frame's.
+    """Average a matte over time, together with the picture that it belongs to.
 
-    The picture is followed all the way where it moves, and by the n-th part in the n-th frame in
-    which it does not, down to a least share; the matte goes with it. What the model says is taken
-    for a probability and updated with the evidence by Bayes' rule.
+    Where the picture moves, both take the frame's values; where it stands still for the n-th frame,
+    the frame's weight is 1/n, down to ``least``. The model's coverage is taken for a probability
+    and updated with the evidence by Bayes' rule.
 
     Parameters
     ----------
     history : (H W + 3 h w) float32
         One after the other: the steadied matte on the working grid; the same, and the picture that
-        it belongs to, on the half grid; for how many frames each sample of that has stood still.
+        it belongs to, on the half grid; the number of frames for which each sample of that stood
+        still.
     reference : (H, W) int16
         That picture on the working grid, in 128ths of a level. Both are 0 at first, and changed in
         place.
@@ -249,20 +250,20 @@ def settle(
     half_luma, luma : (h, w) and (H, W) uint8
         The frame's first plane on both grids. Rows of the latter may be padded.
     surest : float
-        The most that the model is believed; less than 1 for evidence to the contrary to count.
+        Upper limit of the model's probability; below 1, so that evidence can change it.
     still : float
-        The change of luma, averaged over 3x3 samples, up to which the picture stands still; from
-        twice that on it moves.
+        Change of luma, averaged over 3x3 samples, up to which the picture stands still; from
+        twice that it moves.
     least : float
-        The least share, above 0.
+        Least weight of a frame, above 0.
     is_nobody : bool
-        Whether nobody is there, so that nothing is left of who was.
+        Whether there is no foreground, so that the matte becomes 0.
 
     Returns
     -------
     (int, int, int, int)
-        Left, top, right and bottom on the half grid of all coverage of one half or more, where
-        the last two have ended; all 0 without any.
+        Left, top, right and bottom on the half grid of all coverage of one half or more, the last
+        two exclusive; all 0 without any.
     """
     shape, half = coarse.shape, half_of(coarse.shape)
     size = coarse.size + 3 * prior.size

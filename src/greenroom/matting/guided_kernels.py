@@ -1,4 +1,4 @@
-"""The guided filter's loops, in the core: coefficients on the half grid, applied at edges."""
+"""The guided filter in the core: coefficients on the half grid, applied at edges."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["EDGE", "EMPTY", "FULL", "guide"]
 
 EMPTY, FULL, EDGE = 0, 1, 2
-"""What is known of a sample of the half grid: certainly 0, certainly 1, or neither."""
+"""Kinds of samples of the half grid: certainly 0, certainly 1, or neither."""
 
 _LARGEST = 255.0
 
@@ -37,11 +37,11 @@ def guide(
     gain: float,
     beside: int,
 ) -> None:
-    """Give a matte the edges of a picture.
+    """Move a matte's edges to those of a picture.
 
-    The local linear models that take a reference to the matte are found over windows of 3x3
-    samples; each is the mean of those of all windows that a sample is in. Beyond its border the
-    picture is mirrored, as OpenCV does by default.
+    Local linear models from the reference to the matte are fitted in windows of 3x3 samples, and
+    averaged over all windows that hold a sample. Beyond its border the picture is mirrored, as
+    OpenCV does by default.
 
     Parameters
     ----------
@@ -50,21 +50,21 @@ def guide(
     picture : (H, W) int16
         The guide on the working grid, in 128ths. Read only.
     kinds : (h, w) uint8
-        Written: `EMPTY` or `FULL` where that is what the matte will be in all samples around,
-        whatever the guide is; otherwise `EDGE`.
+        Written: `EMPTY` or `FULL` where the matte will be that in all samples around, whatever
+        the guide is; otherwise `EDGE`.
     maps : (3, H, W) float32
-        Written where there are edges, for a row of the half grid above and below, and for so many
-        columns to both sides (`beside`): the matte, not yet cut to 0..1; how it changes with the
-        guide; and the picture, 0 to 255.
+        Written at edges, one row of the half grid above and below, and ``beside`` columns to both
+        sides: the matte, not yet clipped to 0..1; its slope by the guide; and the picture, 0 to
+        255.
     coverage : (H, W) uint8
         Written: the matte, 0 to 255.
     flat : float
-        What is added to the guide's variance: a guide that varies less is flat.
+        Regularisation: added to the guide's variance.
     middle, gain : float
-        The coverage that becomes one half, and by how much the edge is made steeper around it: so
-        that none becomes none.
+        The coverage that becomes one half, and the gain of the edge around it; coverage 0 must
+        stay 0.
     beside : int
-        At least 1: loops over the full size take a few samples at a time.
+        Number of columns, at least 1: loops at full size take a few samples at a time.
     """
     shape, half = picture.shape, half_of(picture.shape)
     if beside < 1:

@@ -27,7 +27,7 @@ class Matting(ABC):
     Attributes
     ----------
     cadence : Cadence
-        For which frames the model looks; may be changed between any two.
+        The frames for which the model looks; may be changed between any two.
     """
 
     cadence: Cadence
@@ -43,7 +43,7 @@ class Matting(ABC):
         return ()
 
     def check(self, size: tuple[int, int]) -> None:
-        """Refuse frames of a width and height that the settings do not fit.
+        """Check that the settings fit frames of a size (width, height).
 
         May be called on any thread.
 
@@ -55,10 +55,10 @@ class Matting(ABC):
 
     @property
     def exempt(self) -> NDArray[np.float32] | None:
-        """Where the last matte is not what the model found, because the user wants it so.
+        """Parts of the last matte that differ from the model's answer by the user's settings.
 
         Above 0 where the room is kept or somebody is left out, on a grid of any size; None if
-        there is nothing of the kind. Read only.
+        there are none. Read only.
         """
         return None
 

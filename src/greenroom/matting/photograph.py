@@ -1,7 +1,7 @@
-"""The matte of a single picture, where there is time for more than a frame of a video gets.
+"""Guided filter for photographs, which takes more time than a frame of a video gets.
 
-The guided filter [1]_ looks at all planes, over a window that grows with the person, and twice:
-what it has found once is made steeper and found again.
+The guided filter [1]_ uses all planes, in a window that grows with the person, and runs twice: the
+first result is made steeper and filtered again.
 
 References
 ----------
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 
 __all__ = ["refine_photograph"]
 
-# The window reaches so far, as a share of the square root of the person's area, within limits in
+# Radius of the window, as a share of the square root of the person's area, and its limits in
 # samples of the working grid.
-_REACH: Final = 0.03
-_REACHES: Final = (2, 12)
+_WINDOW_SHARE: Final = 0.03
+_WINDOW_LIMITS: Final = (2, 12)
 # The filter's regularisation, on planes of 0..1.
-_FLAT: Final = 1e-3
-# How much steeper the edge is made between the two rounds.
-_STEEPER: Final = 1.2
-# So many rows are enlarged at a time: a picture may have hundreds of megapixels.
-_ROWS: Final = 256
+_REGULARISATION: Final = 1e-3
+# Gain of the edge between the two rounds.
+_GAIN: Final = 1.2
+# Number of rows enlarged at a time: a picture may have hundreds of megapixels.
+_ROWS_AT_ONCE: Final = 256
 
 
 def refine_photograph(frame: Frame, matte: Floats, middle: float, gain: float, out: Bytes) -> None:
@@ -49,22 +49,22 @@ def refine_photograph(frame: Frame, matte: Floats, middle: float, gain: float, o
     matte : (h, w) float32
         Coverage on the working grid. Read only.
     middle, gain : float
-        The coverage that becomes one half, and by how much the edge is made steeper around it.
+        The coverage that becomes one half, and the gain of the edge around it.
     out : (H, W) uint8
-        Where the matte goes, of the frame's size.
+        The matte, of the frame's size; written.
     """
     shape = matte.shape
     small = _stacked(frame.small_planes, shape)
     area = float(np.count_nonzero(matte >= 0.5))
-    reach = int(np.clip(round(_REACH * area**0.5), *_REACHES))
+    reach = int(np.clip(round(_WINDOW_SHARE * area**0.5), *_WINDOW_LIMITS))
     slopes, offset = _coefficients(small, matte, reach)
-    again = np.clip((np.sum(slopes * small, axis=2) + offset - 0.5) * _STEEPER + 0.5, 0, 1)
+    again = np.clip((np.sum(slopes * small, axis=2) + offset - 0.5) * _GAIN + 0.5, 0, 1)
     slopes, offset = _coefficients(small, again.astype(np.float32), reach)
     _apply(frame, np.dstack([slopes, offset]), middle, gain, out)
 
 
 def _stacked(planes: Sequence[Bytes], shape: tuple[int, ...]) -> Floats:
-    """Bring all planes to one size: (h, w, planes) float32, 0 to 1."""
+    """Resize all planes to one size: (h, w, planes) float32, 0 to 1."""
     one_size = [cv2.resize(plane, shape[::-1], interpolation=cv2.INTER_LINEAR) for plane in planes]
     return np.asarray(np.stack(one_size, axis=2), np.float32) / np.float32(255)
 
@@ -84,7 +84,7 @@ def _coefficients(guide: Floats, matte: Floats, reach: int) -> tuple[Floats, Flo
             product = cv2.blur(guide[:, :, one] * guide[:, :, other], window)
             value = product - means[:, :, one] * means[:, :, other]
             variance[:, :, one, other] = variance[:, :, other, one] = value
-        variance[:, :, one, one] += _FLAT
+        variance[:, :, one, one] += _REGULARISATION
     slopes = np.asarray(np.linalg.solve(variance, covariance)[..., 0], np.float32)
     offset = mean - np.sum(slopes * means, axis=2)
     slopes = np.stack([cv2.blur(slopes[:, :, index], window) for index in range(count)], axis=2)
@@ -95,8 +95,8 @@ def _apply(frame: Frame, models: Floats, middle: float, gain: float, out: Bytes)
     """Evaluate the models on the picture at its own size, some rows at a time."""
     height, width = out.shape
     places = _places(width, models.shape[1])
-    for top in range(0, height, _ROWS):
-        bottom = min(top + _ROWS, height)
+    for top in range(0, height, _ROWS_AT_ONCE):
+        bottom = min(top + _ROWS_AT_ONCE, height)
         rows = _places(height, models.shape[0])[top:bottom]
         columns, lines = np.meshgrid(places, rows)
         local = np.dstack(
@@ -114,13 +114,13 @@ def _apply(frame: Frame, models: Floats, middle: float, gain: float, out: Bytes)
 
 
 def _places(length: int, count: int) -> Floats:
-    """Return where the samples of a long row lie between those of a short one."""
+    """Return the positions of ``length`` samples among ``count`` samples, clipped to them."""
     places = (np.arange(length) + 0.5) * (count / length) - 0.5
     return np.asarray(np.clip(places, 0, count - 1), np.float32)
 
 
 def _rows_of(plane: Bytes, top: int, bottom: int, shape: tuple[int, int]) -> Floats:
-    """Return some rows of a plane at the size of the frame."""
+    """Return rows of a plane, resized to the frame."""
     if plane.shape == shape:
         return plane[top:bottom].astype(np.float32)
     rows = _places(shape[0], plane.shape[0])[top:bottom]

@@ -1,8 +1,8 @@
-"""The clean plate: the room behind the person, learned while it is seen.
+"""The clean plate: the room behind the person, averaged where it is visible.
 
-A camera that stands still shows every part of the room at some time. Where and when nobody is,
-its samples are averaged; what looks like them later is the room, and what does not is not. The
-plate never leaves the engine but in a file that the user asks for.
+A camera that stands still shows every part of the room at some time. Samples of background are
+averaged; later samples that look like them are the room, and others are not. The plate never
+leaves the engine but in a file that the user asks for.
 """
 
 from __future__ import annotations
@@ -23,33 +23,33 @@ if TYPE_CHECKING:
 __all__ = ["MEMORY", "CleanPlate"]
 
 MEMORY: Final = 25.0
-"""Over how many frames a sample is averaged at most."""
-# When so large a share of what should be the room differs from it in so many frames in a row, the
-# camera has moved, or the light is another, and the plate is dropped.
-_MOVED: Final = 0.3
-_MOVED_FRAMES: Final = 3
-# Below this share of the frame too little of the room is seen to judge that.
-_JUDGED: Final = 0.05
+"""Number of frames over which a sample is averaged at most."""
+# Share of background samples that differ from the plate, and number of frames in a row in which
+# they do, from which the plate is dropped: the camera has moved, or the light has changed.
+_MAX_MISFITS: Final = 0.3
+_MAX_MISFIT_FRAMES: Final = 3
+# Share of the frame that must be known background to decide that.
+_MIN_KNOWN: Final = 0.05
 
 
 class CleanPlate:
-    """The room's samples, and how sure they are.
+    """The room's samples and their confidence.
 
     Parameters
     ----------
     shape : (int, int)
         Height and width of the half grid.
     planes : int
-        How many planes frames have.
+        Number of planes of a frame.
 
     Attributes
     ----------
     planes : (planes, h, w) float32
-        Samples of every plane, 0 to 255, in the light of the last frame.
+        Samples of every plane, 0 to 255, at the brightness of the last frame.
     seen : (h, w) float32
-        In how many frames a sample was learned, up to 25.
+        Number of frames in which a sample was learned, up to 25.
 
-    State: these, and in how many frames they did not fit.
+    State: these, and the number of frames in a row that did not fit.
     """
 
     def __init__(self, shape: tuple[int, int], planes: int) -> None:
@@ -59,14 +59,14 @@ class CleanPlate:
 
     @property
     def confidence(self) -> NDArray[np.float32]:
-        """How sure each sample is, 0 to 1; new memory."""
+        """Confidence of each sample, 0 to 1; new memory."""
         return np.where(self.seen >= TRUSTED, np.minimum(self.seen / SURE, 1), 0).astype(
             np.float32, copy=False
         )
 
     @classmethod
     def from_picture(cls, rgba: NDArray[np.uint8], layout: Layout) -> Self:
-        """Take a picture of the room for certain where its alpha is not zero.
+        """Make a plate of a picture of the room, certain where its alpha is 255.
 
         Parameters
         ----------
@@ -85,7 +85,7 @@ class CleanPlate:
         return plate
 
     def to_picture(self, layout: Layout) -> NDArray[np.uint8]:
-        """Return the room as (H, W, 4) uint8 RGBA of a layout's size; alpha 255 where known."""
+        """Return the plate as (H, W, 4) uint8 RGBA of a layout's size; alpha 255 where known."""
         frame = Frame.empty(layout)
         for plane, room in zip(frame.planes, self.planes, strict=True):
             samples = np.clip(np.rint(room), 0, 255).astype(np.uint8)
@@ -96,25 +96,25 @@ class CleanPlate:
         return np.dstack([rgb, np.asarray(alpha, np.uint8)])
 
     def check(self, known: float, misfits: float, brighter: float) -> None:
-        """Follow the light, and forget a room that is no longer there.
+        """Follow the brightness, and drop a plate that no longer fits.
 
         Parameters
         ----------
         known, misfits : float
-            How many samples of a frame are known and should be the room, and how many of these
-            are not like it.
+            Number of known background samples of a frame, and of those of them that differ from
+            the plate.
         brighter : float
-            By how much those that are like it are brighter than the plate, on average.
+            Mean difference of the others from the plate, in 8-bit levels.
         """
-        if known > _JUDGED * self.seen.size and misfits > _MOVED * known:
+        if known > _MIN_KNOWN * self.seen.size and misfits > _MAX_MISFITS * known:
             self._misfits += 1
-            if self._misfits >= _MOVED_FRAMES:
+            if self._misfits >= _MAX_MISFIT_FRAMES:
                 self.forget()
         else:
             self._misfits = 0
             self.planes[0] += np.float32(brighter / 2)
 
     def forget(self) -> None:
-        """Begin anew: the camera has moved, or another scene has begun."""
+        """Drop the plate: the camera has moved, or another scene has begun."""
         self.seen[...] = 0
         self._misfits = 0

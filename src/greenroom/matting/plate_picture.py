@@ -1,4 +1,4 @@
-"""The learned room as a picture: RGB, and alpha 255 where it is known."""
+"""Clean plates as pictures: RGB, and alpha 255 where they are known."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 __all__ = ["check_shape", "decode_plate", "fitted_plate", "read_plate", "share_known"]
 
-# Width by height of the picture may differ from the frame's by so much: odd sizes, rounded.
-_MOST_STRETCHED: Final = 0.01
+# Relative difference of the picture's aspect ratio from the frame's, for rounded odd sizes.
+_MAX_STRETCH: Final = 0.01
 
 
 def share_known(rgba: Plane) -> float:
-    """Return the share of an (H, W, 4) picture that is known, 0 to 1."""
+    """Return the known share of an (H, W, 4) picture, 0 to 1."""
     return float((rgba[..., 3] > 0).mean())
 
 
@@ -55,7 +55,7 @@ def read_plate(path: str | Path, size: tuple[int, int]) -> Plane:
 
 
 def fitted_plate(picture: Plane, path: object, size: tuple[int, int]) -> Plane:
-    """Fit a picture of the room, which is of a file, to frames of a size.
+    """Scale a picture of the room, read from ``path``, to frames of a size.
 
     Raises
     ------
@@ -68,21 +68,21 @@ def fitted_plate(picture: Plane, path: object, size: tuple[int, int]) -> Plane:
         return picture
     way = cv2.INTER_AREA if size[0] < width else cv2.INTER_LINEAR
     colours = np.asarray(cv2.resize(picture[..., :3], size, interpolation=way), np.uint8)
-    # Known is only what is made of nothing unknown, whose colours mean nothing.
+    # A sample with any unknown part is unknown: its colour means nothing.
     known = cv2.resize(picture[..., 3], size, interpolation=way) == 255
     return np.dstack([colours, np.where(known, 255, 0).astype(np.uint8)])
 
 
 def check_shape(picture: Plane, path: object, size: tuple[int, int]) -> None:
-    """Refuse a picture of the room for frames of another shape.
+    """Check that a picture of the room has the aspect ratio of the frames.
 
     Raises
     ------
     SettingsError
-        If width by height differs.
+        If it differs.
     """
     height, width = picture.shape[:2]
-    if abs(width * size[1] / (height * size[0]) - 1) > _MOST_STRETCHED:
+    if abs(width * size[1] / (height * size[0]) - 1) > _MAX_STRETCH:
         message = (
             f"setting 'plate': '{path}' has {width}x{height} pixels, which is another shape than "
             f"the input's {size[0]}x{size[1]}. Record the room with the same camera settings."

@@ -1,4 +1,4 @@
-"""Loops that tell whether an answer and a matte can be believed, in the core."""
+"""Core functions that check the plausibility of answers and mattes."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ __all__ = [
 ]
 
 CLAIMED, ROOM, SURELY = 13, 8, 128
-"""Coverage, 0 to 255, from which a cell can be seen, below which it is the room, and from which
-there is surely somebody."""
+"""Coverage, 0 to 255, from which a cell is visible, below which it is room, and from which it is
+surely foreground."""
 
 PLAIN, TEXTURED, CHANGED = 1, 2, 3
-"""What a claimed cell may be marked as: it looks as the room did, without or with texture there;
-or the room had texture there and it looks different."""
+"""Marks of claimed cells: unchanged room without texture, with texture, and changed where the room
+had texture."""
 
 _look_at = core.function("look_at", "piii ff p")
 _compare = core.function("compare", "piii pppp p ffff ppp")
@@ -42,7 +42,7 @@ _remember = core.function("remember", "pi pp f pp ii p")
 
 
 class Surely(NamedTuple):
-    """How large a share of cells is surely somebody's: of all, at the border, in the first row."""
+    """Shares of surely foreground cells: of all, of those at the border, of the first row."""
 
     share: float
     at_border: float
@@ -50,7 +50,7 @@ class Surely(NamedTuple):
 
 
 class Compared(NamedTuple):
-    """How many cells are claimed, and marked as `PLAIN` and `TEXTURED`; and whose cells are."""
+    """Numbers of claimed cells and of those marked `PLAIN` and `TEXTURED`; shares of foreground."""
 
     claimed: int
     plain: int
@@ -64,7 +64,7 @@ def _shares(counts: tuple[int, int, int], height: int, width: int) -> Surely:
 
 
 def look_at(answer: Floats, step: int, low: float, high: float) -> tuple[float, float, Surely]:
-    """Look at an answer, at one in so many samples in each direction.
+    """Measure an answer, at every ``step``-th sample in each direction.
 
     Parameters
     ----------
@@ -73,14 +73,13 @@ def look_at(answer: Floats, step: int, low: float, high: float) -> tuple[float, 
     step : int
         At least 1, and less than both sides.
     low, high : float
-        What is between is unsure.
+        Coverage between these is unsure.
 
     Returns
     -------
     (float, float, Surely)
-        The share of samples that are unsure; the larger one, of those side by side and of those
-        one above the other, of pairs that are on two sides of one half; and what is covered by
-        half or more.
+        Share of unsure samples; share of neighbours on two sides of one half, the larger of
+        horizontal and vertical pairs; and shares of samples covered by half or more.
     """
     height, width = answer.shape
     if not 0 < step < min(height, width):
@@ -109,11 +108,11 @@ def compare(
     trusted: float,
     memory: float,
 ) -> Compared:
-    """Mark claimed cells that look as the room did, and learn the room in the others.
+    """Mark claimed cells that look like the room, and learn the room in the others.
 
-    A cell that was somebody's, and looks as it did then, is not learned for as long as that is
-    remembered: the model may waver. All of the first plane of the room follows the frame in
-    brightness, half of the way.
+    A cell that looks as it did when it was a person's is not learned while that is remembered: the
+    model may be unsure. The first plane of the room follows the frame's brightness by half of the
+    difference.
 
     Parameters
     ----------
@@ -122,20 +121,20 @@ def compare(
     values : (h, w) uint8
         The matte in cells.
     room, seen : (planes, h, w) and (h, w) float32
-        What the room looks like, and in how many frames it was seen; changed in place.
+        The room's cells, and the number of frames in which they were seen; changed in place.
     held, owned : (planes, h, w) and (h, w) float32
-        What a cell looked like when it was somebody's last, and for how many frames more that is
+        Each cell when it was last a person's, and the number of frames left for which that is
         remembered; the latter is changed in place.
     cells : (planes, h, w) uint8
-        Where the frame in cells goes.
+        The frame in cells; written.
     marks : (h, w) uint8
-        Where the result goes: `PLAIN`, `TEXTURED`, `CHANGED`, or 0.
+        `PLAIN`, `TEXTURED`, `CHANGED`, or 0; written.
     alike : float
-        Up to this difference of every plane, in 8-bit levels, two cells look the same.
+        Difference of every plane, in 8-bit levels, up to which two cells look the same.
     texture : float
-        From this difference of neighbours on, over all planes, the room has texture.
+        Difference of neighbours, over all planes, from which the room has texture.
     trusted, memory : float
-        In how many frames the room must have been seen, and over how many it is averaged.
+        Number of frames after which the room is trusted, and over which it is averaged.
     """
     number, high, wide = planes.shape
     shape = height, width = (high + 1) // 2, (wide + 1) // 2
@@ -166,16 +165,16 @@ def compare(
 def remember(
     cells: Bytes, values: Bytes, wrong: Bytes | None, times: float, held: Floats, owned: Floats
 ) -> float:
-    """Remember what is surely somebody's, and for so many frames; return the share of cells.
+    """Remember surely foreground cells for ``times`` frames; return their share.
 
     Parameters
     ----------
     cells, values, held, owned
         As in `compare`; the last two are changed in place.
     wrong : (h, w) uint8, optional
-        1 where that is not to be believed, 0 elsewhere.
+        1 where foreground was removed as implausible, 0 elsewhere.
     times : float
-        For how many frames.
+        Number of frames.
     """
     number, height, width = cells.shape
     mine = ctypes.c_int32()

@@ -1,4 +1,4 @@
-"""What the user asks of an edge: moved, softened or hard."""
+"""Edge settings applied to a matte: shift, softness and threshold."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 __all__ = ["hardened", "shifted", "softened"]
 
-# A sample changes sides when it is past the threshold by this much, in 8-bit levels.
+# A sample changes sides once it passes the threshold by this much, in 8-bit levels.
 _HYSTERESIS: Final = 0.06 * 255
 
 
 def hardened(
     values: NDArray[np.uint8], threshold: float | None, before: NDArray[np.uint8] | None = None
 ) -> NDArray[np.uint8]:
-    """Make a matte hard, in place: all from a coverage of 0 to 1 on, and nothing below it.
+    """Threshold a matte in place: 255 from a coverage of 0 to 1 on, and 0 below.
 
     Parameters
     ----------
@@ -28,14 +28,14 @@ def hardened(
     threshold : float or None
         None leaves it as it is.
     before : (H, W) uint8, optional
-        The hard matte of the frame before: a sample that is near the threshold stays on the
-        side where it was, so that it does not flicker. Read only.
+        The hard matte of the frame before, for hysteresis: a sample near the threshold stays on
+        its side, so that it does not flicker. Read only.
     """
     if threshold is None:
         return values
     least = 255 * threshold - 0.5
     if before is not None and before.shape == values.shape:
-        # What is certain is never held back, however near to 0 or 1 the threshold is.
+        # Full and zero coverage are never held back, however near to 0 or 1 the threshold is.
         on, off = min(255.0, least + _HYSTERESIS), max(0.5, least - _HYSTERESIS)
         hard = np.where(before > 0, values >= off, values >= on)
     else:

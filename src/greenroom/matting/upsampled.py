@@ -21,7 +21,7 @@ __all__ = ["UpsampledMatting"]
 
 
 class UpsampledMatting(Matting):
-    """Takes a model's matte as it is, enlarged bilinearly, and shapes its edge.
+    """Enlarges a model's matte bilinearly, and shapes its edge.
 
     Parameters
     ----------
@@ -30,9 +30,8 @@ class UpsampledMatting(Matting):
     remembers : bool
         Whether the model remembers earlier frames: then it sees every one, whatever the cadence.
 
-    Latency: none. State: none, but for other cadences than that of every frame the last matte.
-    There is no following of an answer from one frame to the next: it would lose what these models
-    are chosen for.
+    Latency: none. State: the last matte, for cadences other than every frame. Answers are not
+    followed from frame to frame: that would lose the detail that these models are chosen for.
     """
 
     def __init__(self, settings: Settings, *, remembers: bool = True) -> None:
