@@ -19,7 +19,7 @@ import numpy as np
 
 from greenroom import Settings, VirtualBackground
 from greenroom.evaluation.evaluate import evaluate
-from greenroom.segmenters.catalogue import card_named, cards, parts
+from greenroom.segmenters.catalogue import card_named, cards, required_cards
 from greenroom.segmenters.store import size_text
 from greenroom.segmenters.store.licences import concern
 from greenroom.testing import PersonSource
@@ -173,9 +173,9 @@ def page(measured: dict[str, Any]) -> str:
 
 def description(card: Card) -> list[str]:
     """Return a card's row."""
-    sizes = [part.file.size if part.file else 0 for part in parts(card)]
+    sizes = [part.file.size if part.file else 0 for part in required_cards(card)]
     size = size_text(None if None in sizes else sum(size or 0 for size in sizes))
-    embedded = all(part.file and part.file.embedded for part in parts(card))
+    embedded = all(part.file and part.file.embedded for part in required_cards(card))
     reason = concern(card.license)
     licence = f"[{card.license}]({card.license_url})" if card.license_url else card.license
     what = f"{card.description} ([paper]({card.paper}))" if card.paper else card.description

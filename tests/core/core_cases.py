@@ -27,7 +27,7 @@ from greenroom.matting import (
 )
 from greenroom.media import pyramid, resampling, resizing
 from greenroom.segmenters import chroma_kernels as chroma
-from greenroom.segmenters import kernels as segmenters
+from greenroom.segmenters import tensor_kernels as segmenters
 
 if TYPE_CHECKING:
     from core_fuzz import Case

@@ -42,7 +42,7 @@ class TestEngine:
     ) -> None:
         """A package without its model cannot work, and is to be installed again."""
         missing = tmp_path / "nothing"
-        monkeypatch.setattr("greenroom.segmenters.store.weights._EMBEDDED", missing)
+        monkeypatch.setattr("greenroom.segmenters.store.weights_store._EMBEDDED", missing)
         finding = only(check_engine(machine.context()))
         assert (finding.status, finding.blocks) == ("problem", True)
         assert "selfie-" in finding.message

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from greenroom.matting import Plausibility
-from greenroom.segmenters.runtimes.quiet import native_stderr_caught
+from greenroom.segmenters.runtimes.native_stderr import captured_stderr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -82,7 +82,7 @@ def frozen_graph(tmp_path: Path) -> MakeGraph:
     ``build`` adds to it, or makes another: it is called with TensorFlow.
     """
     reason = "TensorFlow is too large for the extra dev"
-    with native_stderr_caught():
+    with captured_stderr():
         tf = pytest.importorskip("tensorflow", reason=reason)
 
     def green() -> None:

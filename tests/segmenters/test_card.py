@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from greenroom.errors import ModelError
-from greenroom.segmenters.card import Card, Layout, Reading, Task
+from greenroom.segmenters.card import Card, Reading, Task, TensorLayout
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +39,7 @@ def test_minimal(tmp_path: Path) -> None:
     assert card.output.reading is Reading.COVERAGE
     assert card.output.threshold == 0.5
     assert card.input is not None
-    assert card.input.layout is Layout.NHWC
+    assert card.input.layout is TensorLayout.NHWC
     assert card.input.size == (320, 240)
     assert Card(**card.model_dump()).folder is None
 

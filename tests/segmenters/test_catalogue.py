@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from greenroom.errors import ModelError, SettingsError
-from greenroom.segmenters.catalogue import card_named, cards, parts, read_cards
+from greenroom.segmenters.catalogue import card_named, cards, read_cards, required_cards
 
 OWN = """name = "{}"
 description = "mine"
@@ -54,11 +54,11 @@ class TestCards:
 
     def test_parts(self) -> None:
         """A model that chooses needs the weights of both, any other its own."""
-        assert [part.name for part in parts(card_named("selfie"))] == [
+        assert [part.name for part in required_cards(card_named("selfie"))] == [
             "selfie-general",
             "selfie-landscape",
         ]
-        assert [part.name for part in parts(card_named("modnet"))] == ["modnet"]
+        assert [part.name for part in required_cards(card_named("modnet"))] == ["modnet"]
 
     def test_of_the_user(self, own: Path) -> None:
         """A card in the user's folder is named as its file, one elsewhere by its path."""

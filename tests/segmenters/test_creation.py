@@ -14,7 +14,7 @@ from greenroom.media.colour import Colour
 from greenroom.media.frame import Frame
 from greenroom.media.layout import Layout
 from greenroom.segmenters import check_coarse_matte, create_segmenter
-from greenroom.segmenters.creation import ByShape
+from greenroom.segmenters.creation import SegmenterByShape
 from greenroom.segmenters.inspection import card_of_file
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class TestNames:
     def test_both_are_closed(self) -> None:
         """A segmenter that chooses closes all that it loaded."""
         segmenter = create_segmenter(Settings())
-        assert isinstance(segmenter, ByShape)
+        assert isinstance(segmenter, SegmenterByShape)
         segmenter.segment(filled((9, 9, 9), (640, 360)))
         segmenter.segment(filled((9, 9, 9), (1280, 360)))
         parts = list(segmenter._loaded.values())  # noqa: SLF001 - to see them closed

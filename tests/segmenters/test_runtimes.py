@@ -14,7 +14,7 @@ import pytest
 from greenroom.errors import MissingExtraError, ModelError, ModelOutputError, SettingsError
 from greenroom.segmenters.catalogue import card_named
 from greenroom.segmenters.runtimes import load_runtime
-from greenroom.segmenters.runtimes.quiet import native_stderr_caught
+from greenroom.segmenters.runtimes.native_stderr import captured_stderr
 from greenroom.segmenters.runtimes.runtime import Runtime, TensorInfo
 from greenroom.segmenters.store import Store
 from greenroom.settings import Device
@@ -42,7 +42,7 @@ def need(kind: str) -> None:
         reason = (
             "the extra dev has no TensorFlow: it is too large" if kind == "tensorflow" else kind
         )
-        with native_stderr_caught():
+        with captured_stderr():
             pytest.importorskip(library, reason=reason)
 
 
@@ -381,7 +381,7 @@ class TestCaught:
 
     def test_is_read(self, capfd: pytest.CaptureFixture[str]) -> None:
         """It is kept away and can be read; afterwards it is as before."""
-        with native_stderr_caught() as notes:
+        with captured_stderr() as notes:
             os.write(2, b"a note of a library")
         os.write(2, b"an error")
         assert notes.text == "a note of a library"

@@ -24,13 +24,13 @@ def fetch_weights(settings: Settings) -> None:
     SettingsError, ModelError
         If there is no such model, or its weights cannot be had.
     """
-    from greenroom.segmenters.catalogue import card_named, parts  # noqa: PLC0415 - help stays fast
+    from greenroom.segmenters.catalogue import card_named, required_cards  # noqa: PLC0415 - help stays fast
     from greenroom.segmenters.inspection import MODEL_SUFFIXES  # noqa: PLC0415
 
     for model in filter(None, map(str.strip, settings.model.split(","))):
         if model.lower().endswith(MODEL_SUFFIXES):
             continue
-        for card in parts(card_named(model)):
+        for card in required_cards(card_named(model)):
             if card.file is not None and not card.file.embedded:
                 from greenroom.segmenters.store import Store  # noqa: PLC0415
 

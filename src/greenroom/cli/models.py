@@ -11,7 +11,7 @@ import typer
 from greenroom.cli.downloads import get_weights
 from greenroom.cli.options import plain_command
 from greenroom.errors import ModelError
-from greenroom.segmenters.catalogue import card_named, cards, parts, read_cards
+from greenroom.segmenters.catalogue import card_named, cards, read_cards, required_cards
 from greenroom.segmenters.store import Store, size_text
 from greenroom.segmenters.store.speeds import read_speeds
 from greenroom.segmenters.store.user_cards import add_card, remove_card
@@ -103,7 +103,7 @@ def get(
 ) -> None:
     """Download a model's weights, unless they are here, and print where they are."""
     store = Store(models_dir)
-    for card in parts(card_named(name)):
+    for card in required_cards(card_named(name)):
         path = get_weights(store, card, accept_license=accept_license, trust=trust)
         typer.echo(json.dumps({"name": card.name, "path": path}) if as_json else path)
 
@@ -147,7 +147,7 @@ def verify(
 ) -> None:
     """Compare the weights that are here with their hashes; status 1 if any is wrong."""
     store = Store(models_dir)
-    chosen = [part for name in names or () for part in parts(card_named(name))]
+    chosen = [part for name in names or () for part in required_cards(card_named(name))]
     results = [
         result
         for card in (chosen if names else cards().values())
@@ -167,7 +167,7 @@ def verify(
 
 def _row(card: Card, store: Store) -> dict[str, Any]:
     """Put what the list shows of a model together."""
-    needed = parts(card)
+    needed = required_cards(card)
     speeds = read_speeds()
     ran = [speeds[part.name] for part in needed if part.name in speeds]
     sizes = [part.file.size for part in needed if part.file is not None]

@@ -68,13 +68,13 @@ def check_model(context: CheckContext) -> Iterator[Finding]:
     if model.lower().endswith(MODEL_SUFFIXES):
         yield _model_file(Path(model))
         return
-    from greenroom.segmenters.catalogue import card_named, parts
+    from greenroom.segmenters.catalogue import card_named, required_cards
     from greenroom.segmenters.store import Store
 
     try:
         card = card_named(model)
         store = Store(context.settings.models_dir)
-        needed = [part for part in parts(card) if part.file is not None]
+        needed = [part for part in required_cards(card) if part.file is not None]
     except (SettingsError, ModelError) as error:
         yield _SECTION.problem("model", str(error), "greenroom models list", blocks=True)
         return

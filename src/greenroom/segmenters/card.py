@@ -30,10 +30,10 @@ __all__ = [
     "ChooseSpec",
     "FileSpec",
     "InputSpec",
-    "Layout",
     "OutputSpec",
     "Reading",
     "Task",
+    "TensorLayout",
 ]
 
 _NAME: Final = r"[a-z0-9][a-z0-9._-]*"
@@ -41,7 +41,7 @@ _LINK: Final = r"^(https://\S+)?$"
 _HASHES: Final = {"sha256": 64, "sha384": 96, "sha512": 128, "md5": 32}
 
 
-class _Part(BaseModel):
+class _CardModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
@@ -53,7 +53,7 @@ class Task(StrEnum):
     MATTING = "matting"
 
 
-class Layout(StrEnum):
+class TensorLayout(StrEnum):
     """The order of a tensor's axes; N, the batch, is always 1."""
 
     NHWC = "NHWC"
@@ -87,7 +87,7 @@ class Reading(StrEnum):
         return self not in (Reading.COVERAGE, Reading.LOGIT)
 
 
-class FileSpec(_Part):
+class FileSpec(_CardModel):
     """Where weights are, and how to know that they are the right ones.
 
     Attributes
@@ -126,7 +126,7 @@ class FileSpec(_Part):
 Triple = tuple[float, float, float]
 
 
-class InputSpec(_Part):
+class InputSpec(_CardModel):
     """How a picture is given to the network.
 
     Attributes
@@ -142,7 +142,7 @@ class InputSpec(_Part):
         Instead of a size: the longer side, with the picture's proportions kept.
     multiple : int
         With ``longest``: width and height are rounded to multiples of this.
-    layout : Layout
+    layout : TensorLayout
         Order of the axes.
     order : str
         Order of the channels, RGB or BGR.
@@ -161,7 +161,7 @@ class InputSpec(_Part):
     aspect: Aspect = Aspect.STRETCH
     longest: Annotated[int | None, Field(gt=0)] = None
     multiple: Annotated[int, Field(gt=0)] = 1
-    layout: Layout = Layout.NHWC
+    layout: TensorLayout = TensorLayout.NHWC
     order: Annotated[str, Field(pattern="^(RGB|BGR)$")] = "RGB"
     mean: Triple = (0.0, 0.0, 0.0)
     std: Triple = (255.0, 255.0, 255.0)
@@ -180,14 +180,14 @@ class InputSpec(_Part):
         return self
 
 
-class OutputSpec(_Part):
+class OutputSpec(_CardModel):
     """What the network answers.
 
     Attributes
     ----------
     name : str
         The tensor; empty for the first.
-    layout : Layout
+    layout : TensorLayout
         Order of the axes; not needed where there is one channel.
     reading : Reading
         What it means.
@@ -204,7 +204,7 @@ class OutputSpec(_Part):
     """
 
     name: str = ""
-    layout: Layout = Layout.NHWC
+    layout: TensorLayout = TensorLayout.NHWC
     reading: Reading = Reading.COVERAGE
     classes: tuple[str, ...] = ()
     keep: tuple[str, ...] = ("person",)
@@ -224,7 +224,7 @@ class OutputSpec(_Part):
         return self
 
 
-class ChooseSpec(_Part):
+class ChooseSpec(_CardModel):
     """One model for wide pictures, another for the rest.
 
     Attributes
@@ -240,7 +240,7 @@ class ChooseSpec(_Part):
     wide_from: Annotated[float, Field(gt=0)]
 
 
-class Card(_Part):
+class Card(_CardModel):
     """A model.
 
     Attributes

@@ -21,8 +21,8 @@ __all__ = [
     "PACKAGE_CARDS",
     "card_named",
     "cards",
-    "parts",
     "read_cards",
+    "required_cards",
     "user_cards_folder",
 ]
 
@@ -77,7 +77,7 @@ def card_named(model: str) -> Card:
     raise SettingsError(message, "model")
 
 
-def parts(card: Card) -> list[Card]:
+def required_cards(card: Card) -> list[Card]:
     """Return the cards whose weights a model needs: its own, or those that it chooses from."""
     if card.choose is None:
         return [card]

@@ -23,7 +23,7 @@ from greenroom.media.frame import Frame
 from greenroom.media.resampling import halve
 from greenroom.media.timings import Timings
 from greenroom.segmenters.chroma_kernels import CELL, STATISTICS, add, changes, coverage, statistics
-from greenroom.segmenters.chroma_screen import LEAST_CHROMA, KeyFinder, Surroundings
+from greenroom.segmenters.chroma_screen import MIN_CHROMA, KeyFinder, ScreenModel
 from greenroom.segmenters.segmenter import SegmenterInfo
 from greenroom.specs import rgb_of
 
@@ -81,8 +81,8 @@ class ChromaSegmenter:
         self._layout: Layout | None = None
         self._finder = KeyFinder()
         self._key: Floats | None = None
-        self._surroundings: Surroundings | None = None
-        if self._rgb is not None and math.hypot(*_chroma_of(self._rgb)) < LEAST_CHROMA:
+        self._surroundings: ScreenModel | None = None
+        if self._rgb is not None and math.hypot(*_chroma_of(self._rgb)) < MIN_CHROMA:
             message = (
                 f"the colour '{key_color}' is too near to gray to tell a person from it: "
                 "key_color is that of a screen, such as #00b140"
@@ -111,7 +111,7 @@ class ChromaSegmenter:
         height, width = c_b.shape
         cells = np.empty((STATISTICS, -(-height // CELL), -(-width // CELL)), np.float32)
         statistics(luma, c_b, c_r, key, cells)
-        surroundings = Surroundings.of(cells, key, c_b.size)
+        surroundings = ScreenModel.of(cells, key, c_b.size)
         coarse = np.empty((height, width), np.float32)
         coverage(c_b, c_r, surroundings.key, surroundings.maps, coarse)
         self._surroundings = surroundings

@@ -68,7 +68,7 @@ def coverage(c_b: Plane, c_r: Plane, key: Floats, maps: Floats, out: Floats) -> 
         Planes of one size.
     key : (4,) float32
     maps : (MAPS, rows, columns) float32
-        Both of `Surroundings`.
+        Both of `ScreenModel`.
     out : (h, w) float32
         Written: the coverage, in 0..1.
     """

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     Plane = NDArray[np.uint8]
     Floats = NDArray[np.float32]
 
-__all__ = ["LEAST_CHROMA", "KeyFinder", "Surroundings"]
+__all__ = ["MIN_CHROMA", "KeyFinder", "ScreenModel"]
 
-LEAST_CHROMA: Final = 24.0
+MIN_CHROMA: Final = 24.0
 """The length of (Cb, Cr) from which on a colour is strong enough, in 8-bit levels."""
 
 logger = logging.getLogger(__name__)
@@ -130,7 +130,7 @@ class KeyFinder:
 
     def _count(self, edge: int, b: NDArray[np.float64], r: NDArray[np.float64]) -> None:
         chroma, hues, one = np.hypot(b, r), _hues(b, r), np.ones_like(b)
-        weak, strong = chroma >= _WEAK * LEAST_CHROMA, chroma >= LEAST_CHROMA
+        weak, strong = chroma >= _WEAK * MIN_CHROMA, chroma >= MIN_CHROMA
         for column, (weights, of) in enumerate(
             ((one, strong), (b, strong), (r, strong), (one, weak))
         ):
@@ -157,7 +157,7 @@ def _is_like_skin(c_b: float, c_r: float) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class ScreenModel:
     """What screen and person look like around every cell of a picture.
 
     Attributes
@@ -176,7 +176,7 @@ class Surroundings:
     key: Floats
 
     @classmethod
-    def of(cls, cells: Floats, key: Floats, samples: int) -> Surroundings:
+    def of(cls, cells: Floats, key: Floats, samples: int) -> ScreenModel:
         """Make them of the statistics of cells.
 
         Parameters

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from greenroom.segmenters.catalogue import card_named, parts
+from greenroom.segmenters.catalogue import card_named, required_cards
 from greenroom.segmenters.inspection import MODEL_SUFFIXES, card_of_file, runtime_of_file
 from greenroom.segmenters.network import NetworkSegmenter, example_inputs, output_names
-from greenroom.segmenters.output_decoders import keepable
+from greenroom.segmenters.output_decoders import selectable_classes
 from greenroom.segmenters.runtimes import check_runtime, load_runtime
 from greenroom.segmenters.runtimes.runtime import check_file
 from greenroom.segmenters.store import Store
@@ -71,7 +71,7 @@ def check_model(settings: Settings) -> None:
         check_file(path)
         check_runtime(runtime_of_file(path), settings.device, path.name)
         return
-    for card in parts(card_named(settings.model)):
+    for card in required_cards(card_named(settings.model)):
         check_runtime(card.runtime, settings.device, card.name)
 
 
@@ -91,13 +91,13 @@ def classes_of(model: str) -> tuple[str, ...]:
     if model.lower().endswith(MODEL_SUFFIXES):
         card = card_of_file(Path(model))
     else:
-        card = parts(card_named(model))[0]
-    return keepable(card)
+        card = required_cards(card_named(model))[0]
+    return selectable_classes(card)
 
 
 def _of_card(card: Card, settings: Settings, timings: Timings | None) -> Segmenter:
     if card.choose is not None:
-        return ByShape(card.choose, lambda part: _of_card(part, settings, timings))
+        return SegmenterByShape(card.choose, lambda part: _of_card(part, settings, timings))
     if card.runtime == "chroma":
         from greenroom.segmenters.chroma import ChromaSegmenter  # noqa: PLC0415 - loads on use
 
@@ -125,7 +125,7 @@ def _network(card: Card, path: Path, settings: Settings, timings: Timings | None
         raise
 
 
-class ByShape:
+class SegmenterByShape:
     """Chooses between two models by the shape of each frame; loads what it needs.
 
     Parameters

@@ -9,15 +9,15 @@ import numpy as np
 
 from greenroom.errors import ModelOutputError
 from greenroom.media.frame import Frame
-from greenroom.segmenters.kernels import difference
+from greenroom.segmenters.tensor_kernels import difference
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["recoloured"]
+__all__ = ["recolour"]
 
 
-def recoloured(frame: Frame, colours: NDArray[Any]) -> Frame:
+def recolour(frame: Frame, colours: NDArray[Any]) -> Frame:
     """Give a frame the colours that a network found for the person in it.
 
     What is added to the frame's own samples is the difference between the network's colours

@@ -9,9 +9,8 @@ import numpy as np
 from greenroom.errors import ModelError
 from greenroom.media.pyramid import halved, halvings_to
 from greenroom.media.resizing import fill
-from greenroom.segmenters.card import Aspect
-from greenroom.segmenters.card import Layout as Axes
-from greenroom.segmenters.kernels import mix
+from greenroom.segmenters.card import Aspect, TensorLayout
+from greenroom.segmenters.tensor_kernels import mix
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
     Part = tuple[slice, slice]
 
-__all__ = ["PictureInput", "cut_to", "further_inputs", "ratio_of"]
+__all__ = ["PictureInput", "check_further_inputs", "crop_output", "ratio_input"]
 
 _TYPES: Final = ("float32", "float16", "uint8")
 
@@ -56,7 +55,7 @@ class PictureInput:
         self._spec = card.input
         self.info = _named(self._spec.name, inputs, path)
         self.name = self.info.name
-        self._planar = self._spec.layout is Axes.NCHW
+        self._planar = self._spec.layout is TensorLayout.NCHW
         self._matrix: tuple[Layout, Floats] | None = None
         self._scratch: NDArray[Any] = np.empty(0, np.float32)
         self._check(path)
@@ -158,7 +157,7 @@ class PictureInput:
         raise ModelError(message, path)
 
 
-def cut_to(values: NDArray[Any], part: Part, size: tuple[int, int]) -> NDArray[Any]:
+def crop_output(values: NDArray[Any], part: Part, size: tuple[int, int]) -> NDArray[Any]:
     """View what a network answered for the part of its input that a frame took.
 
     Parameters
@@ -177,7 +176,9 @@ def cut_to(values: NDArray[Any], part: Part, size: tuple[int, int]) -> NDArray[A
     return values[tuple(taken)]
 
 
-def further_inputs(card: Card, inputs: Sequence[TensorInfo], picture: str, path: object) -> None:
+def check_further_inputs(
+    card: Card, inputs: Sequence[TensorInfo], picture: str, path: object
+) -> None:
     """Raise `ModelError` unless the card says what every other input is."""
     assert card.input is not None
     known = {picture, card.input.ratio, *card.input.states}
@@ -199,7 +200,7 @@ def further_inputs(card: Card, inputs: Sequence[TensorInfo], picture: str, path:
         raise ModelError(message, path)
 
 
-def ratio_of(
+def ratio_input(
     spec: InputSpec, inputs: Sequence[TensorInfo], size: tuple[int, int]
 ) -> dict[str, NDArray[Any]]:
     """Return the input that says how far the network reduces a picture, if it has one."""

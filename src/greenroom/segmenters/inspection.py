@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from greenroom.errors import ModelError
-from greenroom.segmenters.card import Card, FileSpec, InputSpec, Layout, OutputSpec, Reading
+from greenroom.segmenters.card import Card, FileSpec, InputSpec, OutputSpec, Reading, TensorLayout
 from greenroom.segmenters.runtimes import load_runtime
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class _Answer(NamedTuple):
     """What an output means."""
 
     name: str
-    layout: Layout
+    layout: TensorLayout
     reading: Reading
     classes: tuple[str, ...] = ()
 
@@ -120,13 +120,13 @@ def _input(inputs: tuple[TensorInfo, ...]) -> InputSpec:
     info = inputs[0]
     layouts = [
         layout
-        for layout, axis in ((Layout.NHWC, 3), (Layout.NCHW, 1))
+        for layout, axis in ((TensorLayout.NHWC, 3), (TensorLayout.NCHW, 1))
         if len(info.shape) == 4 and info.shape[axis] == 3
     ]
     if len(layouts) != 1 or info.shape[0] not in (None, 1):
         message = "its input is not one picture of three channels"
         raise _UnclearError(message)
-    rows, columns = info.shape[1:3] if layouts[0] is Layout.NHWC else info.shape[2:4]
+    rows, columns = info.shape[1:3] if layouts[0] is TensorLayout.NHWC else info.shape[2:4]
     if rows is not None and columns is not None:
         return InputSpec(name=info.name, size=(columns, rows), layout=layouts[0])
     if info.dtype != np.uint8:
@@ -138,7 +138,7 @@ def _input(inputs: tuple[TensorInfo, ...]) -> InputSpec:
 def _trials(runtime: Runtime, spec: InputSpec) -> list[Outputs]:
     """Run a model on black, on white and on noise."""
     columns, rows = spec.size or (_DEEPLAB_LONGEST, _DEEPLAB_LONGEST)
-    shape = (1, 3, rows, columns) if spec.layout is Layout.NCHW else (1, rows, columns, 3)
+    shape = (1, 3, rows, columns) if spec.layout is TensorLayout.NCHW else (1, rows, columns, 3)
     noise = np.random.default_rng(0).random(shape)
     whole = runtime.inputs[0].dtype.kind == "u"
     trials: list[Outputs] = []
@@ -185,18 +185,18 @@ def _reading(name: str, values: list[NDArray[Any]]) -> _Answer | None:
     return None
 
 
-def _channels(shape: tuple[int, ...]) -> dict[Layout, int]:
+def _channels(shape: tuple[int, ...]) -> dict[TensorLayout, int]:
     """Tell how many channels an output has, by what its axes may be."""
     if len(shape) == 3 and shape[0] == 1:
-        return {Layout.NHWC: 1}
+        return {TensorLayout.NHWC: 1}
     if len(shape) == 4 and shape[0] == 1:
-        return {Layout.NHWC: shape[3], Layout.NCHW: shape[1]}
+        return {TensorLayout.NHWC: shape[3], TensorLayout.NCHW: shape[1]}
     return {}
 
 
-def _of_several(values: list[NDArray[Any]], layout: Layout) -> Reading:
+def _of_several(values: list[NDArray[Any]], layout: TensorLayout) -> Reading:
     """Tell whether channels have gone through a softmax."""
-    sums = [value.sum(axis=3 if layout is Layout.NHWC else 1) for value in values]
+    sums = [value.sum(axis=3 if layout is TensorLayout.NHWC else 1) for value in values]
     is_softmax = all(np.allclose(total, 1, atol=0.01) for total in sums)
     return Reading.PROBABILITIES if is_softmax else Reading.LOGITS
 

@@ -11,10 +11,10 @@ import numpy as np
 from greenroom.errors import ModelOutputError
 from greenroom.media.timings import Timings
 from greenroom.segmenters.card import Task
-from greenroom.segmenters.foreground import recoloured
-from greenroom.segmenters.inputs import PictureInput, cut_to, further_inputs, ratio_of
+from greenroom.segmenters.foreground import recolour
+from greenroom.segmenters.inputs import PictureInput, check_further_inputs, crop_output, ratio_input
 from greenroom.segmenters.output_decoders import CoverageReader, picture_axes
-from greenroom.segmenters.recurrence import States
+from greenroom.segmenters.recurrent_states import RecurrentStates
 from greenroom.segmenters.segmenter import SegmenterInfo, check_coarse_matte
 
 if TYPE_CHECKING:
@@ -71,8 +71,8 @@ class NetworkSegmenter:
         self._timings = timings or Timings()
         self._reader = CoverageReader(card, keep)
         self._picture = PictureInput(card, runtime.inputs, runtime.path)
-        further_inputs(card, runtime.inputs, self._picture.name, runtime.path)
-        self._states = States(self._spec.states, runtime.inputs)
+        check_further_inputs(card, runtime.inputs, self._picture.name, runtime.path)
+        self._states = RecurrentStates(self._spec.states, runtime.inputs)
         self._output = card.output.name or runtime.outputs[0].name
         shapes = {info.name: info.shape for info in runtime.outputs}
         self._reader.check(shapes[self._output], runtime.path)
@@ -108,7 +108,10 @@ class NetworkSegmenter:
             filled = time.perf_counter()
 
         try:
-            others = {**self._states.of(frame), **ratio_of(self._spec, self._runtime.inputs, size)}
+            others = {
+                **self._states.of(frame),
+                **ratio_input(self._spec, self._runtime.inputs, size),
+            }
             outputs = self._runtime.run(
                 self._picture.name, self._picture.shape_of(size), fill, others
             )
@@ -117,8 +120,8 @@ class NetworkSegmenter:
             part = self._picture.part_for(frame.size, size)
             coverage, self._colours = self._take(outputs)
             if self._colours is not None:
-                self._colours = cut_to(self._colours, part, size)
-            return np.ascontiguousarray(cut_to(coverage, part, size))
+                self._colours = crop_output(self._colours, part, size)
+            return np.ascontiguousarray(crop_output(coverage, part, size))
         except Exception as error:
             self._states.reset()  # what it remembers may be what made it fail
             # Whoever keeps the error would keep views of the runtime's memory alive with it.
@@ -132,7 +135,7 @@ class NetworkSegmenter:
         if self._colours is None:
             return None
         with self._timings.stage("foreground"):
-            return recoloured(frame, self._colours)
+            return recolour(frame, self._colours)
 
     def reset(self) -> None:
         """See `Segmenter.reset`."""
@@ -179,10 +182,10 @@ def example_inputs(card: Card, path: object) -> Example:
 
     def make(inputs: Sequence[TensorInfo]) -> dict[str, NDArray[Any]]:
         picture = PictureInput(card, inputs, path)
-        further_inputs(card, inputs, picture.name, path)
+        check_further_inputs(card, inputs, picture.name, path)
         size = picture.size_for(_EXAMPLE_SIZE)
-        states = States(spec.states, inputs).first
+        states = RecurrentStates(spec.states, inputs).first
         black = np.zeros(picture.shape_of(size), picture.info.dtype)
-        return {picture.name: black, **states, **ratio_of(spec, inputs, size)}
+        return {picture.name: black, **states, **ratio_input(spec, inputs, size)}
 
     return make

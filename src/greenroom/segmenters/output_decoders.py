@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from greenroom.errors import ModelError, ModelOutputError, SettingsError
-from greenroom.segmenters.card import Layout, Reading
-from greenroom.segmenters.kernels import margin
+from greenroom.segmenters.card import Reading, TensorLayout
+from greenroom.segmenters.tensor_kernels import margin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
-__all__ = ["CoverageReader", "keepable", "kept_classes", "picture_axes"]
+__all__ = ["CoverageReader", "picture_axes", "selectable_classes", "selected_classes"]
 
 # What can never be foreground.
 _BACKGROUND: Final = "background"
@@ -29,14 +29,14 @@ _FAR: Final = -1e30
 _HALF: Final = 0.5
 
 
-def keepable(card: Card) -> tuple[str, ...]:
+def selectable_classes(card: Card) -> tuple[str, ...]:
     """Return the classes that may be foreground; none where a model tells no classes apart."""
     if not card.output.reading.has_classes:
         return ()
     return tuple(name for name in card.output.classes if name != _BACKGROUND)
 
 
-def kept_classes(card: Card, keep: str | None) -> tuple[str, ...]:
+def selected_classes(card: Card, keep: str | None) -> tuple[str, ...]:
     """Return the classes that are foreground.
 
     Parameters
@@ -53,7 +53,7 @@ def kept_classes(card: Card, keep: str | None) -> tuple[str, ...]:
     ModelError
         If the card keeps no class.
     """
-    known = keepable(card)
+    known = selectable_classes(card)
     if keep is None:
         kept = tuple(name for name in card.output.keep if name in known)
         if known and not kept:
@@ -85,18 +85,18 @@ class CoverageReader:
     card : Card
         What the output means.
     keep : str or None
-        See `kept_classes`.
+        See `selected_classes`.
 
     Raises
     ------
     SettingsError, ModelError
-        See `kept_classes`.
+        See `selected_classes`.
     """
 
     def __init__(self, card: Card, keep: str | None = None) -> None:
         self._spec: OutputSpec = card.output
         self._model = card.name
-        names = kept_classes(card, keep)
+        names = selected_classes(card, keep)
         self._kept = [index for index, name in enumerate(card.output.classes) if name in names]
         # Not np.isin: its first call imports masked arrays, for a tenth of a whole start.
         kept = np.array([name in names for name in card.output.classes], bool)
@@ -137,7 +137,11 @@ class CoverageReader:
     def check(self, shape: tuple[int | None, ...], path: object) -> None:
         """Raise `ModelError` if outputs of a shape can never be read; None is any length."""
         known = (
-            shape[-1] if self._spec.layout is Layout.NHWC else shape[1:2][0] if shape[1:2] else 0
+            shape[-1]
+            if self._spec.layout is TensorLayout.NHWC
+            else shape[1:2][0]
+            if shape[1:2]
+            else 0
         )
         channels = self._channels
         if self._spec.reading is Reading.LABELS or len(shape) != 4 or known in (None, channels):
@@ -193,11 +197,11 @@ class CoverageReader:
         return np.array(np.isin(labels, self._kept), np.float32)
 
 
-def picture_axes(output: NDArray[Any], layout: Layout, channels: int) -> NDArray[Any] | None:
+def picture_axes(output: NDArray[Any], layout: TensorLayout, channels: int) -> NDArray[Any] | None:
     """View an output, with or without batch, as (h, w, channels); None if it is no such picture."""
     if output.ndim == 4 and output.shape[0] == 1:
         output = output[0]
-        if layout is Layout.NCHW:
+        if layout is TensorLayout.NCHW:
             output = output.transpose(1, 2, 0)
     elif channels == 1 and output.ndim in (2, 3):
         output = output[0] if output.ndim == 3 and output.shape[0] == 1 else output

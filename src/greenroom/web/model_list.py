@@ -18,14 +18,14 @@ def list_models(models_dir: Path | None) -> list[dict[str, Any]]:
     models_dir : Path, optional
         Looked into before the other places; see `greenroom.settings.Settings.models_dir`.
     """
-    from greenroom.segmenters.catalogue import cards, parts  # noqa: PLC0415 - for the page only
+    from greenroom.segmenters.catalogue import cards, required_cards  # noqa: PLC0415 - for the page only
     from greenroom.segmenters.store import Store, size_text  # noqa: PLC0415 - as above
     from greenroom.segmenters.store.speeds import read_speeds  # noqa: PLC0415 - as above
 
     store, speeds = Store(models_dir), read_speeds()
     models = []
     for card in cards().values():
-        needed = parts(card)
+        needed = required_cards(card)
         sizes = [part.file.size for part in needed if part.file is not None]
         ran = [speeds[part.name] for part in needed if part.name in speeds]
         models.append(

@@ -6,7 +6,7 @@ import importlib.util
 from typing import TYPE_CHECKING, Final
 
 from greenroom.segmenters.runtimes.compute_devices import cpu_only
-from greenroom.segmenters.runtimes.runtime import missing_extra
+from greenroom.segmenters.runtimes.runtime import missing_extra_error
 from greenroom.settings import Device
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def check_runtime(kind: str, device: Device, model: str) -> None:
     _check_device(kind, device, model)
     library, module = _EXTRAS.get(kind, ("", ""))
     if module and importlib.util.find_spec(module) is None:
-        raise missing_extra(library, kind, ModuleNotFoundError(module))
+        raise missing_extra_error(library, kind, ModuleNotFoundError(module))
 
 
 def load_runtime(  # noqa: PLR0913 - what a card and the settings say of it

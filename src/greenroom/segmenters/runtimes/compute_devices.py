@@ -12,7 +12,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from greenroom.errors import ModelError, SettingsError
-from greenroom.segmenters.runtimes.quiet import native_stderr_caught
+from greenroom.segmenters.runtimes.native_stderr import captured_stderr
 from greenroom.settings import Device
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def _opened(
         names.append(_CPU)
     said = io.StringIO()
     try:
-        with contextlib.redirect_stdout(said), native_stderr_caught() as notes:
+        with contextlib.redirect_stdout(said), captured_stderr() as notes:
             session = create([(name, {}) for name in names])
             used = session.get_providers()
             if spec.provider in used:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from greenroom.segmenters.runtimes.quiet import native_stderr_caught
+from greenroom.segmenters.runtimes.native_stderr import captured_stderr
 from greenroom.segmenters.runtimes.runtime import (
     TensorInfo,
-    cannot_load,
     check_file,
-    failed,
-    wanted_outputs,
+    load_error,
+    run_error,
+    select_outputs,
 )
 
 if TYPE_CHECKING:
@@ -64,14 +64,14 @@ class LiteRTRuntime:
         self.device = "cpu"
         try:
             # Its errors are raised as well as printed, so nothing is lost.
-            with native_stderr_caught():
+            with captured_stderr():
                 self._interpreter: Any = Interpreter(model_path=str(path), num_threads=threads)
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
-            raise cannot_load(path, "LiteRT", error) from error
+            raise load_error(path, "LiteRT", error) from error
         self.inputs = tuple(map(_info, self._interpreter.get_input_details()))
         details = self._interpreter.get_output_details()
-        self.outputs = wanted_outputs(path, tuple(map(_info, details)), outputs)
+        self.outputs = select_outputs(path, tuple(map(_info, details)), outputs)
         self._index = {
             each["name"]: each["index"]
             for each in (*self._interpreter.get_input_details(), *details)
@@ -104,7 +104,7 @@ class LiteRTRuntime:
         try:
             self._interpreter.invoke()
         except (ValueError, RuntimeError) as error:
-            raise failed(self.path, error) from error
+            raise run_error(self.path, error) from error
         return {info.name: self._views[info.name]() for info in self.outputs}
 
     def close(self) -> None:
@@ -117,11 +117,11 @@ class LiteRTRuntime:
             return
         self._views.clear()
         try:
-            with native_stderr_caught():
+            with captured_stderr():
                 self._interpreter.resize_tensor_input(self._index[name], shape, strict=True)
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
-            raise failed(self.path, error) from error
+            raise run_error(self.path, error) from error
         else:
             self._shapes[name] = shape
         finally:

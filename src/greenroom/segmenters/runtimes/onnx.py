@@ -12,11 +12,11 @@ from greenroom.segmenters.runtimes.compute_devices import open_session
 from greenroom.segmenters.runtimes.onnx_library import load_onnxruntime
 from greenroom.segmenters.runtimes.runtime import (
     TensorInfo,
-    cannot_load,
     check_file,
-    failed,
-    missing_extra,
-    wanted_outputs,
+    load_error,
+    missing_extra_error,
+    run_error,
+    select_outputs,
 )
 from greenroom.settings import Device
 
@@ -83,7 +83,7 @@ class OnnxRuntime:
         try:
             onnxruntime = load_onnxruntime()
         except ImportError as error:
-            raise missing_extra(_LIBRARY, "onnx", error) from error
+            raise missing_extra_error(_LIBRARY, "onnx", error) from error
         check_file(path)
         self.path = path
         self.threads = threads
@@ -97,7 +97,7 @@ class OnnxRuntime:
             self._session, self.device = self._open_on(device, example)
         inputs = _infos(path, self._session.get_inputs())
         self.inputs = inputs
-        self.outputs = wanted_outputs(path, _infos(path, self._session.get_outputs()), outputs)
+        self.outputs = select_outputs(path, _infos(path, self._session.get_outputs()), outputs)
         self._names = [info.name for info in self.outputs]
         self._types = {info.name: info.dtype for info in inputs}
 
@@ -115,7 +115,7 @@ class OnnxRuntime:
         try:
             results = self._session.run(self._names, {picture: self._buffer, **(others or {})})
         except self._errors as error:
-            raise failed(self.path, error) from error
+            raise run_error(self.path, error) from error
         return dict(zip(self._names, results, strict=True))
 
     def close(self) -> None:
@@ -156,7 +156,7 @@ class OnnxRuntime:
         except self._errors as error:
             if first != "CPUExecutionProvider":
                 raise
-            raise cannot_load(self.path, _LIBRARY, error) from error
+            raise load_error(self.path, _LIBRARY, error) from error
 
 
 def _infos(path: Path, tensors: Sequence[Any]) -> tuple[TensorInfo, ...]:

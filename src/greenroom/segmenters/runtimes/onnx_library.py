@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, Final
 
-from greenroom.segmenters.runtimes.quiet import native_stderr_caught
+from greenroom.segmenters.runtimes.native_stderr import captured_stderr
 
 __all__ = ["load_onnxruntime"]
 
@@ -26,7 +26,7 @@ def load_onnxruntime() -> Any:
         If it is not installed.
     """
     os.environ.setdefault(_VARIABLE, "1")
-    with native_stderr_caught():  # it looks for devices, and tells
+    with captured_stderr():  # it looks for devices, and tells
         import onnxruntime  # noqa: PLC0415 - an extra
     if os.environ[_VARIABLE] == "1":
         onnxruntime.disable_telemetry_events()  # on Windows, and where it was loaded before

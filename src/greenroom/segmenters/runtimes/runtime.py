@@ -20,11 +20,11 @@ __all__ = [
     "Fill",
     "Runtime",
     "TensorInfo",
-    "cannot_load",
     "check_file",
-    "failed",
-    "missing_extra",
-    "wanted_outputs",
+    "load_error",
+    "missing_extra_error",
+    "run_error",
+    "select_outputs",
 ]
 
 # How files begin that are often saved in a model's place.
@@ -128,7 +128,7 @@ def check_file(path: Path) -> None:
     raise ModelError(message, path)
 
 
-def cannot_load(path: Path, library: str, reason: object) -> ModelError:
+def load_error(path: Path, library: str, reason: object) -> ModelError:
     """Say that a library does not take a file, in its own words."""
     message = (
         f"model file '{path}' cannot be loaded by {library}: {_one_line(reason)}. It may be "
@@ -137,12 +137,12 @@ def cannot_load(path: Path, library: str, reason: object) -> ModelError:
     return ModelError(message, path)
 
 
-def failed(path: Path, reason: object) -> ModelOutputError:
+def run_error(path: Path, reason: object) -> ModelOutputError:
     """Say that a model failed while it ran, in the library's own words."""
     return ModelOutputError(f"model '{path.name}' failed: {_one_line(reason)}", path)
 
 
-def missing_extra(library: str, extra: str, error: ImportError) -> MissingExtraError:
+def missing_extra_error(library: str, extra: str, error: ImportError) -> MissingExtraError:
     """Say what has to be installed."""
     reason = "is not installed"
     if not isinstance(error, ModuleNotFoundError):
@@ -153,7 +153,7 @@ def missing_extra(library: str, extra: str, error: ImportError) -> MissingExtraE
     )
 
 
-def wanted_outputs(
+def select_outputs(
     path: Path, outputs: Sequence[TensorInfo], names: Sequence[str]
 ) -> tuple[TensorInfo, ...]:
     """Return the outputs of some names, or all without names.

@@ -10,14 +10,14 @@ import numpy as np
 
 from greenroom.errors import ModelError
 from greenroom.segmenters.runtimes.archives import read_graph
+from greenroom.segmenters.runtimes.native_stderr import captured_stderr
 from greenroom.segmenters.runtimes.operations import forbidden
-from greenroom.segmenters.runtimes.quiet import native_stderr_caught
 from greenroom.segmenters.runtimes.runtime import (
     TensorInfo,
-    cannot_load,
     check_file,
-    failed,
-    missing_extra,
+    load_error,
+    missing_extra_error,
+    run_error,
 )
 
 if TYPE_CHECKING:
@@ -84,11 +84,11 @@ class TensorFlowRuntime:
         definition = _parse(v1, path, read_graph(path, member))
         graph = tensorflow.Graph()
         try:
-            with native_stderr_caught(), graph.as_default():
+            with captured_stderr(), graph.as_default():
                 v1.import_graph_def(definition, name="")
                 self._session: Any = v1.Session(graph=graph, config=_config(v1, threads))
         except (*self._errors, KeyError) as error:
-            raise cannot_load(path, _LIBRARY, error) from error
+            raise load_error(path, _LIBRARY, error) from error
         self.inputs = tuple(_info(op.outputs[0]) for op in _placeholders(graph))
         self._fetched = _tensors(path, graph, outputs)
         self.outputs = tuple(map(_info, self._fetched))
@@ -116,7 +116,7 @@ class TensorFlowRuntime:
                 self._callable = names, made
             results = self._callable[1](*feeds.values())
         except self._errors as error:
-            raise failed(self.path, getattr(error, "message", error)) from error
+            raise run_error(self.path, getattr(error, "message", error)) from error
         return {info.name: values for info, values in zip(self.outputs, results, strict=True)}
 
     def close(self) -> None:
@@ -127,10 +127,10 @@ class TensorFlowRuntime:
 
 def _import() -> Any:
     try:
-        with _quiet(), native_stderr_caught():
+        with _quiet(), captured_stderr():
             import tensorflow as tf  # noqa: PLC0415 - loads on use, for seconds
     except ImportError as error:
-        raise missing_extra(_LIBRARY, "tensorflow", error) from error
+        raise missing_extra_error(_LIBRARY, "tensorflow", error) from error
     return tf
 
 
@@ -154,9 +154,9 @@ def _parse(v1: Any, path: Path, data: bytes) -> Any:
     try:
         definition.ParseFromString(data)
     except (DecodeError, RecursionError) as error:
-        raise cannot_load(path, _LIBRARY, f"not a frozen graph ({error})") from error
+        raise load_error(path, _LIBRARY, f"not a frozen graph ({error})") from error
     if not definition.node:
-        raise cannot_load(path, _LIBRARY, "the graph is empty")
+        raise load_error(path, _LIBRARY, "the graph is empty")
     if names := forbidden(definition):
         message = (
             f"model file '{path}' is not run: its graph uses {', '.join(names[:5])}, and only "

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from greenroom.segmenters.store.weights import MODELS_DIR_VARIABLE, Place, Store, size_text
+from greenroom.segmenters.store.weights_store import MODELS_DIR_VARIABLE, Place, Store, size_text
 
 __all__ = ["MODELS_DIR_VARIABLE", "Place", "Store", "size_text"]

@@ -11,12 +11,12 @@ from typing import IO, TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Notes", "native_stderr_caught"]
+__all__ = ["CapturedText", "captured_stderr"]
 
 _REDIRECTING = threading.Lock()
 
 
-class Notes:
+class CapturedText:
     """What a library wrote.
 
     Attributes
@@ -35,12 +35,12 @@ class Notes:
 
 
 @contextmanager
-def native_stderr_caught() -> Iterator[Notes]:
+def captured_stderr() -> Iterator[CapturedText]:
     """Keep what libraries write to standard error, which cannot be turned off, out of it.
 
     Other threads' output is caught too, so it is only for the short while of loading.
     """
-    notes = Notes()
+    notes = CapturedText()
     with _REDIRECTING:
         try:
             kept = os.dup(2)

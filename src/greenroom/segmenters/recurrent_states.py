@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from greenroom.media.frame import Frame
     from greenroom.segmenters.runtimes.runtime import TensorInfo
 
-__all__ = ["States"]
+__all__ = ["RecurrentStates"]
 
 
-class States:
+class RecurrentStates:
     """The states of a recurrent network: zeros at first, then what it answered last.
 
     Parameters

@@ -11,7 +11,7 @@ from scipy.special import expit, softmax
 
 from greenroom.errors import ModelError, ModelOutputError, SettingsError
 from greenroom.segmenters import check_coarse_matte
-from greenroom.segmenters.output_decoders import CoverageReader, kept_classes
+from greenroom.segmenters.output_decoders import CoverageReader, selected_classes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -163,8 +163,8 @@ class TestKeep:
     def test_default(self) -> None:
         """The card says what is kept unless the user does."""
         card = card_of(output={"reading": "labels", "classes": CLASSES, "keep": ["dog"]})
-        assert kept_classes(card, None) == ("dog",)
-        assert kept_classes(card, " Person ,dog, person") == ("person", "dog")
+        assert selected_classes(card, None) == ("dog",)
+        assert selected_classes(card, " Person ,dog, person") == ("person", "dog")
 
     @pytest.mark.parametrize(
         ("keep", "message"),
@@ -179,17 +179,17 @@ class TestKeep:
         """An unknown class is answered with those that are known."""
         card = card_of(output={"reading": "labels", "classes": CLASSES})
         with pytest.raises(SettingsError, match=message) as error:
-            kept_classes(card, keep)
+            selected_classes(card, keep)
         assert error.value.name == "keep"
 
     def test_no_classes(self) -> None:
         """A model of one kind has nothing to choose from."""
         with pytest.raises(SettingsError, match="'mine' has no classes to keep"):
-            kept_classes(card_of(), "person")
-        assert kept_classes(card_of(), None) == ()
+            selected_classes(card_of(), "person")
+        assert selected_classes(card_of(), None) == ()
 
     def test_card_that_keeps_nothing(self) -> None:
         """A card has to keep something, and the background is nothing."""
         output = {"reading": "labels", "classes": CLASSES, "keep": ["background"]}
         with pytest.raises(ModelError, match="keeps none of chair, dog, person"):
-            kept_classes(card_of(output=output), None)
+            selected_classes(card_of(output=output), None)
