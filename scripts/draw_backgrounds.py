@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 import cv2
 import numpy as np
 
-from greenroom.backgrounds.builtin import BUILTIN, builtin_path
+from greenroom.backgrounds.builtin import builtin_path
 from greenroom.media.frame import Frame
 from greenroom.sources.demo_source import draw_study
+from greenroom.specs import BUILTIN
 from greenroom.web.image_encoding import to_jpeg
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ import difflib
 import operator
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -13,7 +14,20 @@ from typing import Final
 from greenroom.errors import SettingsError
 from greenroom.media.limits import MAX_SIDE_PX
 
-__all__ = ["EXPECTED_REGION", "NAMES", "Rectangle", "parse_regions", "rgb_of"]
+__all__ = [
+    "BACKGROUND_KINDS",
+    "BUILTIN",
+    "EXPECTED_REGION",
+    "LIVE_OUTPUTS",
+    "NAMES",
+    "ROOM_WORDS",
+    "Argument",
+    "BackgroundKind",
+    "LiveOutput",
+    "Rectangle",
+    "parse_regions",
+    "rgb_of",
+]
 
 # The named colours of CSS Color Module Level 4, section 6.1.
 _TABLE: Final = """
@@ -176,3 +190,117 @@ def _parsed(text: str) -> Rectangle | Path:
         message = f"{EXPECTED_REGION}; not {text!r}"
         raise SettingsError(message, "keep_region")
     return Path(text)
+
+
+class Argument(StrEnum):
+    """Argument after the colon of a word."""
+
+    NONE = "none"
+    OPTIONAL = "optional"
+    REQUIRED = "required"
+
+
+@dataclass(frozen=True, slots=True)
+class BackgroundKind:
+    """A kind of background that is named by a word rather than a file.
+
+    Attributes
+    ----------
+    help : str
+        Notation and effect, in the help of the setting ``background``.
+    label : str
+        Name of the button on the page; empty where there is none.
+    headline : str
+        Sentence on the page while it is in force, with ``{value}`` for the argument.
+    argument : Argument
+        Whether the word takes a value.
+    is_strength : bool
+        Whether that is a number from 0 to 1, which a slider sets.
+    room_warning : str
+        Warning that the room can be recognised; empty where it cannot.
+    """
+
+    help: str
+    label: str = ""
+    headline: str = ""
+    argument: Argument = Argument.NONE
+    is_strength: bool = False
+    room_warning: str = ""
+
+
+BACKGROUND_KINDS: Final = {
+    "blur": BackgroundKind(
+        "blur or blur:0.6 (0.4 to 1)",
+        "Blur",
+        "You are shown in front of your blurred room",
+        Argument.OPTIONAL,
+        is_strength=True,
+    ),
+    "pixelate": BackgroundKind(
+        "pixelate or pixelate:0.6",
+        "Pixelate",
+        "You are shown in front of your pixelated room",
+        Argument.OPTIONAL,
+        is_strength=True,
+    ),
+    "grayscale": BackgroundKind(
+        "grayscale (shows the room, without its colours)",
+        "Grayscale",
+        "You are shown in colour, and your room is visible, in grey",
+        room_warning="Your room is visible, in grey: only its colours are hidden.",
+    ),
+    "color": BackgroundKind(
+        "color:#204060 or color:NAME",
+        "Colour",
+        "You are shown in front of the colour {value}",
+        Argument.REQUIRED,
+    ),
+    "transparent": BackgroundKind("transparent"),
+    "none": BackgroundKind(
+        "none (shows the input as it is)",
+        "None",
+        "Your room is visible",
+        room_warning="Your room is visible: the camera\u2019s picture is sent as it is.",
+    ),
+}
+"""Kinds of background by their word; `greenroom.backgrounds` has their classes."""
+
+ROOM_WORDS: Final = frozenset(word for word, kind in BACKGROUND_KINDS.items() if kind.room_warning)
+"""Backgrounds that show the room, which is the user's to say."""
+
+BUILTIN: Final = {
+    "beach": "Beach",
+    "office": "Office wall",
+    "study": "Study",
+    "lights": "City lights",
+    "dusk": "Dusk",
+    "studio": "Studio",
+}
+"""Built-in pictures by their word, with the names that the page shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveOutput:
+    """A kind of place where a live picture goes.
+
+    Attributes
+    ----------
+    help : str
+        Notation, in the help of the setting ``to``.
+    argument : Argument
+        Whether the word takes a value.
+    """
+
+    help: str
+    argument: Argument = Argument.NONE
+
+
+LIVE_OUTPUTS: Final = {
+    "camera": LiveOutput("camera (a virtual camera) or camera:DEVICE", Argument.OPTIONAL),
+    "pipewire": LiveOutput("pipewire"),
+    "window": LiveOutput("window"),
+    "page": LiveOutput("page"),
+    "file": LiveOutput("file:out.mp4", Argument.REQUIRED),
+    "null": LiveOutput("null"),
+}
+"""Live outputs by their word; `greenroom.sinks.destinations` has their sinks."""

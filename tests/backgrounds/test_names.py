@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from greenroom.backgrounds import create_background
-from greenroom.backgrounds.builtin import BUILTIN, builtin_path
+from greenroom.backgrounds.builtin import builtin_path
 from greenroom.errors import BackgroundError, SettingsError
 from greenroom.media.frame import Frame
 from greenroom.media.matte import Matte
 from greenroom.settings import Settings
+from greenroom.specs import BUILTIN
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from greenroom.backgrounds.background import Background, Scene
 from greenroom.backgrounds.blur import Blur
-from greenroom.backgrounds.builtin import BUILTIN, builtin_path
+from greenroom.backgrounds.builtin import builtin_path
 from greenroom.backgrounds.grayscale import Grayscale
 from greenroom.backgrounds.images import (
     Picture,
@@ -26,7 +26,7 @@ from greenroom.media.animation import moves
 from greenroom.media.decoding import is_folder, path_exists, unreadable_reason, user_path
 from greenroom.media.image_files import is_picture
 from greenroom.media.limits import MAX_SIDE_PX
-from greenroom.specs import NAMES, rgb_of
+from greenroom.specs import BACKGROUND_KINDS, BUILTIN, NAMES, Argument, BackgroundKind, rgb_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,19 +35,21 @@ if TYPE_CHECKING:
     from greenroom.settings import Settings
 
 __all__ = [
-    "ROOM_WORDS",
     "Background",
     "Scene",
     "check_background",
     "create_background",
 ]
 
-ROOM_WORDS: Final = frozenset({"none", "grayscale"})
-"""Specifications that show the room, which is the user's to say."""
-_BY_WORD: Final[dict[str, Callable[[], Background]]] = {
+# A kind whose word takes a value is made of that.
+_WITHOUT_VALUE: Final[dict[str, Callable[[], Background]]] = {
     "transparent": Transparent,
     "grayscale": Grayscale,
     "none": Camera,
+}
+_OF_STRENGTH: Final[dict[str, Callable[[float], Background]]] = {
+    "blur": Blur,
+    "pixelate": Pixelate,
 }
 
 
@@ -88,22 +90,16 @@ def _maker(settings: Settings) -> Callable[[], Background]:
     """Say how the background that is specified is made; its words and numbers are right then."""
     spec = settings.background
     kind, _, value = spec.partition(":")
-    if kind in _BY_STRENGTH and (value or spec == kind):
-        return partial(_BY_STRENGTH[kind], strength_of(kind, value))
+    if kind in _OF_STRENGTH and (value or spec == kind):
+        return partial(_OF_STRENGTH[kind], strength_of(kind, value))
     if kind == "color" and value:
         return partial(Colour, rgb_of(value))
-    if spec in _BY_WORD:
-        return _BY_WORD[spec]
+    if spec in _WITHOUT_VALUE:
+        return _WITHOUT_VALUE[spec]
     path = user_path(spec)
     if spec in BUILTIN and not path_exists(path):  # a file of the user's is what the user means
         return partial(Picture, builtin_path(spec), settings.fit)
     return partial(_from_path, path, settings)
-
-
-_BY_STRENGTH: Final[dict[str, Callable[[float], Background]]] = {
-    "blur": Blur,
-    "pixelate": Pixelate,
-}
 
 
 def _from_path(path: Path, settings: Settings) -> Background:
@@ -122,10 +118,11 @@ def _hint(spec: str) -> str:
     word, _, value = spec.partition(":")
     if spec.lower() in NAMES or re.fullmatch("#(?:[0-9a-fA-F]{3}){1,2}", spec):
         return f" Did you mean 'color:{spec}'?"
-    words = (*_BY_STRENGTH, *_BY_WORD, *BUILTIN, "color")
+    words = (*BACKGROUND_KINDS, *BUILTIN)
     near = difflib.get_close_matches(word.lower(), words, n=1, cutoff=0.7)
     if not near:
         return ""
-    takes_more = near[0] == "color" or (near[0] in _BY_STRENGTH and value)
+    kind = BACKGROUND_KINDS.get(near[0], BackgroundKind(""))
+    takes_more = kind.argument is Argument.REQUIRED or (kind.is_strength and value)
     example = value or "#204060"
     return f" Did you mean '{near[0]}{f':{example}' if takes_more else ''}'?"

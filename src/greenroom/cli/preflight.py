@@ -33,6 +33,7 @@ from greenroom.sinks import check_sink
 from greenroom.sinks.destinations import PAGE, create_live_sinks, destinations
 from greenroom.sources import check_source
 from greenroom.sources.stream import is_stream
+from greenroom.specs import BACKGROUND_KINDS
 from greenroom.web.port import check_port
 
 if TYPE_CHECKING:
@@ -83,11 +84,7 @@ def unexpected_name_error(name: str) -> SettingsError:
     path = Path(name)
     quoted = shlex.quote(name)
     background, source = f"--background {quoted}", f"--source {quoted}"
-    if (
-        is_picture(path)
-        or is_folder(path)
-        or name.partition(":")[0] in ("blur", "pixelate", "color")
-    ):
+    if is_picture(path) or is_folder(path) or name.partition(":")[0] in BACKGROUND_KINDS:
         hint = f"To have it behind you: greenroom run {background}"
     elif name.isdigit() or name.startswith("/dev/") or is_stream(name) or name == DEMO:
         hint = f"It belongs to --source: greenroom run {source}"

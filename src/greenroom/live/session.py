@@ -19,7 +19,6 @@ from collections import deque
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from greenroom.backgrounds import ROOM_WORDS
 from greenroom.engine.worker import Supervisor
 from greenroom.errors import (
     CameraBusyError,
@@ -40,6 +39,7 @@ from greenroom.live.thread_times import ThreadTimes
 from greenroom.media.channel import Channel, ChannelClosedError
 from greenroom.media.workers import Worker
 from greenroom.settings import Settings, Stage
+from greenroom.specs import ROOM_WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator

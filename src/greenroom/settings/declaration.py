@@ -26,7 +26,7 @@ from greenroom.media.limits import MAX_SIDE_PX
 from greenroom.media.toml_text import decode_toml, parse_toml
 from greenroom.settings.choices import Capture, Device, Fit, Framing, OnFailure, People, Quality
 from greenroom.settings.metadata import About, Group, PathKind, Stage
-from greenroom.specs import parse_regions, rgb_of
+from greenroom.specs import BACKGROUND_KINDS, BUILTIN, LIVE_OUTPUTS, parse_regions, rgb_of
 
 __all__ = ["Settings"]
 
@@ -41,6 +41,8 @@ _LEAST_PIXELS_A_SIDE: Final = 16
 _MOST_PIXELS: Final = 2 * 7680 * 4320
 
 
+*_FIRST_KINDS, _LAST_KIND = (kind.help for kind in BACKGROUND_KINDS.values())
+_KINDS_OF_BACKGROUND: Final = f"{', '.join(_FIRST_KINDS)}, or {_LAST_KIND}"
 # The page has buttons for the kinds that are not named here.
 _BACKGROUND_ON_PAGE: Final = (
     "What is put behind, also what is not in the gallery: the path of a picture, a video or "
@@ -76,10 +78,7 @@ class Settings(BaseModel):
             min_length=1,
             description=(
                 "What is put behind: a picture, a video or animation, a folder of pictures, a "
-                "drawn one (beach, office, study, lights, dusk, studio), color:#204060 or "
-                "color:NAME, blur or blur:0.6 (0.4 to 1), pixelate or pixelate:0.6, grayscale "
-                "(shows the room, without its colours), transparent, or none (shows the input as "
-                "it is)"
+                f"built-in one ({', '.join(BUILTIN)}), {_KINDS_OF_BACKGROUND}"
             ),
         ),
     ] = "blur"
@@ -357,8 +356,8 @@ class Settings(BaseModel):
         Field(
             min_length=1,
             description=(
-                "Where the picture goes, with commas between: camera (a virtual camera) or "
-                "camera:DEVICE, pipewire, window, page, file:out.mp4, null"
+                "Where the picture goes, with commas between: "
+                f"{', '.join(output.help for output in LIVE_OUTPUTS.values())}"
             ),
         ),
     ] = "camera,page"

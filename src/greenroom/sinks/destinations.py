@@ -13,8 +13,10 @@ from greenroom.sinks.null_sink import NullSink
 from greenroom.sinks.pipewire_sink import PipeWireSink
 from greenroom.sinks.virtual_camera import VirtualCameraSink
 from greenroom.sinks.window_sink import WindowSink
+from greenroom.specs import LIVE_OUTPUTS, Argument
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from fractions import Fraction
 
     from greenroom.settings import Settings
@@ -29,7 +31,6 @@ _KNOWN: Final = (
     "camera, camera:DEVICE (such as camera:/dev/video10), pipewire, window, page, file:NAME (such "
     "as file:out.mp4), or null"
 )
-_KINDS: Final = ("camera", "pipewire", "window", PAGE, "file", "null")
 # Programs for calls, and what else shows a camera: people name these.
 _CALLS: Final = frozenset(
     (
@@ -38,6 +39,15 @@ _CALLS: Final = frozenset(
         *("browser", "chrome", "chromium", "firefox", "edge", "safari", "obs studio"),
     )
 )
+
+
+_SINKS: Final[dict[str, Callable[[str, Settings, Fraction], LiveSink]]] = {
+    "camera": lambda device, _, rate: VirtualCameraSink(rate, device or None),
+    "pipewire": lambda _, __, rate: PipeWireSink(rate),
+    "window": lambda _, __, ___: WindowSink(),
+    "file": lambda path, settings, rate: RecordingSink(Path(path), settings, rate),
+    "null": lambda _, __, ___: NullSink(),
+}
 
 
 def destinations(settings: Settings) -> list[tuple[str, str]]:
@@ -79,7 +89,7 @@ def create_live_sinks(settings: Settings, rate: Fraction) -> list[LiveSink]:
         If the window's library is not installed.
     """
     return [
-        _create(kind, argument, settings, rate)
+        _SINKS[kind](argument, settings, rate)
         for kind, argument in destinations(settings)
         if kind != PAGE
     ]
@@ -88,15 +98,10 @@ def create_live_sinks(settings: Settings, rate: Fraction) -> list[LiveSink]:
 def _parsed(part: str) -> tuple[str, str]:
     kind, colon, argument = part.partition(":")
     argument = argument.strip()
-    is_right = {
-        "camera": bool(argument) or not colon,
-        "file": bool(argument),
-        "pipewire": not colon,
-        "window": not colon,
-        PAGE: not colon,
-        "null": not colon,
-    }
-    if not is_right.get(kind):
+    output = LIVE_OUTPUTS.get(kind)
+    takes = Argument.NONE if output is None else output.argument
+    is_right = bool(argument) if colon else takes is not Argument.REQUIRED
+    if output is None or not is_right or (colon and takes is Argument.NONE):
         message = f"to: expected {_KNOWN}, with commas between, not '{part}'.{_hint(part)}"
         raise SettingsError(message, "to")
     if kind == "file" and Path(argument).suffix.lower() not in CONTAINERS:
@@ -118,17 +123,5 @@ def _hint(part: str) -> str:
     if part.startswith("/dev/"):
         return f" Did you mean 'camera:{part}'?"
     kind, colon, argument = word.partition(":")
-    near = difflib.get_close_matches(kind, _KINDS, n=1)
+    near = difflib.get_close_matches(kind, LIVE_OUTPUTS, n=1)
     return f" Did you mean '{near[0]}{colon}{argument}'?" if near and near[0] != kind else ""
-
-
-def _create(kind: str, argument: str, settings: Settings, rate: Fraction) -> LiveSink:
-    if kind == "camera":
-        return VirtualCameraSink(rate, argument or None)
-    if kind == "pipewire":
-        return PipeWireSink(rate)
-    if kind == "window":
-        return WindowSink()
-    if kind == "file":
-        return RecordingSink(Path(argument), settings, rate)
-    return NullSink()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from dataclasses import asdict
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from greenroom.errors import BackgroundError, GreenroomError, ModelError, SettingsError
+from greenroom.specs import BACKGROUND_KINDS
 from greenroom.web.api import api_routes, inspection_routes
 from greenroom.web.background_routes import background_routes
 from greenroom.web.entry_routes import entry_routes
@@ -69,7 +72,8 @@ def create_app(
     app.include_router(inspection_routes(page), prefix="/api")
     app.include_router(background_routes(page), prefix="/api/backgrounds")
     app.include_router(socket_routes(page))
-    for name, (data, kind) in _files().items():
+    files = _files() | {"kinds.js": (_kinds_module(), _TYPES[".js"])}
+    for name, (data, kind) in files.items():
         path = "/" if name == "index.html" else f"/static/{name}"
         app.add_route(path, _serving(data, kind), methods=["GET"])
     app.add_exception_handler(GreenroomError, _on_greenroom_error)
@@ -88,6 +92,12 @@ def _files() -> dict[str, tuple[bytes, str]]:
         for suffix, kind in _TYPES.items()
         if file.name.endswith(suffix)
     }
+
+
+def _kinds_module() -> bytes:
+    """Return a module of the page that holds the kinds of background."""
+    kinds = {word: asdict(kind) for word, kind in BACKGROUND_KINDS.items()}
+    return f"export const KINDS = {json.dumps(kinds)};\n".encode()
 
 
 def _serving(data: bytes, kind: str):  # type: ignore[no-untyped-def]  # noqa: ANN202

@@ -18,9 +18,10 @@ from typing import Any, Final
 
 import platformdirs
 
-from greenroom.backgrounds.builtin import BUILTIN, builtin_path
+from greenroom.backgrounds.builtin import builtin_path
 from greenroom.errors import BackgroundError
 from greenroom.media.file_writing import private_folder, write_atomically
+from greenroom.specs import BUILTIN
 from greenroom.web.uploads import first_picture, make_background
 
 __all__ = ["Gallery", "Item", "shown_name"]

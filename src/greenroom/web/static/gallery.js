@@ -1,21 +1,18 @@
 // The gallery: choosing, adding, arranging and removing backgrounds.
 
 import { credentials } from "./access.js";
+import { KINDS } from "./kinds.js";
 import { $, confirmed, make, press, say, warn } from "./dom.js";
 import { ask, change, checkThere, download, isPending, loadBackgrounds, on, Refused, session } from "./session.js";
 
 const MOST_BYTES = 50 * 2 ** 20;
-const EFFECTS = { blur: "Blur", pixelate: "Pixelate", grayscale: "Grayscale", color: "Colour", none: "None" };
-const STRONG = ["blur", "pixelate"];
-const WARNINGS = {
-  none: "Your room is visible: the camera’s picture is sent as it is.",
-  grayscale: "Your room is visible, in grey: only its colours are hidden.",
-};
-const strengths = { blur: 0.5, pixelate: 0.5 };
+const buttons = Object.entries(KINDS).filter(([, kind]) => kind.label);
+const isStrength = (kind) => KINDS[kind]?.is_strength ?? false;
+const strengths = Object.fromEntries(buttons.filter(([word]) => isStrength(word)).map(([word]) => [word, 0.5]));
 let isArranging = false;
 let focused = null;
 
-const kindOf = (spec) => (spec.split(":")[0] in EFFECTS ? spec.split(":")[0] : "file");
+const kindOf = (spec) => (spec.split(":")[0] in KINDS ? spec.split(":")[0] : "file");
 const fileName = (spec) => spec.split(/[\\/]/).pop();
 
 export function nameOf(spec) {
@@ -23,13 +20,8 @@ export function nameOf(spec) {
 }
 
 export function described(spec) {
-  const kind = kindOf(spec);
-  if (kind === "blur") return "You are shown in front of your blurred room";
-  if (kind === "pixelate") return "You are shown in front of your pixelated room";
-  if (kind === "grayscale") return "You are shown in colour, and your room is visible, in grey";
-  if (kind === "color") return `You are shown in front of the colour ${spec.slice(6)}`;
-  if (kind === "none") return "Your room is visible";
-  return `You are shown in front of ${nameOf(spec)}`;
+  const headline = KINDS[kindOf(spec)]?.headline;
+  return headline?.replace("{value}", spec.split(":")[1]) ?? `You are shown in front of ${nameOf(spec)}`;
 }
 
 // A colour as a picker takes it: a canvas knows the names of CSS, too.
@@ -42,7 +34,7 @@ function hexOf(colour) {
 
 function choose(kind) {
   if (kind === "color") change({ background: `color:${$("colour").value}` });
-  else change({ background: STRONG.includes(kind) ? `${kind}:${strengths[kind]}` : kind });
+  else change({ background: isStrength(kind) ? `${kind}:${strengths[kind]}` : kind });
 }
 
 function showChoice() {
@@ -51,12 +43,12 @@ function showChoice() {
   const kind = kindOf(spec);
   for (const chip of $("effects").children) press(chip, chip.dataset.kind === kind);
   for (const tile of document.querySelectorAll(".tile")) press(tile, tile.dataset.path === spec);
-  $("strength-row").hidden = !STRONG.includes(kind);
+  $("strength-row").hidden = !isStrength(kind);
   $("colour-row").hidden = kind !== "color";
-  $("room-warning").hidden = !(kind in WARNINGS);
-  say($("room-warning"), WARNINGS[kind] ?? "");
+  $("room-warning").hidden = !KINDS[kind]?.room_warning;
+  say($("room-warning"), KINDS[kind]?.room_warning ?? "");
   if (isPending("background")) return;
-  if (STRONG.includes(kind)) {
+  if (isStrength(kind)) {
     strengths[kind] = Number(spec.split(":")[1] ?? 0.5);
     $("strength").value = strengths[kind];
     say($("strength-value"), `${Math.round(100 * strengths[kind])} %`);
@@ -241,7 +233,7 @@ function upload(file, onProgress) {
 }
 
 export function startGallery() {
-  for (const [kind, label] of Object.entries(EFFECTS)) {
+  for (const [kind, { label }] of buttons) {
     const chip = make("button", { type: "button" }, label);
     chip.dataset.kind = kind;
     chip.onclick = () => choose(kind);
