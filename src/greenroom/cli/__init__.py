@@ -16,7 +16,7 @@ def main() -> None:
     """Run the command."""
     try:
         status = _run()
-    except KeyboardInterrupt:  # before a command has begun, which says so itself
+    except KeyboardInterrupt:  # before a command runs; commands handle Ctrl-C themselves
         with suppress(OSError, ValueError):
             sys.stderr.write("greenroom: interrupted\n")
         status = STATUS_INTERRUPTED
@@ -24,16 +24,16 @@ def main() -> None:
 
 
 def _run() -> int:
-    """Run the command; return the status to end with."""
+    """Run the command; return its exit status."""
     begin_start()
-    # Not at the top: they take some time, in which Ctrl-C is no traceback either.
+    # Not at the top: Ctrl-C while they load should give no traceback either.
     from greenroom.cli.app import app  # noqa: PLC0415
     from greenroom.cli.standard_streams import say, secure_standard_streams  # noqa: PLC0415
 
     secure_standard_streams()
     try:
         app(prog_name="greenroom")
-    except GreenroomError as error:  # of what no command prints: help, version
+    except GreenroomError as error:  # raised outside a command: by --help or --version
         say(f"error: {error}")
         return STATUS_FAILED
     except SystemExit as end:

@@ -1,4 +1,4 @@
-"""The command's entry: its subcommands, ``--version`` and ``--help``."""
+"""The command-line application: subcommands, ``--version`` and ``--help``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _COMMANDS: Final = {
     "run": LazyCommand(
         "greenroom.cli.run",
         "Be seen in front of another background in video calls.",
-        takes_more=True,  # names without an option: it says which one may be meant
+        allows_extra_arguments=True,  # it suggests the option that they may belong to
     ),
     "page": LazyCommand("greenroom.cli.page", "Open the page of greenroom run in the web browser."),
     "cover": LazyCommand(
@@ -66,7 +66,7 @@ _COMMANDS: Final = {
 class _Commands(LazyGroup):
     """All commands."""
 
-    late = _COMMANDS
+    lazy_commands = _COMMANDS
 
 
 app = typer.Typer(
@@ -81,7 +81,7 @@ app = typer.Typer(
 )
 
 
-def _print_version(value: bool) -> None:  # noqa: FBT001 - typer's way of a callback
+def _print_version(value: bool) -> None:  # noqa: FBT001 - Typer calls it like this
     if value:
         typer.echo(f"greenroom {greenroom.__version__}")
         raise typer.Exit

@@ -1,4 +1,4 @@
-"""``greenroom bench``: how long each stage takes on this machine."""
+"""``greenroom bench``: the time each stage takes on this machine."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def _measure(size: tuple[int, int], frames: int, settings: Settings) -> dict[str
         for number in range(-_WARM_UP, frames):
             if number == 0:
                 engine.timings.clear()
-            # A new frame of the same samples: what is made once a frame is made each time.
+            # A new Frame with the same samples, so that nothing cached in a Frame is reused.
             frame = pictures[number % len(pictures)].shown_at(number, source.info.time_base)
             with engine.timings.stage("frame"):
                 engine.process(frame)

@@ -1,4 +1,4 @@
-"""``greenroom convert``: files with another background."""
+"""``greenroom convert``: replace the background of files."""
 
 from __future__ import annotations
 

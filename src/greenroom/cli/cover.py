@@ -1,4 +1,4 @@
-"""``greenroom cover``: cover the user of the instance that runs, from a shell or a hot key."""
+"""``greenroom cover``: cover the user of the running instance, from a shell or a hot key."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ def cover(
         raise GreenroomError(message)
     stop = f" To send nothing at all, end it: kill {record.pid}" if record.pid else ""
     reasons = []
-    for way in (_by_page, _by_signal):
+    for request in (_by_page, _by_signal):
         try:
-            covered, lacking = way(record, state)
+            covered, lacking = request(record, state)
         except UnreachableError as error:
             reasons.append(str(error))
             continue
@@ -69,7 +69,15 @@ command = cover
 
 
 def _by_page(record: InstanceRecord, state: _State) -> tuple[bool, tuple[str, ...]]:
-    """Ask the page; return whether the user is covered now, and which sinks are without it."""
+    """Send the request to the page.
+
+    Returns
+    -------
+    covered : bool
+        Whether the user is to be covered now.
+    lacking : tuple of str
+        The sinks that have not taken the cover.
+    """
     if not record.address:
         message = "it has no page"
         raise UnreachableError(message)
@@ -86,9 +94,9 @@ def _by_page(record: InstanceRecord, state: _State) -> tuple[bool, tuple[str, ..
 
 
 def _by_signal(record: InstanceRecord, state: _State) -> tuple[bool, tuple[str, ...]]:
-    """Send SIGUSR2, which covers, or SIGUSR1, which changes over; return the same.
+    """Send SIGUSR2, which covers, or SIGUSR1, which toggles; return the same as `_by_page`.
 
-    The latter is only sent where it is known what it does: one too many would cover the user.
+    SIGUSR1 is sent only if the present state is known, so that it has the wanted effect.
     """
     if not hasattr(signal, "SIGUSR1"):
         message = "signals are not known to this system"
@@ -112,12 +120,12 @@ def _by_signal(record: InstanceRecord, state: _State) -> tuple[bool, tuple[str, 
 
 
 def _wait_for_cover_state(pid: int, *, wanted: bool) -> tuple[str, ...] | None:
-    """Wait until the instance says that the user is covered, or is not; None if it does not.
+    """Wait until the instance reports the wanted state.
 
     Returns
     -------
     tuple of str or None
-        The sinks that have not got the cover even so.
+        The sinks that have not taken the cover; None if the state was not reached in time.
     """
     end = time.monotonic() + _TIMEOUT_S
     lacking: tuple[str, ...] | None = None

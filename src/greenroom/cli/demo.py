@@ -1,4 +1,4 @@
-"""``greenroom demo``: the main job, shown on a person without a camera."""
+"""``greenroom demo``: example clips with replaced backgrounds, without a camera."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def _write_after(path: Path, before: Path, settings: Settings) -> None:
 
 
 def _write_sheet(path: Path, clips: list[Path], settings: Settings) -> None:
-    """Put four moments of every clip into one picture, a clip a row."""
+    """Write a contact sheet: four frames of every clip, one row a clip."""
     width, height = _SIZE[0] // 3, _SIZE[1] // 3
     small = Layout(width, height, "gbrp", FULL_RANGE_RGB)
     rows = []

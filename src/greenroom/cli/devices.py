@@ -1,4 +1,4 @@
-"""``greenroom devices``: the cameras here, what they can give, and the virtual cameras."""
+"""``greenroom devices``: cameras with their formats, and virtual cameras."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``greenroom doctor``: is everything here, does it work, and how is it mended."""
+"""``greenroom doctor``: check the installation and print how to fix what is wrong."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ command = doctor
 
 
 def _settings(config: Path | None) -> Settings | None:
-    """Read the settings that are asked for; a file that is wrong is found later."""
+    """Read the settings; None if the file is wrong, which one of the checks reports."""
     try:
         return ConfigFile(config or default_config_path(), required=config is not None).load()
     except SettingsError:
@@ -67,12 +67,12 @@ def _settings(config: Path | None) -> Settings | None:
 
 
 class _FindingPrinter:
-    """Prints findings as they come: with colours on a terminal, as lines elsewhere, or as JSON."""
+    """Prints findings as they come: in colour on a terminal, as plain lines, or as JSON."""
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
         self._section = ""
-        # A command that is to be copied must not be broken into lines.
+        # Soft wrap: commands stay on one line, so that they can be copied.
         self._console: Console = Console(highlight=False, markup=False, soft_wrap=True)
         self._waiting = Status("", console=self._console)
 
@@ -85,7 +85,7 @@ class _FindingPrinter:
         self._waiting.stop()
 
     def begin(self, name: str) -> None:
-        """Say what is being looked at, while that takes long."""
+        """Show the name of the check that runs."""
         self._waiting.update(f"looking at {name}")
 
     def show(self, finding: Finding) -> None:
@@ -104,7 +104,7 @@ class _FindingPrinter:
             self._console.print(Text(f"{' ' * _INDENT}{fix}", style="cyan"))
 
     def sum_up(self, findings: list[Finding]) -> None:
-        """Print whether it can be used, or everything as JSON."""
+        """Print the summary, or all findings as JSON."""
         works = not any(finding.blocks for finding in findings)
         if self._as_json:
             typer.echo(

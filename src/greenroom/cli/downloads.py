@@ -1,4 +1,4 @@
-"""Weights that a command needs, downloaded before it begins, with progress on a terminal."""
+"""Downloads of model weights that a command needs, with progress on a terminal."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ __all__ = ["fetch_weights", "get_weights"]
 
 
 def fetch_weights(settings: Settings) -> None:
-    """Download what the models of some settings need and is not here; usually that is nothing.
+    """Download missing weights of the models that settings name.
 
     Raises
     ------
     SettingsError, ModelError
-        If there is no such model, or its weights cannot be had.
+        If there is no such model, or its weights cannot be downloaded.
     """
-    from greenroom.segmenters.catalogue import card_named, required_cards  # noqa: PLC0415 - help stays fast
+    from greenroom.segmenters.catalogue import card_named, required_cards  # noqa: PLC0415 - loads NumPy
     from greenroom.segmenters.inspection import MODEL_SUFFIXES  # noqa: PLC0415
 
     for model in filter(None, map(str.strip, settings.model.split(","))):
@@ -42,7 +42,7 @@ def fetch_weights(settings: Settings) -> None:
 def get_weights(
     store: Store, card: Card, *, accept_license: bool = False, trust: bool = False
 ) -> str:
-    """Return where a model's weights are, downloaded if they are not here."""
+    """Return the path of a model's weights, downloading them if necessary."""
     with download_bar(card.name) as progress:
         path = store.get(
             card,

@@ -1,4 +1,4 @@
-"""``greenroom eval``: how good models are on labelled pictures or clips."""
+"""``greenroom eval``: the quality of models on labelled pictures or clips."""
 
 from __future__ import annotations
 
@@ -80,18 +80,18 @@ command = evaluate
 
 
 def _table(results: list[Evaluation]) -> str:
-    """Print means, and below each the worst tenth."""
+    """Format means, with the worst tenth below each, as a table."""
     from greenroom.evaluation.evaluate import MEASURES
 
     names = [name for name in MEASURES if name in results[0].mean]
     head = ["model", "", *(MEASURES[name].label for name in names), "ms a frame"]
     rows = []
     for result in results:
-        for what, scores in (("mean", result.mean), ("worst tenth", result.worst_tenth)):
+        for row_name, scores in (("mean", result.mean), ("worst tenth", result.worst_tenth)):
             cells = [f"{scores[name]:.{MEASURES[name].digits}f}" for name in names]
-            first = what == "mean"
+            first = row_name == "mean"
             speed = f"{result.frame_ms:.1f}" if first else ""
-            rows.append([result.model if first else "", what, *cells, speed])
+            rows.append([result.model if first else "", row_name, *cells, speed])
     widths = [max(len(row[place]) for row in (head, *rows)) for place in range(len(head))]
     lines = []
     for row in (head, *rows):

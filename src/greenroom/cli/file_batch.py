@@ -1,4 +1,4 @@
-"""What ``convert`` and ``matte`` share: inputs, outputs, progress and summaries."""
+"""Batch conversion for ``convert`` and ``matte``: inputs, outputs, progress and summaries."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["check_files", "each_file"]
 
 _STREAM = "-"
-# Of fewer the median says little about a model's speed.
-_ENOUGH_FRAMES = 10
+# With fewer frames the median says little about a model's speed.
+_MIN_SPEED_FRAMES = 10
 
 
 def each_file(
@@ -46,7 +46,7 @@ def each_file(
     SettingsError
         If inputs and outputs do not go together.
     IncompleteError
-        If some of several could not be converted; the others are done then.
+        If some of several inputs could not be converted; the others have been.
     """
     pairs = _pairs(files, out_dir, settings)
     failures: list[GreenroomError] = []
@@ -55,37 +55,37 @@ def each_file(
             with progress_bar(Path(source).name) as progress:
                 summary = run(source, target, settings, progress=progress)
         except IncompleteError as error:
-            _tell(error.summary, as_json=as_json)
+            _report(error.summary, as_json=as_json)
             failures.append(error)
         except PER_FILE_ERRORS as error:
             failures.append(error)
         else:
-            _tell(summary, as_json=as_json)
+            _report(summary, as_json=as_json)
     if len(pairs) == 1 and failures:
         raise failures[0]
     if failures:
         raise IncompleteError(failures, len(pairs))
 
 
-def _tell(summary: object, *, as_json: bool) -> None:
-    """Print a summary as JSON, if that was asked for, and remember how fast the model was."""
+def _report(summary: object, *, as_json: bool) -> None:
+    """Print a summary as JSON if requested, and store the model's speed."""
     from greenroom.files.convert import Summary
 
     if not isinstance(summary, Summary):
         return
-    if summary.frames >= _ENOUGH_FRAMES and "segment" in summary.stages:
+    if summary.frames >= _MIN_SPEED_FRAMES and "segment" in summary.stages:
         remember_speed(summary.segmenter, summary.stages["segment"].median_ms)
     if as_json:
         typer.echo(json.dumps(summary.to_dict()))
 
 
 def check_files(settings: Settings, values: dict[str, Any], *, has_background: bool) -> None:
-    """Check what the arguments of a command name, before anything is loaded for it.
+    """Check the files, settings and model of a command before anything is loaded.
 
     Raises
     ------
     GreenroomError
-        Of the kind that says what cannot be used.
+        Of the subclass for the first thing that cannot be used.
     """
     pairs = _pairs(values["files"] or [], values["out_dir"], settings)
     if values["as_json"] and any(target == _STREAM for _, target in pairs):
@@ -95,7 +95,7 @@ def check_files(settings: Settings, values: dict[str, Any], *, has_background: b
 
 
 def _pairs(files: Sequence[str], out_dir: Path | None, settings: Settings) -> list[tuple[str, str]]:
-    """Say what goes where."""
+    """Return (input, output) pairs."""
     if out_dir is None:
         if len(files) != 2:
             message = (
@@ -117,7 +117,7 @@ def _pairs(files: Sequence[str], out_dir: Path | None, settings: Settings) -> li
 
 
 def _output_name(name: str, settings: Settings) -> str:
-    """Name an output after its input."""
+    """Return the name of an output, derived from its input."""
     path = Path(name)
     is_pattern = NUMBER.search(path.name) and not path_exists(path)
     if name == _STREAM or is_pattern or is_folder(path):

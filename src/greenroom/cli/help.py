@@ -1,4 +1,4 @@
-"""How help is shown: flags without a type, and paragraphs that fill the terminal."""
+"""Help texts: flags without a type, and paragraphs that fill the terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["HelpfulGroup", "filled", "with_plain_flags"]
 
 
 def _plain(parameters: list[Any]) -> list[Any]:
-    """Show no type beside options that take no value."""
+    """Remove the type that help shows beside options without a value."""
     for parameter in parameters:
         if getattr(parameter, "is_flag", False) and parameter.metavar is None:
             parameter.metavar = ""
@@ -25,7 +25,7 @@ class _HelpfulCommand(TyperCommand):
     """A command whose flags show no type."""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """Return the options, ``--help`` too."""
+        """Return the parameters, including ``--help``."""
         return _plain(super().get_params(ctx))
 
 
@@ -33,12 +33,12 @@ class HelpfulGroup(TyperGroup):
     """A group of commands whose flags show no type."""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """Return the options, ``--help`` too."""
+        """Return the parameters, including ``--help``."""
         return _plain(super().get_params(ctx))
 
 
 def with_plain_flags(app: typer.Typer) -> typer.Typer:
-    """Have the help of an application and its commands show no type beside flags."""
+    """Make the help of an application and its commands show no type beside flags."""
     app.info.cls = HelpfulGroup
     for command in app.registered_commands:
         command.cls = _HelpfulCommand
@@ -46,7 +46,7 @@ def with_plain_flags(app: typer.Typer) -> typer.Typer:
 
 
 def filled(text: str | None) -> str:
-    r"""Make one line of every paragraph of a docstring: a terminal breaks them where they end.
+    r"""Join the lines of each paragraph of a docstring, for the terminal to wrap.
 
     >>> filled("One\ntwo.\n\nThree.")
     'One two.\n\nThree.'

@@ -1,4 +1,4 @@
-"""Commands that are imported when they are called: the list of them all needs none of them."""
+"""Commands that are imported when they are called, so that ``greenroom --help`` is fast."""
 
 from __future__ import annotations
 
@@ -19,46 +19,46 @@ __all__ = ["LazyCommand", "LazyGroup"]
 
 
 class LazyCommand(NamedTuple):
-    """A command that is not imported yet.
+    """A command, or a group of commands, that is not imported yet.
 
     Attributes
     ----------
     module : str
-        Has it as ``command``, or several as ``app``.
+        Module with the function ``command``, or with the Typer application ``app``.
     summary : str
         The first sentence of its help.
     has_commands : bool
-        Whether it is several.
-    takes_more : bool
-        Whether it is given the arguments that it has no place for.
+        Whether the module has an ``app`` with several commands.
+    allows_extra_arguments : bool
+        Whether arguments that it does not declare are passed on instead of refused.
     """
 
     module: str
     summary: str
     has_commands: bool = False
-    takes_more: bool = False
+    allows_extra_arguments: bool = False
 
 
 class LazyGroup(HelpfulGroup):
-    """A group of such commands.
+    """A group of commands that are imported when they are called.
 
-    Its help is plain text, as Rich would take as long as all the rest of it.
+    Its help is plain text: importing Rich would double the time that the help takes.
 
     Attributes
     ----------
-    late : mapping
+    lazy_commands : mapping
         The commands by name, in the order of the help.
     """
 
-    late: ClassVar[Mapping[str, LazyCommand]] = {}
+    lazy_commands: ClassVar[Mapping[str, LazyCommand]] = {}
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
-        for name, late in self.late.items():
-            self.add_command(TyperCommand(name, help=late.summary))
+        for name, lazy in self.lazy_commands.items():
+            self.add_command(TyperCommand(name, help=lazy.summary))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Show the help where nothing is asked for, as Typer does with Rich."""
+        """Show the help if there are no arguments."""
         if not args:
             typer.echo(ctx.get_help())
             raise typer.Exit(STATUS_USAGE)
@@ -67,7 +67,7 @@ class LazyGroup(HelpfulGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Import the command that is called."""
         name, command, rest = super().resolve_command(ctx, args)
-        return name, command if name is None else _imported(name, self.late[name]), rest
+        return name, command if name is None else _imported(name, self.lazy_commands[name]), rest
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help."""
@@ -76,15 +76,17 @@ class LazyGroup(HelpfulGroup):
         self.format_options(ctx, formatter)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - Typer's own Click
-        """List the commands with all of their summaries, which Click would cut off."""
+        """List the commands with their whole summaries, which Click would truncate."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, late.summary) for name, late in self.late.items()])
+            formatter.write_dl([(name, lazy.summary) for name, lazy in self.lazy_commands.items()])
 
 
-def _imported(name: str, late: LazyCommand) -> Any:
-    module = importlib.import_module(late.module)
-    if late.has_commands:
+def _imported(name: str, lazy: LazyCommand) -> Any:
+    module = importlib.import_module(lazy.module)
+    if lazy.has_commands:
         return get_command(with_plain_flags(module.app))
     app = typer.Typer(add_completion=False, rich_markup_mode="rich")
-    app.command(name, context_settings={"allow_extra_args": late.takes_more})(module.command)
+    app.command(name, context_settings={"allow_extra_args": lazy.allows_extra_arguments})(
+        module.command
+    )
     return get_command(with_plain_flags(app))

@@ -1,4 +1,4 @@
-"""``greenroom matte``: the matte itself."""
+"""``greenroom matte``: write the mattes of files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``greenroom models``: what models there are, and their weights."""
+"""``greenroom models``: list models, and manage their weights."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def verify(
 
 
 def _row(card: Card, store: Store) -> dict[str, Any]:
-    """Put what the list shows of a model together."""
+    """Return the columns that the list shows of a model."""
     needed = required_cards(card)
     speeds = read_speeds()
     ran = [speeds[part.name] for part in needed if part.name in speeds]
@@ -200,7 +200,7 @@ def _table(rows: list[dict[str, Any]]) -> str:
 
 
 def _verified(card: Card, store: Store) -> dict[str, str] | None:
-    """Check one model; None if it is not here."""
+    """Compare a model's weights with their hash; None if they are not on this machine."""
     found = store.locate(card)
     if found is None:
         return None

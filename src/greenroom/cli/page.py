@@ -1,4 +1,4 @@
-"""``greenroom page``: open the page of the instance that runs, or print its address."""
+"""``greenroom page``: open the page of the running instance, or print its address."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ command = page
 
 
 def _renew_key() -> None:
-    """Shut out tabs that wait for greenroom to be started again."""
+    """Make a new key, so that open tabs are refused when greenroom runs again."""
     renew_key()
     typer.echo(
         "greenroom: greenroom does not run. When it does, pages that are still open are refused.",

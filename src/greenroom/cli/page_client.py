@@ -1,4 +1,4 @@
-"""What commands ask of the page of the instance that runs, and how it is opened in a browser."""
+"""Requests to the page of the running instance, and opening it in a browser."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _FORWARDING: Final = """<!doctype html>
 
 
 class UnreachableError(Exception):
-    """One way to the instance is closed; the message says why."""
+    """The running instance cannot be reached in one way; the message says why."""
 
 
 def ask(
@@ -40,7 +40,7 @@ def ask(
     *,
     timeout_s: float = _TIMEOUT_S,
 ) -> object:
-    """Send a request to the page of this machine, past all proxies.
+    """Send a request to the page of the running instance, without proxies, and return the JSON.
 
     Raises
     ------
@@ -76,10 +76,10 @@ def ask(
 def open_page(record: InstanceRecord) -> None:
     """Open the page in the user's web browser.
 
-    Other users can read the command line with which a browser is started, so the token is not in
-    it: a code is, which works once. Where the system does not say whose connection one is, and
-    somebody else could be faster with that, too, the browser is given a file that leads there,
-    which nobody else can read.
+    Other users can read the command line with which a browser is started. So it holds no token,
+    but a code that works once. On systems that do not tell the owner of a connection, another
+    user could still use the code first; there the browser is given a private file instead, which
+    redirects to the page.
 
     Raises
     ------
@@ -102,7 +102,7 @@ def open_page(record: InstanceRecord) -> None:
 
 
 def _forwarding(address: str) -> Path:
-    """Write the file that leads to the page; the next one takes its place."""
+    """Write a private file that redirects to the page, replacing the last one."""
     path = state_folder() / "open.html"
     try:
         write_atomically(

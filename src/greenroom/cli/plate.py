@@ -1,4 +1,4 @@
-"""``greenroom plate``: a picture of the empty room."""
+"""``greenroom plate``: record a clean plate, a picture of the empty room."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def record(
 
 
 def _open(name: str, settings: Settings, seconds: float) -> Source:
-    """Open what is watched."""
+    """Open the source to record from."""
     if name == DEMO and not Path(name).exists():
         from greenroom.engine.demo import demo_source
 

@@ -1,7 +1,7 @@
-"""What every command looks at first: whether all that it was told to use is there.
+"""Checks of a command's arguments before anything slow begins.
 
-Models take seconds to load, so mistakes are told before. Nothing here may load one, or import what
-does; each check is that of the place which opens the thing later.
+Models take seconds to load, so mistakes are reported first. Nothing here may load a model or
+import a runtime. Each check is that of the module which opens the thing later.
 """
 
 from __future__ import annotations
@@ -53,19 +53,19 @@ __all__ = [
 ]
 
 PER_FILE_ERRORS: Final = (SourceError, ProcessingError, SinkError)
-"""What can be wrong with one file and not with the next."""
+"""Errors that concern one file of a batch; the others are still converted."""
 _HELP: Final = "greenroom run --help"
 DEMO: Final = "demo"
-"""What ``--source`` and ``plate record`` call the demonstration, unless a file is called so."""
+"""Name of the demonstration source, unless a file has that name."""
 
 
 def check_run(settings: Settings, port: int) -> None:
-    """Check what ``greenroom run`` would open, besides devices and addresses.
+    """Check everything that ``greenroom run`` opens, except devices and addresses.
 
     Raises
     ------
     GreenroomError
-        Of the kind that says what cannot be used.
+        Of the subclass for the first thing that cannot be used.
     """
     check_live(settings)
     has_page = any(kind == PAGE for kind, _ in destinations(settings))
@@ -80,7 +80,7 @@ def check_run(settings: Settings, port: int) -> None:
 
 
 def unexpected_name_error(name: str) -> SettingsError:
-    """Make the error for a name that follows ``greenroom run``: which option it may belong to."""
+    """Make the error for a name without an option; it suggests the option that may be meant."""
     path = Path(name)
     quoted = shlex.quote(name)
     background, source = f"--background {quoted}", f"--source {quoted}"
@@ -107,13 +107,13 @@ def check_conversions(
     Raises
     ------
     GreenroomError
-        Of the kind that says what cannot be used.
+        Of the subclass for the first thing that cannot be used.
     """
     failures: list[GreenroomError] = []
     for source, target in pairs:
         try:
             check_sink(target, settings, check_source(source, settings))
-        except PER_FILE_ERRORS as error:  # of several, the others are done
+        except PER_FILE_ERRORS as error:  # the others of a batch are converted
             failures.append(error)
     if failures and len(failures) == len(pairs):
         raise failures[0] if len(pairs) == 1 else IncompleteError(failures, len(pairs))
@@ -128,7 +128,7 @@ def check_bench(settings: Settings, *, live: bool) -> None:
     Raises
     ------
     GreenroomError
-        Of the kind that says what cannot be used.
+        Of the subclass for the first thing that cannot be used.
     """
     check_background(settings)
     check_model(settings)
@@ -144,7 +144,7 @@ def check_evaluation(
     Raises
     ------
     GreenroomError
-        Of the kind that says what cannot be used.
+        Of the subclass for the first thing that cannot be used.
     """
     if dataset is None:
         message = "expected a DATASET to measure on."
@@ -162,7 +162,7 @@ def check_plate_recording(source: str, output: Path, settings: Settings) -> None
     Raises
     ------
     GreenroomError
-        Of the kind that says what cannot be used.
+        Of the subclass for the first thing that cannot be used.
     """
     is_demo = source == DEMO and not Path(source).exists()
     info = None if is_demo else check_source(source, settings)
@@ -171,7 +171,7 @@ def check_plate_recording(source: str, output: Path, settings: Settings) -> None
 
 
 def model_names(text: str) -> list[str]:
-    """Take the setting ``model`` apart where it may name several, with commas between.
+    """Split the setting ``model`` at commas, for commands that take several models.
 
     Raises
     ------

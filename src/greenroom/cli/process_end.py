@@ -1,4 +1,4 @@
-"""The end of the process, whatever threads that were left behind are still doing."""
+"""Process exit while abandoned threads may still run in native code."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ STATUS_TERMINATED: Final = 143
 
 
 def end_process(status: int) -> NoReturn:
-    """End with a status, and with nothing else.
+    """End the process with an exit status, whatever abandoned threads are doing.
 
-    A model or a picture that is being made cannot be interrupted, so its thread is left behind.
-    The interpreter would end it where it comes back from native code, which OpenCV and others
-    answer by ending the process with SIGABRT.
+    Inference and image encoding cannot be interrupted, so their daemon threads are abandoned.
+    When the interpreter shuts down it ends such a thread as it returns from native code; OpenCV
+    and others then abort the process (SIGABRT). ``os._exit`` avoids this.
     """
     for thread in threading.enumerate():
         if thread is not threading.current_thread() and not thread.daemon:
-            thread.join()  # as the interpreter does
+            thread.join()  # as the interpreter does at exit
     if threading.active_count() > 1:
         for stream in (sys.stdout, sys.stderr):
-            with suppress(GreenroomError, OSError, ValueError):  # nobody is left to be told
+            with suppress(GreenroomError, OSError, ValueError):  # there is no way left to report it
                 if stream is not None:
                     stream.flush()
         os._exit(status)

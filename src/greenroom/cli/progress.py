@@ -1,4 +1,4 @@
-"""Progress on a terminal, silence otherwise."""
+"""Progress bars on a terminal, and nothing elsewhere."""
 
 from __future__ import annotations
 
@@ -9,33 +9,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from rich.progress import Progress, ProgressColumn
+
 __all__ = ["download_bar", "progress_bar"]
 
 
 @contextmanager
 def progress_bar(label: str) -> Iterator[Callable[[int, int | None], None] | None]:
-    """Show frames, rate and time left on standard error; None where that is no terminal."""
+    """Show frames, rate and time left on standard error; None if it is no terminal."""
     if not sys.stderr.isatty():
         yield None
         return
-    from rich.console import Console  # noqa: PLC0415 - loads on use
-    from rich.progress import (  # noqa: PLC0415
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import MofNCompleteColumn, TextColumn
 
-    with Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    ) as progress:
+    with _progress(MofNCompleteColumn(), TextColumn("{task.fields[rate]}")) as progress:
         task = progress.add_task(label, total=None, rate="")
 
         def show(done: int, expected: int | None) -> None:
@@ -52,28 +39,26 @@ def progress_bar(label: str) -> Iterator[Callable[[int, int | None], None] | Non
 
 @contextmanager
 def download_bar(label: str) -> Iterator[Callable[[int, int | None], None] | None]:
-    """Show bytes, speed and time left on standard error; None where that is no terminal."""
+    """Show bytes, speed and time left on standard error; None if it is no terminal."""
     if not sys.stderr.isatty():
         yield None
         return
-    from rich.console import Console  # noqa: PLC0415 - loads on use
-    from rich.progress import (  # noqa: PLC0415
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
+    from rich.progress import DownloadColumn, TransferSpeedColumn
 
-    with Progress(
+    with _progress(DownloadColumn(), TransferSpeedColumn()) as progress:
+        task = progress.add_task(label, total=None)
+        yield lambda done, expected: progress.update(task, completed=done, total=expected)
+
+
+def _progress(*columns: ProgressColumn) -> Progress:
+    from rich.console import Console  # noqa: PLC0415 - as late as rich.progress
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
+        *columns,
         TimeRemainingColumn(),
         console=Console(stderr=True),
         transient=True,
-    ) as progress:
-        task = progress.add_task(label, total=None)
-        yield lambda done, expected: progress.update(task, completed=done, total=expected)
+    )

@@ -1,4 +1,4 @@
-"""``greenroom run``: a camera in, a virtual camera and a page out."""
+"""``greenroom run``: from a camera to a virtual camera and a page."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ __all__ = ["command"]
 
 logger = logging.getLogger(__name__)
 
-# SIGUSR2 covers whatever is so already: a key that is pressed twice does not show anybody.
+# SIGUSR2 always covers: a key that is pressed twice must not uncover the user.
 _SIGNALS: Final = {"SIGUSR1": "switch", "SIGUSR2": "cover"}
-# How often the main thread looks whether it is over; a window is drawn that often at least.
+# The main thread checks for the end, and draws windows, this often.
 _POLL_S: Final = 0.1
-# How often it is looked for changes that nobody tells of.
+# The status is checked this often even without a notification.
 _STATUS_INTERVAL_S: Final = 1.0
 
 
@@ -64,7 +64,7 @@ def _check(settings: Settings, values: dict[str, Any]) -> None:
     loads="greenroom.desktop.launch",
 )
 def run(  # noqa: PLR0913 - each is a flag
-    context: typer.Context,  # noqa: ARG001 - read by the check alone
+    context: typer.Context,  # noqa: ARG001 - read by _check
     *,
     port: Annotated[
         int,
@@ -100,12 +100,12 @@ def run(  # noqa: PLR0913 - each is a flag
     settings = settings.changed(on_failure=OnFailure.COVER)
     with ExitStack() as opened:
         sessions: list[Session] = []
-        early: list[str] = []  # what signals asked for before there was a session
-        for name, request in _SIGNALS.items():  # before others are told that they are listened for
+        early: list[str] = []  # requests by signals that came before the session existed
+        for name, request in _SIGNALS.items():  # before the instance record announces them
             number = getattr(signal, name, None)
             if number is not None:
                 before = signal.signal(number, _request_handler(request, sessions, early))
-                # By default they end a process: not this one, as it is about to end by itself.
+                # The default action would kill the process before it has cleaned up.
                 after = signal.SIG_IGN if before == signal.SIG_DFL else before
                 opened.callback(signal.signal, number, after)
         held = HeldWarnings()
@@ -123,11 +123,11 @@ def run(  # noqa: PLR0913 - each is a flag
         told = threading.Event()
         opened.callback(told.set)
         reporter = RunReporter(live.url, session.status().plan, time.monotonic())
-        Worker(lambda: _tell(live, reporter, held, told), "messages", ended=told).start()
+        Worker(lambda: _report_changes(live, reporter, held, told), "messages", ended=told).start()
         if open_page and live.url:
-            # Some browsers do not return before they are closed.
+            # With some browsers the call returns only when they are closed.
             threading.Thread(target=_open, args=(live.url,), daemon=True).start()
-        opened.callback(ignore_signals)  # a recording is put in order first
+        opened.callback(ignore_signals)  # while recordings are completed
         _wait(live, seconds)
         held.release(str(session.error or ""))
     if session.error is not None:
@@ -140,7 +140,7 @@ command = run
 def _request_handler(
     request: str, sessions: list[Session], early: list[str]
 ) -> Callable[[int, FrameType | None], None]:
-    """Make a signal handler: it only passes the request on, so nothing is waited for."""
+    """Make a signal handler that passes a request on without blocking."""
 
     def ask(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
         for session in sessions:
@@ -152,7 +152,7 @@ def _request_handler(
 
 
 def _open(url: str) -> None:
-    """Open the page; that this failed ends nothing."""
+    """Open the page; a failure is only logged."""
     try:
         open_page(InstanceRecord(url=url))
     except GreenroomError as error:
@@ -160,7 +160,7 @@ def _open(url: str) -> None:
 
 
 def _wait(live: Live, seconds: float | None) -> None:
-    """Wait for the end, on the main thread, which windows are drawn on."""
+    """Wait for the end on the main thread, and draw windows meanwhile."""
     end_s = None if seconds is None else time.monotonic() + seconds
     while not live.session.ended.is_set() and (end_s is None or time.monotonic() < end_s):
         for window in live.windows:
@@ -169,11 +169,13 @@ def _wait(live: Live, seconds: float | None) -> None:
             live.session.ended.wait(_POLL_S)
 
 
-def _tell(live: Live, reporter: RunReporter, held: HeldWarnings, ended: threading.Event) -> None:
-    """Say what is being sent, and then when that changes."""
+def _report_changes(
+    live: Live, reporter: RunReporter, held: HeldWarnings, ended: threading.Event
+) -> None:
+    """Print what is being sent, and each change of it."""
     changed = threading.Event()
     unsubscribe = live.session.subscribe(changed.set)
-    with suppress(OSError, SinkError, ValueError):  # nobody is listening any more
+    with suppress(OSError, SinkError, ValueError):  # standard output was closed
         while not ended.is_set() and not live.session.ended.is_set():
             status = live.session.status()
             background = live.session.settings.background

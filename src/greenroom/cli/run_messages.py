@@ -1,4 +1,4 @@
-"""What ``greenroom run`` says while it runs: where the picture goes, what is sent, and changes."""
+"""Messages of ``greenroom run``: the sinks, what is sent, and changes of these."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
 
 __all__ = ["HeldWarnings", "Line", "RunReporter", "is_known"]
 
-# How long the first frame, and sinks that wait for it, may take before what is so is said anyway.
+# How long the first frame and waiting sinks may take before the state is reported anyway.
 _FIRST_REPORT_TIMEOUT_S: Final = 5.0
-# Changes of the plan are said this often at most.
+# Shortest time between two reports of the governor's plan.
 _PLAN_INTERVAL_S: Final = 2.0
-# So long after the cover was asked for a sink that has not taken it is told of.
+# A sink that has not taken the cover is reported this long after the cover was requested.
 _COVER_GRACE_S: Final = 0.5
 
 
 class Line(NamedTuple):
-    """Something to be said.
+    """One message.
 
     Attributes
     ----------
     text : str
         One line.
     is_result : bool
-        Whether it belongs on standard output; the others are messages.
+        Whether it goes to standard output; otherwise to standard error.
     """
 
     text: str
@@ -38,58 +38,58 @@ class Line(NamedTuple):
 
 
 class RunReporter:
-    """Tells what a session does from what is known of it, each thing once.
+    """Turns the status of a session into messages, each of them once.
 
     Parameters
     ----------
     url : str
-        The page; empty without one.
+        Address of the page; empty without one.
     plan : str
-        What the governor had chosen at the start, which is not said.
+        The governor's plan at the start, which is not reported.
     now_s : float
-        When the session began.
+        Time at which the session began.
 
     Notes
     -----
-    State: what was said, and when.
+    State: the messages already given, and when.
     """
 
     def __init__(self, url: str, plan: str, now_s: float) -> None:
         self._url = url
         self._end_s = now_s + _FIRST_REPORT_TIMEOUT_S
         self.is_late = False
-        """Whether what is so is said though not all sinks have begun."""
+        """Whether the first report is made although not all sinks have begun."""
         self._places: list[str] | None = None
         self._sentence = ""
         self._file_error = ""
-        self._lacks_since_s: float | None = None  # since when some sinks are without the cover
+        self._lacks_since_s: float | None = None  # when a sink was first found without the cover
         self._plan = plan
         self._plan_s = now_s - _PLAN_INTERVAL_S
 
     @property
     def has_begun(self) -> bool:
-        """Whether it was said where the picture goes and what is sent."""
+        """Whether the first report was made: the sinks, and what is sent."""
         return bool(self._sentence)
 
     def tell(self, status: DesktopStatus, background: str, now_s: float) -> list[Line]:
-        """Return what is to be said now.
+        """Return the messages that are due.
 
         Parameters
         ----------
         status : DesktopStatus
-            Of the session.
+            Status of the session.
         background : str
-            The setting.
+            The setting ``background``.
         now_s : float
-            The time.
+            The present time.
         """
         if status.showing is Showing.PERSON and background == "none":
-            return []  # the next frame tells
+            return []  # the status does not know yet that the camera's own picture is sent
         self.is_late = now_s >= self._end_s
         lines: list[Line] = []
         if self._places is None:
             starts = status.reason == "start" and status.showing is Showing.COVER
-            # That the room is visible is never said late.
+            # That the room is visible is reported at once.
             waits = status.showing is not Showing.CAMERA and not is_known(status, self._url)
             if not self.is_late and (starts or waits):
                 return []
@@ -101,7 +101,7 @@ class RunReporter:
         return lines
 
     def _first(self, status: DesktopStatus) -> list[str]:
-        """Say where the picture comes from, and where it goes."""
+        """Report the source, the sinks and the page."""
         capture = status.capture
         lines = [f"source: {capture.name} ({capture.negotiated or capture.state.value})"]
         lines += [_place(outlet, status) for outlet in _sinks(status)]
@@ -109,14 +109,14 @@ class RunReporter:
         return [*lines, *([f"page: {self._url}"] if self._url else [])]
 
     def _changed_places(self, status: DesktopStatus) -> list[str]:
-        """Say which places are reached now, and were not; why not is a warning of their own."""
+        """Report sinks that run again; failures are logged as warnings elsewhere."""
         lines = []
         places = self._places or []
         for number, outlet in enumerate(_sinks(status)):
             reached = _reached(outlet)
             if reached and reached != places[number]:
                 lines.append(_place(outlet, status))
-            if reached or outlet.state == "failed":  # stalled changes nothing
+            if reached or outlet.state == "failed":  # a stall alone is no change
                 places[number] = reached
         return lines
 
@@ -134,7 +134,7 @@ class RunReporter:
         return [Line(now, is_result=is_first)]
 
     def _about_file(self, status: DesktopStatus) -> list[Line]:
-        """Say what is wrong with the settings file since it was edited, and that it was mended."""
+        """Report an error in the edited settings file, and its correction."""
         if status.config_error == self._file_error:
             return []
         self._file_error = status.config_error
@@ -142,7 +142,7 @@ class RunReporter:
         return [Line(said, is_result=False)]
 
     def _chosen(self, status: DesktopStatus, now_s: float) -> list[Line]:
-        """Say what the governor chose, and why; the last of several that come together."""
+        """Report the governor's plan and its reason, at most every `_PLAN_INTERVAL_S`."""
         if status.plan == self._plan or now_s - self._plan_s < _PLAN_INTERVAL_S:
             return []
         self._plan, self._plan_s = status.plan, now_s
@@ -150,7 +150,7 @@ class RunReporter:
 
 
 def is_known(status: DesktopStatus, url: str) -> bool:
-    """Whether every sink has begun, or one failed; not where that is about to end the session."""
+    """Whether every sink has begun or one has failed, unless all failed: that ends the session."""
     states = [
         "waiting" if outlet.state == "stalled" and not outlet.frames else outlet.state
         for outlet in _sinks(status)
@@ -161,9 +161,9 @@ def is_known(status: DesktopStatus, url: str) -> bool:
 
 
 class HeldWarnings(logging.Filter):
-    """Keeps warnings back until it is known whether one of them ends the command.
+    """Logging filter that holds warnings back until it is known whether one ends the command.
 
-    A filter of the logger of `greenroom.live.outlets`. Warnings may come on any thread.
+    For the logger of `greenroom.live.outlets`. May be called on any thread.
     """
 
     def __init__(self) -> None:
@@ -172,14 +172,14 @@ class HeldWarnings(logging.Filter):
         self._held: list[logging.LogRecord] | None = []
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Keep a record, until `release` was called."""
+        """Hold a record back until `release` is called."""
         with self._lock:
             if self._held is not None:
                 self._held.append(record)
             return self._held is None
 
     def release(self, error: str = "") -> None:
-        """Let all out, except for those that say what the command's error says."""
+        """Log the held records, except those that repeat the command's error."""
         with self._lock:
             held, self._held = self._held or [], None
         for record in held:
@@ -188,24 +188,24 @@ class HeldWarnings(logging.Filter):
 
 
 def _sinks(status: DesktopStatus) -> list[OutletStatus]:
-    """Return where the picture goes; the page is named by its address."""
+    """Return the sinks without the page, which is reported by its address."""
     return [outlet for outlet in status.outlets if outlet.name != "page"]
 
 
 def _reached(outlet: OutletStatus) -> str:
-    """Return what a sink reaches; empty if it reaches nothing."""
+    """Return the device or state of a sink that runs, or an empty string."""
     return outlet.device or outlet.state if outlet.state == "running" else ""
 
 
 def _place(outlet: OutletStatus, status: DesktopStatus) -> str:
-    if outlet.state == "failed":  # its warning says why
+    if outlet.state == "failed":  # a warning says why
         return f"{outlet.name}: failed, and is tried again"
     width, height = status.size or (0, 0)
     return f"{outlet.name}: {outlet.device or outlet.state}, {width}x{height}"
 
 
 def _sentence(status: DesktopStatus, background: str) -> str:
-    """Say what is being sent."""
+    """Describe what is being sent."""
     if status.without_cover:
         return status.message
     if status.showing is Showing.CAMERA:

@@ -1,4 +1,4 @@
-"""Standard input, output and error that are closed, full, or read by nobody."""
+"""Standard streams that are closed, full, or have lost their reader."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ __all__ = ["say", "secure_standard_streams"]
 
 
 def secure_standard_streams() -> None:
-    """Occupy the descriptors of standard streams that are closed, for the whole process.
+    """Open the null device in place of standard streams that are closed.
 
-    Otherwise the next file that is opened gets number 0, 1 or 2, and what a native library
-    writes to standard error ends in a video. Standard error, which much is written to unasked,
-    goes nowhere then; input and output stay missing, so that who needs them is told.
+    Otherwise the next file to be opened gets descriptor 0, 1 or 2, and a native library's message
+    to standard error would end up in a video. `sys.stderr` is opened too, as many write to it;
+    `sys.stdin` and `sys.stdout` stay None, so that a command that needs them fails with a message.
     """
     for descriptor, mode in ((0, os.O_RDONLY), (1, os.O_WRONLY), (2, os.O_WRONLY)):
         try:
@@ -34,32 +34,32 @@ def secure_standard_streams() -> None:
                 os.dup2(opened, descriptor)
                 os.close(opened)
             else:
-                os.set_inheritable(descriptor, True)  # noqa: FBT003 - programs that are started need them too
+                os.set_inheritable(descriptor, True)  # noqa: FBT003 - child processes need it too
     if sys.stderr is None:
-        # Open as long as the process is: it is standard error from here on.
+        # It stays open for as long as the process runs.
         sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
         encoding, errors = sys.stdout.encoding, sys.stdout.errors
-        is_shown_at_once = sys.stdout.line_buffering
-        sys.stdout = _Output(sys.stdout.detach(), encoding, errors, line_buffering=is_shown_at_once)
+        line_buffering = sys.stdout.line_buffering
+        sys.stdout = _Output(sys.stdout.detach(), encoding, errors, line_buffering=line_buffering)
 
 
 def say(text: str) -> None:
-    """Write a message to standard error; where that cannot be done, nobody is told."""
+    """Write a message to standard error; a failure to write is ignored."""
     with suppress(OSError, ValueError):
         typer.echo(f"greenroom: {text}", err=True)
 
 
 class _Output(io.TextIOWrapper):
-    """Standard output whose failures are told as greenroom's own."""
+    """Standard output that raises `SinkError` when writing fails."""
 
     def write(self, text: str) -> int:
-        """Write, with one sentence where that fails."""
+        """Write text."""
         with _as_sink_error():
             return super().write(text)
 
     def flush(self) -> None:
-        """Flush, with one sentence where that fails."""
+        """Flush the buffer."""
         with _as_sink_error():
             super().flush()
 
@@ -68,9 +68,9 @@ class _Output(io.TextIOWrapper):
 def _as_sink_error() -> Iterator[None]:
     try:
         yield
-    except BrokenPipeError:  # the reader has what it wanted
+    except BrokenPipeError:  # the reader, such as `head`, has read enough
         raise
     except OSError as error:
-        sys.stdout = None  # so that what is left of it is not tried again at the end
+        sys.stdout = None  # or the interpreter would flush it again at exit
         message = f"standard output cannot be written: {str(error.strerror).lower()}."
         raise SinkError(message, "-") from error
