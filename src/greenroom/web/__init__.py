@@ -1,1 +1,1 @@
-"""The page: steers a live session from a browser on the same machine."""
+"""The page: controls a live session from a browser on the same machine."""

@@ -1,14 +1,15 @@
-"""What lets in: the token of a run, codes that work once, and what an open tab proves.
+"""Authentication of the page: tokens, one-time codes and keys.
 
-Three things, none of which is a cookie, because browsers send cookies to every port of a machine:
+There are three kinds of secrets. None of them is a cookie, because browsers send cookies to every
+port of a machine:
 
-- The *token* is new with every start. Whoever has it is let in. It travels in the fragment of the
-  address, which browsers do not send, and then in a header.
-- A *code* stands for the token once, for a minute. It is for addresses that are given to a
-  browser on a command line, which other users can read.
-- The *key* lasts longer than a run, and never leaves it whole. A tab that was let in gets a key
-  of its own port, and keeps it in memory. After a restart both sides prove that they have it,
-  greenroom first: so whatever else may answer at that port meanwhile learns nothing.
+- The *token* is new with every start. A request with it is allowed. It travels in the fragment of
+  the address, which browsers do not send, and then in a header.
+- A *code* can be exchanged for the token once, within a minute. It is for addresses on a
+  browser's command line, which other users can read.
+- The *key* outlasts a run and is never sent. An authenticated tab gets a key derived from it for
+  this port, and keeps that in memory. After a restart both sides prove that they have the derived
+  key, greenroom first: a different program that answers at the port meanwhile learns nothing.
 """
 
 from __future__ import annotations
@@ -35,29 +36,29 @@ __all__ = ["Access", "knows_connection_owners", "owner_of"]
 _TOKEN_BYTES: Final = 32
 _CODE_BYTES: Final = 16
 CODE_LIFETIME_S: Final = 60.0
-"""For how long a code can be used: a browser may have to start first."""
+"""How long a code can be used; a browser may have to start first."""
 _MAX_CODES: Final = 16
 _NONCE: Final = re.compile(r"[A-Za-z0-9_-]{22,64}")
-# Linux tells whose each connection is (proc(5), /proc/net/tcp).
+# On Linux, the owner of each connection (proc(5), /proc/net/tcp).
 _CONNECTIONS: Final = Path("/proc/net/tcp")
 
 
 class Access:
-    """Tells who is let in. All methods may be called on any thread.
+    """Checks tokens, codes and proofs. All methods may be called on any thread.
 
     Parameters
     ----------
     key : bytes
-        What outlasts this run; to be told to nobody.
+        The secret that outlasts this run.
     token : str, optional
-        The token; a random one if it is not given.
+        The token; random by default.
     make_key : callable, optional
-        Makes and keeps a new key, for `renew`. A random one that nobody keeps if not given.
+        Makes and stores a new key, for `renew`. By default the new key is random and not stored.
 
     Attributes
     ----------
     port : int
-        Where the page is; to be set before anybody is let in.
+        Port of the page; to be set before the first request.
     """
 
     def __init__(
@@ -77,20 +78,20 @@ class Access:
 
     @property
     def token(self) -> str:
-        """What opens the page, until `renew`."""
+        """The token that opens the page, until `renew`."""
         return self._token
 
     @property
     def url(self) -> str:
-        """The address to open; browsers keep what is after the # to themselves."""
+        """The address to open; browsers do not send the part after the #."""
         return f"http://127.0.0.1:{self.port}/#token={self._token}"
 
     def is_token(self, text: str | None) -> bool:
-        """Compare in a time that tells nothing about where the difference is."""
+        """Compare with the token, in constant time."""
         return _same(text or "", self._token)
 
     def code(self) -> str:
-        """Make a code that stands for the token, once."""
+        """Make a code that can be exchanged for the token once."""
         code, now_s = secrets.token_urlsafe(_CODE_BYTES), time.monotonic()
         with self._lock:
             kept = [(one, end_s) for one, end_s in self._codes.items() if end_s > now_s]
@@ -98,7 +99,7 @@ class Access:
         return code
 
     def redeem(self, code: str) -> bool:
-        """Use a code up; tell whether it was one."""
+        """Use a code up; return whether it was valid."""
         now_s = time.monotonic()
         with self._lock:
             found = [one for one in self._codes if _same(one, code)]
@@ -106,33 +107,33 @@ class Access:
 
     @property
     def tab_key(self) -> str:
-        """What a tab gets that was let in: of no use at another port."""
+        """The key for authenticated tabs; of no use at another port."""
         return base64.urlsafe_b64encode(self._tab_key()).decode()
 
     def proof(self, nonce: str) -> tuple[str, str]:
-        """Return this run's nonce, and what only who has the key can say of the two.
+        """Return this run's nonce, and a proof of the key over both nonces.
 
         Raises
         ------
         GreenroomError
-            If it is no nonce.
+            If `nonce` is not valid.
         """
         if not _NONCE.fullmatch(nonce):
             message = "expected a nonce of 22 to 64 letters, digits, - and _"
             raise GreenroomError(message)
-        return self._nonce, self._said("server", nonce)
+        return self._nonce, self._proof_of("server", nonce)
 
     def admits(self, nonce: str, proof: str) -> bool:
-        """Tell whether somebody has the key, too."""
-        return bool(_NONCE.fullmatch(nonce)) and _same(proof, self._said("page", nonce))
+        """Return whether the proof shows that the other side has the key."""
+        return bool(_NONCE.fullmatch(nonce)) and _same(proof, self._proof_of("page", nonce))
 
     def renew(self) -> None:
-        """Make a new token and a new key, so that all who were let in are out.
+        """Make a new token and a new key, so that every open page is logged out.
 
         Raises
         ------
         GreenroomError
-            If the key cannot be kept; then all stays as it is.
+            If the key cannot be stored; then token and key stay as they are.
         """
         key = self._make_key()
         with self._lock:
@@ -144,7 +145,7 @@ class Access:
             listener()
 
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Have a function called, on any thread, after `renew`; returns what ends that."""
+        """Call a function, on any thread, after every `renew`; return a function that ends this."""
         with self._lock:
             self._listeners.append(listener)
 
@@ -157,20 +158,20 @@ class Access:
     def _tab_key(self) -> bytes:
         return _mac(self._key, f"greenroom page at 127.0.0.1:{self.port}")
 
-    def _said(self, who: str, nonce: str) -> str:
-        said = _mac(self._tab_key(), f"{who} {nonce} {self._nonce}")
-        return base64.urlsafe_b64encode(said).decode()
+    def _proof_of(self, side: str, nonce: str) -> str:
+        proof = _mac(self._tab_key(), f"{side} {nonce} {self._nonce}")
+        return base64.urlsafe_b64encode(proof).decode()
 
 
 def knows_connection_owners() -> bool:
-    """Whether the system says whose connection one is."""
+    """Whether the operating system reports the owner of a connection."""
     return sys.platform == "linux" and _CONNECTIONS.exists()
 
 
 def owner_of(client_port: int, server_port: int) -> int | None:
-    """Return the user whose connection to a port of 127.0.0.1 this is; None if nobody knows.
+    """Return the user id of the client of a connection to 127.0.0.1; None if it is not known.
 
-    The client's end is asked for: it belongs to who opened it.
+    The client's socket is looked up: it belongs to the user who opened the connection.
     """
     here = int.from_bytes(socket.inet_aton("127.0.0.1"), sys.byteorder)
     ends = [f"{here:08X}:{client_port:04X}", f"{here:08X}:{server_port:04X}"]

@@ -1,4 +1,4 @@
-"""The HTTP interface: settings, cover, status, snapshot, models, and what the doctor finds."""
+"""HTTP routes for settings, cover, status, snapshot, models and the doctor's findings."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 __all__ = ["api_routes", "inspection_routes"]
 
-# How long the answer to a cover waits for sinks that have not taken it, and how often it looks.
+# How long the answer to a cover request waits for all sinks to take it, and how often it checks.
 _COVER_GRACE_S: Final = 1.0
 _POLL_S: Final = 0.02
 
 
 def _checked(values: Any) -> dict[str, Any]:
-    """Return settings by name, which may still be wrong."""
+    """Return settings by name; their values are not validated yet."""
     if not isinstance(values, dict):
         raise HTTPException(422, 'expected settings by name, such as {"people": "main"}')
     for name, value in values.items():
@@ -34,14 +34,14 @@ def _checked(values: Any) -> dict[str, Any]:
             shown = name if is_encodable(name) else None
             message = f"setting '{shown or '?'}': expected whole characters, not halves of some"
             raise SettingsError(message, shown)
-    if "self" in values:  # the one name that cannot be an argument
+    if "self" in values:  # it cannot be passed as a keyword argument
         message = "unknown setting 'self'"
         raise SettingsError(message, "self")
     return values
 
 
 def api_routes(page: PageState) -> APIRouter:
-    """Make the routes below ``/api`` that steer the session and show what it sends."""
+    """Make the routes below ``/api`` that control the session and show its picture."""
     router = APIRouter()
     session = page.session
 
@@ -92,7 +92,7 @@ def _without_cover(session: LiveSession) -> tuple[str, ...]:
 
 
 def inspection_routes(page: PageState) -> APIRouter:
-    """Make the routes below ``/api`` that tell what there is to choose from and what is wrong."""
+    """Make the routes below ``/api`` for the settings' schema, the models and the doctor."""
     router = APIRouter()
     session = page.session
 

@@ -1,4 +1,4 @@
-"""The page's routes put together, its files, and how errors are told."""
+"""The page's application: routes, static files and error responses."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from greenroom.web.security import Guard
 from greenroom.web.sockets import socket_routes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from starlette.requests import Request
     from starlette.types import ASGIApp
@@ -37,7 +37,7 @@ __all__ = ["create_app"]
 
 logger = logging.getLogger(__name__)
 
-# Not asked of the system, which has been known to call scripts plain text.
+# Not from the system's MIME database: some systems list scripts as plain text there.
 _TYPES: Final = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
@@ -57,13 +57,13 @@ def create_app(
     Parameters
     ----------
     session : LiveSession
-        What is steered.
+        The session to control.
     gallery : Gallery
         The backgrounds to choose from.
     access : Access
-        What lets in, and where the page is served.
+        Authentication, and the port of the page.
     run_checks : callable
-        Inspects this machine for settings; returns findings, which are dataclasses.
+        Runs the doctor's checks for settings; returns findings, which are dataclasses.
     """
     page = PageState(session, gallery, access, run_checks)
     app = FastAPI(title="greenroom", docs_url=None, redoc_url=None, openapi_url=None)
@@ -84,7 +84,7 @@ def create_app(
 
 
 def _files() -> dict[str, tuple[bytes, str]]:
-    """Read the page's files: they are small, and no path of a request ever names a file."""
+    """Read the page's files into memory, so that no request's path is used as a file name."""
     folder = resources.files("greenroom.web") / "static"
     return {
         file.name: (file.read_bytes(), kind)
@@ -100,8 +100,8 @@ def _kinds_module() -> bytes:
     return f"export const KINDS = {json.dumps(kinds)};\n".encode()
 
 
-def _serving(data: bytes, kind: str):  # type: ignore[no-untyped-def]  # noqa: ANN202
-    async def serve(request: Request) -> Response:  # noqa: ARG001 - always the same
+def _serving(data: bytes, kind: str) -> Callable[[Request], Awaitable[Response]]:
+    async def serve(_: Request) -> Response:
         return Response(data, media_type=kind)
 
     return serve
@@ -113,7 +113,7 @@ def _error_response(
     name: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    # What was sent is told again, and need not be text that can be sent.
+    # The message may repeat input with lone surrogates, which cannot be encoded.
     text = str(message).encode("utf-8", "replace").decode()
     return JSONResponse({"name": name, "message": text}, status, headers)
 

@@ -1,7 +1,7 @@
-"""Connections to the page: so many, and none that only waits, so that the owner always gets in.
+"""Connections to the page: limits of number and idle time, so that the owner always gets in.
 
-Anybody on the machine can open connections, and whoever keeps them open takes descriptors that
-cameras and files need, too. uvicorn waits for ever for a request that is never completed.
+Every program on the machine can open connections, and each open one takes a file descriptor that
+cameras and files need. uvicorn has no time limit for a request that is never completed.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from greenroom.web.security import is_trusted
 __all__ = ["BACKLOG", "MAX_CONNECTIONS", "Connection"]
 
 MAX_CONNECTIONS: Final = 64
-"""A browser opens six, and two for each open page."""
+"""Most open connections. A browser opens six, and two more for each open page."""
 BACKLOG: Final = 4
-"""How many are taken in in each round of the event loop.
+"""Connections accepted in each iteration of the event loop.
 
-It takes some five rounds from there until one that is too much is closed: with more, a flood
-would take all descriptors before the first of it is looked at.
+It takes about five iterations until an excess connection is closed. With a larger backlog, a
+flood of connections would use up all descriptors before the first of them is closed.
 """
-# For the head of a request; a browser sends it at once, and keeps spare connections as long.
+# Time limit for the head of a request, and for idle connections.
 _HEAD_TIMEOUT_S: Final = 5.0
-# For a client to take some of what it asked for.
+# Time limit for a client that does not read its answer.
 _WRITE_TIMEOUT_S: Final = 10.0
 _WEBSOCKET_VERSION: Final = b"13"
 _WEBSOCKET_KEY_BYTES: Final = 16
-# Anybody can send nonsense, and is not to fill the user's terminal with warnings of it.
+# Every program can send malformed requests; warnings of them must not fill the user's terminal.
 _log = logging.getLogger(f"{__name__}.requests")
 _log.setLevel(logging.ERROR)
 
 
 def _is_not_cancellation(record: logging.LogRecord) -> bool:
-    """Whether a record tells something else than that a request ended with the page."""
+    """Whether a record is anything but the cancellation of a request at the end."""
     error = record.exc_info[1] if record.exc_info else None
     return not isinstance(error, asyncio.CancelledError)
 
@@ -48,13 +48,13 @@ _log.addFilter(_is_not_cancellation)
 
 
 class Connection(H11Protocol):
-    """One connection, until it speaks WebSocket.
+    """One HTTP connection, until it is upgraded to a WebSocket.
 
     Notes
     -----
-    State: a timer while a request is waited for, another one while nothing is taken. Where there
-    are too many connections the one that waits for longest goes, then the one that is answered
-    for longest without having the token. What the owner uses never goes.
+    State: one timer while a request is awaited, another while the client does not read. If there
+    are too many connections, the one idle for longest is closed; if none is idle, the oldest
+    request without the token. A request with the token is never closed.
     """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -63,46 +63,46 @@ class Connection(H11Protocol):
         self._waiting: asyncio.TimerHandle | None = None
         self._stalling: asyncio.TimerHandle | None = None
         self.since_s = 0.0
-        """When it began, or was last answered."""
+        """Time at which it was opened, or last answered."""
 
     @property
     def is_answered(self) -> bool:
-        """Whether a request came that is not answered yet."""
+        """Whether a request is being answered."""
         return bool(self.cycle) and not self.cycle.response_complete
 
     @property
     def serves_owner(self) -> bool:
-        """Whether a request is answered that has the token."""
+        """Whether a request with the token is being answered."""
         return self.is_answered and is_trusted(self.scope)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin, if there is room or room can be made."""
+        """Accept the connection, if there is room or another one can be closed."""
         super().connection_made(transport)
         self.since_s = self.loop.time()
         self._watch()
-        # Those that end are there until the event loop comes to it.
-        there = [one for one in self.connections if not one.transport.is_closing()]
-        if len(there) > MAX_CONNECTIONS:
-            self._make_room([one for one in there if isinstance(one, Connection)])
+        # Closing connections are still listed until the event loop removes them.
+        open_connections = [one for one in self.connections if not one.transport.is_closing()]
+        if len(open_connections) > MAX_CONNECTIONS:
+            self._make_room([one for one in open_connections if isinstance(one, Connection)])
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the timers."""
+        """Stop the timers."""
         super().connection_lost(exc)
         self._stop_timers()
 
     def data_received(self, data: bytes) -> None:
-        """Take what comes, and wait no longer if it completes the head of a request."""
+        """Parse received data; stop the timer if it completes the head of a request."""
         super().data_received(data)
         self._watch()
 
     def on_response_complete(self) -> None:
-        """Begin to wait for the next request."""
+        """Start the timer for the next request."""
         self.since_s = self.loop.time()
         super().on_response_complete()
         self._watch()
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
-        """Hand the connection over, if that is what a client of WebSockets says."""
+        """Upgrade the connection, if the opening handshake is valid."""
         self._stop_timers()
         names = dict(self.headers)
         if (
@@ -116,21 +116,21 @@ class Connection(H11Protocol):
         super().handle_websocket_upgrade(event)
 
     def pause_writing(self) -> None:
-        """Wait for a client that takes nothing, but not for long."""
+        """Start the timer for a client that does not read."""
         super().pause_writing()
         if self._stalling is None:
             self._stalling = self.loop.call_later(_WRITE_TIMEOUT_S, self.end)
 
     def resume_writing(self) -> None:
-        """Go on."""
+        """Stop the timer: the client reads again."""
         super().resume_writing()
         if self._stalling is not None:
             self._stalling.cancel()
             self._stalling = None
 
     def send_400_response(self, msg: str) -> None:
-        """Say what is wrong with what is no request, as it is said of requests."""
-        if self.is_answered:  # who would answer is not to answer, too
+        """Answer a malformed request with JSON, as other errors are."""
+        if self.is_answered:  # end the handler, which would answer too
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         body = json.dumps({"name": None, "message": msg.strip(".")}).encode()
@@ -153,17 +153,17 @@ class Connection(H11Protocol):
         self.transport.close()
 
     def end(self) -> None:
-        """End it at once, whatever is still to be sent."""
+        """Close the connection at once, dropping unsent data."""
         self.transport.abort()
 
     def _make_room(self, others: list[Connection]) -> None:
-        """End the one that can best be done without; this one, if there is none."""
+        """Close the least needed of the other connections, or this one."""
         dispensable = [one for one in others if one is not self and not one.serves_owner]
         first = min(dispensable, key=lambda one: (one.is_answered, one.since_s), default=self)
         first.end()
 
     def _watch(self) -> None:
-        """Give a client that says nothing, or never all of it, a few seconds."""
+        """Start or stop the timer for the head of a request."""
         if self.is_answered or self.transport.get_protocol() is not self:
             self._stop_waiting()
         elif self._waiting is None and not self.transport.is_closing():
@@ -181,9 +181,9 @@ class Connection(H11Protocol):
             self._stalling = None
 
 
-def _is_key(said: bytes) -> bool:
-    """Whether a client of WebSockets says a key as it should (RFC 6455, 4.1)."""
+def _is_key(value: bytes) -> bool:
+    """Whether it is a valid ``Sec-WebSocket-Key`` (RFC 6455, 4.1)."""
     try:
-        return len(base64.b64decode(said, validate=True)) == _WEBSOCKET_KEY_BYTES
+        return len(base64.b64decode(value, validate=True)) == _WEBSOCKET_KEY_BYTES
     except ValueError:
         return False

@@ -1,4 +1,4 @@
-"""The HTTP interface of the door: how a page gets the token of this run, and makes a new one."""
+"""HTTP routes for authentication: getting the token of this run, and renewing it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _INVALID_PROOF: Final = (
 
 
 def entry_routes(page: PageState) -> APIRouter:
-    """Make the routes below ``/api`` that let in; ``hello`` and ``enter`` need no token."""
+    """Make the routes below ``/api`` for authentication; ``hello`` and ``enter`` need no token."""
     router = APIRouter()
     access = page.access
 
@@ -60,7 +60,7 @@ def entry_routes(page: PageState) -> APIRouter:
 
 
 def _is_own(request: Request) -> bool:
-    """Whether the one who asks is the user who runs this, as far as the system tells."""
+    """Whether the client is the user who runs this; True if the system cannot tell."""
     if not knows_connection_owners() or request.client is None:
         return True
     return owner_of(request.client.port, request.scope["server"][1]) == os.getuid()

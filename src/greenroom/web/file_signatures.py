@@ -1,4 +1,4 @@
-"""What a file is, from its first bytes: before anything decodes it."""
+"""File signatures: the kind of a file from its first bytes, before it is decoded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 __all__ = ["HEAD_BYTES", "FileKind", "describe_unsupported", "detect_kind", "gif_size"]
 
 HEAD_BYTES: Final = 4096
-"""So much of a file is enough for `detect_kind`."""
+"""Number of bytes that `detect_kind` needs."""
 
 _AVIF_BRANDS: Final = (b"avif", b"avis")
 _HEIF_BRANDS: Final = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
@@ -18,16 +18,16 @@ _HEIF_BRANDS: Final = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"m
 
 @dataclass(frozen=True, slots=True)
 class FileKind:
-    """What a file is.
+    """Kind of a file.
 
     Attributes
     ----------
     suffix : str
-        How files of this kind are called.
+        Usual suffix of its name.
     is_picture : bool
-        Whether it is one picture; otherwise it moves.
+        Whether it is a still picture; otherwise it is a video or an animation.
     demuxer : str
-        FFmpeg's name for it, if it moves.
+        Name of FFmpeg's demuxer for videos and animations.
     """
 
     suffix: str
@@ -49,7 +49,7 @@ WEBM: Final = FileKind(".webm", is_picture=False, demuxer="matroska")
 
 
 def detect_kind(head: bytes) -> FileKind | None:
-    """Tell what a file is from its first bytes; None if it is nothing that is taken."""
+    """Return the kind of a file from its first bytes; None if it is not supported."""
     if head[:2] == b"BM" and len(head) >= 26 and 12 <= _number("<I", head, 14) <= 124:
         return BMP
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
@@ -57,7 +57,7 @@ def detect_kind(head: bytes) -> FileKind | None:
     if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free"):
         if head[4:8] == b"ftyp" and head[8:12] in (*_AVIF_BRANDS, *_HEIF_BRANDS):
             return AVIF if head[8:12] in _AVIF_BRANDS else HEIF
-        # QuickTime's own files hold codecs that may not be in an MP4.
+        # A QuickTime file may hold codecs that MP4 does not allow.
         return MP4 if head[4:8] == b"ftyp" and head[8:12] != b"qt  " else MOV
     beginnings = {
         b"\x89PNG\r\n\x1a\n": PNG,
@@ -72,7 +72,7 @@ def detect_kind(head: bytes) -> FileKind | None:
 
 
 def describe_unsupported(head: bytes) -> str:
-    """Say what a file is that is not taken, as far as that can be told."""
+    """Describe a file of an unsupported kind, for an error message."""
     if not head:
         return "the file is empty"
     if re.search(rb"<svg[\s>]", head, re.IGNORECASE):
@@ -90,12 +90,12 @@ def describe_unsupported(head: bytes) -> str:
 
 
 def gif_size(data: bytes) -> tuple[int, int]:
-    """Read width and height of a GIF (GIF89a, section 18).
+    """Return width and height of a GIF (GIF89a, section 18).
 
     Raises
     ------
     ValueError
-        If there is no such header: with a reason to be put into the caller's own error.
+        If the header is damaged; the caller puts the reason into its own error.
     """
     try:
         width, height = _number("<H", data, 6), _number("<H", data, 8)

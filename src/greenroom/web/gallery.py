@@ -1,7 +1,7 @@
-"""The gallery: built-in backgrounds, and those that the user brought.
+"""Gallery of backgrounds: the built-in ones, and the user's own.
 
-The user's are files in their data folder, which nobody else can look into. A file is called by a
-random number; what the user calls it, and the order, are in an index beside it and only shown.
+The user's backgrounds are files in a private data folder. Their names are random numbers; an index
+beside them holds the displayed names and the order.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from greenroom.media.file_writing import private_folder, write_atomically
 from greenroom.specs import BUILTIN
 from greenroom.web.uploads import first_picture, make_background
 
-__all__ = ["Gallery", "Item", "shown_name"]
+__all__ = ["Gallery", "Item", "display_name"]
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ _INDEX: Final = "index.json"
 _ID: Final = re.compile(r"[0-9a-f]{16}")
 _MAX_OWN_ITEMS: Final = 200
 _MAX_NAME_CHARACTERS: Final = 60
-# An upload that does not move is kept as a JPEG.
+# Still pictures are kept as JPEG.
 _VIDEO_SUFFIXES: Final = (".gif", ".mov", ".mp4", ".webm", ".webp")
 
 
@@ -43,15 +43,15 @@ class Item:
     Attributes
     ----------
     id : str
-        Names it in addresses.
+        Identifier in addresses.
     name : str
-        Only to be shown.
+        Name to display.
     kind : str
         ``picture`` or ``video``.
     path : str
-        What the setting ``background`` is to be.
+        Value for the setting ``background``.
     is_own : bool
-        Whether the user brought it; then it can be removed.
+        Whether it is the user's own, so that it can be removed.
     """
 
     id: str
@@ -62,12 +62,12 @@ class Item:
 
 
 class Gallery:
-    """Backgrounds to choose from. All methods may be called on any thread.
+    """Collection of backgrounds. All methods may be called on any thread.
 
     Parameters
     ----------
     folder : Path, optional
-        Where they are; in the user's data folder if it is not given.
+        Folder of the user's own backgrounds; by default in the user's data folder.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -85,12 +85,12 @@ class Gallery:
             If the folder cannot be written to.
         """
         with self._lock:
-            if self.folder.exists():  # closed to others since they were known to matter
+            if self.folder.exists():  # an older version may have left it readable
                 private_folder(self.folder)
             return self._items()
 
     def add(self, upload: Path, name: str) -> Item:
-        """Take a file that was uploaded; it comes first.
+        """Add an uploaded file, as the first of all.
 
         Raises
         ------
@@ -102,7 +102,7 @@ class Gallery:
                 message = f"there are {_MAX_OWN_ITEMS} backgrounds of your own. Remove one first."
                 raise BackgroundError(message)
         number = secrets.token_hex(8)
-        name = shown_name(name)
+        name = display_name(name)
         try:
             with self._making:
                 make_background(upload, self.folder / number, name)
@@ -121,7 +121,7 @@ class Gallery:
         Raises
         ------
         KeyError
-            If there is none of that id.
+            If the id is unknown.
         BackgroundError
             If it is a built-in one.
         """
@@ -141,12 +141,12 @@ class Gallery:
             self._write_index(index)
 
     def arrange(self, order: list[str]) -> None:
-        """Put backgrounds into an order; those that are not named come after.
+        """Change the order of backgrounds; those that are not listed follow.
 
         Raises
         ------
         KeyError
-            If there is none of an id.
+            If an id is unknown.
         """
         with self._lock:
             known = {item.id for item in self._items()}
@@ -161,7 +161,7 @@ class Gallery:
         Raises
         ------
         KeyError
-            If there is none of that id.
+            If the id is unknown.
         """
         with self._lock:
             return self._find(number)
@@ -172,7 +172,7 @@ class Gallery:
         Raises
         ------
         KeyError
-            If there is none of that id.
+            If the id is unknown.
         BackgroundError
             If it cannot be read.
         """
@@ -183,7 +183,7 @@ class Gallery:
             if path.stat().st_mtime_ns >= picture.stat().st_mtime_ns:
                 return path.read_bytes()
         data = first_picture(picture)
-        with suppress(OSError):  # it is made again next time
+        with suppress(OSError):  # the thumbnail is made again next time
             write_atomically(path, data, private=True)
         return data
 
@@ -218,7 +218,7 @@ class Gallery:
         return self.folder / "thumbnails" / f"{number}.jpg"
 
     def _read_index(self) -> dict[str, Any]:
-        """Read names and order; what cannot be read is forgotten, the pictures stay."""
+        """Read names and order; without a readable index both are empty."""
         try:
             read = json.loads((self.folder / _INDEX).read_text("utf-8"))
             names = {str(number): str(name) for number, name in read["names"].items()}
@@ -238,7 +238,7 @@ class Gallery:
             raise self.unwritable(error) from error
 
     def unwritable(self, error: OSError) -> BackgroundError:
-        """Make the error of a folder that cannot be written to."""
+        """Make the error for a folder that cannot be written to."""
         message = (
             f"the folder of backgrounds '{self.folder}' cannot be written to: {error.strerror}. "
             f"Check its permissions and the free space."
@@ -250,8 +250,8 @@ def _builtin() -> list[Item]:
     return [Item(word, name, "picture", word, is_own=False) for word, name in BUILTIN.items()]
 
 
-def shown_name(name: str) -> str:
-    """Make a name to be shown of what a file was called: no folders, suffix or odd characters."""
+def display_name(name: str) -> str:
+    """Return a name to display for a file name: without folders, suffix or odd characters."""
     last = re.split(r"[\\/]", name)[-1]
     stem = last.rpartition(".")[0] or last
     printable = "".join(letter for letter in stem if letter.isprintable())

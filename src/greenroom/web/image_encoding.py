@@ -1,4 +1,4 @@
-"""Frames as browsers take them: JPEG for previews, PNG for what is kept."""
+"""Frames encoded for browsers: JPEG for previews, PNG for snapshots."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ __all__ = ["thumbnail", "to_jpeg", "to_png"]
 
 THUMBNAIL: Final = (320, 180)
 """Width and height of a thumbnail, in pixels."""
-# Good enough for a picture of half the size that is shown for a fifteenth of a second.
+# Enough for previews, which are shown at half size for a fifteenth of a second.
 _PREVIEW_QUALITY: Final = 80
 _THUMBNAIL_QUALITY: Final = 85
-# Fast, since a screen's worth of pixels has to be written while somebody waits.
+# A low level, as the user waits for a snapshot.
 _PNG_LEVEL: Final = 3
-# What is transparent is shown in front of squares of these grays, so many pixels wide.
+# Transparent pixels are shown over a checkerboard: side of its squares, and their two grays.
 _SQUARE_PX: Final = 16
 _GRAYS: Final = (200, 235)
 
 
 def to_jpeg(frame: Frame, quality: int = _PREVIEW_QUALITY) -> bytes:
-    """Encode a frame as JPEG, in front of a checked pattern where it is transparent."""
+    """Encode a frame as JPEG, over a checkerboard where it is transparent."""
     rgb = frame.to_rgb()
     if frame.alpha is not None:
         coverage = frame.alpha[:, :, None].astype(np.uint16)
-        behind = _checked(frame.size)[:, :, None]
+        behind = _checkerboard(frame.size)[:, :, None]
         rgb = ((rgb * coverage + behind * (255 - coverage) + 127) // 255).astype(np.uint8)
     return _encoded(".jpg", rgb, cv2.IMWRITE_JPEG_QUALITY, quality)
 
@@ -61,7 +61,7 @@ def thumbnail(picture: Frame) -> bytes:
 
 
 def within(picture: Frame, size: tuple[int, int]) -> Frame:
-    """Return a picture made so small that it has no more pixels than fill a size."""
+    """Return a picture scaled down so that it just covers `size`; never scaled up."""
     scale = max(size[0] / picture.size[0], size[1] / picture.size[1])
     if scale >= 1:
         return picture
@@ -69,7 +69,7 @@ def within(picture: Frame, size: tuple[int, int]) -> Frame:
     return picture.converted(replace(picture.layout, width=width, height=height))
 
 
-def _checked(size: tuple[int, int]) -> NDArray[np.uint16]:
+def _checkerboard(size: tuple[int, int]) -> NDArray[np.uint16]:
     x, y = np.arange(size[0]) // _SQUARE_PX, np.arange(size[1]) // _SQUARE_PX
     return np.asarray(np.array(_GRAYS)[(x[None, :] + y[:, None]) % 2], np.uint16)
 

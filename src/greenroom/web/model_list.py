@@ -1,8 +1,12 @@
-"""The models to choose from, and which of them are here."""
+"""List of models for the page."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+
+from greenroom.segmenters.catalogue import cards, required_cards
+from greenroom.segmenters.store import Store, size_text
+from greenroom.segmenters.store.speeds import read_speeds
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,10 +22,6 @@ def list_models(models_dir: Path | None) -> list[dict[str, Any]]:
     models_dir : Path, optional
         Looked into before the other places; see `greenroom.settings.Settings.models_dir`.
     """
-    from greenroom.segmenters.catalogue import cards, required_cards  # noqa: PLC0415 - for the page only
-    from greenroom.segmenters.store import Store, size_text  # noqa: PLC0415 - as above
-    from greenroom.segmenters.store.speeds import read_speeds  # noqa: PLC0415 - as above
-
     store, speeds = Store(models_dir), read_speeds()
     models = []
     for card in cards().values():

@@ -1,4 +1,4 @@
-"""What the page needs of a live session, and what all its routes share."""
+"""State shared by the page's routes, and the interface of the session they control."""
 
 from __future__ import annotations
 
@@ -23,36 +23,36 @@ if TYPE_CHECKING:
 
 __all__ = ["LivePreview", "LivePreviews", "LiveSession", "PageState", "run_quick", "run_slow"]
 
-# Calls that may take seconds, such as loading a model, at the same time; ...
+# Concurrent calls that may take seconds, such as loading a model.
 _SLOW_CALLS: Final = 8
-# ... and those that never do, which are not to wait for the others: the cover above all.
+# Concurrent calls that never take long. The slow ones must not delay them, above all the cover.
 _QUICK_CALLS: Final = 16
 
 Result = TypeVar("Result")
 
 
 class LivePreview(Protocol):
-    """What one open page sees; `next` is called on one thread at a time."""
+    """Preview for one open page; `next` is called on one thread at a time."""
 
     def next(self, timeout_s: float) -> Mapping[str, Frame] | None:
-        """Return the newest views by name, or None if there are none in time."""
+        """Return the newest views by name, or None after a timeout."""
 
     def want(self, views: frozenset[str]) -> None:
-        """Say which views are wanted: ``after``, ``before``, ``matte``."""
+        """Choose the views: ``after``, ``before``, ``matte``."""
 
     def close(self) -> None:
-        """See no more."""
+        """End the preview."""
 
 
 class LivePreviews(Protocol):
-    """Gives previews."""
+    """Source of previews."""
 
     def open(self, views: frozenset[str]) -> LivePreview:
-        """Begin to see."""
+        """Open a preview."""
 
 
 class LiveSession(Protocol):
-    """A live session, as far as the page steers it. Everything may be called on any thread."""
+    """Interface of a live session for the page. Everything may be called on any thread."""
 
     @property
     def settings(self) -> Settings:
@@ -60,47 +60,47 @@ class LiveSession(Protocol):
 
     @property
     def previews(self) -> LivePreviews:
-        """What pages see."""
+        """Previews for open pages."""
 
     def update(self, **values: Any) -> None:
-        """Change settings, all of them or none; may take as long as a model takes to load."""
+        """Change all the given settings or none; may block while a model loads."""
 
-    def cover(self, on: bool) -> None:  # noqa: FBT001 - the one thing that it says
-        """Cover the picture, or show it again."""
+    def cover(self, on: bool) -> None:  # noqa: FBT001 - its only argument
+        """Cover the user, or show them again."""
 
     def status(self) -> Status:
-        """Tell how things are."""
+        """Return a snapshot of the session's state."""
 
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Have a function called, on any thread, at changes; returns what ends that."""
+        """Call a function, on any thread, at changes; return a function that ends this."""
 
     def snapshot(self) -> Frame:
-        """Return what is being sent."""
+        """Return the frame that is being sent."""
 
     @property
     def saved(self) -> bool:
-        """Whether nothing that was changed while running would be lost at the end."""
+        """Whether all changes of settings are saved to the settings file."""
 
     def save(self) -> Path:
-        """Write what was changed while running to the settings file; returns which it is."""
+        """Write changed settings to the settings file; return its path."""
 
 
 @dataclass
 class PageState:
-    """What the routes share.
+    """State shared by the routes.
 
     Attributes
     ----------
     session : LiveSession
-        What is steered.
+        The session to control.
     gallery : Gallery
         The backgrounds to choose from.
     access : Access
-        What lets in, and where the page is served.
+        Authentication, and the port of the page.
     run_checks : callable
-        Inspects this machine for settings; returns findings, which are dataclasses.
+        Runs the doctor's checks for settings; returns findings, which are dataclasses.
     backgrounds_version : int
-        Another number after the gallery changed.
+        Number that grows with every change of the gallery.
     """
 
     session: LiveSession
@@ -112,7 +112,7 @@ class PageState:
     backgrounds_version: int = 0
 
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Have a function called, on any thread, when the session or the page changes."""
+        """Call a function, on any thread, when the session or the page's state changes."""
         with self._lock:
             self._listeners.append(listener)
         ended = self.session.subscribe(listener)
@@ -125,7 +125,7 @@ class PageState:
         return end
 
     def changed(self, *, backgrounds: bool = False) -> None:
-        """Tell every open page that something besides the session is new."""
+        """Notify every open page of a change outside the session."""
         with self._lock:
             self.backgrounds_version += backgrounds
             listeners = tuple(self._listeners)
@@ -133,7 +133,7 @@ class PageState:
             listener()
 
     def settings(self) -> dict[str, Any]:
-        """Return the settings in force, and whether what was changed of them is saved."""
+        """Return the settings in force, and whether all changes are saved."""
         session = self.session
         return {"settings": session.settings.model_dump(mode="json"), "saved": session.saved}
 
@@ -146,7 +146,7 @@ async def run_slow(
     function: Callable[..., Result],
     *arguments: Any,
 ) -> Result:
-    """Call a function that may block on a thread, which is left behind if the page ends."""
+    """Call a function that may block on a worker thread, which is abandoned if the page ends."""
     return await _on_thread(_slow, _SLOW_CALLS, partial(function, *arguments))
 
 
@@ -154,7 +154,7 @@ async def run_quick(
     function: Callable[..., Result],
     *arguments: Any,
 ) -> Result:
-    """Call a function that hardly blocks on a thread, whatever the slow ones do."""
+    """Call a function that hardly blocks on a worker thread that slow calls cannot occupy."""
     return await _on_thread(_quick, _QUICK_CALLS, partial(function, *arguments))
 
 

@@ -1,4 +1,4 @@
-"""The port of the page, on this machine only."""
+"""The page's port, on the loopback interface only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DEFAULT_PORT: Final = 8477
 
 
 def listen(port: int, backlog: int = 1) -> socket.socket:
-    """Open a port of 127.0.0.1, without sharing it with anybody; 0 takes one that is free.
+    """Listen at a port of 127.0.0.1, exclusively; 0 takes a free one.
 
     Up to ``backlog`` connections wait to be accepted.
 
@@ -25,7 +25,7 @@ def listen(port: int, backlog: int = 1) -> socket.socket:
         If it is in use or may not be used.
     """
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    if sys.platform == "win32":  # or another program could take the port over
+    if sys.platform == "win32":  # or another program could bind the same port
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
     else:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -39,7 +39,7 @@ def listen(port: int, backlog: int = 1) -> socket.socket:
 
 
 def check_port(port: int) -> None:
-    """Open a port and close it again, before anything is loaded that would need it.
+    """Check that a port can be opened, before anything slow is loaded.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The bodies of requests: up to a size, in time, and of values that can be told of again."""
+"""Request bodies: limits of size and time, and validation of JSON."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
 
 __all__ = ["is_encodable", "read_json", "stream_body"]
 
-# All settings together have less than a tenth of it.
+# Ten times the size of all settings together.
 _MAX_JSON_BYTES: Final = 65536
-# Longer than a browser on the same machine takes for them.
+# Longer than a browser on the same machine takes to send them.
 _JSON_TIMEOUT_S: Final = 5.0
-# How long nothing may come of a longer one.
+# Longest pause within a body.
 _SILENCE_TIMEOUT_S: Final = 10.0
 
 
 async def stream_body(
     request: Request, most_bytes: int, too_large: str, most_s: float
 ) -> AsyncIterator[bytes]:
-    """Give the body of a request part by part.
+    """Yield the body of a request part by part.
 
     Raises
     ------
     HTTPException
-        If it is too large, takes too long, or is broken off.
+        If it is too large or too slow, or the client disconnects.
     """
     if int(request.headers.get("content-length", "0")) > most_bytes:
         raise HTTPException(413, too_large)
@@ -59,7 +59,7 @@ async def stream_body(
 
 
 async def read_json(request: Request) -> Any:
-    """Read a short body of JSON.
+    """Read a short JSON body.
 
     Raises
     ------
@@ -77,10 +77,9 @@ async def read_json(request: Request) -> Any:
 
 
 def is_encodable(values: Any) -> bool:
-    """Whether all texts among values, at whatever depth, can be written in UTF-8.
+    """Whether all strings within nested values can be encoded as UTF-8.
 
-    JSON can hold halves of characters (RFC 8259, 8.2), which no file is called by and no answer
-    can repeat.
+    JSON can hold lone surrogates (RFC 8259, 8.2), which neither file names nor answers can hold.
     """
     waiting = [values]
     while waiting:

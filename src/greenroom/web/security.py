@@ -1,17 +1,17 @@
-"""Who may use the page: whoever has its token, from a page of this very server.
+"""Access control of the page: every request needs the token, and the page's own origin.
 
 A page on 127.0.0.1 can be reached by every program and every web page on the machine. So:
 
-- all that tells or changes anything needs a random token, in a header that no browser sends of
-  its own accord: no cookie, which would go to every other port of this machine as well, and no
-  address, which would be logged. What is free is the page without anything in it: its files,
-  which are the same for everybody, and the two requests by which it gets the token;
-- ``Host`` has to be the page's own address, so that a foreign name that was made to mean
-  127.0.0.1 (DNS rebinding) leads nowhere. Nor does ``localhost``: at the same port of ::1, which
-  browsers may try first, somebody else may listen;
-- ``Origin``, where there is one, has to be the page's own, and ``Sec-Fetch-Site`` may not say
-  that another site asks: to a browser, another port of this machine is the same site;
-- what is served may load nothing from elsewhere, run no script but its own, and be in no frame.
+- everything that reads or changes state needs a random token, in a header that no browser sends
+  by itself: not a cookie, which would go to every other port of this machine as well, and not the
+  address, which would be logged. Only the page's static files, which hold no data, and the two
+  requests by which it gets the token need none;
+- ``Host`` has to be the page's own address, against DNS rebinding (a foreign name that resolves
+  to 127.0.0.1). ``localhost`` is refused too: browsers may try ::1 first, where another program
+  may listen at the same port;
+- ``Origin``, if sent, has to be the page's own, and ``Sec-Fetch-Site`` has to be ``same-origin``
+  or ``none``: for a browser, another port of this machine is the same site;
+- the served page may load nothing from elsewhere, run only its own scripts, and not be framed.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Guard", "is_trusted"]
 
-# In the scope of a request: whether it has the token.
+# Key in a request's scope: whether it has the token.
 _TRUSTED: Final = "greenroom.trusted"
 _SAFE_METHODS: Final = ("GET", "HEAD")
-# How pages and programs of a browser say their token where they cannot say a header.
+# Prefix of the WebSocket subprotocol that carries the token: browsers cannot set headers there.
 _PROTOCOL_PREFIX: Final = "token."
 _STATIC: Final = "/static/"
 _TOKENLESS_PATHS: Final = ("/api/hello", "/api/enter")
 _SOCKETS: Final = ("/ws", "/ws/preview")
-# Read by what follows, and not to be said twice.
+# Headers that are checked, and so must not occur twice.
 _UNIQUE_HEADERS: Final = ("host", "origin", "authorization", "sec-fetch-site", "content-length")
 _FORBIDDEN: Final = (
     "The token of this run of greenroom is missing or wrong. To open the page: greenroom page. "
@@ -48,26 +48,26 @@ _FOREIGN_ORIGIN: Final = "the request does not come from greenroom's own page"
 
 
 class Guard:
-    """Lets only those requests through that come from the page or have its token.
+    """ASGI middleware that passes on only requests with the token, from the page's own origin.
 
     Parameters
     ----------
     app : ASGI application
-        What is guarded.
+        The application to protect.
     access : Access
-        What lets in, and at which port.
+        Authentication, and the port of the page.
     """
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app
         self._access = access
-        # Browsers leave the usual port out.
+        # Browsers omit the default port.
         end = "" if access.port == 80 else f":{access.port}"
         self._host = f"127.0.0.1{end}"
         self._other_host = f"localhost{end}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or let the application answer."""
+        """Refuse a request, or pass it on to the application."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
@@ -79,7 +79,7 @@ class Guard:
             if message["type"].endswith("http.response.start"):
                 told = MutableHeaders(scope=message)
                 told.update(protection)
-                if scope["type"] == "websocket":  # older versions of uvicorn say it twice, then
+                if scope["type"] == "websocket":  # older versions of uvicorn would send it twice
                     del told["content-length"]
             await send(message)
 
@@ -90,7 +90,7 @@ class Guard:
             await answer(scope, receive, send_guarded)
 
     def _answer(self, scope: Scope, headers: Headers) -> Response | None:
-        """Return what to answer in place of the application, or None if it may."""
+        """Return the answer in place of the application's, or None to pass the request on."""
         for name in _UNIQUE_HEADERS:
             if len(headers.getlist(name)) > 1:
                 return _refused(400, f"expected one header '{name}', not several")
@@ -104,7 +104,7 @@ class Guard:
         return None if is_page else self._refusal(scope, headers)
 
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
-        """Return what to answer to whoever may not ask for what needs the token."""
+        """Return the answer that refuses a request, or None if it is allowed."""
         if scope["type"] == "websocket" and scope["path"] not in _SOCKETS:
             return _refused(404, "Not Found")
         scope[_TRUSTED] = self._is_trusted(scope, headers)
@@ -118,25 +118,25 @@ class Guard:
         return _refused(403, _FOREIGN_ORIGIN)
 
     def _is_trusted(self, scope: Scope, headers: Headers) -> bool:
-        """Whether the token is in a header, or among the protocols of a WebSocket."""
+        """Whether the token is in a header, or among the subprotocols of a WebSocket."""
         tokens = [_bearer(headers)]
         if scope["type"] == "websocket":
-            # Older versions of uvicorn leave several in one text.
+            # Older versions of uvicorn do not split the list.
             offered = [one.strip() for said in scope["subprotocols"] for one in said.split(",")]
             own = [one for one in offered if one.startswith(_PROTOCOL_PREFIX)]
-            # So that no answer says it.
+            # Removed, so that no answer repeats the token.
             scope["subprotocols"] = [one for one in offered if one not in own]
             tokens += [one.removeprefix(_PROTOCOL_PREFIX) for one in own]
         return any(map(self._access.is_token, tokens))
 
 
 def is_trusted(scope: Mapping[str, Any]) -> bool:
-    """Tell whether a request has the token, once the guard has looked at it."""
+    """Return whether a request has the token, after `Guard` has checked it."""
     return bool(scope.get(_TRUSTED, False))
 
 
 def _needs_no_token(scope: Scope) -> bool:
-    """Whether a request needs no token: it is about nothing that is not the same for everybody."""
+    """Whether a request needs no token: static files, and the requests to get the token."""
     if scope["type"] != "http":
         return False
     if scope["method"] in _SAFE_METHODS:
@@ -154,8 +154,8 @@ def _refused(status: int, message: str, name: str | None = None) -> Response:
 
 
 def _security_headers(host: str) -> dict[str, str]:
-    """Return the headers of every answer."""
-    # Not every browser takes 'self' to mean WebSockets too.
+    """Return the security headers, which every answer has."""
+    # In some browsers 'self' does not include WebSockets.
     policy = (
         "default-src 'none'",
         "script-src 'self'",

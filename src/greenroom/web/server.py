@@ -1,4 +1,4 @@
-"""The page's server: uvicorn on a thread of its own, on this machine only."""
+"""The page's server: uvicorn on a thread of its own, on the loopback interface only."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ __all__ = ["DEFAULT_PORT", "PageServer"]
 logger = logging.getLogger(__name__)
 
 _KEY_BYTES: Final = 32
-# How long the server may take to begin, and to end though pages are open.
+# Time limits for starting, and for stopping while pages are open.
 _START_TIMEOUT_S: Final = 10.0
 _STOP_TIMEOUT_S: Final = 2.0
-# After this, uvicorn gives up requests that still run.
+# uvicorn cancels requests that still run after this.
 _SHUTDOWN_GRACE_S: Final = 1
-# Connections that the system keeps before they are taken in.
+# Connections that the system queues before they are accepted.
 _MAX_QUEUED_CONNECTIONS: Final = 512
-# A page sends acknowledgements and names of views.
+# A page's messages are acknowledgements and names of views.
 _MAX_MESSAGE_BYTES: Final = 4096
-# What uvicorn says where calls still run at the end; that they are left behind is meant so.
+# uvicorn warns about calls that still run at the end; they are abandoned on purpose.
 logging.getLogger("uvicorn.error").addFilter(
     lambda record: "graceful shutdown" not in record.getMessage()
 )
@@ -51,16 +51,15 @@ class PageServer:
     Parameters
     ----------
     session : LiveSession
-        What is steered.
+        The session to control.
     run_checks : callable
-        Inspects this machine for settings; returns findings, which are dataclasses.
+        Runs the doctor's checks for settings; returns findings, which are dataclasses.
     port : int
-        Port of 127.0.0.1; 0 takes any that is free. The page shows the user's own picture, and is
-        served to this machine only.
+        Port of 127.0.0.1; 0 takes a free one.
     access : Access, optional
-        What lets in; one that ends with this server if it is not given.
+        Authentication; by default one with a key that ends with this server.
     gallery : Gallery, optional
-        The backgrounds to choose from; those of the user if it is not given.
+        The backgrounds to choose from; by default the user's.
 
     Notes
     -----
@@ -98,7 +97,7 @@ class PageServer:
         return 0 if self._server is None else len(self._server.server_state.connections)
 
     def start(self) -> None:
-        """Begin to serve; returns when the page can be opened.
+        """Start the server; return when the page can be opened.
 
         Raises
         ------
@@ -113,15 +112,15 @@ class PageServer:
             backlog=BACKLOG,
             http=Connection,
             lifespan="off",
-            log_config=None,  # logging is the program's business
+            log_config=None,  # the program configures logging
             proxy_headers=False,
             server_header=False,
             timeout_graceful_shutdown=_SHUTDOWN_GRACE_S,
-            ws="websockets-sansio",  # the other one is deprecated by websockets itself
+            ws="websockets-sansio",  # "websockets" uses what that package deprecates
             ws_max_size=_MAX_MESSAGE_BYTES,
         )
         self._server = uvicorn.Server(config)
-        # Signals are the program's business too: uvicorn takes them on the main thread only.
+        # Not on the main thread, where uvicorn would install signal handlers.
         self._ended.clear()
         self._listening = listening
         self._thread = Worker(lambda: self._serve(config), "page", ended=self._ended)
@@ -133,12 +132,12 @@ class PageServer:
                 message = "page: the server did not start; its log says why"
                 raise SinkError(message)
             time.sleep(0.01)
-        # Who waits in the system's queue takes no descriptor; uvicorn made it as long as what it
-        # takes in at once.
+        # A longer queue than uvicorn's, which it set to BACKLOG: queued connections take no
+        # descriptors.
         listening.listen(_MAX_QUEUED_CONNECTIONS)
 
     def stop(self) -> None:
-        """End within two seconds, whatever pages do; a call that hangs is left behind."""
+        """Stop within two seconds, whatever pages do; hung calls are abandoned."""
         if self._server is None or self._thread is None:
             return
         self._ended.set()
@@ -149,7 +148,7 @@ class PageServer:
         self._server = self._thread = None
 
     def _serve(self, config: uvicorn.Config) -> None:
-        """Serve until told to end; after a failure once more, at the same port."""
+        """Serve until `stop`. Called again after a failure, it listens at the same port."""
         listening, self._listening = self._listening, None
         if listening is None:
             listening = listen(self.port, BACKLOG)

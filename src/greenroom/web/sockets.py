@@ -1,4 +1,4 @@
-"""The WebSockets: what changed, to every open page; and the preview, never more than it shows."""
+"""WebSocket routes: notifications of changes, and the preview with back-pressure."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ if TYPE_CHECKING:
 
 __all__ = ["socket_routes"]
 
-# How often the status is sent when nothing changes, and previews at most, in seconds.
+# Time between two messages with the status, without changes; and least time between previews.
 _STATUS_INTERVAL_S: Final = 0.5
 _PREVIEW_INTERVAL_S: Final = 1 / 15
-# How long a preview is waited for on a thread: the page's end waits as long.
+# How long a worker thread waits for a preview; ending the page may take as long.
 _PREVIEW_WAIT_S: Final = 0.25
 _POLL_S: Final = 0.02
-# Each takes a thread while it waits.
+# Each occupies a worker thread while it waits.
 _MAX_PREVIEWS: Final = 8
 _VIEWS: Final = {"after": 0, "before": 1, "matte": 2}
 _TRY_AGAIN_LATER: Final = 1013
 _REFUSED: Final = 1008
 _NEW_TOKEN: Final = 4403
-"""Not one of RFC 6455's own codes: the page that reads it does not try again."""
+"""Private close code (RFC 6455, 7.4.2): the page does not reconnect."""
 PROTOCOL: Final = "greenroom"
-"""What a page speaks; the other protocol that it offers is its token, and is not answered with."""
-# As much as a close frame holds (RFC 6455, 5.5).
+"""Subprotocol of the page; the other one that it offers holds the token."""
+# Longest reason in a close frame (RFC 6455, 5.5).
 _MAX_REASON_BYTES: Final = 123
-# What Starlette says of what is sent after the page went away.
+# Raised by Starlette after the page has disconnected.
 _DISCONNECT_ERRORS: Final = (WebSocketDisconnect, RuntimeError)
-# What comes of messages that no page sends: no text, no JSON, or other values.
+# Raised by messages that are not text, not JSON, or have unexpected values.
 _MALFORMED_MESSAGE_ERRORS: Final = (
     AttributeError,
     KeyError,
@@ -87,7 +87,7 @@ def socket_routes(page: PageState) -> APIRouter:
 
 
 async def _accept(socket: WebSocket) -> bool:
-    """Begin to speak; tell whether the page is still there."""
+    """Accept the connection; return whether the page is still connected."""
     try:
         await socket.accept(PROTOCOL if PROTOCOL in socket.scope["subprotocols"] else None)
     except _DISCONNECT_ERRORS:
@@ -96,19 +96,19 @@ async def _accept(socket: WebSocket) -> bool:
 
 
 async def _close(socket: WebSocket, code: int, reason: object) -> None:
-    """End it with a reason, if the page is still there to be told."""
+    """Close the connection with a reason; ignore that the page may be gone."""
     with suppress(*_DISCONNECT_ERRORS):
         await socket.close(code, _reason(reason))
 
 
 def _reason(text: object) -> str:
-    """Make a text one that a close frame can hold."""
+    """Truncate a text to what a close frame can hold."""
     encoded = str(text).encode("utf-8", "replace")
     return encoded[:_MAX_REASON_BYTES].decode("utf-8", "ignore")
 
 
 async def _show(socket: WebSocket, page: PageState, views: str) -> None:
-    """Open a preview for as long as the page is there."""
+    """Send previews until the page disconnects."""
     try:
         preview = await run_quick(page.session.previews.open, frozenset(views.split(",")))
     except GreenroomError as error:
@@ -122,7 +122,7 @@ async def _show(socket: WebSocket, page: PageState, views: str) -> None:
 
 
 async def _until_first(*works: Callable[[], Awaitable[None]]) -> None:
-    """Run until one of them ends, and cancel the others; that a page went away is no error."""
+    """Run functions until one ends, and cancel the others; a disconnected page is no error."""
 
     async def run(work: Callable[[], Awaitable[None]]) -> None:
         await work()
@@ -137,7 +137,7 @@ async def _until_first(*works: Callable[[], Awaitable[None]]) -> None:
 
 
 def _setting(event: asyncio.Event) -> Callable[[], None]:
-    """Make a function that sets an event of this thread on any thread."""
+    """Make a function that sets an event of this event loop from any thread."""
     loop = asyncio.get_running_loop()
 
     def listener() -> None:
@@ -148,7 +148,7 @@ def _setting(event: asyncio.Event) -> Callable[[], None]:
 
 
 async def _until_renewed(socket: WebSocket, page: PageState) -> None:
-    """Wait until a new token was made; then whoever had the old one is out."""
+    """Wait for a new token, then close the connection."""
     renewed = asyncio.Event()
     unsubscribe = page.access.subscribe(_setting(renewed))
     try:
@@ -159,13 +159,13 @@ async def _until_renewed(socket: WebSocket, page: PageState) -> None:
 
 
 async def _drain(socket: WebSocket) -> None:
-    """Notice that the page goes away; it has nothing to say."""
+    """Ignore messages until the page disconnects."""
     while (await socket.receive())["type"] != "websocket.disconnect":
         pass
 
 
 async def _send_changes(socket: WebSocket, page: PageState) -> None:
-    """Send settings when they change, and the status then and regularly."""
+    """Send settings when they change, and the status at changes and regularly."""
     changed = asyncio.Event()
     unsubscribe = page.subscribe(_setting(changed))
     sent: dict[str, Any] = {}
@@ -188,7 +188,7 @@ async def _send_changes(socket: WebSocket, page: PageState) -> None:
 
 
 class _PreviewSender:
-    """The preview in one open page: a picture is sent when the last one was shown."""
+    """Sends the preview to one page: the next picture once the last one was shown."""
 
     def __init__(self, socket: WebSocket, preview: LivePreview) -> None:
         self._socket = socket
@@ -204,14 +204,14 @@ class _PreviewSender:
             started_s = time.monotonic()
             message = await run_quick(self._next)
             if message is None:
-                await asyncio.sleep(_POLL_S)  # once the session has ended nothing waits
+                await asyncio.sleep(_POLL_S)  # `next` returns at once after the session has ended
                 continue
             self._was_shown.clear()
             await self._socket.send_bytes(message)
             await asyncio.sleep(max(0.0, started_s + _PREVIEW_INTERVAL_S - time.monotonic()))
 
     async def listen(self) -> None:
-        """Take what the page says: ``{"shown": number}`` or ``{"views": [name, ...]}``."""
+        """Receive messages of the page: ``{"shown": number}`` or ``{"views": [name, ...]}``."""
         while True:
             try:
                 said = json.loads(await self._socket.receive_text())
@@ -224,7 +224,7 @@ class _PreviewSender:
                 return
 
     def _next(self) -> bytes | None:
-        """Wait for views and put them into one message, on a worker's thread."""
+        """Wait for views and pack them into one message; called on a worker thread."""
         views = self._preview.next(_PREVIEW_WAIT_S)
         if views is None:
             return None
@@ -233,10 +233,10 @@ class _PreviewSender:
 
 
 def _packed(number: int, views: Mapping[str, Frame]) -> bytes:
-    """Put views of one moment together.
+    """Pack views of one moment into a message.
 
-    The message's number (4 bytes), and for each view its own number (1 byte), how many bytes it
-    has (4 bytes), and these: a JPEG picture. All numbers have their highest byte first.
+    The message's number (4 bytes), and for each view its number (1 byte), the length of its
+    picture (4 bytes), and the picture as JPEG. All numbers are big-endian.
     """
     parts = [struct.pack(">I", number)]
     for name, frame in views.items():

@@ -1,8 +1,8 @@
-"""Uploaded files made into backgrounds: looked at, limited, and written anew.
+"""Backgrounds made from uploaded files: validated, limited in size, and encoded again.
 
-Nothing of an upload is believed but its bytes. A picture's size is read from its header before
-it is decoded; what is kept is a new file with the picture alone, without what cameras write
-beside it, such as the place.
+Only the content of an upload counts, not its name or declared type. A picture's size is read from
+its header before it is decoded. The file that is kept is new, and holds the picture without
+metadata such as the place where it was taken.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import io
 import logging
 from typing import TYPE_CHECKING, Final
 
+import av
 import cv2
+from PIL import Image
 
 from greenroom.errors import BackgroundError
 from greenroom.media.animation import count_frames, moves, moving_frames
@@ -58,12 +60,12 @@ MAX_PICTURE_PIXELS: Final = 50_000_000
 MAX_VIDEO_PIXELS: Final = 4096 * 2304
 """How many pixels a frame of an uploaded video may have."""
 
-# More than this no camera sends, and every frame size is made from it.
+# Pictures are scaled down to cover this size: no camera sends larger frames.
 _MAX_KEPT_SIZE: Final = (3840, 2160)
 _QUALITY: Final = 95
-# All frames of an animation together, which are in memory at once: 100 of 720p.
+# All frames of an animation together, as they are in memory at once: 100 of 720p.
 _MAX_ANIMATION_PIXELS: Final = 100 * 1280 * 720
-# Of 0 to 6: more takes several times longer for a file that is little smaller.
+# From 0 to 6: higher values take several times as long for a slightly smaller file.
 _WEBP_EFFORT: Final = 1
 _ACCEPTED_KINDS: Final = (
     "Give a PNG, JPEG, WebP, BMP, TIFF, HEIC, AVIF or GIF picture, or an MP4, MOV or WebM video."
@@ -71,12 +73,12 @@ _ACCEPTED_KINDS: Final = (
 
 
 def require_kind(head: bytes, name: str) -> FileKind:
-    """Tell what an upload is from its first bytes.
+    """Return the kind of an upload from its first bytes.
 
     Raises
     ------
     BackgroundError
-        If it is nothing that is taken.
+        If the kind is not supported.
     """
     kind = detect_kind(head)
     if kind is None:
@@ -91,16 +93,16 @@ def make_background(upload: Path, target: Path, name: str) -> Path:
     Parameters
     ----------
     upload : Path
-        What was uploaded; it stays as it is.
+        The uploaded file; it is not changed.
     target : Path
-        Where the background goes, without a suffix.
+        Path of the background, without a suffix.
     name : str
-        What the user calls it, for messages.
+        Display name, for messages.
 
     Returns
     -------
     Path
-        The background.
+        Path of the background.
 
     Raises
     ------
@@ -129,9 +131,7 @@ def _make_picture(upload: Path, target: Path) -> Path:
 
 
 def _make_animation(upload: Path, path: Path) -> Path:
-    """Write the frames of an animation anew."""
-    from PIL import Image  # noqa: PLC0415 - importing greenroom stays light
-
+    """Encode the frames of an animation again, as WebP."""
     lengths_ms = []
     with open_picture(upload, MAX_SIDE_PX, MAX_VIDEO_PIXELS) as image:
         width, height = image.size
@@ -158,7 +158,7 @@ def _make_animation(upload: Path, path: Path) -> Path:
 
 
 def _to_jpeg(picture: Frame) -> bytes:
-    """Encode with full chroma, so that drawn edges stay as they are."""
+    """Encode as JPEG with full chroma resolution (4:4:4), which keeps drawn edges sharp."""
     options = (
         cv2.IMWRITE_JPEG_QUALITY,
         _QUALITY,
@@ -173,14 +173,12 @@ def _to_jpeg(picture: Frame) -> bytes:
 
 
 def _make_video(upload: Path, kind: FileKind, target: Path) -> Path:
-    """Copy the moving picture alone into a new file, after looking at its first frame."""
-    import av  # noqa: PLC0415 - importing greenroom stays light
-
+    """Copy the video stream alone into a new file, after decoding its first frame."""
     if kind is GIF:
         with upload.open("rb") as file:
             check_pixels(*gif_size(file.read(HEAD_BYTES)), MAX_SIDE_PX, MAX_VIDEO_PIXELS)
     path = target.with_suffix(kind.suffix)
-    # By its content, so that nothing that names other files is looked into.
+    # The demuxer is chosen by content, and cannot be one that opens other files, as playlists do.
     options = dict(FILE_OPTIONS)
     with av.open(file_url(upload), format=kind.demuxer, container_options=options) as container:
         stream = _checked_stream(container)
@@ -194,7 +192,7 @@ def _make_video(upload: Path, kind: FileKind, target: Path) -> Path:
 
 
 def _checked_stream(container: InputContainer) -> VideoStream:
-    """Return the moving picture of a file, of which one frame could be decoded."""
+    """Return the video stream of a file, after decoding one frame of it."""
     stream = video_stream(container)
     check_pixels(stream.width, stream.height, MAX_SIDE_PX, MAX_VIDEO_PIXELS)
     if next(container.decode(stream), None) is None:
@@ -204,14 +202,12 @@ def _checked_stream(container: InputContainer) -> VideoStream:
 
 
 def _copy(container: InputContainer, stream: VideoStream, path: Path) -> None:
-    """Copy packets of one stream, without sound, tags, and everything else."""
-    import av  # noqa: PLC0415 - importing greenroom stays light
-
-    new_file(path, private=True).close()  # FFmpeg would let others read it
+    """Copy the packets of one stream, without sound and metadata."""
+    new_file(path, private=True).close()  # FFmpeg would create it readable for others
     with av.open(file_url(path), "w") as copy:
         copied = copy.add_stream_from_template(stream)
         copied.metadata.clear()
-        if has_alpha_mode(stream):  # without it, what is hidden would be seen
+        if has_alpha_mode(stream):  # without it, transparent parts would be shown
             copied.metadata[ALPHA_MODE] = "1"
         for packet in container.demux(stream):
             if packet.dts is not None:
