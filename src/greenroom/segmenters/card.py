@@ -1,8 +1,8 @@
-"""Model cards: everything that has to be known of a model, as data.
+"""Model cards: descriptions of models as data.
 
-A card is a TOML file. Those of the package are in ``cards/``; users add their own. No code
-belongs to a card: a feed-forward or recurrent network that one of the runtimes executes,
-and whose output one of the readings below describes, is a new card and nothing else.
+A card is a TOML file. Those of the package are in ``cards/``; users add their own. A new
+feed-forward or recurrent network for one of the runtimes, with an output of one of the kinds in
+`Reading`, needs a card and no code.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class _CardModel(BaseModel):
 
 
 class Task(StrEnum):
-    """What a model was made for."""
+    """Purpose of a model."""
 
     PERSON = "person"
     MULTI_CLASS = "multi-class"
@@ -54,25 +54,25 @@ class Task(StrEnum):
 
 
 class TensorLayout(StrEnum):
-    """The order of a tensor's axes; N, the batch, is always 1."""
+    """Order of a tensor's axes; N, the batch, is always 1."""
 
     NHWC = "NHWC"
     NCHW = "NCHW"
 
 
 class Aspect(StrEnum):
-    """How a picture of one shape is given to a network of another."""
+    """Fitting of a picture to a network's input of another aspect ratio."""
 
     STRETCH = "stretch"
     PAD = "pad"
 
 
 class Reading(StrEnum):
-    """What an output means.
+    """Kind of values in an output.
 
-    ``coverage``: 0 to 1, after a sigmoid or by a matting network. ``logit``: before a
-    sigmoid. ``probabilities``: a softmax over channels. ``logits``: before a softmax.
-    ``labels``: the number of a class for each sample.
+    ``coverage``: 0 to 1, after a sigmoid or from a matting network. ``logit``: before a sigmoid.
+    ``probabilities``: after a softmax over channels. ``logits``: before a softmax. ``labels``: a
+    class number for each sample.
     """
 
     COVERAGE = "coverage"
@@ -83,28 +83,28 @@ class Reading(StrEnum):
 
     @property
     def has_classes(self) -> bool:
-        """Whether one of several classes is chosen."""
+        """Whether it distinguishes classes."""
         return self not in (Reading.COVERAGE, Reading.LOGIT)
 
 
 class FileSpec(_CardModel):
-    """Where weights are, and how to know that they are the right ones.
+    """A file of weights, its source, and its hash.
 
     Attributes
     ----------
     name : str
-        What the file is called in a store of models.
+        File name in a store of models.
     url : str, optional
-        Where it can be downloaded, HTTPS only.
+        Address for download, HTTPS only.
     size : int, optional
         Bytes.
     hash : str
         ``sha256:`` and hexadecimal digits, or sha384, sha512, md5; empty where none is
         documented.
     embedded : bool
-        Whether it comes with the package.
+        Whether it is part of the package.
     member : str, optional
-        Of an archive: how the name of the file inside ends.
+        Suffix of the file's name inside an archive.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -127,7 +127,7 @@ Triple = tuple[float, float, float]
 
 
 class InputSpec(_CardModel):
-    """How a picture is given to the network.
+    """Input of a network: size, layout and normalisation.
 
     Attributes
     ----------
@@ -136,10 +136,9 @@ class InputSpec(_CardModel):
     size : (int, int), optional
         Width and height.
     aspect : Aspect
-        With a size: whether the picture is stretched to it, or keeps its proportions and
-        has black around it.
+        With ``size``: stretch the picture, or pad it with black.
     longest : int, optional
-        Instead of a size: the longer side, with the picture's proportions kept.
+        Instead of ``size``: length of the longer side; the aspect ratio is kept.
     multiple : int
         With ``longest``: width and height are rounded to multiples of this.
     layout : TensorLayout
@@ -149,11 +148,11 @@ class InputSpec(_CardModel):
     mean, std : three floats
         A sample of 0 to 255 becomes ``(sample - mean) / std``, channels in ``order``.
     states : dict of str to str
-        For recurrent networks: each state's input and the output that it is next time.
+        For recurrent networks: each state's input, and the output that feeds it in the next run.
     ratio : str, optional
-        The input that says by how much a matting network reduces the picture inside.
+        Input for the factor by which a matting network downsamples the picture internally.
     ratio_longest : int
-        The longer side that this reduction leads to.
+        Longer side after this downsampling.
     """
 
     name: str = ""
@@ -181,7 +180,7 @@ class InputSpec(_CardModel):
 
 
 class OutputSpec(_CardModel):
-    """What the network answers.
+    """Output of a network: layout and meaning.
 
     Attributes
     ----------
@@ -190,17 +189,17 @@ class OutputSpec(_CardModel):
     layout : TensorLayout
         Order of the axes; not needed where there is one channel.
     reading : Reading
-        What it means.
+        Kind of its values.
     classes : list of str
         Names of the channels or labels, in order. ``background`` is never kept.
     keep : list of str
-        The classes that are foreground unless the user names others.
+        Classes of the foreground unless the user selects others.
     gain : float
-        Of logits: how steeply coverage rises with the distance between classes.
+        For logits: steepness of the sigmoid over the margin between classes.
     foreground : str, optional
-        The output that is the person's own colour, RGB in 0..1.
+        Output with the foreground colour, RGB in 0..1.
     threshold : float
-        The answer that stands for half coverage, where that is not 0.5; not for labels.
+        Value that means half coverage; not for labels.
     """
 
     name: str = ""
@@ -225,14 +224,14 @@ class OutputSpec(_CardModel):
 
 
 class ChooseSpec(_CardModel):
-    """One model for wide pictures, another for the rest.
+    """Choice of a model by aspect ratio.
 
     Attributes
     ----------
     wide, otherwise : str
-        Names of the models.
+        Names of the models for wide pictures and for all others.
     wide_from : float
-        Width by height from which a picture is wide.
+        Aspect ratio (width / height) from which a picture counts as wide.
     """
 
     wide: str
@@ -241,32 +240,32 @@ class ChooseSpec(_CardModel):
 
 
 class Card(_CardModel):
-    """A model.
+    """Description of a model.
 
     Attributes
     ----------
     name, description, family : str
-        What it is called, what it is in one line, and which models it belongs to.
+        Name, one-line description, and family of models.
     task : Task
-        What it was made for.
+        Its purpose.
     license : str
         SPDX identifier of the weights' licence.
     license_url : str
-        Where that licence is said.
+        Address of the licence.
     homepage : str
-        Where the model comes from.
+        Address of the project.
     paper : str
-        Where it was published.
+        Address of the publication.
     runtime : str
-        What executes it: ``litert``, ``onnx``, ``tensorflow``, or ``chroma`` for none.
+        Runtime: ``litert``, ``onnx``, ``tensorflow``, or ``chroma`` for none.
     file : FileSpec, optional
         The weights.
     input : InputSpec, optional
-        How a picture is given to it.
+        Its input.
     output : OutputSpec
-        What it answers.
+        Its output.
     choose : ChooseSpec, optional
-        Instead of weights: other models, by the picture's shape.
+        Instead of weights: other models by aspect ratio.
     """
 
     name: Annotated[str, Field(pattern=f"^{_NAME}$")]
@@ -286,7 +285,7 @@ class Card(_CardModel):
 
     @property
     def folder(self) -> Path | None:
-        """The folder that it was read from; None if it was not read from a file."""
+        """Folder of the card's file; None if it was not read from a file."""
         return self._folder
 
     @model_validator(mode="after")
@@ -304,7 +303,7 @@ class Card(_CardModel):
         Raises
         ------
         ModelError
-            If it cannot be read or is not a card, naming the field and its line.
+            If it cannot be read or is not a card; the message names the field and its line.
         """
         try:
             text = decode_toml(path.read_bytes())
@@ -318,15 +317,15 @@ class Card(_CardModel):
         try:
             card = cls(**values)
         except ValidationError as error:
-            raise ModelError(_sentence(error, path, text), path) from None
+            raise ModelError(_validation_message(error, path, text), path) from None
         card._folder = path.parent.absolute()
         return card
 
 
-def _sentence(error: ValidationError, path: Path, text: str) -> str:
-    """Say what is wrong with a card, and in which line."""
+def _validation_message(error: ValidationError, path: Path, text: str) -> str:
+    """Return a message about the first invalid field, with its line."""
     errors: list[Any] = list(error.errors())
-    # A field that is misspelt is unknown and missing; the former is what helps.
+    # A misspelt field is both unknown and missing; report it as unknown.
     first = min(errors, key=lambda one: one["type"] != "extra_forbidden")
     names = [str(part) for part in first["loc"] if isinstance(part, str)]
     line = _line_of(names, text)
@@ -338,7 +337,7 @@ def _sentence(error: ValidationError, path: Path, text: str) -> str:
 
 
 def _line_of(names: list[str], text: str) -> int | None:
-    """Find the line of a field, or of the table that it should be in."""
+    """Return the line of a field, or of the table that should contain it."""
     table: list[str] = []
     found = None
     for number, line in enumerate(text.splitlines(), 1):

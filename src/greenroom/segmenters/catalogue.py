@@ -1,4 +1,4 @@
-"""The model cards that can be named: those of the package and those of the user."""
+"""Catalogue of the model cards of the package and of the user."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ PACKAGE_CARDS: Final = Path(__file__).parent / "cards"
 
 
 def user_cards_folder() -> Path:
-    """Return where the user's own cards are; it may not be there."""
+    """Return the folder of the user's own cards, which may not exist."""
     return platformdirs.user_config_path("greenroom", appauthor=False) / "models"
 
 
 def cards() -> Mapping[str, Card]:
-    """Return every card that can be read, by name: the package's, then the user's."""
+    """Return all readable cards by name, the package's first."""
     return read_cards()[0]
 
 
 def read_cards() -> tuple[Mapping[str, Card], list[ModelError]]:
-    """Read every card, and say what is wrong with those of the user that cannot be read."""
+    """Return all readable cards by name, and the errors of the user's others."""
     found, errors = {}, []
     for name, path in _paths().items():
         try:
@@ -52,12 +52,12 @@ def read_cards() -> tuple[Mapping[str, Card], list[ModelError]]:
 
 
 def card_named(model: str) -> Card:
-    """Return the card of a model; no other card is read.
+    """Return the card of a model without reading any other.
 
     Parameters
     ----------
     model : str
-        Its name, or the path of a card, which ends in ``.toml``.
+        Its name, or the path of a card (``.toml``).
 
     Raises
     ------
@@ -78,14 +78,14 @@ def card_named(model: str) -> Card:
 
 
 def required_cards(card: Card) -> list[Card]:
-    """Return the cards whose weights a model needs: its own, or those that it chooses from."""
+    """Return the cards of the weights that a model needs: its own, or those it chooses from."""
     if card.choose is None:
         return [card]
     return [card_named(card.choose.otherwise), card_named(card.choose.wide)]
 
 
 def _paths() -> dict[str, Path]:
-    """Find the cards by their names, the package's first, without reading any."""
+    """Return the cards' paths by name, the package's first, without reading any."""
     found: dict[str, Path] = {}
     for folder in (PACKAGE_CARDS, user_cards_folder()):
         paths = sorted(folder.glob(f"*{CARD_SUFFIX}"), key=lambda path: path.stem)
@@ -96,7 +96,7 @@ def _paths() -> dict[str, Path]:
 
 def _read(path: Path) -> Card:
     if path.parent == PACKAGE_CARDS:
-        return _packaged(path)
+        return _read_packaged(path)
     card = Card.read(path)
     if card.name != path.stem:
         message = (
@@ -107,4 +107,4 @@ def _read(path: Path) -> Card:
     return card
 
 
-_packaged = cache(Card.read)
+_read_packaged = cache(Card.read)

@@ -1,9 +1,9 @@
-"""A chroma key: a person in front of a green screen, or one of any other strong colour.
+"""Chroma key: a person in front of a green screen, or one of any other saturated colour.
 
-No network: what is the person's and what the screen's is told from the chroma of a frame's own
-planes. Every sample is taken for a mixture of the screen's colour and the person's [1]_, as both
-look around it, so uneven light on the screen does no harm; as the person's colours are known
-to be free of the screen's, the mixture can be undone.
+Works on the chroma of a frame's planes, without a network. Every sample is a mixture of the local
+screen colour and the local foreground colour [1]_; as both are estimated around it, uneven light on
+the screen does no harm. The foreground is assumed to be free of the screen's colour, so the mixture
+can be inverted.
 
 References
 ----------
@@ -38,11 +38,11 @@ if TYPE_CHECKING:
 
 __all__ = ["ChromaSegmenter"]
 
-# The longer side of the coarse matte at most: that of the chroma of 1920x1080.
+# Upper bound of the coarse matte's longer side: that of the chroma of 1920x1080.
 _LONGEST_PX: Final = 960
 
-# Full-range BT.601 for frames that are RGB, as any matrix would do: to Y, Cb, Cr of the planes
-# G, B, R, and the changes of these of the changes of those, which are written with 128 added.
+# Full-range BT.601 for RGB frames (any matrix would do): from the planes G, B, R to Y, Cb, Cr, and
+# from differences of Y, Cb, Cr to those of G, B, R. Differences are stored with 128 added.
 _TO_YUV: Final = np.array(
     [
         [0.587, 0.114, 0.299, 0],
@@ -54,24 +54,24 @@ _FROM_YUV: Final = np.array([[1, -0.344136, -0.714136], [1, 1.772, 0], [1, 0, 1.
 
 
 class ChromaSegmenter:
-    """Tells a person from a screen of one colour.
+    """Segmenter for a person in front of a screen of one colour.
 
     Parameters
     ----------
     key_color : str, optional
-        The screen's colour, a CSS name or ``#rrggbb``; its hue counts, as light makes more or
-        less of it. If it is not given, it is found at the upper, left and right borders of
-        the first frames.
+        The screen's colour, a CSS name or ``#rrggbb``. Only its hue counts, as saturation varies
+        with the light. By default it is estimated from the upper, left and right borders of the
+        first frames.
     timings : Timings, optional
-        Where "foreground" is counted.
+        Receives the stage "foreground".
 
     Raises
     ------
     SettingsError
-        If it is no colour, or one that is too near to gray.
+        If it is no colour, or one too close to gray.
 
-    State: the screen's colour, until `reset` or a change of the frames' layout, and what the
-    last frame looked like.
+    State: the screen's colour until `reset` or a change of layout, and the screen model of the last
+    frame.
     """
 
     def __init__(self, key_color: str | None = None, timings: Timings | None = None) -> None:
@@ -81,7 +81,7 @@ class ChromaSegmenter:
         self._layout: Layout | None = None
         self._finder = KeyFinder()
         self._key: Floats | None = None
-        self._surroundings: ScreenModel | None = None
+        self._model: ScreenModel | None = None
         if self._rgb is not None and math.hypot(*_chroma_of(self._rgb)) < MIN_CHROMA:
             message = (
                 f"the colour '{key_color}' is too near to gray to tell a person from it: "
@@ -93,50 +93,50 @@ class ChromaSegmenter:
     remembers = False
 
     def segment(self, frame: Frame) -> NDArray[np.float32]:
-        """See `Segmenter.segment`. The size is that of the frame's chroma, or a half and so on.
+        """See `Segmenter.segment`; at the size of the chroma, halved until small enough.
 
         Raises
         ------
         ModelOutputError
-            If no screen is seen.
+            If no screen is visible.
         FormatError
             If the frame is gray.
         """
-        self._surroundings = None
+        self._model = None
         if frame.layout != self._layout:
             self.reset()
             self._layout = frame.layout
-        luma, c_b, c_r = _seen(frame)
+        luma, c_b, c_r = _planes_at_chroma_size(frame)
         key = self._key_for(frame.layout, c_b, c_r)
         height, width = c_b.shape
         cells = np.empty((STATISTICS, -(-height // CELL), -(-width // CELL)), np.float32)
         statistics(luma, c_b, c_r, key, cells)
-        surroundings = ScreenModel.of(cells, key, c_b.size)
+        model = ScreenModel.of(cells, key, c_b.size)
         coarse = np.empty((height, width), np.float32)
-        coverage(c_b, c_r, surroundings.key, surroundings.maps, coarse)
-        self._surroundings = surroundings
+        coverage(c_b, c_r, model.key, model.maps, coarse)
+        self._model = model
         return coarse
 
     def foreground(self, frame: Frame) -> Frame | None:
-        """See `Segmenter.foreground`: a frame without the screen's colour, in new memory.
+        """See `Segmenter.foreground`: the frame despilled, in new memory.
 
-        Where screen and person mix the person's colour around takes the screen's part, in all
-        planes; then chroma is limited in the direction of the screen's, for the light that the
-        screen throws on the person.
+        In mixed samples the screen's share is replaced by the local foreground colour, in all
+        planes. Then chroma is limited in the direction of the screen's colour, against light that
+        the screen reflects onto the person.
         """
-        surroundings = self._surroundings
-        if surroundings is None:
+        model = self._model
+        if model is None:
             return None
         with self._timings.stage("foreground"):
-            _, c_b, c_r = _seen(frame)
+            _, c_b, c_r = _planes_at_chroma_size(frame)
             height, width = c_b.shape
             added = np.empty((3, height, width), np.uint8)
-            changes(c_b, c_r, surroundings.key, surroundings.maps, added)
-            return _changed(frame, added)
+            changes(c_b, c_r, model.key, model.maps, added)
+            return _with_changes(frame, added)
 
     def reset(self) -> None:
-        """See `Segmenter.reset`: a colour that was found is looked for again."""
-        self._layout = self._key = self._surroundings = None
+        """See `Segmenter.reset`: an estimated colour is estimated anew."""
+        self._layout = self._key = self._model = None
         self._finder.reset()
 
     def close(self) -> None:
@@ -144,7 +144,7 @@ class ChromaSegmenter:
         self.reset()
 
     def _key_for(self, layout: Layout, c_b: Plane, c_r: Plane) -> Floats:
-        """Return the screen's direction in (Cb, Cr), of length 1, and how far it is from gray."""
+        """Return the unit vector of the screen's chroma (Cb, Cr), and its length."""
         if self._key is None or not self._finder.is_done:
             self._key = None
             picked = None if self._rgb is None else _chroma_of(self._rgb, layout)
@@ -158,7 +158,7 @@ def _as_key(c_b: float, c_r: float) -> Floats:
 
 
 def _chroma_of(rgb: tuple[int, int, int], layout: Layout | None = None) -> tuple[float, float]:
-    """Return Cb and Cr, from 128, as `_seen` has them."""
+    """Return Cb and Cr, minus 128, in the encoding of `_planes_at_chroma_size`."""
     if layout is not None and layout.format != "gbrp":
         _, c_b, c_r = layout.samples(*rgb)
         return c_b - 128, c_r - 128
@@ -167,10 +167,10 @@ def _chroma_of(rgb: tuple[int, int, int], layout: Layout | None = None) -> tuple
     return c_b, c_r
 
 
-def _seen(frame: Frame) -> Planes:
-    """Return Y, Cb and Cr at one size: that of the chroma, halved until it is small enough.
+def _planes_at_chroma_size(frame: Frame) -> Planes:
+    """Return Y, Cb and Cr at the size of the chroma, halved until it is small enough.
 
-    Views of the frame where nothing has to be done. Read only.
+    Views of the frame where possible. Read only.
     """
     if frame.format == "gray":
         message = "expected a colour frame, not a gray one"
@@ -178,14 +178,14 @@ def _seen(frame: Frame) -> Planes:
     shape = frame.layout.plane_shapes[-1]
     while max(shape) > _LONGEST_PX:
         shape = _half(shape)
-    first, second, third = (_halved_to(plane, shape) for plane in frame.planes)
+    first, second, third = (_halve_to(plane, shape) for plane in frame.planes)
     if frame.format != "gbrp":
         return first, second, third
     luma, c_b, c_r = cv2.split(cv2.transform(cv2.merge([first, second, third]), _TO_YUV))
     return luma, c_b, c_r  # type: ignore[return-value] # cv2 does not say that they are uint8
 
 
-def _halved_to(plane: Plane, shape: tuple[int, int]) -> Plane:
+def _halve_to(plane: Plane, shape: tuple[int, int]) -> Plane:
     while plane.shape != shape:
         half = np.empty(_half(plane.shape), np.uint8)
         halve(plane, half)
@@ -198,8 +198,8 @@ def _half(shape: tuple[int, ...]) -> tuple[int, int]:
     return (height + 1) // 2, (width + 1) // 2
 
 
-def _changed(frame: Frame, added: Plane) -> Frame:
-    """Add changes (3, h, w) of Y, Cb and Cr, which have 128 added, to a frame's own planes."""
+def _with_changes(frame: Frame, added: Plane) -> Frame:
+    """Add differences (3, h, w) of Y, Cb and Cr, stored with 128 added, to a frame's planes."""
     by_plane = list(added)
     if frame.format == "gbrp":
         offset = 128 - 128 * _FROM_YUV.sum(axis=1, keepdims=True)
@@ -207,12 +207,12 @@ def _changed(frame: Frame, added: Plane) -> Frame:
         by_plane = list(cv2.split(cv2.transform(cv2.merge(by_plane), matrix)))
     result = Frame.empty(frame.layout)
     for plane, change, target in zip(frame.planes, by_plane, result.planes, strict=True):
-        add(plane, _enlarged(np.asarray(change, np.uint8), plane.shape), target)
+        add(plane, _enlarge(np.asarray(change, np.uint8), plane.shape), target)
     return result.at(frame)
 
 
-def _enlarged(change: Plane, shape: tuple[int, int]) -> Plane:
-    """Enlarge a change of what was halved so often until one time is left."""
+def _enlarge(change: Plane, shape: tuple[int, int]) -> Plane:
+    """Enlarge a difference plane to twice the size, repeatedly, up to half of ``shape``."""
     shapes = [shape]
     while shapes[-1] != change.shape:
         shapes.append(_half(shapes[-1]))

@@ -1,8 +1,7 @@
-"""The chroma key's loops over samples, in the core.
+"""Chroma key kernels of the core.
 
-The picture is seen in cells of `CELL` x `CELL` samples. What is said of a sample's colour is
-in its own units: *along* is the component of its chroma in the direction of the screen's
-colour, *across* the one at a right angle to it.
+Statistics are per cell of `CELL` x `CELL` samples. *Along* is the component of a sample's chroma in
+the direction of the screen's colour, *across* the perpendicular one.
 """
 
 from __future__ import annotations
@@ -22,9 +21,9 @@ __all__ = ["CELL", "MAPS", "STATISTICS", "add", "changes", "coverage", "statisti
 
 CELL: Final = 8
 STATISTICS: Final = 10
-"""So many numbers describe a cell."""
+"""Number of statistics per cell."""
 MAPS: Final = 8
-"""So many tell what screen and person look like around it."""
+"""Number of maps in a `ScreenModel`."""
 
 _statistics = core.function("screen_statistics", "pn pn pn ii p p")
 _coverage = core.function("screen_coverage", "pn pn ii pp p")
@@ -34,7 +33,7 @@ _add_half_changes = core.function("add_half_changes", "pn p pn ii")
 
 
 def statistics(luma: Plane, c_b: Plane, c_r: Plane, key: Floats, out: Floats) -> None:
-    """Describe every cell.
+    """Compute the statistics of every cell.
 
     Parameters
     ----------
@@ -43,10 +42,9 @@ def statistics(luma: Plane, c_b: Plane, c_r: Plane, key: Floats, out: Floats) ->
     key : (3,) float32
         kx, ky and length: a unit vector in (Cb, Cr) and the chroma's length.
     out : (STATISTICS, rows, columns) float32
-        Written, for cells, those at the edges too: of the samples that look like the screen
-        their number, the sums of Y, Cb, Cr (from 128) and of the square of along; number and sums
-        of Y, Cb and Cr of those that are surely the person's; the most that a sample has of the
-        screen's colour.
+        Written, including partial cells at the edges. Of the samples similar to the screen: count,
+        sums of Y, Cb and Cr (minus 128), sum of the squares of along. Of definite foreground
+        samples: count, sums of Y, Cb and Cr. Then the maximum of along.
     """
     height, width = shape = luma.shape
     _statistics(
@@ -60,7 +58,7 @@ def statistics(luma: Plane, c_b: Plane, c_r: Plane, key: Floats, out: Floats) ->
 
 
 def coverage(c_b: Plane, c_r: Plane, key: Floats, maps: Floats, out: Floats) -> None:
-    """Find the matte.
+    """Compute the matte.
 
     Parameters
     ----------
@@ -68,7 +66,7 @@ def coverage(c_b: Plane, c_r: Plane, key: Floats, maps: Floats, out: Floats) -> 
         Planes of one size.
     key : (4,) float32
     maps : (MAPS, rows, columns) float32
-        Both of `ScreenModel`.
+        Both from `ScreenModel`.
     out : (h, w) float32
         Written: the coverage, in 0..1.
     """
@@ -84,14 +82,14 @@ def coverage(c_b: Plane, c_r: Plane, key: Floats, maps: Floats, out: Floats) -> 
 
 
 def changes(c_b: Plane, c_r: Plane, key: Floats, maps: Floats, out: Plane) -> None:
-    """Find what takes the screen's colour out.
+    """Compute the differences that remove the screen's colour.
 
     Parameters
     ----------
     c_b, c_r, key, maps
-        As `coverage` takes them.
+        As in `coverage`.
     out : (3, h, w) uint8
-        Written: what is to be added to Y, Cb and Cr, and 128.
+        Written: differences of Y, Cb and Cr, with 128 added.
     """
     height, width = shape = c_b.shape
     _changes(
@@ -105,13 +103,13 @@ def changes(c_b: Plane, c_r: Plane, key: Floats, maps: Floats, out: Plane) -> No
 
 
 def add(plane: Plane, change: Plane, out: Plane) -> None:
-    """Add what `changes` found to a plane.
+    """Add a difference plane from `changes` to a plane.
 
     Parameters
     ----------
     plane : (h, w) uint8
     change : (h, w) or ((h + 1) // 2, (w + 1) // 2) uint8
-        What is to be added, and 128. Contiguous; at half the size it is interpolated.
+        Difference with 128 added. Contiguous; at half the size it is interpolated.
     out : (h, w) uint8
         Where the result goes.
     """

@@ -1,4 +1,4 @@
-"""Segmenters from settings: a card by its name or path, or a model file alone."""
+"""Creation of segmenters from settings: a card by name or path, or a bare model file."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from greenroom.segmenters.catalogue import card_named, required_cards
+from greenroom.segmenters.chroma import ChromaSegmenter
 from greenroom.segmenters.inspection import MODEL_SUFFIXES, card_of_file, runtime_of_file
 from greenroom.segmenters.network import NetworkSegmenter, example_inputs, output_names
 from greenroom.segmenters.output_decoders import selectable_classes
@@ -29,36 +30,35 @@ __all__ = ["check_model", "classes_of", "create_segmenter"]
 
 
 def create_segmenter(settings: Settings, timings: Timings | None = None) -> Segmenter:
-    """Make the segmenter that the settings name.
+    """Create the segmenter for the settings.
 
     Parameters
     ----------
     settings : Settings
         ``model`` is a name, a card (``.toml``) or a model file; ``device``, ``keep``,
-        ``key_color``, ``threads``, ``models_dir`` and ``accept_license`` say how it is had and
-        run.
+        ``key_color``, ``threads``, ``models_dir`` and ``accept_license`` apply to it.
     timings : Timings, optional
-        Where it counts its own steps.
+        Receives its stages.
 
     Raises
     ------
     SettingsError
-        If no model has that name, or it has no such class or device.
+        If the model is unknown, or lacks a selected class or the device.
     MissingExtraError
-        If what executes it is not installed.
+        If its runtime is not installed.
     ModelError
-        If its weights cannot be had or loaded, or are not what the card says.
+        If its weights are unavailable, cannot be loaded, or do not match the card.
     """
     if settings.model.lower().endswith(MODEL_SUFFIXES):
         path = Path(settings.model)
-        return _network(card_of_file(path), path, settings, timings)
-    return _of_card(card_named(settings.model), settings, timings)
+        return _create_network_segmenter(card_of_file(path), path, settings, timings)
+    return _create_from_card(card_named(settings.model), settings, timings)
 
 
 def check_model(settings: Settings) -> None:
-    """Refuse a model that is not there, or that cannot run as the settings want it.
+    """Raise for a missing model, or one that cannot run with the settings.
 
-    Nothing is loaded, downloaded or compiled: what only loading it shows is left to
+    Nothing is loaded, downloaded or compiled; errors that only loading reveals are left to
     `create_segmenter`.
 
     Raises
@@ -76,7 +76,7 @@ def check_model(settings: Settings) -> None:
 
 
 def classes_of(model: str) -> tuple[str, ...]:
-    """Return the classes that a model knows and that can be kept; none for most.
+    """Return the selectable classes of a model; none for most models.
 
     Parameters
     ----------
@@ -95,20 +95,22 @@ def classes_of(model: str) -> tuple[str, ...]:
     return selectable_classes(card)
 
 
-def _of_card(card: Card, settings: Settings, timings: Timings | None) -> Segmenter:
+def _create_from_card(card: Card, settings: Settings, timings: Timings | None) -> Segmenter:
     if card.choose is not None:
-        return SegmenterByShape(card.choose, lambda part: _of_card(part, settings, timings))
+        return SegmenterByShape(
+            card.choose, lambda part: _create_from_card(part, settings, timings)
+        )
     if card.runtime == "chroma":
-        from greenroom.segmenters.chroma import ChromaSegmenter  # noqa: PLC0415 - loads on use
-
         check_runtime(card.runtime, settings.device, card.name)
         return ChromaSegmenter(settings.key_color, timings)
     store = Store(settings.models_dir)
     path = store.get(card, accept_license=settings.accept_license)
-    return _network(card, path, settings, timings)
+    return _create_network_segmenter(card, path, settings, timings)
 
 
-def _network(card: Card, path: Path, settings: Settings, timings: Timings | None) -> Segmenter:
+def _create_network_segmenter(
+    card: Card, path: Path, settings: Settings, timings: Timings | None
+) -> Segmenter:
     runtime = load_runtime(
         card.runtime,
         path,
@@ -126,14 +128,14 @@ def _network(card: Card, path: Path, settings: Settings, timings: Timings | None
 
 
 class SegmenterByShape:
-    """Chooses between two models by the shape of each frame; loads what it needs.
+    """Choice between two models by the aspect ratio of each frame; both are loaded on demand.
 
     Parameters
     ----------
     choose : ChooseSpec
-        Which models, and from which shape on.
+        The models, and the aspect ratio from which to switch.
     load : callable
-        Makes the segmenter of a card.
+        Creates the segmenter of a card.
 
     State: the models loaded so far.
     """
@@ -146,7 +148,7 @@ class SegmenterByShape:
 
     @property
     def info(self) -> SegmenterInfo:
-        """The model that ran last."""
+        """See `Segmenter.info`; the model that ran last."""
         return self._current.info
 
     @property

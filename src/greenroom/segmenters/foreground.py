@@ -1,4 +1,4 @@
-"""A network's own idea of the person's colours, put into a frame without losing detail."""
+"""Transfer of foreground colours from a matting network to a full-size frame."""
 
 from __future__ import annotations
 
@@ -18,23 +18,22 @@ __all__ = ["recolour"]
 
 
 def recolour(frame: Frame, colours: NDArray[Any]) -> Frame:
-    """Give a frame the colours that a network found for the person in it.
+    """Return a frame with a matting network's foreground colours.
 
-    What is added to the frame's own samples is the difference between the network's colours
-    and the picture that it saw, enlarged where that was smaller: so a room's colour leaves
-    hair and edges, and every detail of the frame stays.
+    The difference between the network's colours and its input is enlarged and added to the frame:
+    the room's colour leaves hair and edges, and the frame keeps its detail.
 
     Parameters
     ----------
     frame : Frame
-        What was segmented. Read only.
+        The segmented frame. Read only.
     colours : (h, w, 3) float
-        RGB in 0..1, of the size that the network saw. Read only.
+        RGB in 0..1, at the size of the network's input. Read only.
 
     Returns
     -------
     Frame
-        The same layout and time, in new memory. It means nothing where there is no person.
+        The same layout and time, in new memory. Undefined where there is no person.
 
     Raises
     ------
@@ -59,6 +58,6 @@ def recolour(frame: Frame, colours: NDArray[Any]) -> Frame:
 
 
 def _from_rgb(to_rgb: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Invert a (3, 4) matrix from samples to RGB."""
+    """Return the (3, 4) matrix from RGB to samples, the inverse of ``to_rgb``."""
     inverse = np.linalg.inv(to_rgb[:, :3].astype(np.float64))
     return np.ascontiguousarray(np.column_stack([inverse, -inverse @ to_rgb[:, 3]]), np.float32)

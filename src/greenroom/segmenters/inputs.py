@@ -1,4 +1,4 @@
-"""A frame as a network's input: size, order of axes and channels, normalisation."""
+"""Conversion of frames to network inputs: size, axes, channel order, normalisation."""
 
 from __future__ import annotations
 
@@ -31,43 +31,43 @@ _TYPES: Final = ("float32", "float16", "uint8")
 
 
 class PictureInput:
-    """Writes frames into the input that takes a picture.
+    """Writer of frames into a network's picture input.
 
     Parameters
     ----------
     card : Card
-        How the picture is given.
+        Describes the input.
     inputs : sequence of TensorInfo
-        What the model takes.
+        Inputs of the model.
     path : object
         The model file, for messages.
 
     Raises
     ------
     ModelError
-        If the model has no such input as the card says.
+        If the model has no input as described by the card.
 
-    State: the matrix of the last layout, and memory where the input is float16 or padded.
+    State: the matrix of the last layout, and a buffer for float16 or padded inputs.
     """
 
     def __init__(self, card: Card, inputs: Sequence[TensorInfo], path: object) -> None:
         assert card.input is not None
         self._spec = card.input
-        self.info = _named(self._spec.name, inputs, path)
+        self.info = _find_input(self._spec.name, inputs, path)
         self.name = self.info.name
         self._planar = self._spec.layout is TensorLayout.NCHW
         self._matrix: tuple[Layout, Floats] | None = None
         self._scratch: NDArray[Any] = np.empty(0, np.float32)
         self._check(path)
         dtype = self.info.dtype
-        self._limits = _limits(self._spec, dtype)
+        self._limits = _channel_limits(self._spec, dtype)
         black = ((0.0 - np.array(self._spec.mean)) / self._spec.std).astype(dtype)
         self._black = black[:, None, None] if self._planar else black
 
     def size_for(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Return the height and width that a frame of (width, height) is given at.
+        """Return the input's height and width for a frame of (width, height).
 
-        A network that reduces the picture by itself is never given a larger one.
+        For a network that downsamples internally the frame is never enlarged.
         """
         spec = self._spec
         if spec.size is not None:
@@ -76,7 +76,7 @@ class PictureInput:
         longest = spec.longest
         if spec.ratio is not None:
             longest = min(longest, max(size))
-        # Cut off, as DeepLab's notebook and MODNet's demo do it.
+        # Rounded down, as in DeepLab's notebook and MODNet's demo.
         width, height = (
             max(1, length * longest // max(size) // spec.multiple) * spec.multiple
             for length in size
@@ -88,7 +88,7 @@ class PictureInput:
         return (1, 3, *size) if self._planar else (1, *size, 3)
 
     def part_for(self, frame_size: tuple[int, int], size: tuple[int, int]) -> Part:
-        """Return which part of an input of a height and width a frame of (width, height) takes."""
+        """Return the part of an input (height, width) that a frame (width, height) fills."""
         height, width = size
         if self._spec.aspect is Aspect.STRETCH or self._spec.size is None:
             return slice(0, height), slice(0, width)
@@ -98,7 +98,7 @@ class PictureInput:
         return slice(top, top + high), slice(left, left + wide)
 
     def fill(self, frame: Frame, size: tuple[int, int], tensor: NDArray[Any]) -> None:
-        """Write a frame into the tensor for a height and width, in place."""
+        """Write a frame into the tensor of an input (height, width), in place."""
         rows, columns = self.part_for(frame.size, size)
         shape = rows.stop - rows.start, columns.stop - columns.start
         target = tensor[0]
@@ -118,7 +118,7 @@ class PictureInput:
             target[...] = samples
 
     def _scratch_for(self, target: NDArray[Any]) -> NDArray[Any]:
-        """Return memory for what the loop cannot write where it is to be."""
+        """Return a buffer for tensors that the kernel cannot write directly."""
         dtype = np.float32 if target.dtype == np.float16 else target.dtype
         if self._scratch.shape != target.shape:
             self._scratch = np.empty(target.shape, dtype)
@@ -133,12 +133,12 @@ class PictureInput:
                 matrix = matrix[::-1].copy()
             matrix[:, 3] -= spec.mean
             matrix /= np.array(spec.std)[:, None]
-            matrix[:, 3] += _rounding(self.info.dtype)
+            matrix[:, 3] += _rounding_offset(self.info.dtype)
             self._matrix = layout, np.ascontiguousarray(matrix, np.float32)
         return self._matrix[1]
 
     def _check(self, path: object) -> None:
-        """Compare the tensor with the card."""
+        """Raise `ModelError` unless the tensor matches the card."""
         info, spec = self.info, self._spec
         if info.dtype.name not in _TYPES:
             message = (
@@ -148,7 +148,9 @@ class PictureInput:
             raise ModelError(message, path)
         size = (None, None) if spec.size is None else (spec.size[1], spec.size[0])
         wanted = (1, 3, *size) if self._planar else (1, *size, 3)
-        if not info.shape or (len(info.shape) == 4 and all(map(_fits, info.shape, wanted))):
+        if not info.shape or (
+            len(info.shape) == 4 and all(map(_is_compatible, info.shape, wanted))
+        ):
             return
         message = (
             f"model file '{path}' takes {_shape_text(info.shape)} in '{info.name}', but its card "
@@ -158,12 +160,12 @@ class PictureInput:
 
 
 def crop_output(values: NDArray[Any], part: Part, size: tuple[int, int]) -> NDArray[Any]:
-    """View what a network answered for the part of its input that a frame took.
+    """Return a view of the output for the part of the input that a frame filled.
 
     Parameters
     ----------
     values : (h, w, ...)
-        The answer for the whole input, of any size.
+        The output for the whole input, of any size.
     part : (slice, slice)
         Rows and columns of the input.
     size : (int, int)
@@ -179,7 +181,7 @@ def crop_output(values: NDArray[Any], part: Part, size: tuple[int, int]) -> NDAr
 def check_further_inputs(
     card: Card, inputs: Sequence[TensorInfo], picture: str, path: object
 ) -> None:
-    """Raise `ModelError` unless the card says what every other input is."""
+    """Raise `ModelError` unless the card describes every other input."""
     assert card.input is not None
     known = {picture, card.input.ratio, *card.input.states}
     names = [info.name for info in inputs]
@@ -203,7 +205,7 @@ def check_further_inputs(
 def ratio_input(
     spec: InputSpec, inputs: Sequence[TensorInfo], size: tuple[int, int]
 ) -> dict[str, NDArray[Any]]:
-    """Return the input that says how far the network reduces a picture, if it has one."""
+    """Return the input with the internal downsampling factor, if the network has one."""
     return {
         info.name: np.full(
             [length or 1 for length in info.shape],
@@ -215,7 +217,7 @@ def ratio_input(
     }
 
 
-def _named(name: str, inputs: Sequence[TensorInfo], path: object) -> TensorInfo:
+def _find_input(name: str, inputs: Sequence[TensorInfo], path: object) -> TensorInfo:
     found = [info for info in inputs if name in ("", info.name)]
     if not found:
         message = (
@@ -227,21 +229,21 @@ def _named(name: str, inputs: Sequence[TensorInfo], path: object) -> TensorInfo:
     return found[0]
 
 
-def _limits(spec: InputSpec, dtype: np.dtype[Any]) -> Floats:
-    """Return the least and largest value of each channel, (3, 2)."""
-    ends = (np.array([[0.0], [255.0]]) - spec.mean) / spec.std + _rounding(dtype)
+def _channel_limits(spec: InputSpec, dtype: np.dtype[Any]) -> Floats:
+    """Return the minimum and maximum of each channel, (3, 2)."""
+    ends = (np.array([[0.0], [255.0]]) - spec.mean) / spec.std + _rounding_offset(dtype)
     limits = np.sort(ends.T, axis=1)
     if dtype == np.uint8:
         limits = np.clip(limits, 0, 255.5)
     return np.ascontiguousarray(limits, np.float32)
 
 
-def _rounding(dtype: np.dtype[Any]) -> float:
-    """Return what has to be added so that cutting off rounds."""
+def _rounding_offset(dtype: np.dtype[Any]) -> float:
+    """Return the offset that makes truncation round."""
     return 0.5 if dtype == np.uint8 else 0.0
 
 
-def _fits(length: int | None, wanted: int | None) -> bool:
+def _is_compatible(length: int | None, wanted: int | None) -> bool:
     return None in (length, wanted) or length == wanted
 
 
