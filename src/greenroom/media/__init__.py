@@ -1,1 +1,1 @@
-"""Frames, pictures and files: what everything else is made of."""
+"""Frames, mattes, pictures and media files."""

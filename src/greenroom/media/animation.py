@@ -1,4 +1,4 @@
-"""Pictures that move: animated WebP, PNG and AVIF, frame by frame. GIFs are read as videos."""
+"""Animated WebP, PNG and AVIF, decoded frame by frame. GIFs are read as videos."""
 
 from __future__ import annotations
 
@@ -18,27 +18,26 @@ if TYPE_CHECKING:
 __all__ = ["TIME_BASE", "count_frames", "moves", "moving_frames"]
 
 TIME_BASE: Final = Fraction(1, 1000)
-"""Unit of the frames' times: a millisecond, as in WebP."""
+"""Time base of the frames: milliseconds, as in WebP."""
 
-# HEIC, TIFF and JPEG may hold several pictures, of which none follows another in time.
+# HEIC, TIFF and JPEG may hold several pictures, but these are not an animation.
 _MOVING_FORMATS: Final = ("WEBP", "PNG", "AVIF")
 
 
 def count_frames(path: Path, max_side_px: int) -> int:
-    """Return how many pictures follow one another in a file: 1 if it does not move.
+    """Return the number of frames of an animation, 1 for a still picture.
 
     Raises
     ------
     ValueError
-        If it is no picture, or none that can be read: with a reason to be put into the caller's
-        own error.
+        If it cannot be read as a picture. The message is a reason for the caller's own error.
     """
     with open_picture(path, max_side_px) as image:
-        return len(_places(image)) if image.format in _MOVING_FORMATS else 1
+        return len(_frame_indices(image)) if image.format in _MOVING_FORMATS else 1
 
 
 def moves(path: Path, max_side_px: int) -> bool:
-    """Whether a path is a picture that moves; one that cannot be read does not."""
+    """Whether a path is an animation; False if it cannot be read."""
     try:
         return is_picture(path) and count_frames(path, max_side_px) > 1
     except ValueError:
@@ -46,18 +45,18 @@ def moves(path: Path, max_side_px: int) -> bool:
 
 
 def moving_frames(path: Path, max_side_px: int) -> Iterator[Frame]:
-    """Decode the frames of an animation to ``gbrp``, in front of black, with times from 0 on.
+    """Decode the frames of an animation to ``gbrp``, over black, with times from 0 on.
 
     Raises
     ------
     ValueError
-        At damage, with a reason to be put into the caller's own error.
+        If it is damaged. The message is a reason for the caller's own error.
     """
     pts = 0
     with open_picture(path, max_side_px) as image:
-        for place in _places(image):
+        for index in _frame_indices(image):
             with damage_as_value_error():
-                image.seek(place)
+                image.seek(index)
                 image.load()
                 asked_s = Fraction(image.info.get("duration") or 0) * TIME_BASE
             duration = round(browser_duration_s(asked_s) / TIME_BASE)
@@ -66,8 +65,8 @@ def moving_frames(path: Path, max_side_px: int) -> Iterator[Frame]:
             pts += duration
 
 
-def _places(image: Any) -> range:
-    """Return where the frames are; a PNG may have a still picture in front, for old readers."""
+def _frame_indices(image: Any) -> range:
+    """Return the frames' indices; a PNG may begin with a still picture for old readers."""
     count = getattr(image, "n_frames", 1)
     first = 1 if count > 1 and getattr(image, "default_image", False) else 0
     return range(first, count)

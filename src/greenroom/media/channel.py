@@ -1,4 +1,4 @@
-"""A bounded queue between two threads that can be ended from either side."""
+"""A bounded queue between two threads that either side can close."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class ChannelClosedError(Exception):
-    """The other side has ended the channel."""
+    """The other side has closed the channel."""
 
 
 class Channel(Generic[T]):
@@ -21,9 +21,9 @@ class Channel(Generic[T]):
     Parameters
     ----------
     capacity : int
-        How many items may wait.
+        Maximum number of queued items.
     newest_wins : bool
-        When full, drop the oldest instead of making the sender wait.
+        When full, drop the oldest item instead of blocking the sender.
     """
 
     def __init__(self, capacity: int, *, newest_wins: bool = False) -> None:
@@ -36,12 +36,12 @@ class Channel(Generic[T]):
         self.dropped = 0
 
     def put(self, item: T) -> None:
-        """Send an item, waiting for room unless the newest wins.
+        """Send an item; block while the channel is full, unless the newest wins.
 
         Raises
         ------
         ChannelClosedError
-            If the receiver is gone.
+            If the receiver has closed the channel.
         """
         with self._changed:
             while len(self._items) >= self._capacity and not self._cancelled:
@@ -56,12 +56,12 @@ class Channel(Generic[T]):
             self._changed.notify_all()
 
     def get(self) -> T:
-        """Receive the next item, waiting for it.
+        """Receive the next item; block until there is one.
 
         Raises
         ------
         ChannelClosedError
-            If there will be none.
+            If no more items will come.
         """
         with self._changed:
             while not self._items and not self._finished and not self._cancelled:
@@ -73,13 +73,13 @@ class Channel(Generic[T]):
             return item
 
     def finish(self) -> None:
-        """Say that no more items come; those that wait are still received."""
+        """Close the channel from the sender's side; queued items are still received."""
         with self._changed:
             self._finished = True
             self._changed.notify_all()
 
     def cancel(self) -> None:
-        """End the channel at once; items that wait are dropped."""
+        """Close the channel at once and drop queued items."""
         with self._changed:
             self._cancelled = True
             self._items.clear()

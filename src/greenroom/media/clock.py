@@ -1,4 +1,4 @@
-"""Time, as everything live sees it, so that tests can have their own."""
+"""Clocks for live use, replaceable in tests."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ __all__ = ["Clock", "MonotonicClock"]
 
 
 class Clock(Protocol):
-    """Tells time and waits."""
+    """Source of time and waits."""
 
     def now(self) -> float:
-        """Return seconds since some moment; never goes back."""
+        """Return monotonic seconds since an arbitrary start."""
 
     def wait(self, event: threading.Event, seconds: float) -> bool:
-        """Wait for an event, at most so long; tell whether it is set."""
+        """Wait for an event up to ``seconds``; return whether it is set."""
 
 
 class MonotonicClock:
-    """The machine's own monotonic clock."""
+    """The system's monotonic clock."""
 
     def now(self) -> float:
         """See `Clock.now`."""

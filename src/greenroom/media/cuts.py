@@ -1,4 +1,4 @@
-"""Where in a stream another scene begins."""
+"""Scene cut detection."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 __all__ = ["CutDetector"]
 
-# Mean difference of luma from which another scene begins, in 8-bit levels: consecutive frames
-# of 13 clips of people, one of whom walks up to the camera, reach 15; of frames of two
-# different clips 94 % are over 20, and those that are not show one person at one desk.
+# Mean luma difference of a cut, in 8-bit levels. Consecutive frames of 13 clips of people, one
+# of whom walks up to the camera, reach 15; between frames of two different clips 94 % are over
+# 20, and the rest show one person at one desk.
 _CUT: Final = 20.0
 
 
 class CutDetector:
-    """Tells whether a frame shows another scene than the one before.
+    """Detects whether a frame shows another scene than the previous one.
 
-    The test is the mean absolute difference of luma at a very small size (`Frame.glance`). Where
-    it is wrong, a stage only starts anew, as it does with the first frame.
+    It compares the mean absolute difference of luma at a very small size (`Frame.glance`). A false
+    detection only makes a stage start again, as with the first frame.
 
     State: the last frame at that size.
     """
@@ -33,7 +33,7 @@ class CutDetector:
         self._last: NDArray[np.uint8] | None = None
 
     def is_cut(self, frame: Frame) -> bool:
-        """Compare a frame with the last one, which it then becomes."""
+        """Compare a frame with the previous one, and remember it."""
         look = frame.glance
         last, self._last = self._last, look
         return last is not None and cv2.norm(look, last, cv2.NORM_L1) > _CUT * look.size

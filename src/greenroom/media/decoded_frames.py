@@ -1,4 +1,4 @@
-"""Decoded frames made ours: upright, in front of black, in pixels that the engine knows."""
+"""Decoded frames turned upright, flattened over black and converted to the engine's formats."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["UPRIGHT", "Orientation", "flattened", "orientation_of", "oriented"]
 
 
 class Orientation(NamedTuple):
-    """How decoded planes are to be turned: first transposed, then mirrored."""
+    """Rotation of decoded planes: transposed first, then mirrored."""
 
     transpose: bool
     flip_x: bool
@@ -37,21 +37,20 @@ class Orientation(NamedTuple):
 UPRIGHT: Final = Orientation(transpose=False, flip_x=False, flip_y=False)
 
 
-# FFmpeg numbers the kinds of what it puts beside a frame (AVFrameSideDataType): the display
-# matrix, and more than there are by now.
+# FFmpeg's kinds of side data (AVFrameSideDataType): the display matrix, and an upper bound.
 _DISPLAY_MATRIX: Final = 6
-# libswscale (9.5) ends the process when it is to read these.
-_ABORTS: Final = ("yaf32be", "yaf32le")
 _SIDE_DATA_KINDS: Final = 64
-_GLANCE_PX: Final = 16
+# libswscale (9.5) aborts the process when it reads these.
+_ABORTING_FORMATS: Final = ("yaf32be", "yaf32le")
+_THUMBNAIL_PX: Final = 16
 
 
 @contextmanager
 def _converting(frame: av.VideoFrame) -> Iterator[None]:
-    """Say which pixel format a frame has where libswscale does not know it."""
+    """Name the pixel format in the error when libswscale does not support it."""
     name = frame.format.name
     try:
-        if name in _ABORTS:
+        if name in _ABORTING_FORMATS:
             reason = "FFmpeg has no conversion"
             raise ValueError(reason)
         yield
@@ -64,18 +63,18 @@ def _converting(frame: av.VideoFrame) -> Iterator[None]:
 
 
 def orientation_of(frame: av.VideoFrame) -> Orientation:
-    """Read the rotation flag that FFmpeg found, mirrored ones too.
+    """Return the rotation or mirroring in a frame's display matrix.
 
-    It is FFmpeg's display matrix: nine 32-bit integers in native byte order, row by row,
-    which take a pixel's place (x, y, 1) to where it is shown. It is the same for all frames of
-    a stream, and to be read once.
+    FFmpeg's display matrix has nine 32-bit integers in native byte order, row by row, which map
+    a pixel's position (x, y, 1) to where it is shown. It is the same for all frames of a stream
+    and needs to be read only once.
 
     Raises
     ------
     ValueError
         As `flattened`.
     """
-    data: Any = _with_matrix_alone(frame).side_data.get("DISPLAYMATRIX")
+    data: Any = _with_display_matrix_only(frame).side_data.get("DISPLAYMATRIX")
     if data is None:
         return UPRIGHT
     a, b, _, c, d = struct.unpack_from("=5i", bytes(data))
@@ -84,15 +83,15 @@ def orientation_of(frame: av.VideoFrame) -> Orientation:
     return Orientation(transpose=False, flip_x=a < 0, flip_y=d < 0)
 
 
-def _with_matrix_alone(frame: av.VideoFrame) -> av.VideoFrame:
-    """Return a small copy of a frame, with nothing beside it but its display matrix.
+def _with_display_matrix_only(frame: av.VideoFrame) -> av.VideoFrame:
+    """Return a small copy of a frame whose only side data is the display matrix.
 
-    PyAV (18.1) frees the names of side data a second time, such as a colour profile's, once
-    its `side_data` is asked for; it refuses to show any of it where one kind is new to it; and
-    what it shows stays in memory until the garbage collector comes by.
+    PyAV (18.1) frees the names of side data, such as a colour profile's, twice when `side_data`
+    is read; it raises if one kind is unknown to it; and what it returns stays in memory until the
+    garbage collector runs.
     """
     with _converting(frame):
-        small = frame.reformat(_GLANCE_PX, _GLANCE_PX, "gray", threads=ONE_THREAD)
+        small = frame.reformat(_THUMBNAIL_PX, _THUMBNAIL_PX, "gray", threads=ONE_THREAD)
     graph = av.filter.Graph()
     filters = [
         graph.add("sidedata", f"mode=delete:type={kind}")
@@ -112,12 +111,12 @@ def _with_matrix_alone(frame: av.VideoFrame) -> av.VideoFrame:
 
 
 def oriented(frame: Frame, orientation: Orientation) -> Frame:
-    """Turn a frame upright; a new frame in new memory unless it is upright already."""
+    """Return a frame turned upright, in new memory unless it is upright already."""
     if orientation == UPRIGHT:
         return frame
     layout = frame.layout
     if orientation.transpose:
-        # Which matrix players assume depends on the size before it was turned.
+        # The matrix that players assume depends on the size before rotation.
         colour = layout.colour.named(layout.size)
         layout = Layout(layout.height, layout.width, layout.format, colour)
     result = Frame.empty(layout, alpha=frame.alpha is not None)
@@ -135,13 +134,13 @@ def _turned(plane: Plane, orientation: Orientation) -> Plane:
 
 
 def flattened(frame: av.VideoFrame, format: Format | None = None) -> Frame:  # noqa: A002 - the field's word
-    """Take a decoded frame as it looks in front of black, if it has alpha; see `Frame.from_av`.
+    """Convert a decoded frame, alpha composited over black; see `Frame.from_av`.
 
     Raises
     ------
     ValueError
-        If FFmpeg does not convert its pixel format; with a reason to be put into the caller's
-        own error.
+        If FFmpeg cannot convert its pixel format. The message is a reason for the caller's own
+        error.
     """
     with _converting(frame):
         return _flattened(frame, format)
@@ -153,7 +152,7 @@ def _flattened(frame: av.VideoFrame, format: Format | None) -> Frame:  # noqa: A
     has_rgb = frame.format.has_palette or frame.format.is_rgb
     name = "gbrap" if has_rgb else "yuva444p"
     cut_out = Frame.from_av(frame.reformat(format=name, threads=ONE_THREAD))
-    result = _in_front_of_black(cut_out)
+    result = _over_black(cut_out)
     if format in (None, result.format):
         return result
     colour = result.layout.colour
@@ -162,7 +161,7 @@ def _flattened(frame: av.VideoFrame, format: Format | None) -> Frame:  # noqa: A
     return result.converted(Layout(*result.size, format, colour))
 
 
-def _in_front_of_black(frame: Frame) -> Frame:
+def _over_black(frame: Frame) -> Frame:
     alpha = frame.alpha
     if alpha is None or alpha.min() == 255:
         return frame.opaque()

@@ -1,4 +1,4 @@
-"""Decoders of video streams: everything that can be seen through is decoded as that."""
+"""Decoders of video streams, with alpha where a stream has it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 __all__ = ["ALPHA_MODE", "Decoder", "has_alpha_mode"]
 
-# FFmpeg's own decoders of these codecs leave alpha out: the room behind it would be seen.
+# FFmpeg's own decoders of these codecs drop alpha: the room behind it would be seen.
 _WITH_ALPHA: Final = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 ALPHA_MODE: Final = "alpha_mode"
-"""The tag of a stream in WebM and Matroska whose packets have alpha beside them; it is 1 then."""
+"""Stream tag in WebM and Matroska, 1 where packets carry alpha as additional data."""
 
-_THREADS: Final = "AUTO"  # FFmpeg takes all that are of use
-# Alpha travels beside a packet as the block addition number 1 of Matroska and WebM.
+_THREADS: Final = "AUTO"  # as many as FFmpeg finds useful
+# Alpha is block addition number 1 of a packet in Matroska and WebM.
 _ADDITION: Final = "matroska_block_additional"
 _ALPHA_NUMBER: Final = 1
 
@@ -29,15 +29,15 @@ _ALPHA_NUMBER: Final = 1
 class Decoder:
     """Decodes the packets of a stream, with alpha where they have it.
 
-    VP8 and VP9 with alpha are decoded by libvpx, everything else by the stream's own decoder,
-    which is as fast as it gets.
+    VP8 and VP9 with alpha are decoded by libvpx, everything else by the stream's own, faster
+    decoder.
 
     Parameters
     ----------
     stream : av.VideoStream
-        Nothing of it has been decoded yet.
+        Nothing has been decoded from it yet.
     deinterlacer : Deinterlacer, optional
-        Through which the pictures go. Interlaced pictures stay so without one.
+        Applied to the pictures; without it, interlaced pictures stay interlaced.
     """
 
     def __init__(self, stream: VideoStream, deinterlacer: Deinterlacer | None = None) -> None:
@@ -45,24 +45,24 @@ class Decoder:
         self._deinterlacer = deinterlacer
         self.context: Any = stream.codec_context
         if self.context.name in _WITH_ALPHA and has_alpha_mode(stream):
-            self._take_alpha()
+            self._switch_to_alpha_decoder()
         else:
             self.context.thread_type = _THREADS
 
     def decode(self, packet: av.Packet[Any] | None) -> list[av.VideoFrame]:
-        """Return the pictures that a packet completes; an empty one, or None, ends the stream.
+        """Return the pictures completed by a packet; an empty one or None ends the stream.
 
         Raises
         ------
         av.error.FFmpegError
-            At damage that the decoder cannot go over.
+            At damage that the decoder cannot skip.
         """
         if packet is not None and self.context.name in _WITH_ALPHA and _has_alpha(packet):
-            self._take_alpha()
+            self._switch_to_alpha_decoder()
         pictures: list[av.VideoFrame] = self.context.decode(packet)
-        if self._is_other:
+        if self._is_replaced:
             for picture in pictures:
-                self._describe(picture)
+                self._set_colours(picture)
         if self._deinterlacer is None:
             return pictures
         ready = [shown for picture in pictures for shown in self._deinterlacer.push(picture)]
@@ -70,21 +70,21 @@ class Decoder:
         return ready + self._deinterlacer.finish() if is_end else ready
 
     def finish(self) -> list[av.VideoFrame]:
-        """Return what is held after the last packet, where the stream did not end as it should."""
+        """Return the pictures still held after the last packet of an incomplete stream."""
         return [] if self._deinterlacer is None else self._deinterlacer.finish()
 
     def restart(self) -> None:
-        """Forget everything, after the container went to another place."""
-        if self._is_other:
+        """Drop all state after a seek."""
+        if self._is_replaced:
             self.context.flush_buffers()
         if self._deinterlacer is not None:
             self._deinterlacer.restart()
 
     @property
-    def _is_other(self) -> bool:
+    def _is_replaced(self) -> bool:
         return self.context is not self._stream.codec_context
 
-    def _take_alpha(self) -> None:
+    def _switch_to_alpha_decoder(self) -> None:
         own: Any = self._stream.codec_context
         name = _WITH_ALPHA[own.name]
         try:
@@ -96,8 +96,8 @@ class Decoder:
         context.thread_type = _THREADS
         self.context = context
 
-    def _describe(self, picture: av.VideoFrame) -> None:
-        """Say of the colours what the container says, where the codec says nothing."""
+    def _set_colours(self, picture: av.VideoFrame) -> None:
+        """Take colours that the codec leaves unspecified from the container."""
         own: Any = self._stream.codec_context
         for part in ("colorspace", "color_primaries", "color_trc"):
             if getattr(picture, part) == UNSPECIFIED:
@@ -107,7 +107,7 @@ class Decoder:
 
 
 def has_alpha_mode(stream: VideoStream) -> bool:
-    """Whether a stream of WebM or Matroska says that it has alpha beside its packets."""
+    """Whether a stream of WebM or Matroska is tagged as carrying alpha."""
     return any(
         name.lower() == ALPHA_MODE and value == "1" for name, value in stream.metadata.items()
     )

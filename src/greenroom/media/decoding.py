@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 STDIN: Final = "-"
-"""The name that stands for standard input, or standard output."""
+"""Name of standard input and standard output on the command line."""
 
 # FFmpeg's errors are not all an OSError or a ValueError.
 MEDIA_ERRORS: Final = (OSError, ValueError, av.error.FFmpegError)
@@ -50,12 +50,12 @@ _BUFFER_BYTES: Final = 2**18
 
 
 def open_media(media: str | Path | StandardInput) -> InputContainer:
-    """Open a file or standard input that has video in it.
+    """Open a file or standard input and check that it contains video.
 
     Raises
     ------
     ValueError
-        With a reason to be put into the caller's own error.
+        The message is a reason for the caller's own error.
     """
     if not isinstance(media, StandardInput):
         reason = unreadable_reason(Path(media))
@@ -82,7 +82,7 @@ def _why_not_opened(media: str | Path | StandardInput, error: Exception) -> str:
             f"it is {kind}, which names other files or addresses, and these are not opened; give "
             f"the video itself"
         )
-    if getattr(error, "errno", None) == errno.EINVAL:  # what a demuxer that is not listed gives
+    if getattr(error, "errno", None) == errno.EINVAL:  # a demuxer that is not on the list
         return "not an image or video of a kind that is taken; MP4 or Matroska, for example, are"
     return f"not an image or video that FFmpeg knows ({reason_of(error)})"
 
@@ -90,21 +90,21 @@ def _why_not_opened(media: str | Path | StandardInput, error: Exception) -> str:
 def _head_of(media: str | Path | StandardInput) -> bytes:
     if isinstance(media, StandardInput):
         return media.head
-    if not Path(media).is_file():  # to look into a named pipe would wait for more of it
+    if not Path(media).is_file():  # reading a named pipe would block, and consume it
         return b""
     with Path(media).open("rb") as file:
         return file.read(HEAD_BYTES)
 
 
 def video_stream(container: InputContainer) -> VideoStream:
-    """Return the stream of video that is meant: the default one of those that can be decoded.
+    """Select the default video stream among those that can be decoded.
 
-    If none says that it is the default one, it is the first. Cover art is not meant.
+    Without a default flag it is the first one. Cover art is ignored.
 
     Raises
     ------
     ValueError
-        With a reason to be put into the caller's own error.
+        The message is a reason for the caller's own error.
     """
     streams = _video_streams(container)
     default = av.stream.Disposition.default
@@ -112,7 +112,7 @@ def video_stream(container: InputContainer) -> VideoStream:
 
 
 def stream_choice(container: InputContainer, stream: VideoStream) -> str | None:
-    """Say which of several streams of video is taken; None if there is but one."""
+    """Describe which of several video streams is used; None if there is only one."""
     streams = _video_streams(container)
     if len(streams) == 1:
         return None
@@ -136,11 +136,11 @@ def _video_streams(container: InputContainer) -> list[VideoStream]:
 
 
 def open_container(media: str | Path | StandardInput) -> InputContainer:
-    """Open something for reading, and nothing that it names (`greenroom.media.demuxers`).
+    """Open a file or standard input with allow-listed demuxers (`greenroom.media.demuxers`).
 
-    Tags that are not UTF-8 are no reason to fail.
+    Tags that are not UTF-8 are accepted.
     """
-    # PyAV replaces what is not UTF-8 from 19 on, and has no option for it any more.
+    # PyAV replaces invalid UTF-8 by itself from 19 on, and has no option for it.
     lenient: Any = {}
     if int(av.__version__.partition(".")[0]) < 19:
         lenient = {"metadata_errors": "replace"}
@@ -159,13 +159,13 @@ def open_container(media: str | Path | StandardInput) -> InputContainer:
 class StandardInput:
     """Standard input as FFmpeg reads it: whatever has arrived, without waiting for more.
 
-    What a signal raises while this waits cannot pass through FFmpeg: FFmpeg is told that the
-    input ends, and `check` raises it afterwards.
+    An exception of a signal handler cannot pass through FFmpeg: the input ends for FFmpeg, and
+    `check` raises the exception afterwards.
 
     Attributes
     ----------
     head : bytes
-        How the input begins, as far as it has been read.
+        The first bytes of the input, up to `HEAD_BYTES`.
     """
 
     def __init__(self) -> None:
@@ -177,8 +177,8 @@ class StandardInput:
         self.head = b""
 
     def read(self, size: int) -> bytes:
-        """Return what has arrived, at most ``size`` bytes; nothing at the end."""
-        if self._interruption is not None:  # FFmpeg tries again at an end
+        """Return the bytes that have arrived, up to ``size``; empty at the end."""
+        if self._interruption is not None:  # FFmpeg retries at the end
             return b""
         try:
             data = os.read(self._descriptor, size)
@@ -190,22 +190,22 @@ class StandardInput:
         return data
 
     def check(self) -> None:
-        """Raise what a signal raised."""
+        """Raise the exception of a signal handler, if there was one."""
         if self._interruption is not None:
             raise self._interruption
 
 
 def user_path(name: str) -> Path:
-    """Return the path that a name stands for: a ~ is the user's folder, of whom there is one."""
+    """Return the path of a name, with ``~`` and ``~user`` expanded."""
     path = Path(name)
     try:
         return path.expanduser()
-    except RuntimeError:  # nobody is called so: then it is a file's name
+    except RuntimeError:  # no such user: the name is a file's
         return path
 
 
 def is_folder(path: Path) -> bool:
-    """Whether a path is a folder; one that cannot be a path, such as a too long one, is none."""
+    """Whether a path is a folder; False if it is invalid, such as too long."""
     try:
         return path.is_dir()
     except (OSError, ValueError):
@@ -213,7 +213,7 @@ def is_folder(path: Path) -> bool:
 
 
 def path_exists(path: Path) -> bool:
-    """Whether there is anything of that name; nothing has one that cannot be a path."""
+    """Whether a path exists; False if it is invalid, such as too long."""
     try:
         return path.exists()
     except (OSError, ValueError):
@@ -221,31 +221,31 @@ def path_exists(path: Path) -> bool:
 
 
 def unreadable_reason(path: Path) -> str | None:
-    """Say why a path cannot be a readable file with something in it, if so."""
+    """Return the reason why a path is not a readable, non-empty file, or None."""
     try:
         if path.is_dir():
             return "it is a folder, where a file was expected"
         if not path.exists():
             return "there is no such file"
-        if path.is_file():  # to look into a named pipe would take from what is in it
+        if path.is_file():  # opening a named pipe would consume it
             if path.stat().st_size == 0:
                 return "the file is empty"
             with path.open("rb"):
                 pass
     except OSError as error:
         return str(error.strerror).lower()
-    except ValueError:  # from Python, before the system is asked
+    except ValueError:  # raised by Python itself
         return "there is a null character in its name"
     return None
 
 
 def check_size(width: int, height: int, max_side_px: int) -> None:
-    """Refuse pictures that are too large.
+    """Check that a picture is not too large.
 
     Raises
     ------
     ValueError
-        With a reason to be put into the caller's own error.
+        The message is a reason for the caller's own error.
     """
     if max(width, height) > max_side_px:
         message = (
@@ -257,12 +257,12 @@ def check_size(width: int, height: int, max_side_px: int) -> None:
 def decoded(
     container: InputContainer, stream: VideoStream, deinterlacer: Deinterlacer | None = None
 ) -> Iterator[av.VideoFrame]:
-    """Decode every frame of a stream in order of presentation.
+    """Decode all frames of a stream in order of presentation.
 
     Raises
     ------
     av.error.FFmpegError
-        At damage that the decoder cannot go over.
+        At damage that the decoder cannot skip.
     """
     decoder = Decoder(stream, deinterlacer)
     for packet in with_browser_durations(container, container.demux(stream)):
@@ -270,11 +270,11 @@ def decoded(
 
 
 def file_url(path: str | Path) -> str:
-    """Keep FFmpeg from reading a file's name as a protocol or a pattern."""
+    """Return a ``file:`` URL, so that FFmpeg does not take a name for a protocol or pattern."""
     return f"file:{path}"
 
 
 def reason_of(error: Exception) -> str:
-    """Say in a few words what FFmpeg or the operating system said."""
+    """Return the short message of an error of FFmpeg or the operating system."""
     said: str | None = getattr(error, "strerror", None)
     return (said.lower() if said else str(error)).rstrip(".")

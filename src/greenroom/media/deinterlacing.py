@@ -1,4 +1,4 @@
-"""Interlaced video made progressive: what moves has no combs."""
+"""Deinterlacing with FFmpeg's bwdif filter."""
 
 from __future__ import annotations
 
@@ -14,42 +14,41 @@ if TYPE_CHECKING:
 
 __all__ = ["Deinterlacer"]
 
-# One picture for each that comes, not one for each field; the field order is the picture's own,
-# and pictures that are not interlaced pass as they are.
+# One picture for each frame, not for each field; field order from the picture; progressive
+# pictures pass unchanged.
 _FILTER: Final = "mode=send_frame:parity=auto:deint=interlaced"
-# FFmpeg's bwdif takes no fewer columns or rows.
-_LEAST_PX: Final = 4
-_DESCRIBED: Final = ("colorspace", "color_range", "color_primaries", "color_trc")
+# Smallest width and height that bwdif supports.
+_MIN_SIZE_PX: Final = 4
+_COLOUR_ATTRIBUTES: Final = ("colorspace", "color_range", "color_primaries", "color_trc")
 
 
 class Deinterlacer:
     """Deinterlaces pictures that are marked as interlaced, by FFmpeg's ``bwdif``.
 
-    All others pass untouched, and at once until the first interlaced one. From then on each
-    picture leaves when the next one has come, as both its neighbours are looked at. Time stamps
-    stay as they are.
+    All others pass unchanged. From the first interlaced picture on there is a latency of one
+    picture, because the filter reads both neighbours. Time stamps are kept.
 
-    State: the pictures that the filter holds.
+    State: the pictures held by the filter.
 
     Parameters
     ----------
-    tell : callable
-        Called once, when the first interlaced picture comes.
+    on_interlaced : callable
+        Called once, at the first interlaced picture.
     """
 
-    def __init__(self, tell: Callable[[], None]) -> None:
-        self._tell = tell
+    def __init__(self, on_interlaced: Callable[[], None]) -> None:
+        self._on_interlaced = on_interlaced
         self._graph: Graph | None = None
         self._held: deque[av.VideoFrame] = deque()
         self._kind: tuple[int, int, str] | None = None
-        self._is_told = False
+        self._is_reported = False
 
     def push(self, picture: av.VideoFrame) -> list[av.VideoFrame]:
-        """Take a picture, return those that are ready."""
+        """Add a picture and return those that are ready."""
         kind = picture.width, picture.height, picture.format.name
         ready = [] if kind == self._kind else self.finish()
         if self._graph is None:
-            if not picture.interlaced_frame or min(kind[:2]) < _LEAST_PX:
+            if not picture.interlaced_frame or min(kind[:2]) < _MIN_SIZE_PX:
                 return [*ready, picture]
             self._begin(picture)
             self._kind = kind
@@ -59,7 +58,7 @@ class Deinterlacer:
         return ready + self._ready()
 
     def finish(self) -> list[av.VideoFrame]:
-        """Return what is still held, at the end."""
+        """Return the pictures still held at the end."""
         if self._graph is None:
             return []
         self._graph.push(None)
@@ -68,14 +67,14 @@ class Deinterlacer:
         return rest
 
     def restart(self) -> None:
-        """Forget everything that is held."""
+        """Drop all held pictures."""
         self._graph = self._kind = None
         self._held.clear()
 
     def _begin(self, picture: av.VideoFrame) -> None:
-        if not self._is_told:
-            self._is_told = True
-            self._tell()
+        if not self._is_reported:
+            self._is_reported = True
+            self._on_interlaced()
         self._graph = graph = av.filter.Graph()
         source = graph.add_buffer(
             width=picture.width,
@@ -86,7 +85,7 @@ class Deinterlacer:
         graph.link_nodes(source, graph.add("bwdif", _FILTER), graph.add("buffersink")).configure()
 
     def _ready(self) -> list[av.VideoFrame]:
-        """Take what the filter has, with the times and colours of what was put in."""
+        """Return the filter's output with the times and colours of its input."""
         ready: list[av.VideoFrame] = []
         while self._graph is not None and self._held:
             try:
@@ -94,7 +93,7 @@ class Deinterlacer:
             except (BlockingIOError, EOFError):
                 break
             origin = self._held.popleft()
-            for name in _DESCRIBED:
+            for name in _COLOUR_ATTRIBUTES:
                 setattr(picture, name, getattr(origin, name))
             picture.pts, picture.duration = origin.pts, origin.duration
             if origin.time_base is not None:

@@ -1,9 +1,9 @@
-"""Demuxers and protocols that FFmpeg may use, by allow-list: a file never leads to another one.
+"""Allow-lists of FFmpeg's demuxers and protocols, so that a file cannot open other files.
 
 Playlists (HLS, DASH, ``ffconcat``), descriptions of sessions (SDP), patterns of names and FFmpeg's
-filter graphs make FFmpeg open other files and sockets. What is opened by its path or read from
-standard input is therefore read by a demuxer that is listed here, from that file alone. The
-lists hold for everything that a demuxer opens in turn, too.
+filter graphs make FFmpeg open other files and sockets. Files and standard input are therefore
+read only by the demuxers listed here. The lists also hold for everything that a demuxer opens
+itself.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ __all__ = [
     "stream_options",
 ]
 
-# By FFmpeg's names. None of these reads anything but its own input; "mov" would follow
-# references to samples elsewhere, and is told not to. "image2" takes names for patterns.
+# FFmpeg's names. All read only their own input; "mov" has an option against references to samples
+# in other files. "image2" is left out because it takes names for patterns.
 _CONTAINERS: Final = (
     "apng",
     "asf",
@@ -79,7 +79,7 @@ _BARE_VIDEO: Final = (
     "vc1test",
     "vvc",
 )
-# One picture each.
+# Single pictures.
 _PICTURES: Final = (
     "bmp_pipe",
     "dds_pipe",
@@ -114,7 +114,7 @@ _PICTURES: Final = (
     "xpm_pipe",
     "xwd_pipe",
 )
-# Opened to say that there is no video in it.
+# Opened only to report that there is no video.
 _SOUND: Final = (
     "aac",
     "ac3",
@@ -138,25 +138,25 @@ _SOUND: Final = (
 FILE_FORMATS: Final = ",".join((*_CONTAINERS, *_BARE_VIDEO, *_PICTURES, *_SOUND))
 """Demuxers for files and standard input, as ``format_whitelist`` takes them."""
 
-_WITHOUT_OTHERS: Final = {"enable_drefs": "0"}
+_NO_REFERENCES: Final = {"enable_drefs": "0"}
 
 FILE_OPTIONS: Final[Mapping[str, str]] = {
-    **_WITHOUT_OTHERS,
+    **_NO_REFERENCES,
     "format_whitelist": FILE_FORMATS,
     "protocol_whitelist": "file",
 }
-"""For what is opened by its path."""
+"""Options for opening a file by its path."""
 
 PIPE_OPTIONS: Final[Mapping[str, str]] = {
-    **_WITHOUT_OTHERS,
+    **_NO_REFERENCES,
     "format_whitelist": FILE_FORMATS,
-    # Its bytes are handed to FFmpeg, which has nothing to open; no protocol has this name.
+    # FFmpeg is handed the bytes and opens nothing; no protocol has this name.
     "protocol_whitelist": "none",
 }
-"""For what is read from standard input."""
+"""Options for reading standard input."""
 
-# What an address may lead on to: never a file of this machine, and of the network only what
-# that kind of address is made of. The lists are those of demuxers and of protocols.
+# Demuxers and protocols for each kind of address: no local files, and only the network protocols
+# that this kind needs.
 _RTSP: Final = ("rtsp,asf,mpegts", "rtsp,rtsps,rtp,srtp,tcp,udp,tls")
 _HTTP: Final = (f"hls,dash,webvtt,{FILE_FORMATS}", "http,https,httpproxy,tls,tcp,crypto,data")
 _RTP: Final = ("rtp,sdp,asf,mpegts", "rtp,srtp,udp")
@@ -172,21 +172,21 @@ _BY_SCHEME: Final = {
 
 
 def stream_options(scheme: str) -> dict[str, str]:
-    """Return what FFmpeg may use for an address, as options for opening it.
+    """Return the options for opening an address, with its allowed demuxers and protocols.
 
     Parameters
     ----------
     scheme : str
-        That of the address; ``file`` for the description of a session (SDP), which a user
-        gives as a source in place of an address.
+        The address's scheme; ``file`` for a session description (SDP), which a user gives in
+        place of an address.
     """
     formats, protocols = _BY_SCHEME[scheme.lower()]
-    return _WITHOUT_OTHERS | {"format_whitelist": formats, "protocol_whitelist": protocols}
+    return _NO_REFERENCES | {"format_whitelist": formats, "protocol_whitelist": protocols}
 
 
-# Filters that draw test pictures and change them; none opens anything or listens, as "movie",
-# "life", "drawtext" and "zmq" do.
-_DRAWING: Final = frozenset(
+# Filters that draw and change test pictures. Others open files or sockets: "movie", "life",
+# "drawtext", "zmq".
+_DRAWING_FILTERS: Final = frozenset(
     (
         *("allrgb", "allyuv", "color", "colorchart", "colorspectrum", "gradients", "mandelbrot"),
         *("mptestsrc", "nullsrc", "pal100bars", "pal75bars", "rgbtestsrc", "sierpinski"),
@@ -204,25 +204,25 @@ _FILTER_ENDS: Final = re.compile(r"[,;\]]")
 
 
 def forbidden_filter(graph: str) -> str | None:
-    """Return the first filter of a graph that does more than draw, if there is one.
+    """Return the first filter of a graph that is not allowed, or None.
 
     Parameters
     ----------
     graph : str
-        Filters, as FFmpeg's filtergraph syntax has them.
+        Filters in FFmpeg's filtergraph syntax.
     """
     for piece in _FILTER_ENDS.split(_QUOTED.sub("\0", graph)):
         name = re.split(r"[=@\[]", piece.strip())[0].strip()
         is_label = piece.lstrip().startswith("[") or not piece.strip()
-        if not is_label and name not in _DRAWING:
+        if not is_label and name not in _DRAWING_FILTERS:
             return name.replace("\0", "'")
     return None
 
 
 HEAD_BYTES: Final = 1024
-"""How much of a file tells what it is, for `list_kind`."""
+"""Number of bytes from the start of a file that `list_kind` needs."""
 
-# How files begin that name others.
+# First bytes of playlists and other lists of files.
 _MARKS: Final = (
     (b"#EXTM3U", "an HLS playlist"),
     (b"ffconcat", "a list of files for FFmpeg (ffconcat)"),
@@ -241,12 +241,12 @@ _XML_MARKS: Final = (
 
 
 def list_kind(head: bytes) -> str | None:
-    """Say what kind of list of other files or addresses a file is, if it is one.
+    """Return the kind of a playlist or other list of files or addresses; None for other files.
 
     Parameters
     ----------
     head : bytes
-        How it begins, `HEAD_BYTES` at most.
+        The file's first bytes, up to `HEAD_BYTES`.
     """
     begin = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     for mark, kind in _MARKS:
