@@ -173,7 +173,7 @@ class FakeCamera:
         """Unplug it: whoever reads it gets an error, and it cannot be opened."""
         self._plugged = False
 
-    def open(self, settings: object = None) -> Source:  # noqa: ARG002 - as sources are opened
+    def open(self, _settings: object = None) -> Source:
         """Open it.
 
         Raises

@@ -7,6 +7,8 @@ import io
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+import av
+
 from greenroom.errors import SettingsError
 from greenroom.media.colour import FULL, LIMITED, RGB, UNSPECIFIED, Colour
 from greenroom.media.layout import WITH_ALPHA
@@ -32,7 +34,7 @@ def _crf(worst: int, best: int) -> Callable[[int], Options]:
     return lambda quality: {"crf": str(round(worst + (best - worst) * quality / 100))}
 
 
-def _lossless(quality: int) -> Options:  # noqa: ARG001 - there is nothing to choose
+def _lossless(_quality: int) -> Options:
     return {}
 
 
@@ -275,8 +277,6 @@ def check_choice(path: Path, settings: Settings) -> None:
     SettingsError
         If FFmpeg has no such encoder, it has no such preset, or the file cannot hold it.
     """
-    import av  # noqa: PLC0415 - importing greenroom stays light
-
     if settings.codec is None:
         return
     codec = _named(settings.codec)
@@ -293,8 +293,6 @@ def check_fits(codec: Codec, path: Path, container: OutputContainer) -> None:
     SettingsError
         If FFmpeg's muxer does not take it.
     """
-    import av  # noqa: PLC0415 - importing greenroom stays light
-
     kind = CONTAINERS[path.suffix.lower()]
     canonical = av.Codec(codec.encoder, "w").canonical_name
     if canonical not in container.supported_codecs or codec.encoder in kind.refused:
@@ -325,8 +323,6 @@ _ALIASES: Final = {
 
 def _by_encoder(name: str) -> Codec:
     """Describe any encoder of FFmpeg by its name."""
-    import av  # noqa: PLC0415 - importing greenroom stays light
-
     try:
         codec = av.Codec(name, "w")
     except ValueError:  # av.codec.codec.UnknownCodecError

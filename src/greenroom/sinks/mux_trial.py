@@ -12,6 +12,8 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, cast
 
+import av
+
 from greenroom.media.decoding import MEDIA_ERRORS, open_container
 from greenroom.sinks.tags import contains_coordinates
 
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from pathlib import Path
 
-    import av
     from av.container import OutputContainer
     from av.stream import Stream
 
@@ -108,8 +109,6 @@ def _first(packets: Iterator[av.Packet[Any]], indices: Collection[int]) -> Itera
 
 def _is_taken(stream: Stream, packets: list[av.Packet[Any]], muxer: str) -> bool:
     """Write a stream's first packets to memory."""
-    import av  # noqa: PLC0415 - importing greenroom stays light
-
     target = av.open(io.BytesIO(), "w", format=muxer)
     try:
         copy = add_stream_copy(stream, target)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import av
+
 from greenroom.sinks.staging import check_free_space
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import av
     from av.container import OutputContainer
 
 __all__ = ["HEADER_BYTES", "Muxer"]
@@ -93,8 +94,6 @@ class Muxer:
         self.container.close()
 
     def _nothing(self) -> av.Packet[Any]:
-        import av  # noqa: PLC0415 - importing greenroom stays light
-
         packet = av.Packet(b"\0")
         packet.stream = self.container.streams[0]
         packet.pts = packet.dts = 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from greenroom.errors import SettingsError, SinkError
 from greenroom.media.image_tags import PictureTags, read_tags
@@ -150,8 +151,6 @@ def _bgr(frame: Frame) -> NDArray[np.uint8]:
 
 def _with_tags(frame: Frame, suffix: str, quality: int, tags: PictureTags) -> bytes:
     """Encode a frame by Pillow: OpenCV, which is faster at PNG, writes no resolution."""
-    from PIL import Image  # noqa: PLC0415 - importing greenroom stays light
-
     samples = _bgr(frame)
     if samples.ndim == 3:
         samples = np.ascontiguousarray(samples[..., [2, 1, 0, *range(3, samples.shape[2])]])

@@ -7,6 +7,8 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
+import av
+
 from greenroom.errors import GreenroomError, SettingsError
 from greenroom.media.colour import Colour
 from greenroom.media.decoding import MEDIA_ERRORS, decoded, file_url, open_container, video_stream
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    import av
     from av.video.stream import VideoStream
 
     from greenroom.media.frame import Frame
@@ -163,8 +164,6 @@ class VideoSink(Sink):
             self._muxer = None
 
     def _open(self, frame: Frame) -> VideoStream:
-        import av  # noqa: PLC0415 - importing greenroom stays light
-
         kind = CONTAINERS[self._path.suffix.lower()]
         self._layout, self._alpha = frame.layout, frame.alpha is not None
         codec = choose_codec(self._path, self._settings, self._layout, alpha=self._alpha)
@@ -200,8 +199,6 @@ class VideoSink(Sink):
 
     def _describe(self, stream: VideoStream, codec: Codec, frame: Frame) -> None:
         """Set the stream's size, format, time and colour."""
-        import av  # noqa: PLC0415
-
         self._even = codec.even
         width, height = self._shape(frame, codec)
         if codec.even:

@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import pyvirtualcam
+
 from greenroom.devices.reader_count import ReaderCount
 from greenroom.devices.video_nodes import video_nodes
 from greenroom.errors import VirtualCameraError
@@ -17,8 +19,6 @@ from greenroom.sinks.sink import LiveSink
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from fractions import Fraction
-
-    import pyvirtualcam
 
     from greenroom.media.frame import Frame
 
@@ -150,8 +150,6 @@ class VirtualCameraSink(LiveSink):
         VirtualCameraError
             With what was tried and what to do.
         """
-        import pyvirtualcam  # noqa: PLC0415 - loads native code
-
         wanted = self._chosen()
         known = pyvirtualcam.camera.BACKENDS
         if self._backend is not None and self._backend not in known:

@@ -6,6 +6,7 @@ SDL wants all of it to happen on one thread, on macOS the main one. So frames ar
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import threading
@@ -152,8 +153,7 @@ class WindowSink(LiveSink):
     def _handle_events(self) -> None:
         if self._screen is None:
             return
-        import pygame  # noqa: PLC0415 - loaded with the window
-
+        pygame = _pygame()
         for event in pygame.event.get():
             if event.type == pygame.QUIT:
                 self._close_by_user()
@@ -201,8 +201,7 @@ class WindowSink(LiveSink):
     def _draw(self, frame: Frame) -> None:
         if self._screen is None:
             self._screen = self._open(frame.size)
-        import pygame  # noqa: PLC0415 - loaded with the window
-
+        pygame = _pygame()
         screen = self._screen
         left, top, width, height = fit_into(frame.size, screen.get_size())
         layout = replace(
@@ -215,9 +214,7 @@ class WindowSink(LiveSink):
         self._shown = frame
 
     def _open(self, size: tuple[int, int]) -> Any:
-        os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
-        import pygame  # noqa: PLC0415 - takes a while, and is an extra
-
+        pygame = _pygame()
         pygame.display.init()  # and nothing else: no sound, no joysticks
         driver = pygame.display.get_driver()
         if driver.lower() in _UNSEEN - _wished():
@@ -232,10 +229,14 @@ class WindowSink(LiveSink):
 
     def _destroy(self) -> None:
         if self._screen is not None:
-            import pygame  # noqa: PLC0415 - loaded with the window
-
             self._screen = self._shown = None
-            pygame.display.quit()
+            _pygame().display.quit()
+
+
+def _pygame() -> Any:
+    """Import pygame-ce, which is an extra, without its greeting."""
+    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+    return importlib.import_module("pygame")
 
 
 def fit_into(size: tuple[int, int], area: tuple[int, int]) -> tuple[int, int, int, int]:

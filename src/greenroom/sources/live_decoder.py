@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
+import av
+
 from greenroom.devices.descriptors import FrameReadiness
 from greenroom.media.colour import BT601, UNSPECIFIED
 from greenroom.media.decoded_frames import flattened
@@ -24,7 +26,6 @@ from greenroom.sources.strict_decoder import StrictDecoder
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    import av
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
@@ -114,8 +115,6 @@ class LiveDecoder(Source):
         *,
         keeps_time: bool = False,
     ) -> None:
-        import av  # noqa: PLC0415 - importing greenroom stays light
-
         self._asked = asked
         self._clock = clock
         self._keeps_time = keeps_time
@@ -226,8 +225,6 @@ class LiveDecoder(Source):
 
     def _packets(self) -> Iterator[av.Packet[VideoStream]]:
         """Read what arrives, looking up now and then."""
-        import av  # noqa: PLC0415 - importing greenroom stays light
-
         self._seen_s = self._clock.now()
         while not self._closing.is_set():
             try:
@@ -284,8 +281,6 @@ def video_text(size: tuple[int, int], kind: str, rate: Fraction | None) -> str:
 
 
 def _opened(asked: LiveInput, *, keeps_all: bool) -> InputContainer:
-    import av  # noqa: PLC0415 - importing greenroom stays light
-
     lenient: Any = {"metadata_errors": "replace"} if _before_av_19(av.__version__) else {}
     container: InputContainer = av.open(
         asked.address,
@@ -305,8 +300,6 @@ def _before_av_19(version: str) -> bool:
 
 
 def _reading_reason(error: Exception, silence_s: float) -> str:
-    import av  # noqa: PLC0415
-
     if isinstance(error, av.error.ExitError):  # what PyAV's own deadline looks like
         return f"nothing came for {silence_s:g} s"
     if isinstance(error, EOFError):

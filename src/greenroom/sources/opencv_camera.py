@@ -9,8 +9,11 @@ import sys
 import threading
 from contextlib import suppress
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import av
+import cv2
 import numpy as np
 
 from greenroom.devices.v4l2 import open_device
@@ -27,7 +30,6 @@ from greenroom.sources.strict_decoder import StrictDecoder
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    import av
     from numpy.typing import NDArray
 
     from greenroom.devices.cameras import CameraInfo
@@ -76,10 +78,7 @@ class OpenCvCamera(Source):
         platform: str = sys.platform,
         open_capture: Callable[..., Any] | None = None,
     ) -> None:
-        import av  # noqa: PLC0415 - importing greenroom stays light
-        import cv2  # noqa: PLC0415
-
-        _silence(cv2)
+        _silence_opencv()
         self._camera = camera
         self._name = f"camera '{camera.name}'"
         self._clock = clock
@@ -98,8 +97,8 @@ class OpenCvCamera(Source):
             self._capture.release()
             raise self._why_not(str(wanted))
         fourcc = chosen.fourcc if chosen else MJPEG if wanted.size else None
-        self._negotiate(cv2, wanted, fourcc)
-        self.info = self._described(cv2, wanted)
+        self._negotiate(wanted, fourcc)
+        self.info = self._described(wanted)
 
     @property
     def damaged(self) -> int:
@@ -151,18 +150,14 @@ class OpenCvCamera(Source):
 
     def _captured_s(self, now_s: float) -> float:
         """Return when a frame was captured: the driver's word if it is by the same clock."""
-        import cv2  # noqa: PLC0415
-
         told_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
         return float(told_s) if 0 <= now_s - told_s < FRESH_S else now_s
 
     def _is_gone(self) -> bool:
-        return self._platform.startswith("linux") and not os.path.exists(self._camera.path)  # noqa: PTH110 - a string
+        return self._platform.startswith("linux") and not Path(self._camera.path).exists()
 
     def _picture(self, samples: NDArray[Any]) -> av.VideoFrame | None:
         """Make FFmpeg's frame of what OpenCV gave, or None of what is damaged."""
-        import av  # noqa: PLC0415
-
         height, width = samples.shape[:2]
         if samples.ndim == 2 and (height == 1 or width == 1):
             pictures = self._whole.decode(av.Packet(samples.tobytes()))
@@ -181,7 +176,7 @@ class OpenCvCamera(Source):
         )
         raise CameraError(message, self._camera.path)
 
-    def _negotiate(self, cv2: Any, wanted: CameraRequest, fourcc: str | None) -> None:
+    def _negotiate(self, wanted: CameraRequest, fourcc: str | None) -> None:
         """Ask for format, size and rate, in the order that drivers need."""
         capture = self._capture
         capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
@@ -195,7 +190,7 @@ class OpenCvCamera(Source):
         if self._platform.startswith("linux") and _fourcc(capture.get(cv2.CAP_PROP_FOURCC)) in _RAW:
             capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
 
-    def _described(self, cv2: Any, wanted: CameraRequest) -> SourceInfo:
+    def _described(self, wanted: CameraRequest) -> SourceInfo:
         capture = self._capture
         size = (
             int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)),
@@ -228,7 +223,7 @@ class OpenCvCamera(Source):
         return opening_error(reason, self._camera, asked, self._platform)
 
 
-def _silence(cv2: Any) -> None:
+def _silence_opencv() -> None:
     """Keep OpenCV from writing to standard error what is told as an error here."""
     with suppress(AttributeError):
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)

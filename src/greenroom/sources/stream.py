@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit, urlunsplit
 
+import av
+
 from greenroom.errors import (
     CameraError,
     CameraForbiddenError,
@@ -143,8 +145,6 @@ def _without_password(address: str) -> str:
 
 def _error(error: Exception, name: str, address: str) -> CameraError:
     """Say why a stream cannot be opened, and what to do."""
-    import av  # noqa: PLC0415 - importing greenroom stays light
-
     shown = _without_password(address)
     if isinstance(error, av.error.HTTPUnauthorizedError | av.error.HTTPForbiddenError):
         message = (

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
+
+import av
 
 from greenroom.media.decoding import reason_of
-
-if TYPE_CHECKING:
-    import av
 
 __all__ = ["StrictDecoder", "is_complete_jpeg"]
 
@@ -46,8 +45,6 @@ class StrictDecoder:
     """
 
     def __init__(self, decoder: Any, name: str) -> None:
-        import av  # noqa: PLC0415 - importing greenroom stays light
-
         decoder.thread_type = (
             av.codec.context.ThreadType.SLICE
         )  # by frames, it would hold some back
@@ -61,8 +58,6 @@ class StrictDecoder:
 
     def decode(self, packet: av.Packet[Any]) -> list[av.VideoFrame]:
         """Return the whole frames of a packet."""
-        import av  # noqa: PLC0415
-
         # An empty packet is a driver's way to say that a frame was lost on the wire.
         whole = bool(packet.size) and not packet.is_corrupt
         if not whole or (self._is_jpeg and not is_complete_jpeg(packet)):

@@ -10,6 +10,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import av
+
 from greenroom.errors import SourceError, TruncatedError
 from greenroom.media.decoded_frames import UPRIGHT, flattened, orientation_of, oriented
 from greenroom.media.decoders import Decoder
@@ -38,7 +40,6 @@ from greenroom.sources.truncation import EndTracker, is_short_of_its_header
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    import av
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
@@ -132,8 +133,6 @@ class VideoSource(Source):
         begin = self._first_pts
         if self._input is not None or begin is None:
             return False
-        import av  # noqa: PLC0415 - importing greenroom stays light
-
         with self._reading:
             if self._closed:
                 return False
@@ -231,8 +230,6 @@ class VideoSource(Source):
 
     def _pictures(self) -> Generator[av.VideoFrame]:
         """Decode, and find out whether something is missing."""
-        import av  # noqa: PLC0415 - importing greenroom stays light
-
         self._times = DecodingTimes(self._container)
         self._extents = extents = EndTracker(
             self._container, self._stream, next(iter(self.info.files), None)
@@ -275,8 +272,6 @@ class VideoSource(Source):
             yield packet
 
     def _decoded(self, packet: av.Packet[VideoStream]) -> list[av.VideoFrame]:
-        import av  # noqa: PLC0415
-
         try:
             self._times.see(packet)
             pictures = self._decoder.decode(packet)
