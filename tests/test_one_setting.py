@@ -13,7 +13,7 @@ from greenroom import VirtualBackground
 from greenroom.cli.options import settings_command
 from greenroom.desktop.settings_file import ConfigFile
 from greenroom.errors import SettingsError
-from greenroom.live.parts import Parts
+from greenroom.live.parts import SessionParts
 from greenroom.live.session import Session
 from greenroom.matting import create_matting
 from greenroom.settings import About, Group, Settings, Stage
@@ -63,7 +63,7 @@ def test_a_session_rebuilds_the_stage_that_reads_it(
     """Live, it reaches the stage; of a wrong value nothing is changed."""
     settings = More(background="color:teal", on_demand=False)
     engine = VirtualBackground(settings, segmenter=PersonSegmenter(), matting=matting)
-    session = Session(settings, Parts(engine, [MemoryLiveSink()], FakeCamera().open))
+    session = Session(settings, SessionParts(engine, [MemoryLiveSink()], FakeCamera().open))
     session.start()
     try:
         session.update(grain=2.5)

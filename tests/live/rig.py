@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 from greenroom import VirtualBackground
 from greenroom.desktop.launch import create_steering
 from greenroom.desktop.session import DesktopSession
-from greenroom.live.parts import Parts
+from greenroom.live.parts import SessionParts
 from greenroom.live.session import Session
 from greenroom.live.status import Showing
 from greenroom.settings import OnFailure, Settings
@@ -117,7 +117,7 @@ class Rig:
         self.engine = VirtualBackground(settings, segmenter=segmenter)
         self.paced = CountingSink("paced")
         self.unpaced = CountingSink("unpaced", paced=False)
-        parts = Parts(
+        parts = SessionParts(
             self.engine,
             [self.paced, self.unpaced, *sinks],
             open_source or self.camera.open,

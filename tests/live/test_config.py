@@ -15,7 +15,16 @@ from hypothesis import strategies as st
 
 from greenroom.desktop.settings_file import ConfigFile, default_config_path
 from greenroom.errors import SettingsError
-from greenroom.settings import Capture, Device, Fit, Framing, OnFailure, People, Quality, Settings
+from greenroom.settings import (
+    CaptureLibrary,
+    Device,
+    Fit,
+    Framing,
+    OnFailure,
+    People,
+    Quality,
+    Settings,
+)
 
 ODD = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=40
@@ -45,7 +54,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "framing": st.sampled_from(Framing),
     "overlay": st.none() | ODD,
     "source": ODD,
-    "capture": st.sampled_from(Capture),
+    "capture": st.sampled_from(CaptureLibrary),
     "size": st.sampled_from([None, "1280x720"]),
     "reconnect_seconds": st.none() | st.floats(0, 1e6),
     "to": ODD,

@@ -12,7 +12,7 @@ from greenroom import VirtualBackground
 from greenroom.desktop.session import DesktopSession
 from greenroom.desktop.settings_file import ConfigFile
 from greenroom.errors import CameraMissingError, SettingsError
-from greenroom.live.parts import Parts
+from greenroom.live.parts import SessionParts
 from greenroom.live.session import Session
 from greenroom.live.status import CaptureState
 from greenroom.settings import OnFailure, Settings
@@ -175,7 +175,7 @@ class TestSettings:
         file = ConfigFile(path, required=True)
         settings = file.load().changed(on_failure=OnFailure.COVER, on_demand=False)
         rig = Rig(watches=False)
-        parts = Parts(rig.engine, [rig.paced], rig.camera.open)
+        parts = SessionParts(rig.engine, [rig.paced], rig.camera.open)
         rig.session = session = DesktopSession(settings, parts, file)
         with rig:
             rig.until_shown()
@@ -206,7 +206,7 @@ class TestEnds:
             return source
 
         engine = VirtualBackground(settings, segmenter=PersonSegmenter())
-        return Session(settings, Parts(engine, [MemoryLiveSink()], open_source))
+        return Session(settings, SessionParts(engine, [MemoryLiveSink()], open_source))
 
     def test_a_camera_that_is_not_there(self) -> None:
         """The session ends with the error, so that the command can say it."""

@@ -15,7 +15,7 @@ from greenroom.desktop.session import DesktopSession
 from greenroom.desktop.settings_file import ConfigFile, default_config_path
 from greenroom.engine.engine import VirtualBackground
 from greenroom.live.governor import Governor
-from greenroom.live.parts import Parts, check_live, wanted_rate
+from greenroom.live.parts import SessionParts, check_live, wanted_rate
 from greenroom.live.sources import create_live_source
 from greenroom.live.status import Showing
 from greenroom.live.steering import Steering
@@ -106,7 +106,7 @@ def start_live(opened: ExitStack, settings: Settings, launch: Launch) -> Live:
     has_page = any(kind == PAGE for kind, _ in destinations(settings))
     engine = VirtualBackground(settings)
     opened.callback(engine.close)
-    parts = Parts(
+    parts = SessionParts(
         engine,
         sinks,
         create_live_source,

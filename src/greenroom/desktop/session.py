@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from greenroom.desktop.settings_file import ConfigFile
-    from greenroom.live.parts import Parts
+    from greenroom.live.parts import SessionParts
     from greenroom.settings import Settings
 
 __all__ = ["DesktopSession", "DesktopStatus"]
@@ -44,7 +44,7 @@ class DesktopSession(Session):
     ----------
     settings : Settings
         The user's settings, with flags and settings file.
-    parts : Parts
+    parts : SessionParts
         As for `Session`.
     file : ConfigFile
         Loaded; followed while running, and written by `save`.
@@ -55,7 +55,7 @@ class DesktopSession(Session):
     def __init__(
         self,
         settings: Settings,
-        parts: Parts,
+        parts: SessionParts,
         file: ConfigFile,
         flags: AbstractSet[str] = frozenset(),
     ) -> None:
@@ -78,7 +78,7 @@ class DesktopSession(Session):
             If it cannot be written.
         """
         path = self._file.save(self.settings)
-        self._tell()
+        self._listeners.tell()
         return path
 
     def status(self) -> DesktopStatus:
@@ -92,7 +92,7 @@ class DesktopSession(Session):
         before = self._file.error
         edited = self._file.poll()
         if self._file.error != before:
-            self._tell()
+            self._listeners.tell()
         if edited is None:
             return
         names = self._file.changed_names - self._flags
@@ -100,4 +100,4 @@ class DesktopSession(Session):
             self.update(**{name: getattr(edited, name) for name in names})
         except (GreenroomError, MemoryError, OSError, RuntimeError) as error:
             self._file.refuse(str(error))
-            self._tell()
+            self._listeners.tell()

@@ -15,7 +15,7 @@ from greenroom.compositing.light import LightMatch
 from greenroom.compositing.tiled_matte import TiledMatte
 from greenroom.effects import Follow, LowLight, crop, cropped, mirrored, mirrored_matte
 from greenroom.engine.render import (
-    Parts,
+    PictureParts,
     Rendered,
     compose,
     gray,
@@ -171,7 +171,7 @@ class PictureMaker:
         with self._timings.stage("low light"):
             return self.low_light.apply(frame, stages.settings.low_light)
 
-    def _parts(self, stages: Stages, frame: Frame, matte: Matte) -> Parts:
+    def _parts(self, stages: Stages, frame: Frame, matte: Matte) -> PictureParts:
         """Place the person, put a background behind and its light on them."""
         settings = stages.settings
         frame, matte, colours = self._placed(settings, frame, matte, stages.segmenter)
@@ -186,7 +186,7 @@ class PictureMaker:
         if colours is None and settings.clean_edges:
             with self._timings.stage("edges"):
                 edges = edge_colours(person, matte)
-        return Parts(person, matte, background, edges, settings.light_wrap)
+        return PictureParts(person, matte, background, edges, settings.light_wrap)
 
     def _placed(
         self, settings: Settings, frame: Frame, matte: Matte, segmenter: Segmenter
@@ -210,7 +210,7 @@ class PictureMaker:
             with self._timings.stage("overlay"):
                 stages.overlay.draw(frame)
 
-    def _after(self, stages: Stages, parts: Parts, result: Frame) -> Frame:
+    def _after(self, stages: Stages, parts: PictureParts, result: Frame) -> Frame:
         """Make the view of what is sent, from its parts and the result without an overlay."""
         halvings = view_halvings(result.layout)
         if stages.settings.mirror:  # the person is mirrored, and nothing else, already

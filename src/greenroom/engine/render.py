@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "VIEWS",
-    "Parts",
+    "PictureParts",
     "Rendered",
     "compose",
     "gray",
@@ -80,7 +80,7 @@ class Rendered:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class PictureParts:
     """What one picture is put together from, all of one layout.
 
     Attributes
@@ -108,12 +108,12 @@ def _untimed(_: str) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-def compose(parts: Parts, stage: Stage = _untimed, canvas: Canvas | None = None) -> Frame:
+def compose(parts: PictureParts, stage: Stage = _untimed, canvas: Canvas | None = None) -> Frame:
     """Put a picture together.
 
     Parameters
     ----------
-    parts : Parts
+    parts : PictureParts
         Read only.
     stage : callable
         Measures a stage by its name; see `greenroom.media.timings.Timings.stage`.
@@ -133,14 +133,14 @@ def compose(parts: Parts, stage: Stage = _untimed, canvas: Canvas | None = None)
     return result
 
 
-def mirrored_view(parts: Parts) -> Frame:
+def mirrored_view(parts: PictureParts) -> Frame:
     """Put a picture together again, at the size of a view, with the person mirrored.
 
     What is behind stays as it is, so that what is written in it can be read.
 
     Parameters
     ----------
-    parts : Parts
+    parts : PictureParts
         Of the whole size. Read only.
 
     Returns
@@ -149,7 +149,7 @@ def mirrored_view(parts: Parts) -> Frame:
         New memory, with the person's time.
     """
     times = view_halvings(parts.person.layout)
-    small = Parts(
+    small = PictureParts(
         halved(parts.person, times),
         _halved_matte(parts.matte, times),
         mirrored(halved(parts.background, times)),

@@ -277,4 +277,4 @@ def _close(stage: Segmenter | Background) -> None:
     try:
         stage.close()
     except Exception as error:
-        logger.exception("a stage could not be closed: %s", error)  # noqa: TRY401 - one line of it
+        logger.exception("a stage could not be closed: %s", error)

@@ -11,7 +11,7 @@ import numpy as np
 
 from greenroom.engine.engine import VirtualBackground
 from greenroom.errors import SourceError
-from greenroom.live.parts import Parts
+from greenroom.live.parts import SessionParts
 from greenroom.live.session import Session
 from greenroom.media.source_info import SourceInfo
 from greenroom.sinks.null_sink import NullSink
@@ -148,7 +148,7 @@ def measure_live(  # noqa: PLR0913 - what is measured, how long, and with what
     engine = VirtualBackground(settings)
     if cadence is not None:
         engine.cadence = cadence
-    parts = Parts(engine, [NullSink()], open_source, steering=steering)
+    parts = SessionParts(engine, [NullSink()], open_source, steering=steering)
     session = Session(settings, parts)
     session.start()
     try:

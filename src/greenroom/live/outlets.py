@@ -168,7 +168,7 @@ class Outlet:
                 if shown is not None:
                     self._send(shown)
             except Exception as error:
-                logger.exception("%s: %s", self.sink.name, error)  # noqa: TRY401 - one line of it
+                logger.exception("%s: %s", self.sink.name, error)
                 self._fail(error)
         self._finish()
 

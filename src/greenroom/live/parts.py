@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from greenroom.sinks.sink import LiveSink
     from greenroom.sources import Source
 
-__all__ = ["DEFAULT_RATE", "Parts", "check_live", "wanted_layout", "wanted_rate"]
+__all__ = ["DEFAULT_RATE", "SessionParts", "check_live", "wanted_layout", "wanted_rate"]
 
 DEFAULT_RATE: Final = Fraction(30)
 """Frames a second of what is sent, where the camera is not asked for a rate."""
 
 
 @dataclass(frozen=True)
-class Parts:
+class SessionParts:
     """What a session is put together from.
 
     Attributes

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.matting import Cadence, cadence_of
+from greenroom.segmenters.card import Task
+from greenroom.segmenters.catalogue import PACKAGE_CARDS, card_named
 from greenroom.settings import Device, Quality
 
 if TYPE_CHECKING:
@@ -150,8 +152,6 @@ def _has_substitutes(settings: Settings) -> bool:
 
 def _is_refined(model: str) -> bool:
     """Whether quality and looks make a difference: not for models that make mattes themselves."""
-    from greenroom.segmenters.card import Task  # noqa: PLC0415 - models load on use
-
     card = _card(model)
     if card is None:
         return True  # if they make none the plans below are tried soon enough
@@ -160,8 +160,6 @@ def _is_refined(model: str) -> bool:
 
 def _card(model: str) -> Card | None:
     """Return the card of a model of the package; what others find may be no people."""
-    from greenroom.segmenters.catalogue import PACKAGE_CARDS, card_named  # noqa: PLC0415
-
     is_ours = model == Path(model).name and (PACKAGE_CARDS / f"{model}.toml").is_file()
     return card_named(model) if is_ours else None
 

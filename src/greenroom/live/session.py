@@ -30,6 +30,7 @@ from greenroom.errors import (
 from greenroom.live.capture import Capture
 from greenroom.live.demand import Demand
 from greenroom.live.gate import Gate, Ticket
+from greenroom.live.listeners import Listeners
 from greenroom.live.measures import Measures
 from greenroom.live.outlets import Outlet
 from greenroom.live.parts import check_live, wanted_layout, wanted_rate
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
     from greenroom.live.governor import Plan
-    from greenroom.live.parts import Parts
+    from greenroom.live.parts import SessionParts
     from greenroom.media.frame import Frame
     from greenroom.media.layout import Layout
     from greenroom.media.workers import WorkerFailure
@@ -80,7 +81,7 @@ class Session:
     ----------
     settings : Settings
         What the user wants; `settings` tells it again.
-    parts : Parts
+    parts : SessionParts
         Theirs is the work.
 
     Notes
@@ -88,7 +89,7 @@ class Session:
     Every public method may be called on any thread. State: threads from `start` to `stop`.
     """
 
-    def __init__(self, settings: Settings, parts: Parts) -> None:
+    def __init__(self, settings: Settings, parts: SessionParts) -> None:
         check_live(settings)
         self._settings = settings
         self._engine = parts.engine
@@ -111,7 +112,7 @@ class Session:
         for sink in parts.sinks:
             sink.on_readers = self._wake
         self._demand = Demand(self.outlets, self.previews, self._clock)
-        self._listeners: list[Callable[[], None]] = []
+        self._listeners = Listeners()
         self._requests: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._ended = threading.Event()
         self._faults: deque[str] = deque(maxlen=_FAULTS)
@@ -199,7 +200,7 @@ class Session:
         """Show the cover, or end it. Takes effect at once, whatever the engine does."""
         self.gate.cover(on)
         self._wake()
-        self._tell()
+        self._listeners.tell()
 
     @property
     def without_cover(self) -> tuple[str, ...]:
@@ -246,7 +247,7 @@ class Session:
             finally:
                 if leaves_room:  # if the new one failed, the user's word is still the room
                     self.gate.allow_room(allowed=True)
-        self._tell()
+        self._listeners.tell()
 
     def _for_engine(
         self, new: Settings, values: Collection[str], changed: set[str]
@@ -274,13 +275,7 @@ class Session:
         callable
             Ends that.
         """
-        self._listeners.append(listener)
-
-        def unsubscribe() -> None:
-            with suppress(ValueError):
-                self._listeners.remove(listener)
-
-        return unsubscribe
+        return self._listeners.add(listener)
 
     def status(self) -> Status:
         """Return everything that can be known now."""
@@ -359,7 +354,7 @@ class Session:
                 self._one(frame, ticket)
             except Exception as error:  # whatever it is, the next frame may do better
                 self.gate.refused["failure"] += 1
-                logger.exception("a frame was lost: %s", error)  # noqa: TRY401 - one line of it
+                logger.exception("a frame was lost: %s", error)
 
     def _one(self, frame: Frame, ticket: Ticket | None) -> None:
         """Bring a frame through the engine to the gate."""
@@ -531,7 +526,7 @@ class Session:
                     self._keep_own_house()
                 self._tell_if_changed()
             except Exception as error:  # whatever it is, the camera is looked after
-                logger.exception("%s", error)  # noqa: TRY401 - one line of it
+                logger.exception("%s", error)
 
     def _keep_own_house(self) -> None:
         """Do whatever a kind of session adds, about twice a second, on the housekeeper's thread."""
@@ -595,11 +590,4 @@ class Session:
         now = (self.gate.state(), self.without_cover)
         if now != self._told:
             self._told = now
-            self._tell()
-
-    def _tell(self) -> None:
-        for listener in list(self._listeners):
-            try:
-                listener()
-            except Exception as error:  # one who fails keeps nobody else from hearing
-                logger.exception("%s", error)  # noqa: TRY401 - one line of it
+            self._listeners.tell()

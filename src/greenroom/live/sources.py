@@ -11,7 +11,7 @@ from greenroom.devices.cameras import CameraInfo, cameras_text, find_camera, lis
 from greenroom.errors import CameraMissingError
 from greenroom.media.clock import Clock, MonotonicClock
 from greenroom.media.numbered_names import NUMBER
-from greenroom.settings import Capture, Settings
+from greenroom.settings import CaptureLibrary, Settings
 from greenroom.sources import create_source
 from greenroom.sources.camera import camera_source
 from greenroom.sources.opencv_camera import OpenCvCamera
@@ -131,7 +131,7 @@ def _chosen_camera(settings: Settings, cameras: list[CameraInfo]) -> CameraInfo:
 
 
 def _camera_source(camera: CameraInfo, settings: Settings, clock: Clock) -> Source:
-    if settings.capture is Capture.OPENCV:
+    if settings.capture is CaptureLibrary.OPENCV:
         return OpenCvCamera(camera, settings, clock)
     return camera_source(camera, settings, clock)
 

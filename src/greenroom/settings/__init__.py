@@ -1,7 +1,7 @@
 """Settings: the one declaration of every option."""
 
 from greenroom.settings.choices import (
-    Capture,
+    CaptureLibrary,
     Device,
     Fit,
     Framing,
@@ -14,7 +14,7 @@ from greenroom.settings.metadata import About, Group, PathKind, Stage
 
 __all__ = [
     "About",
-    "Capture",
+    "CaptureLibrary",
     "Device",
     "Fit",
     "Framing",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = ["Capture", "Device", "Fit", "Framing", "OnFailure", "People", "Quality"]
+__all__ = ["CaptureLibrary", "Device", "Fit", "Framing", "OnFailure", "People", "Quality"]
 
 
 class Fit(StrEnum):
@@ -30,7 +30,7 @@ class People(StrEnum):
     MAIN = "main"
 
 
-class Capture(StrEnum):
+class CaptureLibrary(StrEnum):
     """By which library a camera is read."""
 
     FFMPEG = "ffmpeg"

@@ -6,7 +6,6 @@ The command's flags, the TOML file and the keyword arguments of the library are 
 
 from __future__ import annotations
 
-import difflib
 import re
 from functools import cache
 from pathlib import Path
@@ -24,7 +23,16 @@ from pydantic import (
 from greenroom.errors import SettingsError
 from greenroom.media.limits import MAX_SIDE_PX
 from greenroom.media.toml_text import decode_toml, parse_toml
-from greenroom.settings.choices import Capture, Device, Fit, Framing, OnFailure, People, Quality
+from greenroom.settings.choices import (
+    CaptureLibrary,
+    Device,
+    Fit,
+    Framing,
+    OnFailure,
+    People,
+    Quality,
+)
+from greenroom.settings.messages import repeated, settings_error
 from greenroom.settings.metadata import About, Group, PathKind, Stage
 from greenroom.specs import BACKGROUND_KINDS, BUILTIN, LIVE_OUTPUTS, parse_regions, rgb_of
 
@@ -34,8 +42,6 @@ __all__ = ["Settings"]
 _MOST_CHARACTERS: Final = 4096
 # ... and what a codec or a colour may be called.
 _MOST_OF_A_NAME: Final = 64
-# Of a value that is refused so much is repeated.
-_REPEATED: Final = 80
 # Cameras give no smaller pictures, and none of more pixels: that is twice 8K.
 _LEAST_PIXELS_A_SIDE: Final = 16
 _MOST_PIXELS: Final = 2 * 7680 * 4320
@@ -313,10 +319,10 @@ class Settings(BaseModel):
         ),
     ] = "0"
     capture: Annotated[
-        Capture,
+        CaptureLibrary,
         About(Group.CAMERA, stage=Stage.CAMERA),
         Field(description="The library that reads the camera"),
-    ] = Capture.FFMPEG
+    ] = CaptureLibrary.FFMPEG
     size: Annotated[
         str | None,
         About(Group.CAMERA, stage=Stage.CAMERA),
@@ -449,7 +455,7 @@ class Settings(BaseModel):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise _settings_error(error) from None
+            raise settings_error(error, type(self).model_fields) from None
 
     def changed(self, /, **values: Any) -> Self:
         """Return settings with some values replaced, checked as a whole."""
@@ -499,16 +505,9 @@ class Settings(BaseModel):
             message = f"expected at most {_MOST_CHARACTERS} characters, not {len(text)}"
             raise SettingsError(message)
         if "\0" in text:
-            message = f"expected text without the character NUL, not {_repeated(text)}"
+            message = f"expected text without the character NUL, not {repeated(text)}"
             raise SettingsError(message)
         return value
-
-    @field_validator("key_color")
-    @classmethod
-    def _check_colour(cls, colour: str | None) -> str | None:
-        if colour is not None:
-            rgb_of(colour, "key_color")
-        return colour
 
     @field_validator("size")
     @classmethod
@@ -521,7 +520,7 @@ class Settings(BaseModel):
                 message = (
                     f"expected WIDTHxHEIGHT such as 1280x720, {_LEAST_PIXELS_A_SIDE} to "
                     f"{MAX_SIDE_PX} pixels a side and at most {_MOST_PIXELS} in all, not "
-                    f"{_repeated(size)}"
+                    f"{repeated(size)}"
                 )
                 raise SettingsError(message, "size")
         return size
@@ -534,12 +533,14 @@ class Settings(BaseModel):
         width, height = self.size.split("x")
         return int(width), int(height)
 
-    @field_validator("keep_region")
+    @field_validator("keep_region", "key_color")
     @classmethod
-    def _check_regions(cls, regions: str | None) -> str | None:
-        if regions is not None:
-            parse_regions(regions)
-        return regions
+    def _check_notation(cls, text: str | None, info: ValidationInfo) -> str | None:
+        if text is not None and info.field_name == "keep_region":
+            parse_regions(text)
+        elif text is not None:
+            rgb_of(text, "key_color")
+        return text
 
     @classmethod
     def about(cls, name: str) -> About:
@@ -575,30 +576,3 @@ def _names(settings: type[Settings], wanted: tuple[tuple[str, object], ...]) -> 
         for name in settings.model_fields
         if all(getattr(settings.about(name), key) == value for key, value in wanted)
     )
-
-
-def _settings_error(error: ValidationError) -> SettingsError:
-    """Turn pydantic's report into one sentence about the first wrong setting."""
-    first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(name, Settings.model_fields, n=1, cutoff=0.4)
-        hint = (
-            f"did you mean '{near[0]}'?"
-            if near
-            else f"known are {', '.join(Settings.model_fields)}."
-        )
-        return SettingsError(f"unknown setting '{name}': {hint}", name)
-    cause = first.get("ctx", {}).get("error")
-    if isinstance(cause, SettingsError):
-        return SettingsError(f"setting '{name}': {cause}", name)
-    reason = first["msg"][0].lower() + first["msg"][1:]
-    if name == "quality" and str(first["input"]).isdigit():
-        reason = f"{reason} (0 to 100 is for output_quality)"
-    return SettingsError(f"setting '{name}': {reason}, not {_repeated(first['input'])}", name)
-
-
-def _repeated(value: object) -> str:
-    """Repeat a value in a message, or how it begins."""
-    text = repr(value)
-    return text if len(text) <= _REPEATED else f"{text[:_REPEATED]}..."
