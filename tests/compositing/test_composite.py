@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from greenroom.compositing import composite
-from greenroom.compositing.kernels import over
+from greenroom.compositing.blend_kernels import over
 from greenroom.errors import FormatError
 from greenroom.media.colour import FULL_RANGE_RGB, Colour
 from greenroom.media.frame import Frame

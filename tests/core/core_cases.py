@@ -12,9 +12,8 @@ import numpy as np
 from core_fuzz import Call, Draw
 
 from greenroom import core
-from greenroom.compositing import kernels as compositing
-from greenroom.compositing import tiles
-from greenroom.effects import kernels as effects
+from greenroom.compositing import blend_kernels, tiles
+from greenroom.effects import effect_kernels
 from greenroom.matting import (
     cadence_kernels,
     decontamination,
@@ -125,7 +124,7 @@ def enlarge(draw: Draw) -> Call:
         draw.real(0.01, 3),
     )
     arguments = (draw.plane(source), *place, draw.flag(), draw.plane(target, written=True))
-    return Call(effects.enlarge, arguments)
+    return Call(effect_kernels.enlarge, arguments)
 
 
 @case
@@ -133,7 +132,7 @@ def scale_chroma(draw: Draw) -> Call:
     """Any plane."""
     shape = draw.shape()
     arguments = draw.plane(shape), draw.grid(shape, "B"), draw.plane(shape, written=True)
-    return Call(effects.scale_chroma, arguments)
+    return Call(effect_kernels.scale_chroma, arguments)
 
 
 @case
@@ -144,7 +143,7 @@ def tone_rgb(draw: Draw) -> Call:
     targets = [draw.plane(shape, written=True) for _ in range(3)]
     coefficients = draw.grid((3,), values=(0.0, 0.5))
     arguments = (*sources, coefficients, draw.grid((256,)), draw.grid((256,)), *targets)
-    return Call(effects.tone_rgb, arguments)
+    return Call(effect_kernels.tone_rgb, arguments)
 
 
 @case
@@ -228,7 +227,7 @@ def over_plane(draw: Draw) -> Call:
     """Any planes."""
     shape = draw.shape()
     sources = draw.plane(shape), draw.plane(shape), draw.grid(shape, "B")
-    return Call(compositing.over, (*sources, draw.plane(shape, written=True)))
+    return Call(blend_kernels.over, (*sources, draw.plane(shape, written=True)))
 
 
 @case
@@ -239,7 +238,7 @@ def spill(draw: Draw) -> Call:
     weight = draw.grid(small, values=(0.0, 1.0) if draw.tame else None)
     planes = draw.plane(shape), draw.grid(shape, "B")
     arguments = light, weight, *planes, draw.flag(), draw.plane(shape, written=True)
-    return Call(compositing.spill, arguments)
+    return Call(blend_kernels.spill, arguments)
 
 
 @case
@@ -465,7 +464,9 @@ def tell_still(draw: Draw) -> Call:
     noise = draw.grid((number, cadence_kernels.BINS), written=True)
 
     def run(noise: Any, *planes: Any) -> None:
-        one, other = (cadence_kernels.compared(of) for of in (planes[:number], planes[number:]))
+        one, other = (
+            cadence_kernels.checked_planes(of) for of in (planes[:number], planes[number:])
+        )
         cadence_kernels.tell_still(one, other, noise)
 
     return Call(run, (noise, *now, *before))
@@ -511,7 +512,7 @@ def compose(draw: Draw) -> Call:
 
     def run(matte: Any, *planes: Any) -> None:
         count = len(shapes)
-        picture = tiles.Picture(
+        picture = tiles.Composition(
             planes[:count],
             planes[count : 2 * count],
             planes[2 * count : 3 * count],
@@ -546,7 +547,7 @@ def compose_guided(draw: Draw) -> Call:
         held: Any,
     ) -> None:
         made = tiles.Guide(base, slope, reference, kinds, luma, noise)
-        picture = tiles.Picture([luma], [back], [out], held=held)
+        picture = tiles.Composition([luma], [back], [out], held=held)
         tiles.make(shape, made.sorted_tiles(), guide=made, picture=picture, whole=whole)
 
     arguments = (

@@ -19,7 +19,7 @@ from greenroom.effects.framing import (
     LEAST_SIZE,
     MOST_PER_S2,
     WHOLE,
-    Box,
+    CropBox,
     Follow,
     crop,
     cropped,
@@ -46,7 +46,7 @@ RATE: Final = 30
 people = st.tuples(
     st.floats(0.0, 0.7), st.floats(0.05, 0.6), st.floats(0.1, 0.3), st.floats(0.2, 0.9)
 ).map(lambda p: (p[0], p[1], min(p[0] + p[2], 1.0), min(p[1] + p[3], 1.0)))
-boxes = st.builds(Box, st.floats(0, 1), st.floats(0, 1), st.floats(0.5, 1)).map(Box.inside)
+boxes = st.builds(CropBox, st.floats(0, 1), st.floats(0, 1), st.floats(0.5, 1)).map(CropBox.inside)
 
 
 def matte_of(*persons: Person) -> Matte:
@@ -79,9 +79,13 @@ STANDING: Final[Person] = (0.6, 0.3, 0.75, 0.8)
 class TestCrop:
     """The pure part: a piece of the picture over all of it."""
 
-    @pytest.mark.parametrize("box", [Box(0.5, 0.5, 0.5), Box(0.4, 0.61, 0.734), Box(0.3, 0.3, 0.6)])
+    @pytest.mark.parametrize(
+        "box", [CropBox(0.5, 0.5, 0.5), CropBox(0.4, 0.61, 0.734), CropBox(0.3, 0.3, 0.6)]
+    )
     @pytest.mark.parametrize("format_", FORMATS)
-    def test_agrees_with_opencv(self, format_: Format, box: Box, rng: np.random.Generator) -> None:
+    def test_agrees_with_opencv(
+        self, format_: Format, box: CropBox, rng: np.random.Generator
+    ) -> None:
         """Every plane and the matte are what OpenCV's warp makes of the same place."""
         layout = Layout(*SIZE, format_, Colour(1, 1))
         frame, matte = smooth(layout, rng), matte_of(SITTING)
@@ -110,7 +114,7 @@ class TestCrop:
         frame = Frame.empty(Layout(64, 48, format_, Colour(1, 1)))
         for plane in frame.planes:
             plane[:] = 2 * np.arange(plane.shape[1])[None] + np.arange(plane.shape[0])[:, None]
-        box = Box(0.45, 0.6, 0.7)
+        box = CropBox(0.45, 0.6, 0.7)
         for plane in cropped(frame, box).planes:
             height, width = plane.shape
             x = box.left * width + (np.arange(width) + 0.5) * box.size - 0.5
@@ -120,7 +124,7 @@ class TestCrop:
             assert abs(plane[inside] - expected[inside]).max() <= 0.51
 
     @given(box=boxes, size=st.tuples(st.integers(1, 40), st.integers(1, 40)))
-    def test_any_size(self, box: Box, size: tuple[int, int]) -> None:
+    def test_any_size(self, box: CropBox, size: tuple[int, int]) -> None:
         """Frames of any size are cropped, and one colour stays one colour."""
         frame = Frame.filled(Layout(*size, "yuv420p", Colour(1, 1)), (30, 160, 90))
         matte = Matte(np.full(size[::-1], 77, np.uint8))
@@ -140,7 +144,7 @@ class TestCrop:
         frame = Frame.filled(Layout(*SIZE, "yuv444p", Colour(1, 2)), (0, 0, 0))
         matte = matte_of(SITTING)
         frame.planes[0][:] = matte.values
-        result, result_matte = crop(frame, matte, Box(0.47, 0.6, 0.61))
+        result, result_matte = crop(frame, matte, CropBox(0.47, 0.6, 0.61))
         difference = abs(result.planes[0].astype(int) - result_matte.values)
         assert (difference > 40).mean() < 0.01
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from greenroom.backgrounds import create_background
-from greenroom.backgrounds.images import Picture
+from greenroom.backgrounds.images import PictureBackground
 from greenroom.engine import stages
 from greenroom.errors import ModelError, SettingsError
 from greenroom.live.status import Showing
@@ -169,7 +169,7 @@ class TestOtherStages:
         with Rig(background=str(beach)) as rig:
             rig.until_shown()
             with monkeypatch.context() as patched:
-                patched.setattr(Picture, "at", lambda *_: raising(MemoryError())())
+                patched.setattr(PictureBackground, "at", lambda *_: raising(MemoryError())())
                 rig.until_covered("failure")
                 rig.until_sent()
             rig.until_shown()

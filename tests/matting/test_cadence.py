@@ -29,7 +29,7 @@ from greenroom.matting import (
     following,
 )
 from greenroom.matting.cadence import StillTest
-from greenroom.matting.cadence_kernels import BINS, compared, tell_still
+from greenroom.matting.cadence_kernels import BINS, checked_planes, tell_still
 from greenroom.matting.inference import Inference
 from greenroom.media.colour import Colour
 from greenroom.media.frame import Frame
@@ -357,10 +357,10 @@ class TestStillTest:
         scene = 120 + 110 * np.sin(np.indices(shape).sum(axis=0) / 30)
         noise = np.full((1, BINS), 32, np.float32)
         expected = noise.copy()
-        before = compared((_noisy(scene, sigma, rng),))
+        before = checked_planes((_noisy(scene, sigma, rng),))
         for number in range(20):
             scene[: shape[0] // 2, : shape[1] // 2] += 10 * (number > 15)
-            now = compared((_noisy(scene, sigma, rng),))
+            now = checked_planes((_noisy(scene, sigma, rng),))
             still = _told_by_numpy(now.planes[0], before.planes[0], expected[0])
             assert tell_still(now, before, noise) is still
             assert_allclose(noise, expected, rtol=1e-5)

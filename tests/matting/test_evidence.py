@@ -11,9 +11,9 @@ from grids import mean3, somebody, window
 from numpy.testing import assert_allclose
 from people_drawn import frame_of, person, room
 
+from greenroom.matting.clean_plate import CleanPlate
 from greenroom.matting.evidence import Evidence
 from greenroom.matting.evidence_kernels import BINS, learn, weigh
-from greenroom.matting.plate import CleanPlate
 from greenroom.media.frame import Frame
 
 

@@ -12,14 +12,14 @@ from greenroom.backgrounds.blur import Blur
 from greenroom.backgrounds.builtin import builtin_path
 from greenroom.backgrounds.grayscale import Grayscale
 from greenroom.backgrounds.images import (
-    Picture,
+    PictureBackground,
     Slideshow,
     pictures_of,
     read_picture,
     unreadable,
 )
 from greenroom.backgrounds.pixelate import Pixelate
-from greenroom.backgrounds.plain import Camera, Colour, Transparent
+from greenroom.backgrounds.plain import CameraBackground, ColourBackground, Transparent
 from greenroom.backgrounds.softened import strength_of
 from greenroom.backgrounds.video import Video
 from greenroom.media.animation import moves
@@ -45,7 +45,7 @@ __all__ = [
 _WITHOUT_VALUE: Final[dict[str, Callable[[], Background]]] = {
     "transparent": Transparent,
     "grayscale": Grayscale,
-    "none": Camera,
+    "none": CameraBackground,
 }
 _OF_STRENGTH: Final[dict[str, Callable[[float], Background]]] = {
     "blur": Blur,
@@ -93,12 +93,12 @@ def _maker(settings: Settings) -> Callable[[], Background]:
     if kind in _OF_STRENGTH and (value or spec == kind):
         return partial(_OF_STRENGTH[kind], strength_of(kind, value))
     if kind == "color" and value:
-        return partial(Colour, rgb_of(value))
+        return partial(ColourBackground, rgb_of(value))
     if spec in _WITHOUT_VALUE:
         return _WITHOUT_VALUE[spec]
     path = user_path(spec)
     if spec in BUILTIN and not path_exists(path):  # a file of the user's is what the user means
-        return partial(Picture, builtin_path(spec), settings.fit)
+        return partial(PictureBackground, builtin_path(spec), settings.fit)
     return partial(_from_path, path, settings)
 
 
@@ -109,7 +109,7 @@ def _from_path(path: Path, settings: Settings) -> Background:
     if reason is not None:
         raise unreadable(path, reason, _hint(settings.background))
     if is_picture(path) and not moves(path, MAX_SIDE_PX):
-        return Picture(path, settings.fit)
+        return PictureBackground(path, settings.fit)
     return Video(path, settings.fit)
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from greenroom.media.layout import Layout
     from greenroom.settings import Fit
 
-__all__ = ["Picture", "Slideshow", "read_picture", "unreadable"]
+__all__ = ["PictureBackground", "Slideshow", "read_picture", "unreadable"]
 
 
 def read_picture(path: Path) -> Frame:
@@ -73,7 +73,7 @@ class Still(Scene):
         return last
 
 
-class Picture(Still):
+class PictureBackground(Still):
     """A picture in a file, decoded when it is opened."""
 
     def __init__(self, path: Path, fit: Fit) -> None:

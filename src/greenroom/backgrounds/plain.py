@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from greenroom.media.layout import Layout
     from greenroom.media.matte import Matte
 
-__all__ = ["Camera", "Colour", "Transparent"]
+__all__ = ["CameraBackground", "ColourBackground", "Transparent"]
 
 
-class Colour(Scene):
+class ColourBackground(Scene):
     """One sRGB colour."""
 
     def __init__(self, rgb: tuple[int, int, int]) -> None:
@@ -38,7 +38,7 @@ class Transparent(Scene):
         return self._filled(layout, (0, 0, 0), alpha=0)
 
 
-class Camera(Background):
+class CameraBackground(Background):
     """The camera's picture as it is: the background that shows the whole room."""
 
     needs_matte = False

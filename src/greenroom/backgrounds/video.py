@@ -46,7 +46,7 @@ LONGEST_JUMP_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Shown:
+class _TimedFrame:
     """A fitted frame and when it is shown."""
 
     frame: Frame
@@ -71,8 +71,8 @@ class Video(Scene):
         self._deinterlacer = Deinterlacer(
             lambda: logger.warning("background '%s' is interlaced: it is deinterlaced", path)
         )
-        self._loop: Iterator[_Shown] = iter(())
-        self._current: _Shown | None = None
+        self._loop: Iterator[_TimedFrame] = iter(())
+        self._current: _TimedFrame | None = None
         # One that cannot be read is found now; what is to be said of it, when it is shown.
         for _ in self._pictures(Deinterlacer(lambda: None)):
             return
@@ -97,12 +97,12 @@ class Video(Scene):
         """See `Background.close`."""
         self._current, self._loop = None, iter(())
 
-    def _is_near(self, time_s: float, current: _Shown) -> bool:
+    def _is_near(self, time_s: float, current: _TimedFrame) -> bool:
         return current.start_s <= time_s - self._starts_s < current.end_s + LONGEST_JUMP_S
 
-    def _play(self, layout: Layout) -> Iterator[_Shown]:
+    def _play(self, layout: Layout) -> Iterator[_TimedFrame]:
         """Yield the frames over and over, with times that go on."""
-        kept: list[_Shown] | None = []
+        kept: list[_TimedFrame] | None = []
         starts_s, size = 0.0, 0
         for shown in self._once(layout):
             yield shown
@@ -114,12 +114,12 @@ class Video(Scene):
             last_s = starts_s
             for shown in kept or self._once(layout):
                 last_s = starts_s + shown.end_s
-                yield _Shown(shown.frame, starts_s + shown.start_s, last_s)
+                yield _TimedFrame(shown.frame, starts_s + shown.start_s, last_s)
             if last_s == starts_s:
                 raise unreadable(self._path, "there are no frames in it any more")
             starts_s = last_s
 
-    def _once(self, layout: Layout) -> Iterator[_Shown]:
+    def _once(self, layout: Layout) -> Iterator[_TimedFrame]:
         """Decode and fit the frames once; each lasts until the next."""
         first_s = previous_s = None
         waiting: Frame | None = None
@@ -128,14 +128,14 @@ class Video(Scene):
             time_s = _time_s(picture, 0.0 if previous_s is None else previous_s + SHORTEST_S)
             if waiting is not None and first_s is not None and previous_s is not None:
                 length_s = max(SHORTEST_S, time_s - previous_s)
-                yield _Shown(waiting, previous_s - first_s, previous_s - first_s + length_s)
+                yield _TimedFrame(waiting, previous_s - first_s, previous_s - first_s + length_s)
                 time_s = max(time_s, previous_s + SHORTEST_S)
             first_s = time_s if first_s is None else first_s
             waiting, previous_s = fitted(picture, layout, self._fit).at(picture), time_s
         if waiting is not None and first_s is not None and previous_s is not None:
             if waiting.duration and waiting.time_base:
                 length_s = max(SHORTEST_S, float(waiting.duration * waiting.time_base))
-            yield _Shown(waiting, previous_s - first_s, previous_s - first_s + length_s)
+            yield _TimedFrame(waiting, previous_s - first_s, previous_s - first_s + length_s)
 
     def _pictures(self, deinterlacer: Deinterlacer) -> Iterator[Frame]:
         """Decode the video once."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from greenroom.compositing.pool import Canvas, FramePool
 from greenroom.compositing.tiled_matte import TiledMatte
-from greenroom.compositing.tiles import Picture, make
+from greenroom.compositing.tiles import Composition, make
 from greenroom.errors import FormatError
 from greenroom.media.frame import Frame
 
@@ -74,7 +74,9 @@ def composite(
     result = canvas.frame if canvas else Frame.empty(frame.layout, alpha=straight)
     held = canvas.held if canvas else None
     maps, cell_px = (None, 1) if edges is None else (edges.maps, edges.cell_px)
-    picture = Picture(frame.planes, background.planes, result.planes, maps, cell_px, straight, held)
+    picture = Composition(
+        frame.planes, background.planes, result.planes, maps, cell_px, straight, held
+    )
     if isinstance(matte, TiledMatte):
         matte.draw(picture, result.alpha)
     else:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import cv2
 import numpy as np
 
-from greenroom.compositing.kernels import spill
+from greenroom.compositing.blend_kernels import spill
 from greenroom.media.frame import Frame
 from greenroom.media.resampling import shrink
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from greenroom.compositing.tiles import Coverage, Guide, Picture, make
+from greenroom.compositing.tiles import Composition, Coverage, Guide, make
 from greenroom.media.matte import Matte
 
 if TYPE_CHECKING:
@@ -68,19 +68,19 @@ class TiledMatte(Matte):
         if self._guide is not None:
             self._make()
 
-    def draw(self, picture: Picture, whole: Bytes | None = None) -> None:
+    def draw(self, picture: Composition, whole: Bytes | None = None) -> None:
         """Make a picture through this matte.
 
         Parameters
         ----------
-        picture : Picture
+        picture : Composition
             Its result is changed.
         whole : (H, W) uint8, optional
             Where the matte goes as well.
         """
         self._make(picture, whole)
 
-    def _make(self, picture: Picture | None = None, whole: Bytes | None = None) -> None:
+    def _make(self, picture: Composition | None = None, whole: Bytes | None = None) -> None:
         make(self._shape, self._coverage, guide=self._guide, picture=picture, whole=whole)
         vars(self)["_guide"] = None
 

@@ -30,9 +30,9 @@ __all__ = [
     "SOLID",
     "TILE",
     "TILE_ROWS",
+    "Composition",
     "Coverage",
     "Guide",
-    "Picture",
     "make",
 ]
 
@@ -220,7 +220,7 @@ class Coverage:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Picture:
+class Composition:
     """What a picture is made of, and where it goes.
 
     Attributes
@@ -254,7 +254,7 @@ def make(
     matte: Bytes | Coverage,
     *,
     guide: Guide | None = None,
-    picture: Picture | None = None,
+    picture: Composition | None = None,
     whole: Bytes | None = None,
 ) -> None:
     """Make a picture through a matte, the matte at full size, or both.
@@ -267,7 +267,7 @@ def make(
         Of the frame.
     guide : Guide, optional
         What the soft tiles of a `Coverage` are computed from, in place.
-    picture : Picture, optional
+    picture : Composition, optional
         What picture to make.
     whole : (H, W) uint8, optional
         Where the matte goes.
@@ -307,7 +307,7 @@ def _fill_coverage(
         fields.luma, fields.luma_stride = core.plane(guide.luma, shape), guide.luma.strides[0]
 
 
-def _fill_picture(fields: _PictureFields, shape: tuple[int, int], picture: Picture) -> None:
+def _fill_picture(fields: _PictureFields, shape: tuple[int, int], picture: Composition) -> None:
     """Name planes and maps, checked."""
     height, width = shape
     fields.planes, count = len(picture.out), len(picture.out)

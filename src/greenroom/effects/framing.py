@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from greenroom.effects.kernels import enlarge
+from greenroom.effects.effect_kernels import enlarge
 from greenroom.media.frame import Frame
 from greenroom.media.matte import Matte
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["WHOLE", "Box", "Follow", "crop", "cropped", "person_box", "wanted"]
+__all__ = ["WHOLE", "CropBox", "Follow", "crop", "cropped", "person_box", "wanted"]
 
 # Nobody is shown more than twice as large: there are no more pixels.
 LEAST_SIZE: Final = 0.5
@@ -58,7 +58,7 @@ _FRAME_S: Final = 1 / 30
 _WHOLE_SIZE: Final = 0.999
 
 
-class Box(NamedTuple):
+class CropBox(NamedTuple):
     """A part of a picture that has its proportions, in shares of its width and height.
 
     Attributes
@@ -83,14 +83,14 @@ class Box(NamedTuple):
         """Its upper border."""
         return self.y - self.size / 2
 
-    def inside(self) -> Box:
+    def inside(self) -> CropBox:
         """Return it moved into the picture."""
         size = min(max(self.size, LEAST_SIZE), 1.0)
         half = size / 2
-        return Box(min(max(self.x, half), 1 - half), min(max(self.y, half), 1 - half), size)
+        return CropBox(min(max(self.x, half), 1 - half), min(max(self.y, half), 1 - half), size)
 
 
-WHOLE: Final = Box(0.5, 0.5, 1.0)
+WHOLE: Final = CropBox(0.5, 0.5, 1.0)
 """The whole picture."""
 
 
@@ -121,7 +121,7 @@ def _bounded(value: float, most: float) -> float:
     return min(max(value, -most), most)
 
 
-def crop(frame: Frame, matte: Matte, box: Box) -> tuple[Frame, Matte]:
+def crop(frame: Frame, matte: Matte, box: CropBox) -> tuple[Frame, Matte]:
     """Show a part of a frame and of its matte over all of both.
 
     Parameters
@@ -130,7 +130,7 @@ def crop(frame: Frame, matte: Matte, box: Box) -> tuple[Frame, Matte]:
         Read only.
     matte : Matte
         Of its size. Read only.
-    box : Box
+    box : CropBox
         Inside the picture.
 
     Returns
@@ -146,7 +146,7 @@ def crop(frame: Frame, matte: Matte, box: Box) -> tuple[Frame, Matte]:
     return cropped(frame, box), Matte(values)
 
 
-def cropped(frame: Frame, box: Box) -> Frame:
+def cropped(frame: Frame, box: CropBox) -> Frame:
     """Show a part of a frame over all of it: `crop` without a matte.
 
     The first plane of YUV, and all of RGB, are interpolated cubically, chroma linearly.
@@ -184,7 +184,7 @@ def person_box(values: NDArray[np.uint8]) -> tuple[float, float, float, float] |
     return float(left), float(top), float(right), float(bottom)
 
 
-def wanted(person: tuple[float, float, float, float]) -> Box:
+def wanted(person: tuple[float, float, float, float]) -> CropBox:
     """Frame a person, with room beside them and above their head.
 
     All that is seen of them is shown, but for the lower part of somebody whom the picture's
@@ -196,7 +196,7 @@ def wanted(person: tuple[float, float, float, float]) -> Box:
     close = LEAST_SHOWN * (bottom - top) / (1 - HEADROOM)
     size = max((right - left) / (1 - SIDE_ROOM), whole + cut * (close - whole))
     size = min(max(size, LEAST_SIZE), 1.0)
-    return Box((left + right) / 2, top - HEADROOM * size + size / 2, size).inside()
+    return CropBox((left + right) / 2, top - HEADROOM * size + size / 2, size).inside()
 
 
 class Follow:
@@ -224,7 +224,7 @@ class Follow:
         self._away_s = 0.0
         self._time_s: float | None = None
 
-    def step(self, matte: Matte, time_s: float | None) -> Box:
+    def step(self, matte: Matte, time_s: float | None) -> CropBox:
         """Return the part to be shown at the time of a matte.
 
         Parameters
@@ -252,8 +252,8 @@ class Follow:
         return box
 
     @property
-    def _here(self) -> Box:
-        return Box(*(spring.place for spring in self._springs))
+    def _here(self) -> CropBox:
+        return CropBox(*(spring.place for spring in self._springs))
 
     def _passed_s(self, time_s: float | None) -> float:
         passed_s = _FRAME_S
@@ -269,9 +269,12 @@ class Follow:
         if self._away_s >= AWAY_S:
             self._goal, self._fastest_per_s = WHOLE, FASTEST_BACK_PER_S
         elif self._moves:
-            self._goal, self._moves = Box(*(spring.end for spring in self._springs)).inside(), False
+            self._goal, self._moves = (
+                CropBox(*(spring.end for spring in self._springs)).inside(),
+                False,
+            )
 
-    def _follow(self, aim: Box, passed_s: float) -> None:
+    def _follow(self, aim: CropBox, passed_s: float) -> None:
         """Choose where to go: nowhere as long as the person is nearly where they were."""
         distance = _distance(aim, self._goal)
         if self._away_s >= AWAY_S:  # it was on its way back
@@ -285,7 +288,7 @@ class Follow:
             self._moves = _distance(aim, self._here) > _ARRIVED * DEAD_ZONE
 
 
-def _distance(first: Box, second: Box) -> float:
+def _distance(first: CropBox, second: CropBox) -> float:
     """Tell how far two parts are apart, in shares of their size: the largest of three ways."""
     apart = max(abs(one - other) for one, other in zip(first, second, strict=True))
     return apart / min(first.size, second.size)

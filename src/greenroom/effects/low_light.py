@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import cv2
 import numpy as np
 
-from greenroom.effects.kernels import scale_chroma, tone_rgb
+from greenroom.effects.effect_kernels import scale_chroma, tone_rgb
 from greenroom.media.frame import Frame
 from greenroom.media.resampling import halve
 

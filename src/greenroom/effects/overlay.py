@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import cv2
 import numpy as np
 
-from greenroom.compositing.kernels import over
+from greenroom.compositing.blend_kernels import over
 from greenroom.errors import SettingsError
 from greenroom.media.decoding import unreadable_reason, user_path
 from greenroom.media.frame import Frame

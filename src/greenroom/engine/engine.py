@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from greenroom.matting import Cadence, Matting
-    from greenroom.matting.plate import CleanPlate
+    from greenroom.matting.clean_plate import CleanPlate
     from greenroom.media.layout import Layout
     from greenroom.media.matte import Matte
     from greenroom.segmenters import Segmenter, SegmenterInfo

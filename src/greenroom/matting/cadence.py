@@ -1,8 +1,8 @@
 """Cadence: how often the model looks, and when the last matte is used again.
 
 The matte is most of a frame's cost, and while somebody only listens little of it changes. A matte
-is used again only for a picture that has not changed since the very frame that it was made of:
-compared with the frame before, a slow movement would pass.
+is used again only for a picture that has not changed since the very frame that it was made of.
+Compared with the frame before, a slow movement would pass.
 """
 
 from __future__ import annotations
@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from greenroom.matting.cadence_kernels import BINS, MOST_NOISE, Compared, compared, tell_still
+from greenroom.matting.cadence_kernels import (
+    BINS,
+    MOST_NOISE,
+    CheckedPlanes,
+    checked_planes,
+    tell_still,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +63,7 @@ class StillTest:
     """
 
     def __init__(self) -> None:
-        self._reference: Compared | None = None
+        self._reference: CheckedPlanes | None = None
         self._noise: Floats = np.empty((0, BINS), np.float32)
 
     def reset(self) -> None:
@@ -69,7 +75,7 @@ class StillTest:
         planes = frame.small_planes
         if planes is frame.planes:  # whose memory may be overwritten
             planes = tuple(np.array(plane) for plane in planes)
-        self._reference = compared(planes)
+        self._reference = checked_planes(planes)
         if len(self._noise) != len(planes):
             self._noise = np.full((len(planes), BINS), MOST_NOISE, np.float32)
 
@@ -78,7 +84,7 @@ class StillTest:
         reference = self._reference
         if reference is None:
             return False
-        now = compared(frame.small_planes)
+        now = checked_planes(frame.small_planes)
         return now.shapes == reference.shapes and tell_still(now, reference, self._noise)
 
 

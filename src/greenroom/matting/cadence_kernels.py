@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     Bytes = NDArray[np.uint8]
     Floats = NDArray[np.float32]
 
-__all__ = ["BINS", "MOST_NOISE", "Compared", "compared", "tell_still"]
+__all__ = ["BINS", "MOST_NOISE", "CheckedPlanes", "checked_planes", "tell_still"]
 
 BINS: Final = 8
 """Number of brightness bins, each with its own noise."""
@@ -25,7 +25,7 @@ MOST_NOISE: Final = 32.0
 _tell_still = core.function("tell_still", "i ppp ppp ii ii pp")
 
 
-class Compared(NamedTuple):
+class CheckedPlanes(NamedTuple):
     """Planes checked once for any number of comparisons.
 
     Attributes
@@ -43,7 +43,7 @@ class Compared(NamedTuple):
     addresses: tuple[int, int, int]
 
 
-def compared(planes: tuple[Bytes, ...]) -> Compared:
+def checked_planes(planes: tuple[Bytes, ...]) -> CheckedPlanes:
     """Check planes for comparisons.
 
     Parameters
@@ -59,18 +59,18 @@ def compared(planes: tuple[Bytes, ...]) -> Compared:
     """
     first = core.contiguous(planes[0], "B")
     if len(planes) == 1:
-        return Compared(planes, (planes[0].shape,), (first, 0, 0))
+        return CheckedPlanes(planes, (planes[0].shape,), (first, 0, 0))
     one, second, third = planes
     others = core.contiguous(second, "B"), core.contiguous(third, "B", second.shape)
-    return Compared(planes, (one.shape, second.shape), (first, *others))
+    return CheckedPlanes(planes, (one.shape, second.shape), (first, *others))
 
 
-def tell_still(now: Compared, before: Compared, noise: Floats) -> bool:
+def tell_still(now: CheckedPlanes, before: CheckedPlanes, noise: Floats) -> bool:
     """Test whether two sets of planes are equal but for the camera's noise.
 
     Parameters
     ----------
-    now, before : Compared
+    now, before : CheckedPlanes
         The planes, of the same shapes.
     noise : (planes, BINS) float32
         Variance of the difference of two samples by noise, for each plane and brightness. It is

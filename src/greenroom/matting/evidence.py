@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from greenroom.matting.clean_plate import MEMORY, CleanPlate
 from greenroom.matting.evidence_kernels import BINS, learn, weigh
-from greenroom.matting.plate import MEMORY, CleanPlate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from greenroom.matting.cadence import Cadence
-    from greenroom.matting.plate import CleanPlate
+    from greenroom.matting.clean_plate import CleanPlate
     from greenroom.media.frame import Frame
     from greenroom.media.matte import Matte
 

@@ -21,7 +21,7 @@ __all__ = [
     "ROOM",
     "SURELY",
     "TEXTURED",
-    "Compared",
+    "CellCounts",
     "Surely",
     "compare",
     "look_at",
@@ -49,7 +49,7 @@ class Surely(NamedTuple):
     at_top: float
 
 
-class Compared(NamedTuple):
+class CellCounts(NamedTuple):
     """Numbers of claimed cells and of those marked `PLAIN` and `TEXTURED`; shares of foreground."""
 
     claimed: int
@@ -107,7 +107,7 @@ def compare(
     texture: float,
     trusted: float,
     memory: float,
-) -> Compared:
+) -> CellCounts:
     """Mark claimed cells that look like the room, and learn the room in the others.
 
     A cell that looks as it did when it was a person's is not learned while that is remembered: the
@@ -159,7 +159,9 @@ def compare(
         found,
     )
     claimed, plain, textured, number_surely, border, top = found
-    return Compared(claimed, plain, textured, _shares((number_surely, border, top), height, width))
+    return CellCounts(
+        claimed, plain, textured, _shares((number_surely, border, top), height, width)
+    )
 
 
 def remember(

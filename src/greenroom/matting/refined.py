@@ -38,8 +38,8 @@ from greenroom.settings import People
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from greenroom.matting.clean_plate import CleanPlate
     from greenroom.matting.matting import Look
-    from greenroom.matting.plate import CleanPlate
     from greenroom.matting.step import Step
     from greenroom.media.frame import Frame
     from greenroom.media.matte import Matte

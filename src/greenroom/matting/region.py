@@ -135,7 +135,7 @@ def doubled(left: int, top: int, right: int, bottom: int, shape: tuple[int, ...]
 
 
 @dataclass(slots=True)
-class _State:
+class _RegionState:
     box: GridBox | None = None  # the region
     person: GridBox | None = None  # in the last frame
     glance: NDArray[np.uint8] | None = None  # at the last look at the whole frame, ...
@@ -151,7 +151,7 @@ class RegionTracker:
     """
 
     def __init__(self) -> None:
-        self._state = _State()
+        self._state = _RegionState()
 
     @property
     def box(self) -> GridBox | None:
@@ -160,7 +160,7 @@ class RegionTracker:
 
     def reset(self) -> None:
         """Begin with a look at the whole frame."""
-        self._state = _State()
+        self._state = _RegionState()
 
     def needs_whole(self, frame: Frame) -> bool:
         """Whether the model has to look at the whole of a new frame, besides the region."""

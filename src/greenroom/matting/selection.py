@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final
 import cv2
 import numpy as np
 
+from greenroom.matting.clean_plate import CleanPlate
 from greenroom.matting.detection import halved
 from greenroom.matting.evidence import Evidence
 from greenroom.matting.inference import WARM_UP_FRAMES
 from greenroom.matting.keep import KeptRegions
 from greenroom.matting.people import PeopleFilter
-from greenroom.matting.plate import CleanPlate
 from greenroom.matting.plate_picture import check_shape, decode_plate, fitted_plate
 from greenroom.matting.step import Step
 from greenroom.settings import People
