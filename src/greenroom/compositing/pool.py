@@ -84,7 +84,7 @@ class _Kept:
 
     def frame(self) -> Frame:
         """Return a frame in this memory, which is free."""
-        if self._memory.given_at is not None:
+        if self._memory.sent_time is not None:
             # What FFmpeg still reads stays there, and the frame moves elsewhere.
             self._rows = ()
             self._memory.frame.make_writable()
@@ -111,7 +111,7 @@ class _Kept:
         """Whether it is trusted to show a background. Whoever was given it may have drawn."""
         planes = background.planes
         return (
-            self._memory.given_at is None
+            self._memory.sent_time is None
             and len(self._background) == len(planes)
             and all(shown() is plane for shown, plane in zip(self._background, planes, strict=True))
         )

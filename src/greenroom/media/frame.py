@@ -1,8 +1,8 @@
-"""Frames and mattes: planes of samples with what is needed to read them.
+"""Frames: planes of samples with their layout, colour and time.
 
 A frame stays in the planar format that cameras, codecs and virtual cameras carry, from
-source to sink. Three formats go through the engine; everything else is converted by
-libswscale when it enters.
+source to sink. Three formats pass through the engine unchanged; libswscale converts all others on
+entry.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ __all__ = [
 ]
 
 
-# With more, libswscale now and then spoils a row of a frame of odd width.
+# With more threads, libswscale sometimes corrupts a row of a frame of odd width.
 ONE_THREAD: Final = 1
 # libswscale: bicubic, with chroma interpolated at full resolution and accurate rounding.
 _INTERPOLATION: Final = 0x4 | 0x2000 | 0x4000 | 0x40000
 
 _WITHOUT_ALPHA: Final = {alpha: opaque for opaque, alpha in WITH_ALPHA.items()}
-# The same samples under a name that also says "full range".
+# Formats whose names imply full range.
 _FULL_RANGE_NAMES: Final = {"yuvj420p": "yuv420p", "yuvj444p": "yuv444p"}
 # Chroma that is stored at half the width and half the height, or less.
 _QUARTER_CHROMA: Final = ("420p", "nv12", "nv21", "410p", "p010", "p012", "p016")
@@ -54,21 +54,20 @@ _QUARTER_CHROMA: Final = ("420p", "nv12", "nv21", "410p", "p010", "p012", "p016"
 
 @dataclass(eq=False, slots=True)
 class Memory:
-    """An FFmpeg frame that holds samples, and the time at which it was given out, if it was.
+    """An FFmpeg frame that owns samples, and the time with which it was handed out.
 
-    It has room for one time only, and whoever has it may still look at that. libswscale
-    changes the frame that it reads while it does so: one thread at a time may convert it, or
-    give it out.
+    It stores one time only, which the receiver may still read. libswscale modifies the frame
+    that it reads: only one thread at a time may convert it or hand it out.
     """
 
     frame: av.VideoFrame
-    given_at: Time | None = None
+    sent_time: Time | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One picture: planes, what they mean, and when it is shown.
+    """One picture: planes, their layout, and a presentation time.
 
     Attributes
     ----------
@@ -81,7 +80,7 @@ class Frame:
     pts, time_base : int and Fraction, optional
         Presentation time is ``pts * time_base`` seconds.
     duration : int, optional
-        How long it is shown, in ``time_base``.
+        Display duration in ``time_base``.
     alpha : (H, W) uint8, optional
         Coverage, 0 to 255; colours are straight, not premultiplied.
     """
@@ -92,7 +91,7 @@ class Frame:
     time_base: Fraction | None = None
     duration: int | None = None
     alpha: Plane | None = None
-    # What the planes are views of, if it is FFmpeg's.
+    # FFmpeg's memory that the planes view, if any.
     _memory: Memory | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -109,10 +108,10 @@ class Frame:
 
     @property
     def small_planes(self) -> tuple[Plane, ...]:
-        """The planes on the working grid: what analysis looks at.
+        """The planes on the working grid, for analysis.
 
-        See `greenroom.media.pyramid`. A frame that is small enough gives its own planes.
-        Contiguous, made once, read only.
+        See `greenroom.media.pyramid`. A small frame returns its own planes. Contiguous, computed
+        once, read only.
         """
         return self._pyramid.small
 
@@ -120,7 +119,7 @@ class Frame:
     def half_planes(self) -> NDArray[np.uint8]:
         """All planes at half the size of the first of `small_planes`: (planes, h, w) uint8.
 
-        Sizes that are odd round up. Made once, read only.
+        Odd sizes round up. Computed once, read only.
         """
         return self._pyramid.halves
 
@@ -128,13 +127,13 @@ class Frame:
     def glance(self) -> Plane:
         """The first plane at an eighth of the size of the first of `small_planes`.
 
-        It is enough to tell whether something has changed. Made once, read only.
+        Enough to detect changes. Computed once, read only.
         """
         return self._pyramid.glance
 
     @property
     def halved_size(self) -> tuple[int, int]:
-        """(width, height) after as many halvings as `small_planes` take: that of a whole `part`."""
+        """(width, height) of the frame after the halvings of `small_planes`."""
         width, height = self.layout.size
         halvings = self._pyramid.halvings
         return -(-width >> halvings), -(-height >> halvings)
@@ -144,7 +143,7 @@ class Frame:
         return pyramid(self.planes)
 
     def part(self, box: tuple[int, int, int, int]) -> Frame:
-        """View a part of the picture as a frame of its own, halved as far as that does no harm.
+        """Return a part of the picture as a frame, halved while it stays large enough.
 
         Parameters
         ----------
@@ -155,9 +154,9 @@ class Frame:
         Returns
         -------
         Frame
-            Of this frame's format and time, without alpha. It shares memory with this frame or
-            its small planes where nothing had to be halved for it. Its shorter side has 256
-            pixels or more where the part of this frame has.
+            Has this frame's format and time, and no alpha. It shares memory with this frame or
+            its small planes unless it had to be halved. Its shorter side has at least 256 pixels
+            if the part of this frame has.
         """
         views = crop(self.planes, self._pyramid, box)
         colour = self.layout.colour
@@ -168,10 +167,10 @@ class Frame:
         return Frame(views, layout, self.pts, self.time_base, self.duration)
 
     def reduced(self, shape: tuple[int, int]) -> tuple[Plane, ...]:
-        """Return all planes at one size that is not much larger than the frame's.
+        """Return all planes resized to one shape, not much larger than the frame.
 
-        They are halved as long as they stay larger, then filtered and interpolated, so every
-        sample of the frame counts.
+        They are halved while they stay larger, then filtered and interpolated, so every sample
+        of the frame contributes.
 
         Parameters
         ----------
@@ -181,7 +180,7 @@ class Frame:
         Returns
         -------
         tuple of (height, width) uint8
-            Made once for each shape; read only.
+            Computed once for each shape; read only.
         """
         if shape not in self._reduced:
             planes = halved(self.planes, halvings_to(self.size, shape[::-1]))
@@ -212,13 +211,13 @@ class Frame:
 
     @classmethod
     def empty(cls, layout: Layout, *, alpha: bool = False) -> Frame:
-        """Allocate a frame with undefined samples, in memory that encoders take as it is."""
+        """Allocate a frame with undefined samples, in memory that encoders use without a copy."""
         name = layout.name(alpha=alpha)
         return cls._view(av.VideoFrame(layout.width, layout.height, name), layout)
 
     @property
     def memory(self) -> Memory | None:
-        """What the planes are views of; None where that is not FFmpeg's."""
+        """FFmpeg's memory that the planes view; None if it is not FFmpeg's."""
         return self._memory
 
     @classmethod
@@ -235,7 +234,7 @@ class Frame:
 
     @classmethod
     def from_av(cls, frame: av.VideoFrame, format: Format | None = None) -> Frame:  # noqa: A002 - the field's word
-        """Take a decoded frame, without copying where its format goes through the engine.
+        """Wrap a decoded frame, without a copy if the engine supports its format.
 
         Parameters
         ----------
@@ -243,7 +242,7 @@ class Frame:
             Any pixel format and bit depth. The result keeps it alive and shares its
             memory where no conversion was needed.
         format : str, optional
-            Convert to this format. None keeps what is possible: RGB becomes ``gbrp``,
+            Convert to this format. None selects the nearest format: RGB becomes ``gbrp``,
             4:2:0 ``yuv420p``, other YUV ``yuv444p``.
 
         Notes
@@ -277,27 +276,27 @@ class Frame:
         return frame
 
     def to_av(self, name: str | None = None, colour: Colour | None = None) -> av.VideoFrame:
-        """Give the frame to FFmpeg, without copying where the memory is FFmpeg's already.
+        """Return the frame as FFmpeg's, without a copy if the memory is FFmpeg's.
 
-        Of frames that share memory but not their time, only the first goes out uncopied.
+        Of frames that share memory but differ in time, only the first is not copied.
 
         Parameters
         ----------
         name : str, optional
             Any pixel format of FFmpeg; the frame's own if it is not given.
         colour : Colour, optional
-            What the samples are to mean; what they mean now if it is not given. The matrix
-            of an RGB format is `RGB`.
+            Colour to convert to; the frame's own if it is not given. The matrix of an RGB format
+            is `RGB`.
         """
         name = name or self._name
         own = self.layout.colour
         colour = colour or own
-        with self._alone:
-            return self._given_out(name, own, colour)
+        with self._av_lock:
+            return self._to_av_locked(name, own, colour)
 
-    def _given_out(self, name: str, own: Colour, colour: Colour) -> av.VideoFrame:
+    def _to_av_locked(self, name: str, own: Colour, colour: Colour) -> av.VideoFrame:
         if name == self._name and colour.means(own, self.size):
-            frame = self._samples_in_av(given_at=(self.pts, self.time_base, self.duration))
+            frame = self._samples_in_av(sent_time=(self.pts, self.time_base, self.duration))
         else:
             frame = _reformat(self._samples_in_av(), self.size, name, own, colour)
         frame.colorspace, frame.color_range = colour.matrix, colour.range
@@ -309,19 +308,19 @@ class Frame:
         return frame
 
     def to_rgb(self) -> NDArray[np.uint8]:
-        """Copy to an (H, W, 3) uint8 array of full-range sRGB; alpha is left out."""
+        """Copy to an (H, W, 3) uint8 array of full-range sRGB, without alpha."""
         if self.format == "gbrp":
             green, blue, red = self.planes
             return np.stack([red, green, blue], axis=2)
         return self.converted(Layout(*self.size, "gbrp", FULL_RANGE_RGB)).to_rgb()
 
     def converted(self, layout: Layout) -> Frame:
-        """Convert size, format and colour by libswscale; alpha is left out.
+        """Convert size, format and colour by libswscale, without alpha.
 
-        Where nothing changes the result shares the frame's memory.
+        If nothing changes, the result shares the frame's memory.
         """
         opaque = self.opaque()
-        with opaque._alone:  # noqa: SLF001 - of this class
+        with opaque._av_lock:  # noqa: SLF001 - of this class
             samples = opaque._samples_in_av()  # noqa: SLF001
             converted = _reformat(
                 samples, layout.size, layout.format, self.layout.colour, layout.colour
@@ -337,8 +336,8 @@ class Frame:
     def shown_at(
         self, pts: int | None, time_base: Fraction | None, duration: int | None = None
     ) -> Frame:
-        """Return the same samples with a time of their own."""
-        # Nothing is checked again: planes and layout stay as they are.
+        """Return a frame with the same samples and another time."""
+        # Skips the checks: planes and layout are unchanged.
         frame = object.__new__(type(self))
         vars(frame).update(
             planes=self.planes,
@@ -352,7 +351,7 @@ class Frame:
         return frame
 
     def at(self, other: Frame) -> Frame:
-        """Return the same samples, shown at the time of another frame."""
+        """Return a frame with the same samples and the time of another frame."""
         return self.shown_at(other.pts, other.time_base, other.duration)
 
     def copy(self) -> Frame:
@@ -363,22 +362,22 @@ class Frame:
         return frame.at(self)
 
     @property
-    def _alone(self) -> AbstractContextManager[object]:
-        """Held while FFmpeg's view of the samples is converted or given out."""
+    def _av_lock(self) -> AbstractContextManager[object]:
+        """Lock to hold while FFmpeg's frame is converted or handed out."""
         return nullcontext() if self._memory is None else self._memory.lock
 
-    def _samples_in_av(self, given_at: Time | None = None) -> av.VideoFrame:
-        """Return an FFmpeg frame of the samples: the memory's own, or else a copy.
+    def _samples_in_av(self, sent_time: Time | None = None) -> av.VideoFrame:
+        """Return an FFmpeg frame with the samples: the memory's own if possible, else a copy.
 
-        To be read, or, where a time is given, to be given out at that time.
+        It is for reading only, unless a time is given with which it will be handed out.
         """
         name = self._name
         memory = self._memory
         if memory is not None and memory.frame.format.name == name:
-            if given_at is None:
+            if sent_time is None:
                 return memory.frame
-            if memory.given_at in (None, given_at):
-                memory.given_at = given_at
+            if memory.sent_time in (None, sent_time):
+                memory.sent_time = sent_time
                 return memory.frame
         frame = av.VideoFrame(*self.size, name)
         for plane, view in zip(self.all_planes, _planes(frame), strict=True):
@@ -387,12 +386,12 @@ class Frame:
 
     @property
     def _name(self) -> str:
-        """FFmpeg's name of the format with what alpha it has."""
+        """FFmpeg's name of the format, alpha included."""
         return self.layout.name(alpha=self.alpha is not None)
 
     @property
     def all_planes(self) -> tuple[Plane, ...]:
-        """The planes, and alpha behind them if there is one."""
+        """The planes, followed by alpha if there is one."""
         return self.planes if self.alpha is None else (*self.planes, self.alpha)
 
     @classmethod
@@ -426,12 +425,12 @@ def _check_plane(plane: Plane, shape: tuple[int, int]) -> None:
 
 
 def fraction(value: Any) -> Fraction:
-    """Take a number of PyAV's: a `Fraction` up to PyAV 18, then an ``AVRational``."""
+    """Convert PyAV's rational number: a `Fraction` up to PyAV 18, then an ``AVRational``."""
     return Fraction(value)
 
 
 def _planes(frame: av.VideoFrame) -> tuple[Plane, ...]:
-    """View the planes of an FFmpeg frame of one of our formats."""
+    """Return views of the planes of an FFmpeg frame in one of the engine's formats."""
     planes: Any = frame.planes  # which have the buffer protocol, not seen by type checkers
     return tuple(
         np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
@@ -440,7 +439,7 @@ def _planes(frame: av.VideoFrame) -> tuple[Plane, ...]:
 
 
 def _nearest_format(frame: av.VideoFrame) -> Format:
-    """Choose the format of ours that loses least."""
+    """Return the engine's format that loses least."""
     if frame.format.is_rgb or frame.format.has_palette:
         return "gbrp"
     return "yuv420p" if any(part in frame.format.name for part in _QUARTER_CHROMA) else "yuv444p"
@@ -464,7 +463,7 @@ def _is_hdr(colour: Colour) -> bool:
 
 
 def _converted_colour(colour: Colour, wanted: Format) -> Colour:
-    """Return the colour description after a change of format that keeps the rest."""
+    """Return the colour description after a change of format alone."""
     if wanted == "gbrp":
         return replace(colour, matrix=RGB, range=FULL)
     if colour.matrix == RGB:
@@ -488,18 +487,14 @@ def _reformat(
     frame: av.VideoFrame, size: tuple[int, int], name: str, colour: Colour, wanted: Colour
 ) -> av.VideoFrame:
     """Convert an FFmpeg frame's size, format and colour, reading it as the given colour."""
-
-    def code(full: bool) -> int:  # noqa: FBT001
-        return FULL if full else LIMITED
-
     return frame.reformat(
         width=size[0],
         height=size[1],
         format=name,
         src_colorspace=colour.resolved_matrix((frame.width, frame.height)),
         dst_colorspace=wanted.resolved_matrix(size),
-        src_color_range=code(colour.is_full_range),
-        dst_color_range=code(wanted.is_full_range),
+        src_color_range=FULL if colour.is_full_range else LIMITED,
+        dst_color_range=FULL if wanted.is_full_range else LIMITED,
         interpolation=_INTERPOLATION,
         threads=ONE_THREAD,
     )

@@ -1,4 +1,4 @@
-"""Colours of pictures brought to sRGB, by the profile that a picture carries or names."""
+"""Conversion of pictures to sRGB by their embedded or named colour profile."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ __all__ = ["profile_of", "to_srgb"]
 
 logger = logging.getLogger(__name__)
 
-# What is no more than this many levels away from sRGB is sRGB.
-_SAME_LEVELS: Final = 1
+# A profile within this many levels of sRGB is treated as sRGB.
+_SRGB_TOLERANCE: Final = 1
 # Wide primaries by their codes in ITU-T H.273, as columns to XYZ adapted to D50 (ICC.1:2010,
-# annex E): Display P3 of phones, and BT.2020. Each three sum up to the white of D50.
+# annex E): Display P3 of phones, and BT.2020. The columns add up to D50 white.
 _WHITE: Final = (0.9642, 1.0, 0.8249)
 _PRIMARIES: Final = {
     12: ((0.51512, 0.2412, -0.00105), (0.29198, 0.69225, 0.04189), (0.1571, 0.06657, 0.78407)),
@@ -33,9 +33,9 @@ _SRGB_CURVE: Final = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
 
 
 def profile_of(info: Mapping[Any, Any], path: Path) -> bytes | None:
-    """Return a picture's profile: its own, or that of the primaries which a HEIC names.
+    """Return a picture's profile: the embedded one, or one for the primaries that a HEIC names.
 
-    A picture of a high dynamic range without a base picture is taken as it is, with a warning.
+    A high dynamic range picture without a base picture is used unchanged, with a warning.
     """
     own = info.get("icc_profile")
     if own:
@@ -62,12 +62,12 @@ def to_srgb(image: Image.Image, profile: bytes | None, path: Path) -> Image.Imag
     image : Image
         Without alpha.
     profile : bytes or None
-        As ICC.1 defines them. One that cannot be used is left out, with a warning.
+        An ICC.1 profile. An unusable one is ignored with a warning.
     path : Path
-        For the warning.
+        Named in the warning.
     """
     srgb = ImageCms.createProfile("sRGB")
-    if image.mode == "LAB":  # which has no other way to RGB
+    if image.mode == "LAB":  # its only conversion to RGB
         lab = ImageCms.createProfile("LAB")
         return _converted(image, ImageCms.buildTransform(lab, srgb, "LAB", "RGB"))
     if profile:
@@ -89,13 +89,13 @@ def to_srgb(image: Image.Image, profile: bytes | None, path: Path) -> Image.Imag
 
 
 def _keeps_colours(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
-    """Whether a transform from RGB is none to speak of, so that it would only cost a rounding."""
+    """Whether a transform from RGB is so close to identity that it would only add rounding."""
     if mode != "RGB":
         return False
     levels = np.linspace(0, 255, 16).astype(np.uint8)
     grid = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(64, 64, 3)
     after = np.asarray(_converted(Image.fromarray(grid), transform))
-    return bool(np.abs(after.astype(int) - grid).max() <= _SAME_LEVELS)
+    return bool(np.abs(after.astype(int) - grid).max() <= _SRGB_TOLERANCE)
 
 
 def _converted(image: Image.Image, transform: ImageCms.ImageCmsTransform) -> Image.Image:
@@ -103,7 +103,7 @@ def _converted(image: Image.Image, transform: ImageCms.ImageCmsTransform) -> Ima
 
 
 def _rgb_profile(columns: tuple[tuple[float, ...], ...]) -> bytes:
-    """Lay out a matrix profile with sRGB's curve (ICC.1:2010, 7 and 8.3.3)."""
+    """Encode a matrix profile with sRGB's curve (ICC.1:2010, 7 and 8.3.3)."""
     curve = b"para" + bytes(4) + struct.pack(">HH", 3, 0) + _fixed(*_SRGB_CURVE)
     tags = {b"wtpt": _xyz(_WHITE)}
     for letter, column in zip((b"r", b"g", b"b"), columns, strict=True):
@@ -124,5 +124,5 @@ def _xyz(values: tuple[float, ...]) -> bytes:
 
 
 def _fixed(*values: float) -> bytes:
-    """Encode numbers with 16 bits behind the point."""
+    """Encode numbers as s15Fixed16."""
     return b"".join(struct.pack(">i", round(value * 65536)) for value in values)

@@ -1,4 +1,4 @@
-"""Picture files: told by their content, decoded by Pillow, upright and in sRGB."""
+"""Picture files: recognised by content, decoded by Pillow, upright and in sRGB."""
 
 from __future__ import annotations
 
@@ -47,23 +47,23 @@ PICTURE_SUFFIXES: Final = (
     *(".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"),
     *(".heic", ".heif", ".avif"),
 )
-# Bare MJPEG begins as a picture does.
-_SUFFIXES_OF_OTHERS: Final = (".gif", ".mjpeg", ".mjpg")
+# Videos; raw MJPEG begins like a JPEG.
+_VIDEO_SUFFIXES: Final = (".gif", ".mjpeg", ".mjpg")
 
 MAX_PIXELS: Final = 2**28
-"""How many pixels a picture may have, whatever its shape: more than any camera's."""
+"""Maximum number of pixels of a picture: more than any camera has."""
 
 _HEAD_BYTES: Final = 32
 ORIENTATION: Final = 0x0112
-"""The number of the EXIF entry that says how a picture is to be turned."""
-# Brands of ISO/IEC 23008-12 (HEIF with HEVC) and of AVIF. mif1 and msf1 may have either.
+"""EXIF tag of the orientation."""
+# Brands of ISO/IEC 23008-12 (HEIF with HEVC) and of AVIF. mif1 and msf1 may contain either.
 _HEVC_BRANDS: Final = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx")
 _AV1_BRANDS: Final = (b"avif", b"avis")
 _EITHER_BRANDS: Final = (b"mif1", b"msf1")
 
 
 class _Reader(NamedTuple):
-    """The class that reads a kind of picture, imported when it is needed."""
+    """The Pillow class for a kind of picture, imported on use."""
 
     module: str
     name: str
@@ -74,9 +74,9 @@ class _Reader(NamedTuple):
         return cast("ImageFile", opener(str(path)))
 
 
-# Pillow knows many more, some of which start programs or read other files. Its classes are called
-# directly: that changes nothing in Pillow for whoever else uses it, where registering HEIF and
-# moving its limit of pixels, which is lower than ours, would.
+# Pillow has more formats, some of which start programs or read other files. Its classes are called
+# directly: registering HEIF and raising Pillow's pixel limit would change Pillow for the whole
+# process.
 _PNG: Final = _Reader("PIL.PngImagePlugin", "PngImageFile")
 _JPEG: Final = _Reader("PIL.JpegImagePlugin", "JpegImageFile")
 _WEBP: Final = _Reader("PIL.WebPImagePlugin", "WebPImageFile")
@@ -85,7 +85,7 @@ _TIFF: Final = _Reader("PIL.TiffImagePlugin", "TiffImageFile")
 _GIF: Final = _Reader("PIL.GifImagePlugin", "GifImageFile")
 _AVIF: Final = _Reader("PIL.AvifImagePlugin", "AvifImageFile")
 _HEIF: Final = _Reader("pillow_heif", "HeifImageFile")
-_BEGINNINGS: Final = {
+_SIGNATURES: Final = {
     b"\x89PNG\r\n\x1a\n": _PNG,
     b"\xff\xd8\xff": _JPEG,
     b"BM": _BMP,
@@ -99,7 +99,7 @@ _BEGINNINGS: Final = {
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """List the pictures of a folder by name, hidden files left out."""
+    """List the pictures of a folder by name, without hidden files."""
     return sorted(
         path
         for path in folder.iterdir()
@@ -108,37 +108,37 @@ def pictures_in(folder: Path) -> list[Path]:
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a path is called as pictures are, or a file is one; GIFs count as videos.
+    """Whether a path has a picture's suffix or content; GIFs count as videos.
 
-    A named pipe is not looked into: that would take from what is in it.
+    Named pipes are not read: that would consume their data.
     """
     suffix = path.suffix.lower()
     if suffix in PICTURE_SUFFIXES:
         return True
-    if suffix in _SUFFIXES_OF_OTHERS:
+    if suffix in _VIDEO_SUFFIXES:
         return False
     try:
         return path.is_file() and _reader_of(path) not in (None, _GIF)
-    except (OSError, ValueError):  # such as a name that no file can have
+    except (OSError, ValueError):  # such as an invalid name
         return False
 
 
 def decode_picture(path: Path, max_side_px: int, max_pixels: int = MAX_PIXELS) -> Frame:
-    """Decode a picture to ``gbrp``: upright, in sRGB, in front of black where it has alpha.
+    """Decode a picture to ``gbrp``: upright, in sRGB, alpha composited over black.
 
-    Of several pictures in a file the first one is taken, or the one that the file calls primary.
+    Of several pictures in a file, the primary or the first one is decoded.
 
     Parameters
     ----------
     path : Path
-        A PNG, JPEG, WebP, BMP, TIFF, HEIC, AVIF or GIF, whatever it is called.
+        A PNG, JPEG, WebP, BMP, TIFF, HEIC, AVIF or GIF, with any suffix.
     max_side_px, max_pixels : int
-        How wide and high it may be, and how many pixels it may have.
+        Maximum width and height, and maximum number of pixels.
 
     Raises
     ------
     ValueError
-        With a reason to be put into the caller's own error.
+        The message is a reason for the caller's own error.
     """
     with open_picture(path, max_side_px, max_pixels) as image:
         return flat_frame(image, path)
@@ -155,12 +155,12 @@ def decode_with_alpha(path: Path, max_side_px: int) -> Samples:
 
 @contextmanager
 def open_picture(path: Path, max_side_px: int, max_pixels: int = MAX_PIXELS) -> Iterator[ImageFile]:
-    """Open a picture whose header can be read and which is not too large.
+    """Open a picture and check its header and size.
 
     Raises
     ------
     ValueError
-        With a reason to be put into the caller's own error.
+        The message is a reason for the caller's own error.
     """
     reason = unreadable_reason(path)
     if reason is not None:
@@ -172,7 +172,7 @@ def open_picture(path: Path, max_side_px: int, max_pixels: int = MAX_PIXELS) -> 
     if reader is None:
         message = "it is not a picture, or of a kind that is not read"
         raise ValueError(message)
-    # What Pillow warns of, such as tags that are damaged, is nothing that users could change.
+    # Pillow's warnings, such as of damaged tags, are of no use to users.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     with damage_as_value_error():
         image = reader.open(path)
@@ -182,12 +182,12 @@ def open_picture(path: Path, max_side_px: int, max_pixels: int = MAX_PIXELS) -> 
 
 
 def check_pixels(width: int, height: int, max_side_px: int, max_pixels: int) -> None:
-    """Refuse pictures that are too large on a side, or altogether.
+    """Check a picture's sides and its number of pixels.
 
     Raises
     ------
     ValueError
-        With a reason to be put into the caller's own error.
+        The message is a reason for the caller's own error.
     """
     check_size(width, height, max_side_px)
     if width * height > max_pixels:
@@ -199,7 +199,7 @@ def check_pixels(width: int, height: int, max_side_px: int, max_pixels: int) -> 
 
 
 def flat_frame(image: Image.Image, path: Path) -> Frame:
-    """Make a frame of an opened picture, as it looks in front of black.
+    """Decode an opened picture to a frame, alpha composited over black.
 
     Raises
     ------
@@ -215,7 +215,7 @@ def flat_frame(image: Image.Image, path: Path) -> Frame:
 
 
 def with_alpha(image: Image.Image, path: Path) -> Samples:
-    """Make (H, W, 4) samples of an opened picture: straight sRGB and alpha.
+    """Decode an opened picture to (H, W, 4) uint8: straight sRGB and alpha.
 
     Raises
     ------
@@ -229,9 +229,9 @@ def with_alpha(image: Image.Image, path: Path) -> Samples:
 
 @contextmanager
 def damage_as_value_error() -> Iterator[None]:
-    """Turn what Pillow raises at damaged files into a ValueError with a reason.
+    """Turn Pillow's errors for damaged files into a ValueError with a reason.
 
-    Its readers raise whatever comes of the numbers that they find.
+    Its readers raise exceptions of many kinds for corrupt data.
     """
     try:
         yield
@@ -250,7 +250,7 @@ def damage_as_value_error() -> Iterator[None]:
 
 
 def _reader_of(path: Path) -> _Reader | None:
-    """Tell by its first bytes what reads a picture."""
+    """Select the reader of a picture by its first bytes."""
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
@@ -263,25 +263,25 @@ def _reader_of(path: Path) -> _Reader | None:
             if brand in _HEVC_BRANDS:
                 return _HEIF
         return _HEIF if brands[0] in _EITHER_BRANDS else None
-    return next((reader for start, reader in _BEGINNINGS.items() if head.startswith(start)), None)
+    return next((reader for start, reader in _SIGNATURES.items() if head.startswith(start)), None)
 
 
 def _upright(image: Image.Image, path: Path) -> tuple[Image.Image, Image.Image | None]:
-    """Decode a picture to RGB in sRGB and what alpha it has, both upright."""
+    """Decode a picture to sRGB and its alpha, if any, both upright."""
     with damage_as_value_error():
         image.load()
-        image = _of_eight_bits(image)
+        image = _to_eight_bits(image)
         profile = profile_of(image.info, path)
         alpha = _alpha_of(image)
         rgb = to_srgb(_opaque(image), profile, path)
-        turn = _turn_of(image)
+        turn = _rotation_of(image)
         if turn is None:
             return rgb, alpha
         return rgb.transpose(turn), None if alpha is None else alpha.transpose(turn)
 
 
-def _of_eight_bits(image: Image.Image) -> Image.Image:
-    """Bring gray of 16 bits to 8, rounded."""
+def _to_eight_bits(image: Image.Image) -> Image.Image:
+    """Convert 16-bit gray to 8 bits, rounded."""
     if image.mode in ("I", "F"):
         message = f"samples of 32 bits, mode {image.mode}, are not read"
         raise ValueError(message)
@@ -303,18 +303,18 @@ def _alpha_of(image: Image.Image) -> Image.Image | None:
 
 
 def _opaque(image: Image.Image) -> Image.Image:
-    """Return the colours alone, in a mode that colour profiles are for."""
+    """Return the picture without alpha, in a mode that colour profiles support."""
     if image.mode in ("RGB", "L", "CMYK", "LAB"):
         return image
-    if image.mode == "RGBa":  # premultiplied, which has no direct way
+    if image.mode == "RGBa":  # premultiplied: no direct conversion
         image = image.convert("RGBA")
     if image.mode in ("1", "LA"):
         return image.convert("L")
     return image.convert("LA").convert("L") if image.mode == "La" else image.convert("RGB")
 
 
-def _turn_of(image: Image.Image) -> Image.Transpose | None:
-    """Say how a picture is to be turned, by the numbers of Exif 2.3, section 4.6.5."""
+def _rotation_of(image: Image.Image) -> Image.Transpose | None:
+    """Return a picture's rotation by its EXIF orientation (Exif 2.3, section 4.6.5)."""
     turns = {
         2: Image.Transpose.FLIP_LEFT_RIGHT,
         3: Image.Transpose.ROTATE_180,

@@ -1,7 +1,7 @@
-"""What a picture file says beside its pixels: its date and resolution go along, little else.
+"""Metadata copied from a picture to its output: date and resolution, and the location on request.
 
-Everything is left out that is not named here: the place, unless it is asked for, the makers' own
-notes with serial numbers and faces, and previews, in which the room would be seen.
+Everything else is dropped, such as makers' notes with serial numbers and faces, and previews, in
+which the room would be visible.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ __all__ = ["PictureTags", "read_tags"]
 
 logger = logging.getLogger(__name__)
 
-# Of Exif 2.32: image resolution with its unit, and date (4.6.4); date and time of the picture and
-# of its making into a file, with their time zones and parts of a second (4.6.5).
+# Tags of Exif 2.32: resolution with its unit, and date (4.6.4); dates of capture and digitisation
+# with time zones and fractions of a second (4.6.5).
 _ACROSS, _DOWN = 0x011A, 0x011B
-_OF_PICTURE: Final = (_ACROSS, _DOWN, 0x0128, 0x0132)
-_OF_EXPOSURE: Final = (*(0x9003, 0x9004), *(0x9010, 0x9011, 0x9012), *(0x9290, 0x9291, 0x9292))
-_TURNED: Final = (5, 6, 7, 8)
+_IMAGE_TAGS: Final = (_ACROSS, _DOWN, 0x0128, 0x0132)
+_EXPOSURE_TAGS: Final = (*(0x9003, 0x9004), *(0x9010, 0x9011, 0x9012), *(0x9290, 0x9291, 0x9292))
+_TRANSPOSED_ORIENTATIONS: Final = (5, 6, 7, 8)
 _EXPOSURE: Final = 0x8769
 _LOCATION: Final = 0x8825
-_MOST_BYTES: Final = 2**15  # an entry of a place, or a date, is much shorter
+_MAX_BYTES: Final = 2**15  # dates and locations are much shorter
 
 
 @dataclass(frozen=True, slots=True)
 class PictureTags:
-    """What goes along with a picture.
+    """Metadata of a picture.
 
     Attributes
     ----------
     exif : bytes
-        As files hold it; empty if there is nothing.
+        Encoded EXIF data; empty if there is none.
     dpi : (float, float) or None
-        Pixels an inch, across and down.
+        Pixels per inch, horizontal and vertical.
     """
 
     exif: bytes
@@ -49,20 +49,20 @@ class PictureTags:
 
     @property
     def options(self) -> dict[str, Any]:
-        """What Pillow's `save` takes."""
+        """Options for Pillow's `save`."""
         options: dict[str, Any] = {"exif": self.exif} if self.exif else {}
         return options | ({"dpi": self.dpi} if self.dpi else {})
 
 
 def read_tags(path: Path, *, with_location: bool) -> PictureTags:
-    """Read what goes along with a picture; what is damaged of it is left out.
+    """Read the metadata of a picture; damaged metadata is left out.
 
     Parameters
     ----------
     path : Path
-        A picture that can be read.
+        A readable picture.
     with_location : bool
-        Whether the place where it was taken goes along.
+        Whether to include the location where it was taken.
     """
     try:
         with open_picture(path, MAX_PIXELS) as image, damage_as_value_error():
@@ -76,20 +76,20 @@ def read_tags(path: Path, *, with_location: bool) -> PictureTags:
 
 def _exif_of(image: Image.Image, *, with_location: bool) -> bytes:
     old, new = image.getexif(), Image.Exif()
-    for tag in _OF_PICTURE:
+    for tag in _IMAGE_TAGS:
         if tag in old:
             new[tag] = old[tag]
-    if old.get(ORIENTATION, 1) in _TURNED and _ACROSS in new and _DOWN in new:
+    if old.get(ORIENTATION, 1) in _TRANSPOSED_ORIENTATIONS and _ACROSS in new and _DOWN in new:
         new[_ACROSS], new[_DOWN] = new[_DOWN], new[_ACROSS]
     exposure = old.get_ifd(_EXPOSURE)
-    kept: dict[int, Any] = {tag: exposure[tag] for tag in _OF_EXPOSURE if tag in exposure}
+    kept: dict[int, Any] = {tag: exposure[tag] for tag in _EXPOSURE_TAGS if tag in exposure}
     if kept:
         new.get_ifd(_EXPOSURE).update(kept)
     location = old.get_ifd(_LOCATION) if with_location else {}
     if location:
         new.get_ifd(_LOCATION).update(location)
     data = new.tobytes() if len(new) or kept or location else b""
-    return data if len(data) <= _MOST_BYTES else b""
+    return data if len(data) <= _MAX_BYTES else b""
 
 
 def _dpi_of(image: Image.Image) -> tuple[float, float] | None:
@@ -99,5 +99,5 @@ def _dpi_of(image: Image.Image) -> tuple[float, float] | None:
     across, down = float(said[0]), float(said[1])
     if not (0 < across < 2**16 and 0 < down < 2**16):
         return None
-    turned = image.getexif().get(ORIENTATION, 1) in _TURNED
+    turned = image.getexif().get(ORIENTATION, 1) in _TRANSPOSED_ORIENTATIONS
     return (down, across) if turned else (across, down)

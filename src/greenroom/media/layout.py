@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["WITH_ALPHA", "Format", "Layout"]
 
 Format = Literal["yuv420p", "yuv444p", "gbrp", "gray"]
-"""The pixel formats of frames, by FFmpeg's names; ``gray`` is for mattes shown as pictures."""
+"""Pixel formats of frames, by FFmpeg's names; ``gray`` is for mattes written as pictures."""
 _FORMATS: Final = get_args(Format)
 WITH_ALPHA: Final = {"yuv420p": "yuva420p", "yuv444p": "yuva444p", "gbrp": "gbrap"}
 
@@ -44,7 +44,7 @@ class Layout:
         if self.width < 1 or self.height < 1:
             message = f"a frame has at least 1x1 pixels, not {self.width}x{self.height}"
             raise FormatError(message)
-        # Both are asked for dozens of times a frame.
+        # Stored, because both are read dozens of times a frame.
         object.__setattr__(self, "size", (self.width, self.height))
         object.__setattr__(self, "plane_shapes", self._shapes())
 
@@ -76,7 +76,7 @@ class Layout:
         return round(luma), min(255, round(128 + c_b)), min(255, round(128 + c_r))
 
     def to_rgb_matrix(self) -> NDArray[np.float32]:
-        """Return the (3, 4) matrix that takes (sample, sample, sample, 1) to RGB in 0..1.
+        """Return the (3, 4) matrix that maps (sample, sample, sample, 1) to RGB in 0..1.
 
         Raises
         ------

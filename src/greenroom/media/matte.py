@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 __all__ = ["NEGLIGIBLE_COVERAGE", "Matte"]
 
 NEGLIGIBLE_COVERAGE: Final = 2.0**-20
-"""Coverage of less is none.
+"""Coverage below this is treated as zero.
 
-Not only does nobody see it: multiplied with itself over and over it becomes a denormal number, with
-which some processors compute ten times slower.
+It is invisible, and repeated multiplication would make it a denormal number, with which some
+processors compute ten times slower.
 """
 
 
 @dataclass(frozen=True, eq=False)
 class Matte:
-    """How much of every sample of a frame is foreground.
+    """Coverage of the foreground for every sample of a frame.
 
     Attributes
     ----------
@@ -50,14 +50,14 @@ class Matte:
         return True
 
     def settle(self) -> None:
-        """Compute whatever needs the frame."""
+        """Compute everything that needs the frame."""
 
     def again(self) -> Matte:
-        """Return the same coverage, for another frame, in memory of its own."""
+        """Return a copy of the coverage, for another frame."""
         return Matte(self.values.copy())
 
     def sampled(self, shape: tuple[int, int]) -> Plane:
-        """Return single samples of the coverage, evenly spread, in new memory."""
+        """Return evenly spaced samples of the coverage, in new memory."""
         nearest = cv2.resize(self.values, shape[::-1], interpolation=cv2.INTER_NEAREST)
         return np.asarray(nearest, np.uint8)
 
@@ -80,13 +80,12 @@ class Matte:
     def reduced_to(self, shape: tuple[int, int]) -> Plane:
         """Return the coverage at the resolution of a small plane of the frame. Read only.
 
-        It is halved where that leads there; otherwise samples are the means of the area that they
-        stand for.
+        It is halved if that gives the shape; otherwise samples are area means.
 
         Raises
         ------
         FormatError
-            If it is a larger one.
+            If the shape is larger.
         """
         height, width = shape
         if height > self.shape[0] or width > self.shape[1]:
@@ -94,10 +93,10 @@ class Matte:
             raise FormatError(message)
         if shape == self.shape:
             return self.values
-        # The half serves chroma as well, and is made once.
+        # The half is also used for chroma, and computed once.
         half = (self.shape[0] + 1) // 2, (self.shape[1] + 1) // 2
-        is_less = height <= half[0] and width <= half[1]
-        return reduced(self.quarter if is_less else self.values, shape)
+        fits_quarter = height <= half[0] and width <= half[1]
+        return reduced(self.quarter if fits_quarter else self.values, shape)
 
     @cached_property
     def quarter(self) -> Plane:

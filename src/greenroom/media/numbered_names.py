@@ -1,4 +1,4 @@
-"""Names with a number in them, such as ``frames/%04d.png``: told from names that have a %."""
+"""Patterns of numbered file names, such as ``frames/%04d.png``."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Final, Self
 
 __all__ = ["NUMBER", "NumberedNames"]
 
-# FFmpeg's form. A letter after it is a word's: "50%done.png", "my%20dog.png".
+# FFmpeg's syntax. A letter after it belongs to a word: "50%done.png", "my%20dog.png".
 NUMBER: Final = re.compile(r"%(\d*)d(?![^\W\d_])")
 
 
 @dataclass(frozen=True, slots=True)
 class NumberedNames:
-    """The names that a pattern stands for.
+    """Names made of a pattern and a number.
 
     Attributes
     ----------
     before, after : str
-        What is around the number.
+        The text around the number.
     digits : int
-        How many digits it has at least, with zeros in front.
+        Minimum number of digits, padded with zeros.
 
     Examples
     --------
@@ -39,7 +39,7 @@ class NumberedNames:
 
     @classmethod
     def of(cls, pattern: str) -> Self | None:
-        """Take a pattern apart; None if it has no number in it, or more than one."""
+        """Parse a pattern; None unless it contains exactly one number."""
         parts = NUMBER.split(pattern)
         if len(parts) != 3:
             return None
@@ -47,7 +47,7 @@ class NumberedNames:
         return cls(before, after, min(int(digits or 1), 255))
 
     def name(self, number: int) -> str:
-        """Return the name with a number in it."""
+        """Return the name for a number."""
         return f"{self.before}{number:0{self.digits}d}{self.after}"
 
     def number(self, name: str) -> int | None:

@@ -1,8 +1,8 @@
-"""A frame's planes at the small sizes that everything but its edges is found on.
+"""Image pyramid of a frame: small planes for analysis.
 
-The *working grid* is that of the planes when they were halved until their shorter side is below
-512 pixels, and made of two thirds of that where it is 384 or more still: 480x270 of 1080p, 640x360
-of 720p, 428x320 of 640x480. The *half grid* has a sample for 2x2 of it.
+The *working grid* is the size of the planes after halving until the shorter side is below 512
+pixels, and scaling by two thirds if it is still 384 or more: 480x270 for 1080p, 640x360 for 720p,
+428x320 for 640x480. The *half grid* has one sample for every 2x2 of it.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Pyramid", "crop", "halved", "halvings_to", "pyramid", "reduced", "working_size"]
 
-# The shorter side of the working grid is at least so long, of larger frames.
-_LEAST_PX: Final = 256
-# What is so long after halving is made of two thirds.
-_LONG_PX: Final = 384
+# Minimum shorter side of the working grid, for larger frames.
+_MIN_SIDE_PX: Final = 256
+# Shorter side from which the halved planes are scaled by two thirds.
+_TWO_THIRDS_FROM_PX: Final = 384
 
 _pyramid = core.function("pyramid", "pnii pn pn ii ii ii ppp")
 
 
 class Pyramid(NamedTuple):
-    """The small planes of one frame. They share memory, which nobody writes to.
+    """Small planes of one frame, in shared memory. Read only.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Pyramid(NamedTuple):
     glance : (h, w) uint8, contiguous
         The first at an eighth of the working grid's size.
     halvings : int
-        How often the planes were halved for the working grid.
+        Number of halvings from the frame to the working grid.
     """
 
     small: tuple[Plane, ...]
@@ -54,7 +54,7 @@ class Pyramid(NamedTuple):
 
 
 def halvings_to(size: tuple[int, int], least: tuple[int, int]) -> int:
-    """Tell how often a size (width, height) can be halved without falling below a least one."""
+    """Return how often a size (width, height) can be halved without falling below ``least``."""
     (width, height), times = size, 0
     while width >= 2 * least[0] and height >= 2 * least[1]:
         width, height, times = width // 2, height // 2, times + 1
@@ -62,12 +62,12 @@ def halvings_to(size: tuple[int, int], least: tuple[int, int]) -> int:
 
 
 def working_size(size: tuple[int, int]) -> tuple[int, int]:
-    """Return width and height of the working grid of a frame of a width and height."""
-    times = halvings_to(size, (_LEAST_PX, _LEAST_PX))
+    """Return (width, height) of the working grid for a frame's (width, height)."""
+    times = halvings_to(size, (_MIN_SIDE_PX, _MIN_SIDE_PX))
     width, height = (-(-length >> times) for length in size)
-    if min(width, height) < _LONG_PX:
+    if min(width, height) < _TWO_THIRDS_FROM_PX:
         return width, height
-    # Multiples of four, so that half of it is half of it, and half of chroma half of that.
+    # Multiples of four, so that luma and chroma can both be halved exactly.
     return 4 * ((width + 3) // 6), 4 * ((height + 3) // 6)
 
 
@@ -83,11 +83,11 @@ def pyramid(planes: tuple[Plane, ...]) -> Pyramid:
     Raises
     ------
     TypeError
-        If they are anything else.
+        If the planes have other types or shapes.
     """
     first = planes[0]
     height, width = first.shape
-    halvings = halvings_to((width, height), (_LEAST_PX, _LEAST_PX))
+    halvings = halvings_to((width, height), (_MIN_SIDE_PX, _MIN_SIDE_PX))
     small_width, small_height = working_size((width, height))
     half = _half((small_height, small_width))
     shapes = [(small_height, small_width)]
@@ -121,14 +121,14 @@ def pyramid(planes: tuple[Plane, ...]) -> Pyramid:
 def crop(
     planes: tuple[Plane, ...], pyramid: Pyramid, box: tuple[int, int, int, int]
 ) -> tuple[Plane, ...]:
-    """View a part of a frame's planes, halved as far as that does no harm to a model's input.
+    """Return a part of a frame's planes, halved while it stays large enough for a model's input.
 
     Parameters
     ----------
     planes : tuple of (H, W) uint8
-        The frame's.
+        The frame's planes.
     pyramid : Pyramid
-        Theirs.
+        The pyramid of these planes.
     box : (int, int, int, int)
         Left, top, right and bottom on the working grid; even, but for a right or bottom that is the
         picture's own.
@@ -136,8 +136,8 @@ def crop(
     Returns
     -------
     tuple of (h, w) uint8
-        Views of the small planes or of the frame's, or new memory: the box alone is halved then.
-        The shorter side of the first is as long as a model's input where that of the frame's is.
+        Views of the small planes or of the frame's planes, or the box halved into new memory. The
+        shorter side of the first has at least 256 samples if the frame's part has.
     """
     high, wide = planes[0].shape
     high, wide = (-(-length >> pyramid.halvings) for length in (high, wide))
@@ -145,7 +145,7 @@ def crop(
     left, right = (_even(place, small[1], wide) for place in box[::2])
     top, bottom = (_even(place, small[0], high) for place in box[1::2])
     shorter, times = min(right - left, bottom - top), pyramid.halvings
-    while times and shorter << (pyramid.halvings - times) < _LEAST_PX:
+    while times and shorter << (pyramid.halvings - times) < _MIN_SIDE_PX:
         times -= 1
     by = pyramid.halvings
     if times and times == by and small == (high, wide):  # there already
@@ -159,9 +159,9 @@ def crop(
 
 
 def halved(planes: tuple[Plane, ...], times: int) -> tuple[Plane, ...]:
-    """Take the rounded mean of every 2x2 samples of planes, several times over.
+    """Halve planes several times: the rounded mean of every 2x2 samples.
 
-    The last row and column repeat if odd. The planes themselves for none.
+    The last row and column repeat if odd. For ``times`` 0 the planes themselves are returned.
     """
     for _ in range(times):
         planes = tuple(_halved(plane) for plane in planes)
@@ -171,7 +171,7 @@ def halved(planes: tuple[Plane, ...], times: int) -> tuple[Plane, ...]:
 def reduced(plane: Plane, shape: tuple[int, int]) -> Plane:
     """Halve a plane to a smaller shape; the plane itself if it has that shape.
 
-    Where halving leads past it, samples are the means of the area that they stand for.
+    If halving does not give the shape, samples are area means.
     """
     while plane.shape != shape:
         height, width = _half(plane.shape)
@@ -188,14 +188,14 @@ def _halved(plane: Plane) -> Plane:
 
 
 def _even(place: int, length: int, other: int) -> int:
-    """Return where a place on a grid is on another one: even, but for the end."""
+    """Map a position on one grid to another: even, except at the end."""
     if place == length:
         return other
     return place if length == other else 2 * round(place * other / length / 2)
 
 
 class _Memory:
-    """Several arrays of bytes, one after the other."""
+    """Several byte arrays in one block of memory."""
 
     def __init__(self, shapes: list[tuple[int, ...]]) -> None:
         stops = [*accumulate(map(prod, shapes))]

@@ -1,6 +1,6 @@
-"""Resizing of planes and mattes, by the core.
+"""Halving, shrinking and enlarging of planes, by the core.
 
-All take views with any row padding, write into memory of the caller, and may run on any
+All accept views with any row padding, write into the caller's memory, and may run on any
 thread.
 """
 
@@ -40,12 +40,12 @@ def halve(plane: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
 
 
 def shrink(plane: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
-    """Take the mean over the area of every sample of a grid that is no larger than the plane.
+    """Shrink a plane by area means to a grid that is not larger.
 
     Raises
     ------
     TypeError
-        If it is larger.
+        If the grid is larger.
     """
     source, target = core.plane(plane), core.contiguous(out, "f", writable=True)
     if any(length > most for length, most in zip(out.shape, plane.shape, strict=True)):

@@ -1,9 +1,9 @@
-"""Planes at another size, filtered and interpolated, as models look at them.
+"""Resizing of planes for models' inputs, with an anti-aliasing filter.
 
-A Gaussian filter where interpolation alone would skip samples, as wide as what a triangle that
-reaches to the next sample of the result has over one that reaches to the next sample of the plane;
-and cubic convolution [1]_ after it. Both are linear, so that a result is one weighted sum: weights
-are made once for a length and another one.
+A Gaussian filter where interpolation alone would skip samples, followed by cubic convolution [1]_.
+The Gaussian's variance is the difference between those of a triangle that reaches to the next
+sample of the result and of one that reaches to the next sample of the plane. Both steps are linear,
+so each result is one weighted sum; the weights are computed once for each pair of lengths.
 
 References
 ----------
@@ -28,21 +28,21 @@ if TYPE_CHECKING:
 
 __all__ = ["fill", "resized", "weights"]
 
-# A filter with a smaller standard deviation, in samples, changes nothing to speak of.
-_SHARP: Final = 0.3
-# The filter's weights reach to so many of its standard deviations.
-_REACH: Final = 1.5
-# How sharp the interpolation is: the slope of its kernel at one sample's distance.
+# Filters with a smaller standard deviation, in samples, are skipped.
+_MIN_SIGMA: Final = 0.3
+# Radius of the filter in standard deviations.
+_RADIUS_SIGMAS: Final = 1.5
+# Slope of the interpolation kernel at a distance of one sample (a of Keys).
 _SLOPE: Final = -0.75
-# A person's region changes its size now and then, and there are three planes to it.
-_TABLES: Final = 64
+# Cached tables of weights: regions change their size, and have three planes each.
+_CACHED_TABLES: Final = 64
 
 _resize = core.function("resize", "pni pp p")
 _fill = core.function("fill", "pnipp pnipp pnipp ppp")
 
 
 def resized(plane: Plane, shape: tuple[int, int]) -> Plane:
-    """Resize a plane (H, W), whose rows may be padded, to a shape, in new memory."""
+    """Return a plane (H, W) resized to a shape, in new memory; rows may be padded."""
     out = np.empty(shape, np.uint8)
     source, target = core.plane(plane), core.contiguous(out, "B", writable=True)
     down, across = (_table(*lengths) for lengths in zip(plane.shape, shape, strict=True))
@@ -58,11 +58,11 @@ def fill(planes: tuple[Plane, ...], matrix: Floats, limits: Floats, out: Floats)
     planes : three (H, W) uint8
         Of any sizes; rows may be padded. Read only.
     matrix : (3, 4) float32
-        Takes their samples, and 1, to the channels.
+        Maps their samples, and 1, to the channels.
     limits : (3, 2) float32
-        The least and the largest value of each channel.
+        Minimum and maximum of each channel.
     out : (h, w, 3) float32
-        Where it goes: `resized`, though not rounded in between.
+        The result: as from `resized`, but without rounding before the matrix.
     """
     first, second, third = planes
     height, width, _ = out.shape
@@ -79,37 +79,38 @@ def fill(planes: tuple[Plane, ...], matrix: Floats, limits: Floats, out: Floats)
 
 
 def weights(length: int, wanted: int) -> tuple[NDArray[np.int32], Floats]:
-    """Return the weights by which samples of a row or column become those of another length.
+    """Return the weights that resample a row or column to another length.
 
     Parameters
     ----------
     length, wanted : int
-        How many there are, and how many there shall be.
+        Number of samples before and after.
 
     Returns
     -------
     starts : (wanted,) int32
-        The first sample that counts for each.
+        Index of the first input sample of each output sample.
     weights : (taps, wanted) float32
-        What it and those after it count. The first and last samples stand for those beyond.
+        Weights of that sample and those after it. The first and last samples repeat beyond the
+        ends.
     """
     sigma = math.sqrt(max(0.0, (length / wanted) ** 2 - 1) / 6)
-    reach = math.ceil(_REACH * sigma) if sigma > _SHARP else 0
+    reach = math.ceil(_RADIUS_SIGMAS * sigma) if sigma > _MIN_SIGMA else 0
     offsets = np.arange(-reach, reach + 1)
     filters = np.exp(-0.5 * (offsets / sigma) ** 2) if reach else np.ones(1)
     filters /= filters.sum()
     places = (np.arange(wanted) + 0.5) * (length / wanted) - 0.5
     left = np.floor(places).astype(int)
-    # Where there is a filter, the outermost sample counts 2 % at most, which go to the one before.
+    # With a filter, the outermost sample weighs at most 2 %, which is added to the one before.
     taps = min(2 + 2 * max(reach, 1), length)
     starts = np.clip(left - max(reach, 1), 0, length - taps)
     found = np.zeros((wanted, taps))
     rows = np.arange(wanted)
     for tap in range(-1, 3):
         cubic = _cubic(np.abs(places - left - tap))
-        near = np.clip(left + tap, 0, length - 1)  # of what was filtered the ends are repeated
+        near = np.clip(left + tap, 0, length - 1)  # after the filter the ends repeat
         for offset, share in zip(offsets, filters, strict=True):
-            at = _mirrored(near + offset, length)  # before the filter they are mirrored
+            at = _mirrored(near + offset, length)  # before it they are mirrored
             np.add.at(found, (rows, np.clip(at - starts, 0, taps - 1)), cubic * share)
     return starts.astype(np.int32), np.ascontiguousarray(found.T, np.float32)
 
@@ -122,7 +123,7 @@ def _cubic(distance: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _mirrored(places: NDArray[np.int_], length: int) -> NDArray[np.int_]:
-    """Return what stands for places beyond the ends: what is as far inside."""
+    """Reflect positions beyond the ends back inside."""
     if length == 1:
         return np.zeros_like(places)
     period = 2 * (length - 1)
@@ -131,7 +132,7 @@ def _mirrored(places: NDArray[np.int_], length: int) -> NDArray[np.int_]:
 
 
 class _Table:
-    """`weights` as the core takes them, which nobody writes to: numbers, starts and weights."""
+    """`weights` in the core's layout, read only: shape, starts and weights."""
 
     def __init__(self, length: int, wanted: int) -> None:
         starts, found = weights(length, wanted)
@@ -140,4 +141,4 @@ class _Table:
         self.address = core.contiguous(self._memory, "i", self._memory.shape)
 
 
-_table = lru_cache(_TABLES)(_Table)
+_table = lru_cache(_CACHED_TABLES)(_Table)

@@ -1,4 +1,4 @@
-"""Frames of another size that show the same: even, or of square pixels."""
+"""Frames padded to even sizes, or scaled to square pixels."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ __all__ = ["padded_to_even", "scaled_to_square_pixels", "square_size"]
 
 
 def square_size(size: tuple[int, int], aspect: Fraction) -> tuple[int, int]:
-    """Return the width and height at which square pixels show the same; none is taken away.
+    """Return the (width, height) with square pixels; neither side shrinks.
 
     Parameters
     ----------
     size : (int, int)
         Width and height now.
     aspect : Fraction
-        Width of a pixel by its height. One that would lead to a size that nothing can show is
-        no truth, and the size stays.
+        Pixel aspect ratio, width by height. Implausible ones, which would exceed the maximum
+        size, are ignored.
     """
     width, height = size
     if aspect > 1:
@@ -39,7 +39,7 @@ def square_size(size: tuple[int, int], aspect: Fraction) -> tuple[int, int]:
 
 
 def scaled_to_square_pixels(frame: Frame, size: tuple[int, int]) -> Frame:
-    """Scale a frame, and its alpha, to a size at which its pixels are square."""
+    """Scale a frame and its alpha to the size from `square_size`."""
     layout = replace(frame.layout, width=size[0], height=size[1])
     scaled = frame.converted(layout)
     if frame.alpha is None:

@@ -1,4 +1,4 @@
-"""Description of a source, known before its first frame."""
+"""Description of a source."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ __all__ = ["SourceInfo"]
 
 @dataclass(frozen=True, slots=True)
 class SourceInfo:
-    """What is known of a source before its first frame.
+    """Description of a source, known before its first frame.
 
     Attributes
     ----------
     name : str
-        The path, or what else it was opened by.
+        The path or address that was opened.
     rate : Fraction
-        Frames a second, on average, for sinks that have to say one.
+        Average frames per second, for sinks that need one.
     time_base : Fraction
         Unit of the frames' ``pts``, in seconds.
     frames : int or None
-        How many frames are to be expected, if that is known.
+        Expected number of frames, if known.
     sample_aspect_ratio : Fraction
-        Width by height of a pixel as it is to be shown.
+        Pixel aspect ratio, width by height.
     pictures : tuple of str
-        For pictures that have nothing to do with each other: their file names, in order.
+        For unrelated pictures: their file names, in order.
     unreadable : list of SourceError
-        Those of the pictures that could not be read so far: whoever reads them adds to it before
-        the next frame is given, and for a sink their names are not there.
+        Errors of pictures that could not be read so far. The source adds to it before it gives the
+        next frame, and the sink skips these names.
     described_by : tuple of Path
-        For pictures: the files whose date and resolution belong to the frames, in order.
+        For pictures: the files whose date and resolution are copied, in order.
     files : tuple of Path
-        What is read: an output may not be one of them.
+        All files that are read; an output may not be one of them.
     streams_from : Path or None
-        The file whose sound, subtitles, chapters and tags belong to the frames.
+        The file whose sound, subtitles, chapters and tags are copied.
     begin_s : Fraction
-        The time in that file which is 0 of the frames.
+        The time in that file that is 0 in the frames.
     negotiated : str
-        What a camera was brought to give, to be shown: ``1280x720 MJPEG, 30 frames/s``.
+        A camera's negotiated format as text: ``1280x720 MJPEG, 30 frames/s``.
     """
 
     name: str
@@ -61,5 +61,5 @@ class SourceInfo:
     negotiated: str = ""
 
     def without_streams(self) -> SourceInfo:
-        """Return the same with only the frames."""
+        """Return a copy that describes the frames only."""
         return replace(self, streams_from=None, described_by=())
