@@ -158,7 +158,7 @@ class TestPlaces:
 
     def test_hash_is_remembered(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A large file is read once, and again when its time changes."""
-        monkeypatch.setattr("greenroom.segmenters.store.weights_store._REMEMBERED_BYTES", 1)
+        monkeypatch.setattr("greenroom.segmenters.store.weights_store._MIN_RECORDED_BYTES", 1)
         path = tmp_path / "m.onnx"
         path.write_bytes(CONTENT)
         os.utime(path, ns=(0, 1_000_000_000))

@@ -89,14 +89,14 @@ class TestArchives:
     def test_too_large(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Sizes are looked at before anything is read."""
         path = make_tar(tmp_path / "a.tar.gz", {"one": bytes(600), "two": bytes(600), GRAPH: b"x"})
-        monkeypatch.setattr(archives, "_MOST_TOTAL", 1000)
+        monkeypatch.setattr(archives, "_MAX_TOTAL_BYTES", 1000)
         with pytest.raises(ModelError, match="far more than a model"):
             read_graph(path)
-        monkeypatch.setattr(archives, "_MOST_TOTAL", 10**6)
-        monkeypatch.setattr(archives, "_MOST_MEMBERS", 2)
+        monkeypatch.setattr(archives, "_MAX_TOTAL_BYTES", 10**6)
+        monkeypatch.setattr(archives, "_MAX_MEMBERS", 2)
         with pytest.raises(ModelError, match="far more than a model"):
             read_graph(path)
-        monkeypatch.setattr(archives, "_MOST_BYTES", 100)
+        monkeypatch.setattr(archives, "_MAX_GRAPH_BYTES", 100)
         large = make_tar(tmp_path / "b.tar.gz", {GRAPH: bytes(101)})
         with pytest.raises(ModelError, match="more than 100 bytes"):
             read_graph(large)

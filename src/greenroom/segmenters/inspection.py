@@ -1,7 +1,7 @@
-"""A model file without a card: what its inputs and outputs leave no doubt about.
+"""Derivation of a card from a bare model file.
 
-Shapes and types are read, and the model is run on three pictures to see what it answers.
-What leaves one reasonable reading becomes a card; what was assumed is logged.
+Shapes and types of the tensors are read, and the model is run on three pictures. If only one
+interpretation is reasonable it becomes a card; assumptions are logged.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["MODEL_SUFFIXES", "PASCAL_VOC", "card_of_file", "runtime_of_file"]
 
 logger = logging.getLogger(__name__)
 
-# By the end of a file's name, what executes it.
+# Runtimes by file name suffix.
 _RUNTIMES: Final = {
     ".tflite": "litert",
     ".onnx": "onnx",
@@ -45,9 +45,9 @@ PASCAL_VOC: Final = (
     *("chair", "cow", "diningtable", "dog", "horse", "motorbike", "person", "pottedplant"),
     *("sheep", "sofa", "train", "tvmonitor"),
 )
-# The classes of label maps, by how many there are.
+# Classes of label maps, by their number.
 _CLASSES: Final = {len(PASCAL_VOC): PASCAL_VOC, 2: ("background", "person")}
-# DeepLab's exports take pictures of any size, and were trained at this one.
+# DeepLab's exports accept any size, and were trained at this one.
 _DEEPLAB_LONGEST: Final = 513
 _MIDDLE: Final = (127.5, 127.5, 127.5)
 _ONE: Final = (1.0, 1.0, 1.0)
@@ -59,12 +59,12 @@ _FIELDS: Final = (
 )
 
 
-class _UnclearError(Exception):
-    """There is more than one reading, or none; the message says why."""
+class _AmbiguousError(Exception):
+    """The interpretation is ambiguous or unknown; the message gives the reason."""
 
 
-class _Answer(NamedTuple):
-    """What an output means."""
+class _OutputGuess(NamedTuple):
+    """Interpretation of an output."""
 
     name: str
     layout: TensorLayout
@@ -73,32 +73,34 @@ class _Answer(NamedTuple):
 
 
 def runtime_of_file(path: Path) -> str:
-    """Return what executes a model file whose name ends in one of `MODEL_SUFFIXES`."""
+    """Return the runtime of a model file with one of the `MODEL_SUFFIXES`."""
     return next(kind for end, kind in _RUNTIMES.items() if path.name.lower().endswith(end))
 
 
 def card_of_file(path: Path) -> Card:
-    """Describe a model file by what can be seen of it.
+    """Derive a card from a model file.
 
     Raises
     ------
     MissingExtraError
-        If what executes it is not installed.
+        If its runtime is not installed.
     ModelError
-        If it cannot be loaded, or leaves open how it is to be used; the message lists what a
-        card must say.
+        If it cannot be loaded, or its use is ambiguous; the message lists the fields that a card
+        must have.
     """
     kind = runtime_of_file(path)
     runtime = load_runtime(kind, path)
     try:
-        spec = _input(runtime.inputs)
-        answer = _answer(_trials(runtime, spec))
-        spec = _normalised(spec, runtime.inputs[0], answer)
-    except _UnclearError as error:
-        raise _error(path, runtime, str(error)) from error
+        spec = _guess_input(runtime.inputs)
+        answer = _guess_output(_run_trials(runtime, spec))
+        spec = _with_normalisation(spec, runtime.inputs[0], answer)
+    except _AmbiguousError as error:
+        raise _ambiguity_error(path, runtime, str(error)) from error
     finally:
         runtime.close()
-    logger.warning("model file '%s' has no card; assumed: %s.", path.name, _said(spec, answer))
+    logger.warning(
+        "model file '%s' has no card; assumed: %s.", path.name, _assumptions(spec, answer)
+    )
     name = re.sub(r"[^a-z0-9._-]+", "-", path.name.lower()).lstrip("._-") or "model"
     return Card(
         name=name,
@@ -112,11 +114,11 @@ def card_of_file(path: Path) -> Card:
     )
 
 
-def _input(inputs: tuple[TensorInfo, ...]) -> InputSpec:
-    """Find size and axes of the one input, a picture of three channels."""
+def _guess_input(inputs: tuple[TensorInfo, ...]) -> InputSpec:
+    """Return size and axes of the only input, a picture of three channels."""
     if len(inputs) != 1:
         message = f"it has {len(inputs)} inputs, and which is the picture is not clear"
-        raise _UnclearError(message)
+        raise _AmbiguousError(message)
     info = inputs[0]
     layouts = [
         layout
@@ -125,18 +127,18 @@ def _input(inputs: tuple[TensorInfo, ...]) -> InputSpec:
     ]
     if len(layouts) != 1 or info.shape[0] not in (None, 1):
         message = "its input is not one picture of three channels"
-        raise _UnclearError(message)
+        raise _AmbiguousError(message)
     rows, columns = info.shape[1:3] if layouts[0] is TensorLayout.NHWC else info.shape[2:4]
     if rows is not None and columns is not None:
         return InputSpec(name=info.name, size=(columns, rows), layout=layouts[0])
     if info.dtype != np.uint8:
         message = "it takes pictures of any size, and which one it was made for is not clear"
-        raise _UnclearError(message)
+        raise _AmbiguousError(message)
     return InputSpec(name=info.name, longest=_DEEPLAB_LONGEST, layout=layouts[0])
 
 
-def _trials(runtime: Runtime, spec: InputSpec) -> list[Outputs]:
-    """Run a model on black, on white and on noise."""
+def _run_trials(runtime: Runtime, spec: InputSpec) -> list[Outputs]:
+    """Run a model on black, white and noise."""
     columns, rows = spec.size or (_DEEPLAB_LONGEST, _DEEPLAB_LONGEST)
     shape = (1, 3, rows, columns) if spec.layout is TensorLayout.NCHW else (1, rows, columns, 3)
     noise = np.random.default_rng(0).random(shape)
@@ -150,43 +152,45 @@ def _trials(runtime: Runtime, spec: InputSpec) -> list[Outputs]:
 
         outputs = runtime.run(spec.name, shape, fill, {})
         trials.append({name: np.array(output) for name, output in outputs.items()})
-        del outputs  # views, which a runtime may not run with
+        del outputs  # views, which must not outlive a run
     return trials
 
 
-def _answer(trials: list[Outputs]) -> _Answer:
-    """Find what the outputs mean."""
-    found = [_reading(name, [trial[name] for trial in trials]) for name in trials[0]]
+def _guess_output(trials: list[Outputs]) -> _OutputGuess:
+    """Return the only output that can be a matte."""
+    found = [_guess_reading(name, [trial[name] for trial in trials]) for name in trials[0]]
     answers = [answer for answer in found if answer is not None]
     labels = [answer for answer in answers if answer.reading is Reading.LABELS]
-    # Exports of DeepLab give probabilities beside the labels, which tell how many classes.
+    # Some DeepLab exports have probabilities as well, which give the number of classes.
     if len(labels) == 1 and len(answers) == 2:
         other = next(answer for answer in answers if answer is not labels[0])
         answers = [labels[0]._replace(classes=other.classes or labels[0].classes)]
     if len(answers) != 1 or len(found) > 2:
         message = f"which of its {len(found)} outputs is a matte is not clear"
-        raise _UnclearError(message)
+        raise _AmbiguousError(message)
     if answers[0].reading.has_classes and len(found) == 1 and len(answers[0].classes) == 2:
         message = "its two channels do not say how its input is normalised"
-        raise _UnclearError(message)
+        raise _AmbiguousError(message)
     return answers[0]
 
 
-def _reading(name: str, values: list[NDArray[Any]]) -> _Answer | None:
-    """Tell what one output means, None if it is nothing known."""
+def _guess_reading(name: str, values: list[NDArray[Any]]) -> _OutputGuess | None:
+    """Interpret one output; None if it is of no known kind."""
     whole = values[0].dtype.kind in "iu"
     for layout, channels in _channels(values[0].shape).items():
         if whole and channels == 1 and max(int(value.max()) for value in values) < len(PASCAL_VOC):
-            return _Answer(name, layout, Reading.LABELS, PASCAL_VOC)
+            return _OutputGuess(name, layout, Reading.LABELS, PASCAL_VOC)
         if not whole and channels == 1:
-            return _Answer(name, layout, _of_one(values))
+            return _OutputGuess(name, layout, _single_channel_reading(values))
         if not whole and channels in _CLASSES:
-            return _Answer(name, layout, _of_several(values, layout), _CLASSES[channels])
+            return _OutputGuess(
+                name, layout, _multi_channel_reading(values, layout), _CLASSES[channels]
+            )
     return None
 
 
 def _channels(shape: tuple[int, ...]) -> dict[TensorLayout, int]:
-    """Tell how many channels an output has, by what its axes may be."""
+    """Return the number of channels for each possible order of the axes."""
     if len(shape) == 3 and shape[0] == 1:
         return {TensorLayout.NHWC: 1}
     if len(shape) == 4 and shape[0] == 1:
@@ -194,22 +198,22 @@ def _channels(shape: tuple[int, ...]) -> dict[TensorLayout, int]:
     return {}
 
 
-def _of_several(values: list[NDArray[Any]], layout: TensorLayout) -> Reading:
-    """Tell whether channels have gone through a softmax."""
+def _multi_channel_reading(values: list[NDArray[Any]], layout: TensorLayout) -> Reading:
+    """Return whether channels are probabilities (sum 1) or logits."""
     sums = [value.sum(axis=3 if layout is TensorLayout.NHWC else 1) for value in values]
     is_softmax = all(np.allclose(total, 1, atol=0.01) for total in sums)
     return Reading.PROBABILITIES if is_softmax else Reading.LOGITS
 
 
-def _of_one(values: list[NDArray[Any]]) -> Reading:
-    """Tell whether one channel has gone through a sigmoid."""
+def _single_channel_reading(values: list[NDArray[Any]]) -> Reading:
+    """Return whether a single channel is coverage (within 0..1) or a logit."""
     low, high = min(value.min() for value in values), max(value.max() for value in values)
     inside = low >= -_TOLERANCE and high <= 1 + _TOLERANCE
     return Reading.COVERAGE if inside else Reading.LOGIT
 
 
-def _normalised(spec: InputSpec, info: TensorInfo, answer: _Answer) -> InputSpec:
-    """Add the usual normalisation: samples as they are, -1 to 1 for DeepLab, else 0 to 1."""
+def _with_normalisation(spec: InputSpec, info: TensorInfo, answer: _OutputGuess) -> InputSpec:
+    """Add the usual normalisation: none for uint8, -1 to 1 for classes, else 0 to 1."""
     if info.dtype.kind == "u":
         return spec.model_copy(update={"std": _ONE})
     if answer.reading.has_classes:
@@ -217,8 +221,8 @@ def _normalised(spec: InputSpec, info: TensorInfo, answer: _Answer) -> InputSpec
     return spec
 
 
-def _said(spec: InputSpec, answer: _Answer) -> str:
-    """Put into words what was assumed."""
+def _assumptions(spec: InputSpec, answer: _OutputGuess) -> str:
+    """Return the assumptions as text."""
     size = f"longer side {spec.longest}" if spec.size is None else "{}x{}".format(*spec.size)
     span = {_ONE: "0 to 255", _MIDDLE: "-1 to 1"}.get(spec.std, "0 to 1")
     classes = ""
@@ -231,16 +235,16 @@ def _said(spec: InputSpec, answer: _Answer) -> str:
     )
 
 
-def _error(path: Path, runtime: Runtime, reason: str) -> ModelError:
+def _ambiguity_error(path: Path, runtime: Runtime, reason: str) -> ModelError:
     message = (
         f"model file '{path}' leaves open how it is to be used: {reason}. It takes "
-        f"{_list(runtime.inputs)}, and answers {_list(runtime.outputs)}. Write a card (.toml) that "
-        f"says {_FIELDS}."
+        f"{_tensors_text(runtime.inputs)}, and answers {_tensors_text(runtime.outputs)}. Write a "
+        f"card (.toml) that says {_FIELDS}."
     )
     return ModelError(message, path)
 
 
-def _list(tensors: tuple[TensorInfo, ...]) -> str:
+def _tensors_text(tensors: tuple[TensorInfo, ...]) -> str:
     return ", ".join(
         f"'{info.name}' ({info.dtype} {'x'.join(str(n or '?') for n in info.shape) or 'scalar'})"
         for info in tensors

@@ -1,4 +1,4 @@
-"""A neural network as a segmenter: planes to its input, its output to a coarse matte."""
+"""Segmenter that runs a neural network."""
 
 from __future__ import annotations
 
@@ -28,33 +28,32 @@ if TYPE_CHECKING:
 
 __all__ = ["NetworkSegmenter", "example_inputs", "output_names"]
 
-# A frame such as many have, to try a network with.
+# Common frame size, to try a network at.
 _EXAMPLE_SIZE = (1280, 720)
 
 
 class NetworkSegmenter:
-    """Runs a model as its card says.
+    """Segmenter for a model described by a card.
 
     Parameters
     ----------
     card : Card
-        How it is given a picture, and what it answers.
+        Describes the model's input and output.
     runtime : Runtime
-        What executes it. Closed with the segmenter.
+        Executes the model. Closed with the segmenter.
     keep : str, optional
-        The classes that are foreground, in place of the card's.
+        Classes of the foreground, in place of the card's.
     timings : Timings, optional
-        Where "prepare", the making of the input, "invoke" and "foreground" are counted.
+        Receives the stages "prepare", "invoke" and "foreground".
 
     Raises
     ------
     ModelError
-        If the model is not what the card says.
+        If the model does not match the card.
     SettingsError
-        If the model has no class that is to be kept.
+        If the model lacks a class to keep.
 
-    State: what a recurrent network remembers; it is forgotten when the size changes, and
-    where another scene begins.
+    State: a recurrent network's states, reset at scene changes and changes of size.
     """
 
     def __init__(
@@ -93,7 +92,7 @@ class NetworkSegmenter:
 
     @property
     def remembers(self) -> bool:
-        """See `Segmenter`: whether it is recurrent."""
+        """See `Segmenter.remembers`: whether it is recurrent."""
         return bool(self._states)
 
     def segment(self, frame: Frame) -> NDArray[np.float32]:
@@ -118,20 +117,20 @@ class NetworkSegmenter:
             self._timings.add("prepare", filled - start)
             self._timings.add("invoke", time.perf_counter() - filled)
             part = self._picture.part_for(frame.size, size)
-            coverage, self._colours = self._take(outputs)
+            coverage, self._colours = self._decode(outputs)
             if self._colours is not None:
                 self._colours = crop_output(self._colours, part, size)
             return np.ascontiguousarray(crop_output(coverage, part, size))
         except Exception as error:
-            self._states.reset()  # what it remembers may be what made it fail
-            # Whoever keeps the error would keep views of the runtime's memory alive with it.
+            self._states.reset()  # the states may have caused the failure
+            # The error's frames would keep views of the runtime's memory alive.
             traceback.clear_frames(error.__traceback__)
             raise
         finally:
             outputs = {}
 
     def foreground(self, frame: Frame) -> Frame | None:
-        """See `Segmenter.foreground`; only networks for matting find one."""
+        """See `Segmenter.foreground`; only matting networks have one."""
         if self._colours is None:
             return None
         with self._timings.stage("foreground"):
@@ -146,13 +145,13 @@ class NetworkSegmenter:
         self._colours = None
         self._runtime.close()
 
-    def _take(
+    def _decode(
         self, outputs: Mapping[str, NDArray[Any]]
     ) -> tuple[NDArray[np.float32], NDArray[Any] | None]:
-        """Read the coverage, and the person's colours where the network finds them."""
+        """Return the coverage, and the foreground colours of a matting network."""
         coverage = self._reader.read(outputs[self._output])
         if self._states:
-            check_coarse_matte(coverage)  # before anything wrong is remembered
+            check_coarse_matte(coverage)  # before the states are kept
             self._states.take(outputs)
         name = self._card.output.foreground
         if name is None:
@@ -168,7 +167,7 @@ class NetworkSegmenter:
 
 
 def output_names(card: Card) -> tuple[str, ...]:
-    """Return the outputs that a card needs; empty stands for all."""
+    """Return the outputs that a card needs; empty means all."""
     if not card.output.name:
         return ()
     states = () if card.input is None else card.input.states.values()
@@ -176,7 +175,7 @@ def output_names(card: Card) -> tuple[str, ...]:
 
 
 def example_inputs(card: Card, path: object) -> Example:
-    """Return what makes inputs to try a model with: black, at the size of a usual frame."""
+    """Return a factory of inputs to try a model with: black, at a common frame size."""
     assert card.input is not None
     spec = card.input
 

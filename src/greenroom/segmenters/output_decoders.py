@@ -1,4 +1,4 @@
-"""What a network's output means: arrays to coverage, and which classes are kept."""
+"""Decoding of network outputs to coverage, and selection of classes."""
 
 from __future__ import annotations
 
@@ -22,36 +22,36 @@ if TYPE_CHECKING:
 
 __all__ = ["CoverageReader", "picture_axes", "selectable_classes", "selected_classes"]
 
-# What can never be foreground.
+# Class that can never be foreground.
 _BACKGROUND: Final = "background"
-# What is added to a logit that is not to win.
-_FAR: Final = -1e30
+# Added to excluded logits; below all real ones.
+_EXCLUDED: Final = -1e30
 _HALF: Final = 0.5
 
 
 def selectable_classes(card: Card) -> tuple[str, ...]:
-    """Return the classes that may be foreground; none where a model tells no classes apart."""
+    """Return the classes that may be foreground; none for models without classes."""
     if not card.output.reading.has_classes:
         return ()
     return tuple(name for name in card.output.classes if name != _BACKGROUND)
 
 
 def selected_classes(card: Card, keep: str | None) -> tuple[str, ...]:
-    """Return the classes that are foreground.
+    """Return the classes of the foreground.
 
     Parameters
     ----------
     card : Card
-        What the model knows, and what it is meant for.
+        Lists the model's classes and the default selection.
     keep : str or None
-        Names of classes with commas between, in place of the card's.
+        Comma-separated names of classes, in place of the card's.
 
     Raises
     ------
     SettingsError
-        If the model has no classes, or none of a name.
+        If the model has no classes, or lacks one of the names.
     ModelError
-        If the card keeps no class.
+        If the card selects no class.
     """
     known = selectable_classes(card)
     if keep is None:
@@ -78,12 +78,12 @@ def selected_classes(card: Card, keep: str | None) -> tuple[str, ...]:
 
 
 class CoverageReader:
-    """Turns a network's output into coverage.
+    """Decoder of a network's output to coverage.
 
     Parameters
     ----------
     card : Card
-        What the output means.
+        Describes the output.
     keep : str or None
         See `selected_classes`.
 
@@ -100,7 +100,7 @@ class CoverageReader:
         self._kept = [index for index, name in enumerate(card.output.classes) if name in names]
         # Not np.isin: its first call imports masked arrays, for a tenth of a whole start.
         kept = np.array([name in names for name in card.output.classes], bool)
-        self._handicaps = np.where([kept, ~kept], 0, _FAR).astype(np.float32)
+        self._exclusions = np.where([kept, ~kept], 0, _EXCLUDED).astype(np.float32)
         self._read: Callable[[NDArray[Any]], Floats] = {
             Reading.COVERAGE: _coverage,
             Reading.LOGIT: _logit,
@@ -110,32 +110,32 @@ class CoverageReader:
         }[self._spec.reading]
 
     def read(self, output: NDArray[Any]) -> Floats:
-        """Return the coverage of an output.
+        """Decode an output to coverage.
 
         Parameters
         ----------
         output : array
-            As the runtime gave it, with its batch of 1. Not written to and not kept.
+            The runtime's array, with a batch of 1. Read only, and not kept.
 
         Returns
         -------
         (h, w) float32
-            In new memory, 0 to 1 where the output is what it should be.
+            In new memory; 0 to 1 for valid outputs.
 
         Raises
         ------
         ModelOutputError
-            If its shape or type is not what the card says.
+            If its shape or type does not match the card.
         """
         if self._spec.reading is Reading.LABELS:
             return self._read(self._labels_of(output))
         coverage = self._read(self._check(output))
         return (
-            coverage if self._spec.threshold == _HALF else _centred(coverage, self._spec.threshold)
+            coverage if self._spec.threshold == _HALF else _centre(coverage, self._spec.threshold)
         )
 
     def check(self, shape: tuple[int | None, ...], path: object) -> None:
-        """Raise `ModelError` if outputs of a shape can never be read; None is any length."""
+        """Raise `ModelError` if outputs of a shape cannot be decoded; None is any length."""
         known = (
             shape[-1]
             if self._spec.layout is TensorLayout.NHWC
@@ -183,12 +183,12 @@ class CoverageReader:
         total = picture[..., self._kept[0]].astype(np.float32)
         for index in self._kept[1:]:
             total += picture[..., index]
-        # The sum of many may be over 1 by their rounding.
+        # The sum may exceed 1 by rounding.
         return np.minimum(total, np.float32(1), out=total) if len(self._kept) > 1 else total
 
     def _logits(self, picture: NDArray[Any]) -> Floats:
         out = np.empty(picture.shape[:2], np.float32)
-        margin(picture.astype(np.float32, copy=False), self._handicaps, out)
+        margin(picture.astype(np.float32, copy=False), self._exclusions, out)
         return _sigmoid(out, self._spec.gain)
 
     def _labels(self, labels: NDArray[Any]) -> Floats:
@@ -198,7 +198,7 @@ class CoverageReader:
 
 
 def picture_axes(output: NDArray[Any], layout: TensorLayout, channels: int) -> NDArray[Any] | None:
-    """View an output, with or without batch, as (h, w, channels); None if it is no such picture."""
+    """View an output, with or without batch, as (h, w, channels); None if it does not fit."""
     if output.ndim == 4 and output.shape[0] == 1:
         output = output[0]
         if layout is TensorLayout.NCHW:
@@ -220,7 +220,7 @@ def _logit(picture: NDArray[Any]) -> Floats:
 
 
 def _sigmoid(values: Floats, gain: float = 1.0) -> Floats:
-    """Squash values in place, by tanh, which does not overflow."""
+    """Apply the sigmoid in place, through tanh, which does not overflow."""
     values *= np.float32(0.5 * gain)
     np.tanh(values, out=values)
     values *= np.float32(0.5)
@@ -228,13 +228,13 @@ def _sigmoid(values: Floats, gain: float = 1.0) -> Floats:
     return values
 
 
-def _centred(coverage: Floats, threshold: float) -> Floats:
-    """Stretch both sides of a threshold, so that it becomes one half; NaN stays NaN."""
+def _centre(coverage: Floats, threshold: float) -> Floats:
+    """Map a threshold to one half, linearly on both sides; NaN stays NaN."""
     below = coverage * np.float32(_HALF / threshold)
     above = 1 - (1 - coverage) * np.float32(_HALF / (1 - threshold))
     return np.where(coverage < threshold, below, above).astype(np.float32)
 
 
 def _is_whole(output: NDArray[Any]) -> bool:
-    """Whether real numbers are labels, as some exports write them; infinities are none."""
+    """Whether floating-point values are integers, as labels in some exports are."""
     return bool((np.isfinite(output) & (output == np.rint(output))).all())

@@ -1,4 +1,4 @@
-"""What a recurrent network remembers of a stream, and when it has to forget it."""
+"""States of a recurrent network between frames."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ __all__ = ["RecurrentStates"]
 
 
 class RecurrentStates:
-    """The states of a recurrent network: zeros at first, then what it answered last.
+    """States of a recurrent network: zeros at first, then its last outputs.
 
     Parameters
     ----------
     names : mapping of str to str
-        Each state's input, and the output that it is next time.
+        Each state's input, and the output that feeds it in the next run.
     inputs : sequence of TensorInfo
-        What the model takes. A length that may vary starts as 1.
+        Inputs of the model. A variable length starts as 1.
 
-    State: the states, and the last frame's size and look.
+    State: the states, the last frame's size, and the cut detector's.
     """
 
     def __init__(self, names: Mapping[str, str], inputs: Sequence[TensorInfo]) -> None:
@@ -47,16 +47,16 @@ class RecurrentStates:
         return bool(self._names)
 
     def of(self, frame: Frame) -> Mapping[str, NDArray[Any]]:
-        """Return the states that a frame is to be looked at with, by input."""
+        """Return the states for a frame, by input; reset at cuts and changes of size."""
         if self._names:
             if frame.size != self._size or self._cuts.is_cut(frame):
                 self.reset()
-                self._cuts.is_cut(frame)  # to compare the next one with it
+                self._cuts.is_cut(frame)  # reference for the next frame
             self._size = frame.size
         return self._now
 
     def take(self, outputs: Mapping[str, NDArray[Any]]) -> None:
-        """Remember what a network answered, in memory of our own."""
+        """Copy the outputs that become states."""
         for name, output in self._names.items():
             values, kept = outputs[output], self._now[name]
             if kept is self.first[name] or kept.shape != values.shape:
@@ -65,7 +65,7 @@ class RecurrentStates:
                 kept[...] = values
 
     def reset(self) -> None:
-        """Begin anew."""
+        """Return to the first states."""
         self._now = dict(self.first)
         self._size = None
         self._cuts.reset()

@@ -1,4 +1,4 @@
-"""What a segmenter is."""
+"""The segmenter contract, and the check of its results."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Segmenter", "SegmenterInfo", "check_coarse_matte"]
 
-# Rounding in a model's last layer may leave 0..1 by this much.
+# Rounding in a model's last layer may exceed 0..1 by this much.
 _TOLERANCE: Final = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
 class SegmenterInfo:
-    """What runs, and on what.
+    """Model, runtime and device of a segmenter.
 
     Attributes
     ----------
     model : str
         Name of the model.
     file : str
-        Where its weights were read.
+        Path of its weights.
     runtime : str
         Library that executes it, with its version.
     device : str
@@ -48,26 +48,26 @@ class SegmenterInfo:
 
 
 class Segmenter(Protocol):
-    """Finds the person in a frame.
+    """Contract of segmenters: a frame in, a coarse matte of the person out.
 
-    The engine calls it on one thread, with a deadline, and checks what it answers, so an
-    implementation may simply raise.
+    The engine calls it on one thread, with a deadline, and checks its results; an implementation
+    may simply raise.
 
-    One whose ``makes_mattes`` is true may say by ``remembers = False`` that its answers do not
-    depend on earlier frames: then it need not be asked about a frame in which nothing has moved,
-    whose `foreground` is asked for all the same.
+    A segmenter with a true ``makes_mattes`` may declare by ``remembers = False`` that its results
+    do not depend on earlier frames. It is then not called for frames without movement, except for
+    their `foreground`.
     """
 
     @property
     def info(self) -> SegmenterInfo:
-        """What runs, and on what."""
+        """Model, runtime and device."""
 
     @property
     def makes_mattes(self) -> bool:
-        """Whether its answers are mattes already, made from whole frames in their order.
+        """Whether its results are final mattes, made from whole frames in order.
 
-        If not, it may be asked about parts of frames, about some more than once, and its
-        answers are refined.
+        Otherwise it may be called with parts of frames, and repeatedly with one frame, and its
+        results are refined.
         """
 
     def segment(self, frame: Frame) -> NDArray[np.float32]:
@@ -81,12 +81,12 @@ class Segmenter(Protocol):
         Returns
         -------
         (h, w) float32
-            Coverage of the person, 0 to 1, of any size: it stands for the whole frame.
+            Coverage of the person, 0 to 1. Any size; it covers the whole frame.
             Owned by the caller; later calls do not change it.
         """
 
     def foreground(self, frame: Frame) -> Frame | None:
-        """Return the person's own colours in the frame that was segmented last.
+        """Return the foreground colours of the frame segmented last.
 
         Parameters
         ----------
@@ -96,19 +96,19 @@ class Segmenter(Protocol):
         Returns
         -------
         Frame or None
-            Of the same layout and time; what it shows outside the person is not used. None
-            to take the frame as it is. Read only until the next call.
+            Of the same layout and time; undefined outside the person. None to use the frame
+            itself. Read only until the next call.
         """
 
     def reset(self) -> None:
-        """Forget what was learned from earlier frames."""
+        """Discard the state from earlier frames."""
 
     def close(self) -> None:
         """Release the model."""
 
 
 def check_coarse_matte(coarse: object) -> NDArray[np.float32]:
-    """Return what a segmenter answered if it is a coarse matte, next to nothing made nothing.
+    """Check a coarse matte, and return it with negligible coverage set to zero.
 
     Raises
     ------
@@ -125,7 +125,7 @@ def check_coarse_matte(coarse: object) -> NDArray[np.float32]:
         message = "the model's answer is not a matte: it is empty"
         raise ModelOutputError(message)
     low, high = float(coarse.min()), float(coarse.max())
-    # Written so that a NaN, which compares false with everything, fails too.
+    # Written so that NaN, which compares false with everything, fails too.
     if not (low >= -_TOLERANCE and high <= 1 + _TOLERANCE):
         message = f"the model's answer is not a matte: expected 0 to 1, not {low:g} to {high:g}"
         raise ModelOutputError(message)

@@ -1,4 +1,4 @@
-"""Between planes and what networks take and give, by the core."""
+"""Core kernels for network inputs and outputs."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ _difference = core.function("difference", "pnnn ii ppp pp")
 
 
 def mix(planes: Planes, matrix: Floats, limits: Floats, out: NDArray[Any], *, planar: bool) -> None:
-    """Fill a network's input.
+    """Convert planes to a network's input.
 
     Parameters
     ----------
     planes : three (h, w) uint8
         All of one size, contiguous.
     matrix : (3, 4) float32
-        Takes their samples, and 1, to the channels.
+        From their samples, and 1, to the channels.
     limits : (3, 2) float32
-        The least and the largest value of each channel, within 0 to 255.99 for whole numbers.
+        Minimum and maximum of each channel, within 0 to 255.99 for uint8.
     out : (h, w, 3) float32 or uint8
-        Where it goes. Real numbers are cut off, not rounded, where its own are whole.
+        Written. Values are truncated, not rounded, for uint8.
     planar : bool
         Whether `out` is (3, h, w).
     """
@@ -59,17 +59,17 @@ def mix(planes: Planes, matrix: Floats, limits: Floats, out: NDArray[Any], *, pl
 
 
 def margin(logits: Floats, handicaps: Floats, out: Floats) -> None:
-    """Compare classes.
+    """Compute the margin between kept and other classes.
 
     Parameters
     ----------
     logits : (h, w, c) float32
         Of any strides.
     handicaps : (2, c) float32
-        The first row 0 for kept classes and the second for others, and far below every logit
-        otherwise.
+        Added to the logits. First row: 0 for kept classes, far below every logit for others.
+        Second row: the reverse.
     out : (h, w) float32
-        Written: the best kept logit minus the best other one, NaN where any is no finite number.
+        Written: the best kept logit minus the best other one; NaN if any logit is not finite.
     """
     address, strides = _strided(logits)
     height, width, channels = logits.shape
@@ -85,18 +85,18 @@ def margin(logits: Floats, handicaps: Floats, out: Floats) -> None:
 
 
 def difference(foreground: Floats, planes: Planes, matrix: Floats, out: Floats) -> None:
-    """Compare a foreground with what the network saw.
+    """Compute the difference of a foreground from the network's input.
 
     Parameters
     ----------
     foreground : (h, w, 3) float32
         RGB in 0..1, of any strides.
     planes : three (h, w) uint8
-        What the network saw, contiguous.
+        The network's input, contiguous.
     matrix : (3, 4) float32
         From (red, green, blue, 1) to their samples.
     out : (3, h, w) float32
-        Written: the differences.
+        Written: the difference.
     """
     first, second, third = planes
     shape = height, width = first.shape
@@ -117,7 +117,7 @@ def difference(foreground: Floats, planes: Planes, matrix: Floats, out: Floats) 
 def _strided(
     values: Floats, shape: tuple[int, int, int] | None = None
 ) -> tuple[int, tuple[int, ...]]:
-    """Return the address of (h, w, c) float32, and its strides in numbers."""
+    """Return the address of a (h, w, c) float32 array, and its strides in elements."""
     size = _FLOAT.itemsize
     if (
         values.dtype != _FLOAT

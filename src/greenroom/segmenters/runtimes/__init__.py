@@ -1,4 +1,4 @@
-"""The libraries that execute models, each loaded when it is first needed."""
+"""Runtimes, the libraries that execute models; each is imported on first use."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import importlib.util
 from typing import TYPE_CHECKING, Final
 
 from greenroom.segmenters.runtimes.compute_devices import cpu_only
+from greenroom.segmenters.runtimes.litert import LiteRTRuntime
+from greenroom.segmenters.runtimes.onnx import OnnxRuntime
 from greenroom.segmenters.runtimes.runtime import missing_extra_error
+from greenroom.segmenters.runtimes.tensorflow import TensorFlowRuntime
 from greenroom.settings import Device
 
 if TYPE_CHECKING:
@@ -17,9 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["check_runtime", "load_runtime"]
 
-# What runs on the CPU only, and how it is called.
+# Names of the runtimes that use the CPU only.
 _CPU_ONLY: Final = {"litert": "LiteRT", "tensorflow": "TensorFlow", "chroma": "the chroma key"}
-# The libraries that are extras: how they are called and imported.
+# Names and modules of the runtimes that are optional extras.
 _EXTRAS: Final = {
     "onnx": ("ONNX Runtime", "onnxruntime"),
     "tensorflow": ("TensorFlow", "tensorflow"),
@@ -27,7 +30,7 @@ _EXTRAS: Final = {
 
 
 def check_runtime(kind: str, device: Device, model: str) -> None:
-    """Refuse a device on which a kind of model never runs, and a library that is not installed.
+    """Raise for a device that a runtime cannot use, or a library that is not installed.
 
     Nothing is imported.
 
@@ -36,9 +39,9 @@ def check_runtime(kind: str, device: Device, model: str) -> None:
     kind : str
         ``litert``, ``onnx``, ``tensorflow`` or ``chroma``.
     device : Device
-        Where it should run.
+        The requested device.
     model : str
-        For messages.
+        Name of the model, for messages.
 
     Raises
     ------
@@ -70,13 +73,13 @@ def load_runtime(  # noqa: PLR0913 - what a card and the settings say of it
     path : Path
         The model file.
     threads : int
-        Threads that it may use on the CPU.
+        Number of threads on the CPU.
     device : Device
-        Where it should run.
+        The requested device.
     outputs : sequence of str
-        The outputs that are wanted; without any, all.
+        Names of the outputs to return; by default all.
     member : str, optional
-        Of an archive: how the name of the file inside ends.
+        Suffix of the file's name inside an archive.
     example : callable, optional
         See `OnnxRuntime`.
 
@@ -85,23 +88,15 @@ def load_runtime(  # noqa: PLR0913 - what a card and the settings say of it
     MissingExtraError
         If the library is not installed.
     SettingsError
-        If it never runs on that device.
+        If the runtime cannot use the device.
     ModelError
         If the file cannot be loaded, or the device cannot run it.
     """
     _check_device(kind, device, path.name)
     if kind == "onnx":
-        from greenroom.segmenters.runtimes.onnx import OnnxRuntime  # noqa: PLC0415 - loads on use
-
         return OnnxRuntime(path, threads=threads, device=device, outputs=outputs, example=example)
     if kind == "tensorflow":
-        from greenroom.segmenters.runtimes.tensorflow import (  # noqa: PLC0415
-            TensorFlowRuntime,
-        )
-
         return TensorFlowRuntime(path, threads=threads, outputs=outputs, member=member)
-    from greenroom.segmenters.runtimes.litert import LiteRTRuntime  # noqa: PLC0415
-
     return LiteRTRuntime(path, threads=threads, outputs=outputs)
 
 

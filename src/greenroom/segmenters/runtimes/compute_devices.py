@@ -1,7 +1,7 @@
-"""Where a model runs: devices by the names that people know, and ONNX Runtime's providers.
+"""Compute devices and the ONNX Runtime execution providers that serve them.
 
-ONNX Runtime falls back to the CPU in silence when a provider cannot be used. Here a device
-counts only once a session says that it uses it and has run the model.
+ONNX Runtime falls back to the CPU silently when a provider cannot be used. Here a device is
+accepted only after a session reports it and has run the model once.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ logger = logging.getLogger(__name__)
 
 
 class _DeviceSpec(NamedTuple):
-    """What a device is to ONNX Runtime.
+    """ONNX Runtime's provider for a device.
 
     Attributes
     ----------
     provider : str
-        Its execution provider.
+        Execution provider.
     package : str
-        What brings this provider.
+        How to install this provider.
     before_cpu : tuple of str
-        Providers for the parts of a model that it does not know.
+        Providers for operations that it does not support.
     """
 
     provider: str
@@ -65,16 +65,16 @@ DEVICES: Final = {
     Device.CPU: _DeviceSpec(_CPU, "every build of onnxruntime"),
 }
 
-# Best first. TensorRT is left out: it compiles a model for minutes before the first frame.
+# Fastest first. TensorRT is left out: it compiles for minutes before the first frame.
 AUTO_ORDER: Final = (Device.CUDA, Device.DIRECTML, Device.COREML, Device.OPENVINO, Device.CPU)
 
 
-class _UnusableError(Exception):
-    """A device cannot run the model; the message says why."""
+class _DeviceUnusableError(Exception):
+    """A device cannot run the model; the message gives the reason."""
 
 
 def cpu_only(device: Device, library: str, model: str) -> None:
-    """Raise `SettingsError` unless a device is one that a library for the CPU serves."""
+    """Raise `SettingsError` unless the device is the CPU or automatic."""
     if device not in (Device.AUTO, Device.CPU):
         message = (
             f"device '{device}' cannot run model '{model}': {library} runs on the CPU here. Leave "
@@ -92,34 +92,34 @@ def open_session(  # noqa: PLR0913 - the arguments are what differs in tests
     errors: tuple[type[Exception], ...],
     path: Path,
 ) -> tuple[Any, str]:
-    """Open a model on a device, and see that it runs there.
+    """Open a model on a device, and verify that it runs there.
 
     Parameters
     ----------
     device : Device
         ``AUTO`` takes the first of `AUTO_ORDER` on which the model runs.
     available : sequence of str
-        The providers that this build of ONNX Runtime has.
+        Providers of this build of ONNX Runtime.
     create : callable
-        Makes a session of providers, most wanted first.
+        Creates a session from providers in order of preference.
     try_out : callable
         Runs a session once.
     errors : tuple of exception classes
-        What these two raise.
+        Exceptions raised by these two.
     path : Path
         The model file, for messages.
 
     Returns
     -------
     session
-        What ``create`` returned.
+        The session from ``create``.
     device : str
-        Where it runs.
+        The device in use.
 
     Raises
     ------
     ModelError
-        If the device that was named cannot run it, or none can.
+        If the requested device cannot run it, or none can.
     """
     named = device is not Device.AUTO
     candidates = (device,) if named else AUTO_ORDER
@@ -128,8 +128,8 @@ def open_session(  # noqa: PLR0913 - the arguments are what differs in tests
         if not named and DEVICES[candidate].provider not in available:
             continue
         try:
-            return _opened(candidate, available, create, try_out, errors), str(candidate)
-        except _UnusableError as error:
+            return _open_verified(candidate, available, create, try_out, errors), str(candidate)
+        except _DeviceUnusableError as error:
             reasons[candidate] = str(error)
             if not named and candidate is not Device.CPU:
                 logger.info("device '%s' is not used: %s", candidate, error)
@@ -139,7 +139,7 @@ def open_session(  # noqa: PLR0913 - the arguments are what differs in tests
     raise ModelError(message, path)
 
 
-def _opened(
+def _open_verified(
     device: Device,
     available: Sequence[str],
     create: CreateSession,
@@ -152,7 +152,7 @@ def _opened(
             f"this build of ONNX Runtime has no {spec.provider}, only {', '.join(available)}; "
             f"what brings it is {spec.package}"
         )
-        raise _UnusableError(message)
+        raise _DeviceUnusableError(message)
     names = [spec.provider, *(name for name in spec.before_cpu if name in available)]
     if device is not Device.CPU:
         names.append(_CPU)
@@ -165,15 +165,15 @@ def _opened(
                 session.disable_fallback()
                 try_out(session)
     except errors as error:
-        raise _UnusableError(_words(str(error))) from error
+        raise _DeviceUnusableError(_single_line(str(error))) from error
     if spec.provider not in used:
-        reason = _words(said.getvalue() + notes.text) or "it does not say why"
+        reason = _single_line(said.getvalue() + notes.text) or "it does not say why"
         message = f"ONNX Runtime did not take {spec.provider}, but {', '.join(used)}: {reason}"
-        raise _UnusableError(message)
+        raise _DeviceUnusableError(message)
     return session
 
 
-def _words(text: str) -> str:
-    """Make one line of what a library said, without colours."""
+def _single_line(text: str) -> str:
+    """Return a library's output as one line without colour codes."""
     plain = text.replace("\x1b[m", "").replace("\x1b[0m", "")
     return " ".join(plain.split()).rstrip(". ")[-600:]

@@ -1,11 +1,13 @@
-"""LiteRT with XNNPACK, on the CPU."""
+"""LiteRT runtime, with XNNPACK on the CPU."""
 
 from __future__ import annotations
 
 import traceback
 from typing import TYPE_CHECKING, Any
 
+import ai_edge_litert
 import numpy as np
+from ai_edge_litert.interpreter import Interpreter
 
 from greenroom.segmenters.runtimes.native_stderr import captured_stderr
 from greenroom.segmenters.runtimes.runtime import (
@@ -28,16 +30,16 @@ __all__ = ["LiteRTRuntime"]
 
 
 class LiteRTRuntime:
-    """Executes a ``.tflite`` model on the CPU.
+    """Runtime for ``.tflite`` models on the CPU.
 
     Parameters
     ----------
     path : Path
         The model file.
     threads : int
-        Threads that it may use.
+        Number of threads.
     outputs : sequence of str
-        The outputs that are wanted; without any, all.
+        Names of the outputs to return; by default all.
 
     Raises
     ------
@@ -46,24 +48,21 @@ class LiteRTRuntime:
 
     Notes
     -----
-    The input is written into the interpreter's own tensor, and the outputs are views of
-    its tensors. LiteRT's newer ``CompiledModel`` measures the same on the CPU
-    (docs/performance.md) and prints about accelerators that are not there.
+    The input is written into the interpreter's tensor, and the outputs are views of its tensors.
+    LiteRT's newer ``CompiledModel`` is as fast on the CPU (docs/performance.md), and prints about
+    missing accelerators.
 
     State: the shape of the input.
     """
 
     def __init__(self, path: Path, *, threads: int = 1, outputs: Sequence[str] = ()) -> None:
-        import ai_edge_litert  # noqa: PLC0415 - loads on use
-        from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415
-
         check_file(path)
         self.path = path
         self.threads = threads
         self.name = f"LiteRT {ai_edge_litert.__version__} XNNPACK"
         self.device = "cpu"
         try:
-            # Its errors are raised as well as printed, so nothing is lost.
+            # Errors are raised as well as printed.
             with captured_stderr():
                 self._interpreter: Any = Interpreter(model_path=str(path), num_threads=threads)
                 self._interpreter.allocate_tensors()
@@ -79,7 +78,7 @@ class LiteRTRuntime:
         self._shapes = {
             each["name"]: tuple(each["shape"]) for each in self._interpreter.get_input_details()
         }
-        # These make a view at each call: LiteRT refuses to run while one is alive.
+        # Functions that return a view: LiteRT refuses to run while a view is alive.
         self._views: dict[str, Callable[[], NDArray[Any]]] = {}
         self._find_views()
 
@@ -91,14 +90,14 @@ class LiteRTRuntime:
         others: Mapping[str, NDArray[Any]] | None = None,
     ) -> dict[str, NDArray[Any]]:
         """See `Runtime.run`."""
-        self._fit(picture, shape)
+        self._resize(picture, shape)
         for name, values in (others or {}).items():
-            self._fit(name, values.shape)
+            self._resize(name, values.shape)
             self._views[name]()[...] = values
         try:
             fill(self._views[picture]())
         except Exception as error:
-            # Whoever keeps the error would keep the view of the tensor alive with it.
+            # The error's frames would keep the view of the tensor alive.
             traceback.clear_frames(error.__traceback__)
             raise
         try:
@@ -111,8 +110,8 @@ class LiteRTRuntime:
         """See `Runtime.close`."""
         del self._views, self._interpreter
 
-    def _fit(self, name: str, shape: tuple[int, ...]) -> None:
-        """Give an input another shape, if the model allows it."""
+    def _resize(self, name: str, shape: tuple[int, ...]) -> None:
+        """Resize an input if the model allows it."""
         if self._shapes[name] == shape:
             return
         self._views.clear()
@@ -134,7 +133,7 @@ class LiteRTRuntime:
 
 def _info(details: dict[str, Any]) -> TensorInfo:
     lengths = (int(length) for length in details["shape_signature"])
-    # Some files have no signature where nothing varies.
+    # Files without variable shapes may lack a signature.
     shape = tuple(None if length < 0 else length for length in lengths)
     if not shape:
         shape = tuple(int(length) for length in details["shape"])

@@ -1,4 +1,4 @@
-"""What native libraries write to standard error: kept away, or read."""
+"""Capture of standard error from native libraries."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 __all__ = ["CapturedText", "captured_stderr"]
 
-_REDIRECTING = threading.Lock()
+_CAPTURE_LOCK = threading.Lock()
 
 
 class CapturedText:
-    """What a library wrote.
+    """Captured output.
 
     Attributes
     ----------
@@ -28,30 +28,30 @@ class CapturedText:
     def __init__(self) -> None:
         self.text = ""
 
-    def take(self, file: IO[bytes]) -> None:
-        """Read what was written to a file."""
+    def read_from(self, file: IO[bytes]) -> None:
+        """Read the text from a file."""
         file.seek(0)
         self.text = file.read(1 << 16).decode("utf-8", "replace")
 
 
 @contextmanager
 def captured_stderr() -> Iterator[CapturedText]:
-    """Keep what libraries write to standard error, which cannot be turned off, out of it.
+    """Capture standard error at the level of the file descriptor.
 
-    Other threads' output is caught too, so it is only for the short while of loading.
+    Other threads' output is captured, too, so use it only briefly, such as while loading.
     """
-    notes = CapturedText()
-    with _REDIRECTING:
+    captured = CapturedText()
+    with _CAPTURE_LOCK:
         try:
             kept = os.dup(2)
-        except OSError:  # there is none
-            yield notes
+        except OSError:  # no standard error
+            yield captured
             return
         with tempfile.TemporaryFile() as file:
             try:
                 os.dup2(file.fileno(), 2)
-                yield notes
+                yield captured
             finally:
                 os.dup2(kept, 2)
                 os.close(kept)
-                notes.take(file)
+                captured.read_from(file)

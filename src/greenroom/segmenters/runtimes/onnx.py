@@ -1,4 +1,4 @@
-"""ONNX Runtime, on whatever device it was built for."""
+"""ONNX Runtime, on the devices of the installed build."""
 
 from __future__ import annotations
 
@@ -32,43 +32,43 @@ if TYPE_CHECKING:
 __all__ = ["OnnxRuntime"]
 
 _LIBRARY: Final = "ONNX Runtime"
-_OF_CUDA: Final = ("CUDAExecutionProvider", "TensorrtExecutionProvider")
+_CUDA_PROVIDERS: Final = ("CUDAExecutionProvider", "TensorrtExecutionProvider")
 _FATAL_ONLY: Final = 4
-# What ONNX Runtime calls the types of tensors, where NumPy has another name.
+# ONNX Runtime's names of tensor types where NumPy's differ.
 _TYPES: Final = {"float": "float32", "double": "float64"}
 
 
 class OnnxRuntime:
-    """Executes an ``.onnx`` model.
+    """Runtime for ``.onnx`` models.
 
     Parameters
     ----------
     path : Path
         The model file.
     threads : int
-        Threads that it may use on the CPU.
+        Number of threads on the CPU.
     device : Device
-        Where it should run.
+        The requested device.
     outputs : sequence of str
-        The outputs that are wanted; without any, all.
+        Names of the outputs to return; by default all.
     example : callable, optional
-        Makes inputs that the model is tried with on each device that comes into question.
-        Without it the CPU is taken, untried.
+        Creates inputs to try the model with on each candidate device. Without it the CPU is used,
+        untried.
 
     Raises
     ------
     MissingExtraError
         If ONNX Runtime is not installed.
     ModelError
-        If the file is not a model that it can load, or the device cannot run it.
+        If the file cannot be loaded, or the device cannot run it.
 
     Notes
     -----
-    Its threads wait without spinning and there is one pool only. With the default pools a
-    small model at 25 frames a second takes ten times the processor time, nearly all of it
-    spent waiting for the next frame (``benchmarks/onnx_threads.py``).
+    There is one thread pool, and its threads wait without spinning. With the default pools a small
+    model at 25 frames a second takes ten times the CPU time, nearly all of it spinning between
+    frames (``benchmarks/onnx_threads.py``).
 
-    State: the memory of the input.
+    State: the buffer of the input.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class OnnxRuntime:
         self.threads = threads
         self.name = f"{_LIBRARY} {onnxruntime.__version__}"
         self._onnxruntime = onnxruntime
-        self._errors = _errors()
+        self._errors = _runtime_errors()
         self._buffer: NDArray[Any] = np.empty(0)
         if example is None:
             self._session, self.device = self._open([("CPUExecutionProvider", {})]), "cpu"
@@ -108,7 +108,7 @@ class OnnxRuntime:
         fill: Fill,
         others: Mapping[str, NDArray[Any]] | None = None,
     ) -> dict[str, NDArray[Any]]:
-        """See `Runtime.run`; the outputs are in memory of their own here."""
+        """See `Runtime.run`; the outputs are new arrays here."""
         if self._buffer.shape != shape:
             self._buffer = np.zeros(shape, self._types[picture])
         fill(self._buffer)
@@ -144,11 +144,11 @@ class OnnxRuntime:
         options.add_session_config_entry("session.inter_op.allow_spinning", "0")
         first = providers[0][0]
         if first == "CPUExecutionProvider":
-            options.log_severity_level = _FATAL_ONLY  # errors are raised as well
+            options.log_severity_level = _FATAL_ONLY  # errors are also raised
         elif first == "DmlExecutionProvider":
-            options.enable_mem_pattern = False  # which it demands
-        elif first in _OF_CUDA and hasattr(self._onnxruntime, "preload_dlls"):
-            self._onnxruntime.preload_dlls()  # finds CUDA where pip put it
+            options.enable_mem_pattern = False  # required by DirectML
+        elif first in _CUDA_PROVIDERS and hasattr(self._onnxruntime, "preload_dlls"):
+            self._onnxruntime.preload_dlls()  # finds CUDA libraries installed by pip
         try:
             return self._onnxruntime.InferenceSession(
                 str(self.path), options, providers=providers, enable_fallback=0
@@ -175,8 +175,8 @@ def _infos(path: Path, tensors: Sequence[Any]) -> tuple[TensorInfo, ...]:
     return tuple(infos)
 
 
-def _errors() -> tuple[type[Exception], ...]:
-    """Return what ONNX Runtime raises; its classes have no common parent of their own."""
+def _runtime_errors() -> tuple[type[Exception], ...]:
+    """Return ONNX Runtime's exception classes, which have no common base of their own."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state  # noqa: PLC0415
 
     own = [each for each in vars(state).values() if isinstance(each, type)]

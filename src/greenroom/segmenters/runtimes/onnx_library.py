@@ -1,4 +1,4 @@
-"""ONNX Runtime itself, loaded so that it tells nobody what it runs."""
+"""Import of ONNX Runtime with its telemetry disabled."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ _VARIABLE: Final = "ORT_DISABLE_TELEMETRY"
 
 
 def load_onnxruntime() -> Any:
-    """Import ONNX Runtime with its telemetry off.
+    """Import ONNX Runtime with its telemetry disabled.
 
-    Its official builds since 1.29 write an identifier of the machine into the user's cache, and
-    send names and hashes of models to their maker, unless this variable says otherwise when the
-    library is loaded (its ``docs/Privacy.md``); earlier ones did so on Windows. Whoever has set the
-    variable keeps what it says.
+    Official builds since 1.29 write a machine identifier into the user's cache and send names and
+    hashes of models to the vendor, unless this variable is set when the library is loaded (its
+    ``docs/Privacy.md``); earlier ones did so on Windows. A value set by the user is respected.
 
     Raises
     ------
@@ -26,8 +25,8 @@ def load_onnxruntime() -> Any:
         If it is not installed.
     """
     os.environ.setdefault(_VARIABLE, "1")
-    with captured_stderr():  # it looks for devices, and tells
+    with captured_stderr():  # it prints about devices
         import onnxruntime  # noqa: PLC0415 - an extra
     if os.environ[_VARIABLE] == "1":
-        onnxruntime.disable_telemetry_events()  # on Windows, and where it was loaded before
+        onnxruntime.disable_telemetry_events()  # on Windows, or if already loaded
     return onnxruntime

@@ -1,8 +1,8 @@
-"""Operations of TensorFlow that a frozen graph may use.
+"""Allow-list of TensorFlow operations for frozen graphs.
 
-A graph is a program. What is listed here only computes: it reads no file, writes none,
-opens no connection and runs no Python. Whatever is not listed is refused, so operations
-that TensorFlow gains later are too.
+A graph is a program. The operations listed here only compute: they access no files, open no
+connections and run no Python. All others are refused, including those of later versions of
+TensorFlow.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ ALLOWED: Final = frozenset((_STRUCTURE + _ARRAYS + _ARITHMETIC + _LAYERS).split(
 
 
 def forbidden(graph: Any) -> list[str]:
-    """Return the operations of a graph that are not allowed, in its functions too, sorted."""
+    """Return the operations of a graph and its functions that are not allowed, sorted."""
     functions = {function.signature.name for function in graph.library.function}
     return sorted(set(_operations(graph)) - ALLOWED - functions)
 

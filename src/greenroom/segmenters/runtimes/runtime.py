@@ -1,4 +1,4 @@
-"""What a runtime is: something that executes one model file."""
+"""The runtime contract, and the errors that all runtimes share."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ __all__ = [
     "select_outputs",
 ]
 
-# How files begin that are often saved in a model's place.
+# First bytes of files that are often saved in place of a model.
 _WEB_PAGE: Final = (b"<!doctype", b"<html", b"<?xml")
 _LFS_POINTER: Final = b"version https://git-lfs"
 
 
 class TensorInfo(NamedTuple):
-    """An input or output of a model; a length that may vary is None."""
+    """An input or output of a model; variable lengths are None."""
 
     name: str
     shape: tuple[int | None, ...]
@@ -41,12 +41,12 @@ class TensorInfo(NamedTuple):
 
 
 if TYPE_CHECKING:
-    # Makes inputs to try a model with, from what it says of them.
+    # Creates inputs to try a model with.
     Example = Callable[[Sequence[TensorInfo]], Mapping[str, NDArray[Any]]]
 
 
 class Runtime(Protocol):
-    """Executes one model, on one thread at a time."""
+    """Contract of runtimes: one loaded model, used by one thread at a time."""
 
     @property
     def name(self) -> str:
@@ -54,23 +54,23 @@ class Runtime(Protocol):
 
     @property
     def device(self) -> str:
-        """Device that executes."""
+        """Device in use."""
 
     @property
     def threads(self) -> int:
-        """Threads that it may use."""
+        """Number of threads."""
 
     @property
     def path(self) -> Path:
-        """Where the weights were read."""
+        """Path of the model file."""
 
     @property
     def inputs(self) -> tuple[TensorInfo, ...]:
-        """What it takes."""
+        """Inputs of the model."""
 
     @property
     def outputs(self) -> tuple[TensorInfo, ...]:
-        """What it answers."""
+        """Outputs of the model."""
 
     def run(
         self,
@@ -79,24 +79,23 @@ class Runtime(Protocol):
         fill: Fill,
         others: Mapping[str, NDArray[Any]],
     ) -> Mapping[str, NDArray[Any]]:
-        """Execute the model once.
+        """Run the model once.
 
         Parameters
         ----------
         picture : str
-            The input that ``fill`` writes.
+            Name of the input that ``fill`` writes.
         shape : tuple of int
-            Its shape, which may change from call to call where the model allows it.
+            Its shape, which may vary between calls if the model allows it.
         fill : callable
-            Called with the input's own memory, of that shape and the input's type.
+            Called with the input's memory, of that shape and the input's type.
         others : mapping
             The further inputs, by name. Read only.
 
         Returns
         -------
         mapping
-            The outputs by name: views, valid until the next call, not to be written to, and
-            not to be kept.
+            The outputs by name: read-only views, valid until the next call; not to be kept.
 
         Raises
         ------
@@ -109,7 +108,7 @@ class Runtime(Protocol):
 
 
 def check_file(path: Path) -> None:
-    """Raise `ModelError` if a file is plainly no model: missing, empty, or a web page."""
+    """Raise `ModelError` for a missing or empty file, a web page, or a Git LFS pointer."""
     try:
         with path.open("rb") as file:
             start = file.read(64).lstrip().lower()
@@ -129,7 +128,7 @@ def check_file(path: Path) -> None:
 
 
 def load_error(path: Path, library: str, reason: object) -> ModelError:
-    """Say that a library does not take a file, in its own words."""
+    """Return the error for a file that a library cannot load."""
     message = (
         f"model file '{path}' cannot be loaded by {library}: {_one_line(reason)}. It may be "
         f"damaged or cut off, or be made for something else."
@@ -138,12 +137,12 @@ def load_error(path: Path, library: str, reason: object) -> ModelError:
 
 
 def run_error(path: Path, reason: object) -> ModelOutputError:
-    """Say that a model failed while it ran, in the library's own words."""
+    """Return the error for a model that failed while running."""
     return ModelOutputError(f"model '{path.name}' failed: {_one_line(reason)}", path)
 
 
 def missing_extra_error(library: str, extra: str, error: ImportError) -> MissingExtraError:
-    """Say what has to be installed."""
+    """Return the error for a library that is not installed or broken."""
     reason = "is not installed"
     if not isinstance(error, ModuleNotFoundError):
         reason = f"cannot be imported ({_one_line(error)})"
@@ -156,12 +155,12 @@ def missing_extra_error(library: str, extra: str, error: ImportError) -> Missing
 def select_outputs(
     path: Path, outputs: Sequence[TensorInfo], names: Sequence[str]
 ) -> tuple[TensorInfo, ...]:
-    """Return the outputs of some names, or all without names.
+    """Return the outputs with the given names, or all outputs without names.
 
     Raises
     ------
     ModelError
-        If the model has no output of a name.
+        If the model lacks a name.
     """
     by_name = {info.name: info for info in outputs}
     missing = [name for name in names if name not in by_name]

@@ -1,4 +1,4 @@
-"""TensorFlow, for frozen graphs, on the CPU."""
+"""TensorFlow runtime for frozen graphs, on the CPU."""
 
 from __future__ import annotations
 
@@ -33,36 +33,36 @@ __all__ = ["TensorFlowRuntime"]
 _LIBRARY: Final = "TensorFlow"
 _LOG_LEVEL: Final = "TF_CPP_MIN_LOG_LEVEL"
 _FATAL_ONLY: Final = "3"
-# What ends a graph without being an answer.
-_NO_ANSWERS: Final = ("Assert", "Const", "NoOp", "Placeholder")
+# Types of terminal operations that are no outputs.
+_NO_OUTPUTS: Final = ("Assert", "Const", "NoOp", "Placeholder")
 
 
 class TensorFlowRuntime:
-    """Executes a frozen graph: a ``.pb`` file, or an archive with one inside.
+    """Runtime for frozen graphs, in a ``.pb`` file or an archive.
 
-    Only the graph of the file is taken, and only if it consists of operations that compute
-    (`operations`); it is run by a session of TensorFlow 1's interface.
+    Only graphs of allowed operations (`operations`) are accepted. They run in a session of
+    TensorFlow 1's interface.
 
     Parameters
     ----------
     path : Path
         The model file.
     threads : int
-        Threads that it may use.
+        Number of threads.
     outputs : sequence of str
-        The tensors that are wanted, such as ``SemanticPredictions:0``; without any, all
-        that nothing in the graph uses.
+        Names of the tensors to return, such as ``SemanticPredictions:0``; by default all tensors
+        without consumers in the graph.
     member : str, optional
-        Of an archive: how the name of the graph inside ends.
+        Suffix of the graph's name inside an archive.
 
     Raises
     ------
     MissingExtraError
         If TensorFlow is not installed.
     ModelError
-        If the file has no graph, or one that may not or cannot be run.
+        If the file has no graph, or one that is refused or cannot be run.
 
-    State: the memory of the input.
+    State: the buffer of the input.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class TensorFlowRuntime:
         fill: Fill,
         others: Mapping[str, NDArray[Any]] | None = None,
     ) -> dict[str, NDArray[Any]]:
-        """See `Runtime.run`; the outputs are in memory of their own here."""
+        """See `Runtime.run`; the outputs are new arrays here."""
         if self._buffer.shape != shape:
             self._buffer = np.zeros(shape, self._types[picture])
         fill(self._buffer)
@@ -128,7 +128,7 @@ class TensorFlowRuntime:
 def _import() -> Any:
     try:
         with _quiet(), captured_stderr():
-            import tensorflow as tf  # noqa: PLC0415 - loads on use, for seconds
+            import tensorflow as tf  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise missing_extra_error(_LIBRARY, "tensorflow", error) from error
     return tf
@@ -136,7 +136,7 @@ def _import() -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep TensorFlow's notes about the processor off, unless the user chose a level."""
+    """Suppress TensorFlow's log unless the user has set a level."""
     before = os.environ.get(_LOG_LEVEL)
     os.environ.setdefault(_LOG_LEVEL, _FATAL_ONLY)
     try:
@@ -147,8 +147,8 @@ def _quiet() -> Iterator[None]:
 
 
 def _parse(v1: Any, path: Path, data: bytes) -> Any:
-    """Read a graph, and refuse one that does more than compute."""
-    from google.protobuf.message import DecodeError  # noqa: PLC0415 - TensorFlow brings it
+    """Parse a graph; raise for forbidden operations."""
+    from google.protobuf.message import DecodeError  # noqa: PLC0415 - comes with TensorFlow
 
     definition = v1.GraphDef()
     try:
@@ -179,11 +179,11 @@ def _placeholders(graph: Any) -> list[Any]:
 
 
 def _tensors(path: Path, graph: Any, names: Sequence[str]) -> list[Any]:
-    """Find the tensors of some names, or those that nothing in the graph uses."""
+    """Return the tensors with the given names, or those without consumers."""
     ends = [
         op.outputs[0]
         for op in graph.get_operations()
-        if op.outputs and op.type not in _NO_ANSWERS
+        if op.outputs and op.type not in _NO_OUTPUTS
         if not any(output.consumers() for output in op.outputs)
     ]
     if not names:

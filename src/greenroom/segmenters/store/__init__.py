@@ -1,4 +1,4 @@
-"""The weights of models on this machine, and what is remembered of them."""
+"""Storage of model weights, and records about them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file out of the network, whole or not at all."""
+"""Download of a file, complete or not at all."""
 
 from __future__ import annotations
 
@@ -19,43 +19,44 @@ if TYPE_CHECKING:
 
 __all__ = ["Download"]
 
-# What may be asked for, redirections included.
+# Allowed addresses, including redirections.
 _PREFIXES: Final = ("https://",)
 _CONNECT_TIMEOUT_S: Final = 15.0
-# Without a byte for so long, or with less than this in so long, a server is too slow.
+# A server that sends nothing, or less than this many bytes, in this time is too slow.
 _STALL_S: Final = 30.0
-_SLOWEST_BYTES: Final = 30 * 1024
-# Of a file whose size neither the card nor the server tells.
-_LARGEST_BYTES: Final = 4 << 30
+_MIN_BYTES_PER_STALL: Final = 30 * 1024
+# Limit for files of unknown size.
+_MAX_BYTES: Final = 4 << 30
 _CHUNK_BYTES: Final = 1 << 18
-# What was left by a process that was killed is removed after a day.
+# Age at which partial files of killed processes are removed.
 _ABANDONED_S: Final = 86400.0
 _PART_SUFFIX: Final = ".part"
-# How a server that answers with something else than the file begins.
-_OTHER_CONTENT: Final = {
+# First bytes of answers that are not the file.
+_WRONG_CONTENT: Final = {
     b"<!doctype": "a web page",
     b"<html": "a web page",
     b"<?xml": "an XML message",
     b"version https://git-lfs": "a Git LFS pointer",
 }
-_OTHER: Final = "the server sent {} instead of the file; perhaps the network asks for a login"
+_WRONG_CONTENT_MESSAGE: Final = (
+    "the server sent {} instead of the file; perhaps the network asks for a login"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A file to have.
+    """A download.
 
     Attributes
     ----------
     url : str
-        Where it is. Proxies and certificates are taken from the environment, as `requests`
-        does.
+        Address. `requests` takes proxies and certificates from the environment.
     target : Path
-        Where it goes; missing folders are made.
+        Destination; missing folders are created.
     size : int, optional
-        How many bytes are expected.
+        Expected number of bytes.
     progress : callable, optional
-        Called with the bytes so far, and all of them where that is known.
+        Called with the bytes so far, and the total if known.
     """
 
     url: str
@@ -64,10 +65,9 @@ class Download:
     progress: Callable[[int, int | None], None] | None = None
 
     def run(self, check: Callable[[Path], None]) -> None:
-        """Download the file beside its target, check it, and move it there in one step.
+        """Download to a temporary file beside the target, check it, and rename it.
 
-        Two processes that fetch the same file do not meet: each has its own temporary
-        file, and the later one replaces a file by its equal.
+        Concurrent downloads of one file do not conflict: each has a temporary file of its own.
 
         Parameters
         ----------
@@ -77,7 +77,7 @@ class Download:
         Raises
         ------
         ModelError
-            If the file cannot be had or written. Then nothing is left.
+            If the download or writing fails; no file is left behind.
         """
         folder = self.target.parent
         with self._writing():
@@ -90,15 +90,15 @@ class Download:
                 self._receive(file)
             check(part)
             with self._writing():
-                # mkstemp makes files that nobody else may read.
+                # mkstemp creates files readable by the owner only.
                 part.chmod(0o644)
                 part.replace(self.target)
         finally:
             part.unlink(missing_ok=True)
 
     def _receive(self, file: Any) -> None:
-        import requests  # noqa: PLC0415 - loads on use
-        import urllib3  # noqa: PLC0415
+        import requests  # noqa: PLC0415 - takes 0.1 s, and most runs download nothing
+        import urllib3  # noqa: PLC0415 - comes with requests
 
         try:
             with (
@@ -107,7 +107,7 @@ class Download:
                     self.url,
                     stream=True,
                     timeout=(_CONNECT_TIMEOUT_S, _STALL_S),
-                    # As it is stored: the length that is announced is the file's own.
+                    # Uncompressed, so that Content-Length is the file's size.
                     headers={"Accept-Encoding": "identity"},
                 ) as response,
             ):
@@ -119,14 +119,14 @@ class Download:
         except urllib3.exceptions.ProtocolError:
             self._fail("the connection was cut")
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            self._fail(_reason(error))
+            self._fail(_root_cause_text(error))
 
     def _expected(self, response: requests.Response) -> int | None:
-        """Return how many bytes will come, after a look at the head of the answer."""
+        """Check the response's headers, and return the expected number of bytes."""
         if not response.ok:
             self._fail(f"the server answered {response.status_code} {response.reason}".rstrip())
         if response.headers.get("Content-Type", "").startswith("text/html"):
-            self._fail(_OTHER.format("a web page"))
+            self._fail(_WRONG_CONTENT_MESSAGE.format("a web page"))
         announced = response.headers.get("Content-Length", "")
         total = int(announced) if announced.isdecimal() else None
         if self.size is not None and total not in (None, self.size):
@@ -137,10 +137,10 @@ class Download:
         done = 0
         for chunk in self._chunks(response):
             done += len(chunk)
-            if done > (limit := _LARGEST_BYTES if total is None else total):
+            if done > (limit := _MAX_BYTES if total is None else total):
                 self._refuse(f"it should have {limit:,} bytes, but has more")
             with self._writing():
-                # Without a buffer, of which a full disk may take a part only.
+                # Unbuffered: a full disk may take part of a chunk.
                 while chunk := chunk[file.write(chunk) :]:
                     pass
             if self.progress is not None:
@@ -151,21 +151,21 @@ class Download:
             self._fail(f"only {done:,} of {total:,} bytes came")
 
     def _chunks(self, response: requests.Response) -> Iterator[bytes]:
-        """Yield what comes as it comes, if it is no web page and comes fast enough."""
+        """Yield chunks as they arrive; fail for web pages and slow servers."""
         done = marked = 0
         mark = time.monotonic()
-        # read1 gives what is there rather than wait for the whole of a chunk.
+        # read1 returns the bytes available instead of waiting for a full chunk.
         while chunk := response.raw.read1(_CHUNK_BYTES):
             if done == 0:
                 start = chunk[:64].lstrip().lower()
-                other = (what for head, what in _OTHER_CONTENT.items() if start.startswith(head))
+                other = (what for head, what in _WRONG_CONTENT.items() if start.startswith(head))
                 if what := next(other, None):
-                    self._fail(_OTHER.format(what))
+                    self._fail(_WRONG_CONTENT_MESSAGE.format(what))
             done += len(chunk)
             yield chunk
             now = time.monotonic()
             if now - mark >= _STALL_S:
-                if done - marked < _SLOWEST_BYTES:
+                if done - marked < _MIN_BYTES_PER_STALL:
                     self._fail("the server is too slow or silent")
                 mark, marked = now, done
 
@@ -194,8 +194,8 @@ class Download:
 
 
 def _session() -> requests.Session:
-    """Make a session that asks for nothing but what `_PREFIXES` says."""
-    import requests  # noqa: PLC0415 - loads on use
+    """Return a session restricted to `_PREFIXES`."""
+    import requests  # noqa: PLC0415 - see above
 
     session = requests.Session()
     session.adapters.clear()
@@ -205,15 +205,15 @@ def _session() -> requests.Session:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what killed processes left."""
+    """Remove partial files of killed processes."""
     for part in folder.glob(f".*{_PART_SUFFIX}"):
         with contextlib.suppress(OSError):
             if time.time() - part.stat().st_mtime > _ABANDONED_S:
                 part.unlink()
 
 
-def _reason(error: BaseException) -> str:
-    """Find the plainest words for why a connection failed: those of its first cause."""
+def _root_cause_text(error: BaseException) -> str:
+    """Return the message of the first cause of an error."""
     seen = error
     while (cause := seen.__cause__ or seen.__context__) is not None:
         seen = cause

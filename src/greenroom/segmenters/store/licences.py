@@ -1,4 +1,4 @@
-"""What a licence asks of who uses the weights under it."""
+"""Classification of licences by their conditions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 __all__ = ["concern"]
 
-# SPDX identifiers that ask for nothing but to be named.
+# SPDX identifiers of licences that require attribution at most.
 _PERMISSIVE: Final = frozenset(
     {
         "0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "CC-BY-3.0", "CC-BY-4.0",
@@ -18,7 +18,7 @@ _COPYLEFT: Final = re.compile(r"^(A|L)?GPL-|^(MPL|EUPL|OSL|CDDL|EPL|CECILL)-|-SA
 
 
 def concern(licence: str) -> str | None:
-    """Say in a word or two why a licence has to be accepted before weights are downloaded.
+    """Return why a licence has to be accepted before a download; None if it need not be.
 
     Parameters
     ----------
@@ -28,8 +28,8 @@ def concern(licence: str) -> str | None:
     Returns
     -------
     str or None
-        "non-commercial", "copyleft", or "not known to be permissive"; None for a licence that
-        asks for nothing but to be named. Of an expression with several licences, all count.
+        "non-commercial", "copyleft", or "not known to be permissive"; None for permissive
+        licences. In an expression every licence counts.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What the store remembers of a model, beside its file in the cache."""
+"""Records about models in the cache: accepted licences and hashes."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _NAME: Final = "record.json"
 
 
 class Record(BaseModel):
-    """What is remembered of one model.
+    """Record of one model.
 
     Attributes
     ----------
     accepted : str
-        The licence that was accepted.
+        The accepted licence.
     pinned : dict of str to str
-        The hash of a file that came without one, by the file's name.
+        Hashes of trusted files without a documented hash, by file name.
     checked : dict of str to (int, int, str)
-        The hash that a file had, by its path, with its size and time of change then.
+        Size, modification time and hash of files at their last check, by path.
     """
 
     accepted: str = ""
@@ -36,14 +36,14 @@ class Record(BaseModel):
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Read the record of a model's folder; an empty one if there is none that can be used."""
+        """Read the record in a model's folder; empty if missing or damaged."""
         try:
             return cls.model_validate_json((folder / _NAME).read_text("utf-8"))
         except (OSError, ValueError):
             return cls()
 
     def write(self, folder: Path) -> None:
-        """Write the record in one step.
+        """Write the record atomically.
 
         Raises
         ------
@@ -55,6 +55,6 @@ class Record(BaseModel):
 
 
 def digest(path: Path, kind: str) -> str:
-    """Return the hash of a file as cards write it, such as ``sha256:`` and 64 digits."""
+    """Return the hash of a file in the notation of cards, such as ``sha256:`` and 64 digits."""
     with path.open("rb") as file:
         return f"{kind}:{hashlib.file_digest(file, kind).hexdigest()}"

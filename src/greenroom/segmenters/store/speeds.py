@@ -1,4 +1,4 @@
-"""How fast models ran on this machine: remembered for whoever chooses one."""
+"""Measured speeds of models on this machine, to help the choice of a model."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ __all__ = ["Speed", "read_speeds", "remember_speed"]
 
 
 class Speed(BaseModel):
-    """The best median of any run so far.
+    """Best median of all runs.
 
     Attributes
     ----------
     ms : float
         Milliseconds from a frame to its coarse matte.
     runtime, device : str
-        What it ran on.
+        Library and device of the run.
     threads : int
-        With how many threads.
+        Number of threads.
     """
 
     ms: float
@@ -41,7 +41,7 @@ _Speeds: Final = TypeAdapter(dict[str, Speed])
 
 
 def read_speeds() -> dict[str, Speed]:
-    """Return what is remembered, by the model's name; nothing if it cannot be read."""
+    """Return the stored speeds by model; empty if unreadable."""
     try:
         return _Speeds.validate_json(_path().read_bytes())
     except (OSError, ValueError):
@@ -49,9 +49,9 @@ def read_speeds() -> dict[str, Speed]:
 
 
 def remember_speed(info: SegmenterInfo, ms: float) -> None:
-    """Remember how fast a model ran, unless it was faster before on the same device.
+    """Store a model's speed unless it was faster before on the same device.
 
-    Where that cannot be written nothing happens: it is only good to know.
+    Errors of writing are ignored.
     """
     speeds = read_speeds()
     before = speeds.get(info.model)

@@ -1,4 +1,4 @@
-"""Adding and removing the user's own models."""
+"""Installation and removal of the user's own models."""
 
 from __future__ import annotations
 
@@ -28,34 +28,34 @@ __all__ = ["add_card", "remove_card"]
 def add_card(
     path: Path, weights: Path | None, store: Store, *, overwrite: bool = False
 ) -> list[Path]:
-    """Copy a card, and weights, to the user's own models.
+    """Copy a card and its weights to the user's models.
 
     Parameters
     ----------
     path : Path
         The card.
     weights : Path, optional
-        Its weights; by default the file beside the card that the card names.
+        Its weights; by default the file named in the card, beside it.
     store : Store
-        Where the weights' hash is remembered if the card has none.
+        Stores the weights' hash if the card has none.
     overwrite : bool
-        Whether a card of that name is replaced.
+        Whether to replace a card of that name.
 
     Returns
     -------
     list of Path
-        The files that were made.
+        The created files.
 
     Raises
     ------
     SettingsError
-        If the card's name is taken, or the weights do not go with it.
+        If the card's name is taken, or the weights do not belong to it.
     ModelError
-        If the card or the weights are wrong, or cannot be written.
+        If the card or the weights are invalid, or cannot be written.
     """
     card = Card.read(path)
-    target = _target(card, overwrite=overwrite)
-    source = _weights(card, path, weights)
+    target = _new_card_path(card, overwrite=overwrite)
+    source = _weights_source(card, path, weights)
     if overwrite:
         store.remove(card)
     made = []
@@ -69,22 +69,22 @@ def add_card(
 
 
 def remove_card(name: str, store: Store) -> list[Path]:
-    """Remove a card of the user's with its weights, or what was downloaded for one.
+    """Remove a user's card with its weights, or the downloaded weights of a packaged one.
 
     Returns
     -------
     list of Path
-        The files that were removed.
+        The removed files.
 
     Raises
     ------
     SettingsError
         If no card has that name.
     ModelError
-        If there is nothing that may be removed.
+        If there is nothing to remove.
     """
     own = user_cards_folder() / f"{name}{CARD_SUFFIX}"
-    if not _packaged(name) and own.is_file():
+    if not _is_packaged(name) and own.is_file():
         return _remove_own(own, store)
     card = card_named(name)
     if removed := store.remove(card):
@@ -100,13 +100,13 @@ def remove_card(name: str, store: Store) -> list[Path]:
     raise ModelError(message)
 
 
-def _packaged(name: str) -> bool:
+def _is_packaged(name: str) -> bool:
     return (PACKAGE_CARDS / f"{name}{CARD_SUFFIX}").is_file()
 
 
-def _target(card: Card, *, overwrite: bool) -> Path:
-    """Return where a card goes, if it may."""
-    if _packaged(card.name):
+def _new_card_path(card: Card, *, overwrite: bool) -> Path:
+    """Return the path for a new card; raise if its names are taken."""
+    if _is_packaged(card.name):
         message = f"'{card.name}' is a model of greenroom. Give the card another name."
         raise SettingsError(message)
     target = user_cards_folder() / f"{card.name}{CARD_SUFFIX}"
@@ -130,8 +130,8 @@ def _target(card: Card, *, overwrite: bool) -> Path:
     return target
 
 
-def _weights(card: Card, path: Path, weights: Path | None) -> Path | None:
-    """Return the weights to copy; None if they are to be downloaded, or there are none."""
+def _weights_source(card: Card, path: Path, weights: Path | None) -> Path | None:
+    """Return the weights to copy; None if they are downloaded later, or do not exist."""
     if card.file is None:
         if weights is not None:
             message = f"model card '{path}' is of a model without weights. Leave them out."
@@ -152,7 +152,7 @@ def _weights(card: Card, path: Path, weights: Path | None) -> Path | None:
 
 
 def _copy(source: Path, target: Path) -> Path:
-    """Copy a file in one step."""
+    """Copy a file atomically."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with source.open("rb") as original, atomic_file(target, private=False) as copy:
@@ -165,7 +165,7 @@ def _copy(source: Path, target: Path) -> Path:
 
 
 def _remove_own(path: Path, store: Store) -> list[Path]:
-    """Remove a card of the user's, also one that cannot be read."""
+    """Remove a user's card, even an unreadable one."""
     paths = [path]
     removed: list[Path] = []
     try:

@@ -1,8 +1,8 @@
-"""Where the weights of models are: found on this machine, or downloaded once.
+"""Store of model weights: files on this machine, or downloaded once.
 
-They are looked for beside a user's own card, in the package, in the models folder, and in
-the cache, in this order. Nothing is downloaded unless it is said before, and a file whose
-hash is not the expected one is never given to a runtime.
+Weights are searched beside a user's card, in the package, in the models folder, and in the cache,
+in this order. Every download is announced, and a file with an unexpected hash never reaches a
+runtime.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ if TYPE_CHECKING:
 
 __all__ = ["MODELS_DIR_VARIABLE", "Place", "Store", "size_text"]
 
-# Names the models folder where nothing else does.
+# Environment variable with the default models folder.
 MODELS_DIR_VARIABLE: Final = "GREENROOM_MODELS_DIR"
 _EMBEDDED: Final = Path(__file__).parents[1] / "embedded"
-# The hash of a smaller file costs less than to remember it.
-_REMEMBERED_BYTES: Final = 8 << 20
-_LOG: Final = logging.getLogger(__name__)
+# Hashing a smaller file is cheaper than recording its hash.
+_MIN_RECORDED_BYTES: Final = 8 << 20
+logger = logging.getLogger(__name__)
 
 
 class Place(StrEnum):
-    """Where weights were found."""
+    """Kind of place of weights."""
 
     OWN = "own"
     EMBEDDED = "embedded"
@@ -48,20 +48,19 @@ class Place(StrEnum):
 
 
 class Store:
-    """The weights on this machine.
+    """Weights on this machine.
 
     Parameters
     ----------
     models_dir : Path, optional
-        A folder of the user's own; by default what ``GREENROOM_MODELS_DIR`` names. It is
-        only read.
+        A folder of the user's, read only; by default from ``GREENROOM_MODELS_DIR``.
     cache_dir : Path, optional
-        Where downloads go; by default the user's cache.
+        Folder for downloads; by default in the user's cache.
 
     Raises
     ------
     SettingsError
-        If the models folder is not there.
+        If the models folder does not exist.
     """
 
     def __init__(self, models_dir: Path | None = None, cache_dir: Path | None = None) -> None:
@@ -78,25 +77,25 @@ class Store:
             raise SettingsError(message, "models_dir")
 
     def locate(self, card: Card) -> tuple[Place, Path] | None:
-        """Tell where a model's weights are, without a look at what they are."""
+        """Find a model's weights without checking them."""
         if card.file is None:
             return None
         expected = self.expected_hash(card)
         for place, path in self._places(card, card.file):
-            # A file in the cache that nothing vouches for was not put there by `get`.
+            # Without a known hash a file in the cache does not come from `get`.
             if path.is_file() and (expected or place is not Place.CACHE):
                 return place, path
         return None
 
     def find(self, card: Card) -> Path | None:
-        """Return a model's weights if they are on this machine.
+        """Return a model's checked weights if they are on this machine.
 
-        The hash of a large file is computed once, and again when its size or time changes.
+        A large file is hashed again only after a change of its size or modification time.
 
         Raises
         ------
         ModelError
-            If they are not what the card says.
+            If they do not match the card.
         """
         found = self.locate(card)
         if found is None:
@@ -113,34 +112,34 @@ class Store:
         on_start: Callable[[str], None] | None = None,
         progress: Callable[[int, int | None], None] | None = None,
     ) -> Path:
-        """Return a model's weights, downloaded if they are not on this machine.
+        """Return a model's weights, downloading them if needed.
 
         Parameters
         ----------
         card : Card
             The model.
         accept_license : bool
-            Whether its licence is accepted; needed once if it is not a permissive one.
+            Whether its licence is accepted; needed once unless it is permissive.
         trust : bool
-            Whether a file without a documented hash is taken. Its hash is remembered then,
-            and expected from then on.
+            Whether to accept a file without a documented hash. Its hash is then stored, and
+            expected from then on.
         on_start : callable, optional
-            Called before a download with a sentence that says what comes, from where, how
-            large, and under which licence. By default the sentence is logged as a warning.
+            Called before a download with a sentence about source, size and licence, which is
+            logged as a warning by default.
         progress : callable, optional
-            Called with the bytes so far, and all of them where that is known.
+            Called with the bytes so far, and the total if known.
 
         Raises
         ------
         ModelError
-            If they cannot be had, or are not what the card says.
+            If they are unavailable, or do not match the card.
         """
         found = self.find(card)
         if found is not None:
             return found
         file, url = _downloadable(card)
-        self._ask(card, accept_license=accept_license, trust=trust)
-        (on_start or _LOG.warning)(_announcement(card, file))
+        self._check_consent(card, accept_license=accept_license, trust=trust)
+        (on_start or logger.warning)(_announcement(card, file))
         target = self._folder(card) / file.name
         download = Download(url, target, file.size, progress)
         download.run(lambda part: self._compare(card, file, part, url))
@@ -149,18 +148,18 @@ class Store:
         return target
 
     def expected_hash(self, card: Card) -> str:
-        """Return the hash of the card, or else the one that was pinned; empty without both."""
+        """Return the hash from the card or the record; empty if there is neither."""
         if card.file is None:
             return ""
         return card.file.hash or Record.read(self._folder(card)).pinned.get(card.file.name, "")
 
     def check(self, card: Card, path: Path) -> None:
-        """Compare a file with what the card says, unless it was done before.
+        """Check a file against the card, unless it is unchanged since the last check.
 
         Raises
         ------
         ModelError
-            If it is not the same, or cannot be read.
+            If it does not match, or cannot be read.
         """
         if card.file is None:
             return
@@ -174,31 +173,31 @@ class Store:
         if record.checked.get(key) == known:
             return
         self._compare(card, card.file, path, str(path))
-        if status.st_size < _REMEMBERED_BYTES:
+        if status.st_size < _MIN_RECORDED_BYTES:
             return
         record.checked[key] = known
-        # A cache that cannot be written to only means that it is computed again.
+        # Without a writable cache the hash is computed again next time.
         with contextlib.suppress(OSError):
             record.write(self._folder(card))
 
     def verify(self, card: Card, path: Path) -> None:
-        """Compare a file with what the card says, whatever was found before.
+        """Check a file against the card, regardless of earlier checks.
 
         Raises
         ------
         ModelError
-            If it is not the same, or cannot be read.
+            If it does not match, or cannot be read.
         """
         if card.file is not None:
             self._compare(card, card.file, path, str(path))
 
     def pin(self, card: Card, path: Path) -> None:
-        """Remember a file's hash as the one to expect, or remove the file.
+        """Store a file's hash as the expected one; remove the file if that fails.
 
         Raises
         ------
         ModelError
-            If it cannot be remembered.
+            If it cannot be stored.
         """
         try:
             record = Record.read(self._folder(card))
@@ -213,7 +212,7 @@ class Store:
             raise ModelError(message, path) from error
 
     def remove(self, card: Card) -> list[Path]:
-        """Remove what was downloaded and remembered of a model, and tell which files.
+        """Remove a model's downloads and record, and return the removed files.
 
         Raises
         ------
@@ -241,8 +240,8 @@ class Store:
             yield Place.MODELS_DIR, self._models_dir / file.name
         yield Place.CACHE, self._folder(card) / file.name
 
-    def _ask(self, card: Card, *, accept_license: bool, trust: bool) -> None:
-        """Refuse a download that the user has not agreed to."""
+    def _check_consent(self, card: Card, *, accept_license: bool, trust: bool) -> None:
+        """Raise unless the user has consented to the download."""
         reason = concern(card.license)
         record = Record.read(self._folder(card))
         if reason is not None and record.accepted != card.license:
@@ -264,7 +263,7 @@ class Store:
             raise ModelError(message)
 
     def _compare(self, card: Card, file: FileSpec, path: Path, what: str) -> None:
-        """Raise unless a file has the size and hash that are expected."""
+        """Raise unless a file has the expected size and hash."""
         expected = self.expected_hash(card)
         try:
             size = path.stat().st_size
@@ -291,7 +290,7 @@ class Store:
 
 
 def size_text(size: int | None) -> str:
-    """Write a number of bytes for reading, "-" for none and "unknown" for no number.
+    """Return a number of bytes as text, "-" for 0 and "unknown" for None.
 
     Examples
     --------
@@ -304,7 +303,7 @@ def size_text(size: int | None) -> str:
 
 
 def _downloadable(card: Card) -> tuple[FileSpec, str]:
-    """Return a card's file and its address, or say why there is nothing to download."""
+    """Return a card's file and its address; raise if it cannot be downloaded."""
     if card.file is None:
         message = f"model '{card.name}' has no weights of its own."
         raise ModelError(message)
