@@ -1,4 +1,4 @@
-"""Sources: where frames come from."""
+"""Sources of frames: videos, pictures, folders and sequences."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ __all__ = [
 
 
 def check_source(name: str | Path, settings: Settings) -> SourceInfo | None:
-    """Open an input and close it again, before anything is loaded that would read it.
+    """Check that an input can be opened, before the engine is loaded.
 
     Returns
     -------
     SourceInfo or None
-        What is known of it; None of standard input and pipes, which can be opened only once.
+        Facts about it; None for standard input and pipes, which can be opened only once.
 
     Raises
     ------

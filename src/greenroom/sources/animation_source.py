@@ -1,4 +1,4 @@
-"""A picture that moves as a source: animated WebP, PNG or AVIF."""
+"""Animated pictures as a source: WebP, PNG and AVIF."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 class AnimationSource(Source):
-    """Decodes an animation as a video is: ``yuv420p``, each frame at its time.
+    """Decodes an animation like a video: ``yuv420p``, each frame at its time.
 
     Parameters
     ----------
@@ -81,4 +81,4 @@ class AnimationSource(Source):
             logger.warning("input '%s': %s", self._path, error)
 
     def close(self) -> None:
-        """See `Source.close`: no file stays open between frames that are asked for."""
+        """See `Source.close`: no file stays open between frames."""

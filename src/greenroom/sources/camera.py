@@ -28,8 +28,8 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 MJPEG: Final = "MJPG"
-# FFmpeg's names of what cameras give, by the driver's four letters; what is not here (grey,
-# infrared, depth, H.264 with seconds between its whole pictures) is not asked for.
+# FFmpeg's names of camera formats, by FourCC. Other formats (grey, infrared, depth, H.264 with
+# seconds between key frames) are not requested.
 INPUT_FORMATS: Final = {
     "YU12": "yuv420p",
     "NV12": "nv12",
@@ -39,23 +39,23 @@ INPUT_FORMATS: Final = {
     "MJPG": "mjpeg",
     "JPEG": "mjpeg",
 }
-# Planar or nearly so first: nothing to convert, then little, then half of the chroma to drop.
+# In order of conversion cost: none, then little, then half of the chroma to drop.
 _PREFERENCE: Final = tuple(INPUT_FORMATS)
-# More is not needed, and costs, unless it is asked for.
-_USUAL_RATE: Final = Fraction(30)
-# What is taken where nothing is asked for: the largest up to this, in pixels, that has so many
-# frames a second. Calls show no more, and a default of the camera's own is often 640x480.
-_USUAL_AREA: Final = 1280 * 720
-_LEAST_RATE: Final = Fraction(24)
-# What is not compressed is preferred, unless it is slower than so much of what could be had.
-_NEARLY: Final = Fraction(3, 4)
-# Windows keeps frames that nobody has fetched in here: a few of 1080p.
+# Higher rates cost more and are used only on request, in frames/s.
+_DEFAULT_RATE: Final = Fraction(30)
+# By default the largest format up to this many pixels with at least this rate in frames/s: calls
+# show no more, and a camera's own default is often 640x480.
+_DEFAULT_AREA_PX: Final = 1280 * 720
+_MIN_RATE: Final = Fraction(24)
+# An uncompressed format is preferred if it reaches this share of the fastest format's rate.
+_RATE_TOLERANCE: Final = Fraction(3, 4)
+# Windows keeps unread frames in this buffer: a few of 1080p.
 _DSHOW_BUFFER_BYTES: Final = 2**25
 _MACOS_RATE: Final = "30"
 
 
 class CameraRequest:
-    """What the user asks a camera for.
+    """Size and rate that the user requests from a camera.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def camera_source(
     Raises
     ------
     CameraError
-        Of the kind that says why it cannot be opened.
+        The subclass says why it cannot be opened.
     """
     wanted = CameraRequest(settings)
     chosen = best_format(camera, wanted)
@@ -102,9 +102,9 @@ def camera_source(
 
 
 def best_format(camera: CameraInfo, wanted: CameraRequest) -> CameraFormat | None:
-    """Choose among a camera's formats; None where they are not known.
+    """Choose among a camera's formats; None if they are unknown.
 
-    What is not compressed is taken unless it would bring fewer frames.
+    An uncompressed format is preferred unless its rate is much lower.
 
     Raises
     ------
@@ -118,22 +118,22 @@ def best_format(camera: CameraInfo, wanted: CameraRequest) -> CameraFormat | Non
     fit = [one for one in known if wanted.size is None or _has_size(one, wanted.size)]
     if not fit:
         raise format_error(camera, str(wanted))
-    if wanted.size is None:  # the largest that is fast enough, and not larger than calls show
-        quick_enough = wanted.rate or _LEAST_RATE
-        enough = [one for one in fit if _best_rate(one, wanted) >= quick_enough] or fit
+    if wanted.size is None:  # the largest that is fast enough and not larger than calls show
+        min_rate = wanted.rate or _MIN_RATE
+        candidates = [one for one in fit if _best_rate(one, wanted) >= min_rate] or fit
         if wanted.rate is None:
-            enough = [one for one in enough if _area(one) <= _USUAL_AREA] or enough
-        largest = max(_area(one) for one in enough)
-        fit = [one for one in enough if _area(one) == largest]
+            candidates = [one for one in candidates if _area(one) <= _DEFAULT_AREA_PX] or candidates
+        largest = max(_area(one) for one in candidates)
+        fit = [one for one in candidates if _area(one) == largest]
     fastest = max(_best_rate(one, wanted) for one in fit)
-    quick = [one for one in fit if _best_rate(one, wanted) >= fastest * _NEARLY]
+    quick = [one for one in fit if _best_rate(one, wanted) >= fastest * _RATE_TOLERANCE]
     return min(quick, key=lambda one: _PREFERENCE.index(one.fourcc))
 
 
 def input_options(
     camera: CameraInfo, wanted: CameraRequest, chosen: CameraFormat | None, platform: str
 ) -> tuple[str, str, dict[str, str]]:
-    """Return the address, FFmpeg's name of the device's kind, and its options."""
+    """Return the address, FFmpeg's input format, and its options."""
     options: dict[str, str] = {}
     size = wanted.size if chosen is None else wanted.size or chosen.size
     if size is not None:
@@ -141,13 +141,13 @@ def input_options(
     if wanted.rate is not None:
         options["framerate"] = str(wanted.rate)
     if platform == "darwin":
-        # The default, 29.97, is none that most Macs have. NV12 is what their cameras give.
+        # Most Macs do not have FFmpeg's default of 29.97. Their cameras give NV12.
         options = {"framerate": _MACOS_RATE, "pixel_format": "nv12", **options}
         return f"{camera.path}:none", "avfoundation", options
     if platform == "win32":
         if size is not None:
             # DirectShow takes the first type that fits: with a rate, MJPEG where raw is slower.
-            options.setdefault("framerate", str(_USUAL_RATE))
+            options.setdefault("framerate", str(_DEFAULT_RATE))
         options["rtbufsize"] = str(_DSHOW_BUFFER_BYTES)
         return f"video={camera.path}", "dshow", options
     if chosen is not None:
@@ -158,7 +158,7 @@ def input_options(
 def warn_of_differences(
     name: str, wanted: CameraRequest, size: tuple[int, int], rate: Fraction | None
 ) -> None:
-    """Log where a camera gives something else than it was asked for."""
+    """Log a warning if a camera's size or rate differs from the request."""
     if wanted.size is not None and size != wanted.size:
         logger.warning("camera '%s' gives %dx%d, not %dx%d as asked for", name, *size, *wanted.size)
     if wanted.rate is not None and rate is not None and abs(rate - wanted.rate) > Fraction(1, 2):
@@ -178,8 +178,8 @@ def _has_size(one: CameraFormat, size: tuple[int, int]) -> bool:
 
 
 def _best_rate(one: CameraFormat, wanted: CameraRequest) -> Fraction:
-    """Return the best rate of a format that is of use; a driver that does not say has it."""
-    most = wanted.rate or _USUAL_RATE
+    """Return the highest useful rate of a format; an unknown rate counts as the highest."""
+    most = wanted.rate or _DEFAULT_RATE
     return min(max(one.rates, default=most), most)
 
 

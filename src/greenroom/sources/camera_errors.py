@@ -1,4 +1,4 @@
-"""Why a camera cannot be used, and what to do: one error and one advice for each reason."""
+"""Camera errors: for each cause, one class and one piece of advice."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def opening_error(
     camera : CameraInfo
         The camera.
     asked : str
-        What it was asked for, such as ``1280x720, 30 frames/s``; empty if nothing was.
+        The request, such as ``1280x720, 30 frames/s``; empty if there was none.
     platform : str
         As `sys.platform`.
     """
@@ -91,7 +91,7 @@ def opening_error(
 
 
 def format_error(camera: CameraInfo, asked: str) -> CameraFormatError:
-    """Make the error for a camera that does not give what it was asked for."""
+    """Make the error for a camera that does not support the requested format."""
     message = (
         f"camera '{camera.name}' ({camera.path}) does not give {asked or 'frames'}. "
         f"{formats_text(camera.formats)}"
@@ -107,7 +107,7 @@ def lost_error(name: str, reason: str, path: str = "") -> CameraLostError:
 
 
 def formats_text(formats: Sequence[CameraFormat]) -> str:
-    """Say what formats there are, each with its rates."""
+    """List the formats, each with its rates."""
     if not formats:
         return "What it has cannot be told here: leave out --size and --rate."
     said = []

@@ -1,7 +1,7 @@
-"""A portrait that is drawn here: for the demonstration where no photograph is installed.
+"""A drawn portrait, for the demonstration without an installed photograph.
 
-It has what models look for in a person: a face with its features under hair, a neck, and shoulders
-in a shirt, all lit from the upper left.
+It has the features by which models find a person: a face under hair, a neck, and shoulders in a
+shirt, all lit from the upper left.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["draw_portrait"]
 
 _SIDE: Final = 512
-# Drawn so much larger, and made smaller for smooth edges.
-_SCALE: Final = 2
+# Drawn larger by this factor and scaled down, for smooth edges.
+_SUPERSAMPLING: Final = 2
 _SKIN: Final = (206, 158, 130)
 _SHADE: Final = (160, 110, 88)
 _LIPS: Final = (168, 92, 84)
@@ -41,9 +41,9 @@ def draw_portrait() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     portrait : (512, 512, 3) uint8
         RGB.
     matte : (512, 512) uint8
-        Where the person is, 0 to 255: exact, as it was drawn.
+        Exact coverage of the person, 0 to 255.
     """
-    side = _SIDE * _SCALE
+    side = _SIDE * _SUPERSAMPLING
     canvas = _Canvas(side)
     _draw_body(canvas)
     _draw_head(canvas)
@@ -100,7 +100,7 @@ class _Canvas:
 
 
 def _light(side: int) -> Floats:
-    """Return how bright each place is: the light comes from the upper left."""
+    """Return the brightness of each pixel: the light comes from the upper left."""
     y, x = np.mgrid[0:side, 0:side].astype(np.float32) / side
     return np.asarray((1.16 - 0.34 * x - 0.08 * y)[:, :, None], np.float32)
 

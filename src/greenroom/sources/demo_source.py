@@ -1,4 +1,4 @@
-"""A demonstration: a person moving in front of a busy scene that is drawn here."""
+"""Demonstration source: a portrait moving in front of a drawn room."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class DemoSource(Source):
     portrait : (H, W, 3) uint8
         RGB.
     matte : (H, W) uint8
-        Where the person is in it.
+        Coverage of the person in it.
     size : (int, int)
         Width and height of the frames, even numbers.
     frames : int
-        How many there are, 25 a second.
+        Number of frames, at 25 frames/s.
     room : (H, W, 3) uint8, optional
-        What is behind, of the frames' size; a drawn study if it is not given.
+        Picture behind the person, of the frames' size. None draws a study.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ def draw_study(size: tuple[int, int]) -> NDArray[np.uint8]:
         while x < width * 0.62:
             thickness = int(rng.integers(width // 90, width // 32))
             tall = int(shelf * rng.uniform(0.55, 0.88))
-            colour = _cloth(rng)
+            colour = _muted_colour(rng)
             base = top + shelf - shelf // 12
             cv2.rectangle(room, (x, base - tall), (x + thickness - 2, base), colour, -1)
             stripe = base - int(tall * rng.uniform(0.3, 0.8))
@@ -118,14 +118,14 @@ def draw_study(size: tuple[int, int]) -> NDArray[np.uint8]:
         bar = int(left + share * (right - left))
         cv2.line(room, (bar, top), (bar, bottom), (240, 236, 228), 8)
     for number in range(5):
-        colour = _cloth(rng)
+        colour = _muted_colour(rng)
         corner = int(width * (0.66 + 0.065 * number)), int(height * 0.68)
         cv2.rectangle(room, corner, (corner[0] + width // 22, corner[1] + height // 6), colour, -1)
     # Behind the person, so a little out of focus.
     return cv2.GaussianBlur(room, (0, 0), height / 300)  # type: ignore[return-value]
 
 
-def _cloth(rng: np.random.Generator) -> tuple[int, ...]:
-    """Pick the colour of a book or frame: any hue, muted as such things are."""
+def _muted_colour(rng: np.random.Generator) -> tuple[int, ...]:
+    """Pick a random muted colour for a book or a picture frame."""
     hue = rng.uniform(-22, 22, 3)
     return tuple(int(value) for value in np.clip(rng.uniform(45, 170) + hue, 0, 255))

@@ -1,4 +1,4 @@
-"""Video that arrives while it is read: cameras, streams and screens, by FFmpeg."""
+"""Decoding of live video by FFmpeg: cameras, streams and screens."""
 
 from __future__ import annotations
 
@@ -32,48 +32,48 @@ if TYPE_CHECKING:
     from greenroom.errors import CameraError
     from greenroom.media.clock import Clock
 
-__all__ = ["CAMERA_MATRIX", "FRESH_S", "LiveDecoder", "LiveInput", "video_text"]
+__all__ = ["CAMERA_MATRIX", "MAX_TIMESTAMP_AGE_S", "LiveDecoder", "LiveInput", "video_text"]
 
 logger = logging.getLogger(__name__)
 
-# A device's own time stamp is taken if the frame was captured at most so long ago.
-FRESH_S: Final = 0.5
-# How long one look for the next frame takes, at most, and where it cannot be waited for.
-_LOOK_S: Final = 0.1
-_NAP_S: Final = 0.002
-# What a source is taken to give if it does not say.
-_USUAL_RATE: Final = Fraction(30)
-# As people know them.
+# A device's own time stamp is used if it is at most this old.
+MAX_TIMESTAMP_AGE_S: Final = 0.5
+# Longest wait for the device, and pause between attempts where it cannot be waited for.
+_POLL_S: Final = 0.1
+_PAUSE_S: Final = 0.002
+# Frame rate of a source that does not declare one.
+_DEFAULT_RATE: Final = Fraction(30)
+# Codec names for display.
 _CODEC_NAMES: Final = {"mjpeg": "MJPEG", "h264": "H.264", "hevc": "HEVC", "yuyv422": "YUYV"}
-# What webcams mean if they do not say, at any size (USB video class 1.5, 3.9.2.6).
+# Colour matrix of webcams that declare none, at any size (USB video class 1.5, 3.9.2.6).
 CAMERA_MATRIX: Final = BT601[0]
 _ENDED: Final = "it has ended"
 
 
 @dataclass(frozen=True, slots=True)
 class LiveInput:
-    """What FFmpeg is asked to open.
+    """Address and options of a live input for FFmpeg.
 
     Attributes
     ----------
     name : str
-        The source, as people read it; without passwords.
+        Name for messages, without passwords.
     address : str
-        What FFmpeg opens.
+        FFmpeg's URL or device name.
     format : str or None
-        FFmpeg's name of the device or format, if it is not to be guessed.
+        FFmpeg's input format; None lets FFmpeg detect it.
     options : mapping
-        FFmpeg's, for opening.
+        FFmpeg's options for opening.
     open_s : float
-        How long opening may take, where FFmpeg can stop it.
+        Timeout for opening, where FFmpeg can stop it.
     silence_s : float
-        After how long without a frame it is lost.
+        Time without a frame after which the source counts as lost.
     size : (int, int), optional
-        Width and height that frames are scaled to.
+        Width and height to which frames are scaled.
     device : str
-        The device file, where its descriptor tells that a frame is there.
+        Device file, if its descriptor can be polled for frames.
     keeps_interlaced : bool
-        Whether interlaced frames stay so.
+        Whether interlaced frames are left as they are.
     """
 
     name: str
@@ -88,18 +88,18 @@ class LiveInput:
 
 
 class LiveDecoder(Source):
-    """Gives frames as they arrive, each at once, and none that is half decoded.
+    """Decodes each frame as it arrives, and skips incomplete ones.
 
     Parameters
     ----------
     asked : LiveInput
-        What to open.
+        The input to open.
     clock : Clock
-        Tells time.
+        Source of the time.
     explain : callable
-        Makes the error of what FFmpeg raised at opening.
+        Turns FFmpeg's error at opening into the one that is raised.
     keeps_time : bool
-        Leave the frames the time stamps that they came with, to be paced by these.
+        Whether frames keep their own time stamps, for pacing.
 
     Raises
     ------
@@ -122,7 +122,7 @@ class LiveDecoder(Source):
         self._reading = threading.Lock()
         self._readiness = FrameReadiness(asked.device)
         try:
-            self._container = _opened(asked, keeps_all=keeps_time)
+            self._container = _opened(asked, keeps_probed=keeps_time)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise explain(error) from error
         try:
@@ -137,11 +137,11 @@ class LiveDecoder(Source):
         self._readiness.find()
         self._duration = self._container.duration or 0
         self._decoder: Any = self._stream.codec_context
-        self._whole = StrictDecoder(decoder.context, asked.name)
+        self._strict = StrictDecoder(decoder.context, asked.name)
         rate = self._stream.average_rate or self._decoder.framerate or self._stream.guessed_rate
         self.info = SourceInfo(
             name=asked.name,
-            rate=fraction(rate) if rate else _USUAL_RATE,
+            rate=fraction(rate) if rate else _DEFAULT_RATE,
             time_base=MICROSECOND,
             negotiated=video_text(
                 (self._stream.width, self._stream.height), self._kind, rate and fraction(rate)
@@ -150,22 +150,22 @@ class LiveDecoder(Source):
 
     @property
     def damaged(self) -> int:
-        """How many frames were left out because they could not be decoded as a whole."""
-        return self._whole.damaged
+        """See `Source.damaged`."""
+        return self._strict.damaged
 
     @property
     def is_finite(self) -> bool:
-        """Whether it has an end that is known, so is stored somewhere rather than live."""
+        """Whether its duration is known, so that it is a stored video rather than live."""
         return self._duration > 0
 
     @property
-    def comes_in_parts(self) -> bool:
-        """Whether seconds of it arrive at once, as files in a list."""
+    def is_segmented(self) -> bool:
+        """Whether it arrives in segments of several seconds (HLS, DASH)."""
         return any(name in self._container.format.name for name in ("hls", "dash"))
 
     @property
     def size(self) -> tuple[int, int]:
-        """(width, height) of what arrives."""
+        """(width, height) of the arriving frames."""
         return self._stream.width, self._stream.height
 
     def __iter__(self) -> Iterator[Frame]:
@@ -184,7 +184,7 @@ class LiveDecoder(Source):
                 self._container.close()
 
     def close(self) -> None:
-        """See `Source.close`; a thread that reads does it itself as soon as it may."""
+        """See `Source.close`; a reading thread closes it as soon as it can."""
         self._closing.set()
         if self._reading.acquire(blocking=False):
             try:
@@ -193,14 +193,14 @@ class LiveDecoder(Source):
                 self._reading.release()
 
     def _frames(self) -> Iterator[Frame]:
-        steady = FrameNormalizer(self._asked.name, self._asked.size)
+        normalize = FrameNormalizer(self._asked.name, self._asked.size)
         for picture in self._pictures():
             if self._asked.device and picture.colorspace == UNSPECIFIED:
                 picture.colorspace = CAMERA_MATRIX
-            # Devices have nothing to be seen through, whatever their fourth byte says.
-            taken = flattened if self._asked.format in (None, "lavfi") else Frame.from_av
+            # Devices have no transparency, whatever their fourth byte holds.
+            convert = flattened if self._asked.format in (None, "lavfi") else Frame.from_av
             try:
-                frame = steady(taken(picture, "yuv420p"))
+                frame = normalize(convert(picture, "yuv420p"))
             except (ValueError, OSError) as error:
                 raise self._lost(reason_of(error)) from error
             yield frame if self._keeps_time else stamped(frame, self._captured_s(frame))
@@ -219,12 +219,12 @@ class LiveDecoder(Source):
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
         for packet in self._packets():
-            yield from self._whole.decode(packet)
-        if not self._closing.is_set():  # it is a file that has ended
-            yield from self._whole.finish()
+            yield from self._strict.decode(packet)
+        if not self._closing.is_set():  # a file has ended
+            yield from self._strict.finish()
 
     def _packets(self) -> Iterator[av.Packet[VideoStream]]:
-        """Read what arrives, looking up now and then."""
+        """Read packets as they arrive, and check for closing and silence in between."""
         self._seen_s = self._clock.now()
         while not self._closing.is_set():
             try:
@@ -240,7 +240,7 @@ class LiveDecoder(Source):
                 raise self._lost(_ENDED)
             except BlockingIOError:  # nothing has arrived yet
                 self._check_silence()
-                self._look()
+                self._wait_for_frame()
             except (av.error.FFmpegError, OSError) as error:
                 if self._closing.is_set():
                     return
@@ -251,22 +251,26 @@ class LiveDecoder(Source):
             reason = f"no whole frame came for {self._asked.silence_s:g} s"
             raise self._lost(reason)
 
-    def _look(self) -> None:
-        """Wait until a frame may be there."""
-        if not self._readiness.wait(_LOOK_S):
-            self._closing.wait(_NAP_S)
+    def _wait_for_frame(self) -> None:
+        """Wait until a frame may have arrived."""
+        if not self._readiness.wait(_POLL_S):
+            self._closing.wait(_PAUSE_S)
 
     def _captured_s(self, frame: Frame) -> float:
-        """Return when a frame was captured: the driver's word if it is by the same clock."""
+        """Return the capture time: the driver's time stamp if it is of the same clock."""
         now_s = self._clock.now()
-        told_s = frame.time_s
-        if self._asked.device and told_s is not None and 0 <= now_s - told_s < FRESH_S:
-            return told_s
+        stamp_s = frame.time_s
+        if (
+            self._asked.device
+            and stamp_s is not None
+            and 0 <= now_s - stamp_s < MAX_TIMESTAMP_AGE_S
+        ):
+            return stamp_s
         return now_s
 
     @property
     def _kind(self) -> str:
-        """Return what a frame is before it is decoded."""
+        """Codec of the stream, or pixel format of raw video."""
         is_raw = self._decoder.name in ("rawvideo", "wrapped_avframe")
         return str(self._decoder.pix_fmt if is_raw else self._decoder.name)
 
@@ -275,19 +279,19 @@ class LiveDecoder(Source):
 
 
 def video_text(size: tuple[int, int], kind: str, rate: Fraction | None) -> str:
-    """Say what a source gives, such as ``1280x720 MJPEG, 30 frames/s``."""
+    """Describe a source's video, such as ``1280x720 MJPEG, 30 frames/s``."""
     said = f"{size[0]}x{size[1]} {_CODEC_NAMES.get(kind, kind.upper())}"
     return f"{said}, {float(rate):.4g} frames/s" if rate else said
 
 
-def _opened(asked: LiveInput, *, keeps_all: bool) -> InputContainer:
+def _opened(asked: LiveInput, *, keeps_probed: bool) -> InputContainer:
     lenient: Any = {"metadata_errors": "replace"} if _before_av_19(av.__version__) else {}
     container: InputContainer = av.open(
         asked.address,
         "r",
         format=asked.format,
-        # Without a buffer, what FFmpeg looked at to know the format is not shown: it is old.
-        options={"fflags": "discardcorrupt" if keeps_all else "nobuffer+discardcorrupt"}
+        # Without a buffer: the frames that FFmpeg probed are old and are not shown.
+        options={"fflags": "discardcorrupt" if keeps_probed else "nobuffer+discardcorrupt"}
         | dict(asked.options),
         timeout=(asked.open_s, asked.silence_s),
         **lenient,
@@ -300,7 +304,7 @@ def _before_av_19(version: str) -> bool:
 
 
 def _reading_reason(error: Exception, silence_s: float) -> str:
-    if isinstance(error, av.error.ExitError):  # what PyAV's own deadline looks like
+    if isinstance(error, av.error.ExitError):  # PyAV's own timeout
         return f"nothing came for {silence_s:g} s"
     if isinstance(error, EOFError):
         return _ENDED

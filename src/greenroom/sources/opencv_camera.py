@@ -22,7 +22,7 @@ from greenroom.media.frame import Frame
 from greenroom.media.source_info import SourceInfo
 from greenroom.sources.camera import MJPEG, CameraRequest, best_format, warn_of_differences
 from greenroom.sources.camera_errors import lost_error, opening_error
-from greenroom.sources.live_decoder import CAMERA_MATRIX, FRESH_S, video_text
+from greenroom.sources.live_decoder import CAMERA_MATRIX, MAX_TIMESTAMP_AGE_S, video_text
 from greenroom.sources.realtime import MICROSECOND, FrameNormalizer, stamped
 from greenroom.sources.source import Source
 from greenroom.sources.strict_decoder import StrictDecoder
@@ -151,7 +151,7 @@ class OpenCvCamera(Source):
     def _captured_s(self, now_s: float) -> float:
         """Return when a frame was captured: the driver's word if it is by the same clock."""
         told_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-        return float(told_s) if 0 <= now_s - told_s < FRESH_S else now_s
+        return float(told_s) if 0 <= now_s - told_s < MAX_TIMESTAMP_AGE_S else now_s
 
     def _is_gone(self) -> bool:
         return self._platform.startswith("linux") and not Path(self._camera.path).exists()

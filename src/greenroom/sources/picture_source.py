@@ -1,4 +1,4 @@
-"""Pictures as a source: one, the unrelated ones of a folder, or a numbered sequence."""
+"""Pictures as a source: a single one, those of a folder, or a numbered sequence."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PictureSource", "folder_source", "sequence_source"]
 
-# Numbered pictures do not say how fast they are to be shown; FFmpeg assumes this too.
+# Frame rate of numbered pictures, as in FFmpeg, in frames/s.
 SEQUENCE_RATE: Final = Fraction(25)
 
 
@@ -34,9 +34,9 @@ class PictureSource(Source):
     paths : sequence of Path
         The files.
     name : str
-        What they are called together.
+        Their common name, for messages.
     related : bool
-        Whether they are the frames of one moving picture, so all of one size.
+        Whether they are the frames of one video, and thus all of one size.
     """
 
     def __init__(self, paths: Sequence[Path], *, name: str, related: bool) -> None:
@@ -60,8 +60,8 @@ class PictureSource(Source):
     def __iter__(self) -> Iterator[Frame]:
         """See `Source.__iter__`.
 
-        Of unrelated pictures those that cannot be read are left out, and told in
-        `SourceInfo.unreadable`, as long as there are others.
+        Unrelated pictures that cannot be read are skipped and listed in `SourceInfo.unreadable`,
+        as long as there are others.
         """
         first: Frame | None = None
         for number, path in enumerate(self._paths):
@@ -69,7 +69,7 @@ class PictureSource(Source):
             if frame is None:
                 continue
             first = first or frame
-            if not self._related:  # of no time, so each is taken for itself
+            if not self._related:  # without time stamps
                 yield frame
                 continue
             if frame.layout != first.layout:
@@ -92,7 +92,7 @@ class PictureSource(Source):
 
 
 def folder_source(folder: Path) -> PictureSource:
-    """Open the pictures of a folder, which have nothing to do with each other.
+    """Open the unrelated pictures of a folder.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def folder_source(folder: Path) -> PictureSource:
 
 
 def sequence_source(pattern: Path) -> PictureSource:
-    """Open the pictures that a pattern such as ``frames/%04d.png`` stands for.
+    """Open the pictures that match a pattern such as ``frames/%04d.png``.
 
     Raises
     ------

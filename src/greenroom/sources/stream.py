@@ -81,7 +81,7 @@ def stream_source(address: str, settings: Settings, clock: Clock) -> Source:
         )
 
     source = opened()
-    if not (source.is_finite or source.comes_in_parts):
+    if not (source.is_finite or source.is_segmented):
         return source
     source.close()
     return RealTimeSource(lambda: opened(keeps_time=True), clock, loop=settings.loop)

@@ -1,4 +1,4 @@
-"""Only whole frames: what is half decoded, or was damaged on the wire, is left out and counted."""
+"""A decoder that skips and counts incomplete and damaged frames."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _SCAN: Final = 0xDA
 # Between scans there may also be tables (C4, DB, DD), the next scan (DA), a comment (FE).
 _WRONG_MARKER: Final = re.compile(rb"\xff[\x01-\xc3\xc5-\xcf\xd8\xdc\xde-\xfd]", re.DOTALL)
 
-# How the usual Huffman tables (T.81, K.3) begin in a frame. With these, as with none, so many
-# zeros in a row stand for nothing that a picture has: they are where a packet was lost.
-_USUAL_TABLES: Final = b"\x00\x00\x01\x05\x01\x01\x01\x01\x01\x01"
+# Start of the default Huffman tables (T.81, K.3). With these, or with none, no picture has as many
+# zero bytes in a row as `_HOLE`: they mark a lost packet.
+_DEFAULT_TABLES: Final = b"\x00\x00\x01\x05\x01\x01\x01\x01\x01\x01"
 _TABLES: Final = b"\xff\xc4"
 _HOLE: Final = bytes(64)
 
 
 class StrictDecoder:
-    """Decodes packets, one at a time, without holding any frame back.
+    """Decodes packets one at a time, without delaying frames.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class StrictDecoder:
     Attributes
     ----------
     damaged : int
-        How many frames were left out.
+        Number of frames left out.
     """
 
     def __init__(self, decoder: Any, name: str) -> None:
@@ -57,8 +57,8 @@ class StrictDecoder:
         self.damaged = 0
 
     def decode(self, packet: av.Packet[Any]) -> list[av.VideoFrame]:
-        """Return the whole frames of a packet."""
-        # An empty packet is a driver's way to say that a frame was lost on the wire.
+        """Return the complete frames of a packet."""
+        # Drivers send an empty packet for a frame that was lost on the wire.
         whole = bool(packet.size) and not packet.is_corrupt
         if not whole or (self._is_jpeg and not is_complete_jpeg(packet)):
             self._leave_out("it is not whole")
@@ -74,7 +74,7 @@ class StrictDecoder:
         return good
 
     def finish(self) -> list[av.VideoFrame]:
-        """Return what the decoder still has at the end."""
+        """Return the frames that the decoder still holds at the end."""
         return [picture for picture in self._decoder.decode(None) if not picture.is_corrupt]
 
     def _leave_out(self, reason: str) -> None:
@@ -84,10 +84,10 @@ class StrictDecoder:
 
 
 def is_complete_jpeg(data: Any) -> bool:
-    """Whether a JPEG begins, ends, and has no segment where samples should be.
+    """Whether a JPEG has its start and end, and no marker segments among its samples.
 
-    A frame that lost its end, or its middle on the wire, is not whole. JPEG has no checksum: a
-    few wrong bytes among the samples are found by the decoder only if they make no sense.
+    A frame that lost its end or its middle on the wire is incomplete. JPEG has no checksum: a
+    few wrong bytes among the samples are noticed only if the decoder cannot decode them.
     """
     data = bytes(data)
     if not data.startswith(_START):
@@ -96,12 +96,12 @@ def is_complete_jpeg(data: Any) -> bool:
     end = data.rfind(_END)  # cameras pad frames behind it
     if scan is None or end < scan or _WRONG_MARKER.search(data, scan, end) is not None:
         return False
-    has_usual_tables = data.find(_USUAL_TABLES, 0, scan) >= 0 or data.find(_TABLES, 0, scan) < 0
-    return not has_usual_tables or data.find(_HOLE, scan, end) < 0
+    has_default_tables = data.find(_DEFAULT_TABLES, 0, scan) >= 0 or data.find(_TABLES, 0, scan) < 0
+    return not has_default_tables or data.find(_HOLE, scan, end) < 0
 
 
 def _scan_of(data: bytes) -> int | None:
-    """Walk over the segments to the first scan; return where its samples begin."""
+    """Return the offset of the first scan's samples, or None if there is none."""
     place = len(_START)
     while place + 4 <= len(data) and data[place] == 0xFF:
         marker = data[place + 1]
