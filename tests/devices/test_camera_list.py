@@ -271,7 +271,7 @@ def test_other_systems_are_asked_by_ffmpeg(platform: str, backend: str) -> None:
 
 
 def test_a_system_that_does_not_tell_has_no_cameras(caplog: pytest.LogCaptureFixture) -> None:
-    """Where FFmpeg cannot list devices, that is logged, and there are none."""
+    """If FFmpeg cannot list devices the error is logged, and the list is empty."""
 
     def enumerate_devices(_: str) -> list[FakeDevice]:
         raise OSError(errno.EIO, "no")

@@ -252,7 +252,7 @@ def size_of(file: Path) -> int:
 @needs_pipewire
 @pytest.mark.usefixtures("no_thread_left")
 class TestRealPipeWire:
-    """What programs see that read cameras from PipeWire."""
+    """The camera as programs read it from PipeWire."""
 
     @pytest.mark.parametrize("size", [(320, 180), (318, 179)])
     def test_consumer_gets_the_very_samples(
@@ -514,7 +514,7 @@ def seen_in(file: Path) -> list[Frame]:
 
 
 class TestWithoutPipeWire:
-    """What is said where something is missing."""
+    """Errors about missing parts."""
 
     def test_says_that_it_does_not_run(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -654,7 +654,7 @@ class TestGraph:
         assert [[one["id"] for one in objects] for objects in found] == [[1], [], [2]]
 
     def test_without_the_program_nobody_is_counted(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Where there is no pw-dump the count is unknown."""
+        """Without pw-dump the count is unknown."""
         monkeypatch.setattr(shutil, "which", lambda _: None)
         watch = graph.GraphWatch("abc")
         assert not watch.works

@@ -191,7 +191,7 @@ class TestOpenFiles:
         assert watch.count() == 1
 
     def test_processes_that_end_or_hide_are_passed_over(self, device: Path) -> None:
-        """What cannot be looked into is not counted, and is no error."""
+        """Unreadable processes are not counted, and are no error."""
         proc = device.parent / "proc"
         (proc / "self" / "fd").mkdir(parents=True)
         (proc / "88").mkdir()
@@ -201,7 +201,7 @@ class TestOpenFiles:
         assert OpenFiles(device, proc).count() == 0
 
     def test_system_without_proc(self, device: Path) -> None:
-        """Where processes are not shown it cannot be told."""
+        """Without a process file system the way raises OSError."""
         with pytest.raises(OSError, match="No such file"):
             OpenFiles(device, device.parent / "nothing")
 
@@ -243,7 +243,7 @@ class TestReaderCount:
         count.close()
 
     def test_neither_way_says_why(self, device: Path) -> None:
-        """Where nothing works the count is unknown, and every reason is given."""
+        """If no way works the count is unknown, and every reason is given."""
         driver = Driver(knows_event=False)
         nowhere = device.parent / "nothing"
         count = ReaderCount(

@@ -135,7 +135,7 @@ class TestWindows:
         ("key", "who"), [(r"webcam /v", "apps"), (r"NonPackaged /v", "desktop programs")]
     )
     def test_denied(self, machine: Machine, key: str, who: str) -> None:
-        """Where they keep programs from cameras, that is told before anything else."""
+        """Blocked cameras are reported first."""
         machine.answers = {
             key: Answer(0, "    Value    REG_SZ    Deny"),
             "reg query": Answer(0, "    Value    REG_SZ    Allow"),
@@ -146,7 +146,7 @@ class TestWindows:
         assert none.status == "problem"
 
     def test_allowed(self, machine: Machine) -> None:
-        """Where they do not, the cameras are listed by name."""
+        """With access allowed the cameras are listed by name."""
         machine.answers = {"reg query": Answer(0, "    Value    REG_SZ    Allow")}
         camera = CameraInfo(0, "Integrated Webcam", "Integrated Webcam")
         context = machine.context(platform="win32", cameras=lambda: [camera])

@@ -53,7 +53,7 @@ def test_bare_machine(machine: Machine, platform: str) -> None:
 
 
 def test_everything_fails(machine: Machine) -> None:
-    """Where whatever is asked raises, every check that asks ends with a finding."""
+    """If every query raises, each check that needs one ends with a finding."""
 
     def fail(*_: object) -> Answer:
         message = "broken\nin two lines"

@@ -63,7 +63,7 @@ class TestPython:
 
 
 class TestPackages:
-    """What is imported."""
+    """Import of the dependencies."""
 
     def test_all_here(self, machine: Machine) -> None:
         """All that can be imported, and are new enough, are listed on one line."""
@@ -83,7 +83,7 @@ class TestPackages:
         ],
     )
     def test_broken(self, machine: Machine, module: str, name: str, *, blocks: bool) -> None:
-        """What cannot be imported is told in its own words, with the command that mends it."""
+        """A failed import is reported with its message and the command that repairs it."""
 
         def load(wanted: str) -> object:
             if wanted == module:
@@ -148,7 +148,7 @@ class TestProcessor:
     def test_linux(
         self, machine: Machine, cpuinfo: str, kind: str, status: str, words: str
     ) -> None:
-        """What /proc/cpuinfo says counts; where it says nothing, nothing is claimed."""
+        """Features are those in /proc/cpuinfo; without any, none are claimed."""
         machine.write({"/proc/cpuinfo": cpuinfo})
         finding = only(check_processor(machine.context(machine=kind)))
         assert finding.status == status
@@ -165,7 +165,7 @@ class TestProcessor:
         ],
     )
     def test_limit_of_a_container(self, machine: Machine, limits: dict[str, str]) -> None:
-        """What a container may use is what counts."""
+        """The container's CPU quota limits the cores."""
         machine.write({"/proc/cpuinfo": XEON} | limits)
         finding = only(check_processor(machine.context()))
         assert finding.status == "warning"

@@ -43,7 +43,7 @@ class TestLoopback:
         assert finding.message == "greenroom (/dev/video10), version 0.13.2"
 
     def test_not_installed(self, machine: Machine) -> None:
-        """How to install and load it, and how to do without, is told."""
+        """The fix installs and loads the module, and names the alternative."""
         machine.write({"/etc/os-release": DEBIAN})
         finding = only(check_loopback(machine.context()))
         assert finding.status == "problem"
@@ -115,7 +115,7 @@ class TestLoopback:
         assert "sudo usermod -aG video $USER" in finding.fix
 
     def test_after_the_next_start(self, machine: Machine) -> None:
-        """What is only loaded now is told, as a comment in a file does not load it."""
+        """A module not loaded at boot is reported; a comment in a file does not load it."""
         machine.write(LOADED | {"/etc/modules-load.d/greenroom.conf": "# v4l2loopback\n"})
         good, later = check_loopback(machine.context())
         assert (good.status, later.status) == ("ok", "warning")
@@ -132,7 +132,7 @@ class TestLoopback:
 
 
 class TestSecureBoot:
-    """Who may load kernel modules."""
+    """Secure Boot's effect on kernel modules."""
 
     def firmware(self, machine: Machine, value: int) -> None:
         """Write the variable as the kernel shows it."""
@@ -150,7 +150,7 @@ class TestSecureBoot:
 
     @pytest.mark.parametrize(("text", "start"), [("enabled", "on"), ("disabled", "off")])
     def test_mokutil(self, machine: Machine, text: str, start: str) -> None:
-        """Where the variable cannot be read, mokutil knows."""
+        """Without a readable variable mokutil is asked."""
         machine.answers = {"mokutil --sb-state": Answer(0, f"SecureBoot {text}")}
         assert only(check_secure_boot(machine.context())).message.startswith(start)
 

@@ -69,19 +69,19 @@ class TestModel:
         [("selfie", "selfie: in the package"), ("chroma", "chroma: needs no file")],
     )
     def test_here(self, machine: Machine, model: str, words: str) -> None:
-        """What is here is said once."""
+        """Each place of weights is reported once."""
         finding = only(check_model(machine.context(Settings(model=model))))
         assert (finding.status, finding.message) == ("ok", words)
 
     def test_to_be_downloaded(self, machine: Machine) -> None:
-        """What is not here yet is no problem, and can be had before a call."""
+        """Weights not downloaded yet are a warning with the command that gets them."""
         finding = only(check_model(machine.context(Settings(model="deeplabv3"))))
         assert (finding.status, finding.blocks) == ("warning", False)
         assert "2.8 MB are downloaded when it is first used" in finding.message
         assert finding.fix == "greenroom models get deeplabv3"
 
     def test_licence(self, machine: Machine) -> None:
-        """Where the licence has to be accepted, the command does."""
+        """The command accepts a licence that requires it."""
         context = machine.context(Settings(model="rvm-mobilenetv3"), version=lambda _: "1.20")
         finding = only(check_model(context))
         assert finding.fix == "greenroom models get rvm-mobilenetv3 --accept-license"
@@ -127,7 +127,7 @@ class TestModel:
 
 
 class TestDevices:
-    """Where models for ONNX Runtime run."""
+    """Devices for ONNX Runtime."""
 
     @pytest.fixture
     def available(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:

@@ -34,7 +34,7 @@ DEBIAN = 'NAME="Debian GNU/Linux"\nID=debian\n'
     ],
 )
 def test_distributions(machine: Machine, release: str, command: str) -> None:
-    """What installs a package is that of the distribution, or of what it is like."""
+    """The command is that of the distribution, or of its family."""
     machine.write({"/etc/os-release": release})
     assert install_command(machine.system(), {"*": "a", "suse": "b"}, "by hand") == command
 
@@ -134,7 +134,7 @@ class TestOtherSystems:
         [("A3FCE0F5", "OBS Virtual Camera"), ("5C2CD55C", "Unity Video Capture")],
     )
     def test_windows(self, machine: Machine, number: str, name: str) -> None:
-        """What is registered is found, by reading only."""
+        """Registered cameras are found by reading only."""
         machine.answers = {number: Answer(0, "OBS")}
         found, readers = check_other_cameras(machine.context(platform="win32"))
         assert (found.status, found.message) == ("ok", f"{name} can be used")

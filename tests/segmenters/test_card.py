@@ -31,7 +31,7 @@ def write(path: Path, text: str = MINIMAL) -> Path:
 
 
 def test_minimal(tmp_path: Path) -> None:
-    """What a card does not say has a default, and the card knows where it is."""
+    """Omitted fields have defaults, and the card has its folder."""
     card = Card.read(write(tmp_path / "mine.toml"))
     assert card.folder == tmp_path
     assert card.task is Task.PERSON

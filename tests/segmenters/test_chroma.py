@@ -117,7 +117,7 @@ def screen_share(rgb: NDArray[Any], screen: RGB) -> NDArray[np.float64]:
 
 
 class TestCoverage:
-    """How well the person is found."""
+    """Accuracy of the matte."""
 
     @pytest.mark.parametrize("screen", [GREEN, BLUE, ROOM_RGB], ids=["green", "blue", "magenta"])
     @pytest.mark.parametrize(
@@ -269,7 +269,7 @@ class TestForeground:
 
 
 class TestScreen:
-    """What happens where there is no screen, or another one."""
+    """Frames without a screen, or with another one."""
 
     @pytest.mark.parametrize(
         "rgb", [(128, 128, 128), (0, 0, 0), (205, 170, 125), (160, 110, 60), (200, 215, 230)]
@@ -383,7 +383,7 @@ class TestEngine:
         [("gren", "did you mean 'green'"), ("#12", "CSS name"), ("", "CSS name")],
     )
     def test_wrong_colours(self, key: str, words: str) -> None:
-        """What is no colour is refused with every model, naming the setting."""
+        """An invalid colour is refused with every model, naming the setting."""
         with pytest.raises(SettingsError, match=words) as caught:
             Settings(key_color=key)
         assert caught.value.name == "key_color"

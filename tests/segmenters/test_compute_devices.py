@@ -21,7 +21,7 @@ CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "Tensorrt
 
 
 class LibraryError(Exception):
-    """What the fake library raises."""
+    """Error of the fake library."""
 
 
 @dataclass
@@ -88,7 +88,7 @@ class TestNamed:
         assert (session.providers, device) == ([CUDA, CPU], "cuda")
 
     def test_tensorrt_before_cuda(self) -> None:
-        """What TensorRT does not know runs on CUDA, if that is there."""
+        """Operations unknown to TensorRT run on CUDA if available."""
         session, device = Library([TENSORRT, CUDA, CPU]).open(Device.TENSORRT)
         assert (session.providers, device) == ([TENSORRT, CUDA, CPU], "tensorrt")
 

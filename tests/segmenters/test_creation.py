@@ -205,7 +205,7 @@ class TestFilesAlone:
         reading: str,
         make_onnx: MakeOnnx,
     ) -> None:
-        """What leaves 0 to 1 is before a sigmoid; 21 channels are PASCAL's classes."""
+        """Values beyond 0 to 1 are logits; 21 channels are PASCAL VOC's classes."""
         kind, constants = node
         path = make_onnx(
             [

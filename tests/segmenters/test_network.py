@@ -77,7 +77,7 @@ def filled(rgb: tuple[int, int, int], size: tuple[int, int] = (64, 36)) -> Frame
 
 
 class TestInput:
-    """What a model sees."""
+    """Inputs of a model."""
 
     @pytest.mark.parametrize("format_", ["yuv420p", "yuv444p", "gbrp"])
     @pytest.mark.parametrize("colour", [Colour(1, 1), Colour(6, 1), Colour(1, 2), Colour(9, 2)])
@@ -261,7 +261,7 @@ _STATE = np.zeros((1, 3, 4, 2), np.float32)
 
 
 class TestStates:
-    """What a recurrent network remembers."""
+    """States of recurrent networks."""
 
     @pytest.fixture
     def runtime(self) -> Recorder:

@@ -32,7 +32,7 @@ def planes_of(picture: NDArray[Any], layout: str) -> NDArray[Any]:
 
 
 class TestReadings:
-    """What an output means."""
+    """Decoding of outputs."""
 
     @pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
     @pytest.mark.parametrize("dtype", [np.float32, np.float16, np.float64])
@@ -47,7 +47,7 @@ class TestReadings:
 
     @pytest.mark.parametrize("threshold", [0.1, 0.5, 0.8])
     def test_threshold(self, threshold: float) -> None:
-        """What stands for half coverage becomes 0.5; ends stay, order stays, NaN stays."""
+        """The threshold becomes 0.5; ends, order and NaN stay."""
         values = np.array([0, threshold / 2, threshold, (1 + threshold) / 2, 1], np.float32)
         coverage = reader(threshold=threshold).read(values[None, None, :, None])
         np.testing.assert_allclose(coverage[0], [0, 0.25, 0.5, 0.75, 1], atol=1e-6)
@@ -99,7 +99,7 @@ class TestReadings:
     @pytest.mark.parametrize("dtype", [np.int64, np.int32, np.uint8, np.float32])
     @pytest.mark.parametrize("shape", [(6, 8), (1, 6, 8), (1, 6, 8, 1)])
     def test_labels(self, dtype: type, shape: tuple[int, ...], rng: np.random.Generator) -> None:
-        """Where a label is one that is kept."""
+        """Labels of kept classes are coverage 1."""
         labels = rng.integers(0, 4, (6, 8))
         output: NDArray[Any] = labels.astype(dtype).reshape(shape)
         one = reader(reading="labels").read(output)
@@ -110,7 +110,7 @@ class TestReadings:
 
 
 class TestWrongOutputs:
-    """What is not what the card says."""
+    """Outputs that do not match the card."""
 
     @pytest.mark.parametrize(
         ("reading", "output"),
@@ -137,7 +137,7 @@ class TestWrongOutputs:
     @pytest.mark.parametrize("channel", range(4))
     @pytest.mark.parametrize("reading", ["logits", "probabilities"])
     def test_nan(self, reading: str, channel: int) -> None:
-        """What is not a number does not pass for coverage, in whatever class of a sum it is."""
+        """NaN in any class stays NaN in the coverage."""
         values = np.zeros((1, 6, 8, 4), np.float32)
         values[0, 2, 3, channel] = np.nan
         coverage = reader("chair,dog,person", reading=reading).read(values)

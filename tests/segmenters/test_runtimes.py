@@ -75,7 +75,7 @@ SHAPE = (1, 144, 256, 3)
 
 
 class TestContract:
-    """What every runtime does."""
+    """Behaviour of every runtime."""
 
     def test_says_what_it_is(self, runtime: Runtime) -> None:
         """Name with version, device, threads, file, inputs and outputs."""
@@ -111,7 +111,7 @@ class TestContract:
         assert run(runtime, np.zeros(SHAPE, np.float32)).shape == (1, 144, 256, 1)
 
     def test_another_shape(self, runtime: Runtime) -> None:
-        """What a model does not take is an error, and the next picture is fine."""
+        """An unsupported shape is an error, and the next picture succeeds."""
         smaller = np.zeros((1, 72, 128, 3), np.float32)
         if runtime.inputs[0].shape == SHAPE:
             with pytest.raises(ModelOutputError, match="failed"):
@@ -216,7 +216,7 @@ class TestMissing:
 
     @pytest.mark.parametrize("kind", ["litert", "tensorflow"])
     def test_devices(self, kind: str, tmp_path: Path) -> None:
-        """What runs on the CPU only does not pretend otherwise."""
+        """A runtime for the CPU refuses other devices."""
         with pytest.raises(SettingsError, match="'cuda' cannot run model 'x'"):
             load_runtime(kind, tmp_path / "x", device=Device.CUDA)
 
@@ -279,7 +279,7 @@ class TestOnnx:
     """ONNX Runtime's own."""
 
     def test_is_quiet(self, shared_model: SharedModel) -> None:
-        """What the library says about a model is not printed."""
+        """The library's output about a model is not printed."""
         path = shared_model("sinet_320.onnx")
         code = (
             "import sys; from pathlib import Path\n"
@@ -349,7 +349,7 @@ class TestOnnx:
 
 
 class TestTelemetry:
-    """What ONNX Runtime tells others."""
+    """Telemetry of ONNX Runtime."""
 
     @pytest.mark.skipif(sys.platform != "linux", reason="counts threads in /proc")
     def test_is_off(self, green_onnx: Path, tmp_path: Path) -> None:

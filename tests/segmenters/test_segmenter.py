@@ -1,4 +1,4 @@
-"""What counts as a coarse matte."""
+"""The check of coarse mattes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from greenroom.segmenters import check_coarse_matte
 
 
 class TestCoarseMatte:
-    """What counts as an answer."""
+    """Valid and invalid results."""
 
     @pytest.mark.parametrize(
         "answer",

@@ -67,7 +67,7 @@ def written(folder: Path) -> set[str]:
 
 
 class TestPlaces:
-    """Where weights are looked for."""
+    """Search for weights."""
 
     def test_order(self, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Beside a user's card, then in the models folder, then in the cache."""
@@ -151,7 +151,7 @@ class TestPlaces:
                 look(card(), tmp_path / "gone")
 
     def test_folder_that_cannot_be_removed(self, store: Store, tmp_path: Path) -> None:
-        """What is not a file of the store stays, and is said to."""
+        """Files outside the store stay, and are reported."""
         (tmp_path / "cache" / "tried" / "folder").mkdir(parents=True)
         with pytest.raises(ModelError, match="tried' cannot be removed: "):
             store.remove(card())

@@ -116,7 +116,7 @@ class TestArchives:
 
     @pytest.mark.parametrize("data", [b"no archive at all", gzip.compress(b"no archive inside")])
     def test_other_files(self, data: bytes, tmp_path: Path) -> None:
-        """What only is called an archive is told."""
+        """A file that is an archive by name only is reported."""
         path = tmp_path / "a.tar.gz"
         path.write_bytes(data)
         with pytest.raises(ModelError, match="no tar archive"):
@@ -124,7 +124,7 @@ class TestArchives:
 
 
 class TestOperations:
-    """What a graph may do."""
+    """Allowed operations."""
 
     def test_nothing_but_computing(self) -> None:
         """Nothing that reads, writes, connects, or runs something else is allowed."""
@@ -194,7 +194,7 @@ class TestGraphs:
             load_runtime("tensorflow", frozen_graph(), outputs=["alpha:0"])
 
     def test_that_fails(self, frozen_graph: MakeGraph) -> None:
-        """What TensorFlow says while it runs becomes one sentence."""
+        """TensorFlow's errors while running become one sentence."""
 
         def build(tf: Any) -> None:
             picture = tf.compat.v1.placeholder(tf.float32, [1, None, None, 3], "ImageTensor")

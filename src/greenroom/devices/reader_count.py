@@ -10,8 +10,9 @@ import logging
 import os
 import select
 import threading
+from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from greenroom.devices.v4l2 import Ioctl, VideoDevice
 from greenroom.media.workers import Worker
@@ -33,9 +34,10 @@ _POLL_S: Final = 0.25
 _DEBOUNCE_S: Final = 0.1
 
 
-class ReaderWatch(Protocol):
+class ReaderWatch(ABC):
     """A way to count the readers. Used on one thread."""
 
+    @abstractmethod
     def count(self) -> int:
         """Return the present number of readers.
 
@@ -45,14 +47,16 @@ class ReaderWatch(Protocol):
             If the number is not available any more.
         """
 
+    @abstractmethod
     def wait(self, ended: threading.Event) -> None:
         """Wait for a possible change, for a polling interval, or for ``ended``."""
 
+    @abstractmethod
     def close(self) -> None:
         """Release the device."""
 
 
-class LoopbackEvents:
+class LoopbackEvents(ReaderWatch):
     """v4l2loopback's event about capturing programs, since its version 0.13.
 
     The driver queues an event [2]_ when a program begins or ends to capture, even if it is killed,
@@ -110,7 +114,7 @@ class LoopbackEvents:
         self._ioctl.close(self._descriptor)
 
 
-class OpenFiles:
+class OpenFiles(ReaderWatch):
     """Count of the other processes that hold a device open.
 
     Processes of other users are visible to root only.

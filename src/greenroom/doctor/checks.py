@@ -125,7 +125,7 @@ def _findings(check: Check, context: CheckContext) -> list[Finding]:
     def look() -> None:
         try:
             found.extend(check.look(context))
-        except Exception as error:  # noqa: BLE001 - the others still count
+        except Exception as error:  # noqa: BLE001 - the other checks go on
             failed.append(_check_failed(check, f"{type(error).__name__}: {error}"))
 
     thread = threading.Thread(target=look, name=f"greenroom-doctor-{check.name}", daemon=True)

@@ -90,7 +90,7 @@ def check_packages(context: CheckContext) -> Iterator[Finding]:
         wanted = package.distribution if bound is None else f"{package.distribution}>={bound}"
         try:
             module = system.load(package.module)
-        except Exception as error:  # noqa: BLE001 - native libraries raise whatever they like
+        except Exception as error:  # noqa: BLE001 - native libraries raise any exception
             yield _not_imported(system, package, wanted, error)
             continue
         version = system.version(package.distribution) or str(getattr(module, "__version__", "?"))

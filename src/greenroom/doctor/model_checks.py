@@ -159,7 +159,7 @@ def check_devices(context: CheckContext) -> Iterator[Finding]:
         return
     try:
         available = _providers()
-    except Exception as error:  # noqa: BLE001 - a native library raises whatever it likes
+    except Exception as error:  # noqa: BLE001 - native libraries raise any exception
         fix = system.pip("install", "--force-reinstall", "onnxruntime")
         yield _SECTION.problem("devices", f"ONNX Runtime cannot be imported: {error}", fix)
         return
