@@ -6,22 +6,22 @@
     ├── SettingsError (ValueError)      a setting, or a combination of settings, is wrong
     ├── FormatError (ValueError)        an array or frame has the wrong shape, type or format
     ├── SourceError                     an input cannot be read
-    │   ├── TruncatedError              it ends, or breaks, before its end
+    │   ├── TruncatedError              it is cut off or damaged
     │   └── CameraError                 a camera or stream cannot be used
-    │       ├── CameraMissingError      there is none of that name
-    │       ├── CameraBusyError         another program has it
-    │       ├── CameraForbiddenError    this user or program may not use it
-    │       ├── CameraFormatError       it has no such size, rate or format
-    │       └── CameraLostError         it went away while it was used
+    │       ├── CameraMissingError      there is no camera of that name
+    │       ├── CameraBusyError         another program uses it
+    │       ├── CameraForbiddenError    the user or program may not use it
+    │       ├── CameraFormatError       it lacks the size, rate or format
+    │       └── CameraLostError         it disconnected during use
     ├── BackgroundError                 a background cannot be read
     ├── ModelError                      a model is missing, wrong, or failed
     │   ├── ModelTimeoutError           it did not answer in time
     │   └── ModelOutputError            its answer is not a matte
-    │       └── ImplausibleMatteError   its answer is one that cannot be right
-    ├── IncompleteError                 some of several inputs were not converted, the rest was
-    ├── ProcessingError                 a frame could not be processed, so nothing of it is shown
+    │       └── ImplausibleMatteError   its answer cannot be right
+    ├── IncompleteError                 some of several inputs were not converted
+    ├── ProcessingError                 a frame could not be processed and is not shown
     ├── SinkError                       an output cannot be written
-    │   ├── ExistsError                 it is there already
+    │   ├── ExistsError                 it exists already
     │   └── VirtualCameraError          there is no virtual camera, or it cannot be used
     └── MissingExtraError (ImportError) an optional dependency is not installed
 
@@ -71,7 +71,7 @@ class SettingsError(GreenroomError, ValueError):
     Attributes
     ----------
     name : str or None
-        The setting, as it is called in `Settings`.
+        Name of the setting in `Settings`.
     """
 
     def __init__(self, message: str, name: str | None = None) -> None:
@@ -102,7 +102,7 @@ class SourceError(_PathError):
 
 
 class TruncatedError(SourceError):
-    """An input ends, or breaks, before its end."""
+    """An input is cut off or damaged before its end."""
 
 
 class CameraError(SourceError):
@@ -114,7 +114,7 @@ class CameraMissingError(CameraError):
 
 
 class CameraBusyError(CameraError):
-    """Another program has the camera."""
+    """Another program uses the camera."""
 
 
 class CameraForbiddenError(CameraError):
@@ -122,11 +122,11 @@ class CameraForbiddenError(CameraError):
 
 
 class CameraFormatError(CameraError):
-    """The camera has no such size, rate or format."""
+    """The camera lacks the requested size, rate or format."""
 
 
 class CameraLostError(CameraError):
-    """A camera or stream went away while it was used."""
+    """A camera or stream disconnected during use."""
 
 
 class BackgroundError(_PathError):
@@ -158,29 +158,29 @@ class ModelTimeoutError(ModelError):
 
 
 class ModelOutputError(ModelError):
-    """What a model answered is not a matte."""
+    """A model's output is not a matte."""
 
 
 class ImplausibleMatteError(ModelOutputError):
-    """What a model answered is a matte, but cannot be one of people in this picture."""
+    """A model's output is a matte, but cannot be one of people in this picture."""
 
 
 class ProcessingError(GreenroomError):
-    """A frame could not be processed, so nothing of it is shown.
+    """A frame could not be processed and is not shown.
 
     The cause is in ``__cause__``.
     """
 
 
 class IncompleteError(GreenroomError):
-    """Some of several inputs were not converted; the others are done.
+    """Some of several inputs were not converted; the others were.
 
     Attributes
     ----------
     failures : tuple of GreenroomError
-        Why, one for each that is missing.
+        One error for each input that was not converted.
     summary : object
-        Of what was done; see `greenroom.files.convert.Summary`. None where there are several.
+        Results of the conversion; see `greenroom.files.convert.Summary`. None for several.
     """
 
     def __init__(
@@ -200,7 +200,7 @@ class SinkError(_PathError):
 
 
 class ExistsError(SinkError):
-    """An output is there already, and replacing it was not asked for."""
+    """An output exists already and may not be replaced."""
 
 
 class VirtualCameraError(SinkError):

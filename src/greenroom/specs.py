@@ -1,4 +1,4 @@
-"""Texts that users type, parsed: colours by CSS name or in hexadecimal notation."""
+"""Parsing of colours and regions as users type them."""
 
 from __future__ import annotations
 
@@ -66,15 +66,15 @@ yellowgreen 9acd32
 """
 
 _NUMBER: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(%?)\s*")
-# More objects than that are better painted into one picture.
-_MOST_REGIONS: Final = 32
+# More regions are better painted into one picture.
+_MAX_REGIONS: Final = 32
 EXPECTED_REGION: Final = (
     "expected x,y,width,height in pixels of the frame or in % of it, such as 820,300,260,420 or "
     "40%,30%,20%,70%, or a picture that is white where the room is kept; several with ; between"
 )
 
 NAMES: Final = MappingProxyType(dict(zip(*[iter(_TABLE.split())] * 2, strict=True)))
-"""Six hexadecimal digits for each name."""
+"""Six hexadecimal digits by CSS name."""
 
 
 def rgb_of(colour: str, setting: str = "background") -> tuple[int, int, int]:
@@ -83,9 +83,9 @@ def rgb_of(colour: str, setting: str = "background") -> tuple[int, int, int]:
     Parameters
     ----------
     colour : str
-        What somebody wrote.
+        The text as typed.
     setting : str
-        Where, for the error.
+        Name of the setting, for the error.
 
     >>> rgb_of("#204060")
     (32, 64, 96)
@@ -95,7 +95,7 @@ def rgb_of(colour: str, setting: str = "background") -> tuple[int, int, int]:
     Raises
     ------
     SettingsError
-        If it is none of these.
+        If it is not a colour.
     """
     name = colour.strip().lower()
     digits = NAMES.get(name, name.removeprefix("#"))
@@ -112,16 +112,16 @@ def rgb_of(colour: str, setting: str = "background") -> tuple[int, int, int]:
 
 @dataclass(frozen=True, slots=True)
 class Rectangle:
-    """A rectangle of the frame, as it was written.
+    """A rectangle of the frame, in pixels or percent.
 
     Attributes
     ----------
     text : str
-        What somebody wrote.
+        The text as typed.
     values : tuple of float
         Left, top, width and height.
     in_percent : tuple of bool
-        Which of these are in % of the frame's width or height, not in pixels.
+        Whether each is in % of the frame's width or height instead of pixels.
     """
 
     text: str
@@ -129,7 +129,7 @@ class Rectangle:
     in_percent: tuple[bool, ...]
 
     def placed(self, size: tuple[int, int], shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-        """Return left, top, right and bottom in samples of a matte that stands for a frame.
+        """Return left, top, right and bottom in samples of a frame's matte.
 
         Parameters
         ----------
@@ -141,7 +141,7 @@ class Rectangle:
         Raises
         ------
         SettingsError
-            If it does not lie within the frame.
+            If it exceeds the frame.
         """
         left, top, width, height = (
             value / 100 if percent else value / length
@@ -159,16 +159,16 @@ class Rectangle:
 
 
 def parse_regions(text: str) -> tuple[Rectangle | Path, ...]:
-    """Read the setting ``keep_region``: rectangles and paths of pictures with ``;`` between.
+    """Parse the setting ``keep_region``: rectangles and paths of pictures, separated by ``;``.
 
     Raises
     ------
     SettingsError
-        If it is neither, or there are too many.
+        If a part is neither, or there are too many.
     """
     parts = text.split(";")
-    if len(parts) > _MOST_REGIONS:
-        message = f"expected at most {_MOST_REGIONS} regions, not {len(parts)}: paint a picture."
+    if len(parts) > _MAX_REGIONS:
+        message = f"expected at most {_MAX_REGIONS} regions, not {len(parts)}: paint a picture."
         raise SettingsError(message, "keep_region")
     return tuple(_parsed(part.strip()) for part in parts)
 

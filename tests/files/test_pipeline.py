@@ -128,7 +128,7 @@ class TestFrames:
         self, monkeypatch: pytest.MonkeyPatch, wait_s: float
     ) -> None:
         """After an error, a source that does not come back is left behind."""
-        monkeypatch.setattr("greenroom.files.pipeline._READER_PATIENCE_S", 0.05)
+        monkeypatch.setattr("greenroom.files.pipeline._READER_TIMEOUT_S", 0.05)
         hanging, released = threading.Event(), threading.Event()
 
         def hang() -> None:

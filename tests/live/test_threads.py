@@ -1,4 +1,4 @@
-"""Threads of live use that end unexpectedly: covered, told, begun again, and never forgotten."""
+"""Threads of live use that end unexpectedly: covered, reported, restarted, never forgotten."""
 
 from __future__ import annotations
 
@@ -77,10 +77,10 @@ class TestWorker:
         worker.start()
         worker.join(DEADLINE_S)
         assert [fault.is_last for fault in told] == [False] * (attempts - 1) + [True]
-        assert str(told[-1]) == "test failed and is not begun again: ValueError: no"
+        assert str(told[-1]) == "test failed and is not restarted: ValueError: no"
 
     def test_who_is_told_may_fail(self, caplog: pytest.LogCaptureFixture) -> None:
-        """That is logged, and does not keep the work from being begun again."""
+        """It is logged, and does not prevent the restart."""
         count = 0
 
         def work() -> None:
@@ -99,7 +99,7 @@ class TestWorker:
         assert "could not be told" in caplog.text
 
     def test_the_end_is_the_end(self) -> None:
-        """What fails once it is to end is not begun again."""
+        """Work that fails after the end was requested is not restarted."""
         ended = threading.Event()
         told: list[WorkerFailure] = []
 
@@ -138,7 +138,7 @@ def test_any_thread_that_ends_is_begun_again(
         rig.session.update(quality="fast")
         rig.until(lambda: any(name in said for said in rig.session.status().notices), "notice")
         (notice,) = rig.session.status().notices
-        assert notice == f"greenroom's thread {name} failed and is begun again: SystemExit: oh"
+        assert notice == f"greenroom's thread {name} failed and is restarted: SystemExit: oh"
         rig.until_shown()
         rig.until_sent()
         assert all(one.state == "running" for one in rig.session.status().outlets)
@@ -163,7 +163,7 @@ def test_a_thread_that_ends_again_and_again_ends_the_run(
             if not rig.session.ended.is_set():
                 rig.session.update(quality=("fast", "balanced")[number % 2])
         assert rig.session.ended.wait(DEADLINE_S)
-        assert f"{name} failed and is not begun again" in str(rig.session.error)
+        assert f"{name} failed and is not restarted" in str(rig.session.error)
         breaking.times = 0
         assert rig.room_pixels == 0
 

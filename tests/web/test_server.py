@@ -214,4 +214,4 @@ def test_a_server_that_fails_is_there_again(
         time.sleep(0.01)
     else:
         pytest.fail("it does not come back")
-    assert "page failed and is begun again" in caplog.text
+    assert "page failed and is restarted" in caplog.text

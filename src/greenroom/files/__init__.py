@@ -1,1 +1,1 @@
-"""Files in, files out."""
+"""Conversion of files, and recording of room plates."""

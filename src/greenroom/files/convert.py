@@ -1,4 +1,4 @@
-"""Files: a new background for a video, a picture, a folder or a pipe."""
+"""Conversion of videos, pictures, folders and pipes to another background."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a conversion did.
+    """Results of a conversion.
 
     Attributes
     ----------
     input, output : str
-        As they were named.
+        Source and target as given.
     frames : int
         Frames written.
     covered : int
-        Of these, frames that had no valid matte and show the background alone.
+        Of these, frames without a valid matte, which show only the background.
     seconds, first_frame_s : float
-        Wall time of all, and until the first frame was made.
+        Total wall time, and time to the first finished frame.
     segmenter : SegmenterInfo
         Model, file, runtime, device and threads.
     stages : dict
@@ -57,7 +57,7 @@ class Summary:
     stages: dict[str, StageTime]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain values, for JSON."""
+        """Return all fields as plain values, for JSON."""
         return asdict(self)
 
 
@@ -69,7 +69,7 @@ def convert(
     progress: Callable[[int, int | None], None] | None = None,
     **values: Any,
 ) -> Summary:
-    """Write a file again with another background.
+    """Convert a file to another background.
 
     Parameters
     ----------
@@ -78,25 +78,25 @@ def convert(
         ``-`` for standard input.
     target : path
         A video, a picture, a folder, a pattern, or ``-`` for Y4M on standard output. It
-        appears under its name when it is complete.
+        is written atomically.
     settings : Settings, optional
         All settings at once.
     progress : callable, optional
-        Called with the number of frames done and the number expected, or None.
+        Called with the number of finished frames, and the expected number or None.
     **values
         Single settings by name, such as ``background="blur:0.5"``; they take precedence.
 
     Returns
     -------
     Summary
-        What was done, and how long each stage took.
+        Counts and timings.
 
     Raises
     ------
     SettingsError, SourceError, BackgroundError, ModelError, ProcessingError, SinkError
-        Nothing is left under the target's name then.
+        Then the target is not written.
     IncompleteError
-        If some pictures of a folder cannot be read; the others are there then.
+        If some pictures of a folder cannot be read; the others are written.
     """
     settings = (settings or Settings()).changed(**values)
     return _run(source, target, settings, progress, VirtualBackground.process)
@@ -135,7 +135,7 @@ def _run(
             info = info.without_streams()
         sink = create_sink(target, settings, info)
 
-        def one(frame: Frame) -> Frame:
+        def process_one(frame: Frame) -> Frame:
             if info.pictures:
                 engine.reset()
             return process(engine, frame)
@@ -144,7 +144,7 @@ def _run(
             if progress is not None:
                 progress(done, info.frames)
 
-        statistics = Pipeline(frames, one, sink, on_frame=on_frame).run()
+        statistics = Pipeline(frames, process_one, sink, on_frame=on_frame).run()
         summary = Summary(
             input=str(source),
             output=str(target),

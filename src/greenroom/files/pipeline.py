@@ -1,7 +1,7 @@
-"""Source to engine to sink for files: the threads, and what happens when one of them fails.
+"""Threaded pipeline from source to sink for files.
 
-Reading and writing have threads of their own, the engine runs on the caller's. Every frame goes
-through, in order; live use, where the newest frame wins, is `greenroom.live`.
+Reading and writing have their own threads; the engine runs on the caller's. Every frame is
+processed, in order; for live use, where the newest frame wins, see `greenroom.live`.
 """
 
 from __future__ import annotations
@@ -22,27 +22,26 @@ if TYPE_CHECKING:
 
 __all__ = ["Pipeline", "Statistics"]
 
-# Frames that may wait at each hand-over, besides the one in work on either side: more of them
-# cost memory and gain nothing (docs/performance.md).
-_WAITING: Final = 1
-# How long the writer, in the middle of a frame, and the reader, which may wait for a camera or
-# a pipe, may take to end after they were told to.
-_PATIENCE_S: Final = 5.0
-_READER_PATIENCE_S: Final = 0.5
+# Frames queued between two stages. More cost memory and gain nothing (docs/performance.md).
+_QUEUE_FRAMES: Final = 1
+# Time for the threads to end: the writer may be in the middle of a frame, the reader may be
+# blocked by a camera or a pipe.
+_WRITER_TIMEOUT_S: Final = 5.0
+_READER_TIMEOUT_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """What a run did.
+    """Results of a run.
 
     Attributes
     ----------
     frames : int
-        Frames that went to the sink.
+        Frames written to the sink.
     seconds : float
-        From the start to the sink's close.
+        Time from the start to the closing of the sink.
     first_frame_s : float or None
-        From the start to the first finished frame.
+        Time from the start to the first finished frame.
     """
 
     frames: int
@@ -58,7 +57,7 @@ class Pipeline:
     source : Source
         Closed at the end.
     process : callable
-        Makes a frame of a frame, on the thread that calls `run`.
+        Converts a frame, on the thread that calls `run`.
     sink : Sink
         Closed at the end, or aborted if anything failed.
     on_frame : callable, optional
@@ -77,8 +76,8 @@ class Pipeline:
         self._process = process
         self._sink = sink
         self._on_frame = on_frame
-        self._read: Channel[Frame] = Channel(_WAITING)
-        self._made: Channel[Frame] = Channel(_WAITING)
+        self._read: Channel[Frame] = Channel(_QUEUE_FRAMES)
+        self._made: Channel[Frame] = Channel(_QUEUE_FRAMES)
         self._error: BaseException | None = None
         self._threads = [
             threading.Thread(
@@ -93,8 +92,8 @@ class Pipeline:
         Raises
         ------
         GreenroomError
-            What the source, the function or the sink raised. The sink is aborted then, as
-            it is on any other exception such as KeyboardInterrupt.
+            From the source, the function or the sink. The sink is aborted, as on any other
+            exception such as KeyboardInterrupt.
         """
         start = time.monotonic()
         frames, first_frame_s = 0, None
@@ -113,10 +112,10 @@ class Pipeline:
         except ChannelClosedError:
             self._stop()
         except BaseException:
-            self._give_up()
+            self._abort()
             raise
         if self._error is not None:
-            self._give_up()
+            self._abort()
             raise self._error
         self._sink.close()
         return Statistics(frames, time.monotonic() - start, first_frame_s)
@@ -144,7 +143,7 @@ class Pipeline:
             self._sink.write(frame)
 
     def _guard(self, work: Callable[[], None]) -> None:
-        """Run a thread's work; what it raises ends the run."""
+        """Run a thread's work; an exception ends the whole run."""
         try:
             work()
         except ChannelClosedError:
@@ -155,25 +154,25 @@ class Pipeline:
             self._made.cancel()
 
     def _join(self) -> None:
-        """Wait for the threads, in steps so that a signal is seen."""
+        """Wait for the threads, in steps so that signals are handled."""
         for thread in self._threads:
             while thread.is_alive():
                 thread.join(timeout=0.5)
         self._source.close()
 
-    def _give_up(self) -> None:
+    def _abort(self) -> None:
         try:
             self._stop()
-        finally:  # also if Ctrl-C is pressed again meanwhile
+        finally:  # also on a second Ctrl-C
             self._sink.abort()
 
     def _stop(self) -> None:
-        """End the threads; one that hangs in a read or write is left behind."""
+        """End the threads; a hung one is abandoned."""
         self._read.cancel()
         self._made.cancel()
-        for thread, patience_s in zip(
-            self._threads, (_READER_PATIENCE_S, _PATIENCE_S), strict=True
+        for thread, timeout_s in zip(
+            self._threads, (_READER_TIMEOUT_S, _WRITER_TIMEOUT_S), strict=True
         ):
             if thread.ident is not None:
-                thread.join(timeout=patience_s)
+                thread.join(timeout=timeout_s)
         self._source.close()

@@ -1,4 +1,4 @@
-"""Recording the room: a few seconds of a source, and what was learned of it as a picture."""
+"""Recording of a clean plate of the room from a few seconds of a source."""
 
 from __future__ import annotations
 
@@ -25,35 +25,35 @@ if TYPE_CHECKING:
 
 __all__ = ["RoomLearner", "RoomPlate", "check_plate_output", "record_plate"]
 
-# With less of the room a plate is of little use, and something is wrong.
-_LEAST_KNOWN: Final = 0.5
+# Minimum share of the room that has to be known for a useful plate.
+_MIN_KNOWN_SHARE: Final = 0.5
 
 
 class RoomPlate(Protocol):
-    """What was learned of a room."""
+    """A learned clean plate of a room."""
 
     def to_picture(self, layout: Layout) -> NDArray[np.uint8]:
-        """Return it as (H, W, 4) RGBA of the size of frames; alpha is 255 where it is known."""
+        """Return the plate as (H, W, 4) RGBA at frame size; alpha is 255 where it is known."""
 
 
 class RoomLearner(Protocol):
-    """An engine that learns the room while it makes mattes."""
+    """An engine that learns the room while it computes mattes."""
 
     @property
     def clean_plate(self) -> RoomPlate | None:
-        """What it has learned."""
+        """The plate learned so far."""
 
     def process_matte(self, frame: Frame) -> Frame:
-        """Make the matte of a frame."""
+        """Compute the matte of a frame."""
 
 
 def check_plate_output(output: Path, info: SourceInfo, settings: Settings) -> None:
-    """Refuse, before anything is read, an output that could not be written in the end.
+    """Check that the output can be written, before anything is read.
 
     Raises
     ------
     SettingsError, SinkError
-        If it is not a ``.png``, is there already, or its folder is missing.
+        If it is not a ``.png``, exists already, or its folder is missing.
     """
     if output.suffix.lower() != ".png":
         message = f"output '{output}': expected the name of a .png, which holds what is not known."
@@ -70,10 +70,9 @@ def record_plate(  # noqa: PLR0913 - the last two are by name
     seconds: float,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> float:
-    """Let an engine see some seconds of a source, and write the room that it learned.
+    """Record the room from some seconds of a source, and write its clean plate.
 
-    The picture has the frames' size; it appears under its name when it is complete, and only the
-    user may read it.
+    The picture has the frames' size, is written atomically, and only the user may read it.
 
     Returns
     -------
@@ -83,10 +82,10 @@ def record_plate(  # noqa: PLR0913 - the last two are by name
     Raises
     ------
     SettingsError
-        If the output is no ``.png`` or the input consists of unrelated pictures.
+        If the output is not a ``.png``, or the input consists of unrelated pictures.
     SourceError
-        If the source cannot be read, or less than half of the room became known; then nothing
-        is written.
+        If the source cannot be read, or less than half of the room became known; then
+        nothing is written.
     ProcessingError, SinkError
         If a frame has no matte, or the output cannot be written.
     """
@@ -98,7 +97,7 @@ def record_plate(  # noqa: PLR0913 - the last two are by name
     plate = engine.clean_plate
     picture = None if layout is None or plate is None else plate.to_picture(layout)
     known = 0.0 if picture is None else share_known(picture)
-    if picture is None or known < _LEAST_KNOWN:
+    if picture is None or known < _MIN_KNOWN_SHARE:
         message = (
             f"of the room in '{source.info.name}' only {100 * known:.0f} % became known within "
             f"{seconds:g} s, and half of it is needed. Step out of the picture, keep the camera "
@@ -123,7 +122,7 @@ def _watch(
     seconds: float,
     progress: Callable[[int, int | None], None] | None,
 ) -> Layout | None:
-    """Show some seconds of a source to the engine; return the layout of its frames."""
+    """Process some seconds of a source; return the layout of its frames."""
     expected = round(seconds * source.info.rate)
     start_s: float | None = None
     layout = None

@@ -1,8 +1,7 @@
-"""The times in a media file: where they begin, and one clock where its own starts again.
+"""Timestamps of media files: the start time, and discontinuities.
 
-A recording need not begin at 0: a segment of a broadcast begins wherever the broadcast was, and
-some files begin before 0. What reads its pictures and what copies its sound have to agree on
-the time that becomes 0.
+A recording need not begin at 0: a segment of a broadcast begins at the broadcast's time, and some
+files begin before 0. The readers of pictures and of sound have to agree on the time that becomes 0.
 """
 
 from __future__ import annotations
@@ -33,47 +32,45 @@ __all__ = [
     "with_browser_durations",
 ]
 
-# Files of these kinds have times of decoding only, and FFmpeg guesses the others.
+# These containers store decoding times only; FFmpeg guesses presentation times.
 _WITHOUT_PTS: Final = frozenset({"avi"})
-# Encoders of sound begin with silence that is not to be heard, before 0 where the picture is at
-# 0: 5186 samples of HE-AAC at 48 kHz, 1024 of AAC at 8 kHz.
+# Audio encoders add priming silence, before 0 if the picture begins at 0: 5186 samples of HE-AAC
+# at 48 kHz, 1024 of AAC at 8 kHz.
 _PRIMING_S: Final = Fraction(1, 5)
 
 # Clocks of MPEG-2 systems count 33 bits at 90 kHz: ITU-T H.222.0, 2.4.3.6.
 _CLOCK_S: Final = Fraction(2**33, 90_000)
-# Decoding times never go back by more than rounding, and never on by half the clock.
-_BACK_S: Final = Fraction(1, 2)
-# A clock that began anew is told from a joint by the time that has passed since, and streams of one
-# program begin together: no farther apart than this.
-_PAUSE_S: Final = 3600
-# Streams of a file are interleaved within so many seconds.
+# A larger step back, or a step forward by half the clock, is a discontinuity.
+_MAX_STEP_BACK_S: Final = Fraction(1, 2)
+# A clock that wrapped differs from a splice by less than this from a whole period; streams of one
+# program begin no farther apart than this.
+_MAX_GAP_S: Final = 3600
+# Streams of a file are interleaved within this many seconds.
 _INTERLEAVED_S: Final = 10
 
-# Many animations ask for no time at all, and were made in browsers' view: these take what is
-# shorter than the first for the second.
-_SHORTEST_S: Final = Fraction(1, 50)
-_INSTEAD_S: Final = Fraction(1, 10)
+# Browsers replace durations below the minimum, which many animations have, by the default.
+_MIN_DURATION_S: Final = Fraction(1, 50)
+_DEFAULT_DURATION_S: Final = Fraction(1, 10)
 
 
 def start_time_s(
     container: InputContainer, stream: VideoStream, first: av.VideoFrame, *, with_sound: bool
 ) -> Fraction:
-    """Return the time in a file that is to become 0.
+    """Return the time in a file that becomes 0, in seconds.
 
-    It is when the first picture is shown or the first sound heard, a whole number of the
-    picture's ticks, in seconds. A file whose pictures begin at 0 or later keeps its times when
-    only the silence that comes out of an encoder is before that.
+    It is the start of the first picture or sound, rounded down to the picture's time base. A file
+    whose pictures begin at 0 or later keeps its times if only an encoder's priming is before 0.
 
     Parameters
     ----------
     container : InputContainer
-        The file.
+        The open file.
     stream : VideoStream
-        Its pictures.
+        Its video stream.
     first : av.VideoFrame
-        The first of them that can be decoded.
+        The first picture that can be decoded.
     with_sound : bool
-        Whether its sound may be carried along.
+        Whether its sound may be copied.
     """
     if first.pts is None or not stream.time_base:
         return Fraction(0)
@@ -92,13 +89,13 @@ def start_time_s(
 
 
 def is_in_another_program(container: InputContainer, stream: Stream, time_s: Fraction) -> bool:
-    """Whether a stream has another clock than the pictures that begin at a time.
+    """Whether a stream belongs to another program than the pictures that begin at ``time_s``.
 
-    A transport stream may hold several programs, each of which began at a time of its own.
+    A transport stream may contain several programs, each with a clock of its own.
     """
     if not (may_be_discontinuous(container) and _is_known(stream)):
         return False
-    return abs(_starts_s(stream) - time_s) > _PAUSE_S
+    return abs(_starts_s(stream) - time_s) > _MAX_GAP_S
 
 
 def _is_known(stream: Stream) -> bool:
@@ -110,20 +107,20 @@ def _starts_s(stream: Stream) -> Fraction:
 
 
 def may_be_discontinuous(container: InputContainer) -> bool:
-    """Whether files of its kind may begin in mid-broadcast, and have a clock that jumps."""
+    """Whether the container format allows timestamps with discontinuities."""
     flags: Any = container.format.flags
     return bool(flags & Flags.ts_discont.value)
 
 
-def browser_duration_s(length_s: Fraction) -> Fraction:
-    """Say how long browsers show a picture of an animation that asks for a length."""
-    return length_s if length_s >= _SHORTEST_S else _INSTEAD_S
+def browser_duration_s(duration_s: Fraction) -> Fraction:
+    """Return how long browsers show an animation's picture of a given duration."""
+    return duration_s if duration_s >= _MIN_DURATION_S else _DEFAULT_DURATION_S
 
 
 def with_browser_durations(
     container: InputContainer, packets: Iterator[av.Packet[Any]]
 ) -> Iterator[av.Packet[Any]]:
-    """Give the pictures of a GIF the times at which browsers show them; others keep theirs."""
+    """Give the pictures of a GIF the durations that browsers use; other packets are unchanged."""
     if container.format.name != "gif":
         yield from packets
         return
@@ -141,15 +138,15 @@ def with_browser_durations(
 
 
 class DecodingTimes:
-    """Dates the pictures of a file that only says when each is to be decoded, as AVI does.
+    """Derives presentation times for containers with decoding times only, such as AVI.
 
-    Where pictures are decoded in another order than they are shown in, their times are those of
-    decoding, in order, from the first one on.
+    If pictures are decoded in another order than they are shown, they get the decoding times in
+    presentation order, from the first one on.
 
     Parameters
     ----------
     container : InputContainer
-        A file of any kind; pictures of other kinds keep their times.
+        A file of any kind; other kinds keep their times.
     """
 
     def __init__(self, container: InputContainer) -> None:
@@ -160,18 +157,18 @@ class DecodingTimes:
         self._step = 1
 
     def see(self, packet: av.Packet[Any]) -> None:
-        """Take a packet before it is decoded."""
+        """Record a packet before it is decoded."""
         if self._first is None:
             self._first = packet.dts
 
     def date(self, picture: av.VideoFrame) -> None:
-        """Set when a picture is shown; they come in that order."""
+        """Set a picture's presentation time; pictures come in that order."""
         if not self._is_needed or self._first is None:
             return
         if picture.dts is not None:
             self._delay = picture.dts - self._first if self._delay is None else self._delay
             picture.pts = picture.dts - self._delay
-        elif self._last is not None:  # the packets have ended: the pictures that the decoder held
+        elif self._last is not None:  # pictures flushed from the decoder after the last packet
             picture.pts = self._last + self._step
         if picture.pts is not None and self._last is not None:
             self._step = max(1, picture.pts - self._last)
@@ -179,15 +176,15 @@ class DecodingTimes:
 
 
 class Timeline:
-    """Reads packets with times that go on where the clock of a file starts again.
+    """Reads packets with continuous times across discontinuities of a file's clock.
 
-    The clock of an MPEG stream starts again every 26.5 hours, and wherever two recordings were
-    joined. Both readers of a file see the same packets, and so come to the same times.
+    The clock of an MPEG stream wraps every 26.5 hours, and jumps where two recordings were joined.
+    Both readers of a file see the same packets and thus compute the same times.
 
     Parameters
     ----------
     container : InputContainer
-        A file, from its beginning on.
+        A file at its beginning.
     """
 
     def __init__(self, container: InputContainer) -> None:
@@ -197,18 +194,18 @@ class Timeline:
         self._end_s = Fraction(0)
 
     def packets(self, *streams: Stream) -> Iterator[av.Packet[Any]]:
-        """Read the packets of some streams in the order of the file."""
+        """Yield the packets of some streams in file order."""
         if not may_be_discontinuous(self._container):
             yield from with_browser_durations(self._container, self._container.demux(streams))
             return
         wanted = {stream.index for stream in streams}
         for packet in self._container.demux():
-            self._place(packet)
+            self._shift(packet)
             if packet.stream.index in wanted:
                 yield packet
 
-    def _place(self, packet: av.Packet[Any]) -> None:
-        """Move a packet to its place in the one clock."""
+    def _shift(self, packet: av.Packet[Any]) -> None:
+        """Shift a packet's times to the continuous clock."""
         time = packet.pts if packet.dts is None else packet.dts
         if time is None:
             return
@@ -227,7 +224,7 @@ class Timeline:
             packet.dts = None if packet.dts is None else packet.dts + shift
 
     def _next_span(self, place: _Place, time_s: Fraction, kind: str) -> int:
-        """Choose the span of a stream whose times have jumped: that of the others, or a new one."""
+        """Return the span of a stream whose times jumped: another stream's, or a new one."""
         for number in range(place.span + 1, len(self._spans)):
             if self._spans[number].holds(time_s):
                 return number
@@ -235,8 +232,8 @@ class Timeline:
             return place.span
         shift_s = self._spans[place.span].shift_s
         jump_s = time_s - (place.last_s or 0)
-        if abs(jump_s + _CLOCK_S) < _PAUSE_S:
-            shift_s += _CLOCK_S  # the clock began anew
+        if abs(jump_s + _CLOCK_S) < _MAX_GAP_S:
+            shift_s += _CLOCK_S  # the clock wrapped
         else:
             shift_s = self._end_s - time_s
         self._spans.append(_Span(shift_s))
@@ -244,11 +241,11 @@ class Timeline:
 
 
 def _has_jumped(step_s: Fraction) -> bool:
-    return step_s < -_BACK_S or step_s > _CLOCK_S / 2
+    return step_s < -_MAX_STEP_BACK_S or step_s > _CLOCK_S / 2
 
 
 class _Span:
-    """A part of a file within which the clock runs on."""
+    """A part of a file without discontinuities."""
 
     def __init__(self, shift_s: Fraction) -> None:
         self.shift_s = shift_s
@@ -256,19 +253,19 @@ class _Span:
         self._last_s = Fraction(0)
 
     def add(self, time_s: Fraction) -> None:
-        """Take the time of a packet."""
+        """Add the time of a packet."""
         self._first_s = time_s if self._first_s is None else min(self._first_s, time_s)
         self._last_s = max(self._last_s, time_s)
 
     def holds(self, time_s: Fraction) -> bool:
-        """Whether a packet's time fits in."""
+        """Whether a packet's time may belong to this span."""
         first_s = time_s if self._first_s is None else self._first_s
         return first_s - _INTERLEAVED_S < time_s < self._last_s + _INTERLEAVED_S
 
 
 @dataclass
 class _Place:
-    """Where a stream is: its span, and its last time in the file's clock."""
+    """State of a stream: its span, and its last time in the file's clock."""
 
     span: int = 0
     last_s: Fraction | None = None

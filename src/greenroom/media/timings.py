@@ -1,4 +1,4 @@
-"""How long each stage takes."""
+"""Timings of the stages of the engine."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 __all__ = ["StageTime", "Timings"]
 
-# Only the latest are kept, so that memory stays flat over hours.
-_KEPT: Final = 4096
+# Capacity of each ring, so that memory stays constant over hours.
+_CAPACITY: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class StageTime:
-    """Milliseconds that a stage took, over the frames that are kept."""
+    """Median and 95th percentile of a stage's time, in milliseconds."""
 
     median_ms: float
     p95_ms: float
@@ -28,7 +28,7 @@ class StageTime:
 class Timings:
     """The latest times of each stage. Written on one thread, read on any.
 
-    State: a ring of numbers for each stage.
+    State: a ring buffer for each stage.
     """
 
     def __init__(self) -> None:
@@ -36,43 +36,43 @@ class Timings:
         self._counts: dict[str, int] = {}
 
     def stage(self, name: str) -> AbstractContextManager[None]:
-        """Measure what runs inside; what fails is not counted."""
+        """Return a context that measures its body; failures are not counted."""
         return _Stage(self, name)
 
     def add(self, name: str, seconds: float) -> None:
-        """Count one run of a stage."""
+        """Add one run of a stage."""
         if name not in self._rings:
-            self._rings[name] = np.zeros(_KEPT)
+            self._rings[name] = np.zeros(_CAPACITY)
             self._counts[name] = 0
-        self._rings[name][self._counts[name] % _KEPT] = seconds
+        self._rings[name][self._counts[name] % _CAPACITY] = seconds
         self._counts[name] += 1
 
     def clear(self) -> None:
-        """Start again."""
+        """Clear all timings."""
         self._rings.clear()
         self._counts.clear()
 
     @property
     def latest(self) -> dict[str, float]:
-        """How many milliseconds every stage took the last time."""
+        """Time of every stage's last run, in milliseconds."""
         return {
-            name: 1000 * float(self._rings[name][(count - 1) % _KEPT])
+            name: 1000 * float(self._rings[name][(count - 1) % _CAPACITY])
             for name, count in list(self._counts.items())
         }
 
-    def summary(self, last: int = _KEPT) -> dict[str, StageTime]:
-        """Return the times of every stage, in the order in which they first ran.
+    def summary(self, last: int = _CAPACITY) -> dict[str, StageTime]:
+        """Return the times of every stage, in order of their first run.
 
         Parameters
         ----------
         last : int
-            Only the latest so many times count.
+            Number of latest runs that count.
         """
         result = {}
         for name, count in list(self._counts.items()):
-            kept = np.arange(max(0, count - min(last, _KEPT)), count) % _KEPT
+            kept = np.arange(max(0, count - min(last, _CAPACITY)), count) % _CAPACITY
             times_ms = np.sort(1000 * self._rings[name][kept])
-            # What np.percentile does, whose first call imports masked arrays: a tenth of a start.
+            # As np.percentile, whose first call imports masked arrays (0.1 s).
             places = np.array([0.5, 0.95]) * (times_ms.size - 1)
             median_ms, p95_ms = np.interp(places, np.arange(times_ms.size), times_ms)
             result[name] = StageTime(float(median_ms), float(p95_ms))
@@ -80,7 +80,7 @@ class Timings:
 
 
 class _Stage:
-    """One run of a stage: a generator would take twice as long."""
+    """Context of one run; a generator-based one would take twice as long."""
 
     __slots__ = ("_name", "_start_s", "_timings")
 

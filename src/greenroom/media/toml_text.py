@@ -1,4 +1,4 @@
-"""The text of a TOML file that somebody wrote with an editor of theirs."""
+"""Decoding and parsing of TOML files from any editor."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any, Final
 
 __all__ = ["decode_toml", "parse_toml"]
 
-# Longest first: the mark of UTF-32 begins with that of UTF-16.
-_OTHERS: Final = {
+# Longest first: the BOM of UTF-32 begins with that of UTF-16.
+_OTHER_ENCODINGS: Final = {
     codecs.BOM_UTF32_LE: "UTF-32",
     codecs.BOM_UTF32_BE: "UTF-32",
     codecs.BOM_UTF16_LE: "UTF-16",
@@ -18,7 +18,7 @@ _OTHERS: Final = {
 
 
 def decode_toml(content: bytes) -> str:
-    r"""Decode the bytes of a TOML file, without the byte-order mark that Windows' editors write.
+    r"""Decode the bytes of a TOML file, without the byte-order mark that Windows editors write.
 
     >>> decode_toml(b'\xef\xbb\xbfbackground = "blur"')
     'background = "blur"'
@@ -26,9 +26,9 @@ def decode_toml(content: bytes) -> str:
     Raises
     ------
     UnicodeError
-        If it is not UTF-8, saying what to do.
+        If it is not UTF-8; the message says what to do.
     """
-    for mark, name in _OTHERS.items():
+    for mark, name in _OTHER_ENCODINGS.items():
         if content.startswith(mark):
             message = f"it is {name}, and TOML is UTF-8. Save it again with the encoding UTF-8"
             raise UnicodeError(message)
@@ -44,7 +44,7 @@ def decode_toml(content: bytes) -> str:
 
 
 def parse_toml(text: str) -> dict[str, Any]:
-    """Parse a TOML file, which need not be one.
+    """Parse the text of a TOML file.
 
     >>> parse_toml('background = "blur"')
     {'background': 'blur'}
@@ -52,7 +52,7 @@ def parse_toml(text: str) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If it is not TOML, or is nested deeper than can be read.
+        If it is not TOML, or nested too deeply.
     """
     try:
         return tomllib.loads(text)
