@@ -1,4 +1,4 @@
-"""The record of the ``greenroom run`` that runs: one for each user and machine.
+"""Single instance of ``greenroom run`` for each user and machine: lock and record.
 
 A lock of the operating system says whether one runs, so that a crash leaves nothing that has to
 be cleared up; a file beside it says which, and where its page is.
@@ -39,15 +39,15 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-# How long a lock may be held by one who only looks whether it is held.
+# Time-out for a lock that another process holds only to test it.
 _LOOK_S: Final = 0.2
 _STEP_S: Final = 0.01
-# How long somebody who has the lock may take to write the record.
+# Time-out for the record after the lock was taken.
 _RECORD_S: Final = 0.5
 
 
 class InstanceRecord(BaseModel):
-    """What is known of the instance that runs.
+    """Record of the running instance.
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ class InstanceRecord(BaseModel):
 
     @property
     def token(self) -> str:
-        """What opens the page; empty if there is none."""
+        """Address of the page with its token; empty without a page."""
         parts = urlsplit(self.url)
         for where in (parts.query, parts.fragment):
             if found := parse_qs(where).get("token"):
@@ -89,7 +89,7 @@ class InstanceRecord(BaseModel):
 
 
 class Instance:
-    """Makes this process the one instance, until it is released or ends, however it ends.
+    """Holds the lock of the single instance until it is released or the process ends.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ class Instance:
         self._record = InstanceRecord()
 
     def acquire(self) -> None:
-        """Become the one instance.
+        """Acquire the lock.
 
         Raises
         ------
@@ -140,7 +140,7 @@ class Instance:
         covered: bool | None = None,
         without_cover: tuple[str, ...] | None = None,
     ) -> None:
-        """Add to the record where the page is, or whether the user is covered.
+        """Update the record: address of the page, cover.
 
         ``covered`` is to be told once SIGUSR1 is listened for, and at every change. May be called
         on any thread, and raises nothing: where the record cannot be written there is none.
@@ -190,7 +190,7 @@ class Instance:
 
 
 def running(folder: Path | None = None) -> InstanceRecord | None:
-    """Return what is known of the instance that runs on this machine for this user.
+    """Return the record of this user's running instance on this machine; None without one.
 
     Parameters
     ----------
@@ -215,7 +215,7 @@ def running(folder: Path | None = None) -> InstanceRecord | None:
 
 
 def check_none_runs(folder: Path | None = None) -> None:
-    """Refuse a second instance, before anything is loaded for it.
+    """Reject a second instance before anything is loaded for it.
 
     Raises
     ------
@@ -246,7 +246,7 @@ def machine_name() -> str:
 
 
 def make_private(folder: Path) -> None:
-    """Make a folder where it is missing, and let nobody else into it.
+    """Create a folder that only this user can enter.
 
     Raises
     ------
@@ -258,12 +258,12 @@ def make_private(folder: Path) -> None:
 
 
 def _open(path: Path) -> IO[bytes]:
-    """Open a file that only this user can, making it where it is missing."""
+    """Open or create a file that only this user can read."""
     return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
 
 
 def _read(folder: Path) -> InstanceRecord:
-    """Read the record of one that runs, which may just be writing it."""
+    """Read the record of a running instance, which may be writing it."""
     end = time.monotonic() + _RECORD_S
     while True:
         try:
@@ -275,7 +275,7 @@ def _read(folder: Path) -> InstanceRecord:
 
 
 def _locked(file: IO[bytes], wait_s: float, *, shared: bool = False) -> bool:
-    """Lock a file until it is closed; tell whether that was possible in time."""
+    """Lock a file until it is closed; return False on time-out."""
     end = time.monotonic() + wait_s
     while not _lock_now(file, shared=shared):
         if time.monotonic() >= end:
@@ -317,7 +317,7 @@ def _runs_already(record: InstanceRecord) -> GreenroomError:
 
 
 def unwritable(folder: Path, error: OSError) -> GreenroomError:
-    """Make the error of a folder for state that cannot be used."""
+    """Make the error for an unusable state folder."""
     return GreenroomError(
         f"folder '{folder}', where greenroom notes that it runs, cannot be written to: "
         f"{error.strerror or error}. Make it writable, or let XDG_STATE_HOME name another folder."

@@ -1,4 +1,4 @@
-"""Starting: everything that a live session needs, put together from settings."""
+"""Launch of a live session with everything it needs."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Launch", "Live", "create_steering", "start_live"]
 
-# The page waits for the first picture, but no longer than this.
+# Time-out of waiting for the first picture before the page is loaded.
 _PICTURE_S: Final = 1.0
 _LOOK_S: Final = 0.01
 
 
 @dataclass(frozen=True)
 class Live:
-    """What runs.
+    """A running session with its page and windows.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class Live:
 
 @dataclass(frozen=True)
 class Launch:
-    """How a session is started, besides its settings.
+    """Launch options besides the settings.
 
     Attributes
     ----------
@@ -138,13 +138,13 @@ def start_live(opened: ExitStack, settings: Settings, launch: Launch) -> Live:
 
 
 def create_steering(settings: Settings) -> Steering:
-    """Make what lets the governor steer a session of these settings on this machine."""
+    """Create the governor's steering for settings on this machine."""
     rate = float(wanted_rate(settings))
     return Steering(Governor(settings, rate=rate, cores=os.cpu_count() or 1))
 
 
 def _await_picture(session: DesktopSession) -> None:
-    """Let the first picture leave before the page is loaded, which takes as long as all else.
+    """Wait for the first picture before the page is loaded, which takes as long as all else.
 
     Not where none comes: while the camera is closed, as nobody looks, or is not there.
     """
@@ -182,7 +182,7 @@ def _start_page(
 
 
 class _Covered:
-    """Tells other processes whether the user is covered."""
+    """Announces the cover to other processes."""
 
     def __init__(self, session: DesktopSession, instance: Instance) -> None:
         self._session = session
@@ -191,7 +191,7 @@ class _Covered:
         self._lock = threading.Lock()  # so that what is told last is what is so
 
     def tell(self) -> None:
-        """Tell it if it changed."""
+        """Announce a change."""
         with self._lock:
             covered, lacking = self._session.gate.covered, self._session.without_cover
             if (covered, lacking) != self._told:

@@ -1,4 +1,4 @@
-"""The page's key: what an open tab and greenroom prove to each other after a restart.
+"""Secret key of the page, by which an open tab is recognised after a restart.
 
 It stays in the user's own folder for state, in a file that nobody else can read, and is made
 anew whenever somebody else may have read or written it.
@@ -29,7 +29,7 @@ _NO_WAITING: Final = getattr(os, "O_NONBLOCK", 0)  # for a writer, should it be 
 
 
 def load_key(folder: Path | None = None) -> bytes:
-    """Return the page's key; a new one if there is none, or if it is not this user's alone.
+    """Return the page's key; a new one if it is missing or readable by others.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def load_key(folder: Path | None = None) -> bytes:
 
 
 def renew_key(folder: Path | None = None) -> bytes:
-    """Make a new key in place of whatever is there, in one step, and return it.
+    """Replace the key atomically, and return the new one.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def renew_key(folder: Path | None = None) -> bytes:
 
 
 def _read(path: Path) -> bytes:
-    """Read a key that is this user's alone.
+    """Read a key that only this user can read.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The settings file while greenroom runs: what was edited in it, and what the page saves."""
+"""Settings file of a running session: watched for edits, and saved."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ __all__ = ["ConfigFile", "default_config_path"]
 logger = logging.getLogger(__name__)
 
 _HEADER: Final = "# Settings of greenroom, by the names of its flags. Flags take precedence.\n"
-# Far more than every setting needs; whatever is larger is some other file.
+# Largest settings file, in bytes.
 _MAX_BYTES: Final = 1 << 20
-# Stands for what a file may hold that cannot be read; no TOML is this.
+# Marker for unreadable content; not valid TOML.
 _UNREADABLE: Final = b"\0"
 
 
@@ -93,11 +93,11 @@ class ConfigFile:
         return settings
 
     def begin(self, settings: Settings) -> None:
-        """Take the settings that a session begins with: what of them flags gave is not saved."""
+        """Set the settings that a session begins with: values from flags are not saved."""
         self._kept = settings
 
     def has(self, settings: Settings) -> bool:
-        """Whether all that was changed since the session began, or since it was saved, is there.
+        """Whether the file has all changes since the session began or was saved.
 
         May be called on any thread.
         """
@@ -105,14 +105,14 @@ class ConfigFile:
         return all(getattr(file, name) == value for name, value in self._since(settings).items())
 
     def changed(self) -> bool:
-        """Whether the file is another than when it was last read or saved."""
+        """Whether the file changed since it was last read or saved."""
         try:
             return self._read() != self._content
         except OSError:
             return False
 
     def poll(self) -> Settings | None:
-        """Return what somebody else made of the file, if that is valid; None if nothing is new.
+        """Return the settings of an edited file if they are valid; None if nothing is new.
 
         What is new is taken at the second look that sees the same, because an editor may be
         in the middle of writing. `changed_names` says what an edit changed. If the file became
@@ -142,12 +142,12 @@ class ConfigFile:
         return settings
 
     def refuse(self, message: str) -> None:
-        """Say why what `poll` returned cannot be used; it does not count as read then."""
+        """Report why the settings that `poll` returned cannot be used, and forget them."""
         self.error = f"settings file '{self.path}': {message}"
         self._settings = self._before
 
     def save(self, settings: Settings) -> Path:
-        """Write what was changed since the session began, in one step, besides what is there.
+        """Write the settings changed since the session began atomically, keeping the rest.
 
         Settings that are at their defaults are left out. The comments of the file stay where they
         are. Where that is not possible, or where the file was edited since it was read, it is
@@ -188,7 +188,7 @@ class ConfigFile:
         return self.path
 
     def _since(self, settings: Settings) -> dict[str, Any]:
-        """Return what of settings is other than when the session began, or was saved."""
+        """Return the settings changed since the session began or was saved."""
         return {
             name: getattr(settings, name)
             for name in self._kind.model_fields
@@ -196,7 +196,7 @@ class ConfigFile:
         }
 
     def _text(self, content: bytes | None, settings: Settings) -> str:
-        """Make the new text; `backup` is set if the old one is lost with it."""
+        """Make the new text; set `backup` if the old text cannot be kept."""
         edited = content is not None and content != self._content
         backup = self.path.resolve().with_name(f"{self.path.name}.bak")
         self.backup = backup if edited else None
@@ -212,7 +212,7 @@ class ConfigFile:
         return text
 
     def _edited(self, text: str, settings: Settings) -> str | None:
-        """Put settings into a text; None if it does not say the same when it is read back."""
+        """Put settings into a text; None if parsing it again does not give the same settings."""
         old = self._parse(text.encode())
         given = old.model_fields_set
         values: dict[str, Value] = settings.model_dump()
@@ -278,7 +278,7 @@ class ConfigFile:
 
 
 def _absolute(kind: PathKind, value: Value) -> Value:
-    """Make a path that is seen from this folder one that is seen from all."""
+    """Make a relative path absolute."""
     file, at, place = "" if value is None else str(value), "", ""
     if kind is PathKind.FILE_AT_PLACE:
         file, at, place = file.partition("@") if file.count("@") == 1 else file.rpartition("@")

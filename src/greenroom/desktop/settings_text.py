@@ -1,4 +1,4 @@
-"""TOML as people write it: values are put in place, and comments stay where they are."""
+"""Editing of TOML text: values are replaced, comments and layout stay."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _KEY: Final = re.compile(r"""\s*(?:[A-Za-z0-9_-]+|"[^"\\]*"|'[^']*')\s*=[ \t]*""
 
 
 class _Statement(NamedTuple):
-    """One line of a file, or several where a value goes on over their ends.
+    """One statement of a file, which may span lines.
 
     Attributes
     ----------
@@ -81,7 +81,7 @@ def toml_value(name: str, value: Value) -> str:
 def rewritten(
     text: str, values: Mapping[str, Value], *, needed: Collection[str], same: Collection[str]
 ) -> str | None:
-    """Put values into a TOML file, and leave all else as it is.
+    """Replace values in a TOML text, and leave the rest as it is.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def _lines(
     needed: Collection[str],
     same: Collection[str],
 ) -> list[str]:
-    """Return what becomes of a statement."""
+    """Return the new lines of a statement."""
     name, comment = statement.name, statement.comment
     if name is None or (name in same and (name in needed or comment)):
         return [statement.text]
@@ -139,7 +139,7 @@ def _lines(
 
 
 def _statements(text: str) -> Iterator[_Statement | None]:
-    """Take a file apart; None is the end of what can be understood."""
+    """Split a text into statements; ends with None where it cannot be understood."""
     lines = text.split("\n") if text else []
     start = 0
     while start < len(lines):
@@ -160,7 +160,7 @@ def _statements(text: str) -> Iterator[_Statement | None]:
 
 
 def _statement(text: str) -> _Statement | None:
-    """Take one statement apart; None if it is none, or not all of one."""
+    """Split a statement; None if the text is not a whole one."""
     head = _KEY.match(text)
     parsed = _parsed(text)
     if head is None or parsed is None or len(parsed) != 1:

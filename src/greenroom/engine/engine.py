@@ -41,7 +41,7 @@ __all__ = ["Rendered", "VirtualBackground"]
 
 logger = logging.getLogger(__name__)
 
-# How long a cover waits for a background that another frame is using.
+# Time-out of a cover for the background, which a frame may be using.
 _SCENE_WAIT_S = 0.1
 
 
@@ -100,7 +100,7 @@ class VirtualBackground:
 
     @property
     def cadence(self) -> Cadence:
-        """For which frames the model looks: as the quality has it, until somebody says otherwise.
+        """Inference cadence: the quality's default until it is set.
 
         With quality ``balanced`` every second one is enough while the picture is calm, with the
         others it looks at all of them. It may be changed on any thread, and holds from the next
@@ -146,7 +146,7 @@ class VirtualBackground:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What the user has to know or to do for the settings to have their effect, as sentences.
+        """Notices to the user about settings that have no effect yet, as sentences.
 
         Such as where nothing is kept of the room yet. May be read on any thread.
         """
@@ -174,7 +174,7 @@ class VirtualBackground:
         return self._guarded(frame, self._maker.picture, self._covering, self._on_failure).frame
 
     def render(self, frame: Frame, views: frozenset[str] = frozenset()) -> Rendered:
-        """Replace the background of a frame, or cover it: what live use needs.
+        """Replace the background of a frame, or cover it, for live use.
 
         Parameters
         ----------
@@ -198,7 +198,7 @@ class VirtualBackground:
         )
 
     def cover(self, layout: Layout, time_s: float) -> Frame:
-        """Make what is shown instead of a frame.
+        """Render the cover, which is shown instead of a frame.
 
         It may be called on any thread, also while a frame is worked on or hangs.
 
@@ -265,7 +265,7 @@ class VirtualBackground:
         self._exchange.update(**values)
 
     def check(self, size: tuple[int, int]) -> None:
-        """Refuse frames of a width and height that the settings in force do not fit.
+        """Reject a frame size that does not fit the settings in force.
 
         May be called on any thread.
 
@@ -282,7 +282,7 @@ class VirtualBackground:
         self._exchange.reset()
 
     def close(self) -> None:
-        """Release the model and the background; what hangs is left behind."""
+        """Release the model and the background; hung threads are abandoned."""
         if self._exchange.closed:
             return
         self._exchange.tell_to_close()
@@ -342,7 +342,7 @@ class VirtualBackground:
         return made.rendered
 
     def _covering(self, frame: Frame, views: frozenset[str] = frozenset()) -> Rendered:
-        """Make what is shown instead of a frame, from its layout and time only."""
+        """Render the cover and its views from the layout and time of a frame only."""
         cover = self.cover(frame.layout, frame.time_s or 0.0).at(frame)
         covering = Rendered(cover)
         small = halved(cover, view_halvings(cover.layout))

@@ -1,4 +1,4 @@
-"""A picture out of a frame: every stage in its order, from the camera to the overlay."""
+"""Picture pipeline: the stages in order, from low light to overlay."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Made", "PictureMaker", "SceneTime", "Stages"]
 
-# A frame may be so much older than the last cover, which is made for the moment it is shown.
+# Largest step back in time: a frame is older than a cover, which is rendered for its display time.
 _SCENE_BACK_S: Final = 1.0
 
 
@@ -60,14 +60,14 @@ class Stages:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What was made of a frame: what may leave, and the matte that it was made through."""
+    """Result of the pipeline: rendered picture and its matte."""
 
     rendered: Rendered
     matte: Matte | None = None
 
 
 class SceneTime:
-    """Who uses the background, one thread at a time, and what time it is in it.
+    """Clock and lock of the background, which one thread uses at a time.
 
     State: the time of the first frame or cover, and the last one asked for.
     """
@@ -79,7 +79,7 @@ class SceneTime:
         self._last_s = 0.0
 
     def time_s(self, time_s: float) -> float:
-        """Tell the time since the first frame, of a time by the frames' clock.
+        """Return the time since the first frame.
 
         It does not go back by as little as frames are older than covers.
         """
@@ -91,12 +91,12 @@ class SceneTime:
         return self._last_s
 
     def reset(self) -> None:
-        """Begin again with the next frame."""
+        """Restart the clock with the next frame."""
         self._start_s = None
 
 
 class PictureMaker:
-    """Makes pictures out of frames, on one thread. It does not know what may be shown.
+    """Runs the stages on one thread. The fail-closed rule is the engine's.
 
     Parameters
     ----------
@@ -224,7 +224,7 @@ class PictureMaker:
         return view
 
     def _camera(self, stages: Stages, frame: Frame, seen: Frame, views: frozenset[str]) -> Rendered:
-        """Show the camera's picture, by the user's word: no person has to be found in it.
+        """Return the camera's picture, which background ``none`` asks for.
 
         Framing, which follows the person, does nothing here.
         """

@@ -1,4 +1,4 @@
-"""What a picture is put together from, and how: the one way for what is sent and for previews."""
+"""Rendering of pictures from their parts, for output and previews alike."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ __all__ = [
 VIEWS: Final = frozenset({"after", "before", "matte"})
 """The names of the views that can be asked for."""
 
-# Views are halved as long as they stay at least so wide.
+# Smallest width of a preview, in pixels.
 _VIEW_PX: Final = 640
 # Of the cells in which colours at edges are known, chroma of 4:2:0 has half.
 _LEAST_CELL_PX: Final = 2
@@ -49,7 +49,7 @@ _GRAY: Final = Colour(matrix=2, range=2)
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """What became of a frame.
+    """Rendered frame with its validity and views.
 
     Attributes
     ----------
@@ -81,7 +81,7 @@ class Rendered:
 
 @dataclass(frozen=True, slots=True)
 class PictureParts:
-    """What one picture is put together from, all of one layout.
+    """Parts of one picture, all of one layout.
 
     Attributes
     ----------
@@ -109,7 +109,7 @@ def _untimed(_: str) -> AbstractContextManager[None]:
 
 
 def compose(parts: PictureParts, stage: Stage = _untimed, canvas: Canvas | None = None) -> Frame:
-    """Put a picture together.
+    """Compose a picture.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ def compose(parts: PictureParts, stage: Stage = _untimed, canvas: Canvas | None 
 
 
 def mirrored_view(parts: PictureParts) -> Frame:
-    """Put a picture together again, at the size of a view, with the person mirrored.
+    """Compose a picture at preview size, with the person mirrored.
 
     What is behind stays as it is, so that what is written in it can be read.
 
@@ -160,7 +160,7 @@ def mirrored_view(parts: PictureParts) -> Frame:
 
 
 def view_halvings(layout: Layout) -> int:
-    """Tell how often a frame is halved for a view, which is 640 pixels wide or little more."""
+    """Return the number of halvings to preview size, 640 pixels wide or slightly more."""
     times = 0
     while layout.width >> (times + 1) >= _VIEW_PX:
         times += 1
@@ -168,7 +168,7 @@ def view_halvings(layout: Layout) -> int:
 
 
 def halved(frame: Frame, times: int) -> Frame:
-    """Return a frame at half the size, several times over; the frame itself for none.
+    """Return a frame halved several times; the frame itself for zero.
 
     Every sample is the mean of four; sizes that are odd round up.
     """
@@ -207,7 +207,7 @@ def _halved_matte(matte: Matte, times: int) -> Matte:
 
 
 def _finer(edges: EdgeColours | None, times: int) -> EdgeColours | None:
-    """Use the colours at edges for a picture that was halved: a cell is fewer pixels wide."""
+    """Scale the cells of edge colours to a halved picture."""
     if edges is None or edges.cell_px >> times < _LEAST_CELL_PX:
         return None
     return EdgeColours(edges.maps, edges.cell_px >> times)

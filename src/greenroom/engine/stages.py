@@ -1,4 +1,4 @@
-"""The stages in force, and how they are exchanged while frames go on."""
+"""Exchange of stages between two frames."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = ["StageExchange"]
 
 logger = logging.getLogger(__name__)
 
-# How long the end waits for a cover that is being made.
+# Time-out of closing for a cover that is being rendered.
 _COVER_S: Final = 0.5
 
 
@@ -91,17 +91,17 @@ class StageExchange:
 
     @property
     def stages(self) -> Stages:
-        """Those in force."""
+        """The stages in force."""
         return self._stages
 
     @property
     def closed(self) -> bool:
-        """Whether this is the end."""
+        """Whether the exchange is closed."""
         return self._closed
 
     @contextmanager
     def frame(self) -> Iterator[Stages]:
-        """Make a frame with the stages in force; they stay until its end."""
+        """Hold the stages in force while a frame is processed."""
         try:
             with self._in_frame:
                 stages = self._settled()
@@ -157,7 +157,7 @@ class StageExchange:
             raise ProcessingError(message)
 
     def tell_to_close(self) -> None:
-        """Take no further frames and no changes."""
+        """Refuse further frames and changes."""
         with self._lock:
             self._closed = True
 
@@ -172,7 +172,7 @@ class StageExchange:
             self._leave(stages.background)
 
     def _built(self, settings: Settings, changed: set[str], old: Stages) -> Stages:
-        """Build anew what changed settings ask for, and take the rest."""
+        """Rebuild the stages that changed settings affect, and reuse the others."""
         stages = {settings.about(name).stage for name in changed}
         overlay = create_overlay(settings.overlay) if Stage.OVERLAY in stages else old.overlay
         with ExitStack() as on_failure:
@@ -191,7 +191,7 @@ class StageExchange:
         return Stages(settings, segmenter, matting, background, overlay)
 
     def _steps_to(self, new: Stages, old: Stages) -> list[Callable[[], None]]:
-        """Return what is to be done between two frames."""
+        """Return the actions to run between two frames."""
         steps: list[Callable[[], None]] = []
         if new.segmenter is not old.segmenter:
             steps.append(partial(_close, old.segmenter))
@@ -209,7 +209,7 @@ class StageExchange:
         return create_segmenter(settings, self._timings)
 
     def _settle_if_idle(self) -> None:
-        """Do what waits, unless a frame is being made: then it is done at the end of that."""
+        """Run waiting actions, unless a frame is in progress, whose end runs them."""
         if not self._waiting:
             return
         if threading.current_thread() is threading.main_thread():
@@ -231,7 +231,7 @@ class StageExchange:
                 self._in_frame.release()
 
     def _settled(self) -> Stages:
-        """Do what waited for the end of a frame; return the stages since then."""
+        """Run the waiting actions; return the stages in force after them."""
         with self._lock:
             waiting, self._waiting = self._waiting, []
             stages = self._stages
@@ -243,7 +243,7 @@ class StageExchange:
         return stages
 
     def _leave(self, background: Background) -> None:
-        """Close a background that was replaced, or try again later while a cover is made of it."""
+        """Close a replaced background, or defer that while a cover is rendered from it."""
         self._with_scene(partial(_close, background))
 
     def _forget(self) -> None:
@@ -261,7 +261,7 @@ class StageExchange:
         self._with_scene(begin_anew)
 
     def _with_scene(self, work: Callable[[], None]) -> None:
-        """Do something with the background, or later while a cover is made of it."""
+        """Run an action that needs the background, or defer it while a cover is rendered."""
         if not self._scene.used.acquire(blocking=False):
             with self._lock:
                 self._waiting.append(partial(self._with_scene, work))
@@ -273,7 +273,7 @@ class StageExchange:
 
 
 def _close(stage: Segmenter | Background) -> None:
-    """Close a stage that is not needed any more: what goes wrong there spoils no frame."""
+    """Close a replaced stage; errors are logged and affect no frame."""
     try:
         stage.close()
     except Exception as error:

@@ -1,4 +1,4 @@
-"""A thread with a deadline, so that work that hangs can be given up."""
+"""Worker thread with a deadline, so that hung work can be abandoned."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["Supervisor"]
 
 T = TypeVar("T")
 
-# How long work that is not waited for any more may take to end when the thread is closed, ...
+# Time-out of closing while abandoned work is in progress, ...
 _PATIENCE_S: Final = 1.0
-# ... and a thread that has nothing to do.
+# ... and while the thread is idle.
 _IDLE_S: Final = 10.0
 
 
 class _Request(Generic[T]):
-    """Work, and the one answer to it.
+    """A piece of work and its answer.
 
     Attributes
     ----------
@@ -83,7 +83,7 @@ class Supervisor(Generic[T]):
         return answer
 
     def close(self) -> bool:
-        """End the thread; tell whether it ended, or hangs and is left behind."""
+        """End the thread; return False if it hangs and is abandoned."""
         self._asked.put(None)
         self._thread.join(timeout=_PATIENCE_S if self._is_late else _IDLE_S)
         return not self._thread.is_alive()

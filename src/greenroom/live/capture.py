@@ -1,4 +1,4 @@
-"""The camera of a live session: opened, watched, lost, found again.
+"""Camera supervision: opening, time-outs, reconnection with back-off.
 
 ::
 
@@ -37,28 +37,27 @@ __all__ = ["Capture"]
 
 logger = logging.getLogger(__name__)
 
-# After how long without a frame a camera is lost, and how long opening one, the first frame
-# included, may take.
+# Time-outs: between two frames, and for opening until the first frame.
 _SILENCE_S: Final = 2.0
 _OPENING_S: Final = 60.0
 _FIRST_FRAME_S: Final = 10.0
-# How often it is looked whether the machine slept.
+# Interval of the check whether the machine slept.
 _ROUND_S: Final = 0.5
-# Waiting between two attempts begins with this, doubles, and ends at that; an attempt that
-# takes long itself, such as one over a network, is waited for as long again.
+# Back-off between two attempts: doubles from the first to the longest; an attempt that takes
+# longer itself, such as one over a network, is followed by a wait of the same length.
 _FIRST_WAIT_S: Final = 0.05
 _LONGEST_WAIT_S: Final = 0.5
 _LONGEST_COSTLY_WAIT_S: Final = 5.0
-# Who ran for so long is taken to have been well: the next loss is a new one.
+# A camera that ran this long counts as healthy: the next loss starts the back-off anew.
 _WELL_S: Final = 2.0
-# How long closing may take before what hangs is left behind.
+# Time-out of closing; hung threads are abandoned after it.
 _CLOSE_S: Final = 1.5
 _STOP_S: Final = 2.0
 _DELIVERY_S: Final = 0.3
 
 
 class Capture:
-    """Delivers the frames of a source, and finds the source again when it is lost.
+    """Delivers the frames of a source and reconnects when it is lost.
 
     Parameters
     ----------
@@ -129,18 +128,18 @@ class Capture:
 
     @property
     def threads(self) -> tuple[threading.Thread, ...]:
-        """The one that watches, and the one that reads now."""
+        """The watchdog thread and the current reader thread."""
         reading = self._reading
         return (self._thread, *(() if reading is None else reading.threads))
 
     @property
     def is_over(self) -> bool:
-        """Whether no frame comes any more."""
+        """Whether the source has ended or was given up."""
         return self.status.state in (CaptureState.FAILED, CaptureState.ENDED)
 
     @property
     def damaged(self) -> int:
-        """How many frames were left out because they were damaged."""
+        """Number of frames dropped because they were damaged."""
         reading = self._reading
         return self._damaged_before + (0 if reading is None else reading.damaged)
 
@@ -165,16 +164,16 @@ class Capture:
         self._wake.set()
 
     def resume(self) -> None:
-        """Open it again."""
+        """Reopen the source after `pause`."""
         self._paused.clear()
         self._wake.set()
 
     def _is_unwanted(self) -> bool:
-        """Whether the source is not to be open."""
+        """Whether the source is paused."""
         return self._paused.is_set() or self._stopping.is_set()
 
     def _take_fault(self, fault: WorkerFailure) -> None:
-        """Deliver nothing that nobody watches over."""
+        """Silence the current reader when the watchdog fails."""
         reading = self._reading
         if reading is not None:
             reading.silence()
@@ -214,7 +213,7 @@ class Capture:
         self._be(CaptureState.CLOSED)
 
     def _begin(self) -> _Reading:
-        """Start a thread that opens and reads."""
+        """Start a reader thread."""
         self._suspension.happened()
         reading = _Reading(self._open_source, self._deliver, self._wake, self._clock)
         self._reading = reading
@@ -224,7 +223,7 @@ class Capture:
         return reading
 
     def _observe(self, reading: _Reading) -> None:
-        """Watch until it is over, one way or another; the reason is in ``reading.error``."""
+        """Watch the reader until it ends; the reason is in ``reading.error``."""
         while not (self._is_unwanted() or reading.is_over):
             self._greet(reading)
             self._sleep(min(_ROUND_S, reading.seconds_left()))
@@ -235,7 +234,7 @@ class Capture:
         self._greet(reading)
 
     def _greet(self, reading: _Reading) -> None:
-        """Take notice of the first frame."""
+        """Report the first frame."""
         if reading.size is None or self._is_unwanted():
             return
         if self.status.state is not CaptureState.RUNNING:
@@ -248,7 +247,7 @@ class Capture:
             self._wait_s = _FIRST_WAIT_S
 
     def _end(self, reading: _Reading) -> None:
-        """Wait until the source is closed; what hangs is left behind."""
+        """Wait until the source is closed; hung threads are abandoned."""
         if not reading.join(_CLOSE_S):
             logger.warning("%s does not answer, and is left behind", reading.name or "the source")
         self._damaged_before += reading.damaged
@@ -273,12 +272,12 @@ class Capture:
             self._sleep(left_s)
 
     def _sleep(self, seconds: float | None) -> None:
-        """Wait until something happens, at most so long."""
+        """Wait for an event, up to ``seconds``."""
         self._clock.wait(self._wake, 3600.0 if seconds is None else max(0.0, seconds))
         self._wake.clear()
 
     def _be(self, state: CaptureState, error: str = "") -> None:
-        """Change the state, and tell if it is another."""
+        """Change the state and report changes."""
         status = replace(self.status, state=state, error=error)
         if status != self.status:
             self.status = status
@@ -287,7 +286,7 @@ class Capture:
 
 
 class _Reading:
-    """One opening of the source and all that is read from it, on a thread of its own."""
+    """One connection to the source, read on a thread of its own."""
 
     def __init__(
         self,
@@ -313,7 +312,7 @@ class _Reading:
 
     @property
     def damaged(self) -> int:
-        """How many frames the source left out."""
+        """Number of frames the source dropped."""
         return 0 if self._source is None else self._source.damaged
 
     @property
@@ -326,14 +325,14 @@ class _Reading:
         self._thread.start()
 
     def silence(self) -> None:
-        """Deliver nothing any more."""
+        """Stop delivering frames."""
         self._cancelled = True
-        # A delivery that is going on is waited for, but not one that hangs.
+        # Waits for a delivery in progress, but not for one that hangs.
         if self._lock.acquire(timeout=_DELIVERY_S):
             self._lock.release()
 
     def close(self) -> None:
-        """Close the source as soon as that is possible."""
+        """Close the source as soon as possible."""
         if self._source is not None:
             self._source.close()
 
@@ -343,22 +342,22 @@ class _Reading:
         return not self._thread.is_alive()
 
     def fail(self, error: GreenroomError) -> None:
-        """Take it to be over, whatever its thread does, unless it is already."""
+        """Mark the connection as failed, unless it has ended already."""
         self._finish(error)
 
     def seconds_left(self) -> float:
-        """Return how long it may still be silent."""
+        """Return the remaining time until the read time-out, in seconds."""
         allowed_s = _SILENCE_S if self.size is not None else _FIRST_FRAME_S
         if self._source is None:
             allowed_s = _OPENING_S
         return self._since_s + allowed_s - self._clock.now()
 
     def ran_s(self) -> float:
-        """Return for how long frames have come."""
+        """Return how long frames have been arriving, in seconds."""
         return 0.0 if self._first_s is None else self._clock.now() - self._first_s
 
     def too_silent(self) -> GreenroomError:
-        """Make the error for a source that gives nothing."""
+        """Make the error for a source that delivers no frame."""
         if self._source is None:
             return CameraLostError(f"the source could not be opened within {_OPENING_S:g} s.")
         allowed_s = _SILENCE_S if self.size is not None else _FIRST_FRAME_S
@@ -407,7 +406,7 @@ class _Reading:
                 self._deliver(frame)
 
     def _meet(self, source: Source, frame: Frame) -> None:
-        """Note what the first frame says."""
+        """Record size and format from the first frame."""
         width, height = frame.size
         usual = f"{width}x{height}, {float(source.info.rate):.4g} frames/s"
         self.negotiated = source.info.negotiated or usual

@@ -1,4 +1,4 @@
-"""Demand: whether anybody looks, so that the camera's light says the truth."""
+"""Demand for frames: whether anybody is watching, so the camera can be closed otherwise."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Demand"]
 
-# The camera stays open for so long after the last one has looked: programs close and open a camera
+# The camera stays open this long after the last consumer left: programs close and reopen a camera
 # when its settings change.
 _LINGER_S: Final = 3.0
 
 
 class Demand:
-    """Asks the outlets and the previews whether anybody looks.
+    """Asks outlets and previews whether anybody is watching.
 
     State: when somebody looked last.
     """
@@ -33,7 +33,7 @@ class Demand:
         """Whether nobody has looked for a while."""
 
     def wanted(self) -> bool:
-        """Whether frames are wanted now. An outlet that cannot tell counts as looked at."""
+        """Whether frames are wanted now. An outlet that cannot tell counts as watched."""
         looked_at = self._previews.readers > 0 or any(
             outlet.readers() != 0 for outlet in self._outlets
         )

@@ -1,4 +1,4 @@
-"""When a sink that wants a constant rate gets its next frame."""
+"""Frame pacing for constant-rate sinks."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Beat"]
 
-# A new frame is to be there so long before it is due: cameras are not exact.
+# Safety margin for the camera's jitter: frames should arrive this long before the tick.
 _MARGIN_S: Final = 0.003
-# By at most this share of the period a beat comes earlier or later than the rate says.
+# Largest phase correction of one tick, as a share of the period.
 _PULL: Final = 0.01
-# Of so many new frames the one that waited least counts, if there are so many, and if they follow
-# each other at the beat's rate: not further from that than by this share.
+# Window of the phase estimate, in frames: the shortest wait in it counts, if the frame rate is
+# within this share of the pacer's.
 _WINDOW: Final = 30
 _ENOUGH: Final = 5
 _SAME: Final = 0.015
 
 
 class Beat:
-    """A constant rate whose phase follows that of the frames, so that they do not wait for long.
+    """A constant frame rate whose phase is locked to the incoming frames, for low latency.
 
     Where frames come at the very rate, each is due just after it has come. Where they come at
     another, the beat goes on and takes what is newest.
@@ -42,11 +42,11 @@ class Beat:
         self._came_s: deque[float] = deque(maxlen=_WINDOW)
 
     def left_s(self, now_s: float) -> float:
-        """How long to wait for the next beat, in seconds; not positive if it is due."""
+        """Time until the next tick, in seconds; zero or negative if it is due."""
         return 0.0 if self._due_s is None else self._due_s - now_s
 
     def begin(self, came_s: float, now_s: float) -> None:
-        """Take a frame that is sent now, and begin anew with the phase in which it came."""
+        """Restart the phase with a frame that is sent now."""
         period_s = 1 / float(self.rate)
         self._waits_s.clear()
         self._came_s.clear()
@@ -55,7 +55,7 @@ class Beat:
             self._due_s += period_s
 
     def next(self, now_s: float, came_s: float | None = None) -> None:
-        """Go on to the next beat.
+        """Advance to the next tick.
 
         Parameters
         ----------
@@ -72,19 +72,19 @@ class Beat:
             if self._is_theirs(period_s):
                 most_s = _PULL * period_s
                 pull_s = min(max(_MARGIN_S - min(self._waits_s), -most_s), most_s)
-                # So long they would have waited if the beat had been there.
+                # Wait of each frame if the tick had been at the corrected phase.
                 self._waits_s = deque((wait_s + pull_s for wait_s in self._waits_s), _WINDOW)
         due_s = now_s if self._due_s is None else self._due_s
         due_s += period_s + pull_s
-        # What was held up for longer goes on from there, without catching up.
+        # After a longer stall the phase starts anew: missed ticks are not caught up.
         self._due_s = due_s if due_s > now_s else now_s + period_s
 
     def _is_theirs(self, period_s: float) -> bool:
-        """Whether frames come at the rate of the beat."""
+        """Whether frames arrive at the pacer's rate."""
         count = len(self._came_s) - 1
         if count < _ENOUGH:
             return False
         interval_s = (self._came_s[-1] - self._came_s[0]) / count
-        # Over few frames a camera's inexactness counts.
+        # With few frames jitter dominates.
         allowed_s = _SAME * period_s + _MARGIN_S / count
         return abs(interval_s - period_s) < allowed_s

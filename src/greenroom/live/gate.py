@@ -48,17 +48,16 @@ logger = logging.getLogger(__name__)
 DEFAULT_LAYOUT: Final = Layout(1280, 720, "yuv420p", Colour(1, 1, 1, 1))
 """What is sent before anything is known of the camera."""
 
-# A frame is shown at most so long after it was made, and at most so many times as long as frames
-# took lately to follow each other, whichever is longer; but never longer than the last. What took
-# longer than that to make is not shown at all.
+# Longest age of a frame that is shown: a fixed time or a multiple of the recent frame interval,
+# whichever is longer, up to a limit. A frame that took longer to make is not shown at all.
 _FRESH_S: Final = 1.0
 _FRESH_INTERVALS: Final = 4.0
 _FRESH_AT_MOST_S: Final = 3.0
-# How fast the interval between frames follows.
+# Smoothing factor of the frame interval.
 _FOLLOW: Final = 0.1
-# How long a cover that somebody else is making is waited for.
+# Time-out for a cover that another thread is rendering.
 _MAKING_S: Final = 0.2
-# How often a cover is made anew: backgrounds may move.
+# Interval at which a cover is rendered anew: backgrounds may move.
 _COVER_S: Final = 0.1
 
 _MESSAGES: Final = {
@@ -106,7 +105,7 @@ class Shown:
 
 
 class Ticket(NamedTuple):
-    """What a frame that was begun is offered with."""
+    """Ticket of a frame: states of the gate when its processing began."""
 
     epoch: int
     begun_s: float
@@ -150,7 +149,7 @@ class Gate:
 
     @property
     def covered(self) -> bool:
-        """Whether somebody asked for the cover."""
+        """Whether the user asked for the cover."""
         return self._covered
 
     @property
@@ -159,7 +158,7 @@ class Gate:
         return self._layout
 
     def expect(self, layout: Layout) -> None:
-        """Say what layout frames will have, so that covers have it too."""
+        """Set the layout of future frames, which covers get too."""
         with self._changed:
             if layout != self._layout:
                 self._layout = layout
@@ -167,12 +166,12 @@ class Gate:
                 self._cover = None
 
     def ticket(self) -> Ticket | None:
-        """Return what a frame that is begun now is to be offered with; None while covered."""
+        """Return the ticket for a frame whose processing begins now; None while covered."""
         with self._changed:
             return None if self._covered else Ticket(self._epoch, self._clock.now())
 
     def offer(self, rendered: Rendered, ticket: Ticket) -> bool:
-        """Take what the engine made; tell whether it is shown.
+        """Accept a result of the engine; return whether it is shown.
 
         It is not if it has no valid matte, if the cover was asked for since it was begun, if
         settings or camera changed since, or if that is too long ago.
@@ -208,7 +207,7 @@ class Gate:
             return True
 
     def _reason_against(self, rendered: Rendered, ticket: Ticket, now_s: float) -> str:
-        """Say why something is not to be shown; empty if nothing speaks against it."""
+        """Return the reason to refuse a result; empty if it may be shown."""
         if self._covered:
             return "cover"
         if ticket.epoch != self._epoch:
@@ -220,14 +219,14 @@ class Gate:
         return "late" if now_s - ticket.begun_s > _FRESH_AT_MOST_S else ""
 
     def cover(self, on: bool) -> None:  # noqa: FBT001 - a switch
-        """Show the cover, or end it; what was begun meanwhile is never shown."""
+        """Show the cover, or end it; frames begun before the end are never shown."""
         with self._changed:
             self._covered = on or self._closed
             self._epoch += 1
             self._fall(*(("key",) if on else self._besides))
 
     def shut(self, reason: str, message: str = "") -> None:
-        """Show the cover until the next valid frame that is begun from now on.
+        """Show the cover until a valid frame whose processing begins from now on.
 
         Parameters
         ----------
@@ -241,7 +240,7 @@ class Gate:
             self._fall(reason, message)
 
     def recover(self) -> None:
-        """Say that the camera is there again, and only a frame of it is waited for."""
+        """Report that the camera is back and only its first frame is missing."""
         with self._changed:
             if self._besides[0] in ("camera", "asleep"):
                 self._besides = "start", ""
@@ -249,7 +248,7 @@ class Gate:
                     self._fall("start")
 
     def allow_room(self, allowed: bool) -> None:  # noqa: FBT001 - a switch
-        """Say whether the room may be seen, as it is or in grey: not once that is unwanted.
+        """Allow or forbid results that show the room.
 
         Another background may take long to load, and until then frames still show the room.
         """
@@ -260,20 +259,20 @@ class Gate:
                 self._fall("settings")
 
     def renew(self) -> None:
-        """Never show what was begun before now; what is shown may stay, but not the room."""
+        """Invalidate all tickets; the current frame may stay unless it shows the room."""
         with self._changed:
             self._epoch += 1
             if self._last is not None and self._last.shows_room:
                 self._fall("settings")
 
     def current(self) -> Shown:
-        """Return what is to leave now."""
+        """Return the output of this moment."""
         with self._changed:
             shown = self._fresh()
         return self._covering() if shown is None else shown
 
     def wait(self, after: int, timeout_s: float) -> Shown | None:
-        """Return what is to leave once it is another than the one of a number.
+        """Wait for output newer than a sequence number, and return it.
 
         None if there is nothing new in time, or after `close`.
         """
@@ -293,7 +292,7 @@ class Gate:
         return None
 
     def hold(self, timeout_s: float) -> None:
-        """Wait so long, or until the cover takes a frame's place: that is to leave at once."""
+        """Wait up to a time-out; a cover that replaces a frame ends the wait at once."""
         with self._changed:
             was_covered = self._last is None
             self._changed.wait_for(
@@ -302,7 +301,7 @@ class Gate:
             )
 
     def rest(self, timeout_s: float) -> None:
-        """Wait, at most so long, while the camera is closed because nobody looks."""
+        """Wait up to a time-out while the camera is closed because nobody is watching."""
         with self._changed:
             self._changed.wait_for(
                 lambda: self._closed or self._last is not None or self._reason != "asleep",
@@ -310,7 +309,7 @@ class Gate:
             )
 
     def state(self) -> tuple[Showing, str, str]:
-        """Return what is shown, why, and the same as a sentence."""
+        """Return the kind of output, the reason, and the reason as a sentence."""
         with self._changed:
             shown = self._fresh()
             if shown is not None:
@@ -318,7 +317,7 @@ class Gate:
             return Showing.COVER, self._reason, self._message
 
     def close(self) -> None:
-        """End all waiting; from now on there is only the cover."""
+        """Release all waiting threads; from now on only the cover is shown."""
         with self._changed:
             self._closed = True
             self._covered = True
@@ -326,7 +325,7 @@ class Gate:
             self._fall("key")
 
     def _fall(self, reason: str, message: str = "") -> None:
-        """Let go of the last frame, so that only the cover is left. Called with the lock."""
+        """Drop the last frame, so that only the cover is left. Called with the lock."""
         if reason != "key":
             self._besides = reason, message
         if self._covered:
@@ -347,12 +346,12 @@ class Gate:
         return self._last
 
     def _left_s(self, last: Shown) -> float:
-        """For how long the last frame may still be shown. Called with the lock."""
+        """Remaining time that the last frame may be shown. Called with the lock."""
         most_s = min(max(_FRESH_S, _FRESH_INTERVALS * self._interval_s), _FRESH_AT_MOST_S)
         return last.since_s + most_s - self._clock.now()
 
     def _covering(self) -> Shown:
-        """Return the cover, made anew where it is old: it never depends on a frame."""
+        """Return the cover, rendered anew when it is old; it never depends on a frame."""
         if not self._making.acquire(timeout=_MAKING_S):  # somebody hangs in it
             with self._changed:
                 plain = Frame.filled(self._layout, COVER_RGB)
@@ -365,7 +364,7 @@ class Gate:
                 return cover
             frame = self._made(layout, now_s)
             with self._changed:
-                # If something changed meanwhile, this is a cover all the same.
+                # Still a cover, whatever changed meanwhile.
                 if number != self._number:
                     return self._shown_cover(frame, number, now_s)
                 self._number += 1
@@ -375,7 +374,7 @@ class Gate:
             self._making.release()
 
     def _shown_cover(self, frame: Frame, number: int, now_s: float) -> Shown:
-        """Say why there is a cover. Called with the lock."""
+        """Return the reason for the cover. Called with the lock."""
         return Shown(
             frame,
             number,

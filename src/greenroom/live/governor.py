@@ -1,4 +1,4 @@
-"""The governor: how much is done for a frame, so that it holds a budget.
+"""Governor: chooses the quality that holds a time and CPU budget.
 
 Pure logic, without threads or a clock of its own: it is told what every frame took, and says which
 `Plan` is to be in force. It steps down after a few frames that are over the budget, as far as it
@@ -25,36 +25,33 @@ if TYPE_CHECKING:
 
 __all__ = ["Governor", "Plan"]
 
-# So many frames are left out after a change, as the first ones take longer, unless they are over
-# the budget by such a factor that this would take too long; the very first is in any case. For so
-# long at the most those of the plan before are left out, where it is not said by which one a frame
-# was made and a model has to be loaded first.
+# Warm-up after a change, in frames; it is cut short if they exceed the budget by this factor. While
+# a model loads, frames of the previous plan are ignored for up to this time.
 _FIRST: Final = 3
 _HOPELESS: Final = 3.0
 _LOADING_S: Final = 1.0
-# Whether a plan is too much is asked every so many frames. Of the latest few it has to be by far,
-# of as many as are kept by anything; of each the dearest are left out.
+# Interval of the check, in frames. Over the short window the budget has to be exceeded by far, over
+# the long one at all; the most expensive frames of each are dropped.
 _EVERY: Final = 4
 _FEW: Final = 12
 _MANY: Final = 24
 _BY_FAR: Final = 1.25
 _OUTLIERS: Final = 1 / 3
 _MANY_OUTLIERS: Final = 1 / 2
-# Up to which share of the budget a better plan may come, for how long, and how long after a change.
+# A better plan needs an expected load below this, for this long, and this long after a change.
 _WELL_WITHIN: Final = 0.8
 _WHILE_S: Final = 2.0
 _CALM_S: Final = 3.0
-# A step up is taken back if it is over the budget within so many seconds. For how long there is no
-# other one after that, twice as long each time, up to a limit; and after how long without a change
-# what is known of better plans is doubted.
+# A step up that exceeds the budget within the trial time is taken back. The next one waits for the
+# back-off, which doubles each time up to a limit; after the longest one old measurements expire.
 _TRIAL_S: Final = 8.0
-_PENANCE_S: Final = 60.0
-_PENANCE_MOST_S: Final = 960.0
-# Without a rate it is this one, in frames a second.
+_RETRY_BACKOFF_S: Final = 60.0
+_RETRY_BACKOFF_MAX_S: Final = 960.0
+# Frame rate assumed where none is known, in frames a second.
 _RATE: Final = 30.0
-# Everything: a budget of this share of the machine, in %, is none.
+# A CPU budget of the whole machine, in %, is no budget.
 _ALL: Final = 100.0
-# Of so many frames at least half have to be looked at for something to move, with `SECOND`.
+# Window, in frames, of which at least half need inference for movement, with `SECOND`.
 _PAIRS: Final = 4
 
 
@@ -90,16 +87,16 @@ class Governor:
 
     @property
     def plan(self) -> Plan:
-        """What is to be done for the next frames."""
+        """The plan for the next frames."""
         return self._plan
 
     @property
     def is_off(self) -> bool:
-        """Whether there is no budget, and every frame is made as the settings say."""
+        """Whether there is no budget, so the settings apply unchanged."""
         return self._settings.budget_cpu >= _ALL and self._settings.budget_ms is None
 
     def update(self, settings: Settings, rate: float) -> None:
-        """Take other settings or another rate of the camera; what they do not change stays."""
+        """Update settings and frame rate; measurements that they do not affect are kept."""
         before = self._settings
         replanned, budgets = settings.names(replans=True), settings.names(stage=Stage.GOVERNOR)
         if _differ(before, settings, budgets) or rate != self._rate_given:
@@ -119,7 +116,7 @@ class Governor:
         moved: bool | None = None,  # noqa: FBT001 - one of what is known
         plan: Plan | None = None,
     ) -> None:
-        """Take what a frame took.
+        """Record the cost of a frame, and change the plan where that is due.
 
         Parameters
         ----------
@@ -175,7 +172,7 @@ class Governor:
         self._rung = 0
         self._why = reason
         self._plan = self._ladder[0].because(reason)
-        # For each rung, the load by what was known when the last one was left; then how many
+        # For each rung, the load expected when the previous one was left; then how many
         # times the present one's it is.
         self._expected: list[float | None] = [None] * len(self._ladder)
         self._ratios: list[float | None] = [None] * len(self._ladder)
@@ -192,7 +189,7 @@ class Governor:
         self._is_loading = False
 
     def _explain(self, reason: str) -> None:
-        """Say anew why the plan is the one in force."""
+        """Update the reason of the plan in force."""
         self._plan = self._plan.because(reason)
 
     def _forget_frames(self) -> None:
@@ -201,7 +198,7 @@ class Governor:
         self._left_out = self._count = self._hopeless = 0
 
     def _is_by_this_plan(self, now_s: float, plan: Plan | None) -> bool:
-        """Leave out the first frames, and those of the plan before."""
+        """Return whether a frame counts: not during warm-up, nor under the previous plan."""
         if self._changed_s is None:
             self._changed_s = now_s
         if plan is not None and plan != self._plan:
@@ -212,20 +209,20 @@ class Governor:
         return self._left_out > 1
 
     def _has_moved(self) -> bool:
-        """Tell from the looks whether the last frame counts."""
+        """Return whether something moved in the last frame, judged by the inferences."""
         if self._plan.cadence is Cadence.SECOND:
             return 2 * sum(self._looks) >= _PAIRS
         return self._looks[-1]
 
     def _too_much(self, cost: Cost, load: float) -> Cost | None:
-        """Return what it is that is over the budget, if it is."""
+        """Return which budget is exceeded; empty if none is."""
         latest = _typical(list(self._frames)[-_FEW:], _MANY_OUTLIERS)
         if self._load(latest, self._plan) > _BY_FAR:
             return latest
         return cost if len(self._frames) == _MANY and load > 1 else None
 
     def _load(self, cost: Cost, plan: Plan) -> float:
-        """Return what a frame takes as a share of the budget; over 1 is too much."""
+        """Return the load: the cost as a share of the budget."""
         period_ms = self._period_ms(plan)
         most_ms = min(period_ms, self._settings.budget_ms or period_ms)
         load = cost.frame_ms / most_ms
@@ -235,12 +232,12 @@ class Governor:
         return load
 
     def _period_ms(self, plan: Plan) -> float:
-        """Return the time between two frames."""
+        """Return the frame period, in milliseconds."""
         rate = self._rate_given if self._rate_given > 0 else _RATE
         return (2 if plan.half_rate else 1) * 1000 / rate
 
     def _learn(self, cost: Cost, load: float) -> None:
-        """Once a plan is known, compare what was expected of the others with it."""
+        """Update the load ratios between plans with a measured cost."""
         if self._ratios[self._rung] is not None:
             return
         self._measured[self._rung] = True
@@ -275,7 +272,7 @@ class Governor:
     def _consider_better(self, now_s: float, cost: Cost, load: float) -> None:
         assert self._changed_s is not None
         since_s = now_s - self._changed_s
-        if self._went_up_s is not None and now_s - self._went_up_s >= _PENANCE_S:
+        if self._went_up_s is not None and now_s - self._went_up_s >= _RETRY_BACKOFF_S:
             self._failures, self._went_up_s = 0, None
         better = self._better(load, doubting=since_s >= self._penance_s)
         if better is None:
@@ -290,10 +287,10 @@ class Governor:
 
     @property
     def _penance_s(self) -> float:
-        return min(_PENANCE_MOST_S, _PENANCE_S * float(2 ** max(0, self._failures - 1)))
+        return min(_RETRY_BACKOFF_MAX_S, _RETRY_BACKOFF_S * float(2 ** max(0, self._failures - 1)))
 
     def _better(self, load: float, *, doubting: bool) -> int | None:
-        """Return the best rung that is well within the budget, as far as one can tell."""
+        """Return the best rung whose expected load is well within the budget."""
         found = None
         for rung in range(self._rung - 1, -1, -1):
             ratio = self._ratios[rung]
@@ -306,7 +303,7 @@ class Governor:
         return found
 
     def _go(self, now_s: float, rung: int, load: float, reason: str) -> None:
-        """Change over to another rung."""
+        """Switch to another rung."""
         before, ratios = self._plan, self._ratios
         for other, ratio in enumerate(ratios):
             if ratio is not None:
@@ -323,7 +320,7 @@ class Governor:
         self._good_since_s = None
 
     def _said(self, cost: Cost) -> str:
-        """Say what a frame takes by the plan in force."""
+        """Describe the cost of a frame under the plan in force."""
         period_ms = self._period_ms(self._plan)
         percent = 100 * cost.cpu_ms / (self._cores * max(cost.frame_ms, period_ms))
         return (
@@ -337,7 +334,7 @@ def _differ(one: Settings, other: Settings, names: Sequence[str]) -> bool:
 
 
 def _typical(frames: Sequence[Cost], outliers: float = _OUTLIERS) -> Cost:
-    """Return what frames take, two and two, but for a share of them, the dearest."""
+    """Return the mean cost of frame pairs, dropping the most expensive ones."""
     means = []
     for name in ("frame_ms", "cpu_ms", "segment_ms", "matte_ms"):
         values = [getattr(one, name) for one in frames]

@@ -1,4 +1,4 @@
-"""Measures of a live session: rates, latency, and what of the machine it takes."""
+"""Measurements of a live session: frame rates, latency, CPU time."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Measured", "Measures"]
 
-# Rates are those of the last seconds.
+# Window of the rates, in seconds.
 _WINDOW_S: Final = 2.0
 _KEPT: Final = 1024
-# After so long without a frame the next one begins anew.
+# After this long without a frame, CPU time is counted anew.
 _PAUSE_S: Final = 0.5
 
 
 @dataclass(slots=True)
 class Measured:
-    """One frame on its way through the engine."""
+    """Timing of one frame in the engine."""
 
     measures: Measures
     begun_s: float
@@ -36,7 +36,7 @@ class Measured:
     now_s: float = 0.0
 
     def done(self, frame: Frame) -> None:
-        """Say that it is ready to leave."""
+        """Mark the frame as finished."""
         self.measures.left(self, frame)
 
 
@@ -67,7 +67,7 @@ class Measures:
         self._came_s.append(self._clock.now())
 
     def frame(self) -> Measured:
-        """Begin to measure a frame.
+        """Start the timing of a frame.
 
         After a while without any, as under the cover, what the process did then does not count.
         """
@@ -76,7 +76,7 @@ class Measures:
         return Measured(self, self._clock.now(), self._cpu_s)
 
     def left(self, measured: Measured, frame: Frame) -> None:
-        """Count a frame that is ready to leave.
+        """Count a finished frame.
 
         CPU time is that since the last one, if that is not long ago: capture and sinks count too.
         """
@@ -92,7 +92,7 @@ class Measures:
 
     @property
     def rate_in(self) -> float:
-        """Frames a second that come."""
+        """Frames a second from the camera."""
         return _rate(self._came_s, self._clock.now())
 
     def summary(self) -> dict[str, Any]:

@@ -35,18 +35,18 @@ __all__ = ["Outlet"]
 
 logger = logging.getLogger(__name__)
 
-# A write that takes longer than this is called stalled.
+# A write that takes longer than this counts as stalled.
 _STALLED_S: Final = 1.0
-# How long a sink that failed is left alone: at first, and at most.
+# Back-off before a failed sink is retried: first and longest.
 _RETRY_S: Final = 0.5
 _RETRY_AT_MOST_S: Final = 5.0
-# How often a cover is sent to a sink that nobody looks at.
+# Interval of covers sent to a sink without consumers.
 _ASLEEP_S: Final = 0.5
-# How long a sink may take to end.
+# Time-out of closing a sink, ...
 _END_S: Final = 2.0
-# And one that keeps what it gets, such as a file that is put in order at its end.
+# ... and one that finishes a file.
 _FINISH_S: Final = 60.0
-# Latencies of so many frames are kept.
+# Latencies kept, in frames.
 _KEPT: Final = 4096
 
 
@@ -102,7 +102,7 @@ class Outlet:
         self._thread.start()
 
     def stop(self) -> bool:
-        """End, closing the sink; tell whether it did, or stalls and is left behind."""
+        """End and close the sink; return False if it stalls and its thread is abandoned."""
         self.tell_to_stop()
         if self._thread.ident is None:  # never started
             self.sink.abort()
@@ -116,18 +116,18 @@ class Outlet:
         return (self._thread,)
 
     def follow_rate(self, rate: Fraction) -> None:
-        """Send so many frames a second from now on, if the sink wants a constant rate.
+        """Set the frame rate of a constant-rate sink.
 
         What the sink once told others of its rate stays.
         """
         self._beat.rate = rate
 
     def tell_to_stop(self) -> None:
-        """End without waiting for it."""
+        """Tell the thread to end, without waiting."""
         self._ended.set()
 
     def readers(self) -> int | None:
-        """Return how many look, 1 for a sink that always wants frames, None if it cannot tell.
+        """Return the number of consumers: 1 for a sink that always wants frames, None if unknown.
 
         At a sink that failed nobody looks.
         """
@@ -137,7 +137,7 @@ class Outlet:
 
     @property
     def status(self) -> OutletStatus:
-        """How it is doing."""
+        """Status snapshot of this outlet."""
         since_s = self._writing_since_s
         stalled = since_s is not None and self._clock.now() - since_s > _STALLED_S
         return OutletStatus(
@@ -173,13 +173,13 @@ class Outlet:
         self._finish()
 
     def _take_fault(self, fault: WorkerFailure) -> None:
-        """Let go of the sink after whatever else ended the thread."""
+        """Abort the sink after a failure of the thread."""
         self._give_up_sink(f"{type(fault.error).__name__}: {fault.error}")
         if self._on_fault is not None:
             self._on_fault(fault)
 
     def _next(self) -> Shown | None:
-        """Wait for what is to be sent next."""
+        """Wait for the next output."""
         last = self._last
         if last is not None and last.reason == "asleep":
             self._gate.rest(_ASLEEP_S)
@@ -208,7 +208,7 @@ class Outlet:
             self.latencies_s.append(self._clock.now() - shown.frame.time_s)
 
     def _count(self, shown: Shown) -> bool:
-        """Count what was repeated or left out, and go on with the beat.
+        """Count repeated and dropped frames, and advance the pacer.
 
         Returns
         -------
@@ -229,7 +229,7 @@ class Outlet:
         return is_person
 
     def _fitted(self, frame: Frame) -> Frame:
-        """Bring a frame into the layout of the first one, which a sink keeps."""
+        """Convert a frame to the layout of the first one, which a sink keeps."""
         if self._layout is None:
             self._layout = frame.layout
         if frame.layout == self._layout:
@@ -237,7 +237,7 @@ class Outlet:
         return fitted(frame, self._layout, Fit.CONTAIN).at(frame)
 
     def _fail(self, error: Exception) -> None:
-        """Close a sink that failed, and leave it alone for a while."""
+        """Close a sink that failed, and pause before the retry."""
         said = (
             str(error) if isinstance(error, GreenroomError) else f"{type(error).__name__}: {error}"
         )

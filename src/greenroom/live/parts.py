@@ -1,4 +1,4 @@
-"""What a live session is put together from, and what its settings say before a camera is open."""
+"""Parts of a live session, and checks of its settings before a camera is opened."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DEFAULT_RATE: Final = Fraction(30)
 
 @dataclass(frozen=True)
 class SessionParts:
-    """What a session is put together from.
+    """Parts of a session.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class SessionParts:
 
 
 def check_live(settings: Settings) -> None:
-    """Refuse what files can have and a live picture cannot.
+    """Reject settings that only files support.
 
     Raises
     ------
@@ -72,14 +72,14 @@ def check_live(settings: Settings) -> None:
 
 
 def wanted_rate(settings: Settings) -> Fraction:
-    """Return how many frames a second are sent where a sink wants a constant rate."""
+    """Return the frame rate of constant-rate sinks."""
     return (
         DEFAULT_RATE if settings.rate is None else Fraction(settings.rate).limit_denominator(1001)
     )
 
 
 def wanted_layout(settings: Settings) -> Layout:
-    """Return the layout to expect before the camera has said one."""
+    """Return the frame layout assumed until the camera's is known."""
     return Layout(
         *(settings.width_height or DEFAULT_LAYOUT.size),
         DEFAULT_LAYOUT.format,

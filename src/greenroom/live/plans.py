@@ -1,4 +1,4 @@
-"""Plans: what may be done for a frame, from all that the user asks for down to the least.
+"""Plans of the governor: a ladder from the user's settings down to the cheapest.
 
 A ladder is made of settings. Its first rung is what they ask for; each of the others costs less and
 is worth less, and none is above what was asked for.
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Cost", "Plan", "ladder", "least_cost"]
 
-# What is in the package, most costly first, and what a look takes by docs/models.md, in
-# milliseconds, others as much as any: it only serves to tell what cannot help.
+# Bundled models, most expensive first, and the time of one inference in milliseconds
+# (docs/models.md); only used to rule out plans that cannot help.
 _SMALLER: Final = ("selfie", "selfie-landscape")
 _LOOK_MS: Final = {"selfie": 3.9, "selfie-general": 4.6, "selfie-landscape": 1.9}
 _OTHER_LOOK_MS: Final = 200.0
-# A model that takes so many times less has to be no worse in anything else.
+# A model that is this many times cheaper starts at the full quality again.
 _MUCH: Final = 5.0
-# Of what a better quality takes for the rest of a matte, this much or more is left by a worse one.
+# Least share of the matting cost that remains at a lower quality.
 _MATTE_LEAST: Final = {Quality.BEST: 1.0, Quality.BALANCED: 0.8, Quality.FAST: 0.25}
 _LOOKS: Final = {Quality.BEST: 2.0, Quality.BALANCED: 1.0, Quality.FAST: 1.0}
-# And of what the looks of one model take, by another or with another cadence: half of what should.
+# Expected savings by another model or cadence are halved.
 _DOUBT: Final = 0.5
 
 _CADENCES: Final = {
@@ -43,7 +43,7 @@ _CADENCES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is done for a frame.
+    """Quality, model and inference cadence of frames.
 
     Attributes
     ----------
@@ -67,12 +67,12 @@ class Plan:
 
     @property
     def text(self) -> str:
-        """What it is, as a sentence."""
+        """Description of the plan, as a sentence."""
         rate = ", at half the camera's rate" if self.half_rate else ""
         return f"Quality {self.quality}, model {self.model}: {_CADENCES[self.cadence]}{rate}."
 
     def apply(self, settings: Settings) -> dict[str, Any]:
-        """Return the settings that are to be in force in place of the user's, by name.
+        """Return the settings that replace the user's, by name.
 
         All that a plan may change are there, also those that are as the user's are: so that a plan
         undoes the one before.
@@ -90,7 +90,7 @@ class Plan:
         return {"quality": quality, "model": self.model}
 
     def because(self, reason: str) -> Plan:
-        """Return the same for another reason."""
+        """Return the same plan with another reason."""
         return replace(self, reason=reason)
 
 
@@ -120,7 +120,7 @@ def ladder(settings: Settings) -> tuple[Plan, ...]:
 
 
 def _less(plan: Plan, settings: Settings) -> list[Plan]:
-    """Return a plan's successors with the same model.
+    """Return cheaper plans with the same model.
 
     To leave out looks costs much less quality than to make less of them (docs/governor.md).
     """
@@ -129,19 +129,19 @@ def _less(plan: Plan, settings: Settings) -> list[Plan]:
         plans.append(replace(plan, quality=Quality.BALANCED, cadence=Cadence.SECOND))
     elif plan.cadence is not Cadence.SECOND:
         plans.append(replace(plan, cadence=Cadence.SECOND))
-    # Fast knows no room of which something could be kept.
+    # Quality fast does not learn the room.
     if plan.quality is not Quality.FAST and not _needs_room(settings):
         plans.append(replace((plans or [plan])[-1], quality=Quality.FAST))
     return plans
 
 
 def _needs_room(settings: Settings) -> bool:
-    """Whether something of the room is to be known, which quality fast does not learn."""
+    """Whether the room must be learned, which quality fast does not do."""
     return settings.keep_region is not None or settings.plate is not None
 
 
 def _has_substitutes(settings: Settings) -> bool:
-    """Whether another model finds the same: people, on any processor."""
+    """Whether another model can replace it: one that segments people on any processor."""
     return (
         settings.model != "chroma"
         and _card(settings.model) is not None
@@ -151,7 +151,7 @@ def _has_substitutes(settings: Settings) -> bool:
 
 
 def _is_refined(model: str) -> bool:
-    """Whether quality and looks make a difference: not for models that make mattes themselves."""
+    """Whether quality and cadence apply: not for models that make mattes themselves."""
     card = _card(model)
     if card is None:
         return True  # if they make none the plans below are tried soon enough
@@ -159,7 +159,7 @@ def _is_refined(model: str) -> bool:
 
 
 def _card(model: str) -> Card | None:
-    """Return the card of a model of the package; what others find may be no people."""
+    """Return the card of a bundled model; None for others, which may not segment people."""
     is_ours = model == Path(model).name and (PACKAGE_CARDS / f"{model}.toml").is_file()
     return card_named(model) if is_ours else None
 
@@ -170,7 +170,7 @@ def _look_ms(model: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a frame takes, in milliseconds.
+    """Cost of a frame, in milliseconds.
 
     Attributes
     ----------
@@ -187,7 +187,7 @@ class Cost:
 
 
 def least_cost(cost: Cost, now: Plan, other: Plan) -> Cost:
-    """Return what a plan lower on the ladder will take at least, by what one takes now."""
+    """Return a lower bound of the cost under a cheaper plan, from the cost now."""
     looks = _looks(other) / _looks(now) * (1.0 if other.model == now.model else _DOUBT)
     rest = _MATTE_LEAST[other.quality] / _MATTE_LEAST[now.quality]
     if other.cadence is Cadence.SECOND and now.cadence is not Cadence.SECOND:

@@ -1,4 +1,4 @@
-"""Previews: what the page shows of a session, small and mirrored.
+"""Previews for the page: small and mirrored.
 
 A preview takes from the gate like everything else that leaves. It says which views it wants, and
 the engine makes them along with frames, not more often than a page can show them.
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Preview", "PreviewHub"]
 
-# How often views are made, in seconds: smooth enough to see oneself.
+# Interval of previews, in seconds.
 _EVERY_S: Final = 1 / 15
-# A page cannot show more than so many pixels across, and a cover has to be made small for it.
+# Largest width of a preview, in pixels; covers are rendered at this size for it.
 _WIDTH_PX: Final = 640
 
 
 class PreviewHub:
-    """Knows who looks at the page. All methods may be called on any thread.
+    """Hub of open previews. All methods may be called on any thread.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class PreviewHub:
         self._made_s = float("-inf")
 
     def open(self, views: frozenset[str]) -> Preview:
-        """Begin to look.
+        """Open a preview.
 
         Raises
         ------
@@ -67,11 +67,11 @@ class PreviewHub:
 
     @property
     def readers(self) -> int:
-        """How many look."""
+        """Number of open previews."""
         return len(self._previews)
 
     def due(self) -> frozenset[str]:
-        """Return the views that are to be made of the next frame."""
+        """Return the views due with the next frame."""
         now_s = self._clock.now()
         if not self._previews or now_s - self._made_s < _EVERY_S:
             return frozenset()
@@ -87,7 +87,7 @@ class PreviewHub:
 
 
 class Preview:
-    """One open page's look; `next` is called on one thread at a time."""
+    """Preview of one open page; `next` is called on one thread at a time."""
 
     def __init__(self, gate: Gate, forget: Callable[[Preview], None]) -> None:
         self._gate = gate
@@ -98,7 +98,7 @@ class Preview:
         """What is wanted."""
 
     def want(self, views: frozenset[str]) -> None:
-        """Say which views are wanted from now on.
+        """Set the wanted views.
 
         Raises
         ------
@@ -124,7 +124,7 @@ class Preview:
         return {name: view for name, view in shown.views.items() if name in self.views} or None
 
     def close(self) -> None:
-        """Look no more."""
+        """Close the preview."""
         if not self._ended:
             self._ended = True
             self._forget(self)

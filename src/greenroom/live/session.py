@@ -1,4 +1,4 @@
-"""A live session: capture, engine and outlets, each on threads of its own, with a gate between.
+"""Live session: capture, engine and outlets on threads of their own, with a gate between.
 
 ::
 
@@ -58,19 +58,19 @@ logger = logging.getLogger(__name__)
 # Time between two rounds of the housekeeper, and between two of its slower work.
 _ROUND_S: Final = 0.1
 _SLOW_ROUND_S: Final = 0.5
-# Sinks keep the size of their first frame: they wait for the camera's, but no longer than this.
+# Sinks keep the size of their first frame, so they wait this long for the camera's.
 _UNKNOWN_S: Final = 5.0
-# A rate that differs by more than this share is another one.
+# A frame rate that differs by more than this share is reported to the governor.
 _OTHER: Final = 0.15
-# Times of stages are those of so many frames.
+# Window of the stage timings, in frames.
 _RECENT: Final = 60
-# How long a cover may take to be made.
+# Time-out of rendering a cover.
 _COVER_S: Final = 0.3
-# How long another camera may take to give a frame.
+# Time-out of the first frame of another camera.
 _TRIAL_S: Final = 20.0
-# How long the engine's thread may take to end.
+# Time-out of ending the threads.
 _END_S: Final = 2.0
-# So many faults of threads are remembered.
+# Number of thread failures that the status shows.
 _FAULTS: Final = 3
 
 
@@ -80,9 +80,9 @@ class Session:
     Parameters
     ----------
     settings : Settings
-        What the user wants; `settings` tells it again.
+        The user's settings.
     parts : SessionParts
-        Theirs is the work.
+        Engine, sinks, source and steering.
 
     Notes
     -----
@@ -175,7 +175,7 @@ class Session:
             self._steering.start(self._apply_plan, self._take_fault)
 
     def stop(self) -> None:
-        """End all threads; what hangs is left behind, and nothing of it leaves any more."""
+        """End all threads; hung threads are abandoned, and nothing of theirs leaves any more."""
         self._ended.set()
         self.gate.close()
         self._frames.cancel()
@@ -204,7 +204,7 @@ class Session:
 
     @property
     def without_cover(self) -> tuple[str, ...]:
-        """The sinks that have not got the cover yet, though somebody asked for it.
+        """Sinks that have not received the cover that the user asked for.
 
         What they got last may still be seen there. Empty while nobody asked.
         """
@@ -252,7 +252,7 @@ class Session:
     def _for_engine(
         self, new: Settings, values: Collection[str], changed: set[str]
     ) -> dict[str, Any]:
-        """Return what the engine is to change.
+        """Return the settings that the engine changes.
 
         What the governor chose stays in force, unless it has to choose anew: then it begins with
         what the user asks for, which is loaded here, so that what cannot be is an error.
@@ -278,7 +278,7 @@ class Session:
         return self._listeners.add(listener)
 
     def status(self) -> Status:
-        """Return everything that can be known now."""
+        """Return a status snapshot."""
         showing, reason, message = self.gate.state()
         without_cover = self.without_cover
         if without_cover:
@@ -321,7 +321,7 @@ class Session:
         return {name: count for name, count in drops.items() if count}
 
     def _take_fault(self, fault: WorkerFailure) -> None:
-        """Cover after whatever ended a thread's work, say so, and end where it cannot go on."""
+        """Cover and report the failure of a thread; end the session where it cannot restart."""
         message = f"greenroom's thread {fault}"
         self.gate.shut("failure", f"Covered: {message}")
         self._faults.append(message)
@@ -333,7 +333,7 @@ class Session:
     # Frames, on a thread of their own.
 
     def _deliver(self, capture: Capture, frame: Frame) -> None:
-        """Take a frame from a capture's thread, but not from one that is only tried."""
+        """Queue a frame of the capture in force; others are on trial."""
         if capture is not self._capture:
             return
         self.measures.came()
@@ -341,7 +341,7 @@ class Session:
             self.gate.expect(frame.layout)
             self._is_known = True
         with suppress(ChannelClosedError):
-            # With a ticket of now: what came before a camera went away never leaves after it.
+            # The ticket is of now: frames from before a camera was lost never leave after it.
             self._frames.put((frame, self.gate.ticket()))
 
     def _work(self) -> None:
@@ -357,7 +357,7 @@ class Session:
                 logger.exception("a frame was lost: %s", error)
 
     def _one(self, frame: Frame, ticket: Ticket | None) -> None:
-        """Bring a frame through the engine to the gate."""
+        """Process one frame and offer it to the gate."""
         if ticket is None:
             self.gate.refused["cover"] += 1
             return
@@ -395,7 +395,7 @@ class Session:
 
     @contextmanager
     def _camera(self, new: Settings, changed: set[str]) -> Iterator[None]:
-        """Open the camera of new settings, and take it once all else is in force, too.
+        """Open the camera of new settings; it takes over once everything else is in force.
 
         Nothing changes if it cannot be opened.
         """
@@ -423,7 +423,7 @@ class Session:
             self._is_switching = False
 
     def _tried(self, new: Settings, cameras: set[str], on_failure: ExitStack) -> Capture:
-        """Open another camera; on failure it is as before.
+        """Open another camera; on failure the one before goes on.
 
         Another source is opened beside the one before, which goes on meanwhile. Of the same one
         only one can be open: it is closed first, and opened as it was if it cannot be otherwise.
@@ -453,7 +453,7 @@ class Session:
         return tried
 
     def _opened(self, settings: Settings, cameras: set[str]) -> Capture:
-        """Open a camera until its first frame has come, which is not shown.
+        """Open a camera and wait for its first frame, which is not shown.
 
         Raises
         ------
@@ -477,7 +477,7 @@ class Session:
         raise SettingsError(message, name) from capture.error
 
     def _put_in(self, capture: Capture) -> None:
-        """Take frames from another camera from now on, and none of before."""
+        """Switch to another capture; frames of the one before are ignored."""
         self._capture = capture
         self.gate.shut("start")
         if self._settings.on_demand and self._demand.asleep:
@@ -506,7 +506,7 @@ class Session:
         self._awake.set()
 
     def _serve(self) -> None:
-        """Carry out requests: on a thread of their own, as settings may take long to load."""
+        """Serve requests on a thread of their own, as the housekeeper may be loading settings."""
         while not self._ended.is_set():
             self._carry_out(self._requests.get())
 
@@ -529,7 +529,7 @@ class Session:
                 logger.exception("%s", error)
 
     def _keep_own_house(self) -> None:
-        """Do whatever a kind of session adds, about twice a second, on the housekeeper's thread."""
+        """Run a subclass's own periodic work, about twice a second on the housekeeper's thread."""
 
     def _carry_out(self, request: str) -> None:
         if request == "cover":
@@ -553,7 +553,7 @@ class Session:
             self._capture.pause()
 
     def _look_after_outlets(self) -> None:
-        """Start them when the size of frames is known, and end if none of them ever worked."""
+        """Start outlets once the frame size is known; end the session if none ever worked."""
         since_s = self._clock.now() - self._began_s
         if not self._sends:
             if self._is_known or since_s > _UNKNOWN_S:
@@ -569,14 +569,14 @@ class Session:
             self._ended.set()
 
     def _follow_rate(self) -> None:
-        """Tell the governor how many frames really come, where that is not what was expected."""
+        """Report the measured frame rate to the governor where it differs from the expected one."""
         rate = self.measures.rate_in
         if self._steering is not None and abs(rate - self._steered_rate) > _OTHER * rate > 0:
             self._steered_rate = float(round(rate)) or rate
             self._steering.follow(self._settings, self._steered_rate)
 
     def _apply_plan(self, plan: Plan) -> None:
-        """Do for a frame what the governor chose, less than or as much as the user asks for."""
+        """Apply the governor's plan to the engine."""
         with self._updating:
             if self._steering is None or plan != self._steering.plan:
                 return  # it has chosen another one meanwhile

@@ -1,4 +1,4 @@
-"""Noticing that the machine slept: cameras seldom survive that."""
+"""Detection of system sleep, which cameras rarely survive."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Suspension", "seconds_asleep"]
 
-# A clock that is set by the network moves by less, in seconds.
+# Tolerance for clock corrections by the network, in seconds.
 _JUMP_S: Final = 2.0
 
 
 def seconds_asleep() -> float:
-    """Return a number that grows by the seconds that the machine sleeps.
+    """Return a clock difference that grows by the seconds the machine sleeps.
 
     Linux has a clock that goes on in sleep beside one that does not. Elsewhere it is the wall
     clock that goes on; to set that forward looks the same, and costs a look at the camera.
@@ -27,7 +27,7 @@ def seconds_asleep() -> float:
 
 
 class Suspension:
-    """Tells whether the machine slept since it was last asked.
+    """Detects whether the machine slept since the last call.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Suspension:
         self._before_s = asleep_s()
 
     def happened(self) -> bool:
-        """Return whether it did."""
+        """Return whether the machine slept since the last call."""
         now_s = self._asleep_s()
         jump_s, self._before_s = now_s - self._before_s, now_s
         return jump_s > _JUMP_S

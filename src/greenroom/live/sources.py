@@ -1,4 +1,4 @@
-"""What ``--source`` can name: cameras, files played in real time, streams, the screen, a demo."""
+"""Live sources: cameras, files played in real time, streams, the screen, a demonstration."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["check_live_source", "create_live_source"]
 
 DEMO: Final = "demo"
-# The demonstration repeats after so many frames.
+# Length of the demonstration's loop, in frames.
 _DEMO_FRAMES: Final = 100
 
 
@@ -37,7 +37,7 @@ def create_live_source(
     clock: Clock | None = None,
     cameras: Callable[[], list[CameraInfo]] = list_cameras,
 ) -> Source:
-    """Open what ``settings.source`` names.
+    """Open the source that ``settings.source`` names.
 
     Its frames are ``yuv420p`` and of one size, and their time stamps are microseconds of the
     clock when they were captured. Iterating waits for the next frame.
@@ -74,7 +74,7 @@ def create_live_source(
 def check_live_source(
     settings: Settings, cameras: Callable[[], list[CameraInfo]] = list_cameras
 ) -> None:
-    """Refuse a source that is not there, before anything is loaded for it.
+    """Reject a missing source before anything is loaded for it.
 
     Files are opened as `create_live_source` opens them; cameras, streams and the screen are left
     alone: a light would go on, a server would see two visitors.
@@ -96,7 +96,7 @@ def check_live_source(
 
 
 def _is_file(name: str) -> bool:
-    """Whether there is something of that name that is no device, or a pattern for it."""
+    """Whether the name is a file (not a device) or a pattern of numbered files."""
     path = Path(name)
     try:
         if path.exists():
@@ -107,7 +107,7 @@ def _is_file(name: str) -> bool:
 
 
 def _chosen_camera(settings: Settings, cameras: list[CameraInfo]) -> CameraInfo:
-    """Find the camera that is meant."""
+    """Select the requested camera."""
     name = settings.source
     if "source" not in settings.model_fields_set:
         if not cameras:
@@ -137,7 +137,7 @@ def _camera_source(camera: CameraInfo, settings: Settings, clock: Clock) -> Sour
 
 
 def _file_source(settings: Settings, clock: Clock) -> RealTimeSource:
-    # A live picture goes on after damage, as a camera's does.
+    # Damaged frames do not end a live source.
     lenient = settings.changed(allow_truncated=True)
     return RealTimeSource(
         lambda: create_source(settings.source, lenient), clock, loop=settings.loop
@@ -152,7 +152,7 @@ def _demo_source(clock: Clock) -> RealTimeSource:
 
 
 class _Remembered(Source):
-    """Draws every frame once: to draw them costs more than to replace their background.
+    """Caches drawn frames: drawing costs more than replacing the background.
 
     They share memory from round to round, 138 MB of it; nobody writes to frames.
     """

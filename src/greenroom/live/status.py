@@ -1,4 +1,4 @@
-"""What can be known of a live session: plain values, made anew each time somebody asks."""
+"""Status snapshot of a live session, as plain values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["CaptureState", "CaptureStatus", "OutletStatus", "Showing", "Status"]
 
 
 class CaptureState(StrEnum):
-    """Where the camera is."""
+    """State of the camera."""
 
     CLOSED = "closed"
     OPENING = "opening"
@@ -21,7 +21,7 @@ class CaptureState(StrEnum):
 
 
 class Showing(StrEnum):
-    """What is being sent."""
+    """Kind of picture that is being sent."""
 
     PERSON = "person"
     COVER = "cover"
@@ -30,7 +30,7 @@ class Showing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CaptureStatus:
-    """The camera.
+    """Status of the camera.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class CaptureStatus:
 
 @dataclass(frozen=True, slots=True)
 class OutletStatus:
-    """One place where the picture goes.
+    """Status of one output.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ class OutletStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A live session at one moment.
+    """Status of a live session.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Steering: carries out in the engine what the governor chooses.
+"""Steering: applies the governor's plans to the engine.
 
 A model may take seconds to load, so that is done on a thread of its own, while frames go on.
 """
@@ -28,7 +28,7 @@ _END_S: Final = 2.0
 
 
 class Steering:
-    """Lets a governor see every frame, and has its plans carried out.
+    """Feeds measurements to a governor and has its plans applied.
 
     Parameters
     ----------
@@ -50,17 +50,17 @@ class Steering:
 
     @property
     def plan(self) -> Plan:
-        """What is to be done."""
+        """The plan in force."""
         return self._plan
 
     @property
     def threads(self) -> tuple[threading.Thread, ...]:
-        """Its thread, once it has begun."""
+        """The thread that applies plans."""
         return () if self._thread is None else (self._thread,)
 
     @property
     def said(self) -> tuple[str, str]:
-        """What was chosen, and why, as sentences."""
+        """Plan and reason, as sentences."""
         return self._plan.text, self._plan.reason
 
     def start(
@@ -88,13 +88,13 @@ class Steering:
             self._thread.join(timeout=_END_S)
 
     def skips(self) -> bool:
-        """Tell whether the next frame is to be left out: every second one at half the rate."""
+        """Return whether to skip the next frame: every second one at half rate."""
         self._odd = not self._odd
         plan = self._applied
         return plan is not None and plan.half_rate and self._odd
 
     def observe(self, measured: Measured, timings: Timings) -> None:
-        """Take what a frame cost."""
+        """Record the cost of a frame."""
         with self._lock:
             self._governor.observe(
                 measured.now_s,
@@ -106,7 +106,7 @@ class Steering:
             self._take()
 
     def follow(self, settings: Settings, rate: float) -> None:
-        """Take what the user wants now, and how many frames come a second."""
+        """Update the user's settings and the frame rate."""
         with self._lock:
             self._governor.update(settings, rate)
             self._take()

@@ -14,7 +14,7 @@ __all__ = ["ThreadTimes"]
 
 
 class ThreadTimes:
-    """Adds up the CPU time of threads, those that have ended included.
+    """Sums the CPU time of threads, including ended ones.
 
     Where the system does not tell the time of another thread, which is everywhere but on Linux,
     it is the time of the whole process.
@@ -52,7 +52,7 @@ class ThreadTimes:
 
 
 def _clock_of(native_id: int) -> int:
-    """Return the number of Linux's clock of a thread's CPU time.
+    """Return the ID of Linux's CPU-time clock of a thread.
 
     As in the kernel's posix-timers.h: the number's complement, and the kinds "of one thread" (4)
     and "as the scheduler counts" (2). Unlike pthread_getcpuclockid it is safe for threads that
