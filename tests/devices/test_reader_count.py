@@ -253,7 +253,10 @@ class TestReaderCount:
         assert count.count() is None
         assert count.why == "not event: Invalid argument; not files: No such file or directory"
         count.close()
-        assert ReaderCount(device, watches=()).why == "this system does not say who uses a camera"
+        assert (
+            ReaderCount(device, watches=()).why
+            == "this system does not report the users of a camera"
+        )
 
     def test_device_that_goes_away(self, device: Path) -> None:
         """When the device is unplugged the count becomes unknown, and that is told."""

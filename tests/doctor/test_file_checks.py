@@ -100,7 +100,7 @@ class TestRunning:
 
     def test_none(self, machine: Machine) -> None:
         """None is fine."""
-        assert "does not run" in only(check_running(machine.context())).message
+        assert "is not running" in only(check_running(machine.context())).message
 
     def test_one(self, machine: Machine) -> None:
         """One that runs is named by process and page, but its token is kept."""

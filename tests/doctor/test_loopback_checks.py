@@ -124,11 +124,11 @@ class TestLoopback:
         assert only(check_loopback(machine.context())).status == "ok"
 
     def test_readers(self, machine: Machine) -> None:
-        """A version that cannot tell who looks is told."""
+        """A version that does not report readers is noted."""
         machine.write(LOADED | {"/sys/module/v4l2loopback/version": "0.12.7"})
         _, readers = check_loopback(machine.context())
         assert readers.name == "readers"
-        assert "0.12.7 does not tell who looks" in readers.message
+        assert "0.12.7 does not report its readers" in readers.message
 
 
 class TestSecureBoot:
@@ -141,7 +141,7 @@ class TestSecureBoot:
 
     def test_not_known(self, machine: Machine) -> None:
         """A machine without UEFI has none."""
-        assert "not known" in only(check_secure_boot(machine.context())).message
+        assert "not supported" in only(check_secure_boot(machine.context())).message
 
     def test_off(self, machine: Machine) -> None:
         """Off is fine."""

@@ -114,7 +114,7 @@ class TestPipeWire:
         assert only(check_pipewire(desktop.context())).message.startswith("PipeWire runs")
 
     def test_no_session_manager(self, desktop: Machine) -> None:
-        """Without one nobody is connected with anything."""
+        """Without a session manager nothing is connected."""
         (desktop.root / "proc/1234/comm").unlink()
         daemon, manager = check_pipewire(desktop.context(Settings(to="pipewire")))
         assert daemon.status == "ok"
@@ -138,7 +138,7 @@ class TestOtherSystems:
         machine.answers = {number: Answer(0, "OBS")}
         found, readers = check_other_cameras(machine.context(platform="win32"))
         assert (found.status, found.message) == ("ok", f"{name} can be used")
-        assert "does not tell who looks" in readers.message
+        assert "does not report readers" in readers.message
         assert all(line.startswith("reg query ") for line in machine.asked)
 
     def test_windows_without(self, machine: Machine) -> None:

@@ -238,7 +238,7 @@ class ReaderCount:
                 continue
             self.why = how
             return watch
-        self.why = "; ".join(reasons) or "this system does not say who uses a camera"
+        self.why = "; ".join(reasons) or "this system does not report the users of a camera"
         return None
 
     def _work(self, watch: ReaderWatch) -> None:

@@ -76,10 +76,10 @@ def _missing_permission(system: System, nodes: Sequence[Path]) -> Finding:
     if group in system.listed_groups() and group not in system.own_groups():
         message = f"{names}: you are in the group {group} only from your next login on"
         return _SECTION.problem("permission", message, "Log out and in again.")
-    message = f"{names} may not be used: you are not in the group {group}"
+    message = f"{names} cannot be opened: you are not in the group {group}"
     fix = join_group(group)
     if group in system.own_groups():
-        message = f"{names} may not be used, although you are in the group {group}"
+        message = f"{names} cannot be opened, although you are in the group {group}"
         fix = f"ls -l {names.replace(',', '')}"
     return _SECTION.problem("permission", message, fix)
 

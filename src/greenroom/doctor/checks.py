@@ -137,5 +137,5 @@ def _findings(check: Check, context: CheckContext) -> list[Finding]:
 
 
 def _check_failed(check: Check, why: str) -> Finding:
-    message = f"this could not be looked at: {' '.join(why.split())}"
+    message = f"the check failed: {' '.join(why.split())}"
     return Finding(check.name, "problem", message, "", check.section, check.blocks)

@@ -68,7 +68,7 @@ def check_running(context: CheckContext) -> Iterator[Finding]:  # noqa: ARG001 -
     """Report a running greenroom, without its page's token."""
     record = running()
     if record is None:
-        yield _SECTION.ok("running", "greenroom does not run now")
+        yield _SECTION.ok("running", "greenroom is not running")
         return
     page = f", page {record.address}" if record.address else ""
     yield _SECTION.ok("running", f"greenroom runs: process {record.pid}{page}")

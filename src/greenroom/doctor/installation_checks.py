@@ -113,7 +113,7 @@ def check_rivals(context: CheckContext) -> Iterator[Finding]:
         if len(here) > 1:
             message = (
                 f"{' and '.join(here)} are installed together and overwrite each other: which one "
-                f"runs is chance"
+                f"runs is undefined"
             )
             remove = system.pip("uninstall", "-y", *here)
             fix = f"{remove}\n{system.pip('install', here[0])}"

@@ -149,8 +149,8 @@ def _remarks(system: System) -> Iterator[Finding]:
     version = tuple(int(part) for part in re.findall(r"\d+", _version(system))[:2])
     if version and version < _FIRST_WITH_EVENT:
         message = (
-            f"{_NAME} {_version(system)} does not tell who looks; from 0.13 on it does. Until then "
-            f"programs of this user are counted, for closing the camera while nobody looks"
+            f"{_NAME} {_version(system)} does not report its readers, as 0.13 and later do: the "
+            "camera is closed while no program of this user reads the virtual one"
         )
         yield _SECTION.ok("readers", message)
     files = [
@@ -170,7 +170,9 @@ def check_secure_boot(context: CheckContext) -> Iterator[Finding]:
         return
     is_on = _secure_boot_is_on(system)
     if is_on is None:
-        yield _SECTION.ok(_SECURE_BOOT, "not known to this machine, so it is in nobody's way")
+        yield _SECTION.ok(
+            _SECURE_BOOT, "not supported by this machine: kernel modules need no signature"
+        )
     elif not is_on:
         yield _SECTION.ok(_SECURE_BOOT, "off: kernel modules need no signature")
     elif _is_loaded(system):

@@ -38,7 +38,7 @@ _INSTALL_ON_MAC: Final = (
 _EXTENSION: Final = "com.obsproject.obs-studio.mac-camera-extension"
 _OLD_PLUGIN: Final = "/Library/CoreMediaIO/Plug-Ins/DAL/obs-mac-virtualcam.plugin"
 _NO_READER_COUNT: Final = (
-    "this system does not tell who looks at a virtual camera, so the real one stays open while "
+    "this system does not report readers of a virtual camera, so the real one stays open while "
     "greenroom runs"
 )
 
@@ -70,7 +70,7 @@ def check_pipewire(context: CheckContext) -> Iterator[Finding]:
         message += ": greenroom run --to pipewire,page needs no kernel module"
     yield _SECTION.ok("pipewire", message)
     if not is_managed:
-        message = "no session manager runs, so nobody is connected with a camera of PipeWire"
+        message = "no session manager runs, so programs cannot connect to PipeWire cameras"
         yield _SECTION.missing(
             "wireplumber", message, _install_and_start(system, _DAEMON, _START), wanted=wanted
         )
