@@ -23,9 +23,9 @@ from greenroom.backgrounds.plain import CameraBackground, ColourBackground, Tran
 from greenroom.backgrounds.softened import strength_of
 from greenroom.backgrounds.video import Video
 from greenroom.media.animation import moves
-from greenroom.media.decoding import is_folder, path_exists, unreadable_reason, user_path
 from greenroom.media.image_files import is_picture
 from greenroom.media.limits import MAX_SIDE_PX
+from greenroom.media.paths import is_folder, path_exists, unreadable_reason, user_path
 from greenroom.specs import BACKGROUND_KINDS, BUILTIN, NAMES, Argument, BackgroundKind, rgb_of
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from greenroom.cli.preflight import PER_FILE_ERRORS, check_conversions
 from greenroom.cli.progress import progress_bar
 from greenroom.errors import GreenroomError, IncompleteError, SettingsError
 from greenroom.media.animation import moves
-from greenroom.media.decoding import is_folder, path_exists
 from greenroom.media.limits import MAX_PHOTO_SIDE_PX
 from greenroom.media.numbered_names import NUMBER
+from greenroom.media.paths import is_folder, path_exists
 from greenroom.segmenters.store.speeds import remember_speed
 from greenroom.sinks import written_name
 

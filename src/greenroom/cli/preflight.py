@@ -25,8 +25,9 @@ from greenroom.evaluation.report import check_report
 from greenroom.files.room_plate import check_plate_output
 from greenroom.live.parts import check_live, wanted_rate
 from greenroom.live.sources import check_live_source
-from greenroom.media.decoding import STDIN, is_folder
+from greenroom.media.decoding import STDIN
 from greenroom.media.image_files import is_picture
+from greenroom.media.paths import is_folder
 from greenroom.media.source_info import SourceInfo
 from greenroom.segmenters import check_model
 from greenroom.sinks import check_sink

@@ -12,11 +12,11 @@ import numpy as np
 
 from greenroom.compositing.blend_kernels import over
 from greenroom.errors import SettingsError
-from greenroom.media.decoding import unreadable_reason, user_path
 from greenroom.media.frame import Frame
 from greenroom.media.image_files import decode_with_alpha
 from greenroom.media.limits import MAX_OVERLAY_SIDE_PX
 from greenroom.media.matte import Matte
+from greenroom.media.paths import unreadable_reason, user_path
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

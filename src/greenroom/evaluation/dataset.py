@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from greenroom.errors import SourceError
-from greenroom.media.decoding import is_folder
 from greenroom.media.image_files import pictures_in
+from greenroom.media.paths import is_folder
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,6 +12,7 @@ import av
 
 from greenroom.media.decoders import Decoder
 from greenroom.media.demuxers import FILE_OPTIONS, HEAD_BYTES, PIPE_OPTIONS, list_kind
+from greenroom.media.paths import file_url, unreadable_reason
 from greenroom.media.timeline import with_browser_durations
 
 if TYPE_CHECKING:
@@ -28,14 +29,10 @@ __all__ = [
     "StandardInput",
     "check_size",
     "decoded",
-    "file_url",
-    "is_folder",
     "open_container",
     "open_media",
-    "path_exists",
     "reason_of",
     "stream_choice",
-    "unreadable_reason",
     "video_stream",
 ]
 
@@ -195,50 +192,6 @@ class StandardInput:
             raise self._interruption
 
 
-def user_path(name: str) -> Path:
-    """Return the path of a name, with ``~`` and ``~user`` expanded."""
-    path = Path(name)
-    try:
-        return path.expanduser()
-    except RuntimeError:  # no such user: the name is a file's
-        return path
-
-
-def is_folder(path: Path) -> bool:
-    """Whether a path is a folder; False if it is invalid, such as too long."""
-    try:
-        return path.is_dir()
-    except (OSError, ValueError):
-        return False
-
-
-def path_exists(path: Path) -> bool:
-    """Whether a path exists; False if it is invalid, such as too long."""
-    try:
-        return path.exists()
-    except (OSError, ValueError):
-        return False
-
-
-def unreadable_reason(path: Path) -> str | None:
-    """Return the reason why a path is not a readable, non-empty file, or None."""
-    try:
-        if path.is_dir():
-            return "it is a folder, where a file was expected"
-        if not path.exists():
-            return "there is no such file"
-        if path.is_file():  # opening a named pipe would consume it
-            if path.stat().st_size == 0:
-                return "the file is empty"
-            with path.open("rb"):
-                pass
-    except OSError as error:
-        return str(error.strerror).lower()
-    except ValueError:  # raised by Python itself
-        return "there is a null character in its name"
-    return None
-
-
 def check_size(width: int, height: int, max_side_px: int) -> None:
     """Check that a picture is not too large.
 
@@ -267,11 +220,6 @@ def decoded(
     decoder = Decoder(stream, deinterlacer)
     for packet in with_browser_durations(container, container.demux(stream)):
         yield from decoder.decode(packet)
-
-
-def file_url(path: str | Path) -> str:
-    """Return a ``file:`` URL, so that FFmpeg does not take a name for a protocol or pattern."""
-    return f"file:{path}"
 
 
 def reason_of(error: Exception) -> str:

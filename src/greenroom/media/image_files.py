@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 import numpy as np
 from PIL import Image
 
-from greenroom.media.decoding import check_size, unreadable_reason
+from greenroom.media.decoding import check_size
 from greenroom.media.frame import Frame
 from greenroom.media.image_colours import profile_of, to_srgb
+from greenroom.media.paths import unreadable_reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from greenroom.errors import SettingsError
-from greenroom.media.decoding import STDIN, is_folder
+from greenroom.media.decoding import STDIN
 from greenroom.media.image_files import PICTURE_SUFFIXES
 from greenroom.media.numbered_names import NUMBER, NumberedNames
+from greenroom.media.paths import is_folder
 from greenroom.media.source_info import SourceInfo
 from greenroom.sinks.codecs import CONTAINERS
 from greenroom.sinks.picture_sink import WITH_ALPHA, WRITTEN_SUFFIXES, PictureSink, numbered_paths

@@ -11,8 +11,9 @@ import av
 
 from greenroom.errors import GreenroomError, SettingsError
 from greenroom.media.colour import Colour
-from greenroom.media.decoding import MEDIA_ERRORS, decoded, file_url, open_container, video_stream
+from greenroom.media.decoding import MEDIA_ERRORS, decoded, open_container, video_stream
 from greenroom.media.frame import fraction
+from greenroom.media.paths import file_url
 from greenroom.media.shapes import padded_to_even, scaled_to_square_pixels, square_size
 from greenroom.sinks.codecs import CONTAINERS, check_choice, check_fits, choose_codec
 from greenroom.sinks.muxer import HEADER_BYTES, Muxer

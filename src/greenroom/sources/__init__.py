@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from greenroom.media.animation import moves
-from greenroom.media.decoding import STDIN, is_folder, path_exists
+from greenroom.media.decoding import STDIN
 from greenroom.media.image_files import is_picture
 from greenroom.media.limits import MAX_PHOTO_SIDE_PX
+from greenroom.media.paths import is_folder, path_exists
 from greenroom.sources.animation_source import AnimationSource
 from greenroom.sources.picture_source import PictureSource, folder_source, sequence_source
 from greenroom.sources.source import Source

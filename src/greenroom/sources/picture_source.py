@@ -7,10 +7,10 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
 from greenroom.errors import SourceError
-from greenroom.media.decoding import is_folder, unreadable_reason
 from greenroom.media.image_files import decode_picture, pictures_in
 from greenroom.media.limits import MAX_PHOTO_SIDE_PX
 from greenroom.media.numbered_names import NumberedNames
+from greenroom.media.paths import is_folder, unreadable_reason
 from greenroom.media.source_info import SourceInfo
 from greenroom.sources.source import Source
 

@@ -19,18 +19,12 @@ from greenroom.errors import BackgroundError
 from greenroom.media.animation import count_frames, moves, moving_frames
 from greenroom.media.decoded_frames import flattened, orientation_of, oriented
 from greenroom.media.decoders import ALPHA_MODE, has_alpha_mode
-from greenroom.media.decoding import (
-    MEDIA_ERRORS,
-    decoded,
-    file_url,
-    open_media,
-    reason_of,
-    video_stream,
-)
+from greenroom.media.decoding import MEDIA_ERRORS, decoded, open_media, reason_of, video_stream
 from greenroom.media.demuxers import FILE_OPTIONS
 from greenroom.media.file_writing import new_file, write_atomically
 from greenroom.media.image_files import check_pixels, decode_picture, is_picture, open_picture
 from greenroom.media.limits import MAX_SIDE_PX
+from greenroom.media.paths import file_url
 from greenroom.web.file_signatures import (
     GIF,
     HEAD_BYTES,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 import platformdirs
 
 from greenroom.errors import ModelError, SettingsError
-from greenroom.media.decoding import is_folder
+from greenroom.media.paths import is_folder
 from greenroom.segmenters.catalogue import PACKAGE_CARDS
 from greenroom.segmenters.store.download import Download
 from greenroom.segmenters.store.licences import concern
