@@ -1,4 +1,4 @@
-"""What a background is."""
+"""The contract of a background."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ __all__ = ["Background", "Scene"]
 
 
 class Background(ABC):
-    """Makes what is put behind the person. Called on one thread.
+    """Renders the picture behind the person. Called on one thread.
 
-    What it returns is read only and may be returned again; it is never shown as it is,
+    The returned frame is read only and may be returned again; it is never shown as it is,
     only through the compositor or as a copy.
     """
 
     needs_matte: ClassVar[bool] = True
-    """Whether the person has to be found at all."""
+    """Whether a matte is needed at all."""
 
     shows_room: ClassVar[bool] = False
-    """Whether the room can be recognised: by the user's own word, and not a moment longer."""
+    """Whether the room is visible, by the user's explicit choice."""
 
     @abstractmethod
     def render(self, frame: Frame, matte: Matte, time_s: float) -> Frame:
-        """Return what is behind the person, in the frame's layout.
+        """Return the picture behind the person, in the frame's layout.
 
         Parameters
         ----------
         frame : Frame
-            What the camera saw. Read only, and not to be kept.
+            The camera's frame. Read only, and not to be kept.
         matte : Matte
             Of that frame.
         time_s : float
@@ -44,11 +44,11 @@ class Background(ABC):
         Raises
         ------
         BackgroundError
-            If the background cannot be read any more.
+            If the background can no longer be read.
         """
 
     def cover(self, layout: Layout, time_s: float) -> Frame:
-        """Return what is shown instead of a frame: never made from the camera's pixels."""
+        """Return the cover shown instead of a frame: never made from the camera's pixels."""
         return Frame.filled(layout, COVER_RGB)
 
     def reset(self) -> None:
@@ -61,8 +61,8 @@ class Background(ABC):
 class Scene(Background):
     """A background that does not depend on the camera's picture.
 
-    A frame that it has returned never changes: what moves is shown by others. Of results it is
-    remembered which they show, and that is not written again.
+    A returned frame never changes: a moving scene returns new ones. Output frames record which
+    one they show, and its tiles are not written again.
     """
 
     @abstractmethod

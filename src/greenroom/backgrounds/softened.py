@@ -1,8 +1,8 @@
-"""What is left of the room in `blur` and `pixelate`: a coarse grid of its colours.
+"""The coarse grid of the room's colours behind `blur` and `pixelate`.
 
-What is sent is made from this grid alone. It is blurred so widely that lettering a twelfth as high
-as the frame is gone from it, and it does not tell more over time either: its values are rounded,
-and stay where they are until the room has changed by more than that.
+The output is made from this grid alone. It is blurred so widely that lettering a twelfth as high as
+the frame is unreadable, and reveals no more over time: its values are rounded, and stay until the
+room has changed by more than the rounding.
 """
 
 from __future__ import annotations
@@ -30,29 +30,29 @@ LEAST_STRENGTH: Final = 0.4
 
 # Standard deviation of the blur at full strength, as a share of the frame's shorter side.
 _FULL_STRENGTH: Final = 0.15
-# How many samples of the grid are in a standard deviation: with less, enlarging shows it.
+# Samples of the grid per standard deviation: with fewer, the enlarged grid becomes visible.
 _SAMPLES: Final = 2.5
-# Values of the grid are multiples of this, of 255, and change when they are off by that much.
+# Quantisation step of the grid's values, of 255, and the difference from which they change.
 _STEP: Final = 2.0
 _STEADY: Final = _STEP
-# What is covered by this much is not background at all: its colour is the person's too.
+# Coverage from which a sample does not count as background: its colour is partly the person's.
 _MOST_COVERAGE: Final = 0.25 * 255
-# The weight of a much wider blur, and how many times wider: it fills in what is covered, and keeps
-# a gap between arm and body from showing what is behind it alone.
+# Weight of a much wider blur, and the factor of its width: it fills covered parts, and keeps a gap
+# between arm and body from showing only the room right behind it.
 _NEAR: Final = 0.05
 _WIDER: Final = 3
-# The weight of the mean of all, for where no background is near.
+# Weight of the mean of the whole grid, for parts without background nearby.
 _FAR: Final = 1e-4
-# Where there is no background at all it is a grey.
+# Without any background the grid is grey.
 _NOTHING: Final = np.float32(1e-9)
 _GREY: Final = np.float32(128)
 
 
 class Softened:
-    """Makes the grid: a normalised convolution [1]_ with the background's coverage as weight.
+    """Computes the grid: a normalised convolution [1]_ weighted by the background's coverage.
 
-    The person's own colours stay out of it. Where no background is near, in the middle of the
-    person, it is what a much wider blur says.
+    The person's own colours are excluded. Without background nearby, in the middle of the person,
+    a much wider blur is used.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ class Softened:
 
 
 def clearness(matte: Plane) -> Floats:
-    """Weigh the background: 1 where nothing is covered, 0 where too much is."""
+    """Return the weight of the background: 1 without coverage, 0 from a limit on."""
     weight = np.maximum(1 - matte.astype(np.float32) / np.float32(_MOST_COVERAGE), 0)
     return np.asarray(weight, np.float32)
 
@@ -116,7 +116,7 @@ def strength_of(kind: str, value: str) -> float:
     Raises
     ------
     SettingsError
-        If it is no number from `LEAST_STRENGTH` to 1.
+        If it is not a number from `LEAST_STRENGTH` to 1.
     """
     try:
         strength = float(value) if value else DEFAULT_STRENGTH
@@ -138,7 +138,7 @@ def strength_of(kind: str, value: str) -> float:
 
 
 def _spread(values: Floats, size: tuple[int, ...], sigma: tuple[float, ...]) -> Floats:
-    """Blur channels to the grid, and add a little of a wider blur, and a trace of their mean."""
+    """Blur channels to the grid, plus a little of a wider blur and a trace of their mean."""
     reduced = _resized(values, size)
     coarse = tuple(max(1, round(length / _WIDER)) for length in size)
     near = _blurred(_resized(reduced, coarse), sigma)
@@ -152,7 +152,7 @@ def _resized(values: Floats, size: tuple[int, ...]) -> Floats:
 
 
 def _blurred(values: Floats, sigma: tuple[float, ...]) -> Floats:
-    # Not cv2.GaussianBlur, which wakes OpenCV's threads, and they spin long after.
+    # Not cv2.GaussianBlur: OpenCV's worker threads spin long after.
     across, down = (
         cv2.getGaussianKernel(2 * int(np.ceil(4 * one)) + 1, one, cv2.CV_32F) for one in sigma
     )

@@ -35,8 +35,8 @@ def composite(
     alpha too: its coverage is the matte, and its colour is the frame's wherever the matte
     is not zero, and the background's where it is.
 
-    With the colours at the edges, the frame's sample is first taken apart where the matte is
-    neither 0 nor 255, and what is blended, or written beside alpha, is the person's own.
+    With the colours at the edges, the frame's sample is first separated where the matte is
+    neither 0 nor 255, and the person's own colour is blended, or written beside alpha.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def composite(
     edges : EdgeColours, optional
         Of this frame and matte. Read only.
     canvas : Canvas, optional
-        Where the result goes: of that layout, with alpha if the background has that. None
+        Memory for the result: of that layout, with alpha if the background has alpha. None
         allocates new memory.
 
     Returns

@@ -1,4 +1,4 @@
-"""Blending of whole planes, by the core."""
+"""Core functions that blend whole planes."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def over(
 ) -> None:
     """Blend two planes: ``(matte * foreground + (255 - matte) * background) / 255``, rounded.
 
-    The matte is contiguous. The result may be the background's own memory, and is apart from
-    everything else.
+    The matte is contiguous. The result may be the background's own memory, and overlaps nothing
+    else.
     """
     shape = matte.shape
     _over(
@@ -45,19 +45,19 @@ def spill(
     only_lighter: bool,
     out: NDArray[np.uint8],
 ) -> None:
-    """Move the person in a composite toward the light by a weight; only up where that is said.
+    """Move the person in a composite toward the light by a weight.
 
-    Of a composite ``a * person + (1 - a) * background`` it is ``a * (light - person)`` that is
-    added, as if the person had been lit before.
+    Of a composite ``a * person + (1 - a) * background`` ``a * (light - person)`` is added, as
+    if the person had been lit before.
 
     Parameters
     ----------
     light, weight : (h, w) float32
         0 to 255 and 0 to 1, of one size; interpolated between the middles of their samples.
     background, matte : (H, W) uint8
-        What is behind, and the coverage, which is contiguous. Where that is 0 nothing changes.
+        The background, and the coverage, which is contiguous. Where that is 0 nothing changes.
     only_lighter : bool
-        Whether what is darker than the person does nothing.
+        Whether light darker than the person is ignored.
     out : (H, W) uint8
         The composite, changed in place.
     """

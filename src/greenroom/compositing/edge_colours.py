@@ -1,4 +1,4 @@
-"""Colours on both sides of a soft edge, by which the compositor takes the old room out."""
+"""Colours on both sides of a soft edge, by which the compositor removes the old room."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["EdgeColours"]
 
 @dataclass(frozen=True, eq=False)
 class EdgeColours:
-    """What is mixed at the edges of one frame.
+    """The two colours that are mixed at the edges of one frame.
 
     Attributes
     ----------

@@ -1,7 +1,7 @@
-"""Light of the scene on the person: what falls over their edge, and how bright they are.
+"""Light of the scene on the person: light wrap at their edge, and matched exposure and colour.
 
-Both are off unless asked for. With a transparent background there is no scene, and neither
-does anything.
+Both are off by default. With a transparent background there is no scene, and neither has any
+effect.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ if TYPE_CHECKING:
 
 __all__ = ["LightMatch", "wrap_light"]
 
-# How far light reaches over the edge: a standard deviation, in shares of the shorter side.
-_REACH: Final = 0.02
-# It is blurred at no more than this size; of a picture so smooth nothing is lost.
-_WRAP_PX: Final = 128
+# Standard deviation of the light over the edge, as a share of the shorter side.
+_BLUR_SIGMA: Final = 0.02
+# Shorter side at which it is blurred, at most; nothing is lost of so smooth a picture.
+_BLUR_SIZE_PX: Final = 128
 
 # The person follows the scene's brightness by this exponent: between lit rooms and sunlight
 # cameras have evened out the rest already.
 _EXPOSURE: Final = 0.5
-_LEAST_GAIN, _MOST_GAIN = 0.7, 1.4
-# By how much of the difference white balance follows, and by how much at most: in chroma, in
-# 8-bit levels; of red, green and blue, as a ratio. More would leave the range of skin.
+_MIN_GAIN, _MAX_GAIN = 0.7, 1.4
+# Share of the difference by which white balance follows, and its limits: in 8-bit levels of chroma,
+# and as a ratio of red, green and blue. More would leave the range of skin.
 _CAST: Final = 0.4
-_MOST_SHIFT: Final = 8.0
-_MOST_RATIO: Final = 1.08
-# Darkest, brightest and most colourful samples say nothing about the light of a scene.
+_MAX_SHIFT: Final = 8.0
+_MAX_RATIO: Final = 1.08
+# Percentiles outside of which samples are clipped: extremes do not represent a scene's light.
 _TRIM: Final = (0.05, 0.95)
-# Of the small planes every so many samples are enough, in each direction.
-_SPARSE: Final = 2
-# A room of which less can be seen says nothing; the person is then compared themselves.
-_LEAST_ROOM: Final = 0.02
-# Time constant of changes, and what a frame without a time stands for.
+# Stride of the samples of the small planes, in each direction.
+_STRIDE: Final = 2
+# Visible share below which the room does not count; the person is compared instead.
+_MIN_ROOM: Final = 0.02
+# Time constant of changes, and duration of a frame without a time.
 _SETTLE_S: Final = 1.0
 _FRAME_S: Final = 1 / 30
 
@@ -54,8 +54,8 @@ _FRAME_S: Final = 1 / 30
 def wrap_light(result: Frame, matte: Matte, background: Frame, strength: float) -> None:
     """Let the background's light fall over the person's edge.
 
-    What is added is the blurred background where it is lighter than the person, by a weight
-    that is the background's brightness times the blurred inverse matte: it falls off within
+    The blurred background is added where it is lighter than the person, weighted by its
+    brightness times the blurred inverse matte: it falls off within
     about 4 % of the shorter side. Samples where the matte is 0 stay as they are.
 
     Parameters
@@ -65,19 +65,19 @@ def wrap_light(result: Frame, matte: Matte, background: Frame, strength: float) 
     matte : Matte
         Of its size. Read only.
     background : Frame
-        What is behind, of equal layout. Read only.
+        Of equal layout. Read only.
     strength : float
         0 to 1.
     """
     height, width = matte.values.shape
-    scale = min(1.0, _WRAP_PX / min(height, width))
+    scale = min(1.0, _BLUR_SIZE_PX / min(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    sigma = max(_REACH * min(height, width) * scale, 0.5)
+    sigma = max(_BLUR_SIGMA * min(height, width) * scale, 0.5)
     clear = 255 - _reduced(matte.reduced_to(background.small_planes[0].shape), size)
     lights = [_blurred(_reduced(plane, size), 2 * sigma) for plane in background.small_planes]
     black, white = _range(result.layout)
     brightness = np.clip((lights[0] - black) / (white - black), 0, 1)
-    # Half of what is blurred is left at an edge: there the light has all its strength.
+    # At an edge half of the blurred inverse matte is left: there the light has full strength.
     near = np.minimum(_blurred(clear, sigma) * (2 / 255), 1)
     weight = np.asarray(strength * near * brightness, np.float32)
     for index, (target, behind, light) in enumerate(
@@ -96,8 +96,8 @@ class LightMatch:
     colour cast follows by less than half, 8 levels at most. Over a blur of the room itself that
     is nearly nothing.
 
-    State: what it has settled on, which changes over about a second of the frames' time. The
-    first frame takes it at once.
+    State: the present change, which settles over about a second of the frames' time. The first
+    frame takes the wanted change at once.
     """
 
     def __init__(self) -> None:
@@ -117,15 +117,15 @@ class LightMatch:
         Parameters
         ----------
         frame : Frame
-            What the camera saw.
+            The camera's frame.
         matte : Matte
             Of its size.
         background : Frame
-            What is put behind, of equal layout.
+            Of equal layout.
         strength : float
             0 to 1.
         person : Frame
-            What is changed: the frame, or the person's own colours in it.
+            The frame to change: the camera's, or the person's own colours in it.
 
         Returns
         -------
@@ -144,7 +144,7 @@ class LightMatch:
         return result.at(person)
 
     def _settle(self, wanted: NDArray[np.float64], time_s: float | None) -> NDArray[np.float64]:
-        """Move toward what is wanted, by how much time has gone by."""
+        """Return the change, moved toward the wanted one by the time that has passed."""
         passed_s = _FRAME_S
         if time_s is not None and self._time_s is not None:
             passed_s = max(0.0, time_s - self._time_s)
@@ -158,15 +158,15 @@ class LightMatch:
 
 
 def _wanted(frame: Frame, matte: Matte, background: Frame) -> NDArray[np.float64]:
-    """Compare scenes: for each plane the logarithm of a gain, or a shift of chroma."""
+    """Return the wanted change for each plane: the logarithm of a gain, or a shift of chroma."""
     olds, news = [], []
     for old, new in zip(frame.small_planes, background.small_planes, strict=True):
-        coverage = matte.reduced_to(old.shape)[::_SPARSE, ::_SPARSE]
+        coverage = matte.reduced_to(old.shape)[::_STRIDE, ::_STRIDE]
         seen = coverage == 0
-        if seen.mean() < _LEAST_ROOM:
+        if seen.mean() < _MIN_ROOM:
             seen = coverage == coverage.max()
-        olds.append(_trimmed_mean(old[::_SPARSE, ::_SPARSE][seen]))
-        news.append(_trimmed_mean(new[::_SPARSE, ::_SPARSE].ravel()))
+        olds.append(_trimmed_mean(old[::_STRIDE, ::_STRIDE][seen]))
+        news.append(_trimmed_mean(new[::_STRIDE, ::_STRIDE].ravel()))
     black, _ = _range(frame.layout)
     result = np.zeros(len(olds))
     if frame.layout.format == "gbrp":
@@ -174,22 +174,22 @@ def _wanted(frame: Frame, matte: Matte, background: Frame) -> NDArray[np.float64
             [max(new, 1.0) / max(old, 1.0) for old, new in zip(olds, news, strict=True)]
         )
         cast = _CAST * (ratios - ratios.mean())
-        limit = math.log(_MOST_RATIO)
+        limit = math.log(_MAX_RATIO)
         result[:] = _bounded_gain(float(ratios.mean())) + np.clip(cast, -limit, limit)
         return result
     result[0] = _bounded_gain(math.log(max(news[0] - black, 1.0) / max(olds[0] - black, 1.0)))
     shifts = _CAST * (np.array(news[1:]) - np.array(olds[1:]))
-    result[1:] = np.clip(shifts, -_MOST_SHIFT, _MOST_SHIFT)
+    result[1:] = np.clip(shifts, -_MAX_SHIFT, _MAX_SHIFT)
     return result
 
 
 def _bounded_gain(ratio: float) -> float:
-    """Return the logarithm of a gain for that of a ratio of brightness."""
-    return min(max(_EXPOSURE * ratio, math.log(_LEAST_GAIN)), math.log(_MOST_GAIN))
+    """Return the log gain for a log ratio of brightness."""
+    return min(max(_EXPOSURE * ratio, math.log(_MIN_GAIN)), math.log(_MAX_GAIN))
 
 
 def _table(layout: Layout, index: int, change: float) -> NDArray[np.uint8]:
-    """Make the lookup table of a plane.
+    """Return the lookup table of a plane.
 
     Darkening scales light; brightening bends the curve up from black and leaves white where it
     is, so that nothing is burnt out.
@@ -208,7 +208,7 @@ def _table(layout: Layout, index: int, change: float) -> NDArray[np.uint8]:
 
 
 def _trimmed_mean(samples: NDArray[np.uint8]) -> float:
-    """Return the mean with what is outside of the middle nine tenths moved to their ends."""
+    """Return the mean with samples outside of the middle 90 % clipped to it."""
     counts = np.bincount(samples, minlength=256)
     low, high = np.searchsorted(np.cumsum(counts), len(samples) * np.array(_TRIM))
     return float(counts @ np.clip(np.arange(256), low, high)) / len(samples)
@@ -232,7 +232,7 @@ def _reduced(plane: NDArray[np.uint8], size: tuple[int, int]) -> Floats:
 
 
 def _blurred(values: Floats, sigma: float) -> Floats:
-    # Not cv2.GaussianBlur, which wakes OpenCV's threads, and they spin long after.
+    # Not cv2.GaussianBlur: OpenCV's worker threads spin long after.
     weights = cv2.getGaussianKernel(2 * math.ceil(3 * sigma) + 1, sigma, cv2.CV_32F)
     blurred = cv2.sepFilter2D(values, -1, weights, weights, borderType=cv2.BORDER_REPLICATE)
     return np.asarray(blurred, np.float32)

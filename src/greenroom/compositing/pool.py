@@ -1,4 +1,4 @@
-"""Memory of results, used again, which remembers where it shows the background already."""
+"""Pool of output frames, which tracks the tiles that already show the background."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Canvas", "FramePool"]
 
-# More than this are not kept: what is sent, what a sink or preview has, what is made.
-_MOST: Final = 4
+# Number of frames kept: the one sent, those that a sink and a preview hold, and the one being made.
+_MAX_KEPT: Final = 4
 
 
 @dataclass(eq=False, slots=True)
 class Canvas:
-    """Memory of a result.
+    """Memory for one output frame.
 
     Attributes
     ----------
     frame : Frame
-        Where the result goes. Undefined samples, but where it is held.
+        The output. Its samples are undefined except in held tiles.
     held : (rows, columns) uint8
-        1 for every tile that shows the background already, of `greenroom.compositing.tiles`' size.
+        1 for every tile that already shows the background, of `greenroom.compositing.tiles`' size.
     """
 
     frame: Frame
@@ -42,7 +42,7 @@ class Canvas:
 
 
 class _Kept:
-    """One of the pool's memories.
+    """One frame's memory in the pool.
 
     Parameters
     ----------
@@ -67,11 +67,11 @@ class _Kept:
         self._memory = Memory(memory.frame)
         del memory
         self._rows = _rows(self._memory.frame)
-        self._alone = self._references
+        self._own_references = self._references
 
     @property
     def _references(self) -> int:
-        """Count the references to FFmpeg's frame and its samples: every view has one."""
+        """Number of references to FFmpeg's frame and its samples: every view has one."""
         count = sys.getrefcount(self._memory) + sys.getrefcount(self._memory.frame)
         for rows in self._rows:
             count += sys.getrefcount(rows.base)
@@ -79,13 +79,13 @@ class _Kept:
 
     @property
     def is_free(self) -> bool:
-        """Whether nobody has any of it."""
-        return self._references <= self._alone
+        """Whether nobody else has a reference to it."""
+        return self._references <= self._own_references
 
     def frame(self) -> Frame:
-        """Return a frame in this memory, which is free."""
+        """Return a frame in this memory, which must be free."""
         if self._memory.sent_time is not None:
-            # What FFmpeg still reads stays there, and the frame moves elsewhere.
+            # FFmpeg may still read the old samples; the frame moves to new memory.
             self._rows = ()
             self._memory.frame.make_writable()
             self._rows = _rows(self._memory.frame)
@@ -99,16 +99,16 @@ class _Kept:
         return Frame(planes, self.layout, alpha=alpha, _memory=self._memory)
 
     def has(self, frame: Frame) -> bool:
-        """Whether a frame is in this memory."""
+        """Whether a frame lies in this memory."""
         return frame.memory is self._memory
 
     def show(self, background: Frame | None) -> None:
-        """Note which background is shown where it is held."""
+        """Record the background that held tiles show."""
         planes = background.planes if background is not None else ()
         self._background = tuple(weakref.ref(plane) for plane in planes)
 
     def shows(self, background: Frame) -> bool:
-        """Whether it is trusted to show a background. Whoever was given it may have drawn."""
+        """Whether held tiles show a background; not once FFmpeg was given the frame to draw on."""
         planes = background.planes
         return (
             self._memory.sent_time is None
@@ -118,7 +118,7 @@ class _Kept:
 
 
 def _rows(video: av.VideoFrame) -> tuple[NDArray[np.uint8], ...]:
-    """View the planes of a frame of one of our formats, with what pads their rows."""
+    """View the planes of a frame of one of our formats, with the padding of their rows."""
     planes: Any = video.planes  # which have the buffer protocol, not seen by type checkers
     return tuple(
         np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size) for plane in planes
@@ -126,17 +126,16 @@ def _rows(video: av.VideoFrame) -> tuple[NDArray[np.uint8], ...]:
 
 
 class FramePool:
-    """Keeps the memory of results, and gives it again when nobody has any of it any more.
+    """Keeps the memory of output frames, and reuses it when nobody has a reference to it.
 
-    Whoever has a frame, a plane, a view of one, or FFmpeg's frame, has a reference to the latter,
-    and there are more than the pool's. What encoders and filters of FFmpeg hold is seen by FFmpeg,
-    which then moves the frame to other memory. So nobody ever sees samples change that they still
-    have.
+    Every holder of a frame, a plane, a view of one, or FFmpeg's frame has a reference to the
+    latter, beyond the pool's own. References of FFmpeg's encoders and filters are counted by FFmpeg, which
+    then moves the frame to other memory. So samples never change while somebody holds them.
 
-    What a result shows is remembered only where that is said (`remember`), and its planes are
-    read-only from then on. Memory that was given to FFmpeg is not trusted to show what it showed.
+    The background of a frame is recorded only on request (`remember`), and its planes are read-only
+    from then on. Memory that was given to FFmpeg is not trusted to show it.
 
-    Any thread may use it. State: the memory of the last few results of one layout.
+    Any thread may use it. State: the memory of the last few frames of one layout.
     """
 
     def __init__(self) -> None:
@@ -151,14 +150,14 @@ class FramePool:
             kept = next((one for one in alike if one.is_free), None)
             if kept is None:
                 kept = _Kept(layout, alpha=alpha)
-                self._kept = [*alike[-(_MOST - 1) :], kept]  # in place of the oldest
+                self._kept = [*alike[-(_MAX_KEPT - 1) :], kept]  # replaces the oldest
             if not kept.shows(background):
                 kept.held[...] = 0
             kept.show(None)
             return Canvas(kept.frame(), kept.held)
 
     def remember(self, canvas: Canvas, background: Frame) -> None:
-        """Say that a result is as it was made: nothing was drawn over it, nor will be."""
+        """Record that a frame stays as composited: nothing is drawn over it."""
         for plane in canvas.frame.all_planes:
             plane.flags.writeable = False
         with self._lock:

@@ -1,4 +1,4 @@
-"""A matte that is computed only where it is soft, and only once somebody needs it."""
+"""A matte that is computed on demand, and only where it is soft."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ __all__ = ["TiledMatte"]
 class TiledMatte(Matte):
     """The matte of a frame by a guided filter.
 
-    Small versions come from the working grid. The full size is computed in tiles while a picture
-    is made through it (`draw`); only those that are soft are kept, in memory of its own, and
-    ``values`` are put together from them if they are asked for.
+    Small versions come from the working grid. The full size is computed in tiles during
+    compositing (`draw`); only soft tiles are kept, and ``values`` are assembled from them on
+    demand.
 
     Parameters
     ----------
     guide : Guide
-        What it is computed from. It is let go, with the frame's luma, as soon as it was used: by
-        `draw`, `settle` or ``values``, one of which has to be before the frame changes.
+        Its inputs. They are released, with the frame's luma, after the first of `draw`, `settle`
+        and ``values``, one of which must be called before the frame changes.
     """
 
     _guide: Guide | None
@@ -60,23 +60,23 @@ class TiledMatte(Matte):
 
     @property
     def is_settled(self) -> bool:
-        """Whether nothing of the frame is needed any more."""
+        """Whether the frame is no longer needed."""
         return self._guide is None
 
     def settle(self) -> None:
-        """Compute what is soft, unless that was done."""
+        """Compute the soft tiles, unless that was done."""
         if self._guide is not None:
             self._make()
 
     def draw(self, picture: Composition, whole: Bytes | None = None) -> None:
-        """Make a picture through this matte.
+        """Composite through this matte.
 
         Parameters
         ----------
         picture : Composition
-            Its result is changed.
+            Its output is written.
         whole : (H, W) uint8, optional
-            Where the matte goes as well.
+            The matte at full size; written.
         """
         self._make(picture, whole)
 
@@ -85,7 +85,7 @@ class TiledMatte(Matte):
         vars(self)["_guide"] = None
 
     def again(self) -> Matte:
-        """See `Matte.again`. What is soft is shared: nobody sees that memory."""
+        """See `Matte.again`. The soft tiles are shared: that memory is private."""
         self.settle()
         other = copy(self)
         for name in ("values", "quarter"):
@@ -93,7 +93,7 @@ class TiledMatte(Matte):
         return other
 
     def reduced_to(self, shape: tuple[int, int]) -> Bytes:
-        """See `Matte.reduced_to`: from the working grid where that is as fine."""
+        """See `Matte.reduced_to`: from the working grid if that is fine enough."""
         height, width = self._small.shape
         if shape[0] <= height and shape[1] <= width:
             return Matte(self._small).reduced_to(shape)

@@ -1,7 +1,7 @@
-"""Mattes and pictures made tile by tile, by the core.
+"""Mattes and composites made tile by tile, by the core.
 
-Most of a picture is the background or the frame as it is. What is neither is where a matte is
-soft: there it is computed from small grids, and blended at once, while it is in the cache.
+Most tiles are a copy of the background or of the frame. Where the matte is soft it is computed from
+small grids, and blended at once while it is in the cache.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ SOFT: Final = 2
 
 CHUNK: Final = 8
 """Samples of a row that are computed at a time."""
-# It lies on so many columns of the working grid; for these the core has loops of their own.
+# Numbers of columns of the working grid under a chunk for which the core has unrolled loops.
 _TAPS: Final = (4, 6, 9)
-# Of so many kinds of frames it is remembered how they lie on their small grids.
-_KINDS: Final = 8
+# Number of frame sizes whose interpolation tables are cached.
+_CACHED_SIZES: Final = 8
 
 _sort = core.function("sort_tiles", "pppp")
 _coverage_bytes = core.function("coverage_bytes", "pnp")
@@ -91,7 +91,7 @@ class _PictureFields(ctypes.Structure):
 
 
 class _Places:
-    """Where the samples of a frame lie on the small grids; the same for all frames of a size."""
+    """Interpolation tables from the small grids to a frame; the same for all frames of a size."""
 
     def __init__(self, shape: tuple[int, int], low: tuple[int, int], half: tuple[int, int]) -> None:
         (height, width), (low_height, low_width) = shape, low
@@ -125,35 +125,35 @@ class _Places:
 
 
 def _between(length: int, low: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Return the sample of a coarse row before each of a fine one, and the next one's share."""
+    """Return for each fine sample the coarse sample before it, and the weight of the next."""
     places = np.clip((np.arange(length) + 0.5) * low / length - 0.5, 0, low - 1)
     before = np.minimum(places.astype(np.int32), max(low - 2, 0))
     return before, (places - before).astype(np.float32)
 
 
-_places = lru_cache(maxsize=_KINDS)(_Places)
+_places = lru_cache(maxsize=_CACHED_SIZES)(_Places)
 
 
 class Guide:
-    """What a matte of full size is computed from.
+    """Inputs of a full-size matte by a guided filter.
 
     Parameters
     ----------
     base, slope, reference : (h, w) float32
-        On the working grid, no larger than the frame: coverage, how it changes with luma, and
-        the luma that it belongs to.
+        On the working grid, no larger than the frame: coverage, its slope by luma, and the luma
+        that it belongs to.
     kinds : (h / 2, w / 2) uint8
-        On the half grid: `EMPTY` or `FULL` where that is what all samples around it are,
-        otherwise `EDGE` (`greenroom.matting.guided_kernels`).
+        On the half grid: `EMPTY` or `FULL` where all samples around are that, otherwise `EDGE`
+        (`greenroom.matting.guided_kernels`).
     luma : (H, W) uint8
         The frame's first plane.
     noise : float
-        Detail of less than this is none, in 8-bit levels.
+        Differences of luma up to this are ignored, in 8-bit levels.
     small : (h, w) uint8, optional
-        The matte on the working grid, 0 to 255. Where it is given nobody reads the three above
-        but around edges.
+        The matte on the working grid, 0 to 255. With it the three above are read only around
+        edges.
 
-    All of these are read as long as this exists, and not to be changed meanwhile.
+    All of these are kept and must not be changed meanwhile.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - it is what a guided filter has
@@ -168,7 +168,7 @@ class Guide:
     ) -> None:
         self._small = small
         self._places = _places(luma.shape, base.shape, kinds.shape)
-        self._arrays = base, slope, reference, kinds  # which have to live
+        self._arrays = base, slope, reference, kinds  # keeps them alive
         self.luma = luma
         self.fields = _GuideFields(
             core.contiguous(base, "f"),
@@ -185,7 +185,7 @@ class Guide:
         return self.luma.shape
 
     def small(self) -> Bytes:
-        """Return the coverage on the working grid, (h, w) uint8: what is without any detail."""
+        """Return the coverage on the working grid, (h, w) uint8, without detail."""
         if self._small is not None:
             return self._small
         shape = self._arrays[0].shape
@@ -194,7 +194,7 @@ class Guide:
         return small
 
     def sorted_tiles(self) -> Coverage:
-        """Return of every tile whether it is clear, soft or solid, with room for the soft ones."""
+        """Classify every tile as clear, soft or solid, with memory for the soft ones."""
         height, width = self.luma.shape
         kinds = np.empty((-(-height // TILE_ROWS), -(-width // TILE)), np.uint8)
         soft = ctypes.c_int32()
@@ -212,7 +212,7 @@ class Coverage:
     kinds : (rows, columns) uint8
         Of every tile: `CLEAR`, `SOLID` or `SOFT`.
     soft : (n, TILE_ROWS, TILE) uint8, contiguous
-        The soft ones, row by row. What is beyond the frame means nothing.
+        The soft ones, row by row. Undefined beyond the frame.
     """
 
     kinds: Bytes
@@ -221,7 +221,7 @@ class Coverage:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Composition:
-    """What a picture is made of, and where it goes.
+    """Planes of one composite: frame, background and output.
 
     Attributes
     ----------
@@ -229,15 +229,15 @@ class Composition:
         The planes of frame, background and result; of 4:2:0 the second and third are half as
         high and wide, rounded up.
     maps : (planes, 3, rows, columns) float32, contiguous, optional
-        At the corners of cells: the person's sample, the room's, and how much less the room's is
-        to be trusted, above 0. Without them soft samples are blended as they are.
+        At the corners of cells: the person's sample, the room's, and the ratio of their
+        variances, above 0. Without them soft samples are blended as they are.
     cell : int
         Width of a cell in pixels of the frame: at least 1, and 2 for 4:2:0.
     straight : bool
         Write the person's own sample wherever there is any coverage, not blended.
     held : (rows, columns) uint8, contiguous, optional
-        1 where a tile of ``out`` shows the background already: it is not written again.
-        Changed in place.
+        1 where a tile of ``out`` already shows the background and is not written again. Changed
+        in place.
     """
 
     front: Sequence[Bytes]
@@ -257,7 +257,7 @@ def make(
     picture: Composition | None = None,
     whole: Bytes | None = None,
 ) -> None:
-    """Make a picture through a matte, the matte at full size, or both.
+    """Composite through a matte, make the matte at full size, or both.
 
     Parameters
     ----------
@@ -266,16 +266,16 @@ def make(
     matte : (H, W) uint8, or Coverage
         Of the frame.
     guide : Guide, optional
-        What the soft tiles of a `Coverage` are computed from, in place.
+        Inputs of the soft tiles of a `Coverage`, which are computed in place.
     picture : Composition, optional
-        What picture to make.
+        The composite to make.
     whole : (H, W) uint8, optional
-        Where the matte goes.
+        The matte; written.
 
     Raises
     ------
     TypeError
-        If anything does not fit.
+        If shapes or types do not fit.
     """
     fields = _PictureFields(*shape)
     if isinstance(matte, Coverage):
@@ -293,7 +293,7 @@ def make(
 def _fill_coverage(
     fields: _PictureFields, shape: tuple[int, int], matte: Coverage, guide: Guide | None
 ) -> None:
-    """Name a matte in tiles, checked: of the soft ones there are as many as it says."""
+    """Fill in a matte in tiles, checked: the number of soft tiles must match."""
     kinds, soft = matte.kinds, matte.soft
     tiles = -(-shape[0] // TILE_ROWS), -(-shape[1] // TILE)
     if np.count_nonzero(kinds == SOFT) != len(soft):
@@ -308,7 +308,7 @@ def _fill_coverage(
 
 
 def _fill_picture(fields: _PictureFields, shape: tuple[int, int], picture: Composition) -> None:
-    """Name planes and maps, checked."""
+    """Fill in planes and maps, checked."""
     height, width = shape
     fields.planes, count = len(picture.out), len(picture.out)
     small = ((height + 1) // 2, (width + 1) // 2)

@@ -1,4 +1,4 @@
-"""Effects on the picture: what people expect of a camera program besides a background."""
+"""Effects on the picture besides the background."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Changes of whole planes for the effects, by the core."""
+"""Core functions on whole planes for the effects."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def enlarge(
     sharp: bool,
     out: Plane,
 ) -> None:
-    """Show a part of a plane over all of another.
+    """Enlarge a part of a plane to another.
 
-    Sample (x, y) of the result is what the plane has at ``left + (x + 0.5) * scale - 0.5`` and
+    Sample (x, y) of the result is the plane's value at ``left + (x + 0.5) * scale - 0.5`` and
     likewise down: linearly interpolated, or cubically where ``sharp``. Edges are repeated.
     """
     source, target = core.plane(plane), core.plane(out, writable=True)
@@ -44,7 +44,7 @@ def enlarge(
 
 
 def scale_chroma(plane: Plane, gain: Plane, out: Plane) -> None:
-    """Multiply what chroma differs from 128 by a gain in 64ths, which is contiguous."""
+    """Multiply the difference of chroma from 128 by a gain in 64ths, which is contiguous."""
     shape = out.shape
     _scale_chroma(
         *(core.plane(plane, shape), plane.strides[0]),
@@ -65,9 +65,9 @@ def tone_rgb(
     out_blue: Plane,
     out_red: Plane,
 ) -> None:
-    """Move luma along a curve, and colour, which is what differs from luma, by a gain.
+    """Apply a tone curve to luma, and a gain to the differences of colours from luma.
 
-    Both tables have 256 entries, by luma rounded.
+    Both tables have 256 entries, indexed by rounded luma.
     """
     shape = green.shape
     sources = [(core.plane(one, shape), one.strides[0]) for one in (green, blue, red)]

@@ -1,4 +1,4 @@
-"""A slow crop and zoom that follows the person, as somebody behind the camera would."""
+"""Auto framing: a slow crop and zoom that follows the person."""
 
 from __future__ import annotations
 
@@ -16,55 +16,55 @@ if TYPE_CHECKING:
 
 __all__ = ["WHOLE", "CropBox", "Follow", "crop", "cropped", "person_box", "wanted"]
 
-# Nobody is shown more than twice as large: there are no more pixels.
+# Smallest crop: nobody is shown more than twice as large, for lack of pixels.
 LEAST_SIZE: Final = 0.5
-# Above the head there is so much of the picture, which puts the eyes of somebody at a desk, whose
-# head is two fifths of the height, on the upper third.
+# Room above the head, which puts the eyes of somebody at a desk, whose head is two fifths of the
+# height, on the upper third.
 HEADROOM: Final = 0.12
-# And beside the person on both sides together, and below their feet.
+# Room beside the person, both sides together, and below their feet.
 SIDE_ROOM: Final = 0.3
 FOOT_ROOM: Final = 0.05
-# Of somebody whom the picture's lower border cuts already, so much is shown at least: a close
-# view of who sits at a desk, not of their knees.
+# Share of somebody cut by the picture's lower border that is shown at least: a close view of a
+# person at a desk, without their knees.
 LEAST_SHOWN: Final = 0.75
-# Between these their lower end is taken more and more for cut.
+# Lower ends of a person between which they count more and more as cut.
 _CUT_FROM, _CUT_AT = 0.92, 0.98
-# What covers less than this of the picture is nobody.
+# Share of the picture that a person covers at least.
 LEAST_PERSON: Final = 0.01
-# A row or column belongs to the person if it has a tenth of what the fullest has: hands and hair
-# that stick out are not followed.
-_LEAST_ROW: Final = 0.1
+# A row or column belongs to the person if it has this share of the fullest one's coverage: hands
+# and hair that stick out are not followed.
+_MIN_ROW: Final = 0.1
 
-# The frame rests while the person moves by less, in shares of its size, or for less time.
+# Dead zone of the movement, as a share of the crop's size, and the time for which it must be left.
 DEAD_ZONE: Final = 0.06
 DEAD_TIME_S: Final = 0.4
-# It has arrived when it is as near as this share of the dead zone.
+# Share of the dead zone within which the crop has arrived.
 _ARRIVED: Final = 0.25
-# How long somebody may be gone before the whole picture is shown again.
+# Time after which the whole picture is shown again when nobody is there.
 AWAY_S: Final = 3.0
 
-# Camera moves that do not make seasick: in shares of the picture in a second, and in that again.
+# Limits of speed and acceleration against motion sickness, in shares of the picture.
 FASTEST_PER_S: Final = 0.2
 FASTEST_BACK_PER_S: Final = 0.1
 MOST_PER_S2: Final = 0.64
-# Natural frequency of the critically damped spring, in radians a second. With these, what brakes
-# at the highest speed, 2 * 1.6 * 0.2, is just what is allowed: so it never swings over.
+# Natural frequency of the critically damped spring, in radians a second. Its braking at the highest
+# speed, 2 * 1.6 * 0.2, is just the allowed acceleration: so it never overshoots.
 _SPRING_PER_S: Final = 1.6
-# The spring is integrated in steps of this length, and no gap between frames counts for more.
+# Time step of the spring's integration, and the longest gap between frames that counts.
 _STEP_S: Final = 1 / 120
 _LONGEST_GAP_S: Final = 1.0
 _FRAME_S: Final = 1 / 30
-# Less is not cropped.
+# Crops of at least this size are skipped.
 _WHOLE_SIZE: Final = 0.999
 
 
 class CropBox(NamedTuple):
-    """A part of a picture that has its proportions, in shares of its width and height.
+    """A part of a picture with its aspect ratio, in shares of its width and height.
 
     Attributes
     ----------
     x, y : float
-        Its middle.
+        Its centre.
     size : float
         Its width and height.
     """
@@ -84,7 +84,7 @@ class CropBox(NamedTuple):
         return self.y - self.size / 2
 
     def inside(self) -> CropBox:
-        """Return it moved into the picture."""
+        """Return the box moved into the picture."""
         size = min(max(self.size, LEAST_SIZE), 1.0)
         half = size / 2
         return CropBox(min(max(self.x, half), 1 - half), min(max(self.y, half), 1 - half), size)
@@ -96,7 +96,7 @@ WHOLE: Final = CropBox(0.5, 0.5, 1.0)
 
 @dataclass(slots=True)
 class _Spring:
-    """One of the three numbers of a box: what it is, and how fast it changes."""
+    """One of the three numbers of a box, and its speed."""
 
     place: float
     speed_per_s: float = 0.0
@@ -113,7 +113,7 @@ class _Spring:
 
     @property
     def end(self) -> float:
-        """Where it comes to rest soon without swinging over."""
+        """Place where it comes to rest soon without overshooting."""
         return self.place + self.speed_per_s / _SPRING_PER_S
 
 
@@ -165,12 +165,12 @@ def cropped(frame: Frame, box: CropBox) -> Frame:
 
 
 def person_box(values: NDArray[np.uint8]) -> tuple[float, float, float, float] | None:
-    """Find where people are in a matte.
+    """Return the box around all people in a matte.
 
     Returns
     -------
     (left, top, right, bottom) or None
-        In shares of the picture, around all people; None if nobody is there.
+        In shares of the picture; None if nobody is there.
     """
     there = values > 127
     if there.mean() < LEAST_PERSON:
@@ -178,17 +178,16 @@ def person_box(values: NDArray[np.uint8]) -> tuple[float, float, float, float] |
     spans = []
     for axis in (0, 1):
         counts = there.sum(axis)
-        full = np.flatnonzero(counts >= max(_LEAST_ROW * counts.max(), 1))
+        full = np.flatnonzero(counts >= max(_MIN_ROW * counts.max(), 1))
         spans.append((full[0] / len(counts), (full[-1] + 1) / len(counts)))
     (left, right), (top, bottom) = spans
     return float(left), float(top), float(right), float(bottom)
 
 
 def wanted(person: tuple[float, float, float, float]) -> CropBox:
-    """Frame a person, with room beside them and above their head.
+    """Return the crop for a person, with room beside them and above their head.
 
-    All that is seen of them is shown, but for the lower part of somebody whom the picture's
-    border cuts.
+    All of the person is shown, except the lower part of somebody whom the picture's border cuts.
     """
     left, top, right, bottom = person
     cut = min(max((bottom - _CUT_FROM) / (_CUT_AT - _CUT_FROM), 0.0), 1.0)
@@ -200,15 +199,13 @@ def wanted(person: tuple[float, float, float, float]) -> CropBox:
 
 
 class Follow:
-    """Decides what part of the picture is shown.
+    """Moves the crop after the people.
 
-    A critically damped spring, in the frames' own time, pulls the part toward where the people
-    are; its speed and acceleration are limited. It rests while they sway. When nobody is there
-    it waits, and then goes back slowly to the whole picture. The first frame with somebody in
-    it is framed at once.
+    A critically damped spring, in the frames' own time, pulls the crop toward the people; its
+    speed and acceleration are limited. It rests while they sway. When nobody is there it waits,
+    and then returns slowly to the whole picture. The first frame is framed at once.
 
-    State: the part shown, its speed, where it goes, and since when the person is elsewhere or
-    gone.
+    State: the crop, its speed, its goal, and the time for which the person is elsewhere or gone.
     """
 
     def __init__(self) -> None:
@@ -225,7 +222,7 @@ class Follow:
         self._time_s: float | None = None
 
     def step(self, matte: Matte, time_s: float | None) -> CropBox:
-        """Return the part to be shown at the time of a matte.
+        """Return the crop at the time of a matte.
 
         Parameters
         ----------
@@ -263,7 +260,7 @@ class Follow:
         return passed_s
 
     def _wait(self, passed_s: float) -> None:
-        """Stay where it is, and after a while go back to the whole picture."""
+        """Stay, and after a while return to the whole picture."""
         self._away_s += passed_s
         self._elsewhere_s = 0.0
         if self._away_s >= AWAY_S:
@@ -275,9 +272,9 @@ class Follow:
             )
 
     def _follow(self, aim: CropBox, passed_s: float) -> None:
-        """Choose where to go: nowhere as long as the person is nearly where they were."""
+        """Choose the goal, which stays while the person moves within the dead zone."""
         distance = _distance(aim, self._goal)
-        if self._away_s >= AWAY_S:  # it was on its way back
+        if self._away_s >= AWAY_S:  # it was returning
             self._moves = True
         self._away_s, self._fastest_per_s = 0.0, FASTEST_PER_S
         self._elsewhere_s = self._elsewhere_s + passed_s if distance > DEAD_ZONE else 0.0
@@ -289,13 +286,13 @@ class Follow:
 
 
 def _distance(first: CropBox, second: CropBox) -> float:
-    """Tell how far two parts are apart, in shares of their size: the largest of three ways."""
+    """Return the largest difference of two boxes' numbers, as a share of the smaller size."""
     apart = max(abs(one - other) for one, other in zip(first, second, strict=True))
     return apart / min(first.size, second.size)
 
 
 def _small(matte: Matte) -> NDArray[np.uint8]:
-    """Return some samples of a matte: enough to tell where people are."""
+    """Return a subsampled matte, fine enough to find people."""
     values = matte.quarter
     step = max(1, min(values.shape) // 128)
     return values[::step, ::step]

@@ -1,4 +1,4 @@
-"""A dark picture made brighter, as a camera would that opened its iris."""
+"""Low light: a tone curve that brightens dark pictures."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
 
 __all__ = ["LowLight", "Tone", "brightened", "brightness"]
 
-# The mean brightness, in shares of white, that a dark picture is brought up to: about that of
-# well lit webcam pictures. Brighter ones stay as they are.
-_ENOUGH: Final = 0.40
-# Black's slope at the most: two stops. What is darker than that is noise.
-_MOST_GAIN: Final = 4.0
-# Darkest and brightest samples, such as lamps and windows, say nothing about the light.
+# Mean brightness, as a share of white, to which dark pictures are raised: about that of well lit
+# webcam pictures. Brighter ones stay unchanged.
+_TARGET: Final = 0.40
+# Largest slope at black, two stops: darker samples are noise.
+_MAX_GAIN: Final = 4.0
+# Percentiles outside of which samples are clipped: lamps and windows do not represent the light.
 _TRIM: Final = (0.05, 0.95)
-# So many rows of the small planes, and as many samples of each in proportion, are enough.
-_ROWS: Final = 96
-# It starts to move when the picture asks for more than a twelfth more or less, and rests when
-# that is nearly reached: so it stands still in a picture that does.
-_DEAD: Final = math.log(13 / 12)
-_REACHED: Final = math.log(1.01)
-# Time constant of changes, and what a frame without a time stands for.
+# Number of rows of the small planes that are sampled, with columns in proportion.
+_SAMPLED_ROWS: Final = 96
+# Log difference from which the curve starts to move, and within which it stops: so it stands still
+# for a still picture.
+_DEAD_ZONE: Final = math.log(13 / 12)
+_ARRIVED: Final = math.log(1.01)
+# Time constant of changes, and duration of a frame without a time.
 _SETTLE_S: Final = 1.0
 _FRAME_S: Final = 1 / 30
-# Gains of chroma are in 64ths, of which 255 are nearly four.
+# Unit of chroma gains, in 64ths: 255 is nearly four.
 _CHROMA_UNIT: Final = 64
 
 
@@ -50,8 +50,8 @@ class Tone:
     curve : (256,) float32
         Luma for every sample of luma.
     gain : (256,) float32
-        What chroma is multiplied by, for every sample of luma: the square root of what luma
-        is, because noise has more colour than dark things have.
+        Factor of chroma for every sample of luma: the square root of luma's factor, because
+        noise has more colour than dark objects.
     """
 
     curve: NDArray[np.float32]
@@ -93,7 +93,7 @@ class LowLight:
         frame : Frame
             Read only.
         strength : float
-            0 to 1: how much of what is missing is added, in stops.
+            0 to 1: share of the missing brightness that is added, in stops.
 
         Returns
         -------
@@ -102,7 +102,7 @@ class LowLight:
         """
         self._follow(_missing(brightness(frame)), frame.time_s)
         exponent = math.exp(strength * (self._settled or 0.0))
-        return frame if exponent < 1 + _REACHED else brightened(frame, exponent)
+        return frame if exponent < 1 + _ARRIVED else brightened(frame, exponent)
 
     def _follow(self, wanted: float, time_s: float | None) -> None:
         passed_s = _FRAME_S
@@ -112,14 +112,14 @@ class LowLight:
         if self._settled is None:
             self._settled = wanted
         distance = wanted - self._settled
-        self._moves = abs(distance) > (_REACHED if self._moves else _DEAD)
+        self._moves = abs(distance) > (_ARRIVED if self._moves else _DEAD_ZONE)
         if self._moves:
             self._settled -= math.expm1(-passed_s / _SETTLE_S) * distance
 
 
 def brightness(frame: Frame) -> float:
-    """Return the mean luma of a frame in shares of white, without what is brightest or darkest."""
-    step = max(1, min(frame.small_planes[0].shape) // _ROWS)
+    """Return the trimmed mean luma of a frame, as a share of white."""
+    step = max(1, min(frame.small_planes[0].shape) // _SAMPLED_ROWS)
     luma = frame.small_planes[0][::step, ::step]
     if frame.format == "gbrp":
         planes = np.stack([plane[::step, ::step] for plane in frame.small_planes])
@@ -166,11 +166,11 @@ def brightened(frame: Frame, exponent: float) -> Frame:
 
 
 def _missing(brightness: float) -> float:
-    """Return the logarithm of the exponent that brings a brightness up to what is enough."""
-    if brightness >= _ENOUGH:
+    """Return the logarithm of the exponent that raises a brightness to the target."""
+    if brightness >= _TARGET:
         return 0.0
-    exponent = math.log1p(-_ENOUGH) / math.log1p(-max(brightness, 1e-3))
-    return math.log(min(exponent, _MOST_GAIN))
+    exponent = math.log1p(-_TARGET) / math.log1p(-max(brightness, 1e-3))
+    return math.log(min(exponent, _MAX_GAIN))
 
 
 def _at(luma: Plane, shape: tuple[int, ...]) -> Plane:

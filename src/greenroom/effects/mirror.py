@@ -1,4 +1,4 @@
-"""A picture as in a looking glass."""
+"""Mirror image of frames and mattes."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def mirrored_matte(matte: Matte) -> Matte:
 
 
 def _paired(plane: Plane, width: int) -> Plane:
-    """Return what is to be flipped of a plane of a frame of a width.
+    """Return a plane to be flipped, with chroma shifted by half a sample for odd widths.
 
-    In a 4:2:0 frame of odd width, columns of luma that shared a sample of chroma do not after
-    flipping: each sample then stands half for one old one and half for the one before.
+    In a 4:2:0 frame of odd width, columns of luma that shared a sample of chroma no longer do after
+    flipping: each sample then becomes the mean of an old one and the one before.
     """
     if width % 2 == 0 or plane.shape[1] == width:
         return plane

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["POSITIONS", "Overlay", "create_overlay"]
 
-# Where it is, in shares of the room that is left beside and above it.
+# Positions, as shares of the free width and height.
 POSITIONS: Final = {
     "top-left": (0.0, 0.0),
     "top": (0.5, 0.0),
@@ -42,10 +42,10 @@ POSITIONS: Final = {
 }
 DEFAULT_POSITION: Final = "bottom-right"
 
-# Its height at most, and its distance from the border, in shares of the frame's height.
+# Largest height, and distance from the border, as shares of the frame's height.
 _MOST_HEIGHT: Final = 0.2
 _MARGIN: Final = 0.03
-# How far, in samples, colours reach out to where the picture is clear.
+# Standard deviation of the blur that extends colours into clear parts, in samples.
 _REACH_PX: Final = 2.0
 
 
@@ -72,7 +72,7 @@ def create_overlay(spec: str | None) -> Overlay | None:
 
 
 def _parsed(spec: str) -> tuple[str, str]:
-    """Take a specification apart into file and position; names of files may have an @ too."""
+    """Split a specification into file and position; file names may contain an @ too."""
     name, at, position = spec.rpartition("@")
     if not at:
         return spec, DEFAULT_POSITION
@@ -109,8 +109,8 @@ class _Placed:
 class Overlay:
     """A picture with alpha in a corner, at a side or in the middle, never mirrored.
 
-    It is as large as it is, or smaller where that is more than a fifth of the frame's height or
-    more than there is room for. It is fitted once for each layout.
+    It has its own size, or less if that exceeds a fifth of the frame's height or the frame's
+    width. It is fitted once for each layout.
 
     Parameters
     ----------
@@ -123,17 +123,17 @@ class Overlay:
     def __init__(self, picture: NDArray[np.uint8], position: str = DEFAULT_POSITION) -> None:
         self._picture = picture
         self._place = POSITIONS[position]
-        self._placed = lru_cache(maxsize=2)(self._fit)  # what is sent, and the preview
+        self._placed = lru_cache(maxsize=2)(self._fit)  # the output, and the preview
 
     def draw(self, frame: Frame, halvings: int = 0) -> None:
-        """Draw it over a frame, in place; where the frame has alpha that grows.
+        """Draw it over a frame, in place; a frame's alpha grows by it.
 
         Parameters
         ----------
         frame : Frame
             Changed.
         halvings : int
-            How often the frame was halved: the overlay is as much smaller.
+            Number of times that the frame was halved; the overlay is halved as often.
         """
         placed = self._placed(frame.layout, halvings)
         rows, columns = placed.matte.values.shape
@@ -170,7 +170,7 @@ class Overlay:
 
 
 def _share(coverage: Plane, behind: Plane) -> Plane:
-    """Return what the overlay has of the colour where both cover a part: a / (a + (1 - a) b)."""
+    """Return the overlay's share of the colour over a frame with alpha: a / (a + (1 - a) b)."""
     front = coverage.astype(np.float32)
     total = front + (255 - front) * behind / 255
     share = np.divide(255 * front, total, out=np.zeros_like(front), where=total > 0)
@@ -178,14 +178,14 @@ def _share(coverage: Plane, behind: Plane) -> Plane:
 
 
 def _resized(picture: NDArray[np.uint8], size: tuple[int, int]) -> Floats:
-    """Resize RGBA: premultiplied, so that what is clear has no say in the colours."""
+    """Resize RGBA, premultiplied so that clear samples do not affect colours."""
     alpha = picture[..., 3:].astype(np.float32) / 255
     values = np.concatenate([picture[..., :3] * alpha, 255 * alpha], axis=2)
     return np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _encoded(values: Floats, layout: Layout, left: int, top: int) -> _Placed:
-    """Encode premultiplied RGBA for a layout; it fits where the frame ends, and ends even."""
+    """Encode premultiplied RGBA for a layout, cut at the frame's border, of even size."""
     width, height = layout.size
     left, top = max(0, min(left, width - 1)), max(0, min(top, height - 1))
     left, top = left - left % 2, top - top % 2
@@ -194,7 +194,7 @@ def _encoded(values: Floats, layout: Layout, left: int, top: int) -> _Placed:
     padded = np.zeros((rows, columns, 4), np.float32)
     part = values[:rows, :columns]
     padded[: part.shape[0], : part.shape[1]] = part
-    # Colours reach out to where it is clear: a sample of chroma stands for four pixels.
+    # Colours are extended into clear parts: a sample of chroma stands for four pixels.
     near = cv2.GaussianBlur(padded, (0, 0), _REACH_PX) + np.float32(1e-6) * padded.mean((0, 1))
     alpha = padded[..., 3:]
     colour = np.where(alpha > 0, padded[..., :3], near[..., :3])
