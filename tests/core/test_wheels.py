@@ -84,8 +84,8 @@ def test_the_wheel_for_arm_computes_what_this_machine_does(
     tree: Path, machine: Arm64, tmp_path: Path
 ) -> None:
     """Every function of the core has the same results on 64-bit ARM, to rounding."""
-    packages = ("numpy", "opencv-python-headless", "platformdirs", "pydantic")
-    machine.install(*(arm64.same_version(name) for name in packages))
+    packages = "ai-edge-litert av numpy opencv-python-headless pillow platformdirs pydantic"
+    machine.install(*(arm64.same_version(name) for name in packages.split()))
     machine.install("--no-deps", wheel_for(tree, "manylinux_2_17_aarch64"))
     for name in ("core_cases.py", "core_fuzz.py"):
         shutil.copy(Path(__file__).with_name(name), tmp_path)

@@ -129,8 +129,9 @@ class FramePool:
     """Keeps the memory of output frames, and reuses it when nobody has a reference to it.
 
     Every holder of a frame, a plane, a view of one, or FFmpeg's frame has a reference to the
-    latter, beyond the pool's own. References of FFmpeg's encoders and filters are counted by FFmpeg, which
-    then moves the frame to other memory. So samples never change while somebody holds them.
+    latter, beyond the pool's own. References of FFmpeg's encoders and filters are counted by
+    FFmpeg, which then moves the frame to other memory. So samples never change while somebody holds
+    them.
 
     The background of a frame is recorded only on request (`remember`), and its planes are read-only
     from then on. Memory that was given to FFmpeg is not trusted to show it.
