@@ -274,7 +274,7 @@ class TestErrors:
         """An unloaded driver is no error of writing, so the device is looked for."""
         node = tmp_path / "video10"
         node.touch()
-        monkeypatch.setattr(virtual_camera, "_LOOK_S", 0.0)
+        monkeypatch.setattr(virtual_camera, "_CHECK_INTERVAL_S", 0.0)
         sink = VirtualCameraSink(RATE, str(node), backend=BACKEND)
         sink.write(PersonSource().frame(0))
         assert sink.readers() == 0

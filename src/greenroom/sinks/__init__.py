@@ -1,4 +1,4 @@
-"""Sinks: where frames go."""
+"""Sinks for frames: videos, pictures, standard output."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = [
     "written_name",
 ]
 
-_FROM_PHONES: Final = (".heic", ".heif", ".avif")
+_PHONE_SUFFIXES: Final = (".heic", ".heif", ".avif")
 
 
 def create_sink(name: str | Path, settings: Settings, info: SourceInfo) -> Sink:
@@ -71,7 +71,7 @@ def create_sink(name: str | Path, settings: Settings, info: SourceInfo) -> Sink:
 
 
 def check_sink(name: str | Path, settings: Settings, info: SourceInfo | None) -> None:
-    """Refuse an output that cannot be written, before anything is made for it.
+    """Check that an output can be written, before any work is done for it.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def check_sink(name: str | Path, settings: Settings, info: SourceInfo | None) ->
     settings : Settings
         Kind of picture or video, and whether to overwrite.
     info : SourceInfo or None
-        Of the source, if it is known.
+        Facts about the source, if known.
 
     Raises
     ------
@@ -94,17 +94,17 @@ def check_sink(name: str | Path, settings: Settings, info: SourceInfo | None) ->
 
 
 def written_name(name: str, *, transparent: bool) -> str:
-    """Name the output for an input, in a folder: its own name, if such a file can be written.
+    """Return an output's file name for an input: the same, if that format can be written.
 
-    Photographs of phones become JPEGs, other kinds of pictures PNGs, and all else MP4. What may
-    be transparent becomes a PNG where its own kind cannot be.
+    Formats of phones become JPEG, other pictures PNG, and everything else MP4. Transparent
+    pictures become PNG if their own format has no alpha.
 
     Parameters
     ----------
     name : str
-        Of a file.
+        File name of the input.
     transparent : bool
-        Whether the background is.
+        Whether the background is transparent.
     """
     path = Path(name)
     suffix = path.suffix.lower()
@@ -114,18 +114,18 @@ def written_name(name: str, *, transparent: bool) -> str:
         return f"{path.stem}.mp4"
     if transparent:
         return path.name if suffix in WITH_ALPHA else f"{path.stem}.png"
-    return f"{path.stem}{'.jpg' if suffix in _FROM_PHONES else '.png'}"
+    return f"{path.stem}{'.jpg' if suffix in _PHONE_SUFFIXES else '.png'}"
 
 
 def _readable(paths: Iterable[Path], info: SourceInfo) -> Iterator[Path]:
-    """Leave out what belongs to pictures that cannot be read, as they are told meanwhile."""
+    """Yield the paths that belong to readable pictures; unreadable ones become known meanwhile."""
     for path, name in zip(paths, info.pictures, strict=False):
         if not any(Path(str(error.path)).name == name for error in info.unreadable):
             yield path
 
 
 def _named(path: Path) -> Iterable[Path]:
-    """Return the names of pictures: one, or those of a pattern."""
+    """Return the paths of pictures: one, or those of a pattern."""
     names = NumberedNames.of(path.name)
     if names is not None:
         return numbered_paths(path, names)
@@ -136,7 +136,7 @@ def _named(path: Path) -> Iterable[Path]:
 
 
 def _in_folder(folder: Path, settings: Settings, info: SourceInfo) -> list[Path]:
-    """Name the outputs of unrelated pictures after them."""
+    """Return the output paths of unrelated pictures, named after them."""
     if not is_folder(folder) and (folder.suffix or NUMBER.search(folder.name)):
         message = (
             f"output '{folder}': several pictures need a folder to go to. To read them as the "

@@ -1,4 +1,4 @@
-"""The containers and codecs that can be written, as data."""
+"""Tables of the containers and codecs that can be written."""
 
 from __future__ import annotations
 
@@ -40,34 +40,34 @@ def _lossless(_quality: int) -> Options:
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """How frames are encoded.
+    """A video codec, and how greenroom uses its encoder.
 
     Attributes
     ----------
     name : str
-        What users call it.
+        Name for users.
     encoder : str
         FFmpeg's name of the encoder.
     pixel_formats : tuple of str
-        What it takes, best first; the frame's own is used where it is among them.
+        Accepted formats, best first; the frame's own is used if it is among them.
     alpha_formats : tuple of str
         The same for frames with alpha; empty if it cannot carry alpha.
     even : bool
         Whether width and height must be even.
     says_range : bool
-        Whether a file says that samples have full range; if not, they are made limited.
+        Whether files can declare full range; if not, samples are converted to limited range.
     says_aspect : bool
-        Whether what it encodes says how wide a pixel is, whatever file it is in.
+        Whether its bitstream declares the pixel aspect ratio.
     options : callable
         Encoder options for a quality of 0 to 100.
     fixed : tuple of pairs
         Further options.
     presets : tuple of str
-        The names of its speed presets, if it has any.
+        Names of its speed presets, if any.
     preset : str or None
-        The preset when none is named.
+        Default preset.
     environment : tuple of pairs
-        Environment variables that the encoder reads, unless they are set.
+        Environment variables for the encoder; those already set stay.
     """
 
     name: str
@@ -84,7 +84,7 @@ class Codec:
     environment: tuple[tuple[str, str], ...] = ()
 
     def pixel_format(self, layout: Layout, *, alpha: bool) -> str:
-        """Choose what frames of a layout are encoded as."""
+        """Choose the pixel format in which frames of a layout are encoded."""
         offered = self.alpha_formats if alpha else self.pixel_formats
         own = WITH_ALPHA.get(layout.format, layout.format) if alpha else layout.format
         if own in offered:
@@ -94,11 +94,11 @@ class Codec:
         return offered[0]
 
     def colour(self, layout: Layout, pixel_format: str) -> Colour:
-        """Say what the samples of a layout's frames mean once they are encoded."""
+        """Return the colour description of encoded frames of a layout."""
         colour = layout.colour
         if _is_rgb(pixel_format):
             return replace(colour, matrix=RGB, range=FULL)
-        if pixel_format.startswith("yuvj"):  # a JPEG has no other matrix
+        if pixel_format.startswith("yuvj"):  # JPEG has only this matrix
             return replace(colour, matrix=BT601, range=FULL)
         if layout.format == "gbrp":
             return replace(colour, matrix=UNSPECIFIED, range=LIMITED).named(layout.size)
@@ -132,7 +132,7 @@ _PRESETS: Final = (
     *("medium", "slow", "slower", "veryslow", "placebo"),
 )
 
-# The fast presets keep a file job several times faster than real time on two cores; at the
+# The fast presets make file conversion several times faster than real time on two cores; at the
 # same rate factor they cost size, not quality.
 CODECS: Final = {
     codec.name: codec
@@ -191,23 +191,23 @@ CODECS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A kind of video file.
+    """A container format, and how greenroom writes it.
 
     Attributes
     ----------
     format : str
         FFmpeg's name of the muxer.
     codec, alpha_codec, matte_codec : str or None
-        What is used when no codec is named; None if it cannot be.
+        Default codec; None if there is none.
     options : tuple of pairs
         Options of the muxer.
     live_options : tuple of pairs
-        The same for a recording, which can be played up to where it was cut off.
+        Options for a live recording, which stays playable when it is cut off.
     refused : tuple of str
-        Encoders whose output it cannot hold, although FFmpeg's muxer takes them at first.
+        Encoders whose output it cannot hold, although FFmpeg's muxer accepts them at first.
     says_aspect : bool
-        Whether it is said there how wide a pixel is. Matroska could, but PyAV (18.1) has no way
-        to ask for it.
+        Whether it declares the pixel aspect ratio. Matroska could, but PyAV (18.1) cannot
+        request it.
     """
 
     format: str
@@ -221,29 +221,31 @@ class Container:
 
 
 _FAST_START: Final = (("movflags", "+faststart+write_colr"),)
-# In pieces of two seconds, which are joined at the end.
-_IN_PIECES: Final = (
+# Fragments of two seconds, which are joined at the end.
+_FRAGMENTED: Final = (
     ("movflags", "+hybrid_fragmented+negative_cts_offsets+write_colr"),
     ("frag_duration", "2000000"),
 )
-_IN_CLUSTERS: Final = (("cluster_time_limit", "2000"),)
+_SHORT_CLUSTERS: Final = (("cluster_time_limit", "2000"),)
 
 CONTAINERS: Final = {
-    ".mp4": Container("mp4", "h264", None, "h264", _FAST_START, _IN_PIECES),
-    ".m4v": Container("mp4", "h264", None, "h264", _FAST_START, _IN_PIECES),
+    ".mp4": Container("mp4", "h264", None, "h264", _FAST_START, _FRAGMENTED),
+    ".m4v": Container("mp4", "h264", None, "h264", _FAST_START, _FRAGMENTED),
     ".mov": Container(
         "mov",
         "h264",
         "prores",
         "h264",
         _FAST_START,
-        _IN_PIECES,
+        _FRAGMENTED,
         refused=("libvpx-vp9", "libsvtav1"),
     ),
     ".mkv": Container(
-        "matroska", "h264", "ffv1", "ffv1", live_options=_IN_CLUSTERS, says_aspect=False
+        "matroska", "h264", "ffv1", "ffv1", live_options=_SHORT_CLUSTERS, says_aspect=False
     ),
-    ".webm": Container("webm", "vp9", "vp9", "vp9", live_options=_IN_CLUSTERS, says_aspect=False),
+    ".webm": Container(
+        "webm", "vp9", "vp9", "vp9", live_options=_SHORT_CLUSTERS, says_aspect=False
+    ),
 }
 
 
@@ -253,8 +255,8 @@ def choose_codec(path: Path, settings: Settings, layout: Layout, *, alpha: bool)
     Raises
     ------
     SettingsError
-        If FFmpeg has no such encoder, the file cannot hold what it makes, or it cannot carry
-        the alpha that is wanted.
+        If FFmpeg has no such encoder, the file cannot hold its output, or the requested alpha
+        is not supported.
     """
     container = CONTAINERS[path.suffix.lower()]
     default = container.matte_codec if layout.format == "gray" else container.codec
@@ -270,7 +272,7 @@ def choose_codec(path: Path, settings: Settings, layout: Layout, *, alpha: bool)
 
 
 def check_choice(path: Path, settings: Settings) -> None:
-    """Refuse a codec that is asked for and cannot be, before there is a frame for it.
+    """Check the requested codec, before there is a frame for it.
 
     Raises
     ------
@@ -286,12 +288,12 @@ def check_choice(path: Path, settings: Settings) -> None:
 
 
 def check_fits(codec: Codec, path: Path, container: OutputContainer) -> None:
-    """Refuse a codec that a kind of file cannot hold.
+    """Check that a container can hold a codec.
 
     Raises
     ------
     SettingsError
-        If FFmpeg's muxer does not take it.
+        If FFmpeg's muxer does not accept it.
     """
     kind = CONTAINERS[path.suffix.lower()]
     canonical = av.Codec(codec.encoder, "w").canonical_name
@@ -304,12 +306,12 @@ def check_fits(codec: Codec, path: Path, container: OutputContainer) -> None:
 
 
 def _named(name: str) -> Codec:
-    """Return a codec by its own name or its encoder's; any encoder of FFmpeg has one."""
+    """Return the codec of a name, which may be that of any of FFmpeg's encoders."""
     known = CODECS | {codec.encoder: codec for codec in CODECS.values()}
     return known.get(name) or _by_encoder(name)
 
 
-# What people call codecs by other names, or by those of programs that encode them.
+# Other names of codecs, and of programs that encode them.
 _ALIASES: Final = {
     "h265": "hevc",
     "h.265": "hevc",
@@ -322,7 +324,7 @@ _ALIASES: Final = {
 
 
 def _by_encoder(name: str) -> Codec:
-    """Describe any encoder of FFmpeg by its name."""
+    """Return a codec for any of FFmpeg's encoders."""
     try:
         codec = av.Codec(name, "w")
     except ValueError:  # av.codec.codec.UnknownCodecError
@@ -337,7 +339,7 @@ def _by_encoder(name: str) -> Codec:
         raise SettingsError(message, "codec")
     formats = tuple(given.name for given in codec.video_formats or ()) or ("yuv420p",)
     opaque = tuple(given for given in formats if not _has_alpha(given))
-    if opaque and opaque[0].startswith("yuvj"):  # others it takes only when forced
+    if opaque and opaque[0].startswith("yuvj"):  # it accepts others only when forced
         opaque = tuple(given for given in opaque if given.startswith("yuvj"))
     is_like_h264 = "264" in name or "265" in name or "hevc" in name
     return Codec(

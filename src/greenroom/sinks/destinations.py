@@ -1,4 +1,4 @@
-"""Where a live picture goes: the setting ``to``, taken apart."""
+"""Live outputs: the setting ``to``, parsed into sinks."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 __all__ = ["PAGE", "create_live_sinks", "destinations"]
 
 PAGE: Final = "page"
-"""The page in the browser, which is no sink: the session shows it."""
+"""The page in the browser. It is not a sink: the session shows it."""
 
 _KNOWN: Final = (
     "camera, camera:DEVICE (such as camera:/dev/video10), pipewire, window, page, file:NAME (such "
     "as file:out.mp4), or null"
 )
-# Programs for calls, and what else shows a camera: people name these.
+# Call programs, browsers and others that show a camera, which users name by mistake.
 _CALLS: Final = frozenset(
     (
         *("zoom", "meet", "teams", "skype", "webex", "slack", "discord", "jitsi", "obs"),
@@ -51,12 +51,12 @@ _SINKS: Final[dict[str, Callable[[str, Settings, Fraction], LiveSink]]] = {
 
 
 def destinations(settings: Settings) -> list[tuple[str, str]]:
-    """Take the setting ``to`` apart into kinds and what follows their colon.
+    """Parse the setting ``to`` into pairs of kind and argument.
 
     Raises
     ------
     SettingsError
-        If one is unknown, empty, lacks its argument or has one too many, or is there twice.
+        If one is unknown, empty or repeated, lacks its argument or must not have one.
     """
     parts = [part.strip() for part in settings.to.split(",")]
     found = [_parsed(part) for part in parts]
@@ -68,16 +68,16 @@ def destinations(settings: Settings) -> list[tuple[str, str]]:
 
 
 def create_live_sinks(settings: Settings, rate: Fraction) -> list[LiveSink]:
-    """Make the sinks that the setting ``to`` names, in its order; the page is none.
+    """Make the sinks of the setting ``to``, in its order, without the page.
 
     No device is opened before the first frame.
 
     Parameters
     ----------
     settings : Settings
-        ``to``, and for a recording codec, quality, preset and overwrite.
+        ``to``; for a recording also codec, quality, preset and overwrite.
     rate : Fraction
-        Frames a second that will come.
+        Expected frames a second.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def _parsed(part: str) -> tuple[str, str]:
 
 
 def _hint(part: str) -> str:
-    """Say what may have been meant by a place that is none; empty if nothing is near."""
+    """Return a suggestion for an unknown output; empty if none is similar."""
     word = part.lower().replace("-", " ").removeprefix("google ").removeprefix("microsoft ")
     if word in _CALLS:
         return (

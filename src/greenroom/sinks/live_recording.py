@@ -1,4 +1,4 @@
-"""A recording of what is sent live, as a video with the times at which it was sent."""
+"""Recording of the live output as a video of variable frame rate."""
 
 from __future__ import annotations
 
@@ -25,21 +25,20 @@ __all__ = ["RecordingSink"]
 
 logger = logging.getLogger(__name__)
 
-# Live frames are stamped in microseconds, of the monotonic clock.
+# Live frames have time stamps in microseconds of the monotonic clock.
 _TIME_BASE: Final = Fraction(1, 1_000_000)
-# After an error another file is begun where there is room for this, or for half of the largest
-# that was kept, whichever is less: a disk that stays full is not strewn with small files.
-_ROOM_BYTES: Final = 4 << 20
+# After an error another file is started only with this much free space, or half the largest kept
+# file, whichever is less: a disk that stays full does not fill with small files.
+_RESTART_BYTES: Final = 4 << 20
 
 
 class RecordingSink(LiveSink):
-    """Writes what is sent into a video file of variable frame rate that begins at 0.
+    """Writes the live output to a video file of variable frame rate that begins at 0.
 
-    Frames that come again, as a sink of a constant rate gets them, are left out: the one before
-    is shown until the next. The file has its name once it is closed, so a recording that was cut
-    off by a crash leaves no broken file under it. Only the user may read it. When it cannot be
-    written any longer, as on a full disk, it is closed with what is there, and goes on in another
-    file, ``NAME-2`` or the first such name that is free, once there is room for it.
+    Repeated frames are skipped: the one before is shown until the next. The file gets its name
+    when it is closed, so a crash leaves no broken file under that name. Only the user may read
+    it. After an error, as on a full disk, the file is closed with what was recorded, and the
+    recording continues in another one, ``NAME-2`` or the next unused name, once there is space.
 
     Parameters
     ----------
@@ -48,12 +47,12 @@ class RecordingSink(LiveSink):
     settings : Settings
         Codec, quality, preset and whether to overwrite.
     rate : Fraction
-        Frames a second to be expected; how long the last frame is shown.
+        Expected frames a second; the last frame is shown for one period.
 
     Raises
     ------
     SinkError, ExistsError
-        If there can be no such file.
+        If the file cannot be written.
     """
 
     paced = False
@@ -76,18 +75,18 @@ class RecordingSink(LiveSink):
     def write(self, frame: Frame) -> None:
         """See `Sink.write`.
 
-        A recording whose first frame was opaque stays so: what can be seen through later is put in
-        front of the cover's colour, as a device would show it.
+        A recording whose first frame was opaque stays opaque: later transparent frames are
+        composited over the cover's colour, as for a device.
 
         Raises
         ------
         SettingsError
-            If the first frame can be seen through and the file cannot.
+            If the first frame has alpha and the file cannot carry it.
         SinkError
-            If it cannot be written: then it says what was kept.
+            If it cannot be written; the message names the file that was kept.
         """
         if frame.pts is None or frame.time_base is None:
-            return  # it is of no time, so there is none at which to show it
+            return  # without a time stamp it cannot be placed
         time = frame.pts * frame.time_base
         if self._last is not None and time <= self._last:
             return
@@ -105,7 +104,7 @@ class RecordingSink(LiveSink):
         self._last = time
 
     def close(self) -> None:
-        """See `Sink.close`. Without any frame there is no file."""
+        """See `Sink.close`. Without frames there is no file."""
         sink, was_empty = self._sink, self._first is None
         self._forget()
         if sink is None:
@@ -121,9 +120,9 @@ class RecordingSink(LiveSink):
             self._keep(error)
 
     def abort(self) -> None:
-        """See `Sink.abort`: what was recorded is kept all the same.
+        """See `Sink.abort`: what was recorded is kept.
 
-        The next frame begins another recording.
+        The next frame starts another recording.
         """
         with suppress(SinkError):
             self._keep()
@@ -134,14 +133,14 @@ class RecordingSink(LiveSink):
 
     def _create(self) -> VideoSink:
         path, settings = self._path, self._settings
-        if self._has_kept:  # what is there was not meant to be replaced
+        if self._has_kept:  # the kept file must not be replaced
             path, settings = unused_path(path), settings.changed(overwrite=False)
         self.device = str(path)
-        room_bytes = max(HEADER_BYTES, min(_ROOM_BYTES, self._largest_bytes // 2))
+        room_bytes = max(HEADER_BYTES, min(_RESTART_BYTES, self._largest_bytes // 2))
         return VideoSink(path, settings, self._info, live=True, room_bytes=room_bytes)
 
     def _keep(self, error: SinkError | None = None) -> None:
-        """Close the file with what is in it, and say so where an error is to be told.
+        """Close and keep the file; raise the error, if any, with its name.
 
         Raises
         ------
@@ -173,5 +172,5 @@ class RecordingSink(LiveSink):
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
-    except OSError:  # whoever frees space may have moved it already
+    except OSError:  # the user may have moved it to free space
         return 0

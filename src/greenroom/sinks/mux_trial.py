@@ -1,8 +1,8 @@
-"""Whether a container takes a stream, found out before anything is written.
+"""Trial muxing, to find out whether a container accepts a stream before the output is written.
 
-FFmpeg says what a muxer holds by the codec alone. What else it wants, a channel layout or that an
-experiment is allowed, it says when the header is written, after the first pictures were made. So
-the first packets of every stream are written to memory before.
+FFmpeg reports support by codec only. Other requirements, such as a channel layout or a permission
+for experimental codecs, fail when the header is written, after the first pictures were made. So the
+first packets of every stream are muxed to memory first.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ __all__ = ["add_stream_copy", "codec_name", "unsupported_streams"]
 logger = logging.getLogger(__name__)
 
 _PACKETS: Final = 3
-# Subtitles may come late: the header has to do then.
-_LOOKED_AT: Final = 1000
+# Packets read at most. Subtitles may come later: then only the header is tried.
+_MAX_PACKETS_READ: Final = 1000
 _USUAL_LAYOUTS: Final = {1: "mono", 2: "stereo"}
 
 
 def add_stream_copy(stream: Stream, target: OutputContainer) -> Stream:
-    """Add a stream like another one to a container, for its packets.
+    """Add a stream to a container, for the packets of another stream.
 
-    Of one or two channels that are not named it is said which they are, as MP4 wants it of PCM.
+    One or two channels without a layout are declared as mono or stereo, which MP4 needs for PCM.
     """
     copy: Any = target.add_stream_from_template(cast("Any", stream), opaque=True)
     if stream.type == "audio":
@@ -50,18 +50,18 @@ def add_stream_copy(stream: Stream, target: OutputContainer) -> Stream:
 def unsupported_streams(
     path: Path, indices: Collection[int], muxer: str, *, keep_location: bool
 ) -> dict[int, str]:
-    """Return which streams of a file are not to be carried, and why.
+    """Return the streams of a file that cannot be copied, with the reasons.
 
     Parameters
     ----------
     path : Path
         The file.
     indices : collection of int
-        The streams to be tried, each for itself.
+        The streams to try, each separately.
     muxer : str
-        FFmpeg's name.
+        FFmpeg's name of the muxer.
     keep_location : bool
-        Whether a track of text may say where the pictures were taken, as that of a drone does.
+        Whether text tracks may tell the place of the recording, as those of drones do.
     """
     if not indices:
         return {}
@@ -78,7 +78,7 @@ def unsupported_streams(
                 and any(map(_contains_coordinates, first))
             ):
                 reasons[index] = "it says where the pictures were taken (see --keep-location)"
-            elif not _is_taken(stream, first, muxer):
+            elif not _can_be_muxed(stream, first, muxer):
                 reasons[index] = f"{codec_name(stream)} cannot be carried in {muxer}"
         return reasons
 
@@ -93,22 +93,22 @@ def _contains_coordinates(packet: av.Packet[Any]) -> bool:
 
 
 def _first(packets: Iterator[av.Packet[Any]], indices: Collection[int]) -> Iterator[av.Packet[Any]]:
-    """Give a few packets of each stream."""
+    """Yield the first packets of each stream."""
     wanted = dict.fromkeys(indices, _PACKETS)
     try:
         for number, packet in enumerate(packets):
-            if number >= _LOOKED_AT or not any(wanted.values()):
+            if number >= _MAX_PACKETS_READ or not any(wanted.values()):
                 return
             left = wanted.get(packet.stream.index, 0)
             if left and packet.size and packet.dts is not None:
                 wanted[packet.stream.index] = left - 1
                 yield packet
-    except MEDIA_ERRORS as error:  # what is damaged is found, and told, by who reads the pictures
+    except MEDIA_ERRORS as error:  # the video source reports damage
         logger.debug("the first packets are read up to '%s'", error)
 
 
-def _is_taken(stream: Stream, packets: list[av.Packet[Any]], muxer: str) -> bool:
-    """Write a stream's first packets to memory."""
+def _can_be_muxed(stream: Stream, packets: list[av.Packet[Any]], muxer: str) -> bool:
+    """Whether a muxer accepts a stream's first packets, written to memory."""
     target = av.open(io.BytesIO(), "w", format=muxer)
     try:
         copy = add_stream_copy(stream, target)

@@ -1,4 +1,4 @@
-"""An output file of FFmpeg's that cannot take the process with it when it fails."""
+"""Muxer that guards against crashes of FFmpeg when a header cannot be written."""
 
 from __future__ import annotations
 
@@ -20,22 +20,21 @@ HEADER_BYTES: Final = 1 << 16
 
 
 class Muxer:
-    """Writes packets into a container whose header is tried once.
+    """Writes packets into a container, and its header at most once.
 
-    When FFmpeg cannot write a header it frees what the container needs, but PyAV takes it for
-    one that has not begun: it tries again with the next packet, be it the last of a flush, and
-    the process ends with a segmentation fault. Here nothing reaches a container that failed so.
-    A disk that is full already is noticed before FFmpeg is asked, because PyAV never closes the
-    file of a header that failed.
+    When FFmpeg cannot write a header it frees the container's state, but PyAV does not notice:
+    it tries again with the next packet, even in a flush, and the process ends with a
+    segmentation fault. So nothing is passed to a container whose header failed. A full disk is
+    detected before FFmpeg writes, because PyAV never closes the file after a failed header.
 
     Parameters
     ----------
     container : OutputContainer
         Open for writing; streams are added to it before the first packet.
     path : Path
-        Its file, which is there.
+        Its file, which exists.
 
-    State: whether there is a header, or why there is none, and whether a packet follows it.
+    State: whether the header is written, or its error, and whether a packet follows it.
     """
 
     def __init__(self, container: OutputContainer, path: Path) -> None:
@@ -46,12 +45,12 @@ class Muxer:
         self._failure: BaseException | None = None
 
     def begin(self) -> None:
-        """Write the header, unless that was done.
+        """Write the header, unless it is written.
 
         Raises
         ------
         OSError, ValueError, FFmpegError
-            If that cannot be done, and each time after that.
+            If it cannot be written, also on every later call.
         """
         if self._failure is not None:
             raise self._failure
@@ -71,29 +70,29 @@ class Muxer:
         Raises
         ------
         OSError, ValueError, FFmpegError
-            If that cannot be done. A header that failed fails every packet after it.
+            If it cannot be written. After a failed header every packet fails.
         """
         self.begin()
         self.container.mux(packet)
         self._is_empty = False
 
     def close(self) -> None:
-        """Write the end of a file that was begun, and let go of it; may be called again.
+        """Write the trailer, if there is a header, and close the file; may be called again.
 
-        The end of an MP4 in pieces ends the process where there is no packet, also when the
-        garbage collector reaches the container: it is given one, of nothing that can be shown.
+        The trailer of a fragmented MP4 without packets crashes the process, also when the
+        garbage collector closes the container: so it is given an empty packet first.
 
         Raises
         ------
         OSError, ValueError, FFmpegError
-            If the end cannot be written.
+            If the trailer cannot be written.
         """
         if self._has_begun and self._is_empty:
             self._is_empty = False
-            self.container.mux(self._nothing())
+            self.container.mux(self._empty_packet())
         self.container.close()
 
-    def _nothing(self) -> av.Packet[Any]:
+    def _empty_packet(self) -> av.Packet[Any]:
         packet = av.Packet(b"\0")
         packet.stream = self.container.streams[0]
         packet.pts = packet.dts = 0

@@ -1,4 +1,4 @@
-"""Frames as devices take them: opaque, limited range, whole blocks, one plane after the other."""
+"""Packing of frames for devices: opaque I420 in limited range, contiguous planes."""
 
 from __future__ import annotations
 
@@ -22,28 +22,27 @@ __all__ = ["Packer", "over_cover_colour"]
 
 
 class Packer:
-    """Packs frames of one layout as I420: Y, U and V, without anything between rows or planes.
+    """Packs frames of one layout as I420: Y, U and V, without padding between rows or planes.
 
-    Nothing is converted where a frame is 4:2:0 of limited range already, which is what cameras
-    and codecs give: its samples are copied once. Full range is brought to limited range, which
-    is what programs take a camera's picture for.
+    The samples of 4:2:0 frames in limited range, which cameras and codecs give, are only copied.
+    Full range is converted to limited range, which programs expect of a camera.
 
     Parameters
     ----------
     layout : Layout
-        Of the frames that will come.
+        Layout of the frames.
     name : str
-        What messages call the output.
+        Name of the output, for messages.
     multiple : (int, int)
-        What width and height are to be multiples of, both even; the last column and row are
-        repeated up to there.
+        Units of the width and height, both even; the last column and row are repeated to fill
+        them.
 
     Attributes
     ----------
     width, height : int
-        Of the packed picture.
+        Size of the packed picture.
     matrix : int
-        What the samples mean: 1 BT.709, 5 BT.601, 9 BT.2020.
+        Colour matrix: 1 BT.709, 5 BT.601, 9 BT.2020.
     """
 
     def __init__(self, layout: Layout, name: str, multiple: tuple[int, int] = (2, 2)) -> None:
@@ -69,8 +68,8 @@ class Packer:
     def pack(self, frame: Frame) -> NDArray[np.uint8]:
         """Return the samples of a frame, (width * height * 3 / 2,) uint8.
 
-        They stay in memory of the packer, and are overwritten by the next frame. A frame that can
-        be seen through is put in front of the cover's colour first.
+        The packer owns the memory and overwrites it with the next frame. A frame with alpha is
+        composited over the cover's colour first.
 
         Raises
         ------
@@ -90,9 +89,9 @@ class Packer:
 
 
 def over_cover_colour(frame: Frame) -> Frame:
-    """Return what is seen of a frame in front of the cover's colour.
+    """Return an opaque frame: transparent parts are composited over the cover's colour.
 
-    What is behind alpha is not shown by leaving the alpha out: that may be the room.
+    Dropping the alpha instead could show the room behind it.
     """
     if frame.alpha is None:
         return frame

@@ -1,4 +1,4 @@
-"""Picture files: one, those of a folder, or a numbered sequence."""
+"""Sink for picture files: a single one, those of a folder, or a numbered sequence."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _QUALITY: Final = {
     ".webp": cv2.IMWRITE_WEBP_QUALITY,
 }
 _PILLOW_NAMES: Final = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
-_PNG_LEVEL: Final = 1  # as OpenCV's; 6 takes four times longer and is a fifth smaller
+_PNG_LEVEL: Final = 1  # like OpenCV's; 6 takes four times longer for a fifth less
 WRITTEN_SUFFIXES: Final = (".png", *_QUALITY)
 WITH_ALPHA: Final = (".png", ".webp")
 
@@ -48,11 +48,11 @@ class PictureSink(Sink):
     settings : Settings
         Quality and whether to overwrite.
     inputs : iterable of Path
-        What is being read, which is never replaced.
+        The files being read, which are never replaced.
     private : bool
-        Whether nobody but the user may read the pictures.
+        Whether only the user may read the pictures.
     described_by : iterable of Path
-        The pictures that the frames were, whose date and resolution go along.
+        The pictures of the frames, whose date and resolution are copied.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class PictureSink(Sink):
         self._written = 0
 
     def check(self) -> None:
-        """Refuse a first picture that cannot be written; nothing can be written afterwards.
+        """Check that the first picture can be written. The sink cannot be used afterwards.
 
         Raises
         ------
@@ -112,21 +112,21 @@ class PictureSink(Sink):
 
 
 def numbered_paths(pattern: Path, names: NumberedNames) -> Iterator[Path]:
-    """Name pictures by a pattern such as ``%04d.png``, from 1 on."""
+    """Yield the paths of a pattern such as ``%04d.png``, from 1 on."""
     return (pattern.with_name(names.name(number)) for number in count(1))
 
 
 def encode_picture(
     frame: Frame, path: Path, quality: int, tags: PictureTags | None = None
 ) -> bytes:
-    """Encode a frame as the kind of picture that a path names; lossy ones by quality.
+    """Encode a frame in the format of a path's suffix, with the tags.
 
-    Tags go along with it.
+    The quality, 0 to 100, is for lossy formats.
 
     Raises
     ------
     SettingsError
-        If it has alpha and the kind has none.
+        If it has alpha and the format has none.
     """
     suffix = path.suffix.lower()
     if frame.alpha is not None and suffix not in WITH_ALPHA:
@@ -140,7 +140,7 @@ def encode_picture(
 
 
 def _bgr(frame: Frame) -> NDArray[np.uint8]:
-    """Return gray, BGR or BGRA samples, as OpenCV writes them."""
+    """Return gray, BGR or BGRA samples, for OpenCV."""
     if frame.format == "gray":
         return np.ascontiguousarray(frame.planes[0])
     rgb = frame.to_rgb()
@@ -150,7 +150,7 @@ def _bgr(frame: Frame) -> NDArray[np.uint8]:
 
 
 def _with_tags(frame: Frame, suffix: str, quality: int, tags: PictureTags) -> bytes:
-    """Encode a frame by Pillow: OpenCV, which is faster at PNG, writes no resolution."""
+    """Encode a frame with Pillow, since OpenCV, faster for PNG, writes no resolution."""
     samples = _bgr(frame)
     if samples.ndim == 3:
         samples = np.ascontiguousarray(samples[..., [2, 1, 0, *range(3, samples.shape[2])]])

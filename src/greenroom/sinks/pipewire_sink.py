@@ -1,7 +1,7 @@
-"""A camera in PipeWire: no kernel module, and it is found by browsers and the camera portal.
+"""Virtual camera in PipeWire, for browsers and the camera portal, without a kernel module.
 
-The node is made by a program of its own (`greenroom.devices.pipewire.feeder`), to which frames
-go through a pipe: whatever happens in PipeWire's library, greenroom goes on and can start it again.
+A separate process (`greenroom.devices.pipewire.feeder`) makes the node and gets the frames through
+a pipe: if PipeWire's library crashes, greenroom continues and can start the process again.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ __all__ = ["NODE", "PipeWireSink", "daemon_socket"]
 
 logger = logging.getLogger(__name__)
 
-# Programs that read frames without looking at the length of rows need such widths, with which
-# rows have nothing behind them: GStreamer's are multiples of 4, and so are those of chroma.
+# Programs that ignore the line size need widths whose rows have no padding: GStreamer pads rows to
+# multiples of 4, those of chroma too.
 _MULTIPLE: Final = (8, 2)
 _INSTALL: Final = "sudo apt install pipewire wireplumber"
 
@@ -38,7 +38,7 @@ _INSTALL: Final = "sudo apt install pipewire wireplumber"
 class PipeWireSink(LiveSink):
     """Sends frames to a node ``greenroom`` of media class ``Video/Source``, at a constant rate.
 
-    What is sent is I420 of limited range, as by `VirtualCameraSink`; widths are made multiples
+    Frames are sent as I420 in limited range, as by `VirtualCameraSink`; widths are made multiples
     of 8 by repeating the last column.
 
     Parameters
@@ -49,8 +49,8 @@ class PipeWireSink(LiveSink):
     Notes
     -----
     The node appears with the first frame, and again with the first one after `abort` or an error,
-    as when PipeWire was restarted. Consumers that pause, or do not keep up, hold up nothing: they
-    miss frames. State: the feeder's process and the watch on the graph.
+    as when PipeWire was restarted. Consumers that pause or are too slow miss frames, and delay
+    nothing. State: the feeder's process and the watch on the graph.
     """
 
     name = "pipewire"
@@ -90,7 +90,7 @@ class PipeWireSink(LiveSink):
             self.abort()
             message = f"PipeWire does not take the picture: {reason}."
             raise SinkError(message, self.name) from error
-        except BaseException:  # in the middle of a frame: the next would begin there
+        except BaseException:  # the pipe may hold part of a frame
             self.abort()
             raise
 
@@ -115,7 +115,7 @@ class PipeWireSink(LiveSink):
         return 0 if self._was_tried and self._feeder is None else None
 
     def _started(self, packer: Packer) -> FeederProcess:
-        """Start the feeder and wait until the camera is there.
+        """Start the feeder and wait until the camera exists.
 
         Raises
         ------
@@ -151,7 +151,7 @@ class PipeWireSink(LiveSink):
 
 
 def daemon_socket() -> Path:
-    """Return where PipeWire listens, by its own rules."""
+    """Return the path of PipeWire's socket, by PipeWire's own rules."""
     folder = os.environ.get("PIPEWIRE_RUNTIME_DIR") or os.environ.get("XDG_RUNTIME_DIR") or "/run"
     return Path(folder) / (os.environ.get("PIPEWIRE_REMOTE") or "pipewire-0")
 

@@ -81,12 +81,12 @@ class LiveSink(Sink):
 
 
 def check_layout(frame: Frame, layout: Layout, name: object) -> None:
-    """Refuse a frame that does not go with the first one of a video.
+    """Check that a frame has the layout of a video's first one.
 
     Raises
     ------
     SinkError
-        If size, format or colour is another.
+        If size, format or colour differ.
     """
     if frame.layout != layout:
         message = (

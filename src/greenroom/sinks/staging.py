@@ -1,4 +1,4 @@
-"""Files that appear under their names only when they are complete."""
+"""Staging of output files under temporary names until they are complete."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Staging:
     Parameters
     ----------
     overwrite : bool
-        Whether a target that is there already may be replaced.
+        Whether an existing target may be replaced.
     inputs : iterable of Path
-        What is being read, which is never replaced.
+        The files being read, which are never replaced.
     private : bool
-        Whether nobody but the user may read the files, as of what a camera saw.
+        Whether only the user may read the files, as for camera recordings.
     """
 
     def __init__(
@@ -47,24 +47,24 @@ class Staging:
         SettingsError
             If the target is an input.
         ExistsError
-            If the target is there already.
+            If the target exists already.
         SinkError
             If its folder is missing or cannot be written.
         """
         self.check(target)
         temporary = part_path(target)
-        self._staged[target] = temporary  # before it is there, so that it is removed in any case
+        self._staged[target] = temporary  # before it exists, so that it is always removed
         with writing(target):
             new_file(temporary, private=self._private).close()
         return temporary
 
     def commit(self) -> None:
-        """Give all files their names.
+        """Rename all files to their targets.
 
         Raises
         ------
         SinkError
-            If that cannot be done; then none has one that was not there before.
+            If that fails; then no new target is left.
         """
         appeared: list[Path] = []
         try:
@@ -85,25 +85,25 @@ class Staging:
             self.discard()
 
     def discard(self) -> None:
-        """Remove what is still temporary."""
+        """Remove the temporary files."""
         for temporary in self._staged.values():
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
         self._staged.clear()
 
     def leave(self, target: Path) -> None:
-        """Do not remove the temporary file of a target, whatever becomes of it."""
+        """Keep the temporary file of a target: neither rename nor remove it."""
         self._staged.pop(target, None)
 
     def check(self, target: Path) -> None:
-        """Refuse a target that cannot be written, or may not be replaced.
+        """Check that a target can be written and may be replaced.
 
         Raises
         ------
         SettingsError, ExistsError, SinkError
             As in `add`.
         """
-        with writing(target):  # a name may be too long to be asked about
+        with writing(target):  # even a check fails if the name is too long
             if target.is_dir():
                 message = (
                     f"output '{target}' cannot be written: it is a folder, where a file was "
@@ -128,7 +128,7 @@ class Staging:
 
 
 def unused_path(path: Path) -> Path:
-    """Return a path if nothing has it, otherwise ``NAME-2`` and so on beside it."""
+    """Return a path if it is unused, otherwise ``NAME-2`` and so on beside it."""
     free, number = path, 1
     while free.exists():
         number += 1
@@ -137,15 +137,15 @@ def unused_path(path: Path) -> Path:
 
 
 def check_free_space(path: Path, size: int) -> None:
-    """Find out whether so many bytes can be written to a file, which is empty afterwards.
+    """Check that a number of bytes can be written to a file, which is empty afterwards.
 
-    They are written: no other way sees quotas, limits and reserves on every system. They are
-    random, because some file systems keep others for nothing.
+    The bytes are really written: only that respects quotas, limits and reserves on every system.
+    They are random, because some file systems compress others.
 
     Raises
     ------
     OSError
-        If they cannot be.
+        If they cannot be written.
     """
     descriptor = os.open(path, os.O_WRONLY | getattr(os, "O_BINARY", 0))
     try:
@@ -160,7 +160,7 @@ def check_free_space(path: Path, size: int) -> None:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Return what a file is known by, whatever it is called."""
+    """Return the device and inode of a file, or None if it does not exist."""
     try:
         status = path.stat()
     except OSError:
@@ -170,7 +170,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 @contextmanager
 def writing(target: object) -> Iterator[None]:
-    """Turn an error of the operating system, or of FFmpeg, into one about the output."""
+    """Turn errors of the operating system and of FFmpeg into a `SinkError` about the output."""
     try:
         yield
     except (GreenroomError, BrokenPipeError):  # some of ours are ValueErrors too

@@ -1,4 +1,4 @@
-"""Sound, subtitles, chapters and tags of the source, carried over unchanged."""
+"""Copying of the source's sound, subtitles, chapters and tags to the output."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ __all__ = ["CarriedStreams"]
 logger = logging.getLogger(__name__)
 
 _CARRIED_TYPES = ("audio", "subtitle")
-# A tick of Matroska, the coarsest clock that is written to.
+# A tick of Matroska, the coarsest time base among the containers.
 _SHORTEST_S = Fraction(1, 1000)
 _DESCRIBED = ("language", "title")
 _WITH_ATTACHMENTS = "matroska"
-_WITH_REPEATED_TIMES = ("matroska", "webm")
+_WITH_EQUAL_TIMES = ("matroska", "webm")
 _FONTS = (".ttf", ".otf", ".ttc")
 
 
 class CarriedStreams:
-    """Copies packets of a file's sound and subtitles into another, interleaved by time.
+    """Copies the packets of a file's sound and subtitles to another, interleaved by time.
 
     The file is opened a second time, so the packets do not have to wait in memory for
     the frames beside them.
@@ -49,11 +49,11 @@ class CarriedStreams:
     path : Path
         The source.
     muxer : Muxer
-        Where streams are added; nothing may have been written to it yet.
+        Muxer of the output; nothing may have been written to it yet.
     info : SourceInfo
-        Of the source: the time in it that becomes 0, and its rate.
+        Facts about the source: the time in it that becomes 0, and its rate.
     keep_location : bool
-        Whether tags may say where it was recorded.
+        Whether tags may tell the place of the recording.
     """
 
     def __init__(
@@ -66,8 +66,8 @@ class CarriedStreams:
         self._keep_location = keep_location
         self._streams: dict[int, Stream] = {}
         self._add_all(path)
-        # Lines of subtitles that are shown together.
-        self._may_repeat = target.format.name in _WITH_REPEATED_TIMES
+        # Subtitle lines shown together have equal times.
+        self._may_repeat = target.format.name in _WITH_EQUAL_TIMES
         self._last_dts: dict[int, int] = {}
         self._packets = self._demux()
         self._waiting: av.Packet[Any] | None = None
@@ -81,7 +81,7 @@ class CarriedStreams:
             target.set_chapters(chapters)
 
     def describe(self, stream: VideoStream) -> None:
-        """Say of the new pictures what the source says of its own."""
+        """Copy the language and title of the source's video stream to the new one."""
         said = stream_tags(video_stream(self._source).metadata, keep_location=self._keep_location)
         stream.metadata.update({name: said[name] for name in _DESCRIBED if name in said})
 
@@ -95,7 +95,7 @@ class CarriedStreams:
             self._muxer.mux(packet)
 
     def mux_rest(self) -> None:
-        """Write the packets that are left."""
+        """Write the remaining packets."""
         if self._waiting is not None:
             self._muxer.mux(self._waiting)
             self._waiting = None
@@ -107,7 +107,7 @@ class CarriedStreams:
         self._source.close()
 
     def _add_all(self, path: Path) -> None:
-        """Add the streams that the target can hold, and name the others."""
+        """Add the streams that the target can hold, and log the others."""
         muxer = self._target.format.name
         supported = self._target.supported_codecs
         streams = [one for one in self._source.streams if one.type in _CARRIED_TYPES]
@@ -135,7 +135,7 @@ class CarriedStreams:
             self._add_fonts()
 
     def _add_fonts(self) -> None:
-        """Attach the fonts that subtitles are drawn with."""
+        """Attach the fonts for subtitles."""
         for stream in self._source.streams:
             if stream.type != "attachment":
                 continue
@@ -145,7 +145,7 @@ class CarriedStreams:
                 self._target.add_attachment(name, kind, font.data)
 
     def _moved_chapters(self) -> Iterator[Chapter]:
-        """Give the chapters at their places after the beginning."""
+        """Yield the chapters, shifted to the new start."""
         for chapter in self._source.chapters():
             shift = round(self._begin_s / fraction(chapter["time_base"]))
             start, end = max(0, chapter["start"] - shift), chapter["end"] - shift
@@ -154,7 +154,7 @@ class CarriedStreams:
                 yield {**chapter, "start": start, "end": end, "metadata": said}
 
     def _demux(self) -> Iterator[av.Packet[Any]]:
-        """Read the packets that are carried, in the order of the file."""
+        """Yield the packets of the copied streams, in file order."""
         if not self._streams:
             return
         carried = [self._source.streams[index] for index in self._streams]
@@ -167,10 +167,10 @@ class CarriedStreams:
                 yield packet
 
     def _move(self, packet: av.Packet[Any]) -> bool:
-        """Subtract the beginning, and say whether the packet is to be written.
+        """Subtract the start time; return False if the packet is to be skipped.
 
-        Decoding times may not go back, as those of damaged sound do. A subtitle from before the
-        beginning is shown from there on.
+        Decoding times must not decrease, as they do in damaged sound. A subtitle that begins
+        before the start is shown from the start on.
         """
         shift = round(self._begin_s / fraction(packet.time_base))
         dts = (packet.dts or 0) - shift

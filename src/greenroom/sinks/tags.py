@@ -1,6 +1,6 @@
-"""Which of a file's tags are said of what is made of it.
+"""Selection of the tags that are copied from the source to the output.
 
-Tags go by the names that FFmpeg has for all containers, whose writers put them where players look:
+Tags have FFmpeg's generic names, which its muxers translate to those of each container:
 ``title`` becomes ``©nam`` in MP4 and ``TITLE`` in Matroska.
 """
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["contains_coordinates", "file_tags", "stream_tags"]
 
-# Said of the source's own bytes: its muxer, its brands, its counts.
+# Tags that describe the source file itself: its muxer, its brands, its counts.
 _OF_THE_FILE: Final = frozenset(
     {
         *("encoder", "vendor_id", "major_brand", "minor_version", "compatible_brands"),
@@ -29,9 +29,9 @@ _PLACES: Final = (
     *("geotag", "geodata", "coordinates"),
 )
 _SHORT_PLACES: Final = frozenset({"xyz", "loci", "lat", "lon", "lng", "place", "city"})
-# Under whatever name: ISO 6709 as ``+48.1374+011.5755/``, ``GPS(11.5755,48.1374,19)``,
+# Coordinates under any name: ISO 6709 as ``+48.1374+011.5755/``, ``GPS(11.5755,48.1374,19)``,
 # ``[latitude: 48.1374]`` and 48°08'14".
-_SAYS_PLACE: Final = re.compile(
+_COORDINATES: Final = re.compile(
     r"(?<!\w)[-+]\d{2,6}(\.\d+)?[-+]\d{3,7}(\.\d+)?([-+]\d+(\.\d+)?)?(CRS\w+)?/"
     r"|gps\W{0,3}[-+]?\d"
     r"|\b(latitude|longitude|lat|lon|lng) ?[:=] ?[-+]?\d"
@@ -48,7 +48,7 @@ _PLAIN: Final = frozenset(
     }
 )
 
-# In MP4 and MOV a time code makes a track of its own, for which FFmpeg takes these rates.
+# In MP4 and MOV a time code is a track of its own, for which FFmpeg accepts these rates.
 _TIMECODE: Final = "timecode"
 _WITH_TIMECODE: Final = ("mp4", "mov")
 _TIMECODE_RATES: Final = (24, 25, 30, 48, 50, 60)
@@ -59,18 +59,18 @@ _NTSC: Final = 1001
 def file_tags(
     tags: Mapping[str, str], container: str, rate: Fraction, *, keep_location: bool
 ) -> dict[str, str]:
-    """Return the tags of a file that its successor has, too.
+    """Return the tags of a file that are copied to the output.
 
     Parameters
     ----------
     tags : mapping
-        What the source says; names in capitals are the same names.
+        Tags of the source; upper and lower case are the same.
     container : str
         FFmpeg's name of the muxer.
     rate : Fraction
-        Pictures a second of what is written.
+        Frame rate of the output.
     keep_location : bool
-        Whether it may say where it was recorded.
+        Whether tags may tell the place of the recording.
     """
     kept = {
         name: value
@@ -88,13 +88,13 @@ def file_tags(
         kept = {
             name: value
             for name, value in kept.items()
-            if name.lower() != _TIMECODE or _can_be_counted(value, rate)
+            if name.lower() != _TIMECODE or _fits_rate(value, rate)
         }
     return kept
 
 
 def stream_tags(tags: Mapping[str, str], *, keep_location: bool) -> dict[str, str]:
-    """Return what is said of a stream that is copied."""
+    """Return the tags that are copied with a stream."""
     return {
         name: value
         for name, value in tags.items()
@@ -103,8 +103,8 @@ def stream_tags(tags: Mapping[str, str], *, keep_location: bool) -> dict[str, st
 
 
 def contains_coordinates(text: str) -> bool:
-    """Whether a text says where something is, in a notation of coordinates."""
-    return _SAYS_PLACE.search(text) is not None
+    """Whether a text contains geographic coordinates."""
+    return _COORDINATES.search(text) is not None
 
 
 def _is_carried(name: str, value: str, *, keep_location: bool) -> bool:
@@ -117,8 +117,8 @@ def _is_carried(name: str, value: str, *, keep_location: bool) -> bool:
     return not is_place and not contains_coordinates(value)
 
 
-def _can_be_counted(timecode: str, rate: Fraction) -> bool:
-    """Whether a time code counts pictures of a rate; only 29.97 and 59.94 drop numbers."""
+def _fits_rate(timecode: str, rate: Fraction) -> bool:
+    """Whether a time code is valid for a frame rate; only 29.97 and 59.94 use drop-frame."""
     match = _TIMECODE_TEXT.fullmatch(timecode)
     if match is None:
         return False

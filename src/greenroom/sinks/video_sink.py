@@ -1,4 +1,4 @@
-"""Video files."""
+"""Sink for video files."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ __all__ = ["VideoSink"]
 
 logger = logging.getLogger(__name__)
 
-# Encoders look ahead no further than over so many pictures.
-_MOST_HELD = 1000
+# Durations kept for pictures inside the encoder; none looks further ahead.
+_MAX_DURATIONS = 1000
 
 
 class VideoSink(Sink):
@@ -51,19 +51,19 @@ class VideoSink(Sink):
     settings : Settings
         Codec, quality, preset and whether to overwrite.
     info : SourceInfo
-        Of the source: rate, time base, aspect, and the file whose other streams are
-        carried along.
+        Facts about the source: rate, time base, aspect, and the file whose other streams are
+        copied.
     live : bool
-        Whether it is a recording: something of it is worth keeping after an error, see `keep`, and
-        nobody but the user may read it.
+        Whether it is a live recording, which is kept after an error (see `keep`) and which only
+        the user may read.
     room_bytes : int
-        With less room on the disk no file is begun.
+        Free space needed to start a file.
 
     Raises
     ------
     SinkError, SettingsError
-        If there can be no such file, or the codec is unknown or does not fit; from the first frame
-        on, also if it cannot be made.
+        If the file cannot be written, or the codec is unknown or does not fit the container.
+        Later errors are raised from the first frame on.
     """
 
     def __init__(
@@ -81,8 +81,7 @@ class VideoSink(Sink):
         self._settings = settings
         self._info = info
         self._staging = Staging(overwrite=settings.overwrite, inputs=info.files, private=live)
-        # A file is made by the first frame: whoever makes this sink may be interrupted before it
-        # is theirs to abort.
+        # The first frame creates the file: the caller may be interrupted before it can abort.
         self._staging.check(path)
         check_choice(path, settings)
         self._temporary: Path | None = None
@@ -123,38 +122,38 @@ class VideoSink(Sink):
 
     def abort(self) -> None:
         """See `Sink.abort`."""
-        self._give_up()
+        self._close_muxer()
         self._staging.discard()
 
     def keep(self) -> Path | None:
-        """End a live recording after an error, with what was written so far.
+        """Finish a live recording after an error, with what was written so far.
 
         Returns
         -------
         Path or None
-            Where it is: under another name if something has that of the file meanwhile. None
-            if nothing of it can be played; then there is no file.
+            Path of the recording: another name if the file's own is taken meanwhile. None, and
+            no file, if nothing of it can be played.
         """
         try:
             with writing(self._path):
                 self._finish()
-        except GreenroomError as error:  # all others are turned into one
+        except GreenroomError as error:  # other errors are converted to it
             logger.debug("'%s' is kept without its end: %s", self._path, error)
-            self._give_up()
+            self._close_muxer()
         kept = None
         if self._temporary is not None and _can_be_played(self._temporary):
             kept = self._path if self._settings.overwrite else unused_path(self._path)
             try:
                 self._temporary.replace(kept)
-            except OSError as error:  # a full disk may have no room for a name either
+            except OSError as error:  # a full disk may even prevent renaming
                 logger.warning("'%s' could not get the name '%s': %s", self._temporary, kept, error)
                 kept = self._temporary
                 self._staging.leave(self._path)
         self._staging.discard()
         return kept
 
-    def _give_up(self) -> None:
-        """Let go of the file, whatever is in it."""
+    def _close_muxer(self) -> None:
+        """Close the files, ignoring errors."""
         if self._carried is not None:
             self._carried.close()
         if self._muxer is not None:
@@ -194,14 +193,14 @@ class VideoSink(Sink):
                 keep_location=self._settings.keep_location,
             )
             self._carried.describe(stream)
-        # What cannot be is told now, not when the encoder gives its first packet much later.
+        # Fail now, not when the encoder gives its first packet much later.
         self._muxer.begin()
         return stream
 
     def _describe(self, stream: VideoStream, codec: Codec, frame: Frame) -> None:
         """Set the stream's size, format, time and colour."""
         self._even = codec.even
-        width, height = self._shape(frame, codec)
+        width, height = self._encoded_size(frame, codec)
         if codec.even:
             if width % 2 or height % 2:
                 logger.warning(
@@ -217,16 +216,16 @@ class VideoSink(Sink):
         if self._square is None:
             stream.codec_context.sample_aspect_ratio = self._info.sample_aspect_ratio
         stream.thread_type = "AUTO"
-        # Otherwise every packet is said to last as long as one does on average.
+        # Otherwise every packet gets the average duration.
         stream.codec_context.flags |= av.codec.context.Flags.frame_duration
         self._colour = colour = codec.colour(frame.layout, stream.pix_fmt)
         stream.colorspace, stream.color_range = colour.matrix, colour.range
         stream.color_primaries, stream.color_trc = colour.primaries, colour.transfer
 
-    def _shape(self, frame: Frame, codec: Codec) -> tuple[int, int]:
-        """Choose the size: another where pixels are not square and nothing would say so.
+    def _encoded_size(self, frame: Frame, codec: Codec) -> tuple[int, int]:
+        """Choose the size: scaled if pixels are not square and the file cannot declare that.
 
-        A matte stays as it is, whose pixels are those of the picture.
+        A matte keeps its size, so that its pixels match the picture's.
         """
         kind, aspect = CONTAINERS[self._path.suffix.lower()], self._info.sample_aspect_ratio
         if aspect == 1 or kind.says_aspect or codec.says_aspect or frame.format == "gray":
@@ -244,15 +243,15 @@ class VideoSink(Sink):
         return size
 
     def _check(self, frame: Frame) -> None:
-        """Refuse a frame that the file cannot show as it is.
+        """Check that a frame fits the file.
 
         Raises
         ------
         SettingsError
-            If it can be seen through and those before it could not: without its alpha it
-            would show what is not to be seen.
+            If it has alpha and the first one had none: without its alpha it would show what
+            must stay hidden.
         SinkError
-            If it is of another size or format.
+            If its size or format differs.
         """
         if frame.alpha is not None and not self._alpha:
             message = (
@@ -264,7 +263,7 @@ class VideoSink(Sink):
             check_layout(frame, self._layout, self._path)
 
     def _picture(self, frame: Frame, stream: VideoStream) -> av.VideoFrame:
-        """Make the frame what the encoder takes: even, of its pixel format, later than the last."""
+        """Convert a frame for the encoder: even size, its pixel format, increasing time."""
         if self._square is not None:
             frame = scaled_to_square_pixels(frame, self._square)
         if self._even and (frame.layout.width % 2 or frame.layout.height % 2):
@@ -276,7 +275,7 @@ class VideoSink(Sink):
             self._last_pts = self._end_pts = pts
             if frame.duration:
                 self._end_pts, self._lengths[pts] = pts + frame.duration, frame.duration
-                if len(self._lengths) > _MOST_HELD:  # an encoder that changes times
+                if len(self._lengths) > _MAX_DURATIONS:  # an encoder that changes times
                     del self._lengths[next(iter(self._lengths))]
         picture = frame.to_av(stream.pix_fmt, self._colour)
         picture.pict_type = 0
@@ -288,19 +287,19 @@ class VideoSink(Sink):
             if self._frames == 1:  # x265 leaves this undefined for a single picture
                 packet.dts = packet.pts
             self._first = self._first or _times(packet)
-            # Not every encoder hands on how long a picture is shown.
+            # Not every encoder passes on the durations of pictures.
             packet.duration = self._lengths.pop(packet.pts, None) or packet.duration
             if self._carried is not None and packet.dts is not None:
                 self._carried.mux_until(packet.dts * fraction(packet.time_base))
             self._muxer.mux(packet)
 
-    def _last(self, packets: Sequence[av.Packet[VideoStream]]) -> None:
-        """Have the last packets of an MP4 or MOV last until the last picture ends.
+    def _extend_last(self, packets: Sequence[av.Packet[VideoStream]]) -> None:
+        """Set the last packet's duration in MP4 and MOV, to end with the last picture.
 
-        Its lengths are those between times of decoding, and what is decoded last need not be what
-        is shown last. Where the last pictures are longer than the first it is decoded long before
-        it is shown, and a length from then on would be too long in the header of the movie, which
-        counts from when it is shown: it is decoded no earlier than the first was.
+        Their durations are differences of decoding times, and the last packet decoded need not be
+        the last one shown. If the last pictures are longer than the first, it would be decoded
+        long before it is shown, and its duration, which the movie header counts from display,
+        would be too long. So its decoding delay is limited to that of the first packet.
         """
         first = self._first or _times(packets[0])
         last = _times(packets[-1])
@@ -316,7 +315,7 @@ class VideoSink(Sink):
             raise ValueError(message)
         packets = list(self._stream.encode(None))
         if packets:
-            self._last(packets)
+            self._extend_last(packets)
         self._mux(packets)
         if self._carried is not None:
             self._carried.mux_rest()
@@ -326,12 +325,12 @@ class VideoSink(Sink):
 
 
 def _times(packet: av.Packet[VideoStream]) -> tuple[int, int] | None:
-    """Return when a packet is shown and decoded, where it says both."""
+    """Return the presentation and decoding time of a packet, or None if one is missing."""
     return None if packet.pts is None or packet.dts is None else (packet.pts, packet.dts)
 
 
 def _can_be_played(path: Path) -> bool:
-    """Whether a video has a first frame at least."""
+    """Whether at least the first frame of a video can be decoded."""
     try:
         with open_container(path) as container:
             return next(decoded(container, video_stream(container)), None) is not None

@@ -1,4 +1,4 @@
-"""A virtual camera: v4l2loopback on Linux, OBS's on macOS and Windows, Unity Capture on Windows."""
+"""Virtual cameras: v4l2loopback on Linux, OBS on macOS and Windows, Unity Capture on Windows."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ __all__ = ["LABEL", "VirtualCameraSink", "advice"]
 logger = logging.getLogger(__name__)
 
 LABEL: Final = "greenroom"
-"""What a virtual camera is to be called, so that it is found in a list of cameras."""
+"""Preferred label of a virtual camera."""
 
-# How often it is looked whether the device is still there: v4l2loopback's driver can be unloaded
-# and pyvirtualcam says nothing when a write fails.
-_LOOK_S: Final = 1.0
+# Interval of checks that the device still exists: v4l2loopback's driver can be unloaded, and
+# pyvirtualcam does not report failed writes.
+_CHECK_INTERVAL_S: Final = 1.0
 _ADVICE: Final = {
     "linux": (
         "Make one (needs a kernel module):\n"
@@ -57,24 +57,24 @@ _ADVICE: Final = {
 class VirtualCameraSink(LiveSink):
     """Sends frames to a virtual camera through pyvirtualcam, at a constant rate.
 
-    What is sent is I420 of limited range, with the matrix that the frames have: that of cameras,
-    and what programs expect of one. Samples of such frames are passed on as they are; full range
-    is converted. Width and height are made even.
+    Frames are sent as I420 in limited range with their own matrix, as programs expect of a camera.
+    Samples of such frames are passed on unchanged; full range is converted. Width and height are
+    made even.
 
     Parameters
     ----------
     rate : Fraction
         Frames a second.
     device : str, optional
-        Which one: a path such as ``/dev/video10``, a label, or on Windows and macOS the camera's
-        name. By default one that is called *greenroom* if there is one, or else the first.
+        The device: a path such as ``/dev/video10``, a label, or on Windows and macOS the camera's
+        name. By default the one labelled *greenroom*, or else the first.
     backend : str, optional
-        Of pyvirtualcam; by default all are tried.
+        pyvirtualcam's backend; by default all are tried.
 
     Notes
     -----
     The device is opened by the first frame, and again by the first one after `abort` or an error.
-    State: the open device and when it was last looked for.
+    State: the open device and the time of the last check.
     """
 
     paced = True
@@ -96,7 +96,7 @@ class VirtualCameraSink(LiveSink):
         self._readers: ReaderCount | None = None
         self._node: Path | None = None
         self._identity: int | None = None
-        self._looked_s = 0.0
+        self._checked_s = 0.0
         self._was_tried = False
 
     def write(self, frame: Frame) -> None:
@@ -136,7 +136,7 @@ class VirtualCameraSink(LiveSink):
             logger.debug("closing virtual camera '%s': %s", self.device, error)
 
     def readers(self) -> int | None:
-        """See `LiveSink.readers`. Nobody looks at a camera that could not be opened."""
+        """See `LiveSink.readers`. 0 for a camera that could not be opened."""
         readers = self._readers
         if readers is not None:
             return readers.count()
@@ -170,7 +170,7 @@ class VirtualCameraSink(LiveSink):
         node = Path(camera.device)
         label = next((each.name for each in video_nodes() if each.path == str(node)), None)
         self.device = f"{label} ({node})" if label else camera.device
-        self._looked_s = time.monotonic()
+        self._checked_s = time.monotonic()
         if sys.platform == "linux" and node.is_absolute():
             self._node, self._identity = node, _identity(node)
             self._readers = ReaderCount(node, on_change=self.on_readers)
@@ -178,7 +178,7 @@ class VirtualCameraSink(LiveSink):
         return camera
 
     def _chosen(self) -> str | None:
-        """Name the device to open; None leaves it to pyvirtualcam."""
+        """Return the device to open; None leaves the choice to pyvirtualcam."""
         if sys.platform != "linux" or self._backend is not None:
             return self._wanted
         label = self._wanted or LABEL
@@ -187,9 +187,9 @@ class VirtualCameraSink(LiveSink):
 
     def _check_still_there(self) -> None:
         now_s = time.monotonic()
-        if self._node is None or now_s - self._looked_s < _LOOK_S:
+        if self._node is None or now_s - self._checked_s < _CHECK_INTERVAL_S:
             return
-        self._looked_s = now_s
+        self._checked_s = now_s
         if _identity(self._node) != self._identity:
             message = f"virtual camera '{self.device}' went away. {advice()}"
             self.abort()
@@ -197,7 +197,7 @@ class VirtualCameraSink(LiveSink):
 
 
 def advice(platform: str = sys.platform) -> str:
-    """Return how to get a virtual camera on an operating system, with commands to copy."""
+    """Return instructions for installing a virtual camera on an operating system."""
     return _ADVICE.get(platform, "Use another output, such as --to window,page.")
 
 
@@ -207,7 +207,7 @@ def _missing(wanted: str | None, tried: Sequence[str]) -> str:
 
 
 def _identity(node: Path) -> int | None:
-    """Tell a device from another that has its name later."""
+    """Return the inode of a device node, to notice a replacement; None if it is gone."""
     try:
         return node.stat().st_ino
     except OSError:

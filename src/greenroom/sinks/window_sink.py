@@ -1,7 +1,7 @@
-"""A window of its own that shows what is sent, by SDL through pygame-ce (the extra ``window``).
+"""Desktop window for the output, by SDL through pygame-ce (the extra ``window``).
 
-SDL wants all of it to happen on one thread, on macOS the main one. So frames are only left here by
-`WindowSink.write`, and everything else is done by `WindowSink.pump`, which the main thread calls.
+SDL must be used on one thread, on macOS the main one. So `WindowSink.write` only stores the frame,
+and `WindowSink.pump`, which the main thread calls, does everything else.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ __all__ = ["WindowSink", "fit_into"]
 TITLE: Final = "greenroom"
 _KEYS: Final = {"space": "space", "q": "q", "escape": "escape"}
 _CLOSING_KEYS: Final = frozenset({"q", "escape"})
-# A window opens no larger than this, in pixels; it can be made larger.
-_LARGEST: Final = (1280, 720)
-# How often keys are looked for while no frame comes.
-_LOOK_S: Final = 0.02
-# How long `write` waits for the window to open, so that it can tell whether that failed.
+# Largest initial size of the window, in pixels.
+_MAX_SIZE: Final = (1280, 720)
+# Interval of checks for keys while no frame comes.
+_EVENT_INTERVAL_S: Final = 0.02
+# Time that `write` waits for the window to open, so that it can report a failure.
 _OPEN_S: Final = 1.0
-# Drivers that draw where nobody sees it; SDL takes the first of them where there is no screen.
-_UNSEEN: Final = frozenset({"offscreen", "dummy", "evdev"})
+# Drivers without visible output, which SDL uses where there is no screen.
+_INVISIBLE_DRIVERS: Final = frozenset({"offscreen", "dummy", "evdev"})
 
 
 class WindowSink(LiveSink):
-    """Shows frames in a window that can be resized, as they are sent: not mirrored.
+    """Shows the output in a resizable window, not mirrored.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ class WindowSink(LiveSink):
         self._newest: Frame | None = None
         self._shown: Frame | None = None
         self._came = threading.Event()
-        self._tried = threading.Event()  # whether the window opens is known
+        self._tried = threading.Event()  # set once opening succeeded or failed
         self._screen: Any = None
         self._error = ""
         self._closed = False
@@ -95,7 +95,7 @@ class WindowSink(LiveSink):
         Raises
         ------
         SinkError
-            If no window could be opened for this one or the one before.
+            If no window could be opened for this frame or the one before.
         """
         self._raise_error()
         with self._lock:
@@ -106,10 +106,10 @@ class WindowSink(LiveSink):
             self._raise_error()
 
     def pump(self, timeout_s: float) -> None:
-        """Handle keys and show the newest frame, for so long; always on the same thread.
+        """Handle keys and show the newest frame, for up to `timeout_s`; always on the same thread.
 
-        Returns earlier once a frame was shown or the window is closed. What goes wrong is raised
-        by the next `write`, so that it is told where frames come from.
+        Returns once a frame was shown or the window is closed. Errors are raised by the next
+        `write`, on the thread of the frames.
         """
         self._owner = threading.get_ident()
         end_s = time.monotonic() + timeout_s
@@ -119,7 +119,7 @@ class WindowSink(LiveSink):
                 return
             self._handle_events()
             remaining_s = end_s - time.monotonic()
-            if self._came.wait(max(0.0, min(_LOOK_S, remaining_s))):
+            if self._came.wait(max(0.0, min(_EVENT_INTERVAL_S, remaining_s))):
                 self._came.clear()
                 self._show()
                 return
@@ -127,7 +127,7 @@ class WindowSink(LiveSink):
                 return
 
     def close(self) -> None:
-        """See `Sink.close`. Called on another thread, the next `pump` takes the window away."""
+        """See `Sink.close`. Called on another thread, the next `pump` removes the window."""
         self._closed = True
         self._tried.set()
         if threading.get_ident() == self._owner:
@@ -188,7 +188,7 @@ class WindowSink(LiveSink):
             self._draw(frame)
         except Exception as error:  # noqa: BLE001 - it is raised where the frame came from
             with self._lock:
-                self._error = _explained(error)
+                self._error = _error_text(error)
         self._tried.set()
 
     def _redraw(self) -> None:
@@ -217,12 +217,12 @@ class WindowSink(LiveSink):
         pygame = _pygame()
         pygame.display.init()  # and nothing else: no sound, no joysticks
         driver = pygame.display.get_driver()
-        if driver.lower() in _UNSEEN - _wished():
+        if driver.lower() in _INVISIBLE_DRIVERS - _requested_drivers():
             pygame.display.quit()
             message = f"there is no screen here, and nobody would see SDL's driver '{driver}'"
             raise SinkError(message, self.name)
         pygame.display.set_caption(TITLE)
-        largest = fit_into(size, _LARGEST)[2:]
+        largest = fit_into(size, _MAX_SIZE)[2:]
         screen = pygame.display.set_mode(min(size, largest), pygame.RESIZABLE)
         self.device = f"{TITLE} ({driver})"
         return screen
@@ -240,9 +240,9 @@ def _pygame() -> Any:
 
 
 def fit_into(size: tuple[int, int], area: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Return left, top, width and height of a picture that fills an area without distortion.
+    """Return left, top, width and height of a picture scaled into an area without distortion.
 
-    What of the area is left over is split between both sides.
+    The picture is centred.
     """
     scale = min(area[0] / size[0], area[1] / size[1])
     width, height = (
@@ -251,12 +251,12 @@ def fit_into(size: tuple[int, int], area: tuple[int, int]) -> tuple[int, int, in
     return (area[0] - width) // 2, (area[1] - height) // 2, width, height
 
 
-def _wished() -> frozenset[str]:
-    """Return the drivers that the user names, of which SDL takes the first that works."""
+def _requested_drivers() -> frozenset[str]:
+    """Return the drivers in SDL_VIDEODRIVER, of which SDL uses the first that works."""
     return frozenset(os.environ.get("SDL_VIDEODRIVER", "").lower().split(","))
 
 
-def _explained(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     return (
         f"a window cannot be shown: {error}. It needs a screen (on Linux, DISPLAY or "
         f"WAYLAND_DISPLAY is set there). Use the page instead: --to camera,page"

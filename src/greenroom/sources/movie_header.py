@@ -1,4 +1,4 @@
-"""What the header of an MP4 or QuickTime movie says of its length, which FFmpeg does not tell."""
+"""Duration in the header of an MP4 or QuickTime movie, which FFmpeg does not report."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 __all__ = ["movie_length_s"]
 
-_MOST_BOXES: Final = 1000  # a movie in pieces may have many more, behind its header
+_MAX_BOXES: Final = 1000  # a fragmented movie may have many more after its header
 _UNKNOWN: Final = (2**32 - 1, 2**64 - 1)
 
 
 def movie_length_s(path: Path) -> Fraction | None:
-    """Read how long a movie is by its header (ISO/IEC 14496-12, 8.2.2), None if it says nothing.
+    """Read a movie's duration from its header (ISO/IEC 14496-12, 8.2.2); None if it has none.
 
     Parameters
     ----------
@@ -34,8 +34,8 @@ def movie_length_s(path: Path) -> Fraction | None:
 
 
 def _boxes(file: BinaryIO, end: int) -> Iterator[tuple[bytes, int]]:
-    """Go from box to box, up to a place; the file is behind the head of the one that is given."""
-    for _ in range(_MOST_BOXES):
+    """Yield name and end of each box up to an offset; the file stands after the box's header."""
+    for _ in range(_MAX_BOXES):
         start = file.tell()
         head = file.read(8)
         if len(head) < 8 or start >= end:

@@ -40,34 +40,34 @@ __all__ = ["OpenCvCamera"]
 
 logger = logging.getLogger(__name__)
 
-# What OpenCV hands over as it came from the camera, by V4L2's four letters.
+# Formats that OpenCV can pass on undecoded, by V4L2's FourCC.
 _RAW: Final = (MJPEG, "YUYV")
-_USUAL_RATE: Final = Fraction(30)
-# As long as frames fail one after the other, the camera is asked again; then it is lost.
+_DEFAULT_RATE: Final = Fraction(30)
+# Reading is retried for this long without a frame; then the camera counts as lost.
 _SILENCE_S: Final = 2.0
-_NAP_S: Final = 0.01
+_RETRY_S: Final = 0.01
 
 
 class OpenCvCamera(Source):
-    """Reads a camera by OpenCV, planar where OpenCV leaves frames as they came.
+    """Reads a camera by OpenCV, undecoded where OpenCV allows it.
 
     Parameters
     ----------
     camera : CameraInfo
         The camera.
     settings : Settings
-        ``size`` and ``rate`` are asked for.
+        ``size`` and ``rate`` are requested.
     clock : Clock
-        Tells time.
+        Source of the time.
     platform : str
         As `sys.platform`.
     open_capture : callable, optional
-        ``cv2.VideoCapture`` unless a test has its own.
+        Replaces ``cv2.VideoCapture``, for tests.
 
     Raises
     ------
     CameraError
-        Of the kind that says why it cannot be opened.
+        The subclass says why it cannot be opened.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class OpenCvCamera(Source):
         self._platform = platform
         self._closing = threading.Event()
         self._reading = threading.Lock()
-        self._whole = StrictDecoder(av.CodecContext.create("mjpeg", "r"), self._name)
+        self._strict = StrictDecoder(av.CodecContext.create("mjpeg", "r"), self._name)
         wanted = CameraRequest(settings)
         chosen = best_format(camera, wanted)
         is_linux = platform.startswith("linux")
@@ -95,15 +95,15 @@ class OpenCvCamera(Source):
         self._capture = (open_capture or cv2.VideoCapture)(target, backend)
         if not self._capture.isOpened():
             self._capture.release()
-            raise self._why_not(str(wanted))
+            raise self._opening_error(str(wanted))
         fourcc = chosen.fourcc if chosen else MJPEG if wanted.size else None
         self._negotiate(wanted, fourcc)
         self.info = self._described(wanted)
 
     @property
     def damaged(self) -> int:
-        """How many frames were left out because they could not be decoded as a whole."""
-        return self._whole.damaged
+        """See `Source.damaged`."""
+        return self._strict.damaged
 
     def __iter__(self) -> Iterator[Frame]:
         """See `Source.__iter__`.
@@ -111,7 +111,7 @@ class OpenCvCamera(Source):
         Raises
         ------
         CameraLostError
-            If it gives no frame any more.
+            If it gives no more frames.
         """
         with self._reading:
             try:
@@ -121,7 +121,7 @@ class OpenCvCamera(Source):
                 self._capture.release()
 
     def close(self) -> None:
-        """See `Source.close`; a thread that reads does it itself as soon as it may."""
+        """See `Source.close`; a reading thread closes it as soon as it can."""
         self._closing.set()
         if self._reading.acquire(blocking=False):
             try:
@@ -130,7 +130,7 @@ class OpenCvCamera(Source):
                 self._reading.release()
 
     def _frames(self) -> Iterator[Frame]:
-        steady = FrameNormalizer(self._name)
+        normalize = FrameNormalizer(self._name)
         seen_s = self._clock.now()
         while not self._closing.is_set():
             read, samples = self._capture.read()
@@ -138,7 +138,7 @@ class OpenCvCamera(Source):
             picture = self._picture(samples) if read and samples is not None else None
             if picture is not None:
                 seen_s = now_s
-                frame = steady(Frame.from_av(picture, "yuv420p"))
+                frame = normalize(Frame.from_av(picture, "yuv420p"))
                 yield stamped(frame, self._captured_s(now_s))
             elif self._is_gone():
                 raise lost_error(self._name, "its device has gone", self._camera.path)
@@ -146,21 +146,21 @@ class OpenCvCamera(Source):
                 reason = f"no whole frame came for {_SILENCE_S:g} s"
                 raise lost_error(self._name, reason, self._camera.path)
             elif not read:
-                self._clock.wait(self._closing, _NAP_S)
+                self._clock.wait(self._closing, _RETRY_S)
 
     def _captured_s(self, now_s: float) -> float:
-        """Return when a frame was captured: the driver's word if it is by the same clock."""
-        told_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-        return float(told_s) if 0 <= now_s - told_s < MAX_TIMESTAMP_AGE_S else now_s
+        """Return the capture time: the driver's time stamp if it is of the same clock."""
+        stamp_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        return float(stamp_s) if 0 <= now_s - stamp_s < MAX_TIMESTAMP_AGE_S else now_s
 
     def _is_gone(self) -> bool:
         return self._platform.startswith("linux") and not Path(self._camera.path).exists()
 
     def _picture(self, samples: NDArray[Any]) -> av.VideoFrame | None:
-        """Make FFmpeg's frame of what OpenCV gave, or None of what is damaged."""
+        """Convert OpenCV's array to an FFmpeg frame; None if it is damaged."""
         height, width = samples.shape[:2]
         if samples.ndim == 2 and (height == 1 or width == 1):
-            pictures = self._whole.decode(av.Packet(samples.tobytes()))
+            pictures = self._strict.decode(av.Packet(samples.tobytes()))
             return pictures[0] if pictures else None
         if samples.ndim == 3 and samples.shape[2] == 2:
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(samples), "yuyv422")
@@ -177,7 +177,7 @@ class OpenCvCamera(Source):
         raise CameraError(message, self._camera.path)
 
     def _negotiate(self, wanted: CameraRequest, fourcc: str | None) -> None:
-        """Ask for format, size and rate, in the order that drivers need."""
+        """Request format, size and rate, in the order that drivers need."""
         capture = self._capture
         capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
         if fourcc is not None:
@@ -203,13 +203,13 @@ class OpenCvCamera(Source):
         kind = "mjpeg" if fourcc == MJPEG else fourcc or "by OpenCV"
         return SourceInfo(
             name=self._name,
-            rate=rate or _USUAL_RATE,
+            rate=rate or _DEFAULT_RATE,
             time_base=MICROSECOND,
             negotiated=video_text(size, kind, rate),
         )
 
-    def _why_not(self, asked: str) -> CameraError:
-        """Find out why a camera did not open: OpenCV does not say."""
+    def _opening_error(self, asked: str) -> CameraError:
+        """Find out why a camera did not open, which OpenCV does not report."""
         number = errno.EIO
         if self._platform.startswith("linux"):
             try:
@@ -224,12 +224,12 @@ class OpenCvCamera(Source):
 
 
 def _silence_opencv() -> None:
-    """Keep OpenCV from writing to standard error what is told as an error here."""
+    """Keep OpenCV from also writing errors to standard error."""
     with suppress(AttributeError):
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 def _fourcc(value: float) -> str:
-    """Read four letters out of OpenCV's number."""
+    """Decode a FourCC from OpenCV's number; empty if it is none."""
     data = (int(value) & 0xFFFFFFFF).to_bytes(4, "little")
     return data.decode("ascii", "replace").strip("\0 ") if all(data) else ""

@@ -1,4 +1,4 @@
-"""Files at the speed at which they are to be shown, as if they came from a camera."""
+"""Playback of files in real time, as if they came from a camera."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ logger = logging.getLogger(__name__)
 MICROSECOND: Final = Fraction(1, 1_000_000)
 """The time base of live frames: microseconds of the monotonic clock at capture."""
 
-# Whoever is later than this does not try to catch up, in seconds.
-_LATE_S: Final = 0.5
-# The next frame is decoded this share of the time between two later.
-_REST: Final = 0.5
-# How often a still picture is shown a second.
+# A delay longer than this is not caught up.
+_MAX_DELAY_S: Final = 0.5
+# Decoding of the next frame is delayed by this share of a frame's duration.
+_DECODE_DELAY: Final = 0.5
+# Frame rate of a still picture, in frames/s.
 _STILL_RATE: Final = Fraction(25)
 
 
 def stamped(frame: Frame, time_s: float) -> Frame:
-    """Return the same samples, captured at a time of the monotonic clock."""
+    """Return the frame with a capture time of the monotonic clock."""
     return frame.shown_at(round(time_s / MICROSECOND), MICROSECOND)
 
 
@@ -44,9 +44,9 @@ class Pacer:
     Parameters
     ----------
     clock : Clock
-        Tells time.
+        Source of the time.
     closing : threading.Event
-        Ends every waiting when it is set.
+        Ends every wait when it is set.
     """
 
     def __init__(self, clock: Clock, closing: threading.Event) -> None:
@@ -55,13 +55,13 @@ class Pacer:
         self._zero_s: float | None = None
 
     def wait(self, time_s: float) -> bool:
-        """Wait until a frame of that time is due; False if there is no use in waiting any more.
+        """Wait until a frame is due; False once the source is closing.
 
-        What comes late is due at once; after half a second's delay all that follows is late by
-        that, rather than shown in haste.
+        A late frame is due at once. After a delay of more than half a second all later frames are
+        delayed by as much, instead of being shown faster.
         """
         now_s = self._clock.now()
-        if self._zero_s is None or now_s - self._zero_s - time_s > _LATE_S:
+        if self._zero_s is None or now_s - self._zero_s - time_s > _MAX_DELAY_S:
             self._zero_s = now_s - time_s
         wait_s = self._zero_s + time_s - now_s
         if wait_s > 0:
@@ -70,21 +70,21 @@ class Pacer:
 
 
 class FrameNormalizer:
-    """Brings frames to ``yuv420p`` and to the size of the first one.
+    """Converts frames to ``yuv420p`` and to the size of the first one.
 
     Parameters
     ----------
     name : str
-        The source, for the log.
+        Name of the source, for the log.
     size : (int, int), optional
-        Width and height instead of the first frame's.
+        Width and height to use instead of the first frame's.
     """
 
     def __init__(self, name: str, size: tuple[int, int] | None = None) -> None:
         self._name = name
         self._size = size
         self._layout: Layout | None = None
-        self._told: tuple[int, int] | None = None
+        self._warned_size: tuple[int, int] | None = None
 
     def __call__(self, frame: Frame) -> Frame:
         """Return the frame, or a converted one where it differs."""
@@ -93,8 +93,8 @@ class FrameNormalizer:
             self._layout = _video_layout(frame, self._size)
         if frame.layout == self._layout:
             return frame
-        if frame.size not in (self._layout.size, self._told) and self._size is None:
-            self._told = frame.size
+        if frame.size not in (self._layout.size, self._warned_size) and self._size is None:
+            self._warned_size = frame.size
             logger.warning(
                 "%s: the size changes from %dx%d to %dx%d and is scaled back",
                 self._name,
@@ -105,7 +105,7 @@ class FrameNormalizer:
 
 
 def _video_layout(frame: Frame, size: tuple[int, int] | None) -> Layout:
-    """Return the layout that a source keeps from its first frame on."""
+    """Return the layout for all frames of a source, from its first one."""
     from greenroom.media.colour import LIMITED, UNSPECIFIED, Colour  # noqa: PLC0415 - stays light
 
     width, height = size or frame.size
@@ -122,18 +122,18 @@ def _video_layout(frame: Frame, size: tuple[int, int] | None) -> Layout:
 
 
 class RealTimeSource(Source):
-    """Plays a source as fast as its time stamps say.
+    """Plays a source at the pace of its time stamps.
 
-    Frames are stamped when they are given out. A single picture is shown for ever.
+    Frames get the time at which they are given out. A single picture is repeated without end.
 
     Parameters
     ----------
     open_source : callable
-        Opens what is played, each time anew.
+        Opens the source, again for each round if it cannot be rewound.
     clock : Clock
-        Tells time.
+        Source of the time.
     loop : bool
-        Whether it begins again at its end.
+        Whether to start again at the end.
 
     Raises
     ------
@@ -160,20 +160,20 @@ class RealTimeSource(Source):
 
     @property
     def damaged(self) -> int:
-        """How many frames were left out because they could not be decoded as a whole."""
+        """See `Source.damaged`."""
         return self._source.damaged
 
     def __iter__(self) -> Iterator[Frame]:
         """See `Source.__iter__`."""
         pacer = Pacer(self._clock, self._closing)
-        steady = FrameNormalizer(self.info.name)
+        normalize = FrameNormalizer(self.info.name)
         for time_s, frame in self._timed():
-            ready = steady(frame)
+            ready = normalize(frame)
             if not pacer.wait(time_s):
                 return
             yield stamped(ready, self._clock.now())
-            # A camera has nothing to decode: leave the processor to this frame for a while.
-            if not pacer.wait(time_s + _REST / float(self._rate)):
+            # Leave the processor to this frame for a while, as with a camera, before decoding more.
+            if not pacer.wait(time_s + _DECODE_DELAY / float(self._rate)):
                 return
 
     def close(self) -> None:
@@ -182,7 +182,7 @@ class RealTimeSource(Source):
         self._source.close()
 
     def _timed(self) -> Iterator[tuple[float, Frame]]:
-        """Give frames with their times since the beginning, over and over again if looped."""
+        """Yield frames with their times since the start, in rounds if looped."""
         begin_s = 0.0
         is_still = len(self._source.info.pictures) == 1
         while not self._closing.is_set():
@@ -204,14 +204,14 @@ class RealTimeSource(Source):
         self._source.close()
 
     def _once(self) -> Iterator[tuple[float, float, Frame]]:
-        """Give frames with their times since the first, and how long they are shown."""
+        """Yield the time since the first frame, the duration in seconds, and the frame."""
         first_s = None
-        usual_s = float(1 / self._rate)
+        frame_s = float(1 / self._rate)
         for number, frame in enumerate(self._source):
-            time_s = number * usual_s if frame.time_s is None else frame.time_s
-            if self._source.info.pictures:  # unrelated ones have no time
-                time_s = number * usual_s
+            time_s = number * frame_s if frame.time_s is None else frame.time_s
+            if self._source.info.pictures:  # unrelated pictures have no time stamps
+                time_s = number * frame_s
             first_s = time_s if first_s is None else first_s
             known = frame.duration is not None and frame.time_base is not None
-            duration_s = float(frame.duration * frame.time_base) if known else usual_s  # type: ignore[operator]
-            yield max(0.0, time_s - first_s), duration_s or usual_s, frame
+            duration_s = float(frame.duration * frame.time_base) if known else frame_s  # type: ignore[operator]
+            yield max(0.0, time_s - first_s), duration_s or frame_s, frame

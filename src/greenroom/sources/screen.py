@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["SCREEN", "check_screen", "screen_source"]
 
 SCREEN: Final = "screen"
-_USUAL_RATE: Final = Fraction(30)
+_DEFAULT_RATE: Final = Fraction(30)
 
 
 def screen_source(
@@ -30,7 +30,7 @@ def screen_source(
     platform: str = sys.platform,
     environment: Mapping[str, str] = os.environ,
 ) -> LiveDecoder:
-    """Grab the whole screen, scaled to the size that is asked for.
+    """Grab the whole screen, scaled to the requested size.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def screen_source(
     """
     wanted = CameraRequest(settings)
     address, backend = _device(platform, environment)
-    options = {"framerate": str(wanted.rate or _USUAL_RATE)}
+    options = {"framerate": str(wanted.rate or _DEFAULT_RATE)}
     if platform == "darwin":
         options["capture_cursor"] = "1"
     asked = LiveInput(
@@ -63,7 +63,7 @@ def screen_source(
 
 
 def check_screen(platform: str = sys.platform, environment: Mapping[str, str] = os.environ) -> None:
-    """Refuse a screen that plainly cannot be grabbed.
+    """Raise the error for a screen that cannot be grabbed here, without opening it.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def check_screen(platform: str = sys.platform, environment: Mapping[str, str] = 
 
 
 def _device(platform: str, environment: Mapping[str, str]) -> tuple[str, str]:
-    """Return address and FFmpeg's name of what grabs the screen here."""
+    """Return the address and FFmpeg's input format for the screen."""
     if platform == "win32":
         return "desktop", "gdigrab"
     if platform == "darwin":

@@ -1,4 +1,4 @@
-"""Streams from the network, and FFmpeg's own test pictures."""
+"""Network streams and FFmpeg's test pictures as sources."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ STREAM_SCHEMES: Final = ("rtsp", "rtsps", "http", "https", "rtp", "udp")
 TEST_SCHEME: Final = "lavfi:"
 _SDP_SUFFIX: Final = ".sdp"
 
-# Opening may take this long, and nothing come for so long before a stream is lost, in seconds.
+# Timeout for opening, and time without a frame after which a stream counts as lost.
 _OPEN_S: Final = 10.0
 _SILENCE_S: Final = 5.0
 _OPTIONS: Final = {
-    # What is looked at before the first frame: a second, a megabyte.
+    # Probe at most a second or a megabyte before the first frame.
     "analyzeduration": "1000000",
     "probesize": "1000000",
     "fpsprobesize": "0",
@@ -45,26 +45,26 @@ _RTSP: Final = {"rtsp_flags": "prefer_tcp", "reorder_queue_size": "16"}
 
 
 def is_stream(name: str) -> bool:
-    """Whether a source is an address, or the description of a session (.sdp)."""
+    """Whether a source is a network address or a session description file (.sdp)."""
     scheme, colon, _ = name.partition(":")
-    return (bool(colon) and scheme.lower() in STREAM_SCHEMES) or _is_session(name)
+    return (bool(colon) and scheme.lower() in STREAM_SCHEMES) or _is_sdp_file(name)
 
 
 def stream_source(address: str, settings: Settings, clock: Clock) -> Source:
-    """Open a stream; what is stored on a server is played in real time.
+    """Open a stream; stored videos on a server are played in real time.
 
     Raises
     ------
     CameraError
-        Of the kind that says why it cannot be opened.
+        The subclass says why it cannot be opened.
     """
     name = f"stream '{_without_password(address)}'"
-    scheme = "file" if _is_session(address) else address.partition(":")[0]
+    scheme = "file" if _is_sdp_file(address) else address.partition(":")[0]
     options = _OPTIONS | stream_options(scheme)
     if address.lower().startswith("rtsp"):
         options |= _RTSP
     target = address
-    if _is_session(address):
+    if _is_sdp_file(address):
         target = f"file:{address}"
     asked = LiveInput(
         name,
@@ -77,7 +77,7 @@ def stream_source(address: str, settings: Settings, clock: Clock) -> Source:
 
     def opened(*, keeps_time: bool = False) -> LiveDecoder:
         return LiveDecoder(
-            asked, clock, lambda error: _error(error, name, address), keeps_time=keeps_time
+            asked, clock, lambda error: _stream_error(error, name, address), keeps_time=keeps_time
         )
 
     source = opened()
@@ -93,7 +93,7 @@ def test_source(name: str, clock: Clock) -> RealTimeSource:
     Raises
     ------
     CameraError
-        If FFmpeg does not understand it, or a filter does more than draw.
+        If FFmpeg does not understand it, or a filter could read files.
     """
     graph = name.removeprefix(TEST_SCHEME)
     reaching = forbidden_filter(graph)
@@ -117,17 +117,17 @@ def test_source(name: str, clock: Clock) -> RealTimeSource:
     )
 
 
-def _is_session(name: str) -> bool:
+def _is_sdp_file(name: str) -> bool:
     return name.lower().endswith(_SDP_SUFFIX) and Path(name).is_file()
 
 
 def _without_password(address: str) -> str:
-    """Return an address that can be shown.
+    """Return an address without user name and password, for messages.
 
     Raises
     ------
     CameraFormatError
-        If it is none, without repeating it.
+        If it is not an address; the message does not repeat it.
     """
     try:
         parts = urlsplit(address)
@@ -143,8 +143,8 @@ def _without_password(address: str) -> str:
     return urlunsplit(parts._replace(netloc=host))
 
 
-def _error(error: Exception, name: str, address: str) -> CameraError:
-    """Say why a stream cannot be opened, and what to do."""
+def _stream_error(error: Exception, name: str, address: str) -> CameraError:
+    """Make the error for a stream that could not be opened."""
     shown = _without_password(address)
     if isinstance(error, av.error.HTTPUnauthorizedError | av.error.HTTPForbiddenError):
         message = (
@@ -164,9 +164,7 @@ def _error(error: Exception, name: str, address: str) -> CameraError:
     reason = reason_of(error)
     if isinstance(error, av.error.ExitError):
         reason = f"nothing came for {_OPEN_S:g} s"
-    elif (
-        getattr(error, "errno", None) == errno.EIO
-    ):  # which is all that FFmpeg says of a name that nobody knows
+    elif getattr(error, "errno", None) == errno.EIO:  # FFmpeg's only sign of an unknown host name
         reason = "the name is not known, or what it sends is no video"
     message = (
         f"{name} cannot be reached: {reason}. See whether its address and port are right and the "

@@ -1,4 +1,4 @@
-"""A person drawn in two shapes, who sways in front of a room of one colour."""
+"""Synthetic person of two ellipses, swaying in front of a room of one colour."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["PERSON_RGB", "ROOM_RGB", "PersonSource", "person_mask"]
 
 ROOM_RGB: Final = (255, 0, 255)
-"""The colour of the synthetic room: a watermark that nothing else has."""
+"""The colour of the synthetic room: a watermark that occurs nowhere else."""
 PERSON_RGB: Final = (230, 180, 140)
 """The colour of the synthetic person."""
 
@@ -36,7 +36,7 @@ class PersonSource(Source):
     size : (int, int)
         Width and height in pixels.
     frames : int
-        How many frames there are.
+        Number of frames.
     rate : Fraction
         Frames a second.
     format : str
@@ -77,7 +77,7 @@ class PersonSource(Source):
 
 
 def person_mask(shape: tuple[int, ...], number: int) -> NDArray[np.bool_]:
-    """Return where the synthetic person is in a frame, at the resolution of a plane."""
+    """Return the mask of the synthetic person in a frame, at a plane's resolution."""
     height, width = shape
     y, x = np.mgrid[0:height, 0:width]
     u, v = (x + 0.5) / width - 0.5 - 0.1 * np.sin(number / 5), (y + 0.5) / height

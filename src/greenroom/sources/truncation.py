@@ -1,4 +1,4 @@
-"""The time that the pictures of a file span: whether the last are missing, and when it ends."""
+"""End time of a file's video, and detection of files that are cut off."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ if TYPE_CHECKING:
 
 __all__ = ["EndTracker", "is_short_of_its_header"]
 
-# H.264 and HEVC show pictures at most so many places from where they are decoded.
-_REORDERED: Final = 16
-# Their header has one duration, which FFmpeg gives each stream: that of the longest.
+# Longest distance between decoding and display order in H.264 and HEVC, in pictures.
+_MAX_REORDER: Final = 16
+# Formats whose header has one duration, which FFmpeg reports for every stream: the longest.
 _ONE_DURATION: Final = frozenset({"asf", "asf_o"})
 _MICROSECONDS: Final = 1_000_000
 # MP4 and QuickTime: a header for the whole movie, often in ms, beside the tables of its tracks.
 _WITH_MOVIE_HEADER: Final = "mov"
 _MOVIE_TICK_S: Final = Fraction(1, 500)
-# No picture stays for longer; a header that says so is damaged.
-_MOST_STAYING_S: Final = 86_400
-# Advanced Systems Format, 3.2: the File Properties Object, of which the size of the file is at 40
-# and the flags at 88; the first flag says that it was written live and does not know its size.
+# A header with a longer display of its last picture is damaged.
+_MAX_LAST_PICTURE_S: Final = 86_400
+# Advanced Systems Format, 3.2: the File Properties Object, with the file size at 40 and the
+# flags at 88; the first flag marks a live recording, whose size is unknown.
 _ASF_PROPERTIES: Final = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _ASF_HEADER_BYTES: Final = 1 << 16
 
 
 class EndTracker:
-    """What the header of a file says of its pictures' end, beside what has been read.
+    """Compares the end of the video in a file's header with the packets read.
 
     Parameters
     ----------
     container : InputContainer
-        The file.
+        The open file.
     stream : VideoStream
-        Its pictures.
+        Its video stream.
     path : Path, optional
-        Where it is, if it can be opened a second time.
+        Its path, if it can be opened a second time.
     """
 
     def __init__(
@@ -58,17 +58,17 @@ class EndTracker:
         self._path = path
         self._stream = stream
         self._all_end_alike = container.format.name in _ONE_DURATION
-        self._of = {one.index: _Extent() for one in self.streams}
+        self._of = {one.index: _PacketSpan() for one in self.streams}
 
     @property
     def streams(self) -> list[Stream]:
-        """The streams whose packets have to be seen."""
+        """The streams whose packets have to be passed to `add`."""
         if self._all_end_alike:
             return [*self._container.streams.video, *self._container.streams.audio]
         return [self._stream]
 
     def add(self, packet: av.Packet[Any]) -> None:
-        """Take a packet; they come in the order of decoding."""
+        """Record a packet; in decoding order."""
         self._of[packet.stream.index].add(packet)
 
     @property
@@ -78,7 +78,7 @@ class EndTracker:
 
     @property
     def end_s(self) -> Fraction:
-        """When the last picture ends."""
+        """End of the last picture, in seconds."""
         return self._of[self._stream.index].end_s
 
     def missing_to_s(self) -> Fraction | None:
@@ -96,9 +96,9 @@ class EndTracker:
         Parameters
         ----------
         shown_s : Fraction
-            When it begins, in the file's time.
+            Start of the last picture, in the file's time.
         length_s : Fraction
-            How long its packet says that it is shown; 0 if it does not say.
+            Duration of its packet; 0 if unknown.
         """
         movie_s = self._movie_end_s()
         if movie_s is not None and movie_s > shown_s:
@@ -106,17 +106,16 @@ class EndTracker:
         declared_s = None if self._all_end_alike else self._declared_s()
         if declared_s is not None and declared_s <= shown_s:
             declared_s = None
-        # In MP4 the lengths of packets belong to the order of decoding.
+        # In MP4 the durations of packets are differences of decoding times.
         if length_s and not (declared_s and self._has_every_picture):
             return shown_s + length_s
         return declared_s
 
     def _movie_end_s(self) -> Fraction | None:
-        """Say when the movie ends if that is later than its tracks' tables explain.
+        """Return the movie's end if it is later than that of its tracks' tables.
 
-        These have the lengths between times of decoding. Where pictures are decoded in another
-        order, the last one that is decoded is not the last one that is shown, whose length is not
-        in them, then.
+        The tables hold differences of decoding times. If pictures are reordered, the last one
+        decoded is not the last one shown, whose duration is then missing from them.
         """
         container = self._container
         if self._path is None or not container.format.name.startswith(_WITH_MOVIE_HEADER):
@@ -129,30 +128,30 @@ class EndTracker:
             ends_s.append(((stream.start_time or 0) + stream.duration) * fraction(stream.time_base))
         if movie_s is None:
             return None
-        is_later = _MOVIE_TICK_S < movie_s - max(ends_s) < _MOST_STAYING_S
+        is_later = _MOVIE_TICK_S < movie_s - max(ends_s) < _MAX_LAST_PICTURE_S
         return movie_s if is_later else None
 
     @property
     def _has_every_picture(self) -> bool:
-        """Whether as many packets came as an index lists."""
+        """Whether as many packets were read as the index lists."""
         return 0 < self._stream.frames <= self._of[self._stream.index].packets
 
     def _declared_s(self) -> Fraction | None:
-        """Say when a stream ends according to its header, where the header speaks of the stream."""
+        """Return the end of the stream that the header declares, or None."""
         stream = self._stream
         if may_be_discontinuous(self._container):
-            return None  # what FFmpeg says is read from the last packets
+            return None  # FFmpeg estimates it from the last packets
         time_base = fraction(stream.time_base or 0)
         if not (stream.duration and time_base):
-            return _of_tag(stream.metadata.get("DURATION", ""))
+            return _tag_duration_s(stream.metadata.get("DURATION", ""))
         duration_s = stream.duration * time_base
         if self._all_end_alike:
             return Fraction(self._container.start_time or 0, _MICROSECONDS) + duration_s
         return (stream.start_time or 0) * time_base + duration_s
 
 
-def _of_tag(text: str) -> Fraction | None:
-    """Read ``hours:minutes:seconds``, as Matroska has it of each stream."""
+def _tag_duration_s(text: str) -> Fraction | None:
+    """Parse ``hours:minutes:seconds``, Matroska's duration tag of a stream."""
     try:
         hours, minutes, seconds = (Fraction(part) for part in text.split(":"))
     except ValueError:
@@ -160,8 +159,8 @@ def _of_tag(text: str) -> Fraction | None:
     return 3600 * hours + 60 * minutes + seconds
 
 
-class _Extent:
-    """The time that one stream's packets span."""
+class _PacketSpan:
+    """Time span of one stream's packets."""
 
     def __init__(self) -> None:
         self.packets = 0
@@ -174,7 +173,7 @@ class _Extent:
             return
         time_base = fraction(packet.time_base)
         insort(self._times_s, packet.pts * time_base)
-        if len(self._times_s) > _REORDERED:
+        if len(self._times_s) > _MAX_REORDER:
             time_s = self._times_s.pop(0)
             self._gap_s = max(self._gap_s, self._times_s[0] - time_s)
         if self._times_s[-1] == packet.pts * time_base:
@@ -182,27 +181,27 @@ class _Extent:
 
     @property
     def end_s(self) -> Fraction:
-        """When the last one ends."""
+        """End of the last packet."""
         last = self._times_s[-1] if self._times_s else Fraction(0)
         return last + (self._duration_s or self._longest_s)
 
     @property
     def _longest_s(self) -> Fraction:
-        """How long any is shown."""
+        """Longest time between two pictures."""
         gaps = [second - first for first, second in pairwise(self._times_s)]
         return max([self._gap_s, *gaps])
 
     def ends_before(self, declared_s: Fraction) -> bool:
-        """Whether at least one is missing before a declared end.
+        """Whether at least one picture is missing before a declared end.
 
-        Half the longest time between two is allowed for: some files do not say how long the
-        last picture is shown.
+        Half the longest gap between pictures is tolerated: some files do not declare the last
+        picture's duration.
         """
         return bool(self._times_s) and self.end_s < declared_s - self._longest_s / 2
 
 
 def is_short_of_its_header(path: Path) -> bool:
-    """Whether a file of Windows media is shorter than it says, of which FFmpeg says nothing."""
+    """Whether a Windows Media file is shorter than its header declares; FFmpeg does not check."""
     with path.open("rb") as file:
         _, found, properties = file.read(_ASF_HEADER_BYTES).partition(_ASF_PROPERTIES)
     if len(properties) < 76:

@@ -1,4 +1,4 @@
-"""A video file, or a stream on standard input."""
+"""Video files, and video on standard input, as a source."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ __all__ = ["VideoSource"]
 
 logger = logging.getLogger(__name__)
 
-# A group of pictures is shorter than this; where nothing begins one, pictures are decoded anyway.
-_MOST_BEFORE_KEY: Final = 600
+# Pictures skipped at most while waiting for a key frame; after that they are decoded anyway.
+_MAX_BEFORE_KEY: Final = 600
 _HDR_TRANSFERS: Final = (16, 18)
 
 
@@ -99,11 +99,11 @@ class VideoSource(Source):
         except ValueError as error:
             self._container.close()
             raise self._error(str(error)) from error
-        self._tell_choice()
+        self._warn_of_choice()
         self.info = _info(name, self._container, self._stream)
         self._decoding = self._pictures()
         try:
-            self._first = self._look()
+            self._first = self._decode_first()
         except BaseException:
             self.close()
             if self._input is not None:
@@ -120,15 +120,16 @@ class VideoSource(Source):
         """
         with self._reading:
             if not self._closed:
-                self._tell_found()
-                # What waits on standard input may be live: nothing is held back of it.
+                self._log_found()
+                # Standard input may be live, so no frame of it is delayed.
                 frames = self._frames()
-                yield from frames if self._input is not None else self._lasting(frames)
+                yield from frames if self._input is not None else self._with_durations(frames)
 
     def rewind(self) -> bool:
-        """See `Source.rewind`: its decoder and its memory are used again.
+        """See `Source.rewind`: the decoder and its memory are reused.
 
-        Not every container can go back to where it began, nor says so: the first frame tells.
+        Not every container can seek to its start, or reports that it cannot: the time stamp of
+        the first frame shows it.
         """
         begin = self._first_pts
         if self._input is not None or begin is None:
@@ -150,8 +151,8 @@ class VideoSource(Source):
             self._first = first
             return True
 
-    def _look(self) -> av.VideoFrame:
-        """Decode the first frame: how it is to be turned is known only then."""
+    def _decode_first(self) -> av.VideoFrame:
+        """Decode the first frame, which holds the rotation and the start time."""
         first = next(self._decoding, None)
         if first is None:
             reason = "there are no frames in it"
@@ -174,10 +175,10 @@ class VideoSource(Source):
         return first
 
     def _frames(self) -> Iterator[Frame]:
-        """Bring every frame into the layout of the first."""
+        """Yield every frame in the layout of the first."""
         layout: Layout | None = None
         first = [self._first]
-        del self._first  # it is not needed twice
+        del self._first  # frees it
         for number, picture in enumerate(chain(first, self._decoding)):
             frame = self._upright(picture)
             if layout is None:
@@ -192,8 +193,8 @@ class VideoSource(Source):
         except ValueError as error:  # a pixel format that appears in mid-stream
             raise self._error(str(error)) from error
 
-    def _lasting(self, frames: Iterator[Frame]) -> Iterator[Frame]:
-        """Say how long each picture is shown: until the next one, or to the end of the file."""
+    def _with_durations(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+        """Set each frame's duration: until the next one, or to the end of the file."""
         held: Frame | None = None
         try:
             for frame in frames:
@@ -209,7 +210,7 @@ class VideoSource(Source):
             yield held if end_s is None else self._ended(held, end_s - self._begin_s)
 
     def _ended(self, last: Frame, end_s: Fraction) -> Frame:
-        """Show the last picture to the end, which a container may have cut down to its ticks."""
+        """Extend the last frame to the end, which the container may have rounded to its ticks."""
         usual_s = 1 / self.info.rate
         length_s = end_s - _seconds(last)
         if last.time_base and abs(length_s - usual_s) < last.time_base:
@@ -217,25 +218,25 @@ class VideoSource(Source):
         return _until(last, _seconds(last) + length_s)
 
     def close(self) -> None:
-        """See `Source.close`; what a thread still waits to read from is left to it."""
+        """See `Source.close`; while a thread is reading, the file stays open."""
         self._closed = True
         if self._reading.acquire(blocking=False):
             try:
-                self._decoding.close()  # which holds on to this, and with it to FFmpeg's memory,
+                self._decoding.close()  # it refers to self, and so to FFmpeg's memory,
                 self._container.close()
             finally:
-                vars(self).pop("_decoder", None)  # as its deinterlacer does
+                vars(self).pop("_decoder", None)  # as does the decoder's deinterlacer
                 vars(self).pop("_first", None)
                 self._reading.release()
 
     def _pictures(self) -> Generator[av.VideoFrame]:
-        """Decode, and find out whether something is missing."""
+        """Decode the video, and check whether any of it is missing."""
         self._times = DecodingTimes(self._container)
         self._extents = extents = EndTracker(
             self._container, self._stream, next(iter(self.info.files), None)
         )
         try:
-            for packet in self._joined(Timeline(self._container).packets(*extents.streams)):
+            for packet in self._from_key_frame(Timeline(self._container).packets(*extents.streams)):
                 extents.add(packet)
                 if packet.stream.index != self._stream.index:
                     continue
@@ -254,13 +255,13 @@ class VideoSource(Source):
         elif extents.is_known_by_size and any(map(is_short_of_its_header, self.info.files)):
             self._truncated("it is shorter than its header says")
 
-    def _joined(self, packets: Iterator[av.Packet[Any]]) -> Iterator[av.Packet[Any]]:
-        """Leave out pictures of a broadcast that need others from before it was recorded."""
+    def _from_key_frame(self, packets: Iterator[av.Packet[Any]]) -> Iterator[av.Packet[Any]]:
+        """Skip pictures of a broadcast that depend on ones before the recording."""
         before = 0
         may_join = may_be_discontinuous(self._container)
         for packet in packets:
             if may_join and packet.size and packet.stream.index == self._stream.index:
-                if not packet.is_keyframe and before < _MOST_BEFORE_KEY:
+                if not packet.is_keyframe and before < _MAX_BEFORE_KEY:
                     before += 1
                     continue
                 may_join = False
@@ -309,7 +310,7 @@ class VideoSource(Source):
             )
         return frame.converted(layout).at(frame)
 
-    def _tell_choice(self) -> None:
+    def _warn_of_choice(self) -> None:
         choice = stream_choice(self._container, self._stream)
         if choice is not None:
             self._warn(f"input '{self._name}': {choice}")
@@ -324,13 +325,13 @@ class VideoSource(Source):
         self._warn(f"input '{self._name}' is interlaced: it is deinterlaced")
 
     def _warn(self, message: str) -> None:
-        """Log a warning; what is found at opening is said when the frames are asked for."""
+        """Log a warning; those found at opening are logged when iteration starts."""
         if self._is_read:
             logger.warning(message)
         else:
             self._found.append(message)
 
-    def _tell_found(self) -> None:
+    def _log_found(self) -> None:
         self._is_read = True
         for message in self._found:
             logger.warning(message)
@@ -361,25 +362,25 @@ def _info(name: str, container: InputContainer, stream: VideoStream) -> SourceIn
 
 
 def _rate(stream: VideoStream) -> Fraction:
-    """Return how many pictures a second a stream has on average, or is thought to have."""
+    """Return the average frame rate of a stream, or FFmpeg's guess."""
     average, guessed = stream.average_rate, stream.guessed_rate
     if average and guessed and fraction(average) * fraction(stream.time_base or 0) == 1:
-        average = guessed  # of DV it is the ticks that are counted
+        average = guessed  # DV: the average counts ticks
     return fraction(average or guessed or stream.base_rate or 25)
 
 
 def _seconds(frame: Frame) -> Fraction:
-    """When a frame is shown; it has a time once it is given."""
+    """Return the time of a frame, in seconds."""
     return (frame.pts or 0) * (frame.time_base or Fraction(0))
 
 
 def _length_s(frame: Frame) -> Fraction:
-    """How long the file says that a frame is shown, or 0."""
+    """Return the duration of a frame in the file, or 0 if unknown."""
     return (frame.duration or 0) * (frame.time_base or Fraction(0))
 
 
 def _until(frame: Frame, end_s: Fraction) -> Frame:
-    """Show a frame until a time that is later than its own."""
+    """Return the frame with a duration up to a later time."""
     length_s = end_s - _seconds(frame)
     if length_s <= 0 or not frame.time_base:
         return frame
