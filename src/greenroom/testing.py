@@ -79,7 +79,7 @@ class PersonSegmenter:
 
 
 class Fault(StrEnum):
-    """What a segmenter can do wrong."""
+    """Kinds of failures of a segmenter."""
 
     RAISE = "raise"
     HANG = "hang"
@@ -97,12 +97,12 @@ class FaultySegmenter(PersonSegmenter):
     Parameters
     ----------
     faults : mapping
-        What happens at which call, counted from 0.
+        Fault for each failing call, counted from 0.
 
     Attributes
     ----------
     released : threading.Event
-        Set it to let a segmenter that hangs go on; until then it waits.
+        Set it to release a hanging segmenter.
     """
 
     def __init__(self, faults: Mapping[int, Fault]) -> None:
@@ -150,7 +150,7 @@ class FakeCamera:
     Attributes
     ----------
     opened : int
-        How often it was opened.
+        Number of times it was opened.
     is_open : bool
         Whether its light is on.
     hanging : threading.Event
@@ -170,7 +170,7 @@ class FakeCamera:
         self._plugged = True
 
     def unplug(self) -> None:
-        """Unplug it: whoever reads it gets an error, and it cannot be opened."""
+        """Unplug it: reading and opening raise an error."""
         self._plugged = False
 
     def open(self, _settings: object = None) -> Source:
@@ -189,7 +189,7 @@ class FakeCamera:
 
     @property
     def is_plugged(self) -> bool:
-        """Whether it is there."""
+        """Whether it is plugged in."""
         return self._plugged
 
 
@@ -249,19 +249,19 @@ class MemorySink(Sink):
 
 
 class MemoryLiveSink(MemorySink, LiveSink):
-    """Keeps the frames that a live session sends, and fails, stalls or is left alone on demand.
+    """Keeps the frames that a live session sends, and fails, stalls or loses its readers on demand.
 
     Parameters
     ----------
     paced : bool
         Whether it wants frames at a constant rate.
     always : bool
-        Whether it wants frames though nobody looks.
+        Whether it wants frames even without readers.
 
     Attributes
     ----------
     looking : int or None
-        What `readers` tells.
+        Result of `readers`.
     failing : bool
         While it is set, `write` raises.
     going : threading.Event
