@@ -5,8 +5,8 @@ baseline of the processor family and, on x86-64, one for AVX2 with FMA. The fast
 processor can run is loaded on first use. Calls release the GIL; nothing is kept between them, so
 that any number of threads may call at the same time.
 
-The core does not check what it is given: whoever declares a `function` for use elsewhere checks
-shapes and types with `plane` and `contiguous` first.
+The core does not check its arguments: wrappers of a `function` check shapes and types with `plane`
+and `contiguous` first.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Finds the core's shared libraries and declares functions of them."""
+"""Loader of the core's shared libraries, and declarations of their functions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VARIANTS: Final = ("avx2", "baseline")
 """The builds of the core, the fastest first."""
 
 _SUFFIX: Final = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
-# Names one of the builds, for tests and for whoever doubts one of them.
+# Environment variable that selects a build, for tests and troubleshooting.
 _VARIABLE: Final = "GREENROOM_CORE"
 _NO_MEMORY: Final = 1
 _KINDS: Final = {
@@ -32,12 +32,12 @@ _KINDS: Final = {
 
 @cache
 def variant() -> str:
-    """Return which build of the core is used.
+    """Return the name of the build in use.
 
     Raises
     ------
     ImportError
-        If it is not there: the package was not built, or for another kind of machine.
+        If it is missing: the package was not built, or for another kind of machine.
     """
     wanted = os.environ.get(_VARIABLE)
     if wanted:
@@ -56,15 +56,15 @@ def function(name: str, kinds: str, *, of: str | None = None) -> Callable[..., N
     name : str
         Without its prefix.
     kinds : str
-        What it takes, a letter for each: ``p`` an address, ``i`` int, ``n`` a size or distance,
-        ``f`` float, ``d`` double. Blanks say nothing.
+        Its arguments, a letter for each: ``p`` an address, ``i`` int, ``n`` a size or distance,
+        ``f`` float, ``d`` double. Blanks are ignored.
     of : str, optional
-        The build, in place of the one that is used.
+        The build, in place of the one in use.
 
     Returns
     -------
     callable
-        Raises `MemoryError` where the core could not get memory.
+        Raises `MemoryError` when the core runs out of memory.
     """
     found = getattr(_load(of or variant()), f"gr_{name}")
     found.argtypes = [_KINDS[kind] for kind in kinds.replace(" ", "")]
