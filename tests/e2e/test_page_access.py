@@ -144,10 +144,10 @@ def test_the_token_leaves_the_address(page: Page, serve: Callable[..., PageServe
 @pytest.mark.parametrize(
     ("end", "words"),
     [
-        ("", "This is not the whole address"),
-        ("?token={token}", "This is not the whole address"),
-        ("#token=wrong", "This page is not let in any more"),
-        ("#code=wrong", "This address was used, or is too old"),
+        ("", "This address is incomplete"),
+        ("?token={token}", "This address is incomplete"),
+        ("#token=wrong", "This page is logged out"),
+        ("#code=wrong", "This address has expired"),
     ],
 )
 def test_who_is_not_let_in_is_told_how(
@@ -170,7 +170,7 @@ def test_a_code_lets_in_once(page: Page, serve: Callable[..., PageServer]) -> No
     is_in(page)
     other = page.context.new_page()
     other.goto(url)
-    is_out(other, "This address was used")
+    is_out(other, "This address has expired")
 
 
 def test_an_open_tab_survives_a_restart(page: Page, serve: Callable[..., PageServer]) -> None:
@@ -203,7 +203,7 @@ def test_another_program_at_the_port_is_told_nothing(
     impostor = Impostor(server.port)
     try:
         page.set_input_files("#file", {"name": "a.png", "mimeType": "image/png", "buffer": b"x"})
-        is_out(page, "This page is not let in any more")
+        is_out(page, "This page is logged out")
         said = len(impostor.told)
         page.wait_for_timeout(1500)
         page.goto(f"http://127.0.0.1:{server.port}/")
@@ -242,7 +242,7 @@ def test_a_new_token_shuts_open_tabs_out(page: Page, serve: Callable[..., PageSe
     page.goto(server.url)
     is_in(page)
     server.access.renew()
-    is_out(page, "This page is not let in any more")
+    is_out(page, "This page is logged out")
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.wait_for_timeout(1500)
@@ -259,7 +259,7 @@ def test_a_new_key_shuts_out_after_a_restart(page: Page, serve: Callable[..., Pa
     first.stop()
     page.wait_for_selector("#offline:not([hidden])")
     serve(key=b"x" * 32, port=first.port)
-    is_out(page, "This page is not let in any more")
+    is_out(page, "This page is logged out")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -272,7 +272,7 @@ def test_who_is_out_can_read_why(
     page.set_viewport_size({"width": width, "height": 700})
     page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
     page.goto(f"http://127.0.0.1:{server.port}/")
-    is_out(page, "This is not the whole address")
+    is_out(page, "This address is incomplete")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     box = page.locator("#outside").bounding_box()
     assert box is not None
@@ -325,7 +325,7 @@ def test_a_run_is_opened_and_survives(page: Page, tmp_path: Path, noting: Path) 
         is_in(page)
         renewed = greenroom(tmp_path, "page", "--new-token", "--print")
         assert renewed.returncode == 0
-        is_out(page, "This page is not let in any more")
+        is_out(page, "This page is logged out")
         page.goto(renewed.stdout.strip())
         is_in(page)
         assert greenroom(tmp_path, "cover", "on").stdout == "covered\n"

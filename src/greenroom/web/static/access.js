@@ -1,29 +1,29 @@
-// Getting in: the token of this run, and how a tab that was open gets the one of the next run.
+// Authentication: the token of this run, and how an open tab gets the token of the next run.
 
 const KEPT = "greenroom-token";
 const WORDS = {
   missing: [
-    "This is not the whole address",
+    "This address is incomplete",
     "greenroom’s page needs a token, which is at the end of its address.",
   ],
   used: [
-    "This address was used, or is too old",
+    "This address has expired",
     "It works once, for a minute, and for the user who runs greenroom.",
   ],
   refused: [
-    "This page is not let in any more",
-    "greenroom was started anew, or a new token was made, since the page was opened. Or it is another program that answers at this address.",
+    "This page is logged out",
+    "greenroom was restarted, or a new token was made, since the page was opened. Or another program answers at this address.",
   ],
 };
 
 let token = null;
-// Proves who this tab is after a restart. It is in no storage: another program that answered at
-// this address in the meantime could read that, if the tab were reloaded.
+// Authenticates this tab after a restart. It is kept in memory only: another program that answers at
+// this address meanwhile could read any storage, if the tab were reloaded.
 let key = null;
 let isOut = false;
 
 export const credentials = () => ({ Authorization: `Bearer ${token}` });
-// The only header of a WebSocket that a page may choose.
+// The subprotocol is the only header of a WebSocket that a page can set.
 export const protocols = () => ["greenroom", `token.${token}`];
 
 function keep(found) {
@@ -59,7 +59,7 @@ async function reach(path, options) {
 const post = (path, body) =>
   reach(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
 
-// What was in the address leaves it before anything else happens.
+// The secret is removed from the address before anything else happens.
 function readAddress() {
   const found = new URLSearchParams(location.hash.slice(1));
   if (location.hash || location.search) history.replaceState(null, "", "/");
@@ -74,7 +74,7 @@ async function takeKey() {
   return true;
 }
 
-// greenroom shows first that it has the key: another program at this address is told nothing.
+// greenroom proves first that it has the key, so another program at this address learns nothing.
 async function prove() {
   const nonce = encoded(crypto.getRandomValues(new Uint8Array(32))).replaceAll("=", "");
   const hello = await post("/api/hello", { nonce });
@@ -93,7 +93,7 @@ async function outcome(work) {
   try {
     return (await work()) ? "in" : "refused";
   } catch (error) {
-    return error instanceof Away ? "away" : "refused"; // what makes no sense is not greenroom's
+    return error instanceof Away ? "away" : "refused"; // an invalid answer is not from greenroom
   }
 }
 
@@ -110,7 +110,7 @@ async function redeem(code) {
   return entered.ok;
 }
 
-// Tells whether the page may go on.
+// Returns whether the page is authenticated.
 export async function enter() {
   const { code, given } = readAddress();
   token = given ?? sessionStorage.getItem(KEPT);
@@ -123,7 +123,7 @@ export async function enter() {
   return !isOut;
 }
 
-// Another address in the same tab differs after the # alone, which does not load the page again.
+// A new address in the same tab differs only after the #, which does not reload the page.
 addEventListener("hashchange", () => {
   if (/^#(code|token)=/.test(location.hash)) location.reload();
 });

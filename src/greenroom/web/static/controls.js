@@ -1,4 +1,4 @@
-// The settings: one control for each, made from how it is declared.
+// The settings: one control for each, made from its schema.
 
 import { $, make, say, warn } from "./dom.js";
 import { ask, change, isPending, on, session } from "./session.js";
@@ -133,7 +133,7 @@ function number(setting, id, send, hasSlider) {
   return { main: slider, elements: [slider, box, ...unit], show };
 }
 
-// What somebody is typing is left alone.
+// A field that is being edited is not changed.
 function typed(input, value) {
   if (document.activeElement !== input || !input.dataset.typing) input.value = value;
 }
@@ -144,7 +144,7 @@ function showAll() {
   if (!session.settings) return;
   for (const [name, row] of rows) {
     const value = session.settings[name];
-    // What was refused stays in its field, to be mended, until the setting changes.
+    // A refused value stays in its field, to be corrected, until the setting changes.
     const isWrong = row.kept === value;
     row.reset.hidden = value === row.setting.default && !isWrong;
     if (isWrong || isPending(name)) continue;
@@ -153,8 +153,8 @@ function showAll() {
   }
 }
 
-// An error of a setting that was changed is told there if somebody is, and otherwise, as one that
-// is of nothing or of something else, for everybody to see.
+// An error of a changed setting is shown at its control, if that is in use; all other errors are
+// shown as messages.
 function refused({ error, names }) {
   names.forEach((name) => showError(name, name === error.name ? error.message : "", true));
   const row = names.includes(error.name) && rows.get(error.name);

@@ -1,4 +1,4 @@
-// Making and finding elements. Text is always set as text, never as HTML.
+// Creating and finding elements. Text is always set as text, never as HTML.
 
 export const $ = (id) => document.getElementById(id);
 
@@ -12,7 +12,7 @@ export function make(tag, properties = {}, ...children) {
   return element;
 }
 
-// Change the page only where something is new: screen readers and selections stay undisturbed.
+// Change only what differs, so that screen readers and selections are not disturbed.
 export function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
@@ -30,7 +30,7 @@ export function warn(message, isGood = false) {
   setTimeout(() => shown.remove(), isGood ? 4000 : 12000);
 }
 
-// The newest first; says whether there was one.
+// Dismisses the newest message; returns whether there was one.
 export function dismissAlert() {
   const newest = $("alerts").lastElementChild;
   newest?.remove();

@@ -24,7 +24,7 @@ export function described(spec) {
   return headline?.replace("{value}", spec.split(":")[1]) ?? `You are shown in front of ${nameOf(spec)}`;
 }
 
-// A colour as a picker takes it: a canvas knows the names of CSS, too.
+// A colour in hexadecimal, for the picker; a canvas resolves CSS names.
 function hexOf(colour) {
   const context = document.createElement("canvas").getContext("2d");
   context.fillStyle = $("colour").value;
@@ -67,8 +67,8 @@ function showTiles() {
   if (hadFocus) current?.focus();
 }
 
-// Small pictures by id, as addresses within this page. They come one after the other, so that
-// what is clicked meanwhile does not wait for them.
+// Thumbnails by id, as object URLs. They are loaded one after the other, so that requests by clicks do
+// not have to wait.
 const pictures = new Map();
 let loading = Promise.resolve();
 
@@ -79,7 +79,7 @@ function showPicture(image, item) {
     if (!pictures.has(item.id)) pictures.set(item.id, URL.createObjectURL(await download(item.thumbnail)));
     show();
   };
-  loading = loading.then(load).catch(() => {}); // it is asked for again when tiles are shown anew
+  loading = loading.then(load).catch(() => {}); // it is requested again when the tiles are redrawn
 }
 
 function forgetPictures() {
@@ -151,7 +151,7 @@ function focus(button) {
   for (const other of document.querySelectorAll(".tile")) other.tabIndex = other === button ? 0 : -1;
 }
 
-// With an arrow key from nowhere: to the background in force, or where one was last.
+// The first arrow key selects the background in use, or the tile that had the focus last.
 export function enterGallery() {
   document.querySelector(".tile[aria-pressed=true], .tile[tabindex='0']")?.focus();
 }
@@ -214,7 +214,7 @@ async function add(file) {
   $("file").value = "";
 }
 
-// fetch does not tell how far an upload is.
+// fetch does not report the progress of an upload.
 function upload(file, onProgress) {
   checkThere();
   return new Promise((resolve, reject) => {
@@ -227,7 +227,7 @@ function upload(file, onProgress) {
       request.status === 201
         ? resolve(request.response)
         : reject(new Refused(null, request.response?.message ?? "The upload failed."));
-    request.onerror = () => reject(new Refused(null, "The upload was broken off."));
+    request.onerror = () => reject(new Refused(null, "The connection was lost during the upload."));
     request.send(file);
   });
 }

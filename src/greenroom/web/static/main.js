@@ -1,4 +1,4 @@
-// The page: its parts put together, what is sent said plainly, and the keys.
+// The page: assembly of its parts, the headline, and the keys.
 
 import { enter } from "./access.js";
 import { $, dismissAlert, press, say, warn } from "./dom.js";
@@ -10,7 +10,7 @@ import { startStatus } from "./status.js";
 
 function showHeadline() {
   const { status, settings } = session;
-  // Settings or backgrounds that come late say nothing about what is sent after the connection was lost.
+  // Late settings or backgrounds do not show what is sent after the connection was lost.
   if (!status || !settings || document.body.classList.contains("offline")) return;
   const text = { person: described(settings.background), camera: "Your room is visible: the camera’s picture is sent as it is" };
   const sentence = status.showing === "cover" ? status.message || "Covered" : text[status.showing];
@@ -62,7 +62,7 @@ function startTabs() {
   });
 }
 
-// Space covers wherever it does not mean something else to whoever uses the keyboard.
+// Space covers, unless the focused element uses it.
 const HAS_SPACE = "input:not([type=range]), textarea, select, button, a, summary, [role=radiogroup] *";
 
 document.addEventListener("keydown", (event) => {
@@ -82,7 +82,7 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-// What was clicked with the mouse does not keep the space key: it covers again.
+// A control clicked with the mouse loses the focus, so that space covers again.
 document.addEventListener("click", (event) => {
   const clicked = event.detail && event.target.closest("button, summary, a, label, [type=checkbox], [type=radio]");
   if (clicked && document.activeElement?.matches("button, summary, a, [type=checkbox], [type=radio]"))
@@ -102,12 +102,12 @@ on("connected", (connected) => {
   $("offline").hidden = connected;
   document.body.classList.toggle("offline", !connected);
   if (connected) return;
-  say($("offline"), "The connection to greenroom is lost: what is sent now is not known here. Trying again; when greenroom runs again, this page goes on.");
+  say($("offline"), "The connection to greenroom is lost: this page does not know what is being sent. Trying again; it continues when greenroom runs again.");
   say($("headline"), "Not connected");
   $("headline").dataset.state = "wait";
 });
 
-// The sentence about what is sent stays at the top, whatever is above it in a narrow window.
+// The headline stays at the top, whatever is above it in a narrow window.
 const header = document.querySelector(".top");
 new ResizeObserver(() => {
   const above = Math.max(0, $("headline").offsetTop - 10);

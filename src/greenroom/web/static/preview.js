@@ -1,4 +1,4 @@
-// The preview: what is sent, before and after, the matte, and marking what stays of the room.
+// The preview: what is sent, before and after, the matte, and marking regions to keep.
 
 import { protocols } from "./access.js";
 import { $, make, press, say } from "./dom.js";
@@ -21,7 +21,7 @@ function open() {
   opened.binaryType = "arraybuffer";
   opened.onmessage = async (event) => {
     const number = await take(event.data);
-    // Only now the next one is sent: a page that is slow sees fewer, and never old ones.
+    // Only now is the next one sent: a slow page gets fewer frames, but never old ones.
     if (opened.readyState === WebSocket.OPEN) opened.send(JSON.stringify({ shown: number }));
   };
   opened.onclose = () => {
@@ -117,7 +117,7 @@ export function leaveRegions() {
   if (mode === "region") show("region");
 }
 
-// Regions are in % of the camera's own picture; what is seen is mirrored.
+// Regions are in % of the camera's picture; the preview is mirrored.
 function regions() {
   const text = session.settings?.keep_region;
   return text ? text.split(";").map((part) => part.trim()) : [];
@@ -149,7 +149,7 @@ let shownRegions = null;
 function showRegions() {
   if (mode !== "region" || drawing) return;
   const texts = regions();
-  // What is there already stays, and with it the focus.
+  // Existing elements are kept, and with them the focus.
   const all = `${session.status?.size} ${texts.join(";")}`;
   if (all === shownRegions) return;
   shownRegions = all;
@@ -167,7 +167,7 @@ function showRegions() {
   $("regions").replaceChildren(...shown);
 }
 
-// To a tenth of a percent; what touches the edge stays within the picture.
+// Rounded to a tenth of a percent, and clamped to the picture.
 function inTenths([left, top, width, height]) {
   const [x, y] = [left, top].map((value) => Math.round(10 * value));
   const [wide, tall] = [Math.min(Math.round(10 * width), 1000 - x), Math.min(Math.round(10 * height), 1000 - y)];
@@ -218,7 +218,7 @@ async function snapshot() {
     const address = URL.createObjectURL(await download("/api/snapshot.png"));
     const now = new Date().toISOString().slice(0, 19).replaceAll(":", "-");
     make("a", { href: address, download: `greenroom ${now}.png` }).click();
-    setTimeout(() => URL.revokeObjectURL(address), 60_000); // the browser may ask where to first
+    setTimeout(() => URL.revokeObjectURL(address), 60_000); // the browser may first ask where to save it
   } catch (error) {
     tell("refused", { error, names: [] });
   }

@@ -1,4 +1,4 @@
-// What is known of the session, and how it is changed. Everything else listens to it.
+// State of the session and requests that change it. All other modules subscribe to it.
 
 import { comeBack, credentials, protocols } from "./access.js";
 import { confirmed } from "./dom.js";
@@ -24,7 +24,7 @@ export class Refused extends Error {
   }
 }
 
-// While the connection is broken nothing is sent: it is not known who would get it.
+// Nothing is sent without a connection: another program might receive it.
 let isAway = false;
 
 export function checkThere() {
@@ -54,13 +54,13 @@ export async function ask(method, path, body) {
   return response.json().catch(() => ({}));
 }
 
-// Pictures need the token as well, which an <img> cannot send.
+// Pictures need the token too, which an <img> cannot send.
 export async function download(path) {
   return (await request(path, {})).blob();
 }
 
-// Changes are sent one after the other; what was changed meanwhile goes together, so that a
-// slider that is dragged sends no more than is taken.
+// Changes are sent one after the other, and those made meanwhile are merged, so that dragging a slider
+// does not queue requests.
 const GAP_MS = 60;
 let waiting = {};
 let underway = {};
@@ -71,7 +71,7 @@ const ROOM = {
   grayscale: "In grey everybody sees all of your room but its colours, and can read what is written there. Show it?",
 };
 
-// The question to be asked before a change; nothing where the room is not shown, or is already.
+// The question to ask before a change that shows the room; none if it is already shown.
 function questionBefore(values) {
   const wanted = values.background?.trim();
   if (!Object.hasOwn(ROOM, wanted)) return undefined;
@@ -81,7 +81,7 @@ function questionBefore(values) {
 
 export const isPending = (name) => name in waiting || name in underway;
 
-// Every change of the page passes here: that the room is shown is asked first, whatever led to it.
+// All changes by the page go through here, so that showing the room is always confirmed first.
 export async function change(values) {
   const question = questionBefore(values);
   if (question && !(await confirmed(question, "Show my room"))) {
@@ -146,8 +146,7 @@ function take(kind, value) {
   }
 }
 
-// The connection over which news come. It is made again when it breaks, unless this page is not
-// let in any more.
+// The connection for notifications. It is reopened when it breaks, unless this page is logged out.
 const FIRST_WAIT_MS = 400;
 const LONGEST_WAIT_MS = 5000;
 

@@ -1,4 +1,4 @@
-// How things are: speed over the last minute, camera, outlets, and what the doctor finds.
+// Status: speed over the last minute, camera, outputs, and the doctor's findings.
 
 import { $, make, say, warn } from "./dom.js";
 import { ask, on, session } from "./session.js";
@@ -11,7 +11,7 @@ const history = [];
 const colours = new Map();
 
 const ms = (value) => `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
-// Of the segmentation, which has their time already.
+// Parts of the segmentation, whose time includes them.
 const PARTS = ["prepare", "invoke"];
 const LABELS = {
   segment: "whole segmentation",
@@ -60,7 +60,7 @@ function stage(name, stages) {
 }
 
 function summary(status) {
-  if (status.asleep) return "The camera is closed while nobody looks.";
+  if (status.asleep) return "The camera is closed while nobody is watching.";
   const size = status.size ? `${status.size.join("×")}, ` : "";
   const rate = `${status.rate_out.toFixed(0)} frames/s`;
   return `${size}${rate} · ${ms(total(status.stages_ms))} a frame · ${status.cpu_percent.toFixed(0)} % of a core · ${status.device}`;
@@ -85,7 +85,7 @@ function showCamera({ capture }) {
   $("camera").replaceChildren(badge(capture.state), ` ${text} `, capture.error);
 }
 
-// These take frames whether anybody looks or not.
+// These outputs take frames without any viewer.
 const isAlwaysOn = ({ name }) => name === "null" || name.startsWith("file:");
 
 function outlet(one) {
@@ -98,7 +98,7 @@ function outlet(one) {
   return make("li", {}, badge(one.state), ` ${what} `, make("span", { className: "quiet" }, counts.join(" · ")), ...error);
 }
 
-// Stages on top of each other, a place for each half second.
+// Stacked stages, one bar for each half second.
 function drawChart() {
   const canvas = $("chart");
   const scale = window.devicePixelRatio || 1;
