@@ -52,7 +52,7 @@ def main() -> None:
             print(f"{name:14}" + "".join(f"{cell:>15}" for cell in cells), flush=True)
 
 
-def measured(  # noqa: PLR0913, PLR0917 - one cell of the table
+def measured(  # noqa: PLR0917 - one cell of the table
     spec: str,
     kernel: tuple[float, float],
     height: int,

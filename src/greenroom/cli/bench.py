@@ -41,7 +41,7 @@ def _check(settings: Settings, values: dict[str, Any]) -> None:
     Group.CAMERA,
     check=_check,
 )
-def bench(  # noqa: PLR0913 - each is a flag
+def bench(
     *,
     frames: Annotated[int, typer.Option(min=1, help="How many frames are measured.")] = 300,
     live: Annotated[

@@ -78,7 +78,7 @@ def plain_command(command: Callable[..., None]) -> Callable[..., None]:
     run.__doc__ = filled(command.__doc__)
     own = inspect.signature(command, eval_str=True).parameters.values()
     run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [*own, _keyword("debug", _Debug, False)]  # noqa: FBT003
+        [*own, _keyword("debug", _Debug, default=False)]
     )
     return run
 
@@ -135,9 +135,9 @@ def settings_command(
             [
                 *own,
                 *(_flag(kind, name) for name in names),
-                *([_keyword("list_classes", _ListClasses, False)] if has_model else []),  # noqa: FBT003
-                _keyword("config", _Config, None),
-                _keyword("debug", _Debug, False),  # noqa: FBT003
+                *([_keyword("list_classes", _ListClasses, default=False)] if has_model else []),
+                _keyword("config", _Config, default=None),
+                _keyword("debug", _Debug, default=False),
             ]
         )
         return run
@@ -175,10 +175,10 @@ def _flag(settings: type[Settings], name: str) -> inspect.Parameter:
         rich_help_panel=about.group.value,
         metavar=_metavar(about, field, kind),
     )
-    return _keyword(name, Annotated[kind | None, option], None)
+    return _keyword(name, Annotated[kind | None, option], default=None)
 
 
-def _keyword(name: str, annotation: object, default: object) -> inspect.Parameter:
+def _keyword(name: str, annotation: object, *, default: object) -> inspect.Parameter:
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
     )

@@ -63,7 +63,7 @@ def _check(settings: Settings, values: dict[str, Any]) -> None:
     check=_check,
     loads="greenroom.desktop.launch",
 )
-def run(  # noqa: PLR0913 - each is a flag
+def run(
     context: typer.Context,  # noqa: ARG001 - read by _check
     *,
     port: Annotated[

@@ -156,7 +156,7 @@ class Guide:
     All of these are kept and must not be changed meanwhile.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 - it is what a guided filter has
+    def __init__(  # noqa: PLR0917 - it is what a guided filter has
         self,
         base: Floats,
         slope: Floats,

@@ -62,7 +62,7 @@ class StageExchange:
     State: the stages, and what waits for the end of a frame.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 - it joins what the engine has
+    def __init__(  # noqa: PLR0917 - it joins what the engine has
         self,
         settings: Settings,
         segmenter: Segmenter | None,

@@ -113,7 +113,7 @@ class DrawnCamera(Source):
         self._closed = True
 
 
-def measure_live(  # noqa: PLR0913 - what is measured, how long, and with what
+def measure_live(
     settings: Settings,
     open_source: Callable[[Settings], Source],
     seconds: float,

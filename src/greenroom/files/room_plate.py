@@ -61,7 +61,7 @@ def check_plate_output(output: Path, info: SourceInfo, settings: Settings) -> No
     Staging(overwrite=settings.overwrite, inputs=info.files).check(output)
 
 
-def record_plate(  # noqa: PLR0913 - the last two are by name
+def record_plate(
     source: Source,
     output: Path,
     settings: Settings,

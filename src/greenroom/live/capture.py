@@ -84,7 +84,7 @@ class Capture:
     never worked is not tried again: whoever started this is to be told what is wrong.
     """
 
-    def __init__(  # noqa: PLR0913 - each by its name
+    def __init__(
         self,
         open_source: Callable[[], Source],
         deliver: Callable[[Frame], None],

@@ -107,7 +107,7 @@ class Governor:
         if self.is_off != was_off or _differ(before, settings, replanned):
             self._begin()
 
-    def observe(  # noqa: PLR0913, PLR0917 - what is known of a frame
+    def observe(  # noqa: PLR0917 - what is known of a frame
         self,
         now_s: float,
         frame_ms: float,

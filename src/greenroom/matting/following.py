@@ -53,7 +53,7 @@ class Motion(NamedTuple):
     farthest: float
 
 
-def follow_motion(  # noqa: PLR0913 - three of them are limits
+def follow_motion(
     before: Bytes,
     now: Bytes,
     coarse: Floats,

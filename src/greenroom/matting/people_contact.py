@@ -42,7 +42,7 @@ class Contact:
         """Forget the frame before."""
         self._planes = None
 
-    def settle(  # noqa: PLR0913, PLR0917 - all that is known of a frame
+    def settle(  # noqa: PLR0917 - all that is known of a frame
         self, frame: Frame, roles: Grid, past: Grid, contested: Cells, strange: Cells, reach: int
     ) -> None:
         """Give contested cells to the main person or to others.

@@ -6,7 +6,6 @@ import importlib.util
 from typing import TYPE_CHECKING, Final
 
 from greenroom.segmenters.runtimes.compute_devices import cpu_only
-from greenroom.segmenters.runtimes.litert import LiteRTRuntime
 from greenroom.segmenters.runtimes.onnx import OnnxRuntime
 from greenroom.segmenters.runtimes.runtime import missing_extra_error
 from greenroom.segmenters.runtimes.tensorflow import TensorFlowRuntime
@@ -54,7 +53,7 @@ def check_runtime(kind: str, device: Device, model: str) -> None:
         raise missing_extra_error(library, kind, ModuleNotFoundError(module))
 
 
-def load_runtime(  # noqa: PLR0913 - what a card and the settings say of it
+def load_runtime(
     kind: str,
     path: Path,
     *,
@@ -97,6 +96,9 @@ def load_runtime(  # noqa: PLR0913 - what a card and the settings say of it
         return OnnxRuntime(path, threads=threads, device=device, outputs=outputs, example=example)
     if kind == "tensorflow":
         return TensorFlowRuntime(path, threads=threads, outputs=outputs, member=member)
+    # It is not there on every platform, and a wrong command line is rejected without it.
+    from greenroom.segmenters.runtimes.litert import LiteRTRuntime  # noqa: PLC0415
+
     return LiteRTRuntime(path, threads=threads, outputs=outputs)
 
 

@@ -83,7 +83,7 @@ def cpu_only(device: Device, library: str, model: str) -> None:
         raise SettingsError(message, "device")
 
 
-def open_session(  # noqa: PLR0913 - the arguments are what differs in tests
+def open_session(
     device: Device,
     *,
     available: Sequence[str],
