@@ -8,6 +8,7 @@ import time
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
+import cv2
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -624,6 +625,25 @@ class TestUpdate:
             assert known.mean() > 0.3
             vb.update(**setting)
             vb.process(source.frame(12))
+            assert (vb.clean_plate.confidence >= known).all()
+
+    def test_a_picture_of_the_room_counts_at_once(self, tmp_path: Path) -> None:
+        """One that is named in mid-stream is known whole with the next frame."""
+        source = PersonSource(size=(640, 360), frames=12)
+        picture = tmp_path / "room.png"
+        room = Frame.filled(source.frame(0).layout, ROOM_RGB).to_rgb()
+        assert cv2.imwrite(str(picture), room[:, :, ::-1])
+        with VirtualBackground(background="color:#000000", segmenter=Rough()) as vb:
+            for frame in source:
+                vb.process(frame)
+            assert vb.clean_plate is not None
+            assert vb.clean_plate.confidence.min() == 0  # nobody has seen what is behind the person
+            vb.update(plate=str(picture))
+            vb.process(source.frame(12))
+            assert vb.clean_plate.confidence.min() > 0
+            known = vb.clean_plate.confidence
+            vb.update(edge_shift=1.0)
+            vb.process(source.frame(13))
             assert (vb.clean_plate.confidence >= known).all()
 
     def test_settings_change_between_frames(self) -> None:

@@ -71,6 +71,7 @@ class EvidenceWeighing(Step):
         self._picture = None if picture is None else decode_plate(picture)
         self._needs_similarity = needs_similarity
         self._key = key
+        self._has_begun = False  # whether the recorded picture is in the evidence
 
     def check(self, size: tuple[int, int]) -> None:
         """See `Matting.check`."""
@@ -84,7 +85,7 @@ class EvidenceWeighing(Step):
     def take_over(self, previous: EvidenceWeighing) -> None:
         """See `Step.take_over`."""
         if self._key == previous._key:
-            self.evidence = previous.evidence
+            self.evidence, self._has_begun = previous.evidence, previous._has_begun
 
     def learns(self, work: Work) -> bool:
         """Whether a frame is learned from: after warm-up every second one is enough."""
@@ -92,8 +93,9 @@ class EvidenceWeighing(Step):
 
     def apply(self, work: Work) -> None:
         """See `Step.apply`."""
-        if work.number == 0:
+        if work.number == 0 or not self._has_begun:  # also one that takes over in mid-stream
             self.evidence.reset(self._recorded(work.frame))
+            self._has_begun = True
         if self.is_active:
             in_part = not self.learns(work) and not self._needs_similarity
             prior = work.detection.half
