@@ -42,19 +42,11 @@ if TYPE_CHECKING:
     Planes = tuple[Floats, ...]
 
 BACKGROUNDS: Final = {"green": (0, 177, 64), "dark": (16, 20, 28), "white": (240, 240, 240)}
-METHODS: Final = ("own samples", "clean edges", "clean edges, clean plate")
+METHODS: Final = ("own samples", "clean edges")
 # Of every clip so many frames are scored, evenly over its time.
 SCORED: Final = 12
 # In so many frames a sample has to be clear for the room to be known there.
 CLEAR_FRAMES: Final = 5
-
-
-@dataclass(frozen=True)
-class Plate:
-    """A room that is known, in the shape of greenroom's clean plate."""
-
-    planes: Planes
-    confidence: Floats
 
 
 @dataclass(frozen=True)
@@ -66,16 +58,6 @@ class Shot:
     own: Matte
     room: Planes
     known: NDArray[np.bool_]
-
-    def plate(self) -> Plate:
-        """Return the room at the working grid."""
-        planes = tuple(
-            _resized(room, small.shape)
-            for room, small in zip(self.room, self.frame.small_planes, strict=True)
-        )
-        known = cv2.erode(self.known.astype(np.uint8), np.ones((5, 5), np.uint8))
-        sure = _resized(known.astype(np.float32), planes[0].shape)
-        return Plate(planes, np.floor(sure + 1e-3, dtype=np.float32))
 
 
 def main() -> int:
@@ -139,8 +121,7 @@ def render(shot: Shot, matte: Matte, background: str, method: str) -> Frame:
     behind = Frame.filled(shot.frame.layout, BACKGROUNDS[background])
     if method == METHODS[0]:
         return composite(shot.frame, matte, behind)
-    plate = shot.plate() if method == METHODS[2] else None
-    return composite(shot.frame, matte, behind, edge_colours(shot.frame, matte, plate))
+    return composite(shot.frame, matte, behind, edge_colours(shot.frame, matte))
 
 
 def shots(alpha: Path) -> Iterator[Shot]:

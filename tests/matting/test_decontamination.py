@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import pytest
@@ -17,19 +16,8 @@ from greenroom.media.frame import Frame
 from greenroom.media.layout import Format, Layout
 from greenroom.media.matte import Matte
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
 FORMATS: Final[tuple[Format, ...]] = ("yuv420p", "yuv444p", "gbrp", "gray")
 PERSON, ROOM = (200, 90, 140), (40, 160, 110)
-
-
-@dataclass
-class Plate:
-    """A room that is known."""
-
-    planes: tuple[NDArray[np.float32], ...]
-    confidence: NDArray[np.float32]
 
 
 def layout_of(format_: Format, size: tuple[int, int]) -> Layout:
@@ -109,29 +97,6 @@ def test_mirroring_the_inputs_mirrors_the_maps(rng: np.random.Generator, axis: i
     flipped = Frame(tuple(np.ascontiguousarray(np.flip(part, axis)) for part in planes), layout)
     mirrored = edge_colours(flipped, Matte(np.ascontiguousarray(np.flip(values, axis)))).maps
     assert_allclose(np.flip(mirrored, axis + 2), maps, rtol=1e-3, atol=1e-2)
-
-
-@pytest.mark.parametrize("format_", FORMATS)
-@pytest.mark.parametrize("size", [(640, 360), (1280, 720), (333, 199)])
-def test_a_plate_replaces_the_room_where_it_is_sure(format_: Format, size: tuple[int, int]) -> None:
-    """The room's colour is the plate's where that is sure, and estimated elsewhere."""
-    layout, matte = layout_of(format_, size), ramp(size)
-    frame = mixed(layout, matte)
-    small = frame.small_planes
-    confidence = np.zeros(small[0].shape, np.float32)
-    confidence[: len(confidence) // 2] = 1
-    planes = tuple(np.full(part.shape, 77, np.float32) for part in small)
-    known = edge_colours(frame, matte, Plate(planes, confidence))
-    guessed = edge_colours(frame, matte)
-    assert known.cell_px <= guessed.cell_px
-    rows = known.maps.shape[2] // 2
-    assert_allclose(known.maps[:, 1, : rows - 2], 77, atol=0.1)
-    assert known.maps[:, 2, : rows - 2].max() < guessed.maps[:, 2].min()
-    for index in range(len(small)):
-        below = known.maps[index, 1, rows + 3 :, known.maps.shape[3] // 2]
-        assert_allclose(below, ROOM[index], atol=20)
-        person = known.maps[index, 0, :, known.maps.shape[3] // 2]
-        assert_allclose(person, PERSON[index], atol=20)
 
 
 def test_result_is_in_new_memory(rng: np.random.Generator) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import cv2
 import numpy as np
 
 from greenroom import core
@@ -17,24 +16,10 @@ from greenroom.compositing.edge_colours import EdgeColours
 from greenroom.media.pyramid import reduced
 
 if TYPE_CHECKING:
-    from typing import Protocol
-
     from numpy.typing import NDArray
 
     from greenroom.media.frame import Frame
     from greenroom.media.matte import Matte
-
-    class Plate(Protocol):
-        """The part of a clean plate that is used here."""
-
-        @property
-        def planes(self) -> tuple[NDArray[np.float32], ...]:
-            """The room's samples, 0..255, for each of the frame's small planes."""
-
-        @property
-        def confidence(self) -> NDArray[np.float32]:
-            """How sure they are, 0..1, of the first plane's shape."""
-
 
 __all__ = ["edge_colours"]
 
@@ -42,13 +27,11 @@ __all__ = ["edge_colours"]
 # power of two.
 _MIN_CELLS: Final = 45
 _MIN_CELL_PX: Final = 4
-# Variance ratio for a certain plate: low, but above 0 so that noise is not amplified without limit.
-_PLATE_DOUBT: Final = 0.03
 
 _edge_colours = core.function("edge_colours", "pp iii p")
 
 
-def edge_colours(frame: Frame, matte: Matte, plate: Plate | None = None) -> EdgeColours:
+def edge_colours(frame: Frame, matte: Matte) -> EdgeColours:
     """Estimate the person's and the room's colours around the edges of a matte.
 
     The foreground estimation of [1]_, which takes both from blurred, weighted means and then
@@ -63,8 +46,6 @@ def edge_colours(frame: Frame, matte: Matte, plate: Plate | None = None) -> Edge
         Read only, not kept.
     matte : Matte
         Of the frame's size.
-    plate : CleanPlate, optional
-        The room without the person, where it is known.
 
     Returns
     -------
@@ -84,8 +65,7 @@ def edge_colours(frame: Frame, matte: Matte, plate: Plate | None = None) -> Edge
     half = cell_px // 2
     rows, columns = -(-height // half), -(-width // half)
     planes = _halved_to(frame, (rows, columns))
-    colours = EdgeColours(_edge_maps(planes, matte.reduced_to((rows, columns))), cell_px)
-    return colours if plate is None else _with_plate(colours, plate, frame.size)
+    return EdgeColours(_edge_maps(planes, matte.reduced_to((rows, columns))), cell_px)
 
 
 def _edge_maps(planes: NDArray[np.uint8], matte: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -112,32 +92,3 @@ def _halved_to(frame: Frame, shape: tuple[int, int]) -> NDArray[np.uint8]:
     for plane, target in zip(sources, out, strict=True):
         target[...] = reduced(plane, shape)
     return out
-
-
-def _with_plate(colours: EdgeColours, plate: Plate, size: tuple[int, int]) -> EdgeColours:
-    """Replace the estimated room by a plate's where that is known, on a finer grid."""
-    width, height = size
-    # Twice the distance of the plate's luma samples, that of its chroma samples in 4:2:0.
-    cell_px = 2 * round(height / plate.confidence.shape[0])
-    shape = -(-height // cell_px) + 1, -(-width // cell_px) + 1
-    maps = np.empty((*colours.maps.shape[:2], *shape), np.float32)
-    for coarse, fine in zip(colours.maps, maps, strict=True):
-        for values, target in zip(coarse, fine, strict=True):
-            _sample(values, cell_px / colours.cell_px, 0, target)
-    sure = np.empty(shape, np.float32)
-    _sample(plate.confidence, 2, -0.5, sure)
-    room = np.empty(shape, np.float32)
-    for plane, fine in zip(plate.planes, maps, strict=True):
-        _sample(plane, 2 * plane.shape[0] / plate.confidence.shape[0], -0.5, room)
-        fine[1] += sure * (room - fine[1])
-        fine[2] += sure * (_PLATE_DOUBT - fine[2])
-    return EdgeColours(maps, cell_px)
-
-
-def _sample(
-    values: NDArray[np.float32], step: float, start: float, out: NDArray[np.float32]
-) -> None:
-    """Interpolate values at positions a step apart, in both directions; the border repeats."""
-    transform = np.array([[step, 0, start], [0, step, start]])
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    cv2.warpAffine(values, transform, out.shape[::-1], out, flags, cv2.BORDER_REPLICATE)
