@@ -2,80 +2,39 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING
+
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
+from tomlkit.items import Item
 
 from greenroom.errors import SettingsError
-from greenroom.media.toml_text import parse_toml
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Mapping
 
-__all__ = ["Value", "rewritten", "toml_value"]
+__all__ = ["Value", "rewritten"]
 
 Value = str | bool | int | float | Path | None
 """What a setting can be. TOML has no None: such a setting is left out."""
 
-# What a basic string of TOML 1.0 may not hold as it is: quotes, backslashes and controls.
-_ESCAPED: Final = re.compile(r'["\\\x00-\x1f\x7f]')
-_SHORT: Final = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
-_KEY: Final = re.compile(r"""\s*(?:[A-Za-z0-9_-]+|"[^"\\]*"|'[^']*')\s*=[ \t]*""")
 
-
-class _Statement(NamedTuple):
-    """One statement of a file, which may span lines.
-
-    Attributes
-    ----------
-    text : str
-        All of it, without the end of the last line.
-    name : str or None
-        The setting that it gives a value to; None for comments and empty lines.
-    head, comment : str
-        What is before and behind the value.
-    """
-
-    text: str
-    name: str | None = None
-    head: str = ""
-    comment: str = ""
-
-
-def toml_value(name: str, value: Value) -> str:
-    r"""Write a value as TOML.
-
-    Parameters
-    ----------
-    name : str
-        The setting, for the message.
-    value : str, bool, int, float or Path
-
-    Raises
-    ------
-    SettingsError
-        If it has characters that a TOML file, which is UTF-8, cannot hold.
-
-    Examples
-    --------
-    >>> toml_value("background", 'my "beach".jpg'), toml_value("mirror", True)
-    ('"my \\"beach\\".jpg"', 'true')
-    """
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (int, float)):
-        return repr(value)
-    text = str(value)
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        message = (
-            f"setting '{name}' cannot be saved: {text!r} is not Unicode, which TOML is. Rename "
-            f"the file."
-        )
-        raise SettingsError(message, name) from error
-    escaped = _ESCAPED.sub(lambda found: _SHORT.get(found[0], f"\\u{ord(found[0]):04x}"), text)
-    return f'"{escaped}"'
+def _toml_value(name: str, value: Value) -> Item:
+    """Return a value as TOML; raise `SettingsError` if it is not Unicode."""
+    if isinstance(value, Path):
+        value = str(value)
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            message = (
+                f"setting '{name}' cannot be saved: {value!r} is not Unicode, which TOML is. "
+                f"Rename the file."
+            )
+            raise SettingsError(message, name) from error
+        value = str(value)  # a member of an enumeration, too
+    return tomlkit.item(value)
 
 
 def rewritten(
@@ -98,84 +57,41 @@ def rewritten(
     Returns
     -------
     str or None
-        None if the file is laid out in a way that this does not know.
+        None if the file is laid out in a way that cannot be edited.
 
     Raises
     ------
     SettingsError
-        As in `toml_value`.
+        If a value has characters that a TOML file cannot hold.
     """
     end = "\r\n" if "\r\n" in text else "\n"
-    statements = _statements(text.removesuffix("\n").removesuffix("\r").replace("\r\n", "\n"))
-    lines = []
-    missing = [name for name in values if name in needed]
-    for statement in statements:
-        if statement is None:
-            return None
-        if statement.name in missing:
-            missing.remove(statement.name)
-        lines += _lines(statement, values, needed=needed, same=same)
-    lines += [f"{name} = {toml_value(name, values[name])}" for name in missing]
-    return end.join("\n".join(lines).split("\n")) + end
-
-
-def _lines(
-    statement: _Statement,
-    values: Mapping[str, Value],
-    *,
-    needed: Collection[str],
-    same: Collection[str],
-) -> list[str]:
-    """Return the new lines of a statement."""
-    name, comment = statement.name, statement.comment
-    if name is None or (name in same and (name in needed or comment)):
-        return [statement.text]
-    value = values.get(name)
-    if value is None:
-        return [comment.strip()] if comment else []
-    if name not in needed and not comment:
-        return []
-    return [f"{statement.head}{toml_value(name, value)}{comment}"]
-
-
-def _statements(text: str) -> Iterator[_Statement | None]:
-    """Split a text into statements; ends with None where it cannot be understood."""
-    lines = text.split("\n") if text else []
-    start = 0
-    while start < len(lines):
-        line = lines[start]
-        if not line.strip() or line.lstrip().startswith("#"):
-            yield _Statement(line)
-            start += 1
-            continue
-        for stop in range(start + 1, len(lines) + 1):
-            statement = _statement("\n".join(lines[start:stop]))
-            if statement is not None:
-                break
-        else:
-            yield None
-            return
-        yield statement
-        start = stop
-
-
-def _statement(text: str) -> _Statement | None:
-    """Split a statement; None if the text is not a whole one."""
-    head = _KEY.match(text)
-    parsed = _parsed(text)
-    if head is None or parsed is None or len(parsed) != 1:
-        return None
-    ((name, value),) = parsed.items()
-    ends = [found.start() for found in re.finditer("#", text)]
-    for end in (*ends, len(text)):
-        bare = text[:end].rstrip()
-        if len(bare) >= head.end() and _parsed(bare) == {name: value}:
-            return _Statement(text, name, head[0], text[len(bare) :].rstrip())
-    return None
-
-
-def _parsed(text: str) -> dict[str, object] | None:
+    text = text.replace("\r\n", "\n")
     try:
-        return parse_toml(text)
-    except ValueError:
+        document = tomlkit.parse(text if text.endswith("\n") or not text else f"{text}\n")
+    except (TOMLKitError, RecursionError):
         return None
+    for name in list(document):
+        item = document.item(name)
+        if not isinstance(item, Item):  # tables, which settings are not
+            return None
+        value, trivia = values.get(name), item.trivia
+        if name in same and (name in needed or trivia.comment):
+            continue
+        if value is not None and (name in needed or trivia.comment):
+            document[name] = _toml_value(name, value)
+        elif trivia.comment:
+            _leave_comment(document, name, trivia.comment)
+        else:
+            document.remove(name)
+    for name in values:
+        if name in needed and name not in document:
+            document.add(name, _toml_value(name, values[name]))
+    return document.as_string().replace("\n", end)
+
+
+def _leave_comment(document: tomlkit.TOMLDocument, name: str, comment: str) -> None:
+    """Replace a statement by its comment."""
+    keys = [None if key is None else key.key for key, _ in document.body]
+    number = keys.index(name)
+    document.remove(name)
+    document.body[number] = (None, tomlkit.comment(comment.removeprefix("#").strip()))
