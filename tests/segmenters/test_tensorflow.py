@@ -114,7 +114,9 @@ class TestArchives:
         with pytest.raises(ModelError, match=r"a\.tar\.gz' cannot be used: it "):
             read_graph(path)
 
-    @pytest.mark.parametrize("data", [b"no archive at all", gzip.compress(b"no archive inside", mtime=0)])
+    @pytest.mark.parametrize(
+        "data", [b"no archive at all", gzip.compress(b"no archive inside", mtime=0)]
+    )
     def test_other_files(self, data: bytes, tmp_path: Path) -> None:
         """A file that is an archive by name only is reported."""
         path = tmp_path / "a.tar.gz"
