@@ -67,7 +67,7 @@ command = demo
 def _write_before(path: Path, settings: Settings) -> None:
     from greenroom.engine.demo import demo_source
 
-    source = demo_source(settings, _FRAMES, _SIZE)
+    source = demo_source(settings, _FRAMES)
     with progress_bar(path.name) as progress:
         Pipeline(
             source,

@@ -53,13 +53,13 @@ def evaluate(
 ) -> None:
     """Measure models on labelled pictures or clips; --model takes several, with commas between."""
     assert dataset is not None
-    from greenroom.evaluation import evaluate as evaluation
+    from greenroom.evaluation import evaluate
 
     report = None if out is None else reports.Report(out, overwrite=overwrite)
     results = []
     for model in model_names(settings.model):
         with progress_bar(model) as progress:
-            result = evaluation.evaluate(dataset, settings, model=model, progress=progress)
+            result = evaluate.evaluate(dataset, settings, model=model, progress=progress)
         remember_speed(result.segmenter, result.segment_ms)
         results.append(result)
     if report is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from greenroom.engine.engine import VirtualBackground
 from greenroom.errors import ProcessingError
@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 
     from greenroom.settings import Settings
 
-__all__ = ["DEMO_SIZE", "demo_source", "portrait_photograph"]
-
-DEMO_SIZE: Final = (1280, 720)
+__all__ = ["demo_source", "portrait_photograph"]
 
 
 def portrait_photograph() -> NDArray[np.uint8] | None:
@@ -36,7 +34,7 @@ def portrait_photograph() -> NDArray[np.uint8] | None:
     return photograph
 
 
-def demo_source(settings: Settings, frames: int, size: tuple[int, int] = DEMO_SIZE) -> DemoSource:
+def demo_source(settings: Settings, frames: int) -> DemoSource:
     """Return a source that shows a person moving before a drawn room.
 
     The person is a photograph, cut out, where scikit-image is installed, which carries one;
@@ -48,8 +46,6 @@ def demo_source(settings: Settings, frames: int, size: tuple[int, int] = DEMO_SI
         The model that cuts the person out, and its edges.
     frames : int
         Number of frames.
-    size : (int, int)
-        Width and height in pixels.
 
     Raises
     ------
@@ -58,11 +54,11 @@ def demo_source(settings: Settings, frames: int, size: tuple[int, int] = DEMO_SI
     """
     portrait = portrait_photograph()
     if portrait is None:
-        return DemoSource(*draw_portrait(), size, frames)
+        return DemoSource(*draw_portrait(), frames=frames)
     with VirtualBackground(settings, background="transparent", edge_shift=-0.4) as engine:
         engine.process_rgb(portrait)
         matte = engine.matte
     if matte is None:  # such as with on_failure="cover"
         message = "the person of the demonstration could not be cut out."
         raise ProcessingError(message)
-    return DemoSource(portrait, matte, size, frames)
+    return DemoSource(portrait, matte, frames=frames)

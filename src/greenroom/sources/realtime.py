@@ -8,6 +8,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
+from greenroom.media.colour import LIMITED, UNSPECIFIED, Colour
 from greenroom.media.source_info import SourceInfo
 from greenroom.sources.source import Source
 
@@ -106,8 +107,6 @@ class FrameNormalizer:
 
 def _video_layout(frame: Frame, size: tuple[int, int] | None) -> Layout:
     """Return the layout for all frames of a source, from its first one."""
-    from greenroom.media.colour import LIMITED, UNSPECIFIED, Colour  # noqa: PLC0415 - stays light
-
     width, height = size or frame.size
     colour = frame.layout.colour
     if frame.format in ("gbrp", "gray"):

@@ -11,6 +11,8 @@ import anyio
 import anyio.to_thread
 from anyio.lowlevel import RunVar
 
+from greenroom.live.listeners import Listeners
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
@@ -107,20 +109,18 @@ class PageState:
     gallery: Gallery
     access: Access
     run_checks: Callable[[Settings], Sequence[Any]]
-    _listeners: list[Callable[[], None]] = field(default_factory=list)
+    _listeners: Listeners = field(default_factory=Listeners)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     backgrounds_version: int = 0
 
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call a function, on any thread, when the session or the page's state changes."""
-        with self._lock:
-            self._listeners.append(listener)
+        ended_here = self._listeners.add(listener)
         ended = self.session.subscribe(listener)
 
         def end() -> None:
             ended()
-            with self._lock:
-                self._listeners.remove(listener)
+            ended_here()
 
         return end
 
@@ -128,9 +128,7 @@ class PageState:
         """Notify every open page of a change outside the session."""
         with self._lock:
             self.backgrounds_version += backgrounds
-            listeners = tuple(self._listeners)
-        for listener in listeners:
-            listener()
+        self._listeners.tell()
 
     def settings(self) -> dict[str, Any]:
         """Return the settings in force, and whether all changes are saved."""
