@@ -1,0 +1,1 @@
+"""Virtual backgrounds as a WebRTC service."""
