@@ -13,7 +13,8 @@ From the server, one of::
                           ``covered`` or ``message`` changes, and every second
     {"error": {"name": "background", "message": "..."}}   a message was refused; nothing was changed
 
-Errors have the fields of an error response over HTTP.
+Errors have the fields of an error response over HTTP. What a session begins with is asked for by such
+a message of the client's too: the parameter ``start`` of ``POST /sessions``.
 """
 
 from __future__ import annotations
