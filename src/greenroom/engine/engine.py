@@ -58,6 +58,9 @@ class VirtualBackground:
     matting : callable
         Makes the matting for settings and a segmenter; that of the setting ``quality`` if it is
         not given.
+    load : callable, optional
+        Makes the segmenter for settings, which adds its stages to timings; that of the setting
+        ``model`` if it is not given.
     **values
         Single settings by name, such as ``background="beach.jpg"``; they take precedence.
 
@@ -84,6 +87,7 @@ class VirtualBackground:
         *,
         segmenter: Segmenter | None = None,
         matting: Callable[[Settings, Segmenter], Matting] = create_matting,
+        load: Callable[[Settings, Timings], Segmenter] | None = None,
         **values: Any,
     ) -> None:
         settings = (settings or Settings()).changed(**values)
@@ -91,7 +95,7 @@ class VirtualBackground:
         self._scene = SceneTime()
         self._maker = PictureMaker(self.timings, self._scene)
         self._exchange = StageExchange(
-            settings, segmenter, matting, self._maker, self._scene, self.timings
+            settings, segmenter, matting, load, self._maker, self._scene, self.timings
         )
         self._supervisor: Supervisor[Made] = Supervisor()
         self._matte: Matte | None = None

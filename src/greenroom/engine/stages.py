@@ -47,6 +47,9 @@ class StageExchange:
         Used whatever the settings name, and closed at the end; None to have it created.
     create_matting : callable
         Makes the matting for settings and a segmenter.
+    load : callable or None
+        Makes the segmenter for settings; its stages go into the timings. None for the model that
+        they name.
     maker : PictureMaker
         Its effects forget earlier frames where that is due.
     scene : SceneTime
@@ -67,6 +70,7 @@ class StageExchange:
         settings: Settings,
         segmenter: Segmenter | None,
         create_matting: Callable[[Settings, Segmenter], Matting],
+        load: Callable[[Settings, Timings], Segmenter] | None,
         maker: PictureMaker,
         scene: SceneTime,
         timings: Timings,
@@ -75,6 +79,7 @@ class StageExchange:
         self._scene = scene
         self._timings = timings
         self._create_matting = create_matting
+        self._load_segmenter = load
         self._own_segmenter = segmenter is None
         self._updating = threading.Lock()  # held while what is new is built
         self._in_frame = threading.Lock()  # held while a frame is made
@@ -206,7 +211,7 @@ class StageExchange:
         return steps
 
     def _load(self, settings: Settings) -> Segmenter:
-        return create_segmenter(settings, self._timings)
+        return (self._load_segmenter or create_segmenter)(settings, self._timings)
 
     def _settle_if_idle(self) -> None:
         """Run waiting actions, unless a frame is in progress, whose end runs them."""

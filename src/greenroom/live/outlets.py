@@ -229,10 +229,10 @@ class Outlet:
         return is_person
 
     def _fitted(self, frame: Frame) -> Frame:
-        """Convert a frame to the layout of the first one, which a sink keeps."""
+        """Convert a frame to the layout of the first one, for a sink that keeps it."""
         if self._layout is None:
             self._layout = frame.layout
-        if frame.layout == self._layout:
+        if frame.layout == self._layout or not self.sink.keeps_layout:
             return frame
         return fitted(frame, self._layout, Fit.CONTAIN).at(frame)
 

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
     from greenroom.live.governor import Plan
+    from greenroom.live.measures import Measured
     from greenroom.live.parts import SessionParts
     from greenroom.media.frame import Frame
     from greenroom.media.layout import Layout
@@ -371,8 +372,12 @@ class Session:
         self._model_s += (self._engine.settings.threads - 1) * looked_ms / 1000
         if self.gate.offer(rendered, ticket):
             measured.done(frame)
+            self._note_frame(measured)
             if self._steering is not None:
                 self._steering.observe(measured, self._engine.timings)
+
+    def _note_frame(self, measured: Measured) -> None:
+        """Run a subclass's own work after each frame that is shown, on the thread of frames."""
 
     # The camera.
 
@@ -553,10 +558,11 @@ class Session:
             self._capture.pause()
 
     def _look_after_outlets(self) -> None:
-        """Start outlets once the frame size is known; end the session if none ever worked."""
+        """Start outlets, those that keep a size once it is known; end if none ever worked."""
         since_s = self._clock.now() - self._began_s
         if not self._sends:
-            if self._is_known or since_s > _UNKNOWN_S:
+            needs_size = any(outlet.sink.keeps_layout for outlet in self.outlets)
+            if self._is_known or not needs_size or since_s > _UNKNOWN_S:
                 self._sends = True
                 for outlet in self.outlets:
                     outlet.start()

@@ -51,8 +51,8 @@ class Sink(ABC):
 class LiveSink(Sink):
     """A sink that somebody may watch. `readers` may be called on any thread, at any time.
 
-    All frames have the layout of the first one. A sink whose `write` blocks delays only
-    itself: the session drops frames for it.
+    All frames have the layout of the first one, unless the sink says otherwise. A sink whose
+    `write` blocks delays only itself: the session drops frames for it.
 
     Attributes
     ----------
@@ -64,6 +64,9 @@ class LiveSink(Sink):
         Whether it wants frames at a constant rate: the last one is repeated then.
     always : bool
         Whether it wants frames even without readers, as a recording does.
+    keeps_layout : bool
+        Whether all frames have to have the layout of the first one. Otherwise it gets frames as
+        they come, and is started before the first one, with the cover.
     on_readers : callable or None
         Called on any thread when the number of readers changes, by sinks that notice it at once.
         To be set before the first frame.
@@ -73,6 +76,7 @@ class LiveSink(Sink):
     device: str
     paced: bool
     always: bool
+    keeps_layout: bool = True
     on_readers: Callable[[], None] | None = None
 
     @abstractmethod
