@@ -1,0 +1,17 @@
+"""One WebRTC connection: ICE, RTP, decoding and encoding, without engine, settings or HTTP."""
+
+from greenroom.hosted.rtc.audio import AudioPacket
+from greenroom.hosted.rtc.encoding import CodedFrame, VideoEncoder
+from greenroom.hosted.rtc.options import IceServer, PeerOptions
+from greenroom.hosted.rtc.peer import Peer
+from greenroom.hosted.rtc.signalling import SignallingError
+
+__all__ = [
+    "AudioPacket",
+    "CodedFrame",
+    "IceServer",
+    "Peer",
+    "PeerOptions",
+    "SignallingError",
+    "VideoEncoder",
+]

@@ -1,0 +1,206 @@
+"""Private parts of aiortc and aioice that a connection needs; no other module touches any.
+
+Everything is done on instances that a `greenroom.hosted.rtc.peer.Peer` owns. Other users of both
+packages in the same process notice nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pylibsrtp
+from aioice import stun
+from aioice.ice import StunProtocol
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Coroutine
+
+    from aioice import Candidate, Connection
+    from aiortc import (
+        RTCDtlsTransport,
+        RTCRtpReceiver,
+        RTCRtpSender,
+        RTCRtpTransceiver,
+    )
+    from aiortc.rtcrtpparameters import RTCRtpCodecParameters
+
+__all__ = [
+    "GuardedStunProtocol",
+    "SecureRtp",
+    "add_socket",
+    "codecs_of",
+    "connection_of",
+    "consent_request",
+    "end_gathering",
+    "nominated",
+    "replace_gathering",
+    "replace_receiver",
+    "replace_sender",
+    "retransmission_ssrc",
+    "ssrc_of",
+]
+
+
+class GuardedStunProtocol(StunProtocol):
+    """One UDP socket of a connection: media go past aioice's queue, and noise goes nowhere.
+
+    Parameters
+    ----------
+    connection : Connection
+        Takes everything but media.
+    on_media : callable
+        Takes encrypted RTP and RTCP packets, on the loop.
+    admit : callable
+        Returns whether one more of the other datagrams is handled.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        on_media: Callable[[bytes], None],
+        admit: Callable[[], bool],
+    ) -> None:
+        super().__init__(connection)
+        self._on_media = on_media
+        self._admit = admit
+
+    def datagram_received(self, data: bytes | str, addr: tuple[object, ...]) -> None:
+        """Sort a datagram by its first byte (RFC 7983)."""
+        assert isinstance(data, bytes)
+        if not data:
+            return  # aiortc ends the connection over it
+        if 128 <= data[0] <= 191:
+            self._on_media(data)
+        elif self._admit():
+            try:
+                super().datagram_received(data, addr)
+            except Exception:  # noqa: BLE001 - whoever sends noise must not fill the log
+                return
+
+
+def connection_of(dtls: RTCDtlsTransport) -> Connection:
+    """Return the ICE connection below a DTLS transport."""
+    return dtls.transport.iceGatherer._connection  # noqa: SLF001
+
+
+def add_socket(connection: Connection, protocol: StunProtocol, advertised: Candidate) -> None:
+    """Add a socket and the candidate that is advertised for it."""
+    if protocol not in connection._protocols:  # noqa: SLF001
+        connection._protocols.append(protocol)  # noqa: SLF001
+    connection._local_candidates.append(advertised)  # noqa: SLF001
+
+
+def end_gathering(connection: Connection) -> None:
+    """Note that all candidates of this side are known."""
+    connection._local_candidates_start = True  # noqa: SLF001
+    connection._local_candidates_end = True  # noqa: SLF001
+
+
+def nominated(connection: Connection) -> tuple[asyncio.DatagramTransport, tuple[str, int]] | None:
+    """Return the socket and the remote address that ICE has chosen; None before and after."""
+    pair = connection._nominated.get(1)  # noqa: SLF001
+    return None if pair is None else (pair.protocol.transport, pair.remote_addr)
+
+
+async def consent_request(connection: Connection) -> bool:
+    """Ask the other side once whether it still wants to be sent to (RFC 7675)."""
+    pair = connection._nominated.get(1)  # noqa: SLF001
+    password = connection.remote_password
+    if pair is None or password is None:
+        return False
+    request = connection.build_request(pair, nominate=False)
+    try:
+        await pair.protocol.request(
+            request, pair.remote_addr, integrity_key=password.encode(), retransmissions=1
+        )
+    except stun.TransactionError:
+        return False
+    return True
+
+
+class SecureRtp:
+    """The encryption of RTP that a DTLS transport has negotiated.
+
+    Parameters
+    ----------
+    dtls : RTCDtlsTransport
+    """
+
+    def __init__(self, dtls: RTCDtlsTransport) -> None:
+        self._dtls = dtls
+        self._connection = connection_of(dtls)
+
+    @property
+    def ready(self) -> bool:
+        """Whether keys have been negotiated, and the transport is open."""
+        return self._dtls.state == "connected"
+
+    def unprotect(self, data: bytes) -> tuple[bytes, bool] | None:
+        """Decrypt a packet; return it and whether it is RTCP. None if it is not of the peer."""
+        session: pylibsrtp.Session | None = self._dtls._rx_srtp  # noqa: SLF001
+        if session is None or len(data) < 2:
+            return None
+        is_rtcp = 192 <= data[1] <= 223
+        try:
+            return (session.unprotect_rtcp if is_rtcp else session.unprotect)(data), is_rtcp
+        except pylibsrtp.Error:
+            return None
+
+    def send(self, packet: bytes, *, is_rtcp: bool = False) -> int:
+        """Encrypt and send a packet; return the bytes sent, 0 if there is no connection."""
+        target = nominated(self._connection)
+        session: pylibsrtp.Session | None = self._dtls._tx_srtp  # noqa: SLF001
+        if target is None or session is None or not self.ready:
+            return 0
+        transport, address = target
+        if transport.is_closing():
+            return 0
+        data = (session.protect_rtcp if is_rtcp else session.protect)(packet)
+        transport.sendto(data, address)
+        return len(data)
+
+
+def replace_gathering(
+    connection: Connection,
+    gather: Callable[[], Coroutine[Any, Any, None]],
+    keep_consent: Callable[[], Coroutine[Any, Any, None]],
+) -> None:
+    """Have an ICE connection gather its candidates and keep consent in another way."""
+    connection.gather_candidates = gather  # type: ignore[method-assign]
+    connection.query_consent = keep_consent  # type: ignore[method-assign]
+
+
+def ssrc_of(sender: RTCRtpSender) -> int:
+    """Return the SSRC that the answer announces for a sender."""
+    return sender._ssrc  # noqa: SLF001
+
+
+def retransmission_ssrc(sender: RTCRtpSender) -> int:
+    """Return the SSRC of a sender's retransmissions (RFC 4588)."""
+    return sender._rtx_ssrc  # noqa: SLF001
+
+
+def codecs_of(transceiver: RTCRtpTransceiver) -> list[RTCRtpCodecParameters]:
+    """Return the codecs that both sides have, by the other side's preference; may be changed."""
+    return transceiver._codecs  # noqa: SLF001
+
+
+def replace_sender(
+    sender: RTCRtpSender,
+    start: Callable[..., Coroutine[Any, Any, None]],
+    stop: Callable[[], Coroutine[Any, Any, None]],
+) -> None:
+    """Have a peer connection start and stop something else than aiortc's own sender."""
+    sender.send = start  # type: ignore[method-assign]
+    sender.stop = stop  # type: ignore[method-assign]
+
+
+def replace_receiver(
+    receiver: RTCRtpReceiver,
+    start: Callable[..., Coroutine[Any, Any, None]],
+    stop: Callable[[], Coroutine[Any, Any, None]],
+) -> None:
+    """Have a peer connection start and stop something else than aiortc's own receiver."""
+    receiver.receive = start  # type: ignore[method-assign]
+    receiver.stop = stop  # type: ignore[method-assign]

@@ -1,0 +1,522 @@
+"""One WebRTC connection, from its offer to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import random
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from aiortc import (
+    RTCBundlePolicy,
+    RTCConfiguration,
+    RTCIceServer,
+    RTCPeerConnection,
+    RTCSessionDescription,
+)
+from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateError, OperationError
+from aiortc.rtcconfiguration import RTCIceTransportPolicy
+
+from greenroom.hosted.rtc import ice, internals
+from greenroom.hosted.rtc.audio import DelayLine
+from greenroom.hosted.rtc.decoding import Decoding
+from greenroom.hosted.rtc.media import Media
+from greenroom.hosted.rtc.rates import Allowance
+from greenroom.hosted.rtc.receiving import AudioReceiver, VideoReceiver
+from greenroom.hosted.rtc.sending import AudioStream, VideoStream
+from greenroom.hosted.rtc.signalling import Offer, SignallingError, read_fragment, read_offer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    import av
+    from aioice import Candidate, Connection
+    from aiortc import RTCDataChannel, RTCRtpTransceiver
+    from aiortc.rtcrtpparameters import RTCRtpReceiveParameters, RTCRtpSendParameters
+
+    from greenroom.hosted.rtc.assembly import EncodedFrame
+    from greenroom.hosted.rtc.audio import AudioPacket
+    from greenroom.hosted.rtc.encoding import CodedFrame
+    from greenroom.hosted.rtc.options import PeerOptions
+
+__all__ = ["Peer"]
+
+logger = logging.getLogger(__name__)
+
+_WATCH_S: Final = 0.25
+_THREAD_S: Final = 2.0  # time-out for the decoder's thread
+_CONTROL_PER_S: Final = 500  # datagrams of ICE, DTLS and messages
+_MOST_CHANNELS: Final = 4
+_MESSAGE_SIZE: Final = 65_536
+_MESSAGES_PER_S: Final = 50
+_MOST_BUFFERED: Final = 262_144  # bytes of messages that wait to be sent
+_AIORTC_ERRORS: Final = (
+    *(AssertionError, AttributeError, KeyError, IndexError, TypeError, ValueError),
+    *(InternalError, InvalidAccessError, InvalidStateError, OperationError),
+)
+
+
+class Peer:
+    """One WebRTC connection: video, audio and messages, both ways.
+
+    It answers one offer and lives until `close`, which it calls itself when the other side is
+    gone. All is used on the event loop's thread, unless a method says otherwise.
+
+    Parameters
+    ----------
+    options : PeerOptions
+    on_video : callable, optional
+        Takes each decoded frame, as an `av.VideoFrame` whose memory is its own, and the time
+        when it arrived, by `time.monotonic`. Called on a thread of the peer's; may block: of the
+        frames that come meanwhile only the newest is handed on. Without it video is dropped.
+    on_audio : callable, optional
+        Takes each `AudioPacket`, on the loop.
+    on_message : callable, optional
+        Takes the text of each message, on the loop. Messages of more than 64 KiB, and more than
+        50 in a second, are dropped and counted.
+    on_closed : callable, optional
+        Called once, on the loop, with the reason.
+    name : str
+        For threads and logs.
+
+    State: the connection, its streams, and its counts.
+    """
+
+    def __init__(
+        self,
+        options: PeerOptions,
+        *,
+        on_video: Callable[[av.VideoFrame, float], None] | None = None,
+        on_audio: Callable[[AudioPacket], None] | None = None,
+        on_message: Callable[[str], None] | None = None,
+        on_closed: Callable[[str], None] | None = None,
+        name: str = "",
+    ) -> None:
+        self.name = name
+        self._options = options
+        self._on_video = on_video
+        self._on_audio = on_audio
+        self._on_message = on_message
+        self._on_closed = on_closed
+        self._loop = asyncio.get_running_loop()
+        self._connection: RTCPeerConnection | None = None
+        self._ice: Connection | None = None
+        self._media: Media | None = None
+        self._offer: Offer | None = None
+        self._candidates = 0
+        self._channels: list[RTCDataChannel] = []
+        self._messages = Allowance(_MESSAGES_PER_S)
+        self._dropped: Counter[str] = Counter()
+        self._decoding: Decoding | None = None
+        self._codec = ""
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closing: asyncio.Future[None] | None = None
+        self._delay = DelayLine(self._loop, self._send_audio_now)
+
+    # Signalling
+
+    async def answer(self, offer_sdp: str, *, send_video: bool = True) -> str:
+        """Answer an offer; called once.
+
+        Parameters
+        ----------
+        offer_sdp : str
+            SDP. Of several videos only the first is used, of several audios too.
+        send_video : bool
+            Whether video is sent where the offer takes any.
+
+        Returns
+        -------
+        str
+            SDP, with all candidates.
+
+        Raises
+        ------
+        SignallingError
+            If the offer cannot be answered, or no UDP port is free. The peer is closed then.
+        """
+        if self._connection is not None or self._closing is not None:
+            message = "the connection was negotiated before: a new offer needs a new one"
+            raise SignallingError(message)
+        try:
+            return await self._answer(read_offer(offer_sdp), send_video=send_video)
+        except SignallingError as error:
+            await self.close(str(error))
+            raise
+        except _AIORTC_ERRORS as error:
+            await self.close("the offer cannot be answered")
+            message = f"the offer cannot be answered: {str(error) or type(error).__name__}"
+            raise SignallingError(message) from error
+
+    async def _answer(self, offer: Offer, *, send_video: bool) -> str:
+        self._offer = offer
+        connection = self._connection = RTCPeerConnection(_configuration(self._options))
+        connection.on("datachannel", self._add_channel)
+        connection.on("connectionstatechange", self._check_state)
+        await connection.setRemoteDescription(RTCSessionDescription(offer.sdp, "offer"))
+        transceivers = connection.getTransceivers()
+        if transceivers:
+            dtls = transceivers[0].receiver.transport
+        else:
+            assert connection.sctp is not None  # an offer has one medium at least
+            dtls = connection.sctp.transport
+        self._media = Media(internals.SecureRtp(dtls))
+        self._prepare_ice(internals.connection_of(dtls))
+        used: set[str] = set()
+        for transceiver in transceivers:
+            self._adopt(transceiver, used=transceiver.kind not in used, send_video=send_video)
+            used.add(transceiver.kind)
+        await connection.setLocalDescription(await connection.createAnswer())
+        await self._try_candidates(offer.candidates)
+        self._start(self._watch())
+        return connection.localDescription.sdp
+
+    def _prepare_ice(self, connection: Connection) -> None:
+        """Have this connection gather and keep consent in our way."""
+        assert self._media is not None
+        self._ice = connection
+        admitted = Allowance(_CONTROL_PER_S)
+        make = functools.partial(
+            internals.GuardedStunProtocol,
+            connection,
+            self._media.received,
+            lambda: admitted.take(time.monotonic()),
+        )
+        internals.replace_gathering(
+            connection,
+            functools.partial(ice.gather, connection, self._options, make),
+            functools.partial(ice.keep_consent, connection, self._media.consented),
+        )
+
+    def _adopt(self, transceiver: RTCRtpTransceiver, *, used: bool, send_video: bool) -> None:
+        """Put our own sender and receiver in the place of aiortc's."""
+        sends = used and (send_video or transceiver.kind == "audio")
+        receives = used
+        names = {(True, True): "sendrecv", (False, True): "recvonly", (False, False): "inactive"}
+        transceiver.direction = names[sends, receives]
+        if sends and transceiver.kind == "video":
+            self._codec = internals.codecs_of(transceiver)[0].name
+        video = transceiver.kind == "video"
+        internals.replace_sender(
+            transceiver.sender,
+            functools.partial(
+                self._start_video_out if video else self._start_audio_out, transceiver
+            ),
+            _nothing,
+        )
+        internals.replace_receiver(
+            transceiver.receiver,
+            functools.partial(self._start_video_in if video else self._start_audio_in, transceiver),
+            _nothing,
+        )
+
+    async def add_candidates(self, sdp_fragment: str) -> None:
+        """Try candidates that came after the offer.
+
+        Parameters
+        ----------
+        sdp_fragment : str
+            As of RFC 8840, the body of a PATCH.
+
+        Raises
+        ------
+        SignallingError
+            If it has none, or is of another offer: an ICE restart needs a new connection.
+        """
+        fragment = read_fragment(sdp_fragment)
+        if self._offer is None or self._ice is None or self._closing is not None:
+            message = "candidates came for a connection that is closed"
+            raise SignallingError(message)
+        if fragment.ufrag not in {"", self._offer.ufrag}:
+            message = (
+                f"the candidates are of ICE user {fragment.ufrag!r}: expected "
+                f"{self._offer.ufrag!r}. To restart ICE, begin a new connection"
+            )
+            raise SignallingError(message)
+        await self._try_candidates(fragment.candidates)
+
+    async def _try_candidates(self, candidates: tuple[Candidate, ...]) -> None:
+        assert self._ice is not None
+        for candidate in candidates:
+            if self._candidates >= ice.MOST_CANDIDATES:
+                self._dropped["candidates"] += 1
+            elif ice.acceptable(candidate, loopback=self._options.loopback):
+                self._candidates += 1
+                await self._ice.add_remote_candidate(candidate)
+
+    # Streams, started by the peer connection once it is encrypted
+
+    async def _start_video_out(
+        self, transceiver: RTCRtpTransceiver, parameters: RTCRtpSendParameters
+    ) -> None:
+        assert self._media is not None
+        if self._media.video_out is None:
+            sender = transceiver.sender
+            self._media.video_out = VideoStream(
+                parameters,
+                internals.ssrc_of(sender),
+                self._media.secure.send,
+                retransmission=internals.retransmission_ssrc(sender),
+            )
+
+    async def _start_audio_out(
+        self, transceiver: RTCRtpTransceiver, parameters: RTCRtpSendParameters
+    ) -> None:
+        assert self._media is not None
+        if self._media.audio_out is None:
+            self._media.audio_out = AudioStream(
+                parameters, internals.ssrc_of(transceiver.sender), self._media.secure.send
+            )
+
+    async def _start_video_in(
+        self, transceiver: RTCRtpTransceiver, parameters: RTCRtpReceiveParameters
+    ) -> None:
+        assert self._media is not None
+        if self._media.video_in is not None or self._closing is not None:
+            return
+        if self._on_video is not None:
+            self._decoding = Decoding(
+                self._on_video,
+                self._need_key,
+                self._refuse,
+                max_size=self._options.max_size,
+                name=self.name,
+            )
+        self._media.video_in = VideoReceiver(
+            parameters,
+            self._decode,
+            functools.partial(self._media.secure.send, is_rtcp=True),
+            own_ssrc=internals.ssrc_of(transceiver.sender),
+            most_bitrate=self._options.bitrates[2],
+        )
+        self._media.route(self._media.video_in)
+
+    async def _start_audio_in(
+        self, transceiver: RTCRtpTransceiver, parameters: RTCRtpReceiveParameters
+    ) -> None:
+        assert self._media is not None
+        if self._media.audio_in is None:
+            self._media.audio_in = AudioReceiver(parameters, self._heard)
+            self._media.audio_ssrc = internals.ssrc_of(transceiver.sender)
+            self._media.route(self._media.audio_in)
+
+    def _decode(self, frame: EncodedFrame) -> None:
+        if self._decoding is not None:
+            self._decoding.put(frame)
+
+    def _need_key(self) -> None:
+        """Ask for a key frame, from any thread."""
+        self._call(self._need_key_now)
+
+    def _need_key_now(self) -> None:
+        if self._media is not None and self._media.video_in is not None:
+            self._media.video_in.need_key()
+
+    def _refuse(self, reason: str) -> None:
+        """End the connection for a reason, from any thread."""
+        self._call(self._end, reason)
+
+    def _heard(self, packet: AudioPacket) -> None:
+        if self._on_audio is not None:
+            self._on_audio(packet)
+
+    # Sending
+
+    @property
+    def codec(self) -> str:
+        """Codec that the peer wants to receive, ``VP8`` or ``H264``; empty if it takes none."""
+        return self._codec
+
+    def send_video(self, coded: CodedFrame) -> None:
+        """Send a frame, on any thread; dropped up to the next key frame where that is slow."""
+        stream = self._media.video_out if self._media is not None else None
+        if stream is not None and stream.put(coded):
+            self._call(stream.flush)
+
+    def send_audio(self, packet: AudioPacket) -> None:
+        """Send audio that came from a peer, on any thread, `audio_delay_s` after it came."""
+        self._call(self._delay.put, packet)
+
+    def _send_audio_now(self, packet: AudioPacket) -> None:
+        if self._media is not None and self._media.audio_out is not None:
+            self._media.audio_out.send(packet)
+
+    @property
+    def audio_delay_s(self) -> float:
+        """From a packet's arrival to its sending, in seconds; that of the video, to fit it."""
+        return self._delay.delay_s
+
+    @audio_delay_s.setter
+    def audio_delay_s(self, delay_s: float) -> None:
+        self._delay.delay_s = delay_s
+
+    def send_message(self, text: str) -> bool:
+        """Send a message, on any thread; return whether a channel is open and not congested."""
+        for channel in reversed(self._channels):
+            if channel.readyState == "open" and channel.bufferedAmount < _MOST_BUFFERED:
+                self._call(self._send_text, channel, text)
+                return True
+        return False
+
+    def _send_text(self, channel: RTCDataChannel, text: str) -> None:
+        if channel.readyState == "open":
+            channel.send(text)
+
+    def wants_key_frame(self) -> bool:
+        """Return whether the peer wants a key frame, and forget it; on any thread."""
+        stream = self._media.video_out if self._media is not None else None
+        return stream is not None and stream.take_key_request()
+
+    @property
+    def target_bitrate(self) -> int:
+        """What the peer says that gets through to it, within `PeerOptions.bitrates`; bits/s."""
+        least, first, most = self._options.bitrates
+        estimate = self._media.remb if self._media is not None else None
+        return max(least, min(most, first if estimate is None else estimate))
+
+    # Messages
+
+    def _add_channel(self, channel: RTCDataChannel) -> None:
+        if len(self._channels) >= _MOST_CHANNELS:
+            self._dropped["channels"] += 1
+            channel.close()
+            return
+        self._channels.append(channel)
+        channel.on("message", self._take_message)
+        channel.on("close", functools.partial(self._remove_channel, channel))
+
+    def _remove_channel(self, channel: RTCDataChannel) -> None:
+        if channel in self._channels:
+            self._channels.remove(channel)
+
+    def _take_message(self, text: object) -> None:
+        if not isinstance(text, str) or len(text.encode()) > _MESSAGE_SIZE:
+            self._dropped["message size"] += 1
+        elif not self._messages.take(time.monotonic()):
+            self._dropped["message rate"] += 1
+        elif self._on_message is not None:
+            self._on_message(text)
+
+    # Life
+
+    def stats(self) -> dict[str, float]:
+        """Return counts since the beginning, and the present round trip (s), loss and jitter (s).
+
+        Drops are named ``dropped_in_REASON`` and ``dropped_out_REASON``.
+        """
+        stats = {} if self._media is None else self._media.stats()
+        dropped = Counter(self._dropped)
+        if self._decoding is not None:
+            stats["frames_decoded"] = self._decoding.decoded
+            dropped.update(self._decoding.dropped)
+        if self._delay.dropped:
+            dropped["audio"] = self._delay.dropped
+        for reason, count in dropped.items():
+            name = f"dropped_in_{reason.replace(' ', '_')}"
+            stats[name] = stats.get(name, 0) + count
+        return stats
+
+    def _check_state(self) -> None:
+        state = self._connection.connectionState if self._connection is not None else ""
+        if state == "failed":
+            self._end("no connection could be established")
+        elif state == "closed":
+            self._end("the peer has left")
+
+    async def _watch(self) -> None:
+        """Close a connection that does not come about or falls silent; send reports."""
+        assert self._media is not None
+        media, began_s = self._media, time.monotonic()
+        report_s = 0.0
+        while True:
+            await asyncio.sleep(_WATCH_S)
+            now_s = time.monotonic()
+            if not media.secure.ready:
+                if now_s - began_s > self._options.connect_s:
+                    self._end(f"no connection within {self._options.connect_s:g} s")
+                continue
+            if media.left:
+                self._end("the peer has left")
+            if now_s - media.last_heard(now_s) > self._options.silence_s:
+                self._end(f"nothing was heard for {self._options.silence_s:g} s")
+            if now_s >= report_s:
+                report_s = now_s + random.uniform(0.5, 1.5)  # noqa: S311 - RFC 3550
+                media.send_reports()
+
+    async def close(self, reason: str = "") -> None:
+        """End the connection; returns when its sockets, tasks and threads are gone.
+
+        A thread that hangs in ``on_video`` is abandoned.
+
+        Parameters
+        ----------
+        reason : str
+            For ``on_closed``.
+        """
+        if self._closing is not None:
+            await asyncio.shield(self._closing)
+            return
+        self._closing = self._loop.create_future()
+        try:
+            await self._shut_down()
+        finally:
+            self._closing.set_result(None)
+            if self._on_closed is not None:
+                self._on_closed(reason)
+
+    async def _shut_down(self) -> None:
+        self._delay.close()
+        if self._decoding is not None:
+            self._decoding.close()
+        if self._media is not None:
+            self._media.say_goodbye()
+        current = asyncio.current_task()
+        for task in self._tasks - {current}:
+            task.cancel()
+        if self._connection is not None:
+            await self._connection.close()
+        end_s = time.monotonic() + _THREAD_S
+        while self._decoding is not None and self._decoding.alive:
+            if time.monotonic() > end_s:
+                logger.warning("%s: the decoder's thread hangs, and is abandoned", self.name)
+                break
+            await asyncio.sleep(0.005)
+
+    def _end(self, reason: str) -> None:
+        """Close, without waiting for it."""
+        if self._closing is None:
+            self._start(self.close(reason))
+
+    def _start(self, work: Coroutine[object, object, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _call(self, function: Callable[..., object], *arguments: object) -> None:
+        """Call a function on the loop, from any thread; nothing happens once that is closed."""
+        try:
+            self._loop.call_soon_threadsafe(function, *arguments)
+        except RuntimeError:
+            logger.debug("%s: the event loop is closed", self.name)
+
+
+async def _nothing() -> None:
+    """Stop nothing: streams end with the connection."""
+
+
+def _configuration(options: PeerOptions) -> RTCConfiguration:
+    servers = [
+        RTCIceServer(
+            urls=server.url,
+            username=server.username or None,
+            credential=server.credential or None,
+        )
+        for server in options.ice_servers
+    ]
+    policy = RTCIceTransportPolicy.RELAY if options.relay_only else RTCIceTransportPolicy.ALL
+    return RTCConfiguration(
+        iceServers=servers, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE, iceTransportPolicy=policy
+    )
