@@ -12,9 +12,10 @@ From the server, one of::
     {"status": {...}}     what is being sent: when the channel opens, at once when ``showing``,
                           ``covered`` or ``message`` changes, and every second
     {"error": {"name": "background", "message": "..."}}   a message was refused; nothing was changed
+    {"closing": {"message": "...", "seconds": 10}}   the service ends; begin a session elsewhere
 
-Errors have the fields of an error response over HTTP. What a session begins with is asked for by such
-a message of the client's too: the parameter ``start`` of ``POST /sessions``.
+Errors have the fields of an error response over HTTP. What a session begins with is asked for by
+such a message of the client's too: the parameter ``start`` of ``POST /sessions``.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ClientMessage",
+    "closing_message",
     "error_message",
     "hosted_names",
     "parse_message",
@@ -131,3 +133,16 @@ def error_message(message: str, name: str | None = None) -> str:
         The setting that it is about.
     """
     return json.dumps({"error": {"name": name, "message": message}})
+
+
+def closing_message(message: str, seconds: float) -> str:
+    """Return the message that says that the service ends.
+
+    Parameters
+    ----------
+    message : str
+        Why, and what to do.
+    seconds : float
+        How long the session goes on.
+    """
+    return json.dumps({"closing": {"message": message, "seconds": seconds}})

@@ -60,6 +60,21 @@ class Timings:
             for name, count in list(self._counts.items())
         }
 
+    def since(self, seen: dict[str, int]) -> dict[str, float]:
+        """Return the latest time of every stage that ran since, in milliseconds.
+
+        Parameters
+        ----------
+        seen : dict
+            How often each stage had run by then; it is brought up to date.
+        """
+        ran = {}
+        for name, count in list(self._counts.items()):
+            if count != seen.get(name):
+                seen[name] = count
+                ran[name] = 1000 * float(self._rings[name][(count - 1) % _CAPACITY])
+        return ran
+
     def summary(self, last: int = _CAPACITY) -> dict[str, StageTime]:
         """Return the times of every stage, in order of their first run.
 

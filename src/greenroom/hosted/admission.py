@@ -1,0 +1,132 @@
+"""Admission: how many sessions this machine holds, measured at the start and while they run."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from greenroom.engine.engine import VirtualBackground
+from greenroom.hosted.rtc import VideoEncoder
+from greenroom.matting import Cadence
+from greenroom.settings import OnFailure, Quality
+from greenroom.sources.synthetic_person import PersonSource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from greenroom.live.status import Status
+    from greenroom.settings import Settings
+
+__all__ = ["Load", "RateLimit", "measure_capacity"]
+
+# What is measured: the size and rate that calls mostly have.
+_SIZE: Final = (640, 480)
+_RATE: Final = 30.0
+_WARM_UP_FRAMES: Final = 4
+_FRAMES: Final = 16
+# Share of the processors that frames may take; the rest is for packets, sound and signalling.
+_USABLE: Final = 0.75
+# Encoding and decoding take this many times as long as encoding alone, ...
+_TRANSPORT: Final = 1.4
+# ... and a frame's packets and hand-overs this long.
+_PACKETS_S: Final = 0.002
+_BITRATE: Final = 1_000_000
+# Share of its frames that a session has to make; below, the machine is taken to be overloaded.
+_HELD: Final = 0.85
+_BUSY: Final = 0.95
+# Overload has to last this long, in looks of one a second.
+_LOOKS: Final = 2
+# Clients that a limit remembers.
+_MAX_CLIENTS: Final = 4096
+
+
+def measure_capacity(settings: Settings) -> int:
+    """Return how many sessions of 640x480 at 30 frames/s this machine holds, at least one.
+
+    Frames of a drawn person are made and encoded as the governor has it done when the machine is
+    full. It takes less than a second.
+    """
+    cheapest = settings.changed(
+        quality=Quality.FAST, background="color:teal", on_failure=OnFailure.COVER
+    )
+    source = PersonSource(_SIZE, _WARM_UP_FRAMES + _FRAMES)
+    encoder = VideoEncoder("VP8")
+    engine_s = encoding_s = 0.0
+    with VirtualBackground(cheapest) as engine:
+        engine.cadence = Cadence.SECOND
+        for number, frame in enumerate(source):
+            began_s = time.process_time()
+            made = engine.render(frame).frame.to_av()
+            made_s = time.process_time()
+            encoder.encode(made, key=number == 0, bitrate=_BITRATE)
+            if number >= _WARM_UP_FRAMES:
+                engine_s += made_s - began_s
+                encoding_s += time.process_time() - made_s
+    encoder.close()
+    a_frame_s = (engine_s + _TRANSPORT * encoding_s) / _FRAMES + _PACKETS_S
+    return max(1, int(_USABLE * (os.cpu_count() or 1) / (_RATE * a_frame_s)))
+
+
+class Load:
+    """Whether the sessions that run lose frames because there are too many.
+
+    State: the CPU time at the last look, and how the last looks went.
+    """
+
+    def __init__(self) -> None:
+        self._looked_s = time.monotonic()
+        self._cpu_s = time.process_time()
+        self._short: deque[bool] = deque(maxlen=_LOOKS)
+        self.cpu_share = 0.0
+        """Share of all processors that this process took between the last two looks."""
+
+    def look(self, statuses: Iterable[Status]) -> None:
+        """Take a look, at intervals of about a second."""
+        now_s, cpu_s = time.monotonic(), time.process_time()
+        passed_s = max(1e-3, now_s - self._looked_s)
+        self.cpu_share = (cpu_s - self._cpu_s) / passed_s / (os.cpu_count() or 1)
+        self._looked_s, self._cpu_s = now_s, cpu_s
+        running = [one for one in statuses if one.rate_in > 0 and not one.covered]
+        lose = [one for one in running if one.rate_out < _HELD * one.rate_in]
+        self._short.append(self.cpu_share > _BUSY or 2 * len(lose) > len(running))
+
+    @property
+    def is_high(self) -> bool:
+        """Whether another session would be at the cost of those that run."""
+        return len(self._short) == _LOOKS and all(self._short)
+
+
+class RateLimit:
+    """A token bucket for each client: so many requests a second, and a few more at once.
+
+    Parameters
+    ----------
+    rate : float
+        Requests a second.
+    burst : int
+        Requests at once.
+
+    State: the clients of the last seconds.
+    """
+
+    def __init__(self, rate: float, burst: int) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._clients: dict[str, tuple[float, float]] = {}
+
+    def allows(self, client: str) -> bool:
+        """Count a request; return whether it may be served."""
+        now_s = time.monotonic()
+        if len(self._clients) >= _MAX_CLIENTS:
+            full_s = self._burst / self._rate
+            kept = {one: (n, s) for one, (n, s) in self._clients.items() if now_s - s < full_s}
+            self._clients = kept
+            if len(kept) >= _MAX_CLIENTS:
+                return False
+        left, since_s = self._clients.get(client, (float(self._burst), now_s))
+        left = min(self._burst, left + self._rate * (now_s - since_s))
+        allowed = left >= 1
+        self._clients[client] = (left - allowed, now_s)
+        return allowed

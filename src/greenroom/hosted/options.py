@@ -1,0 +1,164 @@
+"""Options of the service: all that ``greenroom serve`` has flags for."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from greenroom.errors import SettingsError
+from greenroom.hosted.rtc import IceServer, PeerOptions
+from greenroom.settings import Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["DEFAULT_PORT", "ServeOptions", "is_loopback", "parse_ice_server", "parse_udp_ports"]
+
+DEFAULT_PORT: Final = 8478
+_ICE_SCHEMES: Final = ("stun", "stuns", "turn", "turns")
+
+
+@dataclass(frozen=True)
+class ServeOptions:
+    """Options of a hosted service.
+
+    Attributes
+    ----------
+    host : str
+        Address to listen at.
+    port : int
+        TCP port of signalling and page; 0 takes a free one.
+    tls_cert, tls_key : Path, optional
+        Certificate chain and private key, PEM.
+    tls_self_signed : bool
+        Make a certificate, which browsers warn of.
+    tokens : Path, optional
+        File of tokens; without it, only this machine is served.
+    ice_servers : tuple of IceServer
+        STUN and TURN servers, which clients are told of too; none by default.
+    udp_ports : range, optional
+        Ports for media; any by default.
+    public_address : str, optional
+        Address that clients reach this machine at, where that is another than its own.
+    max_sessions : int, optional
+        Sessions at once; measured at the start by default.
+    max_viewers : int
+        Viewers of one session.
+    max_size : (int, int)
+        Largest size of video, width and height in either orientation.
+    idle_s : float
+        A session without a frame for this long is closed.
+    grace_s : float
+        How long sessions may go on after the service was asked to end.
+    origins : tuple of str
+        Origins of web pages elsewhere that may use the service, such as ``https://calls.example``.
+    backgrounds : Path, optional
+        Folder of pictures and videos that every client can choose.
+    settings : Settings
+        What sessions begin with.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_self_signed: bool = False
+    tokens: Path | None = None
+    ice_servers: tuple[IceServer, ...] = ()
+    udp_ports: range | None = None
+    public_address: str | None = None
+    max_sessions: int | None = None
+    max_viewers: int = 16
+    max_size: tuple[int, int] = (1920, 1080)
+    idle_s: float = 60.0
+    grace_s: float = 10.0
+    origins: tuple[str, ...] = ()
+    backgrounds: Path | None = None
+    settings: Settings = field(default_factory=Settings)
+
+    def check(self) -> None:
+        """Refuse options that do not fit each other.
+
+        Raises
+        ------
+        SettingsError
+            If others than this machine would be served without tokens, or a key lacks its
+            certificate.
+        """
+        if self.tokens is None and not is_loopback(self.host):
+            message = (
+                f"without --tokens only this machine is served, not {self.host}. Make a file of "
+                "tokens (greenroom serve --new-token NAME >> tokens.toml) and give it with "
+                "--tokens tokens.toml."
+            )
+            raise SettingsError(message, "tokens")
+        if (self.tls_cert is None) != (self.tls_key is None):
+            message = "expected both --tls-cert and --tls-key, or neither"
+            raise SettingsError(message, "tls_cert")
+        if self.tls_self_signed and self.tls_cert is not None:
+            message = "expected --tls-self-signed or a certificate of your own, not both"
+            raise SettingsError(message, "tls_self_signed")
+
+    @property
+    def has_tls(self) -> bool:
+        """Whether signalling is encrypted."""
+        return self.tls_self_signed or self.tls_cert is not None
+
+    def peer_options(self) -> PeerOptions:
+        """Return the options of each connection."""
+        return PeerOptions(
+            ice_servers=self.ice_servers,
+            udp_ports=self.udp_ports,
+            public_address=self.public_address,
+            loopback=is_loopback(self.host),
+            max_size=self.max_size,
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address means this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def parse_udp_ports(text: str) -> range:
+    """Read a range of ports.
+
+    >>> parse_udp_ports("40000-40100")
+    range(40000, 40101)
+
+    Raises
+    ------
+    SettingsError
+        If it is not one.
+    """
+    first, _, last = text.partition("-")
+    if first.isdecimal() and last.isdecimal() and 1024 <= int(first) <= int(last) <= 65535:
+        return range(int(first), int(last) + 1)
+    message = f"--udp-ports: expected FIRST-LAST such as 40000-40100, from 1024 on, not {text!r}"
+    raise SettingsError(message, "udp_ports")
+
+
+def parse_ice_server(text: str) -> IceServer:
+    """Read a STUN or TURN server: ``stun:HOST:PORT`` or ``turn:HOST:PORT,USER,CREDENTIAL``.
+
+    Raises
+    ------
+    SettingsError
+        If it is neither, or a TURN server lacks user and credential.
+    """
+    url, _, account = text.partition(",")
+    username, _, credential = account.partition(",")
+    scheme, _, rest = url.partition(":")
+    if scheme not in _ICE_SCHEMES or not rest or (scheme.startswith("turn") and not credential):
+        message = (
+            "--ice-server: expected stun:HOST:PORT or turn:HOST:PORT,USER,CREDENTIAL, not "
+            f"{url!r} with {'a' if credential else 'no'} credential"
+        )
+        raise SettingsError(message, "ice_servers")
+    return IceServer(url, username, credential)
