@@ -1,4 +1,4 @@
-"""A WebRTC client for tests: aiortc's own, which sends the drawn person and keeps what comes back."""
+"""A WebRTC client for tests: aiortc's, which sends the drawn person and keeps what comes back."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import contextlib
 import json
 import time
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from aiortc import RTCPeerConnection, RTCRtpSender, RTCSessionDescription, VideoStreamTrack
 from aiortc.mediastreams import MediaStreamError
@@ -31,15 +31,15 @@ class PersonTrack(VideoStreamTrack):
     def __init__(self, size: tuple[int, int] = SIZE) -> None:
         super().__init__()
         self.size = size
-        self.silent = False
+        self.speaks = asyncio.Event()
+        self.speaks.set()
         self._number = 0
         self._drawn: dict[tuple[tuple[int, int], int], Frame] = {}
 
     async def recv(self) -> av.VideoFrame:
         """Return the next frame when it is due."""
         pts, time_base = await self.next_timestamp()
-        while self.silent:
-            await asyncio.sleep(0.05)
+        await self.speaks.wait()
         self._number += 1
         key = (self.size, self._number % 30)
         if key not in self._drawn:
@@ -121,7 +121,7 @@ class Client:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
-    async def __aenter__(self) -> Client:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:

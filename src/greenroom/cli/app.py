@@ -55,6 +55,10 @@ _COMMANDS: Final = {
         "List models, and get, add, check or remove them.",
         has_commands=True,
     ),
+    "serve": LazyCommand(
+        "greenroom.cli.serve",
+        "Serve virtual backgrounds over WebRTC to browsers, OBS, FFmpeg and others.",
+    ),
     "plate": LazyCommand(
         "greenroom.cli.plate",
         "Record a picture of the empty room.",

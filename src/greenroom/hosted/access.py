@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from starlette.requests import Request
 
 from greenroom.hosted.tokens import Action, Grant, TokenFile
+from greenroom.web.security import trust
 
 if TYPE_CHECKING:
     from greenroom.hosted.options import ServeOptions
@@ -62,10 +63,13 @@ class Gatekeeper:
             If that is nothing.
         """
         if self._authorize is not None:
-            return await self._authorize(request)
-        if self._tokens is not None:
-            return self._tokens.grant(bearer_token(request))
-        return _LOCAL
+            grant = await self._authorize(request)
+        elif self._tokens is not None:
+            grant = self._tokens.grant(bearer_token(request))
+        else:
+            grant = _LOCAL
+        trust(request.scope)
+        return grant
 
     async def allow(self, request: Request, action: Action, stream: str) -> Grant:
         """Return the grant of a client that may do something with a stream.

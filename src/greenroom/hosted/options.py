@@ -157,7 +157,7 @@ def parse_ice_server(text: str) -> IceServer:
     scheme, _, rest = url.partition(":")
     if scheme not in _ICE_SCHEMES or not rest or (scheme.startswith("turn") and not credential):
         message = (
-            "--ice-server: expected stun:HOST:PORT or turn:HOST:PORT,USER,CREDENTIAL, not "
+            "--ice-servers: expected stun:HOST:PORT or turn:HOST:PORT,USER,CREDENTIAL, not "
             f"{url!r} with {'a' if credential else 'no'} credential"
         )
         raise SettingsError(message, "ice_servers")

@@ -10,7 +10,7 @@ import asyncio
 import base64
 import json
 import logging
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -20,7 +20,7 @@ from greenroom.web.security import is_trusted
 __all__ = ["BACKLOG", "MAX_CONNECTIONS", "Connection"]
 
 MAX_CONNECTIONS: Final = 64
-"""Most open connections. A browser opens six, and two more for each open page."""
+"""Most open connections to a page. A browser opens six, and two more for each open page."""
 BACKLOG: Final = 4
 """Connections accepted in each iteration of the event loop.
 
@@ -57,6 +57,9 @@ class Connection(H11Protocol):
     request without the token. A request with the token is never closed.
     """
 
+    max_connections: ClassVar[int] = MAX_CONNECTIONS
+    """Most open connections."""
+
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.logger = _log
@@ -82,7 +85,7 @@ class Connection(H11Protocol):
         self._watch()
         # Closing connections are still listed until the event loop removes them.
         open_connections = [one for one in self.connections if not one.transport.is_closing()]
-        if len(open_connections) > MAX_CONNECTIONS:
+        if len(open_connections) > self.max_connections:
             self._make_room([one for one in open_connections if isinstance(one, Connection)])
 
     def connection_lost(self, exc: Exception | None) -> None:

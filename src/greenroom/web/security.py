@@ -22,13 +22,13 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, MutableMapping
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from greenroom.web.access import Access
 
-__all__ = ["Guard", "is_trusted"]
+__all__ = ["Guard", "is_trusted", "trust"]
 
 # Key in a request's scope: whether it has the token.
 _TRUSTED: Final = "greenroom.trusted"
@@ -128,6 +128,11 @@ class Guard:
             scope["subprotocols"] = [one for one in offered if one not in own]
             tokens += [one.removeprefix(_PROTOCOL_PREFIX) for one in own]
         return any(map(self._access.is_token, tokens))
+
+
+def trust(scope: MutableMapping[str, Any]) -> None:
+    """Note that a request has a token, so that its connection is not closed for others."""
+    scope[_TRUSTED] = True
 
 
 def is_trusted(scope: Mapping[str, Any]) -> bool:

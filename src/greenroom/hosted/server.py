@@ -1,0 +1,179 @@
+"""Server of the command: listens, drains when it is told to end, and ends."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import signal
+import socket
+from typing import TYPE_CHECKING, Any, Final
+
+import uvicorn
+
+from greenroom.errors import SinkError
+from greenroom.hosted.app import create_app, sessions_of
+from greenroom.hosted.logs import log_json
+from greenroom.hosted.tls import self_signed
+from greenroom.web.connections import BACKLOG, Connection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+    from greenroom.hosted.options import ServeOptions
+    from greenroom.hosted.sessions import Sessions
+
+__all__ = ["serve"]
+
+logger = logging.getLogger(__name__)
+
+# Connections that the system queues before they are accepted.
+_MAX_QUEUED_CONNECTIONS: Final = 512
+# uvicorn cancels requests that still run after this.
+_SHUTDOWN_GRACE_S: Final = 1
+
+
+class _HostedConnection(Connection):
+    """A connection to the service, of which there may be more than to a page."""
+
+    max_connections = 256
+
+
+class _Server(uvicorn.Server):
+    """Drains the sessions at the first signal to end; a second one ends at once.
+
+    Parameters
+    ----------
+    config : uvicorn.Config
+    sessions : Sessions
+    grace_s : float
+        How long sessions may go on after SIGTERM; Ctrl-C leaves them no time.
+    on_started : callable
+        Called when connections are taken.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        sessions: Sessions,
+        grace_s: float,
+        on_started: Callable[[], None],
+    ) -> None:
+        super().__init__(config)
+        self._sessions = sessions
+        self._grace_s = grace_s
+        self._on_started = on_started
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._draining: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen."""
+        self._loop = asyncio.get_running_loop()
+        await super().startup(sockets)
+        for one in sockets or []:  # uvicorn set it to BACKLOG
+            one.listen(_MAX_QUEUED_CONNECTIONS)
+        if self.started:
+            self._on_started()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """Begin to end; called by a signal, between any two steps of the main thread."""
+        if self._loop is None or self._sessions.draining:
+            self.should_exit = True
+            return
+        grace_s = 0.0 if sig == signal.SIGINT else self._grace_s
+        self._loop.call_soon_threadsafe(self._begin_drain, grace_s)
+
+    def _begin_drain(self, grace_s: float) -> None:
+        if self._draining is None:
+            self._draining = asyncio.create_task(self._drain(grace_s))
+
+    async def _drain(self, grace_s: float) -> None:
+        try:
+            await self._sessions.drain(grace_s)
+        finally:
+            self.should_exit = True
+
+
+def serve(options: ServeOptions, on_started: Callable[[str], None] = lambda _url: None) -> None:
+    """Serve until a signal ends it; on the main thread.
+
+    Parameters
+    ----------
+    options : ServeOptions
+    on_started : callable
+        Told the address when connections are taken.
+
+    Raises
+    ------
+    GreenroomError
+        If the options are wrong, or the port cannot be used.
+    """
+    options.check()
+    app = create_app(options)
+    sessions = sessions_of(app)
+    listening = _listen(options.host, options.port)
+    with listening:
+        port = listening.getsockname()[1]
+        config = uvicorn.Config(
+            app,
+            access_log=False,
+            backlog=BACKLOG,
+            http=_HostedConnection,
+            lifespan="on",
+            log_config=None,
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=_SHUTDOWN_GRACE_S,
+            ws="none",
+            **_tls(options),
+        )
+        log_json(sessions.session_of)
+        url = _url(options, port)
+        server = _Server(config, sessions, options.grace_s, lambda: on_started(url))
+        server.run(sockets=[listening])
+    if not server.started:
+        message = "the service did not start; its log says why"
+        raise SinkError(message)
+
+
+def _tls(options: ServeOptions) -> dict[str, Any]:
+    """Return uvicorn's options for encryption."""
+    if options.tls_self_signed:
+        names = [options.host, options.public_address or ""]
+        try:
+            return {"ssl_certfile": str(self_signed(names))}
+        except OSError as error:
+            message = f"the certificate cannot be kept: {error.strerror}. Give one: --tls-cert"
+            raise SinkError(message, error.filename) from error
+    if options.tls_cert is None:
+        return {}
+    for path in (options.tls_cert, options.tls_key):
+        if path is not None and not path.is_file():
+            message = f"'{path}' is no file: expected a certificate and its key, PEM"
+            raise SinkError(message, path)
+    return {"ssl_certfile": str(options.tls_cert), "ssl_keyfile": str(options.tls_key)}
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Listen at an address.
+
+    Raises
+    ------
+    SinkError
+        If that is not possible.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except (OSError, OverflowError) as error:
+        if getattr(error, "errno", None) == errno.EADDRINUSE:
+            message = f"port {port} of {host} is in use. Take another with --port."
+        else:
+            message = f"port {port} of {host} cannot be opened: {error}"
+        raise SinkError(message, port) from error
+
+
+def _url(options: ServeOptions, port: int) -> str:
+    host = f"[{options.host}]" if ":" in options.host else options.host
+    return f"{'https' if options.has_tls else 'http'}://{host}:{port}/"
