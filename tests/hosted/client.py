@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 DEADLINE_S = 15.0
 SIZE = (320, 240)
+# How far coding may move a colour.
+_CODED = 30
 
 
 class PersonTrack(VideoStreamTrack):
@@ -136,7 +138,7 @@ class Client:
             while True:
                 frame = Frame.from_av(await track.recv(), "yuv420p")
                 self.count += 1
-                self.room_pixels += count_room_pixels(frame, tolerance=60)
+                self.room_pixels += count_room_pixels(frame, tolerance=_CODED)
                 self.frames.append((time.monotonic(), frame))
                 del self.frames[:-200]
 

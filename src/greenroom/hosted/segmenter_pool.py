@@ -75,8 +75,8 @@ class SegmenterPool:
 
     Parameters
     ----------
-    create : callable
-        Makes a segmenter for settings and timings.
+    create : callable, optional
+        Makes a segmenter for settings and timings; the model that these name by default.
     most : int, optional
         Most segmenters of one model; by default as many as there are processors.
 
@@ -85,7 +85,7 @@ class SegmenterPool:
 
     def __init__(
         self,
-        create: Callable[[Settings, Timings | None], Segmenter] = create_segmenter,
+        create: Callable[[Settings, Timings], Segmenter] | None = None,
         most: int | None = None,
     ) -> None:
         self._create = create
@@ -186,7 +186,7 @@ class SegmenterPool:
 
     def _load(self, settings: Settings) -> _Loaded:
         timings = _SharedTimings()
-        return _Loaded(self._create(settings, timings), timings)
+        return _Loaded((self._create or create_segmenter)(settings, timings), timings)
 
 
 class PooledSegmenter:
