@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Final
@@ -42,8 +41,8 @@ _LOOKS: Final = 2
 _MAX_CLIENTS: Final = 4096
 
 
-def measure_capacity(settings: Settings) -> int:
-    """Return how many sessions of 640x480 at 30 frames/s this machine holds, at least one.
+def measure_capacity(settings: Settings, cores: float) -> int:
+    """Return how many sessions of 640x480 at 30 frames/s some processors hold, at least one.
 
     Frames of a drawn person are made and encoded as the governor has it done when the machine is
     full. It takes less than a second.
@@ -66,31 +65,37 @@ def measure_capacity(settings: Settings) -> int:
                 encoding_s += time.process_time() - made_s
     encoder.close()
     a_frame_s = (engine_s + _TRANSPORT * encoding_s) / _FRAMES + _PACKETS_S
-    return max(1, int(_USABLE * (os.cpu_count() or 1) / (_RATE * a_frame_s)))
+    return max(1, int(_USABLE * cores / (_RATE * a_frame_s)))
 
 
 class Load:
     """Whether the sessions that run lose frames because there are too many.
 
+    Parameters
+    ----------
+    cores : float
+        Processors that this process may take.
+
     State: the CPU time at the last look, and how the last looks went.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, cores: float) -> None:
+        self._cores = cores
         self._looked_s = time.monotonic()
         self._cpu_s = time.process_time()
         self._short: deque[bool] = deque(maxlen=_LOOKS)
-        self.cpu_share = 0.0
-        """Share of all processors that this process took between the last two looks."""
+        self.cores_used = 0.0
+        """Processors that this process took between the last two looks."""
 
     def look(self, statuses: Iterable[Status]) -> None:
         """Take a look, at intervals of about a second."""
         now_s, cpu_s = time.monotonic(), time.process_time()
         passed_s = max(1e-3, now_s - self._looked_s)
-        self.cpu_share = (cpu_s - self._cpu_s) / passed_s / (os.cpu_count() or 1)
+        self.cores_used = (cpu_s - self._cpu_s) / passed_s
         self._looked_s, self._cpu_s = now_s, cpu_s
         running = [one for one in statuses if one.rate_in > 0 and not one.covered]
         lose = [one for one in running if one.rate_out < _HELD * one.rate_in]
-        self._short.append(self.cpu_share > _BUSY or 2 * len(lose) > len(running))
+        self._short.append(self.cores_used > _BUSY * self._cores or 2 * len(lose) > len(running))
 
     @property
     def is_high(self) -> bool:

@@ -7,31 +7,19 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, Response
 
-from greenroom.errors import BackgroundError, GreenroomError, ModelError, SettingsError
 from greenroom.hosted.access import Authorize, Gatekeeper
 from greenroom.hosted.guard import Guard
 from greenroom.hosted.operation_routes import operation_routes
 from greenroom.hosted.options import ServeOptions
 from greenroom.hosted.page_routes import page_routes
-from greenroom.hosted.rtc import SignallingError
+from greenroom.hosted.refusals import answer_errors
 from greenroom.hosted.session_routes import background_routes, session_routes
-from greenroom.hosted.sessions import (
-    SessionEvent,
-    Sessions,
-    UnavailableError,
-    UnknownSessionError,
-)
+from greenroom.hosted.sessions import SessionEvent, Sessions
 from greenroom.hosted.signalling_routes import signalling_routes
-from greenroom.hosted.tokens import AccessDeniedError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
-
-    from starlette.requests import Request
+    from collections.abc import AsyncIterator, Callable
 
 __all__ = ["create_app", "sessions_of"]
 
@@ -39,9 +27,6 @@ _DESCRIPTION = (
     "Virtual backgrounds over WebRTC. Every request but those for the page and for operation has "
     "the header 'Authorization: Bearer TOKEN', if the service has tokens."
 )
-# Refusals that are the client's own doing, and those of a stream that somebody else has.
-_TOO_MANY = ("rate", "limit")
-_TAKEN = "taken"
 
 
 def create_app(
@@ -101,10 +86,7 @@ def create_app(
     ):
         app.include_router(router)
     app.add_middleware(Guard, origins=options.origins, local_only=gatekeeper.is_local)
-    app.add_exception_handler(GreenroomError, _refusing(sessions))
-    app.add_exception_handler(HTTPException, _on_http_exception)
-    app.add_exception_handler(RequestValidationError, _on_validation_error)
-    app.add_exception_handler(Exception, _on_unexpected_error)
+    answer_errors(app, sessions.metrics.note_refusal)
     return app
 
 
@@ -113,58 +95,3 @@ def sessions_of(app: FastAPI) -> Sessions:
     sessions = app.state.sessions
     assert isinstance(sessions, Sessions)
     return sessions
-
-
-def _refusing(sessions: Sessions) -> Callable[[Request, Exception], Response]:
-    def refuse(_: Request, error: Exception) -> Response:
-        status, headers = 422, {}
-        reason = "refused"
-        if isinstance(error, AccessDeniedError):
-            status, reason = error.status, "access"
-            if status == 401:
-                headers["WWW-Authenticate"] = 'Bearer realm="greenroom"'
-        elif isinstance(error, UnavailableError):
-            status, reason = _status_of(error), error.reason
-            headers["Retry-After"] = str(error.retry_s)
-        elif isinstance(error, UnknownSessionError):
-            status, reason = 404, "unknown"
-        elif isinstance(error, SignallingError):
-            status, reason = 400, "offer"
-        sessions.metrics.refusals.labels(reason).inc()
-        name = None
-        if isinstance(error, (SettingsError, BackgroundError, ModelError)):
-            name = error.name
-        return _error_response(status, error, name, headers)
-
-    return refuse
-
-
-def _status_of(error: UnavailableError) -> int:
-    if error.reason == _TAKEN:
-        return 409
-    return 429 if error.reason in _TOO_MANY else 503
-
-
-def _error_response(
-    status: int, message: object, name: str | None = None, headers: Mapping[str, str] | None = None
-) -> Response:
-    # The message may repeat input with lone surrogates, which cannot be encoded.
-    text = str(message).encode("utf-8", "replace").decode()
-    return JSONResponse({"name": name, "message": text}, status, headers)
-
-
-def _on_http_exception(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    return _error_response(error.status_code, error.detail, headers=error.headers)
-
-
-def _on_validation_error(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    first = error.errors()[0]
-    name = str(first["loc"][-1])[:100]
-    return _error_response(422, f"'{name}': {first['msg']}", name)
-
-
-def _on_unexpected_error(_: Request, error: Exception) -> Response:
-    message = f"something went wrong that should not ({type(error).__name__})"
-    return _error_response(500, message)

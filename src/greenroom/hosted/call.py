@@ -54,13 +54,14 @@ class Viewer:
     Attributes
     ----------
     id : str
+        Begins as the call's.
     peer : Peer
     grant : Grant
         Whose it is.
     """
 
-    def __init__(self, peer: Peer, grant: Grant) -> None:
-        self.id = new_id()
+    def __init__(self, peer: Peer, grant: Grant, id_prefix: str = "") -> None:
+        self.id = f"{id_prefix}{new_id()}"
         self.peer = peer
         self.grant = grant
 
@@ -76,6 +77,8 @@ class Call:
         Whose it is.
     on_ended : callable
         Called once, with the call and the reason.
+    id_prefix : str
+        What the ids of call and viewers begin with.
 
     Attributes
     ----------
@@ -85,8 +88,15 @@ class Call:
         By their ids.
     """
 
-    def __init__(self, stream: str, grant: Grant, on_ended: Callable[[Call, str], None]) -> None:
-        self.id = new_id()
+    def __init__(
+        self,
+        stream: str,
+        grant: Grant,
+        on_ended: Callable[[Call, str], None],
+        id_prefix: str = "",
+    ) -> None:
+        self.id = f"{id_prefix}{new_id()}"
+        self._id_prefix = id_prefix
         self.stream = stream
         self.grant = grant
         self.viewers: dict[str, Viewer] = {}
@@ -180,7 +190,7 @@ class Call:
             self._remove(viewer, reason)
 
         peer = Peer(options, on_closed=forget, name=self.stream)
-        viewer = Viewer(peer, grant)
+        viewer = Viewer(peer, grant, self._id_prefix)
         self.viewers[viewer.id] = viewer
         try:
             answer = await peer.answer(offer)

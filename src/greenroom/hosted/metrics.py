@@ -91,6 +91,10 @@ class Metrics(Collector):
                 stage = self._stages[name] = self._stage_s.labels(name)
             stage.observe(time_ms * _MS)
 
+    def note_refusal(self, reason: str) -> None:
+        """Count a request that was refused."""
+        self.refusals.labels(reason).inc()
+
     def session_ended(self, counts: SessionCounts) -> None:
         """Keep the counts of a session that is no longer running."""
         self._ended.add(counts)

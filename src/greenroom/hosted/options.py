@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -13,10 +14,43 @@ from greenroom.settings import Settings
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["DEFAULT_PORT", "ServeOptions", "is_loopback", "parse_ice_server", "parse_udp_ports"]
+__all__ = [
+    "DEFAULT_PORT",
+    "Part",
+    "ServeOptions",
+    "is_loopback",
+    "parse_ice_server",
+    "parse_udp_ports",
+]
 
 DEFAULT_PORT: Final = 8478
 _ICE_SCHEMES: Final = ("stun", "stuns", "turn", "turns")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The part of a machine that one process of a service has.
+
+    Attributes
+    ----------
+    number : int
+        Which of them it is, from 0.
+    count : int
+        How many processes have sessions.
+    """
+
+    number: int = 0
+    count: int = 1
+
+    @property
+    def cores(self) -> float:
+        """Processors for its sessions."""
+        return (os.cpu_count() or 1) / self.count
+
+    @property
+    def id_prefix(self) -> str:
+        """What the ids of its sessions begin with, so that they name their owner."""
+        return "" if self.count == 1 else f"{self.number}."
 
 
 @dataclass(frozen=True)
@@ -57,6 +91,11 @@ class ServeOptions:
         Folder of pictures and videos that every client can choose.
     settings : Settings
         What sessions begin with.
+    workers : int, optional
+        Processes that have sessions, behind one that answers HTTP; one for each core by default.
+        With 1, one process does both. An application that is made with `create_app` is always one.
+    part : Part
+        Which of the processes this is.
     """
 
     host: str = "127.0.0.1"
@@ -76,6 +115,8 @@ class ServeOptions:
     origins: tuple[str, ...] = ()
     backgrounds: Path | None = None
     settings: Settings = field(default_factory=Settings)
+    workers: int | None = None
+    part: Part = Part()
 
     def check(self) -> None:
         """Refuse options that do not fit each other.
@@ -99,11 +140,25 @@ class ServeOptions:
         if self.tls_self_signed and self.tls_cert is not None:
             message = "expected --tls-self-signed or a certificate of your own, not both"
             raise SettingsError(message, "tls_self_signed")
+        if self.udp_ports is not None and len(self.udp_ports) < self.worker_count:
+            message = (
+                f"--udp-ports: expected at least one port for each of {self.worker_count} workers, "
+                f"not {len(self.udp_ports)}"
+            )
+            raise SettingsError(message, "udp_ports")
 
     @property
     def has_tls(self) -> bool:
         """Whether signalling is encrypted."""
         return self.tls_self_signed or self.tls_cert is not None
+
+    @property
+    def worker_count(self) -> int:
+        """Processes that have sessions."""
+        if self.workers is not None:
+            return self.workers
+        cores = os.cpu_count() or 1
+        return cores if self.udp_ports is None else min(cores, len(self.udp_ports))
 
     def peer_options(self) -> PeerOptions:
         """Return the options of each connection."""

@@ -18,13 +18,14 @@ from greenroom.hosted.tls import self_signed
 from greenroom.web.connections import BACKLOG, Connection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from types import FrameType
 
-    from greenroom.hosted.options import ServeOptions
-    from greenroom.hosted.sessions import Sessions
+    from starlette.types import ASGIApp
 
-__all__ = ["serve"]
+    from greenroom.hosted.options import ServeOptions
+
+__all__ = ["DrainingServer", "listen", "run_server", "serve", "server_config"]
 
 logger = logging.getLogger(__name__)
 
@@ -40,13 +41,14 @@ class _HostedConnection(Connection):
     max_connections = 256
 
 
-class _Server(uvicorn.Server):
-    """Drains the sessions at the first signal to end; a second one ends at once.
+class DrainingServer(uvicorn.Server):
+    """Drains its sessions at the first signal to end; a second one ends at once.
 
     Parameters
     ----------
     config : uvicorn.Config
-    sessions : Sessions
+    drain : async callable
+        Ends the sessions within the time that it is given, in seconds.
     grace_s : float
         How long sessions may go on after SIGTERM; Ctrl-C leaves them no time.
     on_started : callable
@@ -56,12 +58,12 @@ class _Server(uvicorn.Server):
     def __init__(
         self,
         config: uvicorn.Config,
-        sessions: Sessions,
+        drain: Callable[[float], Awaitable[None]],
         grace_s: float,
         on_started: Callable[[], None],
     ) -> None:
         super().__init__(config)
-        self._sessions = sessions
+        self._drain = drain
         self._grace_s = grace_s
         self._on_started = on_started
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -78,7 +80,7 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """Begin to end; called by a signal, between any two steps of the main thread."""
-        if self._loop is None or self._sessions.draining:
+        if self._loop is None or self._draining is not None:
             self.should_exit = True
             return
         grace_s = 0.0 if sig == signal.SIGINT else self._grace_s
@@ -86,17 +88,17 @@ class _Server(uvicorn.Server):
 
     def _begin_drain(self, grace_s: float) -> None:
         if self._draining is None:
-            self._draining = asyncio.create_task(self._drain(grace_s))
+            self._draining = asyncio.create_task(self._drain_and_end(grace_s))
 
-    async def _drain(self, grace_s: float) -> None:
+    async def _drain_and_end(self, grace_s: float) -> None:
         try:
-            await self._sessions.drain(grace_s)
+            await self._drain(grace_s)
         finally:
             self.should_exit = True
 
 
 def serve(options: ServeOptions, on_started: Callable[[str], None] = lambda _url: None) -> None:
-    """Serve until a signal ends it; on the main thread.
+    """Serve from this process alone until a signal ends it; on the main thread.
 
     Parameters
     ----------
@@ -112,29 +114,67 @@ def serve(options: ServeOptions, on_started: Callable[[str], None] = lambda _url
     options.check()
     app = create_app(options)
     sessions = sessions_of(app)
-    listening = _listen(options.host, options.port)
-    with listening:
-        port = listening.getsockname()[1]
-        config = uvicorn.Config(
-            app,
-            access_log=False,
-            backlog=BACKLOG,
-            http=_HostedConnection,
-            lifespan="on",
-            log_config=None,
-            proxy_headers=False,
-            server_header=False,
-            timeout_graceful_shutdown=_SHUTDOWN_GRACE_S,
-            ws="none",
-            **_tls(options),
-        )
-        log_json(sessions.session_of)
-        url = _url(options, port)
-        server = _Server(config, sessions, options.grace_s, lambda: on_started(url))
+    run_server(app, options, sessions.drain, on_started, sessions.session_of)
+
+
+def run_server(
+    app: ASGIApp,
+    options: ServeOptions,
+    drain: Callable[[float], Awaitable[None]],
+    on_started: Callable[[str], None],
+    session_of: Callable[[int], str] = lambda _thread: "",
+) -> None:
+    """Serve an application until a signal ends it; on the main thread.
+
+    Parameters
+    ----------
+    app : ASGI application
+    options : ServeOptions
+    drain : async callable
+        Ends the sessions within the time that it is given, in seconds.
+    on_started : callable
+        Told the address when connections are taken.
+    session_of : callable
+        See `log_json`.
+
+    Raises
+    ------
+    SinkError
+        If the port cannot be used, or the application does not start.
+    """
+    with listen(options.host, options.port) as listening:
+        config = server_config(app, **_tls(options))
+        log_json(session_of)
+        url = _url(options, listening.getsockname()[1])
+        server = DrainingServer(config, drain, options.grace_s, lambda: on_started(url))
         server.run(sockets=[listening])
     if not server.started:
         message = "the service did not start; its log says why"
         raise SinkError(message)
+
+
+def server_config(app: ASGIApp, **tls: Any) -> uvicorn.Config:
+    """Return the configuration of a server of the service.
+
+    Parameters
+    ----------
+    app : ASGI application
+    **tls
+        uvicorn's options for encryption.
+    """
+    return uvicorn.Config(
+        app,
+        access_log=False,
+        backlog=BACKLOG,
+        http=_HostedConnection,
+        lifespan="on",
+        log_config=None,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=_SHUTDOWN_GRACE_S,
+        ws="none",
+        **tls,
+    )
 
 
 def _tls(options: ServeOptions) -> dict[str, Any]:
@@ -155,7 +195,7 @@ def _tls(options: ServeOptions) -> dict[str, Any]:
     return {"ssl_certfile": str(options.tls_cert), "ssl_keyfile": str(options.tls_key)}
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
     """Listen at an address.
 
     Raises

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import re
 import time
 from contextlib import contextmanager, suppress
@@ -16,6 +17,7 @@ from greenroom.hosted.backgrounds import OperatorBackgrounds
 from greenroom.hosted.call import Call, Viewer, new_id
 from greenroom.hosted.messages import ClientMessage
 from greenroom.hosted.metrics import Metrics
+from greenroom.hosted.refusals import UnavailableError, UnknownSessionError
 from greenroom.hosted.segmenter_pool import SegmenterPool
 from greenroom.hosted.session import SessionContext, hosted_settings
 from greenroom.web.page_state import run_quick, run_slow
@@ -27,14 +29,12 @@ if TYPE_CHECKING:
     from greenroom.hosted.options import ServeOptions
     from greenroom.hosted.tokens import Grant
 
-__all__ = ["SessionEvent", "Sessions", "UnavailableError", "UnknownSessionError"]
+__all__ = ["SessionEvent", "Sessions"]
 
 logger = logging.getLogger(__name__)
 
 _STREAM: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LOOK_S: Final = 1.0
-# After this long a client that was refused may try again.
-_RETRY_S: Final = 5
 # Negotiations at once, and requests a second of one client: each takes CPU time of all.
 _MAX_NEGOTIATIONS: Final = 4
 _REQUESTS_PER_S: Final = 5.0
@@ -43,27 +43,6 @@ _REQUESTS_AT_ONCE: Final = 20
 _USABLE_PERCENT: Final = 80.0
 _MOST_PERCENT: Final = 50.0
 _LEAST_PERCENT: Final = 1.0
-
-
-class UnavailableError(GreenroomError):
-    """A session cannot be had now.
-
-    Attributes
-    ----------
-    reason : str
-        One word, for metrics: ``full``, ``busy``, ``rate``, ``limit``, ``draining``, ``viewers``.
-    retry_s : int
-        When to try again.
-    """
-
-    def __init__(self, message: str, reason: str, retry_s: int = _RETRY_S) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.retry_s = retry_s
-
-
-class UnknownSessionError(GreenroomError):
-    """There is no such session or stream, or not for this client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +103,9 @@ class Sessions:
             self.metrics.observe_frame,
         )
         self._calls: dict[str, Call] = {}
-        self._reserved = 0
         self._capacity = options.max_sessions
         self._measuring: asyncio.Task[int] | None = None
-        self._load = Load()
+        self._load = Load(options.part.cores)
         self._limit = RateLimit(_REQUESTS_PER_S, _REQUESTS_AT_ONCE)
         self._negotiations = 0
         self._housekeeping: asyncio.Task[None] | None = None
@@ -146,6 +124,11 @@ class Sessions:
         return self._capacity
 
     @property
+    def cores_used(self) -> float:
+        """Processors that this process took of late."""
+        return self._load.cores_used
+
+    @property
     def is_ready(self) -> bool:
         """Whether another session would be admitted now."""
         has_room = self._capacity is None or len(self._calls) < self._capacity
@@ -155,10 +138,11 @@ class Sessions:
         """Measure how many sessions this machine holds, unless that was said; once."""
         if self._capacity is None:
             if self._measuring is None:
-                measure = run_slow(measure_capacity, self._context.settings)
+                cores = self.options.part.cores
+                measure = run_slow(measure_capacity, self._context.settings, cores)
                 self._measuring = asyncio.ensure_future(measure)
             self._capacity = await asyncio.shield(self._measuring)
-            logger.info("this machine holds %d sessions", self._capacity)
+            logger.info("this process holds %d sessions", self._capacity)
         self.metrics.capacity.set(self._capacity)
         if self._housekeeping is None:
             self._housekeeping = asyncio.create_task(self._look_after())
@@ -208,7 +192,7 @@ class Sessions:
             await before.close("published anew")
         self._check_admission(grant)
         with self._negotiation(grant.name):
-            call = Call(stream, grant, self._note_end)
+            call = Call(stream, grant, self._note_end, self.options.part.id_prefix)
             self._calls[call.id] = call
             try:
                 answer = await call.begin(
@@ -363,7 +347,7 @@ class Sessions:
 
     def _share(self) -> float:
         """Return what each session gets of all processors, in %."""
-        share = _USABLE_PERCENT / max(1, len(self._calls))
+        share = _USABLE_PERCENT / self.options.part.count / max(1, len(self._calls))
         return max(_LEAST_PERCENT, min(_MOST_PERCENT, share))
 
     def _divide(self) -> None:
@@ -411,7 +395,7 @@ class Sessions:
         calls = self.calls
         statuses = await run_quick(lambda: [call.session.status() for call in calls])
         self._load.look(statuses)
-        self.metrics.cpu.set(self._load.cpu_share)
+        self.metrics.cpu.set(self._load.cores_used / (os.cpu_count() or 1))
         self.metrics.viewers.set(sum(len(call.viewers) for call in calls))
         if statuses:
             self.metrics.note_device(statuses[0].device)
