@@ -12,6 +12,7 @@ import av
 from av.codec.context import Flags
 
 from greenroom.hosted.rtc.encoding import VIDEO_RATE
+from greenroom.hosted.rtc.picture_sizes import picture_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,6 +75,7 @@ class Decoding:
         self._changed = threading.Condition()
         self._awaits_key = True
         self._closed = False
+        self._refused = False
         self._decoder: av.VideoCodecContext | None = None
         self._codec = ""
         self._thread = threading.Thread(target=self._run, name=f"decode {name}", daemon=True)
@@ -141,6 +143,11 @@ class Decoding:
 
     def _decode(self, frame: EncodedFrame) -> av.VideoFrame | None:
         """Return the picture of a coded frame; None if it has none that may be used."""
+        if frame.key and (size := picture_size(frame.codec, frame.data)) is not None:
+            # H.264 says it in whole macroblocks.
+            margin = 15 if frame.codec == "H264" else 0
+            if not self._fits(size, margin):
+                return None
         packet = av.Packet(frame.data)
         packet.pts = frame.timestamp
         packet.time_base = _TIME_BASE
@@ -159,7 +166,7 @@ class Decoding:
             return None
         picture = pictures[-1]
         assert isinstance(picture, av.VideoFrame)
-        return picture if self._fits(picture.width, picture.height) else None
+        return picture if self._fits((picture.width, picture.height)) else None
 
     def _decoder_for(self, codec: str) -> av.VideoCodecContext:
         if self._decoder is None or codec != self._codec:
@@ -167,19 +174,18 @@ class Decoding:
             assert isinstance(decoder, av.VideoCodecContext)
             decoder.thread_count = 1  # more threads would hold frames back
             decoder.flags |= Flags.low_delay
-            # Refused before memory is taken for it; with the margin of a macroblock's rounding.
-            width, height = self._max_size
-            decoder.options = {"max_pixels": str((max(width, height) + 16) ** 2)}
             self._decoder, self._codec = decoder, codec
         return self._decoder
 
-    def _fits(self, width: int, height: int) -> bool:
+    def _fits(self, size: tuple[int, int], margin: int = 0) -> bool:
         """Return whether a size may be used; say once that it may not."""
         longest, shortest = max(self._max_size), min(self._max_size)
-        if max(width, height) <= longest and min(width, height) <= shortest:
+        if max(size) <= longest + margin and min(size) <= shortest + margin:
             return True
         self.dropped["too large"] += 1
-        self._on_refused(
-            f"the video has {width}x{height} pixels: expected at most {longest}x{shortest}"
-        )
+        if not self._refused:
+            self._refused = True
+            self._on_refused(
+                f"the video has {size[0]}x{size[1]} pixels: expected at most {longest}x{shortest}"
+            )
         return False

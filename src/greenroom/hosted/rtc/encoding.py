@@ -172,7 +172,7 @@ def _in_420(planes: av.VideoFrame) -> av.VideoFrame:
 
 def _vp8(size: tuple[int, int], rate: int, bitrate: int) -> VideoCodecContext:
     context = _context("libvpx", size, rate, bitrate)
-    context.qmin, context.qmax = 4, 56
+    context.qmin, context.qmax = 4, 63
     context.options = {
         "deadline": "realtime",
         # At 640x480 half of the time of -6 with denoising, and 1 dB closer to the original.
@@ -200,6 +200,7 @@ def _h264(size: tuple[int, int], rate: int, bitrate: int) -> VideoCodecContext:
         "preset": "superfast",
         "tune": "zerolatency",
         "forced-idr": "1",
+        "sc_threshold": "0",  # a cut costs bits enough without a key frame
         "maxrate": str(bitrate),
         "bufsize": str(bitrate // 2),
     }

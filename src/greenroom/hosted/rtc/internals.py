@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         RTCRtpReceiver,
         RTCRtpSender,
         RTCRtpTransceiver,
+        RTCSctpTransport,
     )
     from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 
@@ -29,16 +30,20 @@ __all__ = [
     "GuardedStunProtocol",
     "SecureRtp",
     "add_socket",
+    "announce_level",
     "codecs_of",
     "connection_of",
     "consent_request",
     "end_gathering",
+    "keep_codec",
     "nominated",
     "replace_gathering",
     "replace_receiver",
     "replace_sender",
     "retransmission_ssrc",
     "ssrc_of",
+    "takes_media",
+    "unread_messages",
 ]
 
 
@@ -181,9 +186,35 @@ def retransmission_ssrc(sender: RTCRtpSender) -> int:
     return sender._rtx_ssrc  # noqa: SLF001
 
 
+def takes_media(transceiver: RTCRtpTransceiver) -> bool:
+    """Return whether the offer asks for media of this kind."""
+    return transceiver._offerDirection in {"sendonly", "sendrecv"}  # noqa: SLF001 - seen from here
+
+
 def codecs_of(transceiver: RTCRtpTransceiver) -> list[RTCRtpCodecParameters]:
     """Return the codecs that both sides have, by the other side's preference; may be changed."""
     return transceiver._codecs  # noqa: SLF001
+
+
+def keep_codec(transceiver: RTCRtpTransceiver, name: str) -> None:
+    """Answer with no other codec than one, where both sides have it."""
+    codecs = transceiver._codecs  # noqa: SLF001
+    codecs[:] = [codec for codec in codecs if codec.name.lower() == name.lower()] or codecs
+
+
+def announce_level(transceiver: RTCRtpTransceiver, level: int) -> None:
+    """Answer that H.264 of up to a level is received, in tenths."""
+    for codec in transceiver._codecs:  # noqa: SLF001
+        profile = codec.parameters.get("profile-level-id")
+        if isinstance(profile, str):
+            codec.parameters["profile-level-id"] = f"{profile[:4]}{level:02x}"
+
+
+def unread_messages(sctp: RTCSctpTransport) -> tuple[int, int]:
+    """Return what waits for missing parts of messages: bytes, and packets out of order."""
+    streams = sctp._inbound_streams.values()  # noqa: SLF001
+    held = sum(len(chunk.user_data) for stream in streams for chunk in stream.reassembly)
+    return held, len(sctp._sack_misordered)  # noqa: SLF001
 
 
 def replace_sender(

@@ -50,6 +50,11 @@ _WATCH_S: Final = 0.25
 _THREAD_S: Final = 2.0  # time-out for the decoder's thread
 _CONTROL_PER_S: Final = 500  # datagrams of ICE, DTLS and messages
 _MOST_CHANNELS: Final = 4
+_UNREAD_BYTES: Final = 1 << 20  # of messages that are not complete
+_UNREAD_PACKETS: Final = 1000
+# Levels of H.264, in tenths: full HD and 4K at 30 frames a second. This is what is received; what
+# is sent depends on its size.
+_LEVELS: Final = (40, 51)
 _MESSAGE_SIZE: Final = 65_536
 _MESSAGES_PER_S: Final = 50
 _MOST_BUFFERED: Final = 262_144  # bytes of messages that wait to be sent
@@ -197,9 +202,13 @@ class Peer:
         receives = used
         names = {(True, True): "sendrecv", (False, True): "recvonly", (False, False): "inactive"}
         transceiver.direction = names[sends, receives]
-        if sends and transceiver.kind == "video":
-            self._codec = internals.codecs_of(transceiver)[0].name
         video = transceiver.kind == "video"
+        if video:
+            internals.announce_level(transceiver, _LEVELS[max(self._options.max_size) > 1920])
+            if sends and internals.takes_media(transceiver):
+                self._codec = internals.codecs_of(transceiver)[0].name
+        else:
+            internals.keep_codec(transceiver, "opus")
         internals.replace_sender(
             transceiver.sender,
             functools.partial(
@@ -442,9 +451,18 @@ class Peer:
                 self._end("the peer has left")
             if now_s - media.last_heard(now_s) > self._options.silence_s:
                 self._end(f"nothing was heard for {self._options.silence_s:g} s")
+            if self._is_flooded():
+                self._end("messages were sent that are never complete")
             if now_s >= report_s:
                 report_s = now_s + random.uniform(0.5, 1.5)  # noqa: S311 - RFC 3550
                 media.send_reports()
+
+    def _is_flooded(self) -> bool:
+        sctp = self._connection.sctp if self._connection is not None else None
+        if sctp is None:
+            return False
+        held, misordered = internals.unread_messages(sctp)
+        return held > _UNREAD_BYTES or misordered > _UNREAD_PACKETS
 
     async def close(self, reason: str = "") -> None:
         """End the connection; returns when its sockets, tasks and threads are gone.

@@ -205,7 +205,7 @@ class VideoStream(OutgoingStream):
         while self._waiting:
             frame = self._waiting.popleft()
             if frame.key:
-                self._waits_for_key = False
+                self._waits_for_key = self._asked = False
             elif self._waits_for_key:
                 self.dropped["no key frame"] += 1
                 self._asked = True

@@ -17,6 +17,8 @@ _MOST_BYTES: Final = 65_536
 _MOST_MEDIA: Final = 8
 _CODECS: Final = {"video": ("VP8", "H264"), "audio": ("opus",)}
 _UFRAG: Final = re.compile(r"^a=ice-ufrag:(\S{4,256})\s*$", re.MULTILINE)
+_PROFILE: Final = re.compile("profile-level-id=[0-9a-f]{6}", re.IGNORECASE)
+_BASELINE: Final = re.compile("VP8/90000|profile-level-id=42", re.IGNORECASE)
 # What aiortc's parser raises over text that is no session description.
 _PARSER_ERRORS: Final = (
     AssertionError,
@@ -79,7 +81,7 @@ def read_offer(text: str) -> Offer:
         message = "the offer is not a session description: expected SDP that begins with 'v=0'"
         raise SignallingError(message)
     others = [line for line in lines if not line.startswith(("a=candidate", "a=end-of-cand"))]
-    plain = "\r\n".join(others) + "\r\n"
+    plain = _as_baseline("\r\n".join(others) + "\r\n")
     try:
         description = sdp.SessionDescription.parse(plain)
     except _PARSER_ERRORS as error:
@@ -105,6 +107,19 @@ def read_fragment(text: str) -> Fragment:
         raise SignallingError(message)
     ufrag = _UFRAG.search("\n".join(lines))
     return Fragment(_candidates(lines), "" if ufrag is None else ufrag.group(1))
+
+
+def _as_baseline(text: str) -> str:
+    """Call the H.264 of a sender that has nothing else the baseline profile.
+
+    aiortc knows no other, but what is received may be of any: the decoder takes them all.
+    """
+    sections = re.split(r"(?=^m=)", text, flags=re.MULTILINE)
+    for number, section in enumerate(sections):
+        only_sends = section.startswith("m=video") and "\na=sendonly" in section
+        if only_sends and not _BASELINE.search(section):
+            sections[number] = _PROFILE.sub("profile-level-id=42e01f", section)
+    return "".join(sections)
 
 
 def _lines(text: str, name: str) -> list[str]:
