@@ -118,8 +118,8 @@ _CONTRASTS: Final = """() => {
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
-    """Start a browser that talks to nobody but the page."""
+def chromium(*arguments: str) -> Iterator[Browser]:
+    """Start a browser that talks to nobody but the page, with more arguments if need be."""
     sync_api = pytest.importorskip(
         "playwright.sync_api", reason="the page is driven with playwright: pip install playwright"
     )
@@ -127,7 +127,9 @@ def chromium() -> Iterator[Browser]:
     if program is None:
         pytest.skip("the page is driven in Chromium: apt install chromium")
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=list(_ARGUMENTS))
+        browser = playwright.chromium.launch(
+            executable_path=program, args=[*_ARGUMENTS, *arguments]
+        )
         yield browser
         browser.close()
 
