@@ -105,6 +105,15 @@ def serve(
             rich_help_panel=_ACCESS,
         ),
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=256,
+            help="Processes that have sessions; one for each core by default.",
+            rich_help_panel=_LIMITS,
+        ),
+    ] = None,
     max_sessions: Annotated[
         int | None,
         typer.Option(
@@ -170,6 +179,7 @@ def serve(
         return
     from greenroom.hosted.options import ServeOptions, parse_ice_server, parse_udp_ports
     from greenroom.hosted.server import serve as serve_until_ended
+    from greenroom.hosted.workers import serve_with_workers
 
     options = ServeOptions(
         host=host,
@@ -189,8 +199,10 @@ def serve(
         origins=tuple(allow_origin or ()),
         backgrounds=backgrounds,
         settings=Settings() if config is None else Settings.from_toml(config),
+        workers=workers,
     )
-    serve_until_ended(options, lambda url: typer.echo(f"greenroom: {url}"))
+    begin = serve_until_ended if options.worker_count == 1 else serve_with_workers
+    begin(options, lambda url: typer.echo(f"greenroom: {url}"))
 
 
 command = serve

@@ -21,6 +21,8 @@ from greenroom.hosted.signalling_routes import signalling_routes
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from greenroom.hosted.tokens import Grant
+
 __all__ = ["create_app", "sessions_of"]
 
 _DESCRIPTION = (
@@ -34,6 +36,7 @@ def create_app(
     *,
     authorize: Authorize | None = None,
     on_event: Callable[[SessionEvent], None] | None = None,
+    holds: Callable[[Grant], bool] | None = None,
 ) -> FastAPI:
     """Make the application of a service.
 
@@ -46,6 +49,9 @@ def create_app(
         tokens. Without either, this machine alone is served.
     on_event : callable, optional
         Told of each `SessionEvent`, on the event loop. May not wait.
+    holds : callable, optional
+        Asked every second whether the grant of a session is still valid; otherwise it ends. By
+        default that is said by the file of tokens, or not at all.
 
     Returns
     -------
@@ -60,7 +66,7 @@ def create_app(
     """
     options = options or ServeOptions()
     gatekeeper = Gatekeeper(options, authorize)
-    sessions = Sessions(options, on_event, gatekeeper.holds)
+    sessions = Sessions(options, on_event, holds or gatekeeper.holds)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -81,7 +87,9 @@ def create_app(
         signalling_routes(sessions, gatekeeper),
         session_routes(sessions, gatekeeper),
         background_routes(sessions, gatekeeper),
-        operation_routes(sessions),
+        operation_routes(
+            lambda: sessions.is_ready, lambda: sessions.draining, sessions.metrics.text
+        ),
         page_routes(),
     ):
         app.include_router(router)

@@ -7,6 +7,7 @@ import errno
 import logging
 import signal
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
@@ -85,6 +86,12 @@ class DrainingServer(uvicorn.Server):
             return
         grace_s = 0.0 if sig == signal.SIGINT else self._grace_s
         self._loop.call_soon_threadsafe(self._begin_drain, grace_s)
+
+    def begin_drain(self, grace_s: float) -> None:
+        """Begin to end, in place of a signal; may be called on any thread once it has started."""
+        assert self._loop is not None
+        with suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._begin_drain, grace_s)
 
     def _begin_drain(self, grace_s: float) -> None:
         if self._draining is None:

@@ -1,0 +1,153 @@
+"""The application in front of the workers: page, tokens, placement; all else is passed on."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+from fastapi import FastAPI, Request, Response
+
+from greenroom.hosted.access import Gatekeeper
+from greenroom.hosted.guard import Guard
+from greenroom.hosted.operation_routes import operation_routes
+from greenroom.hosted.page_routes import page_routes
+from greenroom.hosted.refusals import answer_errors
+from greenroom.hosted.tokens import Action
+from greenroom.hosted.workers.forwarding import WorkerEndedError, forward, worker_headers
+from greenroom.hosted.workers.reports import REPORT_HEADER
+from greenroom.web.request_bodies import stream_body
+from greenroom.web.uploads import MAX_UPLOAD_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from greenroom.hosted.options import ServeOptions
+    from greenroom.hosted.tokens import Grant
+    from greenroom.hosted.workers.fleet import Fleet
+    from greenroom.hosted.workers.worker import Given, Worker
+
+__all__ = ["create_front"]
+
+_METHODS: Final = ("GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS", "PUT")
+_OPENAPI: Final = "openapi.json"
+# Offers, which are kept until a worker has taken them; workers have limits of their own.
+_MAX_OFFER_BYTES: Final = 65536
+_OFFER_S: Final = 5.0
+_BODY_S: Final = 125.0
+
+
+def create_front(options: ServeOptions, fleet: Fleet) -> FastAPI:
+    """Make the application of the process in front.
+
+    Parameters
+    ----------
+    options : ServeOptions
+    fleet : Fleet
+        Started and ended with the application.
+
+    Raises
+    ------
+    GreenroomError
+        If tokens cannot be read.
+    """
+    gatekeeper = Gatekeeper(options)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await fleet.start()
+        try:
+            yield
+        finally:
+            await fleet.close()
+
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app.include_router(
+        operation_routes(lambda: fleet.is_ready, lambda: fleet.draining, fleet.metrics.text)
+    )
+    app.include_router(page_routes())
+    app.add_api_route("/{path:path}", _Forwarding(fleet, gatekeeper).answer, methods=[*_METHODS])
+    app.add_middleware(Guard, origins=options.origins, local_only=gatekeeper.is_local)
+    answer_errors(app, fleet.metrics.note_refusal)
+    return app
+
+
+class _Forwarding:
+    """Passes requests on to the worker that they are for.
+
+    Parameters
+    ----------
+    fleet : Fleet
+    gatekeeper : Gatekeeper
+    """
+
+    def __init__(self, fleet: Fleet, gatekeeper: Gatekeeper) -> None:
+        self._fleet = fleet
+        self._gatekeeper = gatekeeper
+
+    async def answer(self, request: Request, path: str) -> Response:
+        """Answer a request with what a worker says."""
+        if path == _OPENAPI:
+            return await self._pass_on(request, self._fleet.any_worker(), None)
+        kind, *rest = path.split("/")
+        is_signalling = kind in ("whip", "whep")
+        grant = await self._gatekeeper.grant(request)
+        begins = (is_signalling and len(rest) == 1) or (kind == "sessions" and not rest)
+        if begins and request.method == "POST":
+            return await self._begin(request, kind, rest[0] if rest else "", grant)
+        number = rest[is_signalling] if len(rest) > is_signalling else ""
+        if number and (is_signalling or kind == "sessions"):
+            worker = self._fleet.owner(number)
+        else:
+            worker = self._fleet.any_worker()
+        return await self._pass_on(request, worker, grant)
+
+    async def _begin(self, request: Request, kind: str, stream: str, grant: Grant) -> Response:
+        """Place a new session or viewer."""
+        stream = stream or request.query_params.get("stream", "")
+        if stream:
+            grant.check(Action.WATCH if kind == "whep" else Action.PUBLISH, stream)
+        offer = await _whole_body(request)
+        if kind == "whep":
+            with self._fleet.watch(grant, stream) as (worker, given):
+                return await self._give(request, grant, offer, worker, given)
+        try:
+            with self._fleet.place(grant, stream, None) as (worker, given):
+                return await self._give(request, grant, offer, worker, given)
+        except WorkerEndedError:
+            with self._fleet.place(grant, stream, worker) as (other, given):
+                return await self._give(request, grant, offer, other, given)
+
+    async def _give(
+        self, request: Request, grant: Grant, offer: bytes, worker: Worker, given: Given
+    ) -> Response:
+        """Ask a worker to take a session or viewer."""
+        headers = worker_headers(request, self._fleet.secret, grant)
+        response, own = await forward(request, _port(worker), headers, offer)
+        if response.status_code == 201:
+            given.report = int(own.get(REPORT_HEADER, "0"))
+        return response
+
+    async def _pass_on(self, request: Request, worker: Worker, grant: Grant | None) -> Response:
+        headers = worker_headers(request, self._fleet.secret, grant)
+        body: bytes | AsyncIterator[bytes] = b""
+        if _has_body(request):
+            body = stream_body(request, MAX_UPLOAD_BYTES, "the body is too large", _BODY_S)
+        response, _ = await forward(request, _port(worker), headers, body)
+        return response
+
+
+def _port(worker: Worker) -> int:
+    if worker.port is None:
+        raise WorkerEndedError
+    return worker.port
+
+
+def _has_body(request: Request) -> bool:
+    headers = request.headers
+    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+
+
+async def _whole_body(request: Request) -> bytes:
+    too_large = f"expected at most {_MAX_OFFER_BYTES} bytes"
+    parts = stream_body(request, _MAX_OFFER_BYTES, too_large, _OFFER_S)
+    return b"".join([part async for part in parts])

@@ -1,0 +1,264 @@
+"""One worker as the process in front sees it: its process, its reports, and what it was given."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import multiprocessing
+import threading
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from greenroom.hosted.options import Part
+from greenroom.hosted.workers.process import run_worker
+from greenroom.hosted.workers.reports import Report, decode, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from multiprocessing.connection import Connection
+    from multiprocessing.context import SpawnProcess
+
+    from greenroom.hosted.options import ServeOptions
+
+__all__ = ["Given", "Worker", "worker_options"]
+
+logger = logging.getLogger(__name__)
+
+# Time-out for the start of a process, and for its reports, of which there is one a second.
+_START_S: Final = 60.0
+_SILENCE_S: Final = 15.0
+_LOOK_S: Final = 1.0
+_END_S: Final = 5.0
+# Not fork: it would copy the event loop, and locks that other threads hold.
+_SPAWN: Final = multiprocessing.get_context("spawn")
+
+
+def worker_options(options: ServeOptions, number: int, count: int) -> ServeOptions:
+    """Return the options of one of several workers: its part of ports, sessions and processors."""
+    ports = options.udp_ports
+    if ports is not None:
+        ports = ports[len(ports) * number // count : len(ports) * (number + 1) // count]
+    most = options.max_sessions
+    return replace(
+        options,
+        workers=1,
+        part=Part(number, count),
+        udp_ports=ports,
+        max_sessions=None if most is None else -(-most // count),
+    )
+
+
+@dataclass(eq=False, slots=True)
+class Given:
+    """A session or viewer that a worker was given, and that no report of its has yet.
+
+    Attributes
+    ----------
+    owner, stream : str
+    is_session : bool
+        Not a viewer.
+    report : int or None
+        Number of the report that has it; None until the worker has answered.
+    """
+
+    owner: str
+    stream: str
+    is_session: bool
+    report: int | None = None
+
+
+class Worker:
+    """One worker, which is started again and again. Everything is called on the loop's thread.
+
+    Parameters
+    ----------
+    options : ServeOptions
+        Its own: see `worker_options`.
+    secret : str
+        What requests to it have to have.
+    on_ended : callable
+        Told the last report of a process that has ended.
+
+    Attributes
+    ----------
+    number : int
+    report : Report
+        The last one; an empty one while it does not run.
+    port : int or None
+        Where it takes requests on 127.0.0.1; None while it does not run.
+    unreported : list of Given
+        Sessions that it was given since.
+    failure : str
+        Why it could not start.
+    """
+
+    def __init__(
+        self, options: ServeOptions, secret: str, on_ended: Callable[[Report], None]
+    ) -> None:
+        self.number = options.part.number
+        self.report = Report()
+        self.port: int | None = None
+        self.unreported: list[Given] = []
+        self.failure = ""
+        self.settled = asyncio.Event()
+        """Set when the first process has started, or failed to."""
+        self._options = options
+        self._secret = secret
+        self._on_ended = on_ended
+        self._process: SpawnProcess | None = None
+        self._pipe: Connection | None = None
+        self._heard_s = 0.0
+
+    @property
+    def pid(self) -> int | None:
+        """Its process; None while it has none."""
+        return None if self._process is None else self._process.pid
+
+    @property
+    def session_count(self) -> int:
+        """Sessions that it has or was given."""
+        return len(self.report.sessions) + sum(one.is_session for one in self.unreported)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether it would admit another session."""
+        return (
+            self.port is not None
+            and self.report.is_ready
+            and self.session_count < self.report.capacity
+        )
+
+    def connections_of(self, owner: str) -> int:
+        """Return how many connections of a grant it has or was given."""
+        return self.report.connections.get(owner, 0) + sum(
+            one.owner == owner for one in self.unreported
+        )
+
+    def owner_of(self, stream: str) -> str | None:
+        """Return the name of the grant that publishes a stream here; None if nobody does."""
+        for session in self.report.sessions:
+            if session.stream == stream:
+                return session.owner
+        return next(
+            (one.owner for one in self.unreported if one.is_session and one.stream == stream), None
+        )
+
+    @contextmanager
+    def giving(self, owner: str, stream: str, *, is_session: bool) -> Iterator[Given]:
+        """Count a session or viewer as its own while it is asked to take it, and until it reports.
+
+        `Given.report` is set within, if it took it.
+        """
+        given = Given(owner, stream, is_session)
+        self.unreported.append(given)
+        try:
+            yield given
+        finally:
+            if given.report is None or given.report <= self.report.number:
+                self._forget(given)
+
+    async def run(self) -> bool:
+        """Run one process until it has ended; return whether it had started."""
+        ended = asyncio.Event()
+        self._start(ended)
+        has_started = False
+        try:
+            while not ended.is_set():
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(ended.wait(), _LOOK_S)
+                limit_s = _START_S if self.port is None else _SILENCE_S
+                has_started = has_started or self.port is not None
+                if time.monotonic() - self._heard_s > limit_s and not ended.is_set():
+                    logger.error("worker %d is silent, and is ended", self.number)
+                    self.kill()
+        finally:
+            await self._clean_up()
+        return has_started
+
+    def drain(self, grace_s: float) -> None:
+        """Have it end its sessions within a time, and then itself."""
+        if self.port is None:
+            self.kill()
+        elif self._pipe is not None:
+            with suppress(OSError):  # it has ended
+                self._pipe.send_bytes(encode({"drain": grace_s}))
+
+    def kill(self) -> None:
+        """End its process at once."""
+        if self._process is not None:
+            self._process.kill()
+
+    def _start(self, ended: asyncio.Event) -> None:
+        self._heard_s = time.monotonic()
+        self._pipe, theirs = _SPAWN.Pipe()
+        self._process = _SPAWN.Process(
+            target=run_worker,
+            args=(self._options, self._secret, theirs),
+            name=f"greenroom worker {self.number}",
+            daemon=True,
+        )
+        self._process.start()
+        theirs.close()
+        listening = threading.Thread(
+            target=self._listen,
+            args=(self._pipe, asyncio.get_running_loop(), ended),
+            name=f"worker {self.number}",
+            daemon=True,
+        )
+        listening.start()
+
+    def _listen(
+        self, pipe: Connection, loop: asyncio.AbstractEventLoop, ended: asyncio.Event
+    ) -> None:
+        """Pass on what a process says, until it ends; on a thread of its own."""
+        with suppress(RuntimeError):  # the loop is closed
+            with suppress(EOFError, OSError):
+                while True:
+                    loop.call_soon_threadsafe(self._hear, decode(pipe.recv_bytes()))
+            loop.call_soon_threadsafe(ended.set)
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        self._heard_s = time.monotonic()
+        if "port" in message:
+            self.port = int(message["port"])
+        elif "failed" in message:
+            self.failure = str(message["failed"])
+        else:
+            self.take(Report.from_told(message["report"]))
+
+    def take(self, report: Report) -> None:
+        """Take a report."""
+        if not report.metrics:
+            report = replace(report, metrics=self.report.metrics)
+        self.report = report
+        for given in [*self.unreported]:
+            if given.report is not None and given.report <= report.number:
+                self._forget(given)
+        self.settled.set()
+
+    def _forget(self, given: Given) -> None:
+        with suppress(ValueError):  # its process has ended
+            self.unreported.remove(given)
+
+    async def _clean_up(self) -> None:
+        """Leave nothing of a process."""
+        process, pipe = self._process, self._pipe
+        assert process is not None
+        assert pipe is not None
+        last, self.report, self.port = self.report, Report(), None
+        self.unreported.clear()
+        self._process = self._pipe = None
+        try:
+            await asyncio.to_thread(process.join, _END_S)
+        finally:
+            if process.is_alive():
+                process.kill()
+                process.join(_END_S)
+            pipe.close()
+            code = process.exitcode
+            process.close()
+            self._on_ended(last)
+            self.settled.set()
+        logger.info("worker %d has ended, with status %s", self.number, code)
