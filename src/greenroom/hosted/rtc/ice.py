@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 MOST_CANDIDATES: Final = 30
 """Remote candidates of one connection that are tried; further ones are ignored."""
 
+_LOOPBACK: Final = "127.0.0.1"
 _SERVER_S: Final = 5.0  # time-out for STUN and TURN servers
 _CONSENT_S: Final = 1.0  # interval at which consent is asked for
 # Room for a key frame of full HD that arrives while the loop is busy, in bytes.
@@ -94,7 +95,7 @@ async def gather(
 
 def _addresses(options: PeerOptions) -> Iterable[str]:
     """Return the addresses of this machine that may be candidates."""
-    loopback = ["127.0.0.1"] if options.loopback else []
+    loopback = [_LOOPBACK] if options.loopback else []
     return loopback + get_host_addresses(use_ipv4=True, use_ipv6=options.public_address is None)
 
 
@@ -147,7 +148,7 @@ def _add_host(connection: Connection, protocol: StunProtocol, public: str | None
         type="host",
     )
     advertised = copy.copy(protocol.local_candidate)
-    if public is not None and not ipaddress.ip_address(host).is_loopback:
+    if public is not None and host != _LOOPBACK:
         advertised.host = public
     internals.add_socket(connection, protocol, advertised)
 
