@@ -115,6 +115,10 @@ class Client:
         self.channel = self.connection.createDataChannel("messages")
         self.channel.on("message", self.messages.append)
 
+    def has_seen(self, size: tuple[int, int]) -> bool:
+        """Return whether a picture of a size came."""
+        return any((one.width, one.height) == size for one in self.received["video"])
+
     def _take(self, track: MediaStreamTrack) -> None:
         task = asyncio.ensure_future(self._read(track))
         self._tasks.add(task)
