@@ -15,7 +15,7 @@ import pytest
 import requests
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
     from playwright.sync_api import Browser, ConsoleMessage, Page
@@ -55,8 +55,20 @@ _FOCUSED: Final = """() => {
   return [focused.id || focused.className || focused.tagName, isSeen];
 }"""
 
+# The kinds of text on the local page, and what can be pressed there.
+_TEXTS: Final = (
+    *("h1", "h2", "h3", "#saved", "#save", "#help", "#cover", "#compare", "#summary", "#arrange"),
+    *(".tile span", ".upload .quiet", ".upload label", "#tab-settings", "#tab-status", "summary"),
+    *(".setting label", ".setting .label", ".setting .quiet", ".setting .reset", ".setting .error"),
+    *(".setting select", ".setting input[type=text]", ".options label", "#room-warning"),
+    *(".options label:has(:checked)", "#offline", "#effects [aria-pressed=true]", "#confirm-yes"),
+    *("#effects [aria-pressed=false]", "#help-dialog dd", ".chart"),
+)
+_PRESSED: Final = ("cover", "compare", "arrange")
+_BADGES: Final = ("good", "warn", "bad")
+
 # Contrast by WCAG 2.2 of each kind of text, in each of its states; a canvas reads the colours.
-_CONTRASTS: Final = """() => {
+_CONTRASTS: Final = """([plain, presses, badges]) => {
   const context = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
   const read = (colour) => {
     context.clearRect(0, 0, 1, 1);
@@ -85,12 +97,6 @@ _CONTRASTS: Final = """() => {
     const part = document.querySelector(selector);
     found[selector + state] = contrast(part);
   };
-  const plain = ["h1", "h2", "h3", "#saved", "#save", "#help", "#cover", "#compare", "#summary",
-    "#arrange", ".tile span", ".upload .quiet", ".upload label", "#tab-settings", "#tab-status",
-    "summary", ".setting label", ".setting .label", ".setting .quiet", ".setting .reset",
-    ".setting .error", ".setting select", ".setting input[type=text]", ".options label",
-    ".options label:has(:checked)", "#room-warning", "#offline", "#effects [aria-pressed=true]",
-    "#effects [aria-pressed=false]", "#confirm-yes", "#help-dialog dd", ".chart"];
   for (const selector of plain) look(selector);
   const headline = document.getElementById("headline");
   const [state, pressed] = [headline.dataset.state, "aria-pressed"];
@@ -99,13 +105,13 @@ _CONTRASTS: Final = """() => {
     look("#headline", " " + other);
   }
   headline.dataset.state = state;
-  for (const id of ["cover", "compare", "arrange"]) {
+  for (const id of presses) {
     const button = document.getElementById(id);
     button.setAttribute(pressed, "true");
     look("#" + id, " pressed");
     button.setAttribute(pressed, "false");
   }
-  for (const kind of ["good", "warn", "bad"]) {
+  for (const kind of badges) {
     const badge = document.createElement("span");
     Object.assign(badge.dataset, { is: kind });
     badge.className = "state";
@@ -237,9 +243,15 @@ class Seen:
         name, outline = self.page.evaluate(_FOCUSED)
         return name, outline
 
-    def contrasts(self) -> dict[str, float]:
-        """Return the contrast of each kind of text with what is behind it."""
-        found: dict[str, float] = self.page.evaluate(_CONTRASTS)
+    def contrasts(
+        self,
+        texts: Sequence[str] = _TEXTS,
+        pressed: Sequence[str] = _PRESSED,
+        badges: Sequence[str] = _BADGES,
+    ) -> dict[str, float]:
+        """Return the contrast of each kind of text with what is behind it, by CSS selectors."""
+        asked = [list(texts), list(pressed), list(badges)]
+        found: dict[str, float] = self.page.evaluate(_CONTRASTS, asked)
         return found
 
     def picture(self) -> Picture:

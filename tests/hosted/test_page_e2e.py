@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import re
+import secrets
 import statistics
 import time
 from typing import TYPE_CHECKING, Final
 
+import cv2
 import numpy as np
 import pytest
-from e2e.browser import chromium, eventually
+from e2e.browser import Seen, chromium, eventually
 
 from hosted.browser_rig import BROWSER, WATCH, Clip, Service
 
@@ -57,7 +61,7 @@ def browser(clip: Clip) -> Iterator[Browser]:
 def service(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """Start one service for all tests."""
     assert browser.is_connected()
-    with Service(tmp_path_factory.mktemp("service"), "--max-sessions", "2") as running:
+    with Service(tmp_path_factory.mktemp("service"), "--max-sessions", "4") as running:
         yield running
 
 
@@ -85,6 +89,7 @@ def application(context: BrowserContext, service: Service) -> Iterator[Page]:
     page = context.new_page()
     page.goto(service.url)
     yield page
+    page.evaluate("greenroom.close()")
     page.close()
 
 
@@ -106,16 +111,14 @@ def until_shown(page: Page, rgb: list[int]) -> None:
 
 def room_pixels(page: Page) -> int:
     """Return how many pixels of the room the worst frame had, of many."""
-    frames, room = page.evaluate("[seen.frames, seen.room]")
-    assert frames > 10
-    return int(room)
+    until(page, "seen.frames > 10")
+    return int(page.evaluate("seen.room"))
 
 
 def test_the_room_is_seen_where_it_is(application: Page) -> None:
     """The count is no mistake: the marks are in the camera's own track."""
     application.evaluate(CONNECT, {})
     application.evaluate("window.seen = watch(camera)")
-    until(application, "seen.frames > 10")
     assert room_pixels(application) > 15_000
 
 
@@ -218,3 +221,355 @@ def test_a_restart_of_the_server(application: Page, service: Service, *, hidden:
     assert time.monotonic() - began <= 5
     assert application.evaluate("track.readyState") == "live"
     assert room_pixels(application) == 0
+
+
+# The page.
+
+
+# All kinds of text on it, and what can be pressed.
+TEXTS: Final = (
+    *("h1", "h2", "h3", "#help", "#call", "#hide", "#compare", "#mirror", "#stop", "#summary"),
+    *(".tile span", ".tile[aria-pressed=true] span", ".upload .quiet", ".upload label", "#problem"),
+    *("#effects [aria-pressed=false]", ".panel label", "#camera", "#size", ".figures dt", "em"),
+    *(".figures dd", ".panel .quiet", "#start p", "#start strong", "#start-camera", "#token-why"),
+    *("#help-dialog dd", "#snippet", "#call-dialog .quiet", "#copy", "#own-window", "#notices"),
+)
+PRESSED: Final = ("hide", "compare", "mirror")
+AFTER: Final = "document.getElementById('after')"
+
+
+class HostedPage(Seen):
+    """The page, and what the returned track shows, once its camera is on."""
+
+    def start(self, background: str | None = "color:#6478a0") -> None:
+        """Turn the camera on, and choose a background."""
+        self.page.click("#start-camera")
+        self.headline("", "person")
+        self.watch()
+        if background is not None:
+            self.page.locator("#effects button", has_text="Colour").click()
+            self.page.fill("#colour", background.removeprefix("color:"))
+            until_shown(self.page, COLOURS[background])
+            self.watch()  # the room was blurred, and the marks with it
+
+    def watch(self) -> None:
+        """Look at every frame from now on."""
+        self.page.evaluate("window.seen = watch(greenroomStream.getVideoTracks()[0])")
+
+
+def opened(context: BrowserContext, url: str) -> HostedPage:
+    """Open the page, and wait for its gallery."""
+    shown = HostedPage(context.new_page(), url.rstrip("/"))
+    shown.page.goto(url)
+    shown.page.wait_for_selector(".tile img[src]")
+    return shown
+
+
+@pytest.fixture
+def shown(context: BrowserContext, service: Service) -> Iterator[HostedPage]:
+    """Open the page; it does nothing that it should not."""
+    page = opened(context, service.url)
+    yield page
+    page.page.close()
+    page.check()
+
+
+def test_nothing_is_sent_before_it_is_said_where_to(shown: HostedPage, service: Service) -> None:
+    """The camera is off until a button below the explanation is pressed, and can be turned off."""
+    text = shown.page.inner_text("#start")
+    assert f"127.0.0.1:{service.port}" in text
+    assert "Frames are processed on that server and kept nowhere." in text
+    assert not shown.page.is_visible("#after")
+    shown.start()
+    assert not shown.page.is_visible("#start")
+    assert "kept nowhere" in shown.page.inner_text("#summary")
+    camera = "document.getElementById('before').srcObject"
+    shown.page.evaluate(f"window.camera = {camera}.getVideoTracks()[0]")
+    shown.page.click("#stop")
+    shown.headline("Your camera is off", "wait")
+    assert shown.page.evaluate("[camera.readyState, typeof greenroomStream]") == [
+        "ended",
+        "undefined",
+    ]
+    assert shown.page.is_visible("#start")
+    shown.start(None)
+
+
+def test_the_preview_and_its_figures(shown: HostedPage) -> None:
+    """The picture that comes back is seen, with its size, its rate and the time that it took."""
+    shown.start()
+    shown.headline("You are shown in front of the colour #6478a0", "person")
+    until(shown.page, f"{AFTER}.videoWidth === 640")
+    shown.page.locator("#frames", has_text=re.compile("^640 . 480, ")).wait_for()
+    shown.page.locator("#round-trip", has_text="ms").wait_for()
+    took_ms = int(shown.page.inner_text("#round-trip").split()[0])
+    on_server_ms = int(shown.page.inner_text("#on-server").split()[0])
+    assert 0 < on_server_ms < took_ms < 1000
+
+
+def test_a_background_of_the_server_is_chosen(shown: HostedPage) -> None:
+    """By click or by keys; it is told, and seen."""
+    shown.start()
+    shown.page.locator(".tile", has_text="Dusk").click()
+    shown.headline("You are shown in front of Dusk", "person")
+    eventually(lambda: not shown.page.evaluate(f"seen.is({FIRST})"), shown.page)
+    shown.page.keyboard.press("ArrowRight")
+    shown.page.keyboard.press("ArrowRight")
+    assert shown.page.evaluate("document.activeElement.title") == "Studio"
+    shown.page.keyboard.press("Home")
+    shown.page.keyboard.press("Enter")
+    shown.headline("You are shown in front of Beach", "person")
+
+
+def test_the_strength_of_blur(shown: HostedPage) -> None:
+    """What is chosen before the camera is on is what the session begins with."""
+    shown.page.locator("#effects button", has_text="Pixelate").click()
+    shown.page.fill("#strength", "0.8")
+    assert shown.page.inner_text("#strength-value") == "80 %"
+    shown.start(None)
+    shown.headline("pixelated", "person")
+
+
+def test_an_own_picture_is_added(shown: HostedPage) -> None:
+    """It is put behind at once; what cannot be used is said, and taken away."""
+    shown.start()
+    data = cv2.imencode(".png", np.full((90, 160, 3), SECOND[::-1], np.uint8))[1].tobytes()
+    own = {"name": "My wall.png", "mimeType": "image/png", "buffer": data}
+    shown.page.set_input_files("#file", own)  # type: ignore[arg-type]
+    until_shown(shown.page, SECOND)
+    shown.headline("You are shown in front of My wall", "person")
+    shown.expected = "status of 4"
+    wrong = {"name": "wrong.png", "mimeType": "image/png", "buffer": b"no picture"}
+    shown.page.set_input_files("#file", wrong)  # type: ignore[arg-type]
+    shown.page.locator("#alerts", has_text="Give a PNG, JPEG").wait_for()
+    shown.headline("You are shown in front of My wall", "person")
+    assert shown.page.locator(".tile", has_text="wrong").count() == 0
+    until_shown(shown.page, SECOND)
+
+
+def test_space_hides(shown: HostedPage) -> None:
+    """Space hides and shows, on any button too that was clicked; in a field it is only a space."""
+    shown.start()
+    shown.page.click("#mirror")
+    for words, kind, rgb in (("You are hidden", "cover", GREY), ("colour", "person", FIRST)):
+        shown.page.keyboard.press(" ")
+        shown.headline(words, kind)
+        until_shown(shown.page, rgb)
+    shown.page.focus("#size")
+    shown.page.keyboard.press(" ")
+    shown.page.keyboard.press("Escape")
+    shown.headline("colour", "person")
+    shown.page.focus("#hide")
+    shown.page.keyboard.press(" ")
+    shown.headline("You are hidden", "cover")
+    assert shown.page.get_attribute("#hide", "aria-pressed") == "true"
+    until(shown.page, f"seen.is({GREY})")
+
+
+def test_before_and_after_are_side_by_side(shown: HostedPage) -> None:
+    """The slider parts the camera's own picture, seen on this page alone, from what comes back."""
+    shown.start()
+    shown.page.keyboard.press("b")
+    green = {"before": 0, "after": 0}
+    for place, divider in (("before", "100"), ("after", "0")):
+        shown.page.fill("#divider", divider)
+        shown.page.wait_for_timeout(100)
+        screen = shown.page.locator("#screen").screenshot()
+        picture = cv2.imdecode(np.frombuffer(screen, np.uint8), cv2.IMREAD_COLOR_RGB)
+        assert picture is not None
+        red, green_, blue = np.moveaxis(picture.astype(int), 2, 0)
+        green[place] = int((green_ - np.maximum(red, blue) > 80).sum())
+    assert green["before"] > 5000
+    assert green["after"] == 0
+    shown.page.keyboard.press(" ")
+    assert "While you are hidden" in shown.page.inner_text("#screen-note")
+    assert not shown.page.is_visible("#before")
+
+
+def test_the_mirror_is_for_others(shown: HostedPage, clip: Clip) -> None:
+    """What is sent is mirrored; the preview shows oneself as in a mirror either way."""
+    flipped = f"getComputedStyle({AFTER}).transform"
+    shown.start()
+    assert "matrix(-1" in shown.page.evaluate(flipped)
+    shown.page.keyboard.press("m")
+    assert shown.page.evaluate(flipped) == "none"
+    shown.page.wait_for_timeout(700)
+    mask = abs(picture_of(shown.page) - FIRST).max(2) > 24
+    assert clip.overlap(mask[:, ::-1]) > max(0.9, clip.overlap(mask))
+
+
+def test_it_goes_on_where_nothing_is_painted(shown: HostedPage, context: BrowserContext) -> None:
+    """In a tab behind another one the browser paints nothing, and the track has all its frames."""
+    shown.start()
+    devtools = context.new_cdp_session(shown.page)
+    devtools.send("Emulation.setFocusEmulationEnabled", {"enabled": False})
+    with context.expect_page() as waiting:
+        shown.page.evaluate("void window.open('about:blank')")
+    other = waiting.value
+    other.bring_to_front()
+    shown.page.evaluate(
+        """() => {
+          window.painted = 0;
+          const paint = () => requestAnimationFrame(() => (painted++, paint()));
+          paint();
+        }"""
+    )
+    other.wait_for_timeout(1500)  # until the browser has noticed
+    before = shown.page.evaluate("[painted, seen.frames]")
+    other.wait_for_timeout(1000)
+    after = shown.page.evaluate("[painted, seen.frames]")
+    painted, frames = (later - earlier for later, earlier in zip(after, before, strict=True))
+    assert painted < 10 < frames
+    other.close()
+
+
+def test_use_in_a_call(shown: HostedPage, context: BrowserContext, service: Service) -> None:
+    """The code that is offered is what an application needs: it runs, and its track shows one."""
+    shown.page.click("#call")
+    code = shown.page.inner_text("#snippet")
+    assert len(code.splitlines()) <= 10
+    page = context.new_page()
+    page.goto(service.url)
+    silent = code.replace("audio: true", "audio: false")
+    lines = silent.replace("import {", "const {").replace(" from ", " = await import(")
+    first, _, rest = lines.partition(";")
+    page.evaluate(f"async () => {{ {first}); {rest}\n window.stream = stream; }}")
+    page.evaluate("window.seen = watch(stream.getVideoTracks()[0])")
+    eventually(lambda: page.evaluate("seen.frames") > 10, page)
+    page.close()
+    context.grant_permissions(["clipboard-read", "clipboard-write", "camera"])
+    shown.page.click("#copy")
+    shown.page.locator("#alerts", has_text="copied").wait_for()
+    assert shown.page.evaluate("navigator.clipboard.readText()") == code
+
+
+def test_another_size_and_camera(shown: HostedPage) -> None:
+    """The camera is opened anew, and the same track goes on with its pictures."""
+    shown.start()
+    shown.page.select_option("#size", "640x360")
+    until(shown.page, f"{AFTER}.videoHeight === 360")
+    assert shown.page.locator("#camera option").count() == 1
+    assert shown.page.evaluate("greenroomStream.getVideoTracks()[0].readyState") == "live"
+    until_shown(shown.page, FIRST)
+    assert room_pixels(shown.page) == 0
+
+
+def test_a_full_server_is_waited_for(shown: HostedPage, context: BrowserContext) -> None:
+    """It says so, shows nobody, and goes on by itself when there is room."""
+    answer = {"name": None, "message": "This server is full."}
+    shown.expected = "status of 503"
+    shown.page.route(
+        "**/sessions?*",
+        lambda route: route.fulfill(status=503, json=answer, headers={"Retry-After": "1"}),
+    )
+    shown.page.click("#start-camera")
+    shown.page.locator("#problem", has_text="This server is full. Trying again").wait_for()
+    shown.headline("Not connected", "wait")
+    shown.page.unroute("**/sessions?*")
+    shown.headline("You are shown", "person")
+    assert not shown.page.is_visible("#problem")
+    assert context.pages
+
+
+def test_a_token_is_asked_for(
+    context: BrowserContext, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Nobody gets in without one; one in the address is used, and taken out of it."""
+    home, token = tmp_path_factory.mktemp("tokens"), secrets.token_urlsafe()
+    (home / "tokens.toml").write_text(
+        f'[[token]]\nname = "me"\nsha256 = "{hashlib.sha256(token.encode()).hexdigest()}"\n'
+    )
+    with Service(home, "--tokens", "tokens.toml", "--max-sessions", "1") as service:
+        page = HostedPage(context.new_page(), service.url.rstrip("/"))
+        page.expected = "status of 401"
+        page.page.goto(service.url)
+        page.page.click("#start-camera")
+        field = page.page.locator("#token")
+        field.wait_for()
+        field.fill("wrong")
+        field.press("Enter")
+        page.page.locator("#alerts", has_text="token").wait_for()
+        field.fill(token)
+        field.press("Enter")
+        page.headline("You are shown", "person")
+        page.page.wait_for_selector(".tile img[src]")
+        page.page.close()
+        page.check()
+        given = HostedPage(context.new_page(), service.url.rstrip("/"))
+        given.page.goto(f"{service.url}#token={token}")
+        given.page.wait_for_selector(".tile img[src]")
+        assert given.page.url == service.url
+        given.start(None)
+        given.page.close()
+        given.check()
+
+
+# How it looks, and who can use it.
+
+
+@pytest.mark.parametrize("is_on", [False, True])
+def test_it_fits_every_window(shown: HostedPage, *, is_on: bool) -> None:
+    """Nothing is wider than a window, be it 360 or 1440 pixels wide, light or dark."""
+    if is_on:
+        shown.start(None)
+    backs = set()
+    for size in (WIDE, NARROW):
+        shown.page.set_viewport_size(size)  # type: ignore[arg-type]
+        for scheme in ("light", "dark"):
+            shown.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            width = shown.page.evaluate("document.documentElement.scrollWidth")
+            assert width <= size["width"]
+            backs.add((scheme, shown.picture()[2, 2].mean() > 128))
+    assert backs == {("light", True), ("dark", False)}
+    shown.page.click("#call")
+    assert shown.page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
+
+
+def test_the_picture_stays_in_sight(shown: HostedPage) -> None:
+    """However far one scrolls in a narrow window, the sentence and the picture are there."""
+    shown.page.set_viewport_size(NARROW)  # type: ignore[arg-type]
+    shown.start(None)
+    shown.page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    sentence = shown.page.locator("#headline").bounding_box()
+    picture = shown.page.locator("#screen").bounding_box()
+    assert sentence is not None
+    assert picture is not None
+    assert 0 <= sentence["y"] < picture["y"] - sentence["height"] + 1
+    assert picture["y"] + picture["height"] < NARROW["height"] * 0.65
+
+
+def test_every_control_has_a_name_and_shows_its_focus(
+    shown: HostedPage, context: BrowserContext
+) -> None:
+    """A screen reader has something to say of everything, and the tab key gets everywhere."""
+    shown.start(None)
+    shown.page.keyboard.press("b")
+    devtools = context.new_cdp_session(shown.page)
+    nodes = devtools.send("Accessibility.getFullAXTree")["nodes"]
+    controls = [
+        node
+        for node in nodes
+        if not node["ignored"]
+        and any(one["name"] == "focusable" for one in node.get("properties", ()))
+        and node["role"]["value"] not in ("RootWebArea", "generic")
+    ]
+    assert len(controls) > 15
+    assert [node for node in controls if not node.get("name", {}).get("value")] == []
+    reached = set()
+    for _ in range(20):
+        shown.page.keyboard.press("Tab")
+        name, outline = shown.focused()
+        assert outline or name == "BODY", f"no outline at {name}"
+        reached.add(name)
+    assert {"hide", "compare", "mirror", "stop", "divider", "file", "camera", "size"} <= reached
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_can_be_read(shown: HostedPage, scheme: str) -> None:
+    """Text stands out from what is behind it by 4.5 to 1, as WCAG 2.2 asks for (1.4.3)."""
+    shown.start(None)
+    shown.page.locator(".tile", has_text="Beach").click()
+    shown.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    ratios = shown.contrasts(TEXTS, PRESSED, ())
+    assert len(ratios) > 25
+    assert {what: ratio for what, ratio in ratios.items() if ratio < 4.5} == {}

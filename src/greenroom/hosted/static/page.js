@@ -271,7 +271,7 @@ document.addEventListener("keydown", (event) => {
   else if (event.key === " " && greenroom && !event.target.matches(HAS_SPACE)) {
     event.preventDefault();
     if (!event.repeat) toggle.hide();
-  } else if (event.target.matches("input:not([type=range]), select")) return;
+  } else if (event.target.matches("input[type=password], select")) return;
   else if (event.key === "b" && greenroom) toggle.compare();
   else if (event.key === "m" && greenroom) toggle.mirror();
   else if (event.key === "?") $("help-dialog").showModal();
