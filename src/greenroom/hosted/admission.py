@@ -13,7 +13,7 @@ from greenroom.settings import OnFailure, Quality
 from greenroom.sources.synthetic_person import PersonSource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from greenroom.live.status import Status
     from greenroom.settings import Settings
@@ -75,21 +75,24 @@ class Load:
     ----------
     cores : float
         Processors that this process may take.
+    cpu_s : callable
+        Returns the CPU time of this process so far, in seconds.
 
     State: the CPU time at the last look, and how the last looks went.
     """
 
-    def __init__(self, cores: float) -> None:
+    def __init__(self, cores: float, cpu_s: Callable[[], float] = time.process_time) -> None:
         self._cores = cores
+        self._read_cpu_s = cpu_s
         self._looked_s = time.monotonic()
-        self._cpu_s = time.process_time()
+        self._cpu_s = cpu_s()
         self._short: deque[bool] = deque(maxlen=_LOOKS)
         self.cores_used = 0.0
         """Processors that this process took between the last two looks."""
 
     def look(self, statuses: Iterable[Status]) -> None:
         """Take a look, at intervals of about a second."""
-        now_s, cpu_s = time.monotonic(), time.process_time()
+        now_s, cpu_s = time.monotonic(), self._read_cpu_s()
         passed_s = max(1e-3, now_s - self._looked_s)
         self.cores_used = (cpu_s - self._cpu_s) / passed_s
         self._looked_s, self._cpu_s = now_s, cpu_s
@@ -112,24 +115,31 @@ class RateLimit:
         Requests a second.
     burst : int
         Requests at once.
+    now_s : callable
+        Returns monotonic seconds.
 
     State: the clients of the last seconds.
     """
 
-    def __init__(self, rate: float, burst: int) -> None:
+    def __init__(
+        self, rate: float, burst: int, now_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._now_s = now_s
+        self._pruned_s = now_s()
         self._rate = rate
         self._burst = burst
         self._clients: dict[str, tuple[float, float]] = {}
 
     def allows(self, client: str) -> bool:
         """Count a request; return whether it may be served."""
-        now_s = time.monotonic()
-        if len(self._clients) >= _MAX_CLIENTS:
-            full_s = self._burst / self._rate
+        now_s = self._now_s()
+        full_s = self._burst / self._rate
+        if now_s - self._pruned_s > full_s:  # whose bucket is full again is forgotten
+            self._pruned_s = now_s
             kept = {one: (n, s) for one, (n, s) in self._clients.items() if now_s - s < full_s}
             self._clients = kept
-            if len(kept) >= _MAX_CLIENTS:
-                return False
+        if client not in self._clients and len(self._clients) >= _MAX_CLIENTS:
+            return False
         left, since_s = self._clients.get(client, (float(self._burst), now_s))
         left = min(self._burst, left + self._rate * (now_s - since_s))
         allowed = left >= 1

@@ -75,6 +75,7 @@ class Feed:
         with self._changed:
             self._newest = None
             self._source = _FeedSource(self, self._name)
+            self._changed.notify_all()  # the one before ends
             return self._source
 
     def end(self) -> None:
