@@ -13,7 +13,7 @@ from aiortc import RTCPeerConnection, RTCRtpSender, RTCSessionDescription, Video
 from aiortc.mediastreams import MediaStreamError
 
 from greenroom.media.frame import Frame
-from greenroom.testing import PersonSource, count_room_pixels
+from greenroom.testing import PersonSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +59,8 @@ class Client:
     frames : list of (float, Frame)
         What came back, the last 200, with their times.
     room_pixels : int
-        Pixels of the drawn room in all that came back.
+        Pixels of the drawn room in all that came back, but for the outermost of its patches: coding
+        mixes colours at the person's edge.
     messages : list
         What came on the data channel.
     """
@@ -138,7 +139,7 @@ class Client:
             while True:
                 frame = Frame.from_av(await track.recv(), "yuv420p")
                 self.count += 1
-                self.room_pixels += count_room_pixels(frame, tolerance=_CODED)
+                self.room_pixels += _count_room(frame)
                 self.frames.append((time.monotonic(), frame))
                 del self.frames[:-200]
 
