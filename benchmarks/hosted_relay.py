@@ -165,7 +165,7 @@ class Client:
             self._decoding.put,
             functools.partial(self._media.secure.send, is_rtcp=True),
             own_ssrc=self._ssrc,
-            most_bitrate=BITRATE,
+            bitrates=OPTIONS.bitrates,
         )
         self._media.route(receiver)
         self._ready.set()

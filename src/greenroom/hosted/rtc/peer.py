@@ -299,7 +299,7 @@ class Peer:
             self._decode,
             functools.partial(self._media.secure.send, is_rtcp=True),
             own_ssrc=internals.ssrc_of(transceiver.sender),
-            most_bitrate=self._options.bitrates[2],
+            bitrates=self._options.bitrates,
         )
         self._media.route(self._media.video_in)
 

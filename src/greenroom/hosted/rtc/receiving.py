@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from aiortc.rate import RemoteBitrateEstimator
 from aiortc.rtp import (
     RTCP_PSFB_APP,
     RTCP_PSFB_PLI,
@@ -20,6 +19,7 @@ from aiortc.rtp import (
 from greenroom.hosted.rtc import payloads
 from greenroom.hosted.rtc.assembly import Assembler
 from greenroom.hosted.rtc.audio import AudioPacket
+from greenroom.hosted.rtc.bandwidth import BandwidthEstimator
 from greenroom.hosted.rtc.packets import ABS_SEND_TIME, Packet, abs_send_time, unwrapped
 
 if TYPE_CHECKING:
@@ -180,8 +180,8 @@ class VideoReceiver(Receiver):
         Sends an RTCP packet.
     own_ssrc : int
         Under which feedback is sent.
-    most_bitrate : int
-        The sender is never told that it may send more, in bits/s.
+    bitrates : tuple of int
+        The least, the first and the highest that the sender is told to keep to, in bits/s.
     """
 
     def __init__(
@@ -191,7 +191,7 @@ class VideoReceiver(Receiver):
         feed_back: Callable[[bytes], object],
         *,
         own_ssrc: int,
-        most_bitrate: int,
+        bitrates: tuple[int, int, int],
     ) -> None:
         super().__init__(parameters)
         self.assembler = Assembler()
@@ -199,9 +199,9 @@ class VideoReceiver(Receiver):
         self._on_frame = on_frame
         self._feed_back = feed_back
         self.own_ssrc = own_ssrc
-        self._most_bitrate = most_bitrate
         self._asked_s = 0.0
-        self._estimator = RemoteBitrateEstimator()
+        self._estimator = BandwidthEstimator(bitrates)
+        self._told = (0, 0)  # packets expected and received until the sender was told
         self._time_id = next(
             (one.id for one in parameters.headerExtensions if one.uri == ABS_SEND_TIME), 0
         )
@@ -250,6 +250,7 @@ class VideoReceiver(Receiver):
     def _begin(self, packet: Packet) -> None:
         super()._begin(packet)
         self.assembler.restart()
+        self._told = (0, 0)
 
     def _ask(self, now_s: float) -> None:
         """Ask for lost packets, or for a key frame where they would not help."""
@@ -285,16 +286,16 @@ class VideoReceiver(Receiver):
         sent = abs_send_time(packet.extensions, self._time_id)
         if sent is None:
             return
-        estimate = self._estimator.add(
-            arrival_time_ms=round(now_s * 1000),
-            abs_send_time=sent,
-            payload_size=self._frame_bytes,
-            ssrc=packet.ssrc,
-        )
+        self._estimator.add(sent, self._frame_bytes, now_s)
         self._frame_bytes = 0
-        if estimate is not None:
-            bitrate, ssrcs = estimate
-            fci = pack_remb_fci(min(bitrate, self._most_bitrate), ssrcs[-1:])
-            self._feed_back(
-                bytes(RtcpPsfbPacket(fmt=RTCP_PSFB_APP, ssrc=self.own_ssrc, media_ssrc=0, fci=fci))
-            )
+        if self._estimator.due(now_s):
+            fci = pack_remb_fci(self._estimator.update(self._loss(), now_s), [packet.ssrc])
+            remb = RtcpPsfbPacket(fmt=RTCP_PSFB_APP, ssrc=self.own_ssrc, media_ssrc=0, fci=fci)
+            self._feed_back(bytes(remb))
+
+    def _loss(self) -> float:
+        """Return the share of the packets that were lost since this was called last."""
+        expected = self._highest - self._first + 1
+        expected_now, received_now = expected - self._told[0], self.packets - self._told[1]
+        self._told = expected, self.packets
+        return max(0.0, 1 - received_now / expected_now) if expected_now > 0 else 0.0
