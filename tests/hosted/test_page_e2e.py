@@ -7,7 +7,11 @@ import hashlib
 import re
 import secrets
 import statistics
+import threading
 import time
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import cv2
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.allow_hosts(["127.0.0.1"])]
 
+EXAMPLES: Final = Path(__file__).parents[2] / "docs" / "examples"
 FIRST, SECOND, GREY = [100, 120, 160], [170, 120, 110], [38, 42, 48]
 COLOURS: Final = {"color:#6478a0": FIRST, "color:#aa786e": SECOND}
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 360, "height": 740}
@@ -58,10 +63,32 @@ def browser(clip: Clip) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def service(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def elsewhere() -> Iterator[str]:
+    """Serve the example for web developers from an origin of its own."""
+    handler = partial(Quiet, directory=str(EXAMPLES))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Says nothing of the requests that it answers."""
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def service(
+    browser: Browser, elsewhere: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
     """Start one service for all tests."""
     assert browser.is_connected()
-    with Service(tmp_path_factory.mktemp("service"), "--max-sessions", "4") as running:
+    arguments = ("--max-sessions", "4", "--allow-origin", elsewhere)
+    with Service(tmp_path_factory.mktemp("service"), *arguments) as running:
         yield running
 
 
@@ -221,6 +248,40 @@ def test_a_restart_of_the_server(application: Page, service: Service, *, hidden:
     assert time.monotonic() - began <= 5
     assert application.evaluate("track.readyState") == "live"
     assert room_pixels(application) == 0
+
+
+def test_the_example_is_a_call(context: BrowserContext, service: Service, elsewhere: str) -> None:
+    """A page of another origin, which the operator named, sends its user with a background."""
+    page = context.new_page()
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.goto(f"{elsewhere}/hosted_call.html")
+    page.fill("#server", service.url)
+    page.select_option("#background", "beach")
+    page.click("#start")
+    page.locator("#state", has_text="You are shown.").wait_for()
+    page.evaluate("window.seen = watch(document.getElementById('other').srcObject.getTracks()[0])")
+    until(page, "seen.frames > 20")
+    page.click("#hide")
+    until_shown(page, GREY)
+    assert room_pixels(page) == 0
+    page.close()
+    assert problems == []
+
+
+def test_a_page_that_nobody_named_is_refused(
+    context: BrowserContext, service: Service, elsewhere: str
+) -> None:
+    """Its requests are refused, and the track that it has shows nobody."""
+    page = context.new_page()
+    page.goto(f"{elsewhere.replace('127.0.0.1', 'localhost')}/hosted_call.html")
+    page.fill("#server", service.url)
+    page.click("#start")
+    page.locator("#state", has_text="Failed to fetch").wait_for()
+    page.evaluate("window.seen = watch(document.getElementById('other').srcObject.getTracks()[0])")
+    assert room_pixels(page) == 0
+    assert page.evaluate(f"seen.is({GREY})")
+    page.close()
 
 
 # The page.
@@ -516,7 +577,7 @@ def test_it_fits_every_window(shown: HostedPage, *, is_on: bool) -> None:
     for size in (WIDE, NARROW):
         shown.page.set_viewport_size(size)  # type: ignore[arg-type]
         for scheme in ("light", "dark"):
-            shown.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            shown.page.emulate_media(color_scheme=scheme)
             width = shown.page.evaluate("document.documentElement.scrollWidth")
             assert width <= size["width"]
             backs.add((scheme, shown.picture()[2, 2].mean() > 128))
