@@ -144,6 +144,12 @@ class Client:
                 del self.frames[:-200]
 
 
+def _count_room(frame: Frame) -> int:
+    """Count the pixels of the room that lie within others."""
+    off = np.abs(frame.to_rgb().astype(np.int16) - ROOM_RGB).max(axis=2)
+    return int(np.count_nonzero(cv2.erode((off < _CODED).astype(np.uint8), np.ones((3, 3)))))
+
+
 async def until(condition: Callable[[], bool], what: str = "") -> None:
     """Wait for something, with a deadline."""
     end_s = time.monotonic() + DEADLINE_S
