@@ -9,11 +9,13 @@ import time
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Self
 
+import cv2
+import numpy as np
 from aiortc import RTCPeerConnection, RTCRtpSender, RTCSessionDescription, VideoStreamTrack
 from aiortc.mediastreams import MediaStreamError
 
 from greenroom.media.frame import Frame
-from greenroom.testing import PersonSource
+from greenroom.testing import ROOM_RGB, PersonSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable
