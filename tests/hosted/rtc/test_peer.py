@@ -22,6 +22,7 @@ from greenroom.hosted.rtc import (
     PeerOptions,
     SignallingError,
     VideoEncoder,
+    ice,
     internals,
 )
 from hosted.rtc.clients import LOCAL, Client, Drawn, client_of, until
@@ -477,6 +478,45 @@ async def test_offers_that_cannot_be_answered_close_the_peer() -> None:
         await echo.peer.answer(offer)
     assert len(echo.reasons) == 1
     await client.close()
+
+
+@pytest.mark.parametrize("how", ["close", "cancel"])
+def test_an_answer_that_nobody_waits_for_leaves_nothing(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sockets that are opened when the end has begun are closed, too."""
+    opened = asyncio.Event()
+    gather = ice.gather
+
+    async def slow(*arguments: Any) -> None:
+        opened.set()
+        await asyncio.sleep(0.1)
+        await gather(*arguments)
+
+    async def give_up() -> None:
+        client = Client()
+        client.video()
+        client.messaging()
+        offer = await client.offer()
+        await client.close()
+        before = sockets()
+        monkeypatch.setattr(ice, "gather", slow)
+        echo = Echo()
+        answering = asyncio.create_task(echo.peer.answer(offer))
+        await opened.wait()
+        if how == "cancel":
+            answering.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await answering
+        else:
+            await echo.peer.close()
+            with pytest.raises(SignallingError, match="closed before it was answered"):
+                await answering
+        assert len(echo.reasons) == 1
+        assert sockets() == before
+        await until(lambda: len(asyncio.all_tasks()) == 1, 2)
+
+    asyncio.run(give_up())
 
 
 def sockets() -> set[str]:

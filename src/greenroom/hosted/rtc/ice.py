@@ -181,9 +181,11 @@ async def _ask_servers(
         )
     if not tasks:
         return
-    done, late = await asyncio.wait(tasks, timeout=_SERVER_S)
-    for task in late:
-        task.cancel()
+    try:
+        done, _ = await asyncio.wait(tasks, timeout=_SERVER_S)
+    finally:
+        for task in tasks:
+            task.cancel()  # those that are done stay so
     for task in done:
         if (error := task.exception()) is not None:
             logger.warning("a STUN or TURN server gave no candidate: %s", error)

@@ -151,10 +151,16 @@ class Peer:
         except SignallingError as error:
             await self.close(str(error))
             raise
+        except asyncio.CancelledError:
+            await asyncio.shield(self.close("the answer was not waited for"))
+            raise
         except _AIORTC_ERRORS as error:
             await self.close("the offer cannot be answered")
             message = f"the offer cannot be answered: {str(error) or type(error).__name__}"
             raise SignallingError(message) from error
+        finally:
+            if self._closing is not None and self._ice is not None:
+                await self._ice.close()  # sockets that were opened since the end began
 
     async def _answer(self, offer: Offer, *, send_video: bool) -> str:
         self._offer = offer
@@ -175,6 +181,9 @@ class Peer:
             self._adopt(transceiver, used=transceiver.kind not in used, send_video=send_video)
             used.add(transceiver.kind)
         await connection.setLocalDescription(await connection.createAnswer())
+        if self._closing is not None:
+            message = "the connection was closed before it was answered"
+            raise SignallingError(message)
         await self._try_candidates(offer.candidates)
         self._start(self._watch())
         return connection.localDescription.sdp
