@@ -143,7 +143,7 @@ class Peer:
         SignallingError
             If the offer cannot be answered, or no UDP port is free. The peer is closed then.
         """
-        if self._connection is not None or self._closing is not None:
+        if self._connection is not None or self._is_ending():
             message = "the connection was negotiated before: a new offer needs a new one"
             raise SignallingError(message)
         try:
@@ -159,7 +159,7 @@ class Peer:
             message = f"the offer cannot be answered: {str(error) or type(error).__name__}"
             raise SignallingError(message) from error
         finally:
-            if self._closing is not None and self._ice is not None:
+            if self._is_ending() and self._ice is not None:
                 await self._ice.close()  # sockets that were opened since the end began
 
     async def _answer(self, offer: Offer, *, send_video: bool) -> str:
@@ -511,6 +511,9 @@ class Peer:
                 logger.warning("%s: the decoder's thread hangs, and is abandoned", self.name)
                 break
             await asyncio.sleep(0.005)
+
+    def _is_ending(self) -> bool:
+        return self._closing is not None
 
     def _end(self, reason: str) -> None:
         """Close, without waiting for it."""
