@@ -250,6 +250,37 @@ def test_a_restart_of_the_server(application: Page, service: Service, *, hidden:
     assert room_pixels(application) == 0
 
 
+# Keeps what connections are made with.
+CONFIGURATIONS: Final = """
+window.configurations = [];
+window.RTCPeerConnection = class extends RTCPeerConnection {
+  constructor(configuration) {
+    super(configuration);
+    configurations.push(configuration);
+  }
+};
+"""
+
+
+def test_the_servers_ice_servers_are_used(context: BrowserContext, service: Service) -> None:
+    """As it tells them by RFC 9725, unless an application has its own."""
+    context.add_init_script(CONFIGURATIONS)
+    page = context.new_page()
+    page.goto(service.url)
+    link = (
+        '<turn:127.0.0.1:9?transport=udp>; rel="ice-server"; username="me"; credential="a, b"; '
+        'credential-type="password", <stun:127.0.0.1:9>; rel="ice-server"'
+    )
+    page.route("**/sessions", lambda route: route.fulfill(status=204, headers={"Link": link}))
+    connect(page)
+    assert page.evaluate("configurations[0].iceServers") == [
+        {"urls": "turn:127.0.0.1:9?transport=udp", "username": "me", "credential": "a, b"},
+        {"urls": "stun:127.0.0.1:9", "username": None, "credential": None},
+    ]
+    page.evaluate("greenroom.close()")
+    page.close()
+
+
 def test_the_example_is_a_call(context: BrowserContext, service: Service, elsewhere: str) -> None:
     """A page of another origin, which the operator named, sends its user with a background."""
     page = context.new_page()

@@ -1,7 +1,6 @@
 // A camera's track in, the same person with another background out: made by a greenroom server, over WebRTC.
 // The returned track stays the same through lost connections and restarts of the server. It is grey until
 // the server's pictures are there, and while the person is hidden; the camera's own never get into it.
-//
 //   const greenroom = createGreenroom({ server: "https://host/", token, settings: { background: "blur" } });
 //   const processed = greenroom.process(cameraTrack);
 
@@ -161,7 +160,8 @@ export function createGreenroom({ server = ".", token = null, settings = {}, ice
 
   // Makes a connection, and returns when it is lost.
   async function connect() {
-    const links = iceServers ? null : (await ask(new URL("sessions", base), { method: "OPTIONS" })).headers.get("Link");
+    const query = { method: "OPTIONS", signal: AbortSignal.timeout(CONNECTING_MS) };
+    const links = iceServers ? null : (await ask(new URL("sessions", base), query)).headers.get("Link");
     const told = [...(links ?? "").matchAll(ICE_SERVER)].map(([, urls, username, credential]) => ({ urls, username, credential }));
     const pc = new RTCPeerConnection({ iceServers: iceServers ?? told });
     const own = { pc, channel: pc.createDataChannel("greenroom"), heardMs: performance.now() };
