@@ -6,14 +6,16 @@ import asyncio
 import dataclasses
 import functools
 import re
+import socket
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aioice import stun
 from aiortc import RTCSessionDescription
 
 from greenroom.hosted.rtc import (
@@ -416,6 +418,34 @@ async def test_only_checks_are_sent_to_a_candidate_that_points_elsewhere() -> No
     transport.close()
     assert 1 <= len(got) < 20
     assert all(data[0] < 2 and data[4:8] == b"\x21\x12\xa4\x42" for data in got)  # STUN
+
+
+@asynchronous
+async def test_checks_from_ever_new_addresses_are_not_followed() -> None:
+    """A client that forges addresses does not make the server check all of them."""
+    echo = Echo()
+    client = Client()
+    client.video()
+    offer = await client.offer()
+    answer = await echo.peer.answer(offer)
+    names = [re.findall("a=ice-ufrag:(.*)\r", text)[0] for text in (answer, offer)]
+    password = re.findall("a=ice-pwd:(.*)\r", answer)[0]
+    port = int(re.findall(r"127\.0\.0\.1 (\d+) typ host", answer)[0])
+    with ExitStack() as opened:
+        for number in range(150):
+            request = stun.Message(stun.Method.BINDING, stun.Class.REQUEST)
+            request.attributes["USERNAME"] = ":".join(names)
+            request.attributes["PRIORITY"] = number
+            request.attributes["ICE-CONTROLLING"] = 1
+            request.add_message_integrity(password.encode())
+            sender = opened.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            sender.sendto(bytes(request), ("127.0.0.1", port))
+        await asyncio.sleep(0.3)
+    connection = echo.peer._ice  # noqa: SLF001 - what it knows
+    assert connection is not None
+    assert 50 <= len(connection.remote_candidates) <= 60
+    await echo.peer.close()
+    await client.close()
 
 
 @asynchronous

@@ -25,12 +25,15 @@ if TYPE_CHECKING:
 
     from greenroom.hosted.rtc.options import PeerOptions
 
-__all__ = ["MOST_CANDIDATES", "acceptable", "gather", "keep_consent"]
+__all__ = ["MOST_ADDRESSES", "MOST_CANDIDATES", "acceptable", "gather", "keep_consent"]
 
 logger = logging.getLogger(__name__)
 
 MOST_CANDIDATES: Final = 30
 """Remote candidates of one connection that are tried; further ones are ignored."""
+
+MOST_ADDRESSES: Final = 60
+"""The same, with addresses that checks came from."""
 
 _LOOPBACK: Final = "127.0.0.1"
 _SERVER_S: Final = 5.0  # time-out for STUN and TURN servers
@@ -90,6 +93,9 @@ async def gather(
             message = _no_port(options.udp_ports)
             raise SignallingError(message)
     await _ask_servers(connection, protocols, make)
+    if not connection.local_candidates:
+        message = "no STUN or TURN server gave a candidate: see the log, and check --ice-servers"
+        raise SignallingError(message)
     internals.end_gathering(connection)
 
 

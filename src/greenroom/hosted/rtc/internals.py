@@ -6,6 +6,7 @@ packages in the same process notice nothing.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pylibsrtp
@@ -13,10 +14,10 @@ from aioice import stun
 from aioice.ice import StunProtocol
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Coroutine
 
     from aioice import Candidate, Connection
+    from aioice.turn import TurnTransport
     from aiortc import (
         RTCDtlsTransport,
         RTCRtpReceiver,
@@ -31,6 +32,7 @@ __all__ = [
     "SecureRtp",
     "add_socket",
     "announce_level",
+    "bound_addresses",
     "codecs_of",
     "connection_of",
     "consent_request",
@@ -102,7 +104,9 @@ def end_gathering(connection: Connection) -> None:
     connection._local_candidates_end = True  # noqa: SLF001
 
 
-def nominated(connection: Connection) -> tuple[asyncio.DatagramTransport, tuple[str, int]] | None:
+def nominated(
+    connection: Connection,
+) -> tuple[asyncio.DatagramTransport | TurnTransport, tuple[str, int]] | None:
     """Return the socket and the remote address that ICE has chosen; None before and after."""
     pair = connection._nominated.get(1)  # noqa: SLF001
     return None if pair is None else (pair.protocol.transport, pair.remote_addr)
@@ -159,8 +163,8 @@ class SecureRtp:
         if target is None or session is None or not self.ready:
             return 0
         transport, address = target
-        if transport.is_closing():
-            return 0
+        if isinstance(transport, asyncio.BaseTransport) and transport.is_closing():
+            return 0  # aioice's own transport over TURN cannot be asked
         data = (session.protect_rtcp if is_rtcp else session.protect)(packet)
         transport.sendto(data, address)
         return len(data)
@@ -184,6 +188,27 @@ def ssrc_of(sender: RTCRtpSender) -> int:
 def retransmission_ssrc(sender: RTCRtpSender) -> int:
     """Return the SSRC of a sender's retransmissions (RFC 4588)."""
     return sender._rtx_ssrc  # noqa: SLF001
+
+
+def bound_addresses(connection: Connection, most: int) -> None:
+    """Check no more addresses of the other side than so many, where their own checks come from.
+
+    Whoever knows the password may send checks with any address as their source, and each new one
+    is answered by checks.
+    """
+    accept = connection.check_incoming
+
+    def check_incoming(
+        message: stun.Message, addr: tuple[str, int], protocol: StunProtocol
+    ) -> None:
+        known = connection._remote_candidates  # noqa: SLF001
+        if len(known) < most or any(
+            (one._network_host, one.port) == addr  # noqa: SLF001
+            for one in known
+        ):
+            accept(message, addr, protocol)
+
+    connection.check_incoming = check_incoming  # type: ignore[method-assign]
 
 
 def takes_media(transceiver: RTCRtpTransceiver) -> bool:

@@ -192,6 +192,7 @@ class Peer:
         """Have this connection gather and keep consent in our way."""
         assert self._media is not None
         self._ice = connection
+        internals.bound_addresses(connection, ice.MOST_ADDRESSES)
         admitted = Allowance(_CONTROL_PER_S)
         make = functools.partial(
             internals.GuardedStunProtocol,
