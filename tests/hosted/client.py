@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 import cv2
 import numpy as np
-from aiortc import RTCPeerConnection, RTCRtpSender, RTCSessionDescription, VideoStreamTrack
+from aiortc import (
+    RTCConfiguration,
+    RTCPeerConnection,
+    RTCRtpSender,
+    RTCSessionDescription,
+    VideoStreamTrack,
+)
 from aiortc.mediastreams import MediaStreamError
 
 from greenroom.media.frame import Frame
@@ -67,10 +73,16 @@ class Client:
         What came on the data channel.
     """
 
-    def __init__(self, http: httpx.AsyncClient, track: PersonTrack | None = None) -> None:
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        track: PersonTrack | None = None,
+        configuration: RTCConfiguration | None = None,
+    ) -> None:
         self.http = http
         self.track = track
-        self.pc = RTCPeerConnection()
+        # By default aiortc asks a public server.
+        self.pc = RTCPeerConnection(configuration or RTCConfiguration(iceServers=[]))
         self.channel = self.pc.createDataChannel("greenroom")
         self.frames: list[tuple[float, Frame]] = []
         self.count = 0

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 # Processes import everything anew, on a machine that may be busy.
 START_S = 90.0
@@ -21,6 +21,13 @@ END_S = 30.0
 
 class Served:
     """A service that runs.
+
+    Parameters
+    ----------
+    *arguments : str
+        Of the command.
+    within : sequence of str
+        A program that becomes the command, and its arguments.
 
     Attributes
     ----------
@@ -31,9 +38,9 @@ class Served:
         Its log so far.
     """
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, within: Sequence[str] = ()) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "greenroom", "serve", "--port", "0", *arguments],
+            [*within, sys.executable, "-m", "greenroom", "serve", "--port", "0", *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -87,9 +94,9 @@ class Served:
 
 
 @contextmanager
-def served(*arguments: str) -> Iterator[Served]:
+def served(*arguments: str, within: Sequence[str] = ()) -> Iterator[Served]:
     """Run the service until the end of the block."""
-    service = Served(*arguments)
+    service = Served(*arguments, within=within)
     try:
         service.wait()
         yield service
