@@ -140,6 +140,20 @@ def test_the_frame_is_left_as_it_was(codec: str) -> None:
 
 
 @pytest.mark.parametrize("codec", CODECS)
+def test_times_that_do_not_grow_are_moved_on(codec: str) -> None:
+    """A frame that is older than the cover before it, and a clock that begins anew, are coded."""
+    encoder = VideoEncoder(codec)
+    times = []
+    for milliseconds in (5000, 5033, 5020, 5020, 5066, 100, 133):
+        frame = picture(len(times))
+        frame.pts, frame.time_base = milliseconds, Fraction(1, 1000)
+        coded = encoder.encode(frame, key=False, bitrate=RATE)
+        assert coded.payloads
+        times.append(coded.timestamp // 90)
+    assert times == [5000, 5033, 5034, 5035, 5066, 5067, 5100]
+
+
+@pytest.mark.parametrize("codec", CODECS)
 def test_odd_sides_are_cut_to_even_ones(codec: str) -> None:
     """4:2:0 has no half samples of colour."""
     frame = av.VideoFrame(321, 241, "yuv444p")

@@ -57,6 +57,11 @@ def test_every_field_of_a_vp8_descriptor_is_taken_off(descriptor: bytes, size: i
     assert payloads.parse_vp8(descriptor + b"\x10\x02\x00") == (b"\x10\x02\x00", True)
 
 
+def test_nothing_is_cut_into_nothing() -> None:
+    """An encoder may leave a frame out."""
+    assert payloads.cut_vp8(b"", 1) == payloads.cut_h264(b"") == []
+
+
 @given(UNITS)
 def test_a_cut_h264_frame_is_whole_again_for_aiortc(units: list[bytes]) -> None:
     """Payloads fit into packets, and joined by aiortc they are the byte stream."""

@@ -23,6 +23,7 @@ VIDEO_RATE: Final = 90_000
 """Rate of the RTP clock of all video, in Hz."""
 
 _TIME_BASE: Final = Fraction(1, VIDEO_RATE)
+_STEP: Final = VIDEO_RATE // 1000  # least time between two frames
 
 # A change of the bit rate rebuilds libvpx' encoder, which costs a key frame: FFmpeg cannot change
 # it while it runs. A fall is urgent, as packets are being lost; a rise can wait.
@@ -82,6 +83,8 @@ class VideoEncoder:
         self._bitrate = bitrate  # of the running encoder
         self._built_s = 0.0
         self._context: VideoCodecContext | None = None
+        self._last: int | None = None  # time of the last frame
+        self._shift = 0
         self._picture_id = random.randrange(1 << 15)  # noqa: S311 - no secret
 
     def encode(self, planes: av.VideoFrame, *, key: bool, bitrate: int) -> CodedFrame:
@@ -91,6 +94,7 @@ class VideoEncoder:
         ----------
         planes : av.VideoFrame
             With ``pts`` and ``time_base``. Anything but ``yuv420p`` is converted. Not changed.
+            Times that do not grow are moved on.
         key : bool
             Whether it has to be a key frame.
         bitrate : int
@@ -104,6 +108,8 @@ class VideoEncoder:
         size = (frame.width, frame.height)
         context = self._context_for(size, bitrate, key=key)
         before = frame.pts, frame.time_base
+        timestamp = self._placed(*before)
+        frame.pts, frame.time_base = timestamp, _TIME_BASE
         frame.pict_type = PictureType.I if key else PictureType.NONE
         try:
             packets = context.encode(frame)
@@ -112,8 +118,6 @@ class VideoEncoder:
             frame.pict_type = PictureType.NONE
             frame.pts, frame.time_base = before
         data = b"".join(bytes(packet) for packet in packets)
-        pts, time_base = before
-        timestamp = 0 if pts is None or time_base is None else round(pts * time_base * VIDEO_RATE)
         return CodedFrame(
             self.codec,
             tuple(self._cut(data)),
@@ -125,6 +129,22 @@ class VideoEncoder:
     def close(self) -> None:
         """Release the encoder."""
         self._context = None
+
+    def _placed(self, pts: int | None, time_base: Fraction | None) -> int:
+        """Return a frame's time, later than that of the last one, as encoders refuse any other.
+
+        A frame that was on its way for longer than the picture before it comes out a moment
+        later; a clock that begins anew goes on from there.
+        """
+        time = 0 if pts is None or time_base is None else round(pts * time_base * VIDEO_RATE)
+        time += self._shift
+        if self._last is not None and time <= self._last:
+            later = self._last + _STEP
+            if self._last - time > VIDEO_RATE:
+                self._shift += later - time
+            time = later
+        self._last = time
+        return time
 
     def _cut(self, data: bytes) -> list[bytes]:
         if self.codec == "H264":

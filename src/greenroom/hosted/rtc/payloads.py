@@ -44,7 +44,7 @@ def cut_vp8(data: bytes, picture_id: int) -> list[bytes]:
     """Cut an encoded VP8 frame into RTP payloads of about equal size."""
     room = PAYLOAD_SIZE - 4
     count = max(1, -(-len(data) // room))
-    size = -(-len(data) // count)
+    size = max(1, -(-len(data) // count))
     identifier = (0x8000 | picture_id).to_bytes(2)
     first, other = b"\x90\x80" + identifier, b"\x80\x80" + identifier
     return [
