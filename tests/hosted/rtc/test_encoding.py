@@ -143,7 +143,7 @@ def test_the_frame_is_left_as_it_was(codec: str) -> None:
 def test_times_that_do_not_grow_are_moved_on(codec: str) -> None:
     """A frame that is older than the cover before it, and a clock that begins anew, are coded."""
     encoder = VideoEncoder(codec)
-    times = []
+    times: list[int] = []
     for milliseconds in (5000, 5033, 5020, 5020, 5066, 100, 133):
         frame = picture(len(times))
         frame.pts, frame.time_base = milliseconds, Fraction(1, 1000)

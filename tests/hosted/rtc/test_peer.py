@@ -254,6 +254,21 @@ async def test_a_peer_that_vanishes_is_noticed_within_its_time() -> None:
 
 
 @asynchronous
+async def test_a_loop_that_was_blocked_ends_no_connection() -> None:
+    """What came meanwhile is read first, however long nobody listened."""
+    echo = Echo(dataclasses.replace(LOCAL, silence_s=1.0))
+    async with client_of(echo.peer) as client:
+        client.video()
+        await client.connect(echo.peer)
+        await until(lambda: len(echo.frames) > 3)
+        await asyncio.sleep(0.3)
+        time.sleep(1.5)  # noqa: ASYNC251 - blocks the loop, as a careless application would
+        count = len(echo.frames)
+        await until(lambda: len(echo.frames) > count + 5)
+        assert echo.reasons == []
+
+
+@asynchronous
 async def test_a_silent_peer_that_consents_stays() -> None:
     """Somebody who watches and only answers checks is there."""
     viewer = Peer(dataclasses.replace(LOCAL, silence_s=1.3))

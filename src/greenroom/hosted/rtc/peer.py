@@ -47,6 +47,7 @@ __all__ = ["Peer"]
 logger = logging.getLogger(__name__)
 
 _WATCH_S: Final = 0.25
+_LATE_S: Final = 0.75  # a loop that comes back this late was blocked
 _THREAD_S: Final = 2.0  # time-out for the decoder's thread
 _CONTROL_PER_S: Final = 500  # datagrams of ICE, DTLS and messages
 _MOST_CHANNELS: Final = 4
@@ -448,11 +449,15 @@ class Peer:
     async def _watch(self) -> None:
         """Close a connection that does not come about or falls silent; send reports."""
         assert self._media is not None
-        media, began_s = self._media, time.monotonic()
+        media = self._media
+        began_s = now_s = time.monotonic()
         report_s = 0.0
         while True:
+            looked_s = now_s
             await asyncio.sleep(_WATCH_S)
             now_s = time.monotonic()
+            if now_s - looked_s > _LATE_S:
+                media.consented()  # it is us who did not listen
             if not media.secure.ready:
                 if now_s - began_s > self._options.connect_s:
                     self._end(f"no connection within {self._options.connect_s:g} s")
