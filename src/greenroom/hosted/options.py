@@ -134,6 +134,9 @@ class ServeOptions:
                 "--tokens tokens.toml."
             )
             raise SettingsError(message, "tokens")
+        if self.backgrounds is not None and not self.backgrounds.is_dir():
+            message = f"--backgrounds: '{self.backgrounds}' is no folder"
+            raise SettingsError(message, "backgrounds")
         if (self.tls_cert is None) != (self.tls_key is None):
             message = "expected both --tls-cert and --tls-key, or neither"
             raise SettingsError(message, "tls_cert")
