@@ -21,23 +21,18 @@ from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateErr
 from aiortc.rtcconfiguration import RTCIceTransportPolicy
 
 from greenroom.hosted.rtc import ice, internals
-from greenroom.hosted.rtc.audio import DelayLine
-from greenroom.hosted.rtc.decoding import Decoding
+from greenroom.hosted.rtc.channels import Channels, is_flooded, send_text
 from greenroom.hosted.rtc.media import Media
 from greenroom.hosted.rtc.rates import Allowance
-from greenroom.hosted.rtc.receiving import AudioReceiver, VideoReceiver
-from greenroom.hosted.rtc.sending import AudioStream, VideoStream
 from greenroom.hosted.rtc.signalling import Offer, SignallingError, read_fragment, read_offer
+from greenroom.hosted.rtc.streams import Streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     import av
     from aioice import Candidate, Connection
-    from aiortc import RTCDataChannel, RTCRtpTransceiver
-    from aiortc.rtcrtpparameters import RTCRtpReceiveParameters, RTCRtpSendParameters
 
-    from greenroom.hosted.rtc.assembly import EncodedFrame
     from greenroom.hosted.rtc.audio import AudioPacket
     from greenroom.hosted.rtc.encoding import CodedFrame
     from greenroom.hosted.rtc.options import PeerOptions
@@ -50,15 +45,6 @@ _WATCH_S: Final = 0.25
 _LATE_S: Final = 0.75  # a loop that comes back this late was blocked
 _THREAD_S: Final = 2.0  # time-out for the decoder's thread
 _CONTROL_PER_S: Final = 500  # datagrams of ICE, DTLS and messages
-_MOST_CHANNELS: Final = 4
-_UNREAD_BYTES: Final = 1 << 20  # of messages that are not complete
-_UNREAD_PACKETS: Final = 1000
-# Levels of H.264, in tenths: full HD and 4K at 30 frames a second. This is what is received; what
-# is sent depends on its size.
-_LEVELS: Final = (40, 51)
-_MESSAGE_SIZE: Final = 65_536
-_MESSAGES_PER_S: Final = 50
-_MOST_BUFFERED: Final = 262_144  # bytes of messages that wait to be sent
 _AIORTC_ERRORS: Final = (
     *(AssertionError, AttributeError, KeyError, IndexError, TypeError, ValueError),
     *(InternalError, InvalidAccessError, InvalidStateError, OperationError),
@@ -105,7 +91,6 @@ class Peer:
         self._options = options
         self._on_video = on_video
         self._on_audio = on_audio
-        self._on_message = on_message
         self._on_closed = on_closed
         self._loop = asyncio.get_running_loop()
         self._connection: RTCPeerConnection | None = None
@@ -113,14 +98,12 @@ class Peer:
         self._media: Media | None = None
         self._offer: Offer | None = None
         self._candidates = 0
-        self._channels: list[RTCDataChannel] = []
-        self._messages = Allowance(_MESSAGES_PER_S)
+        self._channels = Channels(on_message)
+        self._streams: Streams | None = None
+        self._audio_delay_s = 0.0
         self._dropped: Counter[str] = Counter()
-        self._decoding: Decoding | None = None
-        self._codec = ""
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing: asyncio.Future[None] | None = None
-        self._delay = DelayLine(self._loop, self._send_audio_now)
 
     # Signalling
 
@@ -166,7 +149,7 @@ class Peer:
     async def _answer(self, offer: Offer, *, send_video: bool) -> str:
         self._offer = offer
         connection = self._connection = RTCPeerConnection(_configuration(self._options))
-        connection.on("datachannel", self._add_channel)
+        connection.on("datachannel", self._channels.add)
         connection.on("connectionstatechange", self._check_state)
         await connection.setRemoteDescription(RTCSessionDescription(offer.sdp, "offer"))
         transceivers = connection.getTransceivers()
@@ -176,11 +159,19 @@ class Peer:
             assert connection.sctp is not None  # an offer has one medium at least
             dtls = connection.sctp.transport
         self._media = Media(internals.SecureRtp(dtls))
+        self._streams = Streams(
+            self._media,
+            self._options,
+            self._loop,
+            on_video=self._on_video,
+            on_audio=self._on_audio,
+            call=self._call,
+            refuse=functools.partial(self._call, self._end),
+            name=self.name,
+        )
+        self._streams.audio.delay_s = self._audio_delay_s
         self._prepare_ice(internals.connection_of(dtls))
-        used: set[str] = set()
-        for transceiver in transceivers:
-            self._adopt(transceiver, used=transceiver.kind not in used, send_video=send_video)
-            used.add(transceiver.kind)
+        self._streams.adopt(transceivers, send_video=send_video)
         await connection.setLocalDescription(await connection.createAnswer())
         if self._closing is not None:
             message = "the connection was closed before it was answered"
@@ -205,32 +196,6 @@ class Peer:
             connection,
             functools.partial(ice.gather, connection, self._options, make),
             functools.partial(ice.keep_consent, connection, self._media.consented),
-        )
-
-    def _adopt(self, transceiver: RTCRtpTransceiver, *, used: bool, send_video: bool) -> None:
-        """Put our own sender and receiver in the place of aiortc's."""
-        sends = used and (send_video or transceiver.kind == "audio")
-        receives = used
-        names = {(True, True): "sendrecv", (False, True): "recvonly", (False, False): "inactive"}
-        transceiver.direction = names[sends, receives]
-        video = transceiver.kind == "video"
-        if video:
-            internals.announce_level(transceiver, _LEVELS[max(self._options.max_size) > 1920])
-            if sends and internals.takes_media(transceiver):
-                self._codec = internals.codecs_of(transceiver)[0].name
-        else:
-            internals.keep_codec(transceiver, "opus")
-        internals.replace_sender(
-            transceiver.sender,
-            functools.partial(
-                self._start_video_out if video else self._start_audio_out, transceiver
-            ),
-            _nothing,
-        )
-        internals.replace_receiver(
-            transceiver.receiver,
-            functools.partial(self._start_video_in if video else self._start_audio_in, transceiver),
-            _nothing,
         )
 
     async def add_candidates(self, sdp_fragment: str) -> None:
@@ -267,88 +232,12 @@ class Peer:
                 self._candidates += 1
                 await self._ice.add_remote_candidate(candidate)
 
-    # Streams, started by the peer connection once it is encrypted
-
-    async def _start_video_out(
-        self, transceiver: RTCRtpTransceiver, parameters: RTCRtpSendParameters
-    ) -> None:
-        assert self._media is not None
-        if self._media.video_out is None:
-            sender = transceiver.sender
-            self._media.video_out = VideoStream(
-                parameters,
-                internals.ssrc_of(sender),
-                self._media.secure.send,
-                retransmission=internals.retransmission_ssrc(sender),
-            )
-
-    async def _start_audio_out(
-        self, transceiver: RTCRtpTransceiver, parameters: RTCRtpSendParameters
-    ) -> None:
-        assert self._media is not None
-        if self._media.audio_out is None:
-            self._media.audio_out = AudioStream(
-                parameters, internals.ssrc_of(transceiver.sender), self._media.secure.send
-            )
-
-    async def _start_video_in(
-        self, transceiver: RTCRtpTransceiver, parameters: RTCRtpReceiveParameters
-    ) -> None:
-        assert self._media is not None
-        if self._media.video_in is not None or self._closing is not None:
-            return
-        if self._on_video is not None:
-            self._decoding = Decoding(
-                self._on_video,
-                self._need_key,
-                self._refuse,
-                max_size=self._options.max_size,
-                name=self.name,
-            )
-        self._media.video_in = VideoReceiver(
-            parameters,
-            self._decode,
-            functools.partial(self._media.secure.send, is_rtcp=True),
-            own_ssrc=internals.ssrc_of(transceiver.sender),
-            bitrates=self._options.bitrates,
-        )
-        self._media.route(self._media.video_in)
-
-    async def _start_audio_in(
-        self, transceiver: RTCRtpTransceiver, parameters: RTCRtpReceiveParameters
-    ) -> None:
-        assert self._media is not None
-        if self._media.audio_in is None:
-            self._media.audio_in = AudioReceiver(parameters, self._heard)
-            self._media.audio_ssrc = internals.ssrc_of(transceiver.sender)
-            self._media.route(self._media.audio_in)
-
-    def _decode(self, frame: EncodedFrame) -> None:
-        if self._decoding is not None:
-            self._decoding.put(frame)
-
-    def _need_key(self) -> None:
-        """Ask for a key frame, from any thread."""
-        self._call(self._need_key_now)
-
-    def _need_key_now(self) -> None:
-        if self._media is not None and self._media.video_in is not None:
-            self._media.video_in.need_key()
-
-    def _refuse(self, reason: str) -> None:
-        """End the connection for a reason, from any thread."""
-        self._call(self._end, reason)
-
-    def _heard(self, packet: AudioPacket) -> None:
-        if self._on_audio is not None:
-            self._on_audio(packet)
-
     # Sending
 
     @property
     def codec(self) -> str:
         """Codec that the peer wants to receive, ``VP8`` or ``H264``; empty if it takes none."""
-        return self._codec
+        return "" if self._streams is None else self._streams.codec
 
     def send_video(self, coded: CodedFrame) -> None:
         """Send a frame, on any thread; dropped up to the next key frame where that is slow."""
@@ -358,32 +247,27 @@ class Peer:
 
     def send_audio(self, packet: AudioPacket) -> None:
         """Send audio that came from a peer, on any thread, `audio_delay_s` after it came."""
-        self._call(self._delay.put, packet)
-
-    def _send_audio_now(self, packet: AudioPacket) -> None:
-        if self._media is not None and self._media.audio_out is not None:
-            self._media.audio_out.send(packet)
+        if self._streams is not None:
+            self._call(self._streams.audio.put, packet)
 
     @property
     def audio_delay_s(self) -> float:
         """From a packet's arrival to its sending, in seconds; that of the video, to fit it."""
-        return self._delay.delay_s
+        return self._audio_delay_s
 
     @audio_delay_s.setter
     def audio_delay_s(self, delay_s: float) -> None:
-        self._delay.delay_s = delay_s
+        self._audio_delay_s = delay_s
+        if self._streams is not None:
+            self._streams.audio.delay_s = delay_s
 
     def send_message(self, text: str) -> bool:
         """Send a message, on any thread; return whether a channel is open and not congested."""
-        for channel in reversed(self._channels):
-            if channel.readyState == "open" and channel.bufferedAmount < _MOST_BUFFERED:
-                self._call(self._send_text, channel, text)
-                return True
-        return False
-
-    def _send_text(self, channel: RTCDataChannel, text: str) -> None:
-        if channel.readyState == "open":
-            channel.send(text)
+        channel = self._channels.open_one()
+        if channel is None:
+            return False
+        self._call(send_text, channel, text)
+        return True
 
     def wants_key_frame(self) -> bool:
         """Return whether the peer wants a key frame, and forget it; on any thread."""
@@ -397,29 +281,6 @@ class Peer:
         estimate = self._media.remb if self._media is not None else None
         return max(least, min(most, first if estimate is None else estimate))
 
-    # Messages
-
-    def _add_channel(self, channel: RTCDataChannel) -> None:
-        if len(self._channels) >= _MOST_CHANNELS:
-            self._dropped["channels"] += 1
-            channel.close()
-            return
-        self._channels.append(channel)
-        channel.on("message", self._take_message)
-        channel.on("close", functools.partial(self._remove_channel, channel))
-
-    def _remove_channel(self, channel: RTCDataChannel) -> None:
-        if channel in self._channels:
-            self._channels.remove(channel)
-
-    def _take_message(self, text: object) -> None:
-        if not isinstance(text, str) or len(text.encode()) > _MESSAGE_SIZE:
-            self._dropped["message size"] += 1
-        elif not self._messages.take(time.monotonic()):
-            self._dropped["message rate"] += 1
-        elif self._on_message is not None:
-            self._on_message(text)
-
     # Life
 
     def stats(self) -> dict[str, float]:
@@ -428,12 +289,10 @@ class Peer:
         Drops are named ``dropped_in_REASON`` and ``dropped_out_REASON``.
         """
         stats = {} if self._media is None else self._media.stats()
-        dropped = Counter(self._dropped)
-        if self._decoding is not None:
-            stats["frames_decoded"] = self._decoding.decoded
-            dropped.update(self._decoding.dropped)
-        if self._delay.dropped:
-            dropped["audio"] = self._delay.dropped
+        dropped = self._dropped + self._channels.dropped
+        if self._streams is not None:
+            stats["frames_decoded"] = self._streams.decoded
+            dropped += self._streams.dropped()
         for reason, count in dropped.items():
             name = f"dropped_in_{reason.replace(' ', '_')}"
             stats[name] = stats.get(name, 0) + count
@@ -466,18 +325,12 @@ class Peer:
                 self._end("the peer has left")
             if now_s - media.last_heard(now_s) > self._options.silence_s:
                 self._end(f"nothing was heard for {self._options.silence_s:g} s")
-            if self._is_flooded():
+            sctp = self._connection.sctp if self._connection is not None else None
+            if sctp is not None and is_flooded(sctp):
                 self._end("messages were sent that are never complete")
             if now_s >= report_s:
                 report_s = now_s + random.uniform(0.5, 1.5)  # noqa: S311 - RFC 3550
                 media.send_reports()
-
-    def _is_flooded(self) -> bool:
-        sctp = self._connection.sctp if self._connection is not None else None
-        if sctp is None:
-            return False
-        held, misordered = internals.unread_messages(sctp)
-        return held > _UNREAD_BYTES or misordered > _UNREAD_PACKETS
 
     async def close(self, reason: str = "") -> None:
         """End the connection; returns when its sockets, tasks and threads are gone.
@@ -501,9 +354,8 @@ class Peer:
                 self._on_closed(reason)
 
     async def _shut_down(self) -> None:
-        self._delay.close()
-        if self._decoding is not None:
-            self._decoding.close()
+        if self._streams is not None:
+            self._streams.close()
         if self._media is not None:
             self._media.say_goodbye()
         current = asyncio.current_task()
@@ -512,7 +364,7 @@ class Peer:
         if self._connection is not None:
             await self._connection.close()
         end_s = time.monotonic() + _THREAD_S
-        while self._decoding is not None and self._decoding.alive:
+        while self._streams is not None and self._streams.alive:
             if time.monotonic() > end_s:
                 logger.warning("%s: the decoder's thread hangs, and is abandoned", self.name)
                 break
@@ -537,10 +389,6 @@ class Peer:
             self._loop.call_soon_threadsafe(function, *arguments)
         except RuntimeError:
             logger.debug("%s: the event loop is closed", self.name)
-
-
-async def _nothing() -> None:
-    """Stop nothing: streams end with the connection."""
 
 
 def _configuration(options: PeerOptions) -> RTCConfiguration:
