@@ -539,9 +539,22 @@ def test_use_in_a_call(shown: HostedPage, context: BrowserContext, service: Serv
     assert shown.page.evaluate("navigator.clipboard.readText()") == code
 
 
-def test_another_size_and_camera(shown: HostedPage) -> None:
+# As on a phone, which opens one camera at a time.
+ONE_CAMERA: Final = """() => {
+  const devices = navigator.mediaDevices;
+  const take = devices.getUserMedia.bind(devices);
+  devices.getUserMedia = (asked) =>
+    document.getElementById("before").srcObject
+      ? Promise.reject(new DOMException("in use", "NotReadableError"))
+      : take(asked);
+}"""
+
+
+@pytest.mark.parametrize("script", ["() => {}", ONE_CAMERA], ids=["computer", "phone"])
+def test_another_size_and_camera(shown: HostedPage, script: str) -> None:
     """The camera is opened anew, and the same track goes on with its pictures."""
     shown.start()
+    shown.page.evaluate(script)
     shown.page.select_option("#size", "640x360")
     until(shown.page, f"{AFTER}.videoHeight === 360")
     assert shown.page.locator("#camera option").count() == 1

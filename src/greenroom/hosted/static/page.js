@@ -28,7 +28,7 @@ async function openCamera() {
   const [width, height] = $("size").value.split("x").map(Number);
   const device = $("camera").disabled ? {} : { deviceId: { exact: $("camera").value } };
   const video = { ...device, width: { ideal: width }, height: { ideal: height }, frameRate: { ideal: 30, max: 30 } };
-  const opened = await navigator.mediaDevices.getUserMedia({ video, audio: false });
+  const opened = await take({ video, audio: false });
   const [track] = opened.getVideoTracks();
   track.onended = () => {
     stop();
@@ -39,6 +39,16 @@ async function openCamera() {
   $("before").srcObject = opened;
   await listCameras(track.getSettings().deviceId);
   return track;
+}
+
+async function take(asked) {
+  try {
+    return await navigator.mediaDevices.getUserMedia(asked);
+  } catch (error) {
+    if (!camera || error.name !== "NotReadableError") throw error;
+    closeCamera(); // phones open one camera at a time
+    return navigator.mediaDevices.getUserMedia(asked);
+  }
 }
 
 function closeCamera() {
@@ -90,8 +100,10 @@ async function start() {
 }
 
 async function changeCamera() {
-  const track = greenroom && (await attempt(openCamera));
+  if (!greenroom) return;
+  const track = await attempt(openCamera);
   if (track) greenroom?.process(track);
+  else if (!camera) stop();
 }
 
 function stop() {
