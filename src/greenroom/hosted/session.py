@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from greenroom.hosted.backgrounds import OperatorBackgrounds
     from greenroom.hosted.segmenter_pool import SegmenterPool
     from greenroom.live.measures import Measured
+    from greenroom.live.status import Status
 
 __all__ = ["HostedSession", "SessionContext", "hosted_settings"]
 
@@ -34,6 +35,12 @@ _RECENT: Final = 15
 _MAX_DELAY_S: Final = 0.5
 # What a cover has before the first frame.
 _FIRST_SIZE: Final = "640x480"
+# What the client is told in place of advice on cameras and models of this machine.
+_MESSAGES: Final = {
+    "asleep": "Nobody is watching.",
+    "camera": "Covered: no video comes from you.",
+    "late": "Covered: the server did not finish a frame in time.",
+}
 # A frame that takes longer is covered.
 _TIMEOUT_S: Final = 2.0
 
@@ -136,6 +143,12 @@ class HostedSession(Session):
             self._settings = self._settings.changed(budget_cpu=share)
             if self._steering is not None:
                 self._steering.follow(self._settings, self._steered_rate)
+
+    def status(self) -> Status:
+        """See `Session.status`; what is wrong is said as the client can understand it."""
+        status = super().status()
+        message = _MESSAGES.get(status.reason)
+        return status if message is None else replace(status, message=message)
 
     @property
     def delay_s(self) -> float:

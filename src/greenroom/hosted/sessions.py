@@ -18,6 +18,7 @@ from greenroom.hosted.call import Call, Viewer, new_id
 from greenroom.hosted.messages import ClientMessage
 from greenroom.hosted.metrics import Metrics
 from greenroom.hosted.refusals import UnavailableError, UnknownSessionError
+from greenroom.hosted.rtc.signalling import read_offer
 from greenroom.hosted.segmenter_pool import SegmenterPool
 from greenroom.hosted.session import SessionContext, hosted_settings
 from greenroom.web.page_state import run_quick, run_slow
@@ -184,14 +185,10 @@ class Sessions:
             message = "expected a stream's name of up to 64 letters, digits, '.', '_' and '-'"
             raise GreenroomError(message)
         await self.prepare()
-        before = self._of_stream(stream)
-        if before is not None and before.grant.name != grant.name:
-            message = f"the stream '{stream}' is being published by somebody else"
-            raise UnavailableError(message, "taken")
-        if before is not None:
-            await before.close("published anew")
-        self._check_admission(grant)
         with self._negotiation(grant.name):
+            read_offer(offer)  # before anything is ended or made for it
+            await self._take_over(stream, grant)
+            self._check_admission(grant)
             call = Call(stream, grant, self._note_end, self.options.part.id_prefix)
             self._calls[call.id] = call
             try:
@@ -299,6 +296,16 @@ class Sessions:
             self._housekeeping = None
         ends = [call.close("the service ends") for call in self._calls.values()]
         await asyncio.gather(*ends, *self._closing, return_exceptions=True)
+
+    async def _take_over(self, stream: str, grant: Grant) -> None:
+        """End an earlier session of the same owner and stream."""
+        for call in list(self._calls.values()):
+            if call.stream != stream:
+                continue
+            if call.grant.name != grant.name or not call.is_running:
+                message = f"the stream '{stream}' is being published already"
+                raise UnavailableError(message, "taken")
+            await call.close("published anew")
 
     def _of_stream(self, stream: str) -> Call | None:
         return next((call for call in self.calls if call.stream == stream), None)
