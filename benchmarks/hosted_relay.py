@@ -267,7 +267,7 @@ RELAYS: Final = {"ours": relay_ours, "stock": relay_stock}
 
 
 def coded_clip(codec: str, seconds: float) -> list[CodedFrame]:
-    """Return a moving, noisy picture, encoded, with each frame's number in it."""
+    """Return coded frames of a call: noise, a third that moves, and each frame's number."""
     width, height = SIZE
     random = np.random.default_rng(1)
     coarse = random.integers(30, 220, (height // 16, width // 16)).astype(np.float32)
@@ -278,7 +278,11 @@ def coded_clip(codec: str, seconds: float) -> list[CodedFrame]:
     encoder = VideoEncoder(codec, RATE, BITRATE)
     clip = []
     for number in range(round(seconds * RATE)):
-        luma = np.roll(smooth, 2 * number, 1) + noises[number % len(noises)]
+        luma = smooth + noises[number % len(noises)]
+        left = round(width * (1 + 0.3 * np.sin(number / 15)) / 3)
+        luma[height // 4 :, left : left + width // 3] = np.roll(smooth, 2 * number, 0)[
+            : height - height // 4, : width // 3
+        ]
         picture = numbered(luma.clip(0, 255).astype(np.uint8), number)
         # Nobody is asked for key frames later: the first ones may come before the relay listens.
         key = number < WARM_UP_S * RATE and number % RATE == 0
