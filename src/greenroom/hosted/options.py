@@ -33,14 +33,14 @@ class Part:
 
     Attributes
     ----------
-    number : int
-        Which of them it is, from 0.
     count : int
-        How many processes have sessions.
+        How many processes have sessions, if this machine is divided evenly.
+    name : str
+        Which of them it is; empty if there is no other.
     """
 
-    number: int = 0
     count: int = 1
+    name: str = ""
 
     @property
     def cores(self) -> float:
@@ -50,7 +50,7 @@ class Part:
     @property
     def id_prefix(self) -> str:
         """What the ids of its sessions begin with, so that they name their owner."""
-        return "" if self.count == 1 else f"{self.number}."
+        return f"{self.name}." if self.name else ""
 
 
 @dataclass(frozen=True)

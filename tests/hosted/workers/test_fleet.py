@@ -8,8 +8,9 @@ from greenroom.errors import SettingsError
 from greenroom.hosted.options import ServeOptions
 from greenroom.hosted.refusals import UnavailableError, UnknownSessionError
 from greenroom.hosted.tokens import Grant
-from greenroom.hosted.workers.fleet import Fleet
+from greenroom.hosted.workers.local_fleet import LocalFleet
 from greenroom.hosted.workers.placement import least_loaded
+from greenroom.hosted.workers.process import WORKER_HOST
 from greenroom.hosted.workers.reports import Held, Report, decode, encode
 from greenroom.hosted.workers.worker import Worker, worker_options
 
@@ -22,7 +23,7 @@ def reported(
 ) -> None:
     """Have a worker run, and report some sessions."""
     owners = [one.owner for one in sessions]
-    worker.port = 1
+    worker.address = (WORKER_HOST, 1)
     worker.take(
         Report(
             number=number,
@@ -36,9 +37,9 @@ def reported(
     )
 
 
-def fleet_of(count: int = 2, max_sessions: int | None = None) -> Fleet:
+def fleet_of(count: int = 2, max_sessions: int | None = None) -> LocalFleet:
     """Return workers that run and have nothing to do."""
-    fleet = Fleet(ServeOptions(workers=count, max_sessions=max_sessions))
+    fleet = LocalFleet(ServeOptions(workers=count, max_sessions=max_sessions))
     for worker in fleet.workers:
         reported(worker)
     return fleet
@@ -92,8 +93,8 @@ def test_sessions_too_new_to_be_measured_count_as_others_do() -> None:
     for _ in range(4):
         with fleet.place(ANNA, "", None) as (worker, given):
             given.report = 2
-        chosen.append(worker.number)
-    assert sorted(chosen) == [0, 0, 1, 1]
+        chosen.append(worker.name)
+    assert sorted(chosen) == ["0", "0", "1", "1"]
     reported(fleet.workers[0], *held(0, 2), number=2, young=2)
     reported(fleet.workers[1], *held(1, 1), number=2, cores=0.3)
     assert least_loaded(fleet.workers) is fleet.workers[1]
@@ -139,9 +140,9 @@ def test_stream_stays_with_its_publisher() -> None:
         pass
     assert refused.value.reason == "taken"
     with fleet.place(Grant("anna", sessions=1), "room", None) as (worker, _):
-        assert worker.number == 1
+        assert worker.name == "1"
     with fleet.watch(BEN, "room") as (worker, _):
-        assert worker.number == 1
+        assert worker.name == "1"
     with pytest.raises(UnknownSessionError), fleet.watch(BEN, "nothing"):
         pass
 
@@ -158,7 +159,7 @@ def test_full_busy_and_draining_are_told_apart() -> None:
         worker.take(Report(1, is_ready=False, capacity=4))
     assert refusal(fleet) == "busy"
     for worker in fleet.workers:
-        worker.port = None
+        worker.address = None
     assert refusal(fleet) == "worker"
     fleet.draining = True
     assert refusal(fleet) == "draining"
@@ -176,17 +177,17 @@ def test_requests_of_one_client_are_limited() -> None:
 def test_id_names_its_owner() -> None:
     """The id of a session begins with its worker, and no other id finds one."""
     fleet = fleet_of(11)
-    assert fleet.owner("10.abc").number == 10
-    assert fleet.owner("1.0.abc").number == 1
+    assert fleet.owner("10.abc").name == "10"
+    assert fleet.owner("1.0.abc").name == "1"
     for unknown in ("11.abc", "abc", "", "-1.abc", "1"):
         with pytest.raises(UnknownSessionError):
             fleet.owner(unknown)
-    fleet.workers[1].port = None
+    fleet.workers[1].address = None
     with pytest.raises(UnknownSessionError):
         fleet.owner("1.abc")
 
 
-def refusal(fleet: Fleet) -> str:
+def refusal(fleet: LocalFleet) -> str:
     """Return why Anna gets no place; empty if she gets one."""
     try:
         with fleet.place(ANNA, "", None):

@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from greenroom.hosted.metrics import Metrics, SessionCounts
 from greenroom.hosted.options import ServeOptions
 from greenroom.hosted.workers.merged_metrics import MergedMetrics
+from greenroom.hosted.workers.process import WORKER_HOST
 from greenroom.hosted.workers.reports import Report
 from greenroom.hosted.workers.worker import Worker, worker_options
 
@@ -46,7 +47,7 @@ def workers() -> tuple[Worker, ...]:
         Worker(worker_options(options, number, 2), "", lambda _: None) for number in range(2)
     )
     for worker, (frames, sessions) in zip(made, ((100, 1), (50, 2)), strict=True):
-        worker.port = 1
+        worker.address = (WORKER_HOST, 1)
         worker.report = Report(cores_used=0.5, metrics=text_of(frames, sessions))
     return made
 
@@ -72,7 +73,7 @@ def test_counts_of_an_ended_worker_stay() -> None:
     made = workers()
     merged = MergedMetrics(made)
     last = made[1].report
-    made[1].report, made[1].port = Report(), None
+    made[1].report, made[1].address = Report(), None
     merged.note_end(last.metrics, was_expected=False)
     told = values(merged.text())
     assert told["greenroom_frames_total in"] == 150

@@ -1,4 +1,4 @@
-"""Requests of clients passed on to a worker, over HTTP on the loopback interface."""
+"""Requests of clients passed on to a worker, over HTTP."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import h11
 from starlette.responses import Response
 
 from greenroom.hosted.refusals import UnavailableError
-from greenroom.hosted.workers.process import grant_header
 from greenroom.hosted.workers.reports import GRANT_HEADER, SECRET_HEADER
+from greenroom.hosted.workers.worker_server import grant_header
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Forward", "WorkerEndedError", "forward", "worker_headers"]
 
-_HOST: Final = "127.0.0.1"
 _READ_BYTES: Final = 65536
 # Time for an answer: a long video that is uploaded is looked through first.
 _ANSWER_S: Final = 150.0
@@ -81,15 +80,18 @@ def worker_headers(request: Request, secret: str, grant: Grant | None) -> _Heade
 
 
 async def forward(
-    request: Request, port: int, headers: _Headers, body: bytes | AsyncIterator[bytes]
+    request: Request,
+    address: tuple[str, int],
+    headers: _Headers,
+    body: bytes | AsyncIterator[bytes],
 ) -> Forward:
     """Pass a request on to a worker, and return its answer.
 
     Parameters
     ----------
     request : Request
-    port : int
-        Where the worker takes requests.
+    address : (str, int)
+        Host and port where the worker takes requests.
     headers : list of (str, str)
         See `worker_headers`.
     body : bytes or iterator of bytes
@@ -111,7 +113,7 @@ async def forward(
         headers = [*headers, ("transfer-encoding", "chunked")]
     head = h11.Request(method=request.method, target=target, headers=headers)
     try:
-        reader, writer = await asyncio.open_connection(_HOST, port)
+        reader, writer = await asyncio.open_connection(*address)
     except OSError:
         raise WorkerEndedError from None
     connection = h11.Connection(h11.CLIENT)

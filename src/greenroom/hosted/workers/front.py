@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from greenroom.hosted.options import ServeOptions
     from greenroom.hosted.tokens import Grant
     from greenroom.hosted.workers.fleet import Fleet
-    from greenroom.hosted.workers.worker import Given, Worker
+    from greenroom.hosted.workers.reached_worker import Given, ReachedWorker
 
 __all__ = ["create_front"]
 
@@ -118,28 +118,30 @@ class _Forwarding:
                 return await self._give(request, grant, offer, other, given)
 
     async def _give(
-        self, request: Request, grant: Grant, offer: bytes, worker: Worker, given: Given
+        self, request: Request, grant: Grant, offer: bytes, worker: ReachedWorker, given: Given
     ) -> Response:
         """Ask a worker to take a session or viewer."""
         headers = worker_headers(request, self._fleet.secret, grant)
-        response, own = await forward(request, _port(worker), headers, offer)
+        response, own = await forward(request, _address(worker), headers, offer)
         if response.status_code == 201:
             given.report = int(own.get(REPORT_HEADER, "0"))
         return response
 
-    async def _pass_on(self, request: Request, worker: Worker, grant: Grant | None) -> Response:
+    async def _pass_on(
+        self, request: Request, worker: ReachedWorker, grant: Grant | None
+    ) -> Response:
         headers = worker_headers(request, self._fleet.secret, grant)
         body: bytes | AsyncIterator[bytes] = b""
         if _has_body(request):
             body = stream_body(request, MAX_UPLOAD_BYTES, "the body is too large", _BODY_S)
-        response, _ = await forward(request, _port(worker), headers, body)
+        response, _ = await forward(request, _address(worker), headers, body)
         return response
 
 
-def _port(worker: Worker) -> int:
-    if worker.port is None:
+def _address(worker: ReachedWorker) -> tuple[str, int]:
+    if worker.address is None:
         raise WorkerEndedError
-    return worker.port
+    return worker.address
 
 
 def _has_body(request: Request) -> bool:

@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from greenroom.hosted.workers.worker import Worker
+    from greenroom.hosted.workers.reached_worker import ReachedWorker
 
 __all__ = ["MergedMetrics", "merge"]
 
@@ -26,12 +26,13 @@ class MergedMetrics(Collector):
 
     Parameters
     ----------
-    workers : sequence of Worker
+    workers : sequence of ReachedWorker
+        May change.
 
     State: the counts of workers that have ended, as text.
     """
 
-    def __init__(self, workers: Sequence[Worker]) -> None:
+    def __init__(self, workers: Sequence[ReachedWorker]) -> None:
         self._workers = workers
         self._ended = ""
         self._registry = CollectorRegistry()
@@ -61,7 +62,7 @@ class MergedMetrics(Collector):
 
     def text(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
-        texts = [worker.report.metrics for worker in self._workers]
+        texts = [worker.report.metrics for worker in [*self._workers]]
         own = generate_latest(self._registry).decode()
         return _text(merge([own, self._ended, *texts])).encode()
 
@@ -76,9 +77,9 @@ class MergedMetrics(Collector):
         sessions = GaugeMetricFamily(
             "greenroom_worker_sessions", "Sessions of a worker", labels=["worker"]
         )
-        for worker in self._workers:
-            label = [str(worker.number)]
-            running.add_metric(label, worker.port is not None)
+        for worker in [*self._workers]:
+            label = [worker.name]
+            running.add_metric(label, worker.address is not None)
             cores.add_metric(label, worker.report.cores_used)
             sessions.add_metric(label, worker.session_count)
         yield from (running, cores, sessions)

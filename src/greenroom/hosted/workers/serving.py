@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from greenroom.errors import SinkError
 from greenroom.hosted.server import run_server
-from greenroom.hosted.workers.fleet import Fleet
 from greenroom.hosted.workers.front import create_front
+from greenroom.hosted.workers.local_fleet import LocalFleet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +35,7 @@ def serve_with_workers(
         If the options are wrong, the port cannot be used, or a worker does not start.
     """
     options.check()
-    fleet = Fleet(options)
+    fleet = LocalFleet(options)
     try:
         run_server(create_front(options, fleet), options, fleet.drain, on_started)
     except SinkError:

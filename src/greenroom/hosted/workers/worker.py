@@ -1,4 +1,4 @@
-"""One worker as the process in front sees it: its process, its reports, and what it was given."""
+"""One worker of this machine: its processes, one after the other, and their reports."""
 
 from __future__ import annotations
 
@@ -7,22 +7,23 @@ import logging
 import multiprocessing
 import threading
 import time
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.hosted.options import Part
-from greenroom.hosted.workers.process import run_worker
+from greenroom.hosted.workers.process import WORKER_HOST, run_worker
+from greenroom.hosted.workers.reached_worker import ReachedWorker
 from greenroom.hosted.workers.reports import Report, decode, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from multiprocessing.connection import Connection
     from multiprocessing.context import SpawnProcess
 
     from greenroom.hosted.options import ServeOptions
 
-__all__ = ["Given", "Worker", "worker_options"]
+__all__ = ["Worker", "worker_options"]
 
 logger = logging.getLogger(__name__)
 
@@ -44,32 +45,13 @@ def worker_options(options: ServeOptions, number: int, count: int) -> ServeOptio
     return replace(
         options,
         workers=1,
-        part=Part(number, count),
+        part=Part(count, str(number)),
         udp_ports=ports,
         max_sessions=None if most is None else -(-most // count),
     )
 
 
-@dataclass(eq=False, slots=True)
-class Given:
-    """A session or viewer that a worker was given, and that no report of its has yet.
-
-    Attributes
-    ----------
-    owner, stream : str
-    is_session : bool
-        Not a viewer.
-    report : int or None
-        Number of the report that has it; None until the worker has answered.
-    """
-
-    owner: str
-    stream: str
-    is_session: bool
-    report: int | None = None
-
-
-class Worker:
+class Worker(ReachedWorker):
     """One worker, which is started again and again. Everything is called on the loop's thread.
 
     Parameters
@@ -83,13 +65,6 @@ class Worker:
 
     Attributes
     ----------
-    number : int
-    report : Report
-        The last one; an empty one while it does not run.
-    port : int or None
-        Where it takes requests on 127.0.0.1; None while it does not run.
-    unreported : list of Given
-        Sessions that it was given since.
     failure : str
         Why it could not start.
     """
@@ -97,10 +72,7 @@ class Worker:
     def __init__(
         self, options: ServeOptions, secret: str, on_ended: Callable[[Report], None]
     ) -> None:
-        self.number = options.part.number
-        self.report = Report()
-        self.port: int | None = None
-        self.unreported: list[Given] = []
+        super().__init__(options.part.name)
         self.failure = ""
         self.settled = asyncio.Event()
         """Set when the first process has started, or failed to."""
@@ -116,49 +88,6 @@ class Worker:
         """Its process; None while it has none."""
         return None if self._process is None else self._process.pid
 
-    @property
-    def session_count(self) -> int:
-        """Sessions that it has or was given."""
-        return len(self.report.sessions) + sum(one.is_session for one in self.unreported)
-
-    @property
-    def has_room(self) -> bool:
-        """Whether it would admit another session."""
-        return (
-            self.port is not None
-            and self.report.is_ready
-            and self.session_count < self.report.capacity
-        )
-
-    def connections_of(self, owner: str) -> int:
-        """Return how many connections of a grant it has or was given."""
-        return self.report.connections.get(owner, 0) + sum(
-            one.owner == owner for one in self.unreported
-        )
-
-    def owner_of(self, stream: str) -> str | None:
-        """Return the name of the grant that publishes a stream here; None if nobody does."""
-        for session in self.report.sessions:
-            if session.stream == stream:
-                return session.owner
-        return next(
-            (one.owner for one in self.unreported if one.is_session and one.stream == stream), None
-        )
-
-    @contextmanager
-    def giving(self, owner: str, stream: str, *, is_session: bool) -> Iterator[Given]:
-        """Count a session or viewer as its own while it is asked to take it, and until it reports.
-
-        `Given.report` is set within, if it took it.
-        """
-        given = Given(owner, stream, is_session)
-        self.unreported.append(given)
-        try:
-            yield given
-        finally:
-            if given.report is None or given.report <= self.report.number:
-                self._forget(given)
-
     async def run(self) -> bool:
         """Run one process until it has ended; return whether it had started."""
         ended = asyncio.Event()
@@ -168,10 +97,10 @@ class Worker:
             while not ended.is_set():
                 with suppress(TimeoutError):
                     await asyncio.wait_for(ended.wait(), _LOOK_S)
-                limit_s = _START_S if self.port is None else _SILENCE_S
-                has_started = has_started or self.port is not None
+                limit_s = _START_S if self.address is None else _SILENCE_S
+                has_started = has_started or self.address is not None
                 if time.monotonic() - self._heard_s > limit_s and not ended.is_set():
-                    logger.error("worker %d is silent, and is ended", self.number)
+                    logger.error("worker %s is silent, and is ended", self.name)
                     self.kill()
         finally:
             await self._clean_up()
@@ -179,7 +108,7 @@ class Worker:
 
     def drain(self, grace_s: float) -> None:
         """Have it end its sessions within a time, and then itself."""
-        if self.port is None:
+        if self.address is None:
             self.kill()
         elif self._pipe is not None:
             with suppress(OSError):  # it has ended
@@ -196,7 +125,7 @@ class Worker:
         self._process = _SPAWN.Process(
             target=run_worker,
             args=(self._options, self._secret, theirs),
-            name=f"greenroom worker {self.number}",
+            name=f"greenroom worker {self.name}",
             daemon=True,
         )
         self._process.start()
@@ -204,7 +133,7 @@ class Worker:
         listening = threading.Thread(
             target=self._listen,
             args=(self._pipe, asyncio.get_running_loop(), ended),
-            name=f"worker {self.number}",
+            name=f"worker {self.name}",
             daemon=True,
         )
         listening.start()
@@ -222,33 +151,19 @@ class Worker:
     def _hear(self, message: dict[str, Any]) -> None:
         self._heard_s = time.monotonic()
         if "port" in message:
-            self.port = int(message["port"])
+            self.address = (WORKER_HOST, int(message["port"]))
         elif "failed" in message:
             self.failure = str(message["failed"])
         else:
             self.take(Report.from_told(message["report"]))
-
-    def take(self, report: Report) -> None:
-        """Take a report."""
-        if not report.metrics:
-            report = replace(report, metrics=self.report.metrics)
-        self.report = report
-        for given in [*self.unreported]:
-            if given.report is not None and given.report <= report.number:
-                self._forget(given)
-        self.settled.set()
-
-    def _forget(self, given: Given) -> None:
-        with suppress(ValueError):  # its process has ended
-            self.unreported.remove(given)
+            self.settled.set()
 
     async def _clean_up(self) -> None:
         """Leave nothing of a process."""
         process, pipe = self._process, self._pipe
         assert process is not None
         assert pipe is not None
-        last, self.report, self.port = self.report, Report(), None
-        self.unreported.clear()
+        last = self.note_end()
         self._process = self._pipe = None
         try:
             await asyncio.to_thread(process.join, _END_S)
@@ -261,4 +176,4 @@ class Worker:
             process.close()
             self._on_ended(last)
             self.settled.set()
-        logger.info("worker %d has ended, with status %s", self.number, code)
+        logger.info("worker %s has ended, with status %s", self.name, code)
