@@ -3,7 +3,7 @@
 PYTHON ?= python3
 
 .DELETE_ON_ERROR:
-.PHONY: core demo test test-slow sanitize lint bench soak docs lowest wheels clean
+.PHONY: core demo test test-slow sanitize lint bench soak soak-hosted docs lowest wheels clean
 
 PIP := -m pip --quiet --disable-pip-version-check
 # The extras that a target needs, by a stamp each: `.venv/.has-dev` says that `.[dev]` is in.
@@ -40,6 +40,11 @@ bench: $(INSTALLED)-dev
 # Half an hour of live use: memory, threads and frame times have to stay flat.
 soak: $(INSTALLED)-dev
 	.venv/bin/python benchmarks/live_use.py --soak
+
+# The hosted service with clients that come and go: nothing may be left of them.
+SOAK_MINUTES ?= 60
+soak-hosted: $(INSTALLED)-dev
+	.venv/bin/python benchmarks/hosted_soak.py --minutes $(SOAK_MINUTES)
 
 docs: $(INSTALLED)-docs
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
