@@ -6,10 +6,12 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final, Self
 
 import av
+import cv2
 import numpy as np
 import pytest
 import requests
@@ -17,9 +19,11 @@ from e2e.test_run import environment
 
 from greenroom.engine.demo import portrait_photograph
 from greenroom.engine.engine import VirtualBackground
+from greenroom.media.frame import Frame
 from greenroom.sources.demo_source import DemoSource
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -88,52 +92,91 @@ window.watch = (track) => {
 
 
 class Clip:
-    """What the browser's camera sees: a person who sways before a wall with green marks.
+    """What the browser's camera sees.
 
-    Attributes
+    Parameters
     ----------
     path : Path
-        Motion JPEG, as Chromium reads it.
+        Where it is written, as Motion JPEG, which Chromium reads.
+    frames : iterable of Frame
     masks : list of (H, W) bool
         Where the person is, of each frame.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, frames: Iterable[Frame], masks: list[Mask]) -> None:
         self.path = path
-        portrait = portrait_photograph()
-        if portrait is None:
-            pytest.skip("the person is the photograph that scikit-image carries")
-        with VirtualBackground(background="transparent", edge_shift=-0.4) as engine:
-            engine.process_rgb(portrait)
-            matte = engine.matte
-        assert matte is not None
-        room = np.full((SIZE[1], SIZE[0], 3), _WALL, np.uint8)
-        for mark in _MARKS:
-            room[mark] = _MARK
-        self._write(DemoSource(portrait, matte, SIZE, _FRAMES, room))
-        # The same before black and before white: what differs is not the person.
-        dark, light = (
-            DemoSource(portrait, matte, SIZE, _FRAMES, np.full_like(room, value))
-            for value in (0, 255)
-        )
-        self.masks: list[Mask] = [
-            one.to_rgb().mean(2) - other.to_rgb().mean(2) < 128
-            for one, other in zip(light, dark, strict=True)
-        ]
-
-    def _write(self, source: DemoSource) -> None:
-        with av.open(str(self.path), "w", format="mjpeg") as container:
+        self.masks = masks
+        with av.open(str(path), "w", format="mjpeg") as container:
             stream = container.add_stream("mjpeg", rate=25, options={"qmin": "2", "qmax": "2"})
             stream.width, stream.height, stream.pix_fmt = *SIZE, "yuvj420p"
-            for number, frame in enumerate(source):
+            for number, frame in enumerate(frames):
                 picture = frame.to_av().reformat(threads=1, format="yuvj420p")
                 picture.pts, picture.time_base = number, Fraction(1, 25)
                 container.mux(stream.encode(picture))
             container.mux(stream.encode(None))
 
+    @contextmanager
+    def replaced_by(self, other: Clip) -> Iterator[None]:
+        """Have the camera see another clip: Chromium reads the file when it opens the camera."""
+        own = self.path.read_bytes()
+        self.path.write_bytes(other.path.read_bytes())
+        yield
+        self.path.write_bytes(own)
+
     def overlap(self, mask: Mask) -> float:
         """Return the intersection over union with the mask of the frame that fits best."""
         return max(float((mask & one).sum() / (mask | one).sum()) for one in self.masks)
+
+
+def marked_clip(path: Path) -> Clip:
+    """Make a clip of a person who sways before a wall with green marks."""
+    portrait = portrait_photograph()
+    if portrait is None:
+        pytest.skip("the person is the photograph that scikit-image carries")
+    with VirtualBackground(background="transparent", edge_shift=-0.4) as engine:
+        engine.process_rgb(portrait)
+        matte = engine.matte
+    assert matte is not None
+    room = np.full((SIZE[1], SIZE[0], 3), _WALL, np.uint8)
+    for mark in _MARKS:
+        room[mark] = _MARK
+    # The same before black and before white: what differs is not the person.
+    dark, light = (
+        DemoSource(portrait, matte, SIZE, _FRAMES, np.full_like(room, value)) for value in (0, 255)
+    )
+    masks = [
+        one.to_rgb().mean(2) - other.to_rgb().mean(2) < 128
+        for one, other in zip(light, dark, strict=True)
+    ]
+    return Clip(path, DemoSource(portrait, matte, SIZE, _FRAMES, room), masks)
+
+
+def filmed_clip(path: Path, film: Path) -> Clip:
+    """Make a clip of a film whose mattes lie beside it, cut to the camera's shape."""
+    if not film.exists():
+        pytest.skip(f"there is no film {film.name}")
+    frames = [Frame.from_rgb(_cut(frame.to_rgb())) for frame in _frames(film)]
+    mattes = [_cut(frame.to_rgb()) for frame in _frames(film.with_suffix(".alpha.mkv"))]
+    return Clip(path, frames, [matte[..., 0] >= 128 for matte in mattes])
+
+
+def _frames(film: Path) -> list[Frame]:
+    with av.open(str(film)) as container:
+        decoded = container.decode(video=0)
+        return [Frame.from_av(frame) for frame, _ in zip(decoded, range(_FRAMES), strict=False)]
+
+
+def _cut(picture: Picture) -> Picture:
+    """Cut the middle of a picture to the camera's shape, and scale it."""
+    height, width = picture.shape[:2]
+    wide = min(width, height * SIZE[0] // SIZE[1])
+    left = (width - wide) // 2
+    cut = picture[:, left : left + wide]
+    tall = wide * SIZE[1] // SIZE[0]
+    top = (height - tall) // 2
+    return np.asarray(
+        cv2.resize(cut[top : top + tall], SIZE, interpolation=cv2.INTER_AREA), np.uint8
+    )
 
 
 class Service:
