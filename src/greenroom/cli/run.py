@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from greenroom.desktop.launch import Live
-    from greenroom.live.session import Session
+    from greenroom.desktop.session import DesktopSession
 
 __all__ = ["command"]
 
@@ -99,7 +99,7 @@ def run(
 
     settings = settings.changed(on_failure=OnFailure.COVER)
     with ExitStack() as opened:
-        sessions: list[Session] = []
+        sessions: list[DesktopSession] = []
         early: list[str] = []  # requests by signals that came before the session existed
         for name, request in _SIGNALS.items():  # before the instance record announces them
             number = getattr(signal, name, None)
@@ -138,7 +138,7 @@ command = run
 
 
 def _request_handler(
-    request: str, sessions: list[Session], early: list[str]
+    request: str, sessions: list[DesktopSession], early: list[str]
 ) -> Callable[[int, FrameType | None], None]:
     """Make a signal handler that passes a request on without blocking."""
 

@@ -13,7 +13,6 @@ somebody looks or nobody does, and carries out what the governor chose.
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 from collections import deque
 from contextlib import ExitStack, contextmanager, suppress
@@ -113,7 +112,6 @@ class Session:
             sink.on_readers = self._wake
         self._demand = Demand(self.outlets, self.previews, self._clock)
         self._listeners = Listeners()
-        self._requests: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._ended = threading.Event()
         self._faults: deque[str] = deque(maxlen=_FAULTS)
         self._is_switching = False  # whether the camera is closed to be opened otherwise
@@ -123,7 +121,6 @@ class Session:
             for name, work in (
                 ("frames", self._work),
                 ("housekeeper", self._keep_house),
-                ("requests", self._serve),
             )
         ]
         self._model_s = 0.0  # of the model's own threads
@@ -179,7 +176,6 @@ class Session:
         self._ended.set()
         self.gate.close()
         self._frames.cancel()
-        self._requests.put("")
         self._wake()
         for outlet in self.outlets:
             outlet.tell_to_stop()
@@ -211,10 +207,6 @@ class Session:
         if not self.gate.covered:
             return ()
         return tuple(outlet.sink.name for outlet in self.outlets if outlet.lacks_cover)
-
-    def request(self, what: str) -> None:
-        """Ask for ``cover``, ``switch`` (cover or uncover) or ``stop``, as in a signal handler."""
-        self._requests.put(what)
 
     def update(self, **values: Any) -> None:
         """Change settings between two frames: all of them, or none.
@@ -505,11 +497,6 @@ class Session:
     def _wake(self) -> None:
         self._awake.set()
 
-    def _serve(self) -> None:
-        """Serve requests on a thread of their own, as the housekeeper may be loading settings."""
-        while not self._ended.is_set():
-            self._carry_out(self._requests.get())
-
     def _keep_house(self) -> None:
         slow_s = self._clock.now()
         while not self._ended.is_set():
@@ -523,21 +510,9 @@ class Session:
                 if self._clock.now() - slow_s >= _SLOW_ROUND_S:
                     slow_s = self._clock.now()
                     self._follow_rate()
-                    self._keep_own_house()
                 self._tell_if_changed()
             except Exception as error:  # whatever it is, the camera is looked after
                 logger.exception("%s", error)
-
-    def _keep_own_house(self) -> None:
-        """Run a subclass's own periodic work, about twice a second on the housekeeper's thread."""
-
-    def _carry_out(self, request: str) -> None:
-        if request == "cover":
-            self.cover(on=True)
-        elif request == "switch":
-            self.cover(not self.gate.covered)
-        elif request == "stop":
-            self._ended.set()
 
     def _look_after_camera(self) -> None:
         if self._is_switching:
