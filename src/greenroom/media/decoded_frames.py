@@ -133,7 +133,7 @@ def _turned(plane: Plane, orientation: Orientation) -> Plane:
     return plane[::-1] if orientation.flip_y else plane
 
 
-def flattened(frame: av.VideoFrame, format: Format | None = None) -> Frame:  # noqa: A002 - the field's word
+def flattened(frame: av.VideoFrame, format: Format | None = None) -> Frame:
     """Convert a decoded frame, alpha composited over black; see `Frame.from_av`.
 
     Raises
@@ -146,7 +146,7 @@ def flattened(frame: av.VideoFrame, format: Format | None = None) -> Frame:  # n
         return _flattened(frame, format)
 
 
-def _flattened(frame: av.VideoFrame, format: Format | None) -> Frame:  # noqa: A002
+def _flattened(frame: av.VideoFrame, format: Format | None) -> Frame:
     if not (frame.format.has_palette or any(part.is_alpha for part in frame.format.components)):
         return Frame.from_av(frame, format)
     has_rgb = frame.format.has_palette or frame.format.is_rgb

@@ -233,7 +233,7 @@ class Frame:
         return frame
 
     @classmethod
-    def from_av(cls, frame: av.VideoFrame, format: Format | None = None) -> Frame:  # noqa: A002 - the field's word
+    def from_av(cls, frame: av.VideoFrame, format: Format | None = None) -> Frame:
         """Wrap a decoded frame, without a copy if the engine supports its format.
 
         Parameters
@@ -319,14 +319,15 @@ class Frame:
 
         If nothing changes, the result shares the frame's memory.
         """
-        opaque = self.opaque()
-        with opaque._av_lock:  # noqa: SLF001 - of this class
-            samples = opaque._samples_in_av()  # noqa: SLF001
+        if self.alpha is not None:
+            return self.opaque().converted(layout)
+        with self._av_lock:
+            samples = self._samples_in_av()
             converted = _reformat(
                 samples, layout.size, layout.format, self.layout.colour, layout.colour
             )
         if converted is samples:  # nothing changes
-            return replace(opaque, layout=layout)
+            return replace(self, layout=layout)
         return Frame._view(converted, layout).at(self)
 
     def opaque(self) -> Frame:
