@@ -81,7 +81,7 @@ app = typer.Typer(
 )
 
 
-def _print_version(value: bool) -> None:  # noqa: FBT001 - Typer calls it like this
+def _print_version(*, value: bool) -> None:
     if value:
         typer.echo(f"greenroom {greenroom.__version__}")
         raise typer.Exit

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from greenroom.cli.file_batch import check_files, each_file
 from greenroom.cli.options import settings_command
 from greenroom.settings import Group, Settings
 
 __all__ = ["command"]
-
-
-def _check(settings: Settings, values: dict[str, Any]) -> None:
-    check_files(settings, values, has_background=True)
 
 
 @settings_command(
@@ -27,8 +22,7 @@ def _check(settings: Settings, values: dict[str, Any]) -> None:
     Group.PICTURE,
     Group.FAILURE,
     Group.OUTPUT,
-    check=_check,
-    loads="greenroom.files.convert",
+    work="greenroom.cli.file_batch",
 )
 def convert(
     files: Annotated[
@@ -53,9 +47,6 @@ def convert(
     settings: Settings,
 ) -> None:
     """Put another background behind the person in a video or picture."""
-    from greenroom.files.convert import convert as run
-
-    each_file(run, files or [], out_dir, settings, as_json=as_json)
 
 
 command = convert

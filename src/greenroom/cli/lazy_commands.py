@@ -75,7 +75,7 @@ class LazyGroup(HelpfulGroup):
         self.format_help_text(ctx, formatter)
         self.format_options(ctx, formatter)
 
-    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - Typer's own Click
+    def format_commands(self, _ctx: Any, formatter: Any) -> None:
         """List the commands with their whole summaries, which Click would truncate."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, lazy.summary) for name, lazy in self.lazy_commands.items()])

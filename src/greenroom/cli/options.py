@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 import typer
 
-from greenroom.cli.downloads import fetch_weights
 from greenroom.cli.help import filled
 from greenroom.cli.lean_start import end_start
 from greenroom.cli.process_end import (
@@ -26,6 +25,7 @@ from greenroom.cli.process_end import (
     STATUS_USAGE,
 )
 from greenroom.cli.standard_streams import say
+from greenroom.desktop.settings_file import default_config_path
 from greenroom.errors import GreenroomError, SettingsError
 from greenroom.settings import Group, Settings
 
@@ -85,8 +85,7 @@ def plain_command(command: Callable[..., None]) -> Callable[..., None]:
 
 def settings_command(
     *groups: Group,
-    check: Callable[[Settings, dict[str, Any]], None] | None = None,
-    loads: str | None = None,
+    work: str | None = None,
     kind: type[Settings] = Settings,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command a flag for every setting of some groups.
@@ -94,10 +93,10 @@ def settings_command(
     The command is called with ``settings=`` made of the flags and ``--config``, and with
     ``config=`` and ``flags=``, the settings that flags gave, if it takes these. Errors that
     greenroom raises end it with one sentence on standard error and status 1, or 2 for
-    wrong usage; Ctrl-C with 130, SIGTERM with 143. ``check`` is called with the settings and the
-    command's other arguments before anything is downloaded or loaded; see
-    `greenroom.cli.preflight`. ``loads`` is the module that the command imports then: while
-    the collector of garbage still rests. ``kind`` are the settings.
+    wrong usage; Ctrl-C with 130, SIGTERM with 143. ``kind`` are the settings.
+
+    Where ``work`` names a module, its function of the command's name is called instead: the
+    command only declares the arguments, so that its help takes a third of the time.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -110,20 +109,17 @@ def settings_command(
             with _ended_by_signals(), _reporting(debug=debug):
                 chosen = {name: value for name in names if (value := values.pop(name)) is not None}
                 if config is None and "config" in parameters:
-                    config = _usual_config()
+                    # What runs for long begins with the user's own settings.
+                    usual = default_config_path()
+                    config = usual if usual.exists() else None
                 settings = kind.from_toml(config, **chosen) if config else kind(**chosen)
                 if values.pop("list_classes", False):
-                    _print_classes(settings.model)
+                    _imported("greenroom.cli.model_classes", "print_classes")(settings.model)
                     return
-                if check is not None:
-                    check(settings, values)
-                if has_model:
-                    fetch_weights(settings)
-                if loads is not None:
-                    importlib.import_module(loads)
+                perform = command if work is None else _imported(work, command.__name__)
                 end_start()
                 given = {"settings": settings, "config": config, "flags": chosen}
-                command(**values, **{name: given[name] for name in given.keys() & parameters})
+                perform(**values, **{name: given[name] for name in given.keys() & parameters})
 
         run.__doc__ = filled(command.__doc__)
         own = [
@@ -145,22 +141,10 @@ def settings_command(
     return decorate
 
 
-def _usual_config() -> Path | None:
-    """Return the user's own settings file if it is there: what runs for long begins with it."""
-    from greenroom.desktop.settings_file import default_config_path  # noqa: PLC0415 - help stays fast
-
-    path = default_config_path()
-    return path if path.exists() else None
-
-
-def _print_classes(model: str) -> None:
-    from greenroom.segmenters.creation import classes_of  # noqa: PLC0415 - help stays fast
-
-    classes = classes_of(model)
-    if not classes:
-        message = f"model '{model}' tells no classes apart. Try deeplabv3 or selfie-multiclass."
-        raise SettingsError(message, "model")
-    typer.echo("\n".join(classes))
+def _imported(module: str, function: str) -> Callable[..., None]:
+    """Import a function when it is called, as its module takes long to load."""
+    found: Callable[..., None] = getattr(importlib.import_module(module), function)
+    return found
 
 
 def _flag(settings: type[Settings], name: str) -> inspect.Parameter:
@@ -269,7 +253,7 @@ def ignore_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _on_terminate(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+def _on_terminate(_number: int, _frame: FrameType | None) -> None:
     raise _Terminated
 
 

@@ -138,7 +138,7 @@ def check_bench(settings: Settings, *, live: bool) -> None:
 
 
 def check_evaluation(
-    dataset: Path | None, out: Path | None, settings: Settings, *, overwrite: bool
+    dataset: Path, out: Path | None, settings: Settings, *, overwrite: bool
 ) -> None:
     """Check dataset, report and models of ``greenroom eval``.
 
@@ -147,9 +147,6 @@ def check_evaluation(
     GreenroomError
         Of the subclass for the first thing that cannot be used.
     """
-    if dataset is None:
-        message = "expected a DATASET to measure on."
-        raise SettingsError(message)
     find_cases(dataset)
     if out is not None:
         check_report(out, overwrite=overwrite)
