@@ -445,6 +445,20 @@ class TestOtherStagesFail:
             assert_no_room(vb.process(frame))
 
 
+def test_what_is_no_segmenter_is_refused() -> None:
+    """An object that only looks like one is named at once, with the class to derive from."""
+
+    class LooksLikeOne:
+        """Has the method, but not the contract."""
+
+        def segment(self, frame: Frame) -> NDArray[np.float32]:
+            """Find nobody."""
+            return np.zeros(frame.size, np.float32)
+
+    with pytest.raises(SettingsError, match=r"LooksLikeOne.*greenroom\.segmenters\.Segmenter"):
+        VirtualBackground(background="color:teal", segmenter=LooksLikeOne())  # type: ignore[arg-type]
+
+
 class TestProcess:
     """What comes out when all is well."""
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from greenroom.backgrounds import create_background
 from greenroom.effects import create_overlay
 from greenroom.engine.picture import Stages
-from greenroom.errors import ProcessingError
-from greenroom.segmenters import create_segmenter
+from greenroom.errors import ProcessingError, SettingsError
+from greenroom.segmenters import Segmenter, create_segmenter
 from greenroom.settings import Stage
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from greenroom.engine.picture import PictureMaker, SceneTime
     from greenroom.matting import Matting
     from greenroom.media.timings import Timings
-    from greenroom.segmenters import Segmenter
     from greenroom.settings import Settings
 
 __all__ = ["StageExchange"]
@@ -85,7 +84,7 @@ class StageExchange:
         self.size: tuple[int, int] | None = None
         """Width and height of the frames of this stream; what is new has to fit them."""
         background, overlay = create_background(settings), create_overlay(settings.overlay)
-        segmenter = segmenter or self._load(settings)
+        segmenter = self._load(settings) if segmenter is None else _checked(segmenter)
         matting = create_matting(settings, segmenter)
         self._stages = Stages(settings, segmenter, matting, background, overlay)
 
@@ -270,6 +269,17 @@ class StageExchange:
             work()
         finally:
             self._scene.used.release()
+
+
+def _checked(segmenter: object) -> Segmenter:
+    """Return a segmenter of the user's; raise for anything else."""
+    if isinstance(segmenter, Segmenter):
+        return segmenter
+    message = (
+        f"'{type(segmenter).__name__}' is no segmenter: expected an object of a class that is "
+        "derived from greenroom.segmenters.Segmenter."
+    )
+    raise SettingsError(message)
 
 
 def _close(stage: Segmenter | Background) -> None:

@@ -11,6 +11,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from greenroom.segmenters.runtimes.native_stderr import captured_stderr
 from greenroom.segmenters.runtimes.runtime import (
+    Runtime,
     TensorInfo,
     check_file,
     load_error,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["LiteRTRuntime"]
 
 
-class LiteRTRuntime:
+class LiteRTRuntime(Runtime):
     """Runtime for ``.tflite`` models on the CPU.
 
     Parameters
@@ -87,11 +88,11 @@ class LiteRTRuntime:
         picture: str,
         shape: tuple[int, ...],
         fill: Fill,
-        others: Mapping[str, NDArray[Any]] | None = None,
+        others: Mapping[str, NDArray[Any]],
     ) -> dict[str, NDArray[Any]]:
         """See `Runtime.run`."""
         self._resize(picture, shape)
-        for name, values in (others or {}).items():
+        for name, values in others.items():
             self._resize(name, values.shape)
             self._views[name]()[...] = values
         try:

@@ -11,6 +11,7 @@ from greenroom.errors import ModelError
 from greenroom.segmenters.runtimes.compute_devices import open_session
 from greenroom.segmenters.runtimes.onnx_library import load_onnxruntime
 from greenroom.segmenters.runtimes.runtime import (
+    Runtime,
     TensorInfo,
     check_file,
     load_error,
@@ -38,7 +39,7 @@ _FATAL_ONLY: Final = 4
 _TYPES: Final = {"float": "float32", "double": "float64"}
 
 
-class OnnxRuntime:
+class OnnxRuntime(Runtime):
     """Runtime for ``.onnx`` models.
 
     Parameters
@@ -106,14 +107,14 @@ class OnnxRuntime:
         picture: str,
         shape: tuple[int, ...],
         fill: Fill,
-        others: Mapping[str, NDArray[Any]] | None = None,
+        others: Mapping[str, NDArray[Any]],
     ) -> dict[str, NDArray[Any]]:
         """See `Runtime.run`; the outputs are new arrays here."""
         if self._buffer.shape != shape:
             self._buffer = np.zeros(shape, self._types[picture])
         fill(self._buffer)
         try:
-            results = self._session.run(self._names, {picture: self._buffer, **(others or {})})
+            results = self._session.run(self._names, {picture: self._buffer, **others})
         except self._errors as error:
             raise run_error(self.path, error) from error
         return dict(zip(self._names, results, strict=True))

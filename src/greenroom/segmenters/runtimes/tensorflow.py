@@ -13,6 +13,7 @@ from greenroom.segmenters.runtimes.archives import read_graph
 from greenroom.segmenters.runtimes.native_stderr import captured_stderr
 from greenroom.segmenters.runtimes.operations import forbidden
 from greenroom.segmenters.runtimes.runtime import (
+    Runtime,
     TensorInfo,
     check_file,
     load_error,
@@ -37,7 +38,7 @@ _FATAL_ONLY: Final = "3"
 _NO_OUTPUTS: Final = ("Assert", "Const", "NoOp", "Placeholder")
 
 
-class TensorFlowRuntime:
+class TensorFlowRuntime(Runtime):
     """Runtime for frozen graphs, in a ``.pb`` file or an archive.
 
     Only graphs of allowed operations (`operations`) are accepted. They run in a session of
@@ -101,13 +102,13 @@ class TensorFlowRuntime:
         picture: str,
         shape: tuple[int, ...],
         fill: Fill,
-        others: Mapping[str, NDArray[Any]] | None = None,
+        others: Mapping[str, NDArray[Any]],
     ) -> dict[str, NDArray[Any]]:
         """See `Runtime.run`; the outputs are new arrays here."""
         if self._buffer.shape != shape:
             self._buffer = np.zeros(shape, self._types[picture])
         fill(self._buffer)
-        feeds = {picture: self._buffer, **(others or {})}
+        feeds = {picture: self._buffer, **others}
         names = tuple(feeds)
         try:
             if self._callable is None or self._callable[0] != names:
