@@ -98,7 +98,7 @@ class TestWorker:
 THREADS = [
     (Session, "_one", "frames"),
     (Session, "_look_after_camera", "housekeeper"),
-    (Capture, "_greet", "capture"),
+    (Capture, "_greet", "housekeeper"),
     (Steering, "_carry_out", "steering"),
     (Gate, "hold", "out-paced"),
     (Gate, "wait", "out-unpaced"),

@@ -6,8 +6,8 @@
                                                       ├──newest──▶ Outlet ──▶ sink
                                                       └──newest──▶ Preview (a page)
 
-The newest frame wins at every hand-over. A housekeeping thread opens and closes the camera as
-somebody looks or nobody does, and carries out what the governor chose.
+The newest frame wins at every hand-over. A housekeeping thread watches the camera, and opens and
+closes it as somebody looks or nobody does.
 """
 
 from __future__ import annotations
@@ -378,10 +378,10 @@ class Session:
             lambda: self._open_source(settings),
             lambda frame: self._deliver(capture, frame),
             on_state=lambda status: self._on_capture(capture, status),
+            wake=self._wake,
             clock=self._clock,
             reconnect_seconds=settings.reconnect_seconds,
             worked=replaces,
-            on_fault=self._take_fault,
         )
         return capture
 
@@ -458,8 +458,8 @@ class Session:
         while capture.size is None and not capture.is_over and self._clock.now() < end_s:
             if self._ended.is_set():
                 break
-            capture.changed.wait(_ROUND_S)
-            capture.changed.clear()
+            capture.news.wait(min(_ROUND_S, capture.tend()))
+            capture.news.clear()
         if capture.size is not None:
             return capture
         capture.stop()
@@ -500,7 +500,8 @@ class Session:
     def _keep_house(self) -> None:
         slow_s = self._clock.now()
         while not self._ended.is_set():
-            self._awake.wait(_ROUND_S)
+            # A failure in here ends the round: the camera must not go unwatched in silence.
+            self._awake.wait(min(_ROUND_S, self._capture.tend()))
             self._awake.clear()
             if self._ended.is_set():
                 return
