@@ -11,7 +11,7 @@ import threading
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import av
@@ -44,6 +44,9 @@ __all__ = [
 ONE_THREAD: Final = 1
 # libswscale: bicubic, with chroma interpolated at full resolution and accurate rounding.
 _INTERPOLATION: Final = 0x4 | 0x2000 | 0x4000 | 0x40000
+
+# Number of layouts of parts of frames that are remembered.
+_CACHED_LAYOUTS: Final = 64
 
 _WITHOUT_ALPHA: Final = {alpha: opaque for opaque, alpha in WITH_ALPHA.items()}
 # Formats whose names imply full range.
@@ -159,12 +162,8 @@ class Frame:
             if the part of this frame has.
         """
         views = crop(self.planes, self._pyramid, box)
-        colour = self.layout.colour
-        if colour.matrix != RGB and colour.matrix != (matrix := colour.resolved_matrix(self.size)):
-            colour = replace(colour, matrix=matrix)
-        height, width = views[0].shape
-        layout = Layout(width, height, self.format, colour)
-        return Frame(views, layout, self.pts, self.time_base, self.duration)
+        layout = _part_layout(self.layout, views[0].shape)
+        return self._showing(views, layout, self.pts, self.time_base, self.duration)
 
     def reduced(self, shape: tuple[int, int]) -> tuple[Plane, ...]:
         """Return all planes resized to one shape, not much larger than the frame.
@@ -338,16 +337,31 @@ class Frame:
         self, pts: int | None, time_base: Fraction | None, duration: int | None = None
     ) -> Frame:
         """Return a frame with the same samples and another time."""
-        # Skips the checks: planes and layout are unchanged.
-        frame = object.__new__(type(self))
+        return self._showing(
+            self.planes, self.layout, pts, time_base, duration, self.alpha, self._memory
+        )
+
+    @classmethod
+    def _showing(  # noqa: PLR0917 - the fields, in their order
+        cls,
+        planes: tuple[Plane, ...],
+        layout: Layout,
+        pts: int | None,
+        time_base: Fraction | None,
+        duration: int | None,
+        alpha: Plane | None = None,
+        memory: Memory | None = None,
+    ) -> Frame:
+        """Make a frame of planes that were checked, or are parts of such: no check is repeated."""
+        frame = object.__new__(cls)
         vars(frame).update(
-            planes=self.planes,
-            layout=self.layout,
+            planes=planes,
+            layout=layout,
             pts=pts,
             time_base=time_base,
             duration=duration,
-            alpha=self.alpha,
-            _memory=self._memory,
+            alpha=alpha,
+            _memory=memory,
         )
         return frame
 
@@ -408,6 +422,15 @@ class Frame:
             alpha=planes[-1] if len(planes) > len(layout.plane_shapes) else None,
             _memory=Memory(frame),
         )
+
+
+@lru_cache(maxsize=_CACHED_LAYOUTS)
+def _part_layout(layout: Layout, shape: tuple[int, int]) -> Layout:
+    """Return the layout of a part of a picture, whose matrix is said: players guess it by size."""
+    colour = layout.colour
+    if colour.matrix != RGB and colour.matrix != (matrix := colour.resolved_matrix(layout.size)):
+        colour = replace(colour, matrix=matrix)
+    return Layout(shape[1], shape[0], layout.format, colour)
 
 
 def _check_plane(plane: Plane, shape: tuple[int, int]) -> None:
