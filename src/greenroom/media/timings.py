@@ -41,16 +41,16 @@ class Timings:
 
     def add(self, name: str, seconds: float) -> None:
         """Add one run of a stage."""
-        if name not in self._rings:
-            self._rings[name] = np.zeros(_CAPACITY)
-            self._counts[name] = 0
-        self._rings[name][self._counts[name] % _CAPACITY] = seconds
-        self._counts[name] += 1
+        ring = self._rings.get(name)
+        if ring is None:
+            ring = self._rings[name] = np.zeros(_CAPACITY)
+        count = self._counts.get(name, 0)
+        ring[count % _CAPACITY] = seconds
+        self._counts[name] = count + 1
 
     def clear(self) -> None:
         """Clear all timings."""
-        self._rings.clear()
-        self._counts.clear()
+        self._counts.clear()  # the rings stay: they are written anew
 
     @property
     def latest(self) -> dict[str, float]:
