@@ -154,9 +154,18 @@ GR_EXPORT int gr_settle(float *history, int16_t *reference, const float *coarse,
             int near = y / 2, far = gr_far(y, high);
             size_t at = (size_t)y * (size_t)width;
             enlarge_shares(ways[near % 3], ways[far % 3], wide, between, shares);
+            if (y + 2 < height) {
+                gr_fetch(reference + at + 2 * (size_t)width, (size_t)width * sizeof *reference);
+                gr_fetch(luma + (y + 2) * stride, (size_t)width);
+            }
             approach(luma + y * stride, shares, reference + at, width);
             GrSpan span = spans[near];
             int start = 2 * span.start, count = gr_min(2 * span.stop, width) - start;
+            if (y + 2 < height && count > 0) {
+                size_t later = at + 2 * (size_t)width;
+                gr_fetch(coarse + later + start, (size_t)count * sizeof *coarse);
+                gr_fetch(past.steady + later + start, (size_t)count * sizeof *past.steady);
+            }
             if (nobody)
                 memset(past.steady + at + start, 0, (size_t)count * sizeof *past.steady);
             else if (probability) {
