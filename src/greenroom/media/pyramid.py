@@ -89,10 +89,8 @@ def pyramid(planes: tuple[Plane, ...]) -> Pyramid:
     TypeError
         If the planes have other types or shapes.
     """
-    plan = _plan(
-        tuple([plane.shape for plane in planes]),
-        are_contiguous=all([plane.flags.c_contiguous for plane in planes]),
-    )
+    shapes, contiguous = zip(*[(one.shape, one.flags.c_contiguous) for one in planes], strict=True)
+    plan = _plan(shapes, are_contiguous=all(contiguous))
     first = planes[0]
     if len(planes) == 1:
         others = (0, 0, 0, 0, 0, 0)
