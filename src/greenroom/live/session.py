@@ -18,7 +18,6 @@ from collections import deque
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from greenroom.engine.worker import Supervisor
 from greenroom.errors import (
     CameraBusyError,
     GreenroomError,
@@ -27,6 +26,7 @@ from greenroom.errors import (
     SinkError,
 )
 from greenroom.live.capture import Capture
+from greenroom.live.cover_maker import CoverMaker
 from greenroom.live.demand import Demand
 from greenroom.live.gate import Gate, Ticket
 from greenroom.live.listeners import Listeners
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from greenroom.live.governor import Plan
     from greenroom.live.parts import SessionParts
     from greenroom.media.frame import Frame
-    from greenroom.media.layout import Layout
     from greenroom.media.workers import WorkerFailure
 
 __all__ = ["Session"]
@@ -63,8 +62,6 @@ _UNKNOWN_S: Final = 5.0
 _OTHER: Final = 0.15
 # Window of the stage timings, in frames.
 _RECENT: Final = 60
-# Time-out of rendering a cover.
-_COVER_S: Final = 0.3
 # Time-out of the first frame of another camera.
 _TRIAL_S: Final = 20.0
 # Time-out of ending the threads.
@@ -99,8 +96,8 @@ class Session:
         self._updating = threading.Lock()
         self._measuring = threading.Lock()
         self._frames: Channel[tuple[Frame, Ticket | None]] = Channel(1, newest_wins=True)
-        self._covers: Supervisor[Frame] | None = None  # a background may hang
-        self.gate = Gate(self._make_cover, self._clock)
+        self._covers = CoverMaker(self._engine, self._clock)
+        self.gate = Gate(self._covers.make, self._clock)
         self.gate.expect(wanted_layout(settings))
         self.previews = PreviewHub(self.gate, self._clock, self._wake)
         rate = wanted_rate(settings)
@@ -152,10 +149,9 @@ class Session:
     def threads(self) -> tuple[threading.Thread, ...]:
         """The threads of this session, but for those of libraries."""
         steering = () if self._steering is None else self._steering.threads
-        covers = () if self._covers is None else self._covers.threads
         outlets = (thread for outlet in self.outlets for thread in outlet.threads)
         capture, engine = self._capture.threads, self._engine.threads
-        return (*self._threads, *capture, *engine, *covers, *steering, *outlets)
+        return (*self._threads, *capture, *engine, *self._covers.threads, *steering, *outlets)
 
     def _cpu_s(self) -> float:
         """Return the CPU time of this session so far, in seconds."""
@@ -164,7 +160,7 @@ class Session:
 
     def start(self) -> None:
         """Begin."""
-        self._covers = Supervisor()
+        self._covers.start()
         for thread in self._threads:
             thread.start()
         self._capture.start()
@@ -188,8 +184,7 @@ class Session:
         for outlet in self.outlets:
             if not outlet.stop():
                 logger.warning("%s does not end, and is left behind", outlet.sink.name)
-        if self._covers is not None:
-            self._covers.close()
+        self._covers.close()
         self._engine.close()
 
     def cover(self, on: bool) -> None:  # noqa: FBT001 - a switch
@@ -368,11 +363,6 @@ class Session:
 
     # The camera.
 
-    def _make_cover(self, layout: Layout, time_s: float) -> Frame:
-        if self._covers is None:  # not started yet
-            return self._engine.cover(layout, time_s)
-        return self._covers.run(lambda: self._engine.cover(layout, time_s), _COVER_S)
-
     def _new_capture(self, settings: Settings, *, replaces: bool = False) -> Capture:
         capture = Capture(
             lambda: self._open_source(settings),
@@ -511,6 +501,7 @@ class Session:
                 if self._clock.now() - slow_s >= _SLOW_ROUND_S:
                     slow_s = self._clock.now()
                     self._follow_rate()
+                    self._covers.rest()
                 self._tell_if_changed()
             except Exception as error:  # whatever it is, the camera is looked after
                 logger.exception("%s", error)
