@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from greenroom.cli.options import settings_command
+from greenroom.cli.options import Json, settings_command
 from greenroom.settings import Group, Settings
 
-__all__ = ["command"]
+__all__ = ["bench"]
 
 
 @settings_command(
@@ -20,7 +20,7 @@ __all__ = ["command"]
     Group.SCENE,
     Group.PICTURE,
     Group.CAMERA,
-    work="greenroom.cli.engine_bench",
+    work="greenroom.cli.engine_bench:bench",
 )
 def bench(
     *,
@@ -41,10 +41,7 @@ def bench(
     governed: Annotated[
         bool, typer.Option("--governed", help="Have the governor steer the live session.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Json = False,
     settings: Settings,
 ) -> None:
     """Measure the engine on frames in memory, or a live session: what a frame takes."""
-
-
-command = bench

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from greenroom.cli.options import settings_command
+from greenroom.cli.options import OutDir, settings_command
 from greenroom.settings import Group, Settings
 
-__all__ = ["command"]
+__all__ = ["convert"]
 
 
 @settings_command(
@@ -22,7 +21,7 @@ __all__ = ["command"]
     Group.PICTURE,
     Group.FAILURE,
     Group.OUTPUT,
-    work="greenroom.cli.file_batch",
+    work="greenroom.cli.file_batch:convert",
 )
 def convert(
     files: Annotated[
@@ -37,16 +36,10 @@ def convert(
         ),
     ] = None,
     *,
-    out_dir: Annotated[
-        Path | None,
-        typer.Option(help="Write every input into this folder, under its own name."),
-    ] = None,
+    out_dir: OutDir = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a summary of each file as a line of JSON.")
     ] = False,
     settings: Settings,
 ) -> None:
     """Put another background behind the person in a video or picture."""
-
-
-command = convert

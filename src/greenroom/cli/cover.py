@@ -18,7 +18,7 @@ from greenroom.errors import GreenroomError
 if TYPE_CHECKING:
     from greenroom.desktop.instance import InstanceRecord
 
-__all__ = ["command"]
+__all__ = ["cover"]
 
 _TIMEOUT_S: Final = 2.0
 _POLL_S: Final = 0.02
@@ -63,9 +63,6 @@ def cover(
     done = "uncovered" if state is _State.OFF else "covered"
     message = f"what is sent could not be {done}: {'; '.join(reasons)}.{stop}"
     raise GreenroomError(message)
-
-
-command = cover
 
 
 def _by_page(record: InstanceRecord, state: _State) -> tuple[bool, tuple[str, ...]]:

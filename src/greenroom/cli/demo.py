@@ -10,16 +10,13 @@ import typer
 from greenroom.cli.options import settings_command
 from greenroom.settings import Group, Settings
 
-__all__ = ["command"]
+__all__ = ["demo"]
 
 
-@settings_command(Group.MODEL, Group.EDGE, work="greenroom.cli.demo_clips")
+@settings_command(Group.MODEL, Group.EDGE, work="greenroom.cli.demo_clips:demo")
 def demo(
     *,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files go.")] = Path("demo"),
     settings: Settings,
 ) -> None:
     """Make a clip of a person in front of a busy scene and replace its background three ways."""
-
-
-command = demo

@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from greenroom.cli.options import settings_command
+from greenroom.cli.options import Json, settings_command
 from greenroom.settings import Group, Settings
 
-__all__ = ["command"]
+__all__ = ["evaluate"]
 
 
-@settings_command(Group.MODEL, Group.EDGE, work="greenroom.cli.model_evaluation")
+@settings_command(Group.MODEL, Group.EDGE, work="greenroom.cli.model_evaluation:evaluate")
 def evaluate(
     dataset: Annotated[
         Path | None,
@@ -36,10 +36,7 @@ def evaluate(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a report that is there already.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Json = False,
     settings: Settings,
 ) -> None:
     """Measure models on labelled pictures or clips; --model takes several, with commas between."""
-
-
-command = evaluate

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import inspect
 import logging
+import pkgutil
 import signal
 import sys
 from contextlib import contextmanager
@@ -37,8 +37,10 @@ if TYPE_CHECKING:
 
     from greenroom.settings import About
 
-__all__ = ["ignore_signals", "plain_command", "settings_command"]
+__all__ = ["Json", "OutDir", "ignore_signals", "plain_command", "settings_command"]
 
+# Loaded when it is called.
+_PRINT_CLASSES = "greenroom.cli.model_classes:print_classes"
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 
 _Config = Annotated[
@@ -48,6 +50,10 @@ _Config = Annotated[
         metavar="FILE.toml",
         help="Read settings from a TOML file, by the same names; flags take precedence.",
     ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+OutDir = Annotated[
+    Path | None, typer.Option(help="Write every input into this folder, under its own name.")
 ]
 _Debug = Annotated[bool, typer.Option("--debug", help="Show a traceback when something fails.")]
 
@@ -95,8 +101,8 @@ def settings_command(
     greenroom raises end it with one sentence on standard error and status 1, or 2 for
     wrong usage; Ctrl-C with 130, SIGTERM with 143. ``kind`` are the settings.
 
-    Where ``work`` names a module, its function of the command's name is called instead: the
-    command only declares the arguments, so that its help takes a third of the time.
+    Where ``work`` names a function, as ``package.module:function``, that is called instead: the
+    command only declares the arguments, so that its help loads no engine.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -114,9 +120,9 @@ def settings_command(
                     config = usual if usual.exists() else None
                 settings = kind.from_toml(config, **chosen) if config else kind(**chosen)
                 if values.pop("list_classes", False):
-                    _imported("greenroom.cli.model_classes", "print_classes")(settings.model)
+                    pkgutil.resolve_name(_PRINT_CLASSES)(settings.model)
                     return
-                perform = command if work is None else _imported(work, command.__name__)
+                perform = command if work is None else pkgutil.resolve_name(work)
                 end_start()
                 given = {"settings": settings, "config": config, "flags": chosen}
                 perform(**values, **{name: given[name] for name in given.keys() & parameters})
@@ -139,12 +145,6 @@ def settings_command(
         return run
 
     return decorate
-
-
-def _imported(module: str, function: str) -> Callable[..., None]:
-    """Import a function when it is called, as its module takes long to load."""
-    found: Callable[..., None] = getattr(importlib.import_module(module), function)
-    return found
 
 
 def _flag(settings: type[Settings], name: str) -> inspect.Parameter:

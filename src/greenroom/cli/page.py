@@ -12,7 +12,7 @@ from greenroom.desktop.instance import running
 from greenroom.desktop.page_key import renew_key
 from greenroom.errors import GreenroomError
 
-__all__ = ["command"]
+__all__ = ["page"]
 
 
 @plain_command
@@ -58,9 +58,6 @@ def page(
         typer.echo(record.url)
     else:
         open_page(record)
-
-
-command = page
 
 
 def _renew_key() -> None:

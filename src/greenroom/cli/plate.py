@@ -26,7 +26,7 @@ def common() -> None:
 
 
 @app.command()
-@settings_command(Group.MODEL, work="greenroom.cli.plate_recording")
+@settings_command(Group.MODEL, work="greenroom.cli.plate_recording:record")
 def record(
     source: Annotated[
         str,

@@ -11,7 +11,7 @@ from greenroom.cli.options import settings_command
 from greenroom.settings import Group, Settings
 from greenroom.web.port import DEFAULT_PORT
 
-__all__ = ["command"]
+__all__ = ["run"]
 
 
 @settings_command(
@@ -25,7 +25,7 @@ __all__ = ["command"]
     Group.LIVE,
     Group.FAILURE,
     Group.OUTPUT,
-    work="greenroom.cli.live_run",
+    work="greenroom.cli.live_run:run",
 )
 def run(
     context: typer.Context,
@@ -59,6 +59,3 @@ def run(
     everything while it runs. Space in the page, SIGUSR1 or greenroom cover toggle covers you or
     ends that; SIGUSR2 or greenroom cover on covers you, whatever is so.
     """
-
-
-command = run
