@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from greenroom.backgrounds import check_background
 from greenroom.cli.downloads import fetch_weights
-from greenroom.cli.preflight import check_bench
 from greenroom.desktop.launch import create_steering
 from greenroom.engine.engine import VirtualBackground
 from greenroom.evaluation.latency import DrawnCamera, measure_live
 from greenroom.live.parts import wanted_rate
-from greenroom.live.sources import create_live_source
-from greenroom.segmenters import SegmenterInfo
+from greenroom.live.sources import check_live_source, create_live_source
+from greenroom.segmenters import SegmenterInfo, check_model
 from greenroom.segmenters.store.speeds import remember_speed
 from greenroom.settings import OnFailure, Settings
 from greenroom.sources.synthetic_person import PersonSource
@@ -45,7 +45,10 @@ def bench(
     GreenroomError
         Of the subclass for the first argument that cannot be used, or for what failed.
     """
-    check_bench(settings, live=live)
+    check_background(settings)
+    check_model(settings)
+    if live and "source" in settings.model_fields_set:
+        check_live_source(settings)
     fetch_weights(settings)
     if live:
         _bench_live(settings, seconds, governed=governed, as_json=as_json)

@@ -8,26 +8,37 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from greenroom.backgrounds import check_background
 from greenroom.cli.downloads import fetch_weights
-from greenroom.cli.preflight import PER_FILE_ERRORS, check_conversions
 from greenroom.cli.progress import progress_bar
-from greenroom.errors import GreenroomError, IncompleteError, SettingsError
+from greenroom.errors import (
+    GreenroomError,
+    IncompleteError,
+    ProcessingError,
+    SettingsError,
+    SinkError,
+    SourceError,
+)
 from greenroom.files import convert as conversion
 from greenroom.media.animation import moves
 from greenroom.media.limits import MAX_PHOTO_SIDE_PX
 from greenroom.media.numbered_names import NUMBER
 from greenroom.media.paths import is_folder, path_exists
+from greenroom.segmenters import check_model
 from greenroom.segmenters.store.speeds import remember_speed
-from greenroom.sinks import written_name
+from greenroom.sinks import check_sink, written_name
+from greenroom.sources import check_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from greenroom.settings import Settings
 
-__all__ = ["convert", "each_file", "matte"]
+__all__ = ["convert", "matte"]
 
 _STREAM = "-"
+# Errors that concern one file of a batch; the others are still converted.
+_PER_FILE_ERRORS = (SourceError, ProcessingError, SinkError)
 # With fewer frames the median says little about a model's speed.
 _MIN_SPEED_FRAMES = 10
 
@@ -40,44 +51,47 @@ def convert(
     Raises
     ------
     GreenroomError
-        Of the subclass for the first argument that cannot be used; otherwise as `each_file`.
+        Of the subclass for the first argument that cannot be used, or if the only conversion
+        failed.
+    IncompleteError
+        If some of several inputs could not be converted; the others have been.
     """
     pairs = _pairs(files or [], out_dir, settings, as_json=as_json)
-    check_conversions(pairs, settings, has_background=True)
-    each_file(conversion.convert, pairs, settings, as_json=as_json)
+    _check_files(pairs, settings)
+    check_background(settings)
+    _each_file(conversion.convert, pairs, settings, as_json=as_json)
 
 
 def matte(
     files: Sequence[str] | None, out_dir: Path | None, settings: Settings, *, as_json: bool
 ) -> None:
-    """Write the matte of every input.
-
-    Raises
-    ------
-    GreenroomError
-        As in `convert`.
-    """
+    """Write the matte of every input; errors are those of `convert`."""
     pairs = _pairs(files or [], out_dir, settings, as_json=as_json)
-    check_conversions(pairs, settings, has_background=False)
-    each_file(conversion.extract_matte, pairs, settings, as_json=as_json)
+    _check_files(pairs, settings)
+    _each_file(conversion.extract_matte, pairs, settings, as_json=as_json)
 
 
-def each_file(
+def _check_files(pairs: Sequence[tuple[str, str]], settings: Settings) -> None:
+    """Check inputs and outputs; of a batch, some may be wrong."""
+    failures: list[GreenroomError] = []
+    for source, target in pairs:
+        try:
+            check_sink(target, settings, check_source(source, settings))
+        except _PER_FILE_ERRORS as error:
+            failures.append(error)
+    if failures and len(failures) == len(pairs):
+        raise failures[0] if len(pairs) == 1 else IncompleteError(failures, len(pairs))
+
+
+def _each_file(
     run: Callable[..., conversion.Summary],
     pairs: Sequence[tuple[str, str]],
     settings: Settings,
     *,
     as_json: bool,
 ) -> None:
-    """Run a conversion for every input, after what is missing of the model was downloaded.
-
-    Raises
-    ------
-    GreenroomError
-        If the only conversion failed.
-    IncompleteError
-        If some of several inputs could not be converted; the others have been.
-    """
+    """Run a conversion for every input, once the model is here."""
+    check_model(settings)
     fetch_weights(settings)
     failures: list[GreenroomError] = []
     for source, target in pairs:
@@ -87,7 +101,7 @@ def each_file(
         except IncompleteError as error:
             _report(error.summary, as_json=as_json)
             failures.append(error)
-        except PER_FILE_ERRORS as error:
+        except _PER_FILE_ERRORS as error:
             failures.append(error)
         else:
             _report(summary, as_json=as_json)

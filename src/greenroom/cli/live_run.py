@@ -3,29 +3,40 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import signal
 import threading
 import time
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
+from greenroom.backgrounds import check_background
 from greenroom.cli.downloads import fetch_weights
 from greenroom.cli.options import ignore_signals
 from greenroom.cli.page_client import open_page as open_in_browser
-from greenroom.cli.preflight import check_run, unexpected_name_error
 from greenroom.cli.run_messages import HeldWarnings, RunReporter, is_known
-from greenroom.desktop.instance import InstanceRecord
+from greenroom.desktop.instance import InstanceRecord, check_none_runs
 from greenroom.desktop.launch import Launch, start_live
 from greenroom.doctor import run_checks
-from greenroom.errors import GreenroomError, SinkError
+from greenroom.errors import GreenroomError, SettingsError, SinkError
+from greenroom.live.parts import check_live, wanted_rate
+from greenroom.live.sources import check_live_source
+from greenroom.media.decoding import STDIN
+from greenroom.media.image_files import is_picture
+from greenroom.media.paths import is_folder
 from greenroom.media.workers import Worker
+from greenroom.segmenters import check_model
 from greenroom.settings import OnFailure
+from greenroom.sinks.destinations import PAGE, create_live_sinks, destinations
+from greenroom.sources.stream import is_stream
+from greenroom.specs import BACKGROUND_KINDS
+from greenroom.web.port import check_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
     from types import FrameType
 
     from greenroom.desktop.launch import Live
@@ -36,6 +47,7 @@ __all__ = ["run"]
 
 logger = logging.getLogger(__name__)
 
+_HELP: Final = "greenroom run --help"
 # SIGUSR2 always covers: a key that is pressed twice must not uncover the user.
 _SIGNALS: Final = {"SIGUSR1": "switch", "SIGUSR2": "cover"}
 # The main thread checks for the end, and draws windows, this often.
@@ -63,8 +75,8 @@ def run(
         Of the subclass for the first argument that cannot be used, or for what ended the session.
     """
     if context.args:
-        raise unexpected_name_error(context.args[0])
-    check_run(settings, port)
+        raise _unexpected_name(context.args[0])
+    _check(settings, port)
     fetch_weights(settings)
     settings = settings.changed(on_failure=OnFailure.COVER)
     with ExitStack() as opened:
@@ -101,6 +113,40 @@ def run(
         held.release(str(session.error or ""))
     if session.error is not None:
         raise session.error
+
+
+def _check(settings: Settings, port: int) -> None:
+    """Check everything that is opened later, except devices and addresses."""
+    check_live(settings)
+    has_page = any(kind == PAGE for kind, _ in destinations(settings))
+    check_none_runs()
+    if has_page:
+        check_port(port)
+    for sink in create_live_sinks(settings, wanted_rate(settings)):
+        sink.abort()
+    check_background(settings)
+    check_model(settings)
+    check_live_source(settings)
+
+
+def _unexpected_name(name: str) -> SettingsError:
+    """Make the error for a name without an option; it suggests the option that may be meant."""
+    path = Path(name)
+    quoted = shlex.quote(name)
+    background, source = f"--background {quoted}", f"--source {quoted}"
+    if is_picture(path) or is_folder(path) or name.partition(":")[0] in BACKGROUND_KINDS:
+        hint = f"To have it behind you: greenroom run {background}"
+    elif name.isdigit() or name.startswith("/dev/") or is_stream(name) or name == "demo":
+        hint = f"It belongs to --source: greenroom run {source}"
+    elif path.suffix and name != STDIN:
+        hint = (
+            f"To play it in the camera's place: greenroom run {source}. To have it behind you: "
+            f"greenroom run {background}"
+        )
+    else:
+        hint = f"What is behind you follows --background, a camera --source: see {_HELP}"
+    message = f"greenroom run takes no name without an option, such as '{name}'. {hint}"
+    return SettingsError(message)
 
 
 def _request_handler(

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import typer
 
 from greenroom.cli.downloads import fetch_weights
-from greenroom.cli.preflight import check_evaluation, model_names
 from greenroom.cli.progress import progress_bar
 from greenroom.errors import SettingsError
 from greenroom.evaluation import evaluate as evaluation
 from greenroom.evaluation import report as reports
+from greenroom.evaluation.dataset import find_cases
+from greenroom.segmenters import check_model
 from greenroom.segmenters.store.speeds import remember_speed
 
 if TYPE_CHECKING:
@@ -41,11 +42,16 @@ def evaluate(
     if dataset is None:
         message = "expected a DATASET to measure on."
         raise SettingsError(message)
-    check_evaluation(dataset, out, settings, overwrite=overwrite)
+    models = _model_names(settings.model)
+    find_cases(dataset)
+    if out is not None:
+        reports.check_report(out, overwrite=overwrite)
+    for model in models:
+        check_model(settings.changed(model=model))
     fetch_weights(settings)
     report = None if out is None else reports.Report(out, overwrite=overwrite)
     results = []
-    for model in model_names(settings.model):
+    for model in models:
         with progress_bar(model) as progress:
             result = evaluation.evaluate(dataset, settings, model=model, progress=progress)
         remember_speed(result.segmenter, result.segment_ms)
@@ -62,6 +68,15 @@ def evaluate(
         typer.echo(json.dumps([result.to_dict() for result in results]))
     else:
         typer.echo(_table(results))
+
+
+def _model_names(text: str) -> list[str]:
+    """Split the setting ``model`` at commas."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        message = f"model: expected names with commas between, not {text!r}."
+        raise SettingsError(message, "model")
+    return list(dict.fromkeys(names))
 
 
 def _table(results: list[Evaluation]) -> str:

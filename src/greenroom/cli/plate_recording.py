@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from greenroom.cli.downloads import fetch_weights
-from greenroom.cli.preflight import DEMO, check_plate_recording
 from greenroom.cli.progress import progress_bar
 from greenroom.engine.demo import demo_source
 from greenroom.engine.engine import VirtualBackground
 from greenroom.files.room_plate import check_plate_output, record_plate
-from greenroom.sources import create_source
+from greenroom.media.source_info import SourceInfo
+from greenroom.segmenters import check_model
+from greenroom.sources import check_source, create_source
 
 if TYPE_CHECKING:
     from greenroom.settings import Settings
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["record"]
 
+# Name of the demonstration source, unless a file has that name.
+_DEMO: Final = "demo"
 _RATE: Final = 25
 
 
@@ -34,10 +37,17 @@ def record(
     GreenroomError
         Of the subclass for the first argument that cannot be used, or for what failed.
     """
-    check_plate_recording(source, output, settings.changed(overwrite=overwrite))
-    fetch_weights(settings)
     settings = settings.changed(overwrite=overwrite, background="color:black", plate=None)
-    opened = _open(source, settings, seconds)
+    is_demo = source == _DEMO and not Path(source).exists()
+    info = None if is_demo else check_source(source, settings)
+    check_plate_output(output, info or SourceInfo(source), settings)
+    check_model(settings)
+    fetch_weights(settings)
+    opened: Source
+    if is_demo:
+        opened = demo_source(settings, max(1, round(_RATE * seconds)))
+    else:
+        opened = create_source(source, settings)
     try:
         check_plate_output(output, opened.info, settings)
         with VirtualBackground(settings) as engine, progress_bar(opened.info.name) as progress:
@@ -52,10 +62,3 @@ def record(
     finally:
         opened.close()
     typer.echo(f"{output}: {100 * known:.0f} % of the room is known")
-
-
-def _open(name: str, settings: Settings, seconds: float) -> Source:
-    """Open the source to record from."""
-    if name == DEMO and not Path(name).exists():
-        return demo_source(settings, max(1, round(_RATE * seconds)))
-    return create_source(name, settings)

@@ -243,16 +243,8 @@ class VideoSink(Sink):
         return size
 
     def _check(self, frame: Frame) -> None:
-        """Check that a frame fits the file.
-
-        Raises
-        ------
-        SettingsError
-            If it has alpha and the first one had none: without its alpha it would show what
-            must stay hidden.
-        SinkError
-            If its size or format differs.
-        """
+        """Check that a frame fits the file."""
+        # Without its alpha, a frame would show what must stay hidden.
         if frame.alpha is not None and not self._alpha:
             message = (
                 f"output '{self._path}' cannot become transparent: its first frame was not. "
