@@ -114,7 +114,7 @@ def start_live(opened: ExitStack, settings: Settings, launch: Launch) -> Live:
         steering=create_steering(settings),
     )
     session = DesktopSession(settings, parts, file, launch.flags.keys())
-    session.cover(launch.covered)
+    session.cover(on=launch.covered)
     windows = [sink for sink in sinks if isinstance(sink, WindowSink)]
     for window in windows:
         window.on_key = lambda key: session.request("switch") if key == "space" else None

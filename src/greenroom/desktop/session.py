@@ -138,7 +138,7 @@ class DesktopSession(Session):
         if request == "cover":
             self.cover(on=True)
         elif request == "switch":
-            self.cover(not self.gate.covered)
+            self.cover(on=not self.gate.covered)
         elif request == "stop":
             self.ended.set()
 

@@ -218,7 +218,7 @@ class Gate:
             return "settings"
         return "late" if now_s - ticket.begun_s > _FRESH_AT_MOST_S else ""
 
-    def cover(self, on: bool) -> None:  # noqa: FBT001 - a switch
+    def cover(self, *, on: bool) -> None:
         """Show the cover, or end it; frames begun before the end are never shown."""
         with self._changed:
             self._covered = on or self._closed
@@ -247,7 +247,7 @@ class Gate:
                 if self._last is None and not self._covered:
                     self._fall("start")
 
-    def allow_room(self, allowed: bool) -> None:  # noqa: FBT001 - a switch
+    def allow_room(self, *, allowed: bool) -> None:
         """Allow or forbid results that show the room.
 
         Another background may take long to load, and until then frames still show the room.

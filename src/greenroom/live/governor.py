@@ -107,13 +107,13 @@ class Governor:
         if self.is_off != was_off or _differ(before, settings, replanned):
             self._begin()
 
-    def observe(  # noqa: PLR0917 - what is known of a frame
+    def observe(
         self,
         now_s: float,
         frame_ms: float,
         cpu_ms: float,
         stages_ms: Mapping[str, float],
-        moved: bool | None = None,  # noqa: FBT001 - one of what is known
+        *,
         plan: Plan | None = None,
     ) -> None:
         """Record the cost of a frame, and change the plan where that is due.
@@ -127,9 +127,6 @@ class Governor:
         stages_ms : mapping of str to float
             Of that what each stage took; ``segment`` are the model's looks, and ``matte`` is what
             is made of them.
-        moved : bool, optional
-            Whether its matte was made of what was found in it or followed into it. By default
-            that is told from the looks.
         plan : Plan, optional
             By which it was made, if that is known: a new plan may have to wait for its model.
         """
@@ -137,9 +134,7 @@ class Governor:
             return
         segment_ms = stages_ms.get("segment", 0.0)
         self._looks.append(segment_ms > 0)
-        if moved is None:
-            moved = "segment" not in stages_ms or self._has_moved()
-        if not moved:
+        if "segment" in stages_ms and not self._has_moved():
             return
         cost = Cost(frame_ms, cpu_ms, segment_ms, stages_ms.get("matte", 0.0))
         is_hopeless = self._load(cost, self._plan) > _HOPELESS

@@ -187,9 +187,9 @@ class Session:
         self._covers.close()
         self._engine.close()
 
-    def cover(self, on: bool) -> None:  # noqa: FBT001 - a switch
+    def cover(self, *, on: bool) -> None:
         """Show the cover, or end it. Takes effect at once, whatever the engine does."""
-        self.gate.cover(on)
+        self.gate.cover(on=on)
         self._wake()
         self._listeners.tell()
 

@@ -71,7 +71,7 @@ def api_routes(page: PageState) -> APIRouter:
         on = asked.get("on") if isinstance(asked, dict) else None
         if not isinstance(on, bool):
             raise HTTPException(422, 'expected {"on": true} or {"on": false}')
-        await run_quick(session.cover, on)
+        await run_quick(lambda: session.cover(on=on))
         for _ in range(round(_COVER_GRACE_S / _POLL_S)):
             lacking = await run_quick(_without_cover, session)
             if not lacking:
