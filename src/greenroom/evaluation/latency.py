@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
@@ -237,7 +238,7 @@ def _cpu_of_source(open_source: Callable[[], Source], seconds: float) -> Callabl
 def resident_mib() -> float | None:
     """Return the resident memory in MiB; None without Linux's /proc."""
     try:
-        with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - no file of ours
-            return int(file.read().split()[1]) * 4096 / 2**20
+        pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
     except OSError:
         return None
+    return pages * 4096 / 2**20
