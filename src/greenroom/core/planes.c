@@ -124,3 +124,39 @@ GR_EXPORT int gr_spill(const float *light, const float *weight, int high, int wi
     free(by.left), free(by.share);
     return GR_OK;
 }
+
+static int64_t add_changes(const uint8_t *restrict one, const uint8_t *restrict other, int count) {
+    int32_t sum = 0;
+    for (int x = 0; x < count; x++) sum += one[x] > other[x] ? one[x] - other[x] : other[x] - one[x];
+    return sum;
+}
+
+static int most_change(const uint8_t *restrict one, const uint8_t *restrict other, int count) {
+    uint8_t most = 0;
+    for (int x = 0; x < count; x++) {
+        uint8_t change = one[x] > other[x] ? one[x] - other[x] : other[x] - one[x];
+        most = change > most ? change : most;
+    }
+    return most;
+}
+
+/* Compare two planes (height, width), contiguous. report: the sum of all differences, and the
+ * largest one outside of a box: left, top, right and bottom, the last two not included. */
+GR_EXPORT int gr_changes(const uint8_t *one, const uint8_t *other, int height, int width, int left,
+                         int top, int right, int bottom, int64_t *report) {
+    int64_t sum = 0;
+    int most = 0;
+    for (int y = 0; y < height; y++) {
+        const uint8_t *here = one + (size_t)y * width, *there = other + (size_t)y * width;
+        sum += add_changes(here, there, width);
+        if (y < top || y >= bottom) {
+            most = gr_max(most, most_change(here, there, width));
+        } else {
+            most = gr_max(most, most_change(here, there, left));
+            most = gr_max(most, most_change(here + right, there + right, width - right));
+        }
+    }
+    report[0] = sum;
+    report[1] = most;
+    return GR_OK;
+}
