@@ -24,7 +24,7 @@ from greenroom.matting import (
     people_kernels,
     plausibility_kernels,
 )
-from greenroom.media import pyramid, resampling, resizing
+from greenroom.media import cuts, pyramid, resampling, resizing
 from greenroom.segmenters import chroma_kernels as chroma
 from greenroom.segmenters import tensor_kernels as segmenters
 
@@ -62,6 +62,17 @@ def halve(draw: Draw) -> Call:
     """Odd and even sizes."""
     shape = draw.shape()
     return Call(resampling.halve, (draw.plane(shape), draw.grid(halved(shape), "B", written=True)))
+
+
+@case
+def changes(draw: Draw) -> Call:
+    """Any box, an empty one too."""
+    shape = draw.shape()
+    (left, right), (top, bottom) = (
+        sorted(draw.integer(0, length) for _ in range(2)) for length in (shape[1], shape[0])
+    )
+    planes = draw.grid(shape, "B"), draw.grid(shape, "B")
+    return Call(cuts.changes, (*planes, (left, top, right, bottom)))
 
 
 @case
@@ -367,6 +378,14 @@ def know(draw: Draw) -> Call:
     shape = draw.shape()
     last = draw.grid(shape, "B", values=(0, 1)) if draw.flag() else None
     return Call(grid_kernels.know, (draw.grid(shape), last))
+
+
+@case
+def mask_coverage(draw: Draw) -> Call:
+    """Take any working grid, and a mask of its half grid."""
+    shape = draw.shape()
+    mask = draw.grid(halved(shape), "B", values=(0, 1))
+    return Call(grid_kernels.mask_coverage, (mask, draw.grid(shape, written=True)))
 
 
 @case

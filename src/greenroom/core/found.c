@@ -310,3 +310,49 @@ GR_EXPORT int gr_count_found(const float *half, const uint8_t *known, int high, 
     report[1] = strangers;
     return GR_OK;
 }
+
+/* What all of a row's samples from one to another are: 0, 1, or 2 where they are not the same. */
+static int all_are(const uint8_t *mask, int start, int stop) {
+    if (!memchr(mask + start, 0, (size_t)(stop - start))) return 1;
+    return memchr(mask + start, 1, (size_t)(stop - start)) ? 2 : 0;
+}
+
+static void as_weights(const uint8_t *restrict mask, float *restrict row, int count) {
+    for (int x = 0; x < count; x++) row[x] = mask[x];
+}
+
+static void weaken(const float *restrict weights, float *restrict row, int count) {
+    for (int x = 0; x < count; x++) row[x] *= weights[x];
+}
+
+/* Multiply coverage (height, width) by a mask of 0 and 1 on the half grid, enlarged bilinearly.
+ * somebody: becomes 1 if one half or more is left anywhere, else 0. */
+GR_EXPORT int gr_mask_coverage(const uint8_t *mask, float *grid, int height, int width,
+                               int32_t *somebody) {
+    enum { CELLS = 16 }; /* at a time: most of a mask is the same far around */
+    int high = (height + 1) / 2, wide = (width + 1) / 2;
+    size_t row = (size_t)wide;
+    float *lines = malloc((5 * row + 2) * sizeof *lines);
+    if (!lines) return GR_NO_MEMORY;
+    float *one = lines, *other = one + row, *line = other + row, *weights = line + row + 2;
+    *somebody = 0;
+    for (int y = 0; y < height; y++) {
+        const uint8_t *near = mask + (size_t)(y / 2) * row, *far = mask + gr_far(y, high) * row;
+        float *samples = grid + (size_t)y * (size_t)width;
+        for (int x = 0; x < wide; x += CELLS) {
+            GrSpan span = {x, gr_min(x + CELLS, wide)}, read = gr_widened(span, 1, wide);
+            int start = 2 * x, count = gr_min(2 * span.stop, width) - start;
+            int kind = all_are(near, read.start, read.stop);
+            if (kind != 2 && all_are(far, read.start, read.stop) != kind) kind = 2;
+            if (kind == 0) memset(samples + start, 0, (size_t)count * sizeof *samples);
+            if (kind != 2) continue;
+            as_weights(near + read.start, one + read.start, read.stop - read.start);
+            as_weights(far + read.start, other + read.start, read.stop - read.start);
+            gr_enlarge(one, other, span, wide, line, weights);
+            weaken(weights + start, samples + start, count);
+        }
+        if (!*somebody) *somebody = gr_count(samples, GR_SOMEBODY, width) > 0;
+    }
+    free(lines);
+    return GR_OK;
+}
