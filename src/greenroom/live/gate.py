@@ -391,9 +391,10 @@ class Gate:
         except ModelTimeoutError:
             logger.debug("the background takes long: the cover is a plain colour")
             cover = Frame.filled(layout, COVER_RGB)
-        except Exception as error:  # noqa: BLE001 - a cover there must be
+        except Exception as error:  # a cover there must be
             if str(error) != self._cover_error:  # said once
                 self._cover_error = str(error)
                 logger.warning("the cover is a plain colour: %s", error)
+                logger.debug("the background failed", exc_info=True)
             cover = Frame.filled(layout, COVER_RGB)
         return cover.shown_at(round(now_s * 1_000_000), MICROSECOND)

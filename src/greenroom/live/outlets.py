@@ -195,7 +195,8 @@ class Outlet:
             self._got = shown.showing
         try:
             self.sink.write(self._fitted(shown.frame))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
+        except Exception as error:  # whatever it is, the others go on
+            logger.debug("%s failed", self.sink.name, exc_info=True)
             self._fail(error)
             return
         finally:
@@ -253,8 +254,8 @@ class Outlet:
         self._layout = None
         try:
             self.sink.abort()
-        except Exception as another:  # noqa: BLE001 - it is being given up
-            logger.debug("%s: %s", self.sink.name, another)
+        except Exception:  # it is being given up
+            logger.debug("%s cannot be closed", self.sink.name, exc_info=True)
         if self.sink.always:  # a file that was closed shows nothing
             self._got = None
 
@@ -265,6 +266,7 @@ class Outlet:
         try:
             self.sink.close()
             self._state = "closed"
-        except Exception as error:  # noqa: BLE001 - nobody is left to whom it could be raised
+        except Exception as error:  # nobody is left to whom it could be raised
             self._state, self._error = "failed", str(error)
             logger.warning("%s: %s", self.sink.name, error)
+            logger.debug("%s cannot be closed", self.sink.name, exc_info=True)

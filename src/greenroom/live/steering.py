@@ -149,6 +149,7 @@ class Steering:
         plan = self._plan
         try:
             apply(plan)
-        except Exception as error:  # noqa: BLE001 - the next choice may do better
+        except Exception as error:  # the next choice may do better
             logger.warning("the governor's choice cannot be carried out: %s", error)
+            logger.debug("%s", plan, exc_info=True)
         self._applied = plan  # also then, so that the governor looks for another one
