@@ -94,10 +94,9 @@ class NetworkSegmenter(Segmenter):
             filled = time.perf_counter()
 
         try:
-            others = {
-                **self._states.of(frame),
-                **ratio_input(self._spec, self._runtime.inputs, size),
-            }
+            others = self._states.of(frame)
+            if self._spec.ratio is not None:
+                others = {**others, **ratio_input(self._spec, self._runtime.inputs, size)}
             outputs = self._runtime.run(
                 self._picture.name, self._picture.shape_of(size), fill, others
             )

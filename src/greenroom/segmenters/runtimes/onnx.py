@@ -90,7 +90,7 @@ class OnnxRuntime(Runtime):
         self.threads = threads
         self.name = f"{_LIBRARY} {onnxruntime.__version__}"
         self._onnxruntime = onnxruntime
-        self._errors = _runtime_errors()
+        self._errors = _runtime_errors(onnxruntime)
         self._buffer: NDArray[Any] = np.empty(0)
         if example is None:
             self._session, self.device = self._open([("CPUExecutionProvider", {})]), "cpu"
@@ -176,9 +176,8 @@ def _infos(path: Path, tensors: Sequence[Any]) -> tuple[TensorInfo, ...]:
     return tuple(infos)
 
 
-def _runtime_errors() -> tuple[type[Exception], ...]:
+def _runtime_errors(onnxruntime: Any) -> tuple[type[Exception], ...]:
     """Return ONNX Runtime's exception classes, which have no common base of their own."""
-    from onnxruntime.capi import onnxruntime_pybind11_state as state  # noqa: PLC0415
-
+    state = onnxruntime.capi.onnxruntime_pybind11_state
     own = [each for each in vars(state).values() if isinstance(each, type)]
     return (RuntimeError, ValueError, *(each for each in own if issubclass(each, Exception)))
