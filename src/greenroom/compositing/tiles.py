@@ -326,10 +326,9 @@ def _fill_picture(fields: _PictureFields, shape: tuple[int, int], picture: Compo
         (picture.back, fields.back, fields.back_stride),
         (picture.out, fields.out, fields.out_stride),
     ):
-        is_out = planes is picture.out
-        for index, (plane, of) in enumerate(zip(planes, shapes, strict=True)):
-            addresses[index] = core.plane(plane, of, writable=is_out)
-            strides[index] = plane.strides[0]
+        addresses[:count], strides[:count] = core.planes(
+            planes, shapes, writable=planes is picture.out
+        )
     if picture.maps is not None:
         _, _, rows, columns = picture.maps.shape
         cell = picture.cell

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-__all__ = ["address", "contiguous", "plane"]
+__all__ = ["address", "contiguous", "plane", "planes"]
 
 # NumPy's ABI: an array object holds its data address right after the object header.
 _PLACE: Final = object.__basicsize__
@@ -80,6 +82,29 @@ def plane(
         raise _error(array, f"a plane of type '{kind}'{access}", shape)
     # `address`, without a call: this runs a hundred times a frame.
     return _number_at(id(array) + _PLACE).value if _IS_READABLE else _asked(array)
+
+
+def planes(
+    arrays: Sequence[NDArray[Any]], shapes: Sequence[tuple[int, ...]], *, writable: bool = False
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the addresses of planes of bytes and the distances of their rows: `plane`, at once."""
+    addresses, distances, kind = [], [], _TYPES["B"]
+    for array, shape in zip(arrays, shapes, strict=True):
+        strides = array.strides
+        if (
+            array.dtype is kind
+            and array.shape == shape
+            and len(strides) == 2
+            and strides[1] == 1
+            and strides[0] >= 0
+            and (not writable or array.flags.writeable)
+            and _IS_READABLE
+        ):
+            addresses.append(_number_at(id(array) + _PLACE).value)
+        else:  # a single column, or an error
+            addresses.append(plane(array, shape, writable=writable))
+        distances.append(strides[0])
+    return tuple(addresses), tuple(distances)
 
 
 def contiguous(
