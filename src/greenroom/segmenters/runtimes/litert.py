@@ -31,24 +31,8 @@ __all__ = ["LiteRTRuntime"]
 
 
 class LiteRTRuntime(Runtime):
-    """Runtime for ``.tflite`` models on the CPU.
+    """Runtime for ``.tflite`` models on the CPU. Parameters and errors: see `load_runtime`.
 
-    Parameters
-    ----------
-    path : Path
-        The model file.
-    threads : int
-        Number of threads.
-    outputs : sequence of str
-        Names of the outputs to return; by default all.
-
-    Raises
-    ------
-    ModelError
-        If the file is not a model that LiteRT can load.
-
-    Notes
-    -----
     The input is written into the interpreter's tensor, and the outputs are views of its tensors.
     LiteRT's newer ``CompiledModel`` is as fast on the CPU (docs/performance.md), and prints about
     missing accelerators.

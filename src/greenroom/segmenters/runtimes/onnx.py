@@ -40,31 +40,8 @@ _TYPES: Final = {"float": "float32", "double": "float64"}
 
 
 class OnnxRuntime(Runtime):
-    """Runtime for ``.onnx`` models.
+    """Runtime for ``.onnx`` models. Parameters and errors: see `load_runtime`.
 
-    Parameters
-    ----------
-    path : Path
-        The model file.
-    threads : int
-        Number of threads on the CPU.
-    device : Device
-        The requested device.
-    outputs : sequence of str
-        Names of the outputs to return; by default all.
-    example : callable, optional
-        Creates inputs to try the model with on each candidate device. Without it the CPU is used,
-        untried.
-
-    Raises
-    ------
-    MissingExtraError
-        If ONNX Runtime is not installed.
-    ModelError
-        If the file cannot be loaded, or the device cannot run it.
-
-    Notes
-    -----
     There is one thread pool, and its threads wait without spinning. With the default pools a small
     model at 25 frames a second takes ten times the CPU time, nearly all of it spinning between
     frames (``benchmarks/onnx_threads.py``).

@@ -41,27 +41,9 @@ _NO_OUTPUTS: Final = ("Assert", "Const", "NoOp", "Placeholder")
 class TensorFlowRuntime(Runtime):
     """Runtime for frozen graphs, in a ``.pb`` file or an archive.
 
-    Only graphs of allowed operations (`operations`) are accepted. They run in a session of
-    TensorFlow 1's interface.
-
-    Parameters
-    ----------
-    path : Path
-        The model file.
-    threads : int
-        Number of threads.
-    outputs : sequence of str
-        Names of the tensors to return, such as ``SemanticPredictions:0``; by default all tensors
-        without consumers in the graph.
-    member : str, optional
-        Suffix of the graph's name inside an archive.
-
-    Raises
-    ------
-    MissingExtraError
-        If TensorFlow is not installed.
-    ModelError
-        If the file has no graph, or one that is refused or cannot be run.
+    Parameters and errors: see `load_runtime`. Outputs are tensors, such as
+    ``SemanticPredictions:0``; by default all without consumers in the graph. Only graphs of allowed
+    operations (`operations`) are accepted. They run in a session of TensorFlow 1's interface.
 
     State: the buffer of the input.
     """
