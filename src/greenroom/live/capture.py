@@ -19,12 +19,12 @@ from __future__ import annotations
 import logging
 import math
 import threading
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from greenroom.errors import CameraLostError, GreenroomError, SourceError
 from greenroom.live.sleep_detector import Suspension, seconds_asleep
+from greenroom.live.source_reader import SourceReader
 from greenroom.live.status import CaptureState, CaptureStatus
 
 if TYPE_CHECKING:
@@ -38,10 +38,6 @@ __all__ = ["Capture"]
 
 logger = logging.getLogger(__name__)
 
-# Time-outs: between two frames, and for opening until the first frame.
-_SILENCE_S: Final = 2.0
-_OPENING_S: Final = 60.0
-_FIRST_FRAME_S: Final = 10.0
 # Back-off between two attempts: doubles from the first to the longest; an attempt that takes
 # longer itself, such as one over a network, is followed by a wait of the same length.
 _FIRST_WAIT_S: Final = 0.05
@@ -51,7 +47,6 @@ _LONGEST_COSTLY_WAIT_S: Final = 5.0
 _WELL_S: Final = 2.0
 # Time-out of closing; hung threads are abandoned after it.
 _CLOSE_S: Final = 1.5
-_DELIVERY_S: Final = 0.3
 
 
 class Capture:
@@ -106,7 +101,7 @@ class Capture:
         self._tending = threading.Lock()
         self._is_stopped = self._is_paused = False
         self._worked = worked
-        self._reading: _Reading | None = None
+        self._reading: SourceReader | None = None
         self._ending: _Ending | None = None
         self._next_s = clock.now()  # when to open the source
         self._damaged_before = 0
@@ -138,7 +133,7 @@ class Capture:
         return self._damaged_before + (0 if reading is None else reading.damaged)
 
     @property
-    def _latest(self) -> _Reading | None:
+    def _latest(self) -> SourceReader | None:
         """The connection that is open, or being closed."""
         reading, ending = self._reading, self._ending
         return ending.reading if reading is None and ending is not None else reading
@@ -215,13 +210,13 @@ class Capture:
     def _begin(self) -> None:
         """Start a reader thread."""
         self._suspension.happened()
-        reading = _Reading(self._open_source, self._deliver, self._wake, self._clock)
+        reading = SourceReader(self._open_source, self._deliver, self._wake, self._clock)
         if self._lost_s is None:
             self._be(CaptureState.OPENING)
         reading.start()
         self._reading = reading
 
-    def _observe(self, reading: _Reading) -> float:
+    def _observe(self, reading: SourceReader) -> float:
         """Watch the reader; once it ends the reason is in ``reading.error``."""
         self._greet(reading)
         if not (self._is_paused or reading.is_over):
@@ -234,7 +229,7 @@ class Capture:
         self._part(reading)
         return 0.0
 
-    def _greet(self, reading: _Reading) -> None:
+    def _greet(self, reading: SourceReader) -> None:
         """Report the first frame."""
         if reading.size is None or self._is_paused:
             return
@@ -247,7 +242,7 @@ class Capture:
             self._lost_s = None
             self._wait_s = _FIRST_WAIT_S
 
-    def _part(self, reading: _Reading) -> None:
+    def _part(self, reading: SourceReader) -> None:
         """Let nothing more of a source through, and have it closed."""
         reading.silence()
         is_wanted = not (self._is_paused or self._is_stopped)
@@ -284,7 +279,7 @@ class Capture:
             self._be(CaptureState.ENDED)
         return 0.0
 
-    def _note_end(self, reading: _Reading, *, in_time: bool) -> None:
+    def _note_end(self, reading: SourceReader, *, in_time: bool) -> None:
         """Note that a source is closed; hung threads are abandoned."""
         if not in_time:
             logger.warning("%s does not answer, and is left behind", reading.name or "the source")
@@ -299,7 +294,7 @@ class Capture:
             logger.warning("%s", error)
         return self.reconnect_s is None or now_s - self._lost_s < self.reconnect_s
 
-    def _wait_before_attempt(self, reading: _Reading) -> None:
+    def _wait_before_attempt(self, reading: SourceReader) -> None:
         """Set the time of the next attempt."""
         now_s = self._clock.now()
         took_s = now_s - reading.began_s
@@ -329,7 +324,7 @@ class _Ending(NamedTuple):
 
     Attributes
     ----------
-    reading : _Reading
+    reading : SourceReader
         Its connection.
     error : GreenroomError or None
         Why it is closed; None if that was asked for, or it has ended.
@@ -341,159 +336,8 @@ class _Ending(NamedTuple):
         When it is left behind, by the clock.
     """
 
-    reading: _Reading
+    reading: SourceReader
     error: GreenroomError | None
     may_try_again: bool
     was_over: bool
     until_s: float
-
-
-class _Reading:
-    """One connection to the source, read on a thread of its own."""
-
-    def __init__(
-        self,
-        open_source: Callable[[], Source],
-        deliver: Callable[[Frame], None],
-        wake: Callable[[], None],
-        clock: Clock,
-    ) -> None:
-        self._open_source = open_source
-        self._deliver = deliver
-        self._wake = wake
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._cancelled = False
-        self._source: Source | None = None
-        self.began_s = self._since_s = clock.now()
-        self._first_s: float | None = None
-        self.error: GreenroomError | None = None
-        self.is_over = False
-        self.is_closed = False
-        """Whether the device is closed."""
-        self.name = self.negotiated = ""
-        self.size: tuple[int, int] | None = None
-        self._thread = threading.Thread(target=self._run, name="greenroom-camera", daemon=True)
-        self._closer: threading.Thread | None = None
-
-    @property
-    def damaged(self) -> int:
-        """Number of frames the source dropped."""
-        return 0 if self._source is None else self._source.damaged
-
-    @property
-    def threads(self) -> tuple[threading.Thread, ...]:
-        """The thread that reads, and the one that closes."""
-        return (self._thread,) if self._closer is None else (self._thread, self._closer)
-
-    def start(self) -> None:
-        """Open and read."""
-        self._thread.start()
-
-    def silence(self) -> None:
-        """Stop delivering frames."""
-        self._cancelled = True
-        # Waits for a delivery in progress, but not for one that hangs.
-        if self._lock.acquire(timeout=_DELIVERY_S):
-            self._lock.release()
-
-    def close(self) -> None:
-        """Have the source closed as soon as possible, unless it is."""
-        if self._source is not None and not self.is_closed and self._closer is None:
-            self._closer = threading.Thread(
-                target=self._close, args=(self._source,), name="greenroom-closer", daemon=True
-            )
-            self._closer.start()
-
-    def _close(self, source: Source) -> None:
-        try:
-            source.close()
-        except Exception as error:  # the thread that reads closes it, too
-            logger.exception("%s: %s", self.name, error)
-
-    def join(self, seconds: float) -> bool:
-        """Wait until the device is closed; False if it takes longer."""
-        end_s = time.monotonic() + seconds
-        for thread in self.threads:
-            thread.join(timeout=max(0.0, end_s - time.monotonic()))
-        return not self._thread.is_alive()
-
-    def fail(self, error: GreenroomError) -> None:
-        """Mark the connection as failed, unless it has ended already."""
-        self._finish(error)
-
-    def seconds_left(self) -> float:
-        """Return the remaining time until the read time-out, in seconds."""
-        allowed_s = _SILENCE_S if self.size is not None else _FIRST_FRAME_S
-        if self._source is None:
-            allowed_s = _OPENING_S
-        return self._since_s + allowed_s - self._clock.now()
-
-    def ran_s(self) -> float:
-        """Return how long frames have been arriving, in seconds."""
-        return 0.0 if self._first_s is None else self._clock.now() - self._first_s
-
-    def too_silent(self) -> GreenroomError:
-        """Make the error for a source that delivers no frame."""
-        if self._source is None:
-            return CameraLostError(f"the source could not be opened within {_OPENING_S:g} s.")
-        allowed_s = _SILENCE_S if self.size is not None else _FIRST_FRAME_S
-        message = (
-            f"{self.name} was lost: no frame came for {allowed_s:g} s. Unplug it and plug it in "
-            "again; it is being looked for."
-        )
-        return CameraLostError(message, self.name)
-
-    def _run(self) -> None:
-        try:
-            self._read()
-        except GreenroomError as error:
-            self._finish(error)
-        except BaseException as error:
-            logger.debug("a source failed", exc_info=True)
-            message = f"the source failed: {type(error).__name__}: {error}"
-            wrapped = SourceError(message)
-            wrapped.__cause__ = error
-            self._finish(wrapped)
-        else:
-            self._finish(None)
-        self.is_closed = True
-        self._wake()
-
-    def _read(self) -> None:
-        source = self._open_source()
-        with self._lock:
-            self._source = source
-            self._since_s = self._clock.now()
-            self.name = source.info.name
-            cancelled = self._cancelled
-        try:
-            if not cancelled:
-                self._wake()
-                self._pass_on(source)
-        finally:
-            source.close()
-
-    def _pass_on(self, source: Source) -> None:
-        for frame in source:
-            with self._lock:
-                if self._cancelled:
-                    return
-                self._since_s = self._clock.now()
-                if self.size is None:
-                    self._meet(source, frame)
-                self._deliver(frame)
-
-    def _meet(self, source: Source, frame: Frame) -> None:
-        """Record size and format from the first frame."""
-        width, height = frame.size
-        usual = f"{width}x{height}, {float(source.info.rate):.4g} frames/s"
-        self.negotiated = source.info.negotiated or usual
-        self._first_s = self._clock.now()
-        self.size = frame.size
-        self._wake()
-
-    def _finish(self, error: GreenroomError | None) -> None:
-        if not self.is_over:
-            self.error = error
-        self.is_over = True

@@ -400,6 +400,7 @@ class Session:
             for outlet in self.outlets:
                 outlet.follow_rate(wanted_rate(new))
             self._put_in(tried)
+            self._is_switching = False  # what happens to it from now on counts
             old.stop()
         finally:
             self._is_switching = False
