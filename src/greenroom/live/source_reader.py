@@ -29,7 +29,7 @@ _DELIVERY_S: Final = 0.3
 
 
 class SourceReader:
-    """Opens a source, delivers its frames, and closes it; nothing here waits for a device but `join`.
+    """Opens a source, delivers its frames, and closes it; only `join` waits for the device.
 
     Parameters
     ----------
