@@ -49,8 +49,7 @@ def create_segmenter(settings: Settings, timings: Timings | None = None) -> Segm
     ModelError
         If its weights are unavailable, cannot be loaded, or do not match the card.
     """
-    if settings.model.lower().endswith(MODEL_SUFFIXES):
-        path = Path(settings.model)
+    if path := _model_file(settings.model):
         return _create_network_segmenter(card_of_file(path), path, settings, timings)
     return _create_from_card(card_named(settings.model), settings, timings)
 
@@ -66,8 +65,7 @@ def check_model(settings: Settings) -> None:
     SettingsError, MissingExtraError, ModelError
         As in `create_segmenter`.
     """
-    if settings.model.lower().endswith(MODEL_SUFFIXES):
-        path = Path(settings.model)
+    if path := _model_file(settings.model):
         check_file(path)
         check_runtime(runtime_of_file(path), settings.device, path.name)
         return
@@ -88,11 +86,14 @@ def classes_of(model: str) -> tuple[str, ...]:
     SettingsError, MissingExtraError, ModelError
         As in `create_segmenter`.
     """
-    if model.lower().endswith(MODEL_SUFFIXES):
-        card = card_of_file(Path(model))
-    else:
-        card = required_cards(card_named(model))[0]
+    path = _model_file(model)
+    card = card_of_file(path) if path else required_cards(card_named(model))[0]
     return selectable_classes(card)
+
+
+def _model_file(model: str) -> Path | None:
+    """Return the path of a bare model file; None for names and cards."""
+    return Path(model) if model.lower().endswith(MODEL_SUFFIXES) else None
 
 
 def _create_from_card(card: Card, settings: Settings, timings: Timings | None) -> Segmenter:

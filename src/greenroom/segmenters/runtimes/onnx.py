@@ -146,10 +146,11 @@ def _infos(path: Path, tensors: Sequence[Any]) -> tuple[TensorInfo, ...]:
             raise ModelError(message, path)
         shape = tuple(n if isinstance(n, int) and n > 0 else None for n in tensor.shape)
         name = _TYPES.get(found[1], found[1])
-        if not hasattr(np, name):
+        try:
+            infos.append(TensorInfo(tensor.name, shape, np.dtype(name)))
+        except TypeError as error:
             message = f"model file '{path}': type {name} of '{tensor.name}' is not supported."
-            raise ModelError(message, path)
-        infos.append(TensorInfo(tensor.name, shape, np.dtype(name)))
+            raise ModelError(message, path) from error
     return tuple(infos)
 
 

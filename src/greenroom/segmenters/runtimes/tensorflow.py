@@ -99,7 +99,8 @@ class TensorFlowRuntime(Runtime):
                 self._callable = names, made
             results = self._callable[1](*feeds.values())
         except self._errors as error:
-            raise run_error(self.path, getattr(error, "message", error)) from error
+            reason = error.message if isinstance(error, self._errors[0]) else error
+            raise run_error(self.path, reason) from error
         return {info.name: values for info, values in zip(self.outputs, results, strict=True)}
 
     def close(self) -> None:
