@@ -287,36 +287,46 @@ def look_at(draw: Draw) -> Call:
     return Call(plausibility_kernels.look_at, arguments)
 
 
+def _cell_memory(draw: Draw, number: int, shape: tuple[int, int]) -> list[Any]:
+    """Draw the arrays of what is known of each cell."""
+    every = (number, *shape)
+    return [
+        *(draw.grid(of, written=True) for of in (every, shape, every, shape)),
+        *(draw.grid(of, "B", written=True) for of in (every, shape)),
+    ]
+
+
 @case
 def compare_with_room(draw: Draw) -> Call:
     """Any number of planes."""
     number, shape = draw.integer(1, 3), draw.shape()
     small = halved(shape)
-    arguments = (
-        *(draw.grid((number, *shape), "B"), draw.grid(small, "B")),
-        *(draw.grid((number, *small), written=True), draw.grid(small, written=True)),
-        *(draw.grid((number, *small)), draw.grid(small, written=True)),
-        *(draw.grid((number, *small), "B", written=True), draw.grid(small, "B", written=True)),
-    )
     named = {
         "alike": draw.real(1, 20),
         "texture": draw.real(1, 50),
         "trusted": draw.real(1, 10),
-        "memory": draw.real(10, 100),
+        "frames": draw.real(10, 100),
     }
-    return Call(plausibility_kernels.compare, arguments, named)
+
+    def run(planes: Any, values: Any, *known: Any) -> None:
+        memory = plausibility_kernels.CellMemory(*known)
+        plausibility_kernels.compare(planes, values, memory, **named)
+
+    known = _cell_memory(draw, number, small)
+    return Call(run, (draw.grid((number, *shape), "B"), draw.grid(small, "B"), *known))
 
 
 @case
 def remember(draw: Draw) -> Call:
     """With what is wrong, and without."""
-    number, shape = draw.integer(1, 3), draw.shape()
-    arguments = (
-        *(draw.grid((number, *shape), "B"), draw.grid(shape, "B")),
-        *((draw.grid(shape, "B", values=(0, 1)) if draw.flag() else None), draw.real(1, 300)),
-        *(draw.grid((number, *shape), written=True), draw.grid(shape, written=True)),
-    )
-    return Call(plausibility_kernels.remember, arguments)
+    number, shape, times = draw.integer(1, 3), draw.shape(), draw.real(1, 300)
+    wrong = draw.grid(shape, "B", values=(0, 1)) if draw.flag() else None
+
+    def run(values: Any, wrong: Any, *known: Any) -> None:
+        memory = plausibility_kernels.CellMemory(*known)
+        plausibility_kernels.remember(memory, values, wrong, times)
+
+    return Call(run, (draw.grid(shape, "B"), wrong, *_cell_memory(draw, number, shape)))
 
 
 @case
