@@ -57,7 +57,7 @@ class Segmenter(ABC):
     Attributes
     ----------
     info : SegmenterInfo
-        Model, runtime and device; may be read on any thread.
+        Model, runtime and device, for reports; may be read on any thread.
     makes_mattes : bool
         Whether its results are final mattes, made from whole frames in order, as by default.
         Otherwise it may be called with parts of frames, and repeatedly with one frame, and its
@@ -67,7 +67,7 @@ class Segmenter(ABC):
         does not remember is not called for frames without movement, except for their `foreground`.
     """
 
-    info: SegmenterInfo
+    info: SegmenterInfo = SegmenterInfo("unnamed", file="", runtime="", device="cpu", threads=1)
     makes_mattes: bool = True
     remembers: bool = True
 
