@@ -39,7 +39,12 @@ def page(
     record = running()
     if record is None:
         if new_token:
-            _renew_key()
+            renew_key()
+            typer.echo(
+                "greenroom: greenroom does not run. When it does, pages that are still open are "
+                "refused.",
+                err=True,
+            )
             return
         message = "greenroom does not run, so it has no page. To start it: greenroom run --open"
         raise GreenroomError(message)
@@ -58,12 +63,3 @@ def page(
         typer.echo(record.url)
     else:
         open_page(record)
-
-
-def _renew_key() -> None:
-    """Make a new key, so that open tabs are refused when greenroom runs again."""
-    renew_key()
-    typer.echo(
-        "greenroom: greenroom does not run. When it does, pages that are still open are refused.",
-        err=True,
-    )

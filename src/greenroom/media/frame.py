@@ -291,20 +291,17 @@ class Frame:
         own = self.layout.colour
         colour = colour or own
         with self._av_lock:
-            return self._to_av_locked(name, own, colour)
-
-    def _to_av_locked(self, name: str, own: Colour, colour: Colour) -> av.VideoFrame:
-        if name == self._name and colour.means(own, self.size):
-            frame = self._samples_in_av(sent_time=(self.pts, self.time_base, self.duration))
-        else:
-            frame = _reformat(self._samples_in_av(), self.size, name, own, colour)
-        frame.colorspace, frame.color_range = colour.matrix, colour.range
-        frame.color_primaries, frame.color_trc = colour.primaries, colour.transfer
-        frame.pts = self.pts
-        if self.time_base is not None:
-            frame.time_base = self.time_base
-        frame.duration = self.duration or 0
-        return frame
+            if name == self._name and colour.means(own, self.size):
+                frame = self._samples_in_av(sent_time=(self.pts, self.time_base, self.duration))
+            else:
+                frame = _reformat(self._samples_in_av(), self.size, name, own, colour)
+            frame.colorspace, frame.color_range = colour.matrix, colour.range
+            frame.color_primaries, frame.color_trc = colour.primaries, colour.transfer
+            frame.pts = self.pts
+            if self.time_base is not None:
+                frame.time_base = self.time_base
+            frame.duration = self.duration or 0
+            return frame
 
     def to_rgb(self) -> NDArray[np.uint8]:
         """Copy to an (H, W, 3) uint8 array of full-range sRGB, without alpha."""

@@ -27,6 +27,7 @@ from greenroom.media.paths import file_url
 from greenroom.web.file_signatures import (
     GIF,
     HEAD_BYTES,
+    PICTURE,
     FileKind,
     describe_unsupported,
     detect_kind,
@@ -105,7 +106,7 @@ def make_background(upload: Path, target: Path, name: str) -> Path:
     with upload.open("rb") as file:
         kind = require_kind(file.read(HEAD_BYTES), name)
     try:
-        if kind.is_picture:
+        if kind is PICTURE:
             return _make_picture(upload, target)
         return _make_video(upload, kind, target)
     except MEDIA_ERRORS as error:
