@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import pytest
 
 from greenroom.errors import SourceError
 from greenroom.evaluation.latency import DrawnCamera, measure_live
 from greenroom.settings import Settings
-from greenroom.sources.source import Source
 from greenroom.testing import PersonSource
+
+if TYPE_CHECKING:
+    from greenroom.sources.source import Source
 
 
 def test_a_camera_is_measured_and_then_its_source_alone() -> None:
