@@ -25,7 +25,6 @@ from greenroom.cli.process_end import (
     STATUS_USAGE,
 )
 from greenroom.cli.standard_streams import say
-from greenroom.desktop.settings_file import default_config_path
 from greenroom.errors import GreenroomError, SettingsError
 from greenroom.settings import Group, Settings
 
@@ -39,8 +38,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Json", "OutDir", "ignore_signals", "plain_command", "settings_command"]
 
-# Loaded when it is called.
+# Loaded when they are called.
 _PRINT_CLASSES = "greenroom.cli.model_classes:print_classes"
+_DEFAULT_CONFIG_PATH = "greenroom.desktop.settings_file:default_config_path"
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 
 _Config = Annotated[
@@ -116,7 +116,7 @@ def settings_command(
                 chosen = {name: value for name in names if (value := values.pop(name)) is not None}
                 if config is None and "config" in parameters:
                     # What runs for long begins with the user's own settings.
-                    usual = default_config_path()
+                    usual = pkgutil.resolve_name(_DEFAULT_CONFIG_PATH)()
                     config = usual if usual.exists() else None
                 settings = kind.from_toml(config, **chosen) if config else kind(**chosen)
                 if values.pop("list_classes", False):
