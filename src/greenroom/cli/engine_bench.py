@@ -55,7 +55,8 @@ def bench(
         return
     report = _measure(settings.width_height or _SIZE, frames, settings)
     if "segment" in report["stages"]:
-        _remember(report)
+        info = SegmenterInfo(**report["segmenter"])
+        remember_speed(info, report["stages"]["segment"]["median_ms"])
     typer.echo(json.dumps(report) if as_json else _table(report))
 
 
@@ -108,11 +109,6 @@ def _report(engine: VirtualBackground, size: tuple[int, int], frames: int) -> di
         "segmenter": asdict(engine.info),
         "stages": {name: asdict(times) for name, times in engine.timings.summary().items()},
     }
-
-
-def _remember(report: dict[str, Any]) -> None:
-    info = SegmenterInfo(**report["segmenter"])
-    remember_speed(info, report["stages"]["segment"]["median_ms"])
 
 
 def _table(report: dict[str, Any]) -> str:

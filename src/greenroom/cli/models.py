@@ -64,7 +64,7 @@ def info(name: _Name, *, models_dir: _ModelsDir = None, as_json: Json = False) -
         "paper": card.paper,
         "url": card.file and card.file.url,
         "hash": store.expected_hash(card) or None,
-        "path": _path(card, store),
+        "path": str(found[1]) if (found := store.locate(card)) else None,
         "threshold": card.output.threshold,
         "classes": list(card.output.classes),
         "keep": list(card.output.keep) if card.output.classes else [],
@@ -181,11 +181,6 @@ def _row(card: Card, store: Store) -> dict[str, Any]:
         "runtime": card.runtime,
         "speed": f"{ran[0].ms:.3g} ms, {ran[0].device}" if ran else "not run yet",
     }
-
-
-def _path(card: Card, store: Store) -> str | None:
-    found = store.locate(card)
-    return None if found is None else str(found[1])
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
