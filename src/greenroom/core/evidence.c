@@ -30,6 +30,15 @@ static void number_row(const uint8_t *planes, int number, size_t size, size_t at
         (index ? next_number : first_number)(planes + index * size + at, numbers, count);
 }
 
+/* Begin to read a row of the frame and of the room. */
+static void fetch_row(const uint8_t *planes, const float *plate, int number, size_t size, size_t at,
+                      int count) {
+    for (int index = 0; index < number; index++) {
+        gr_fetch(planes + index * size + at, (size_t)count);
+        gr_fetch(plate + index * size + at, (size_t)count * sizeof *plate);
+    }
+}
+
 static void look_up(const float *restrict ratios, const uint16_t *restrict numbers,
                     float *restrict colour, int count) {
     for (int x = 0; x < count; x++) colour[x] = ratios[numbers[x]];
@@ -146,6 +155,8 @@ GR_EXPORT int gr_weigh(const uint8_t *planes, int number, const float *spread, c
             GrSpan span = gr_around(spans, next, 1, high, wide);
             int count = span.stop - span.start;
             size_t at = next * row + (size_t)span.start;
+            if (next + 2 < high) fetch_row(planes, plate, number, size, (next + 2) * row, wide);
+            if (next + 2 < high) gr_fetch(seen + (next + 2) * row, row * sizeof *seen);
             number_row(planes, number, size, at, numbers, count);
             look_up(ratios, numbers, colours[next % 3] + span.start, count);
             if (difference) span = whole;
