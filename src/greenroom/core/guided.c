@@ -2,6 +2,7 @@
 #include <float.h>
 
 #include "grids.h"
+#include "tiles.h"
 
 /* Kind of a sample of the half grid: certainly 0, certainly 1, or neither; as in
  * `guided_kernels`. */
@@ -130,11 +131,9 @@ static void guide_samples(const float *restrict steep, const float *restrict off
 
 /* NaN becomes 0. */
 static void coverage_row(const float *restrict base, uint8_t *restrict coverage, int count) {
-    for (int x = 0; x < count; x++) {
-        float value = base[x] * 255 + 0.5f;
-        value = value > 0.5f ? value : 0.5f;
-        coverage[x] = gr_byte(value < 255.0f ? value : 255.0f);
-    }
+    const GrLimits limits = gr_limits;
+    for (int x = 0; x < count; x++)
+        coverage[x] = gr_byte(gr_within(base[x] * 255 + 0.5f, limits.half, limits.full));
 }
 
 /* Refine a matte by the edges of a picture.

@@ -1,5 +1,5 @@
 /* Planes resized by tables of weights, separately or as a network's input. */
-#include "core.h"
+#include "tiles.h"
 
 /* A table: number of taps, `count` of results, the first sample of each, and the weights (taps,
  * count). In memory these follow each other as 32-bit numbers. */
@@ -68,7 +68,8 @@ static void make_row(const Source *source, int y, float *line, float *weights, f
 }
 
 static void round_row(const float *restrict row, int count, uint8_t *restrict out) {
-    for (int x = 0; x < count; x++) out[x] = gr_byte(gr_clampf(row[x], 0, 255) + 0.5f);
+    const float none = gr_limits.none, full = gr_limits.full;
+    for (int x = 0; x < count; x++) out[x] = gr_byte(gr_clampf(row[x], none, full) + 0.5f);
 }
 
 /* Resize a plane by two tables, to as many rows and columns as these have; out is contiguous. */
@@ -89,9 +90,10 @@ GR_EXPORT int gr_resize(const uint8_t *plane, ptrdiff_t stride, int width, const
 
 static void mix_row(const float *restrict rows, int count, const float *restrict matrix,
                     const float *restrict limits, float *restrict out) {
+    const float none = gr_limits.none, full = gr_limits.full;
     for (int x = 0; x < count; x++) {
-        float a = gr_clampf(rows[x], 0, 255), b = gr_clampf(rows[count + x], 0, 255);
-        float c = gr_clampf(rows[2 * count + x], 0, 255);
+        float a = gr_clampf(rows[x], none, full), b = gr_clampf(rows[count + x], none, full);
+        float c = gr_clampf(rows[2 * count + x], none, full);
         for (int channel = 0; channel < 3; channel++) {
             const float *by = matrix + 4 * channel;
             out[3 * x + channel] = gr_clampf(by[0] * a + by[1] * b + by[2] * c + by[3],

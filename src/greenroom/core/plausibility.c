@@ -1,4 +1,6 @@
 /* Plausibility of answers and mattes: counts of samples, and a memory of the room in cells. */
+#include <math.h>
+
 #include "grids.h"
 #include "halving.h"
 
@@ -22,8 +24,7 @@ static void halve(const uint8_t *plane, int height, int width, uint8_t *cells) {
 static void differ(const uint8_t *restrict cells, const float *restrict other, float *restrict most,
                    int count) {
     for (int x = 0; x < count; x++) {
-        float step = cells[x] - other[x];
-        step = step < 0 ? -step : step;
+        float step = fabsf(cells[x] - other[x]);
         most[x] = step > most[x] ? step : most[x];
     }
 }
@@ -33,7 +34,7 @@ static void add_steps(const float *restrict room, const float *restrict right,
                       const float *restrict below, float *restrict steps, int count) {
     for (int x = 0; x < count; x++) {
         float across = room[x] - right[x], down = room[x] - below[x];
-        steps[x] += (across < 0 ? -across : across) + (down < 0 ? -down : down);
+        steps[x] += fabsf(across) + fabsf(down);
     }
 }
 
@@ -170,7 +171,7 @@ GR_EXPORT int gr_compare(const uint8_t *planes, int number, int high, int wide,
              * neighbour. */
             for (int x = (start / width + 1) * width - 1; x < start + count - ended; x += width) {
                 float across = room[(size_t)index * size + x] - room[(size_t)index * size + x + 1];
-                steps[x - start] -= across < 0 ? -across : across;
+                steps[x - start] -= fabsf(across);
             }
         }
         mark(values + start, seen + start, of_room, steps, alike, texture, trusted, marks + start,

@@ -15,7 +15,7 @@
 /* Limits for comparisons. They are arguments, never constants: only for unknown numbers does GCC
  * turn a comparison and a choice into one instruction. */
 typedef struct {
-    float none, half, full; /* 0, 0.5, 255 */
+    float none, half, full, all; /* 0, 0.5, 255, 1 */
 } GrLimits;
 
 /* NaN becomes the lower limit, so that no coverage is left. */

@@ -1,14 +1,13 @@
 /* Temporal filter: a steadied matte, and the picture it belongs to. */
 #include <float.h>
+#include <math.h>
 
 #include "grids.h"
+#include "tiles.h"
 
 static void change_row(const uint8_t *restrict luma, const float *restrict reference,
                        float *restrict change, int count) {
-    for (int x = 0; x < count; x++) {
-        float step = luma[x] - reference[x];
-        change[x] = step < 0 ? -step : step;
-    }
+    for (int x = 0; x < count; x++) change[x] = fabsf(luma[x] - reference[x]);
 }
 
 /* Share of the way to the new value: all of it where the picture moves, and 1/n in the n-th
@@ -16,9 +15,9 @@ static void change_row(const uint8_t *restrict luma, const float *restrict refer
 static void share_row(const float *restrict change, const uint8_t *restrict luma, float still,
                       float least, float *restrict age, float *restrict reference,
                       float *restrict share, int count) {
-    const float scale = 1 / still;
+    const float scale = 1 / still, none = gr_limits.none, all = gr_limits.all;
     for (int x = 0; x < count; x++) {
-        float moving = gr_clampf(change[x] * scale - 1, 0, 1);
+        float moving = gr_clampf(change[x] * scale - 1, none, all);
         age[x] = age[x] * (1 - moving) + 1;
         share[x] = gr_maxf(gr_maxf(1 / age[x], moving), least);
         reference[x] += share[x] * (luma[x] - reference[x]);
@@ -30,8 +29,9 @@ static void share_row(const float *restrict change, const uint8_t *restrict luma
 enum { ALL_HALF = 8191, ALL = 4 * ALL_HALF };
 
 static void quantise(const float *restrict share, int16_t *restrict whole, int count) {
+    const float none = gr_limits.none, all = gr_limits.all;
     for (int x = 0; x < count; x++)
-        whole[x] = (int16_t)(int32_t)(gr_clampf(share[x], 0, 1) * ALL_HALF + 0.5f);
+        whole[x] = (int16_t)(int32_t)(gr_clampf(share[x], none, all) * ALL_HALF + 0.5f);
 }
 
 static void mix_shares(const int16_t *restrict near, const int16_t *restrict far,

@@ -2,7 +2,7 @@
 #include "halving.h"
 #include "tiles.h"
 
-const GrLimits gr_limits = {0.0f, 0.5f, 255.0f};
+const GrLimits gr_limits = {0.0f, 0.5f, 255.0f, 1.0f};
 
 static void fold(const uint8_t *restrict row, int count, uint8_t *restrict some,
                  uint8_t *restrict every) {
