@@ -13,7 +13,7 @@ import pytest
 
 from greenroom.errors import CameraBusyError, CameraLostError, CameraMissingError, SettingsError
 from greenroom.live.capture import Capture
-from greenroom.live.sleep_detector import Suspension
+from greenroom.live.sleep_detector import SleepDetector
 from greenroom.live.status import CaptureState, CaptureStatus
 from greenroom.media.clock import MonotonicClock
 from greenroom.media.frame import Frame
@@ -556,9 +556,9 @@ def test_stop_before_start_does_nothing() -> None:
 def test_a_small_step_of_the_clock_is_no_suspend() -> None:
     """Only a jump of more than two seconds is taken for sleep, and only once."""
     asleep = [0.0]
-    suspension = Suspension(lambda: asleep[0])
+    detector = SleepDetector(lambda: asleep[0])
     asleep[0] = 1.5
-    assert not suspension.happened()
+    assert not detector.happened()
     asleep[0] = 4.0
-    assert suspension.happened()
-    assert not suspension.happened()
+    assert detector.happened()
+    assert not detector.happened()

@@ -9,7 +9,7 @@ import pytest
 
 from greenroom.devices.reader_count import ReaderCount
 from greenroom.live.capture import Capture
-from greenroom.live.frame_pacer import Beat
+from greenroom.live.frame_pacer import FramePacer
 from greenroom.live.gate import Gate
 from greenroom.live.session import Session
 from greenroom.live.status import Showing
@@ -149,7 +149,7 @@ def test_a_thread_that_ends_again_and_again_ends_the_run(
 
 def test_an_error_beside_a_sink_is_the_sinks(monkeypatch: pytest.MonkeyPatch) -> None:
     """What goes wrong in a sink's thread is said, and it is opened again as if it had failed."""
-    breaking = Breaking(monkeypatch, Beat, "next", ZeroDivisionError("division by zero"))
+    breaking = Breaking(monkeypatch, FramePacer, "next", ZeroDivisionError("division by zero"))
     with Rig(watches=False) as rig:
         rig.until_shown()
         rig.until_sent()

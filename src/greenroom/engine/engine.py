@@ -50,7 +50,7 @@ __all__ = ["Rendered", "VirtualBackground"]
 logger = logging.getLogger(__name__)
 
 # Time-out of a cover for the background, which a frame may be using.
-_SCENE_WAIT_S = 0.1
+_COVER_TIMEOUT_S = 0.1
 
 
 class VirtualBackground:
@@ -281,7 +281,7 @@ class VirtualBackground:
             New memory, without a time. No camera's picture has ever been near it.
         """
         cover = Frame.filled(layout, COVER_RGB)
-        if self._maker.clock.used.acquire(timeout=_SCENE_WAIT_S):  # not if a frame hangs in it
+        if self._maker.clock.used.acquire(timeout=_COVER_TIMEOUT_S):  # not if a frame hangs in it
             try:
                 stages = self._exchange.stages
                 made = stages.background.cover(layout, self._maker.clock.time_s(time_s)).copy()

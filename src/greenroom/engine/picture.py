@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["BackgroundClock", "PictureMaker", "Stages"]
 
 # Largest step back in time: a frame is older than a cover, which is rendered for its display time.
-_SCENE_BACK_S: Final = 1.0
+_MAX_STEP_BACK_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class BackgroundClock:
         if self._start_s is None:
             self._start_s, self._last_s = time_s, 0.0
         since_s = time_s - self._start_s
-        if not 0 < self._last_s - since_s < _SCENE_BACK_S:
+        if not 0 < self._last_s - since_s < _MAX_STEP_BACK_S:
             self._last_s = since_s
         return self._last_s
 

@@ -38,7 +38,7 @@ VIEWS: Final = frozenset({"after", "before", "matte"})
 # Smallest width of a preview, in pixels.
 _VIEW_PX: Final = 640
 # Of the cells in which colours at edges are known, chroma of 4:2:0 has half.
-_LEAST_CELL_PX: Final = 2
+_MIN_CELL_PX: Final = 2
 _GRAY: Final = Colour(matrix=2, range=2)
 
 
@@ -202,6 +202,6 @@ def _halved_matte(matte: Matte, times: int) -> Matte:
 
 def _finer(edges: EdgeColours | None, times: int) -> EdgeColours | None:
     """Scale the cells of edge colours to a halved picture."""
-    if edges is None or edges.cell_px >> times < _LEAST_CELL_PX:
+    if edges is None or edges.cell_px >> times < _MIN_CELL_PX:
         return None
     return EdgeColours(edges.maps, edges.cell_px >> times)

@@ -30,7 +30,7 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 # Time-out of closing for a cover that is being rendered.
-_COVER_S: Final = 0.5
+_COVER_TIMEOUT_S: Final = 0.5
 
 
 class StageExchange:
@@ -155,7 +155,9 @@ class StageExchange:
     def close(self) -> None:
         """Close the stages in force; no frame may be in the making."""
         self.tell_to_close()
-        if self._clock.used.acquire(timeout=_COVER_S):  # a cover that is being made is waited for
+        if self._clock.used.acquire(
+            timeout=_COVER_TIMEOUT_S
+        ):  # a cover that is being made is waited for
             self._clock.used.release()
         with self._in_frame:
             stages = self._settled()

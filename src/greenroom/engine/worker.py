@@ -16,9 +16,9 @@ __all__ = ["Supervisor"]
 T = TypeVar("T")
 
 # Time-out of closing while abandoned work is in progress, ...
-_PATIENCE_S: Final = 1.0
+_BUSY_CLOSE_S: Final = 1.0
 # ... and while the thread is idle.
-_IDLE_S: Final = 10.0
+_IDLE_CLOSE_S: Final = 10.0
 
 
 class _Request(Generic[T]):
@@ -85,7 +85,7 @@ class Supervisor(Generic[T]):
     def close(self) -> bool:
         """End the thread; return False if it hangs and is abandoned."""
         self.tell_to_close()
-        self._thread.join(timeout=_PATIENCE_S if self.is_late else _IDLE_S)
+        self._thread.join(timeout=_BUSY_CLOSE_S if self.is_late else _IDLE_CLOSE_S)
         return not self._thread.is_alive()
 
     def tell_to_close(self) -> None:

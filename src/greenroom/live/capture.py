@@ -23,7 +23,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from greenroom.errors import CameraLostError, GreenroomError, SourceError
-from greenroom.live.sleep_detector import Suspension, seconds_asleep
+from greenroom.live.sleep_detector import SleepDetector, seconds_asleep
 from greenroom.live.source_reader import SourceReader
 from greenroom.live.status import CaptureState, CaptureStatus
 
@@ -40,11 +40,11 @@ logger = logging.getLogger(__name__)
 
 # Back-off between two attempts: doubles from the first to the longest; an attempt that takes
 # longer itself, such as one over a network, is followed by a wait of the same length.
-_FIRST_WAIT_S: Final = 0.05
-_LONGEST_WAIT_S: Final = 0.5
-_LONGEST_COSTLY_WAIT_S: Final = 5.0
+_FIRST_BACKOFF_S: Final = 0.05
+_MAX_BACKOFF_S: Final = 0.5
+_MAX_SLOW_BACKOFF_S: Final = 5.0
 # A camera that ran this long counts as healthy: the next loss starts the back-off anew.
-_WELL_S: Final = 2.0
+_HEALTHY_AFTER_S: Final = 2.0
 # Time-out of closing; hung threads are abandoned after it.
 _CLOSE_S: Final = 1.5
 
@@ -97,7 +97,7 @@ class Capture:
         self._clock = clock
         self.reconnect_s = reconnect_seconds
         """For how long a source that was lost is looked for."""
-        self._suspension = Suspension(asleep_s)
+        self._sleep_detector = SleepDetector(asleep_s)
         self._tending = threading.Lock()
         self._is_stopped = self._is_paused = False
         self._worked = worked
@@ -106,7 +106,7 @@ class Capture:
         self._next_s = clock.now()  # when to open the source
         self._damaged_before = 0
         self._lost_s: float | None = None
-        self._wait_s = _FIRST_WAIT_S
+        self._wait_s = _FIRST_BACKOFF_S
         self.status = CaptureStatus()
         self.error: GreenroomError | None = None
         self.size: tuple[int, int] | None = None
@@ -209,7 +209,7 @@ class Capture:
 
     def _begin(self) -> None:
         """Start a reader thread."""
-        self._suspension.happened()
+        self._sleep_detector.happened()
         reading = SourceReader(self._open_source, self._deliver, self._wake, self._clock)
         if self._lost_s is None:
             self._be(CaptureState.OPENING)
@@ -220,7 +220,7 @@ class Capture:
         """Watch the reader; once it ends the reason is in ``reading.error``."""
         self._greet(reading)
         if not (self._is_paused or reading.is_over):
-            if self._suspension.happened():
+            if self._sleep_detector.happened():
                 reading.fail(CameraLostError("the camera was lost: the machine slept."))
             elif (left_s := reading.seconds_left()) > 0:
                 return left_s
@@ -238,9 +238,9 @@ class Capture:
             self.size = reading.size
             self.status = replace(self.status, name=reading.name, negotiated=reading.negotiated)
             self._be(CaptureState.RUNNING)
-        if reading.ran_s() > _WELL_S:
+        if reading.ran_s() > _HEALTHY_AFTER_S:
             self._lost_s = None
-            self._wait_s = _FIRST_WAIT_S
+            self._wait_s = _FIRST_BACKOFF_S
 
     def _part(self, reading: SourceReader) -> None:
         """Let nothing more of a source through, and have it closed."""
@@ -298,11 +298,11 @@ class Capture:
         """Set the time of the next attempt."""
         now_s = self._clock.now()
         took_s = now_s - reading.began_s
-        cost_s = 0.0 if reading.size is not None else min(took_s, _LONGEST_COSTLY_WAIT_S)
+        cost_s = 0.0 if reading.size is not None else min(took_s, _MAX_SLOW_BACKOFF_S)
         self._next_s = now_s + max(self._wait_s, cost_s)
         if self.reconnect_s is not None and self._lost_s is not None:
             self._next_s = min(self._next_s, self._lost_s + self.reconnect_s)
-        self._wait_s = min(2 * self._wait_s, _LONGEST_WAIT_S)
+        self._wait_s = min(2 * self._wait_s, _MAX_BACKOFF_S)
 
     def _be(self, state: CaptureState, error: str = "") -> None:
         """Change the state and report changes."""

@@ -57,17 +57,17 @@ logger = logging.getLogger(__name__)
 _ROUND_S: Final = 0.1
 _SLOW_ROUND_S: Final = 0.5
 # Sinks keep the size of their first frame, so they wait this long for the camera's.
-_UNKNOWN_S: Final = 5.0
+_LAYOUT_WAIT_S: Final = 5.0
 # A frame rate that differs by more than this share is reported to the governor.
-_OTHER: Final = 0.15
+_RATE_TOLERANCE: Final = 0.15
 # Window of the stage timings, in frames.
-_RECENT: Final = 60
+_TIMINGS_FRAMES: Final = 60
 # Time-out of the first frame of another camera.
 _TRIAL_S: Final = 20.0
 # Time-out of ending the threads.
-_END_S: Final = 2.0
+_STOP_TIMEOUT_S: Final = 2.0
 # Number of thread failures that the status shows.
-_FAULTS: Final = 3
+_MAX_FAULTS: Final = 3
 
 
 class Session:
@@ -110,7 +110,7 @@ class Session:
         self._demand = Demand(self.outlets, self.previews, self._clock)
         self._listeners = Listeners()
         self._ended = threading.Event()
-        self._faults: deque[str] = deque(maxlen=_FAULTS)
+        self._faults: deque[str] = deque(maxlen=_MAX_FAULTS)
         self._is_switching = False  # whether the camera is closed to be opened otherwise
         self._capture = self._new_capture(settings)
         self._threads = [
@@ -180,7 +180,7 @@ class Session:
         self._capture.stop()
         for thread in self._threads:
             if thread.ident is not None and thread is not threading.current_thread():
-                thread.join(timeout=_END_S)
+                thread.join(timeout=_STOP_TIMEOUT_S)
         for outlet in self.outlets:
             if not outlet.stop():
                 logger.warning("%s does not end, and is left behind", outlet.sink.name)
@@ -292,7 +292,7 @@ class Session:
             drops=self._drops(),
             stages_ms={
                 name: times.median_ms
-                for name, times in self._engine.timings.summary(_RECENT).items()
+                for name, times in self._engine.timings.summary(_TIMINGS_FRAMES).items()
             },
             device=f"{info.model} on {info.runtime}, {info.device}",
             plan=plan,
@@ -524,7 +524,7 @@ class Session:
         """Start outlets once the frame size is known; end the session if none ever worked."""
         since_s = self._clock.now() - self._began_s
         if not self._sends:
-            if self._is_known or since_s > _UNKNOWN_S:
+            if self._is_known or since_s > _LAYOUT_WAIT_S:
                 self._sends = True
                 for outlet in self.outlets:
                     outlet.start()
@@ -539,7 +539,10 @@ class Session:
     def _follow_rate(self) -> None:
         """Report the measured frame rate to the governor where it differs from the expected one."""
         rate = self.measures.rate_in
-        if self._steering is not None and abs(rate - self._steered_rate) > _OTHER * rate > 0:
+        if (
+            self._steering is not None
+            and abs(rate - self._steered_rate) > _RATE_TOLERANCE * rate > 0
+        ):
             self._steered_rate = float(round(rate)) or rate
             self._steering.follow(self._settings, self._steered_rate)
 

@@ -146,11 +146,11 @@ def _file_source(settings: Settings, clock: Clock) -> RealTimeSource:
 
 
 def _demo_source(clock: Clock) -> RealTimeSource:
-    demo = _Remembered(demo_source(Settings(), _DEMO_FRAMES))
+    demo = _CachedFrames(demo_source(Settings(), _DEMO_FRAMES))
     return RealTimeSource(lambda: demo, clock, loop=True)
 
 
-class _Remembered(Source):
+class _CachedFrames(Source):
     """Caches drawn frames: drawing costs more than replacing the background.
 
     They share memory from round to round, 138 MB of it; nobody writes to frames.

@@ -118,7 +118,7 @@ def pyramid(planes: tuple[Plane, ...]) -> Pyramid:
     return Pyramid(tuple(smalls) or planes, halved_planes, seen, plan.halvings)
 
 
-class _Plan(NamedTuple):
+class _PyramidLayout(NamedTuple):
     """Sizes of the small planes of frames of one size, and where they lie in one block of memory.
 
     Attributes
@@ -143,7 +143,7 @@ class _Plan(NamedTuple):
 
 
 @lru_cache(maxsize=_CACHED_SIZES)
-def _plan(shapes: tuple[tuple[int, ...], ...], *, are_contiguous: bool) -> _Plan:
+def _plan(shapes: tuple[tuple[int, ...], ...], *, are_contiguous: bool) -> _PyramidLayout:
     first, *others = shapes
     height, width = first
     small_width, small_height = working_size((width, height))
@@ -160,7 +160,7 @@ def _plan(shapes: tuple[tuple[int, ...], ...], *, are_contiguous: bool) -> _Plan
     wanted = [*stored, (len(shapes), *half), _half(_half(half))]
     stops = [*accumulate(map(prod, wanted))]
     begins = [0, *stops[:-1]]
-    return _Plan(
+    return _PyramidLayout(
         halvings_to((width, height), (_MIN_SIDE_PX, _MIN_SIDE_PX)),
         working,
         tuple((slice(*ends), shape) for *ends, shape in zip(begins, stops, wanted, strict=True)),

@@ -37,7 +37,7 @@ class Timings:
 
     def stage(self, name: str) -> AbstractContextManager[None]:
         """Return a context that measures its body; failures are not counted."""
-        return _Stage(self, name)
+        return _StageTimer(self, name)
 
     def add(self, name: str, seconds: float) -> None:
         """Add one run of a stage."""
@@ -79,7 +79,7 @@ class Timings:
         return result
 
 
-class _Stage:
+class _StageTimer:
     """Context of one run; a generator-based one would take twice as long."""
 
     __slots__ = ("_name", "_start_s", "_timings")
