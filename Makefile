@@ -19,7 +19,7 @@ core: | .venv/bin/python
 	.venv/bin/python build_core.py
 
 test: $(INSTALLED)-dev
-	.venv/bin/python -m pytest -m "not slow" --cov --cov-report=term-missing:skip-covered
+	.venv/bin/python -m pytest -n 2 -m "not slow" --cov --cov-report=term-missing:skip-covered
 
 test-slow: $(INSTALLED)-dev
 	.venv/bin/python -m pytest -m slow

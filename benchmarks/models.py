@@ -36,28 +36,31 @@ HEAD: Final = """# Models
 
 <!-- Made by `python benchmarks/models.py` from the cards and docs/models.json. -->
 
-`--model` takes one of these names, a card of your own (`my_card.toml`), or a model file
-(`.tflite`, `.onnx`, `.pb`, `.tar.gz`) that leaves no doubt how it is used. `greenroom models` says
-which weights are here and how fast each ran on your machine; `greenroom models get NAME` downloads
-them, after it has said what comes from where under which licence.
+`--model` takes a name from this table, a model card of your own (`my_card.toml`), or a model file
+(`.tflite`, `.onnx`, `.pb`, `.tar.gz`) whose inputs and outputs greenroom can recognise.
+
+`greenroom models` lists the models, where their weights are, and how fast each ran on your machine.
+`greenroom models get NAME` names the address and the licence of the weights, then downloads them.
 
 """
 CLASSES: Final = """
 ## Classes
 
-Models that tell more than people apart keep what `--keep person,chair,dog` names;
-`--list-classes` prints the names.
+A multi-class model detects other things than people. `--keep person,chair,dog` selects the classes
+that stay in front of the background; `--list-classes` prints the classes of the selected model.
 
 """
 FIGURES: Final = """
-## How good, how fast
+## Quality and speed
 
-Mean IoU on {portraits} portraits and {mixed} mixed photos (several people, small people, odd
-poses), with the 10th percentile in brackets; on clips of four people who talk to a webcam and of
-two dancers, the mean absolute error times 1000 and dtSSD times 100 (flicker and lag; less is
-better). The metrics are those of [Quality](quality.md). Milliseconds are those of the model alone
-at 1080p, on two cores of an AMD EPYC server with one thread; they vary by half from hour to hour
-there. Made by
+- Photos: mean IoU on {portraits} portraits and {mixed} mixed photos (several people, small people,
+  unusual poses); higher is better. The 10th percentile is in brackets.
+- Clips of four people talking to a webcam, and of two dancers: mean absolute difference (MAD) times
+  1000, and dtSSD times 100, which measures flicker and lag; lower is better.
+- Time: median milliseconds per frame for inference alone, at 1080p with one thread on a shared
+  server (two cores of an AMD EPYC). The times vary by about half from hour to hour.
+
+[Quality](quality.md) defines the metrics. To repeat the measurement:
 
 ```console
 $ python benchmarks/models.py --data DATA --measure NAME...
@@ -67,8 +70,9 @@ $ python benchmarks/models.py --data DATA --measure NAME...
 OWN: Final = """
 ## A model of your own
 
-A card says all that greenroom has to know; there is no code to write. Its fields are those of
-`greenroom.segmenters.card`, and a field that is missing or unknown is named with its line.
+A model needs no code, only a card: a TOML file that describes its file, input and output. The
+fields are documented in `greenroom.segmenters.card`. An error names each missing or unknown field
+and its line.
 
 ```toml
 name = "mine"
@@ -77,7 +81,7 @@ license = "MIT"
 runtime = "onnx"               # or litert, tensorflow
 
 [file]
-name = "mine.onnx"             # beside the card, or in the folder of --models-dir
+name = "mine.onnx"             # beside the card, or in --models-dir
 
 [input]
 size = [256, 256]              # or longest = 512 with multiple = 32
@@ -91,10 +95,12 @@ reading = "probabilities"      # or coverage, logit, logits, labels
 classes = ["background", "person"]
 ```
 
-`--model mine.toml` uses it; `greenroom models add mine.toml mine.onnx` keeps both, so that
-`--model mine` does. `greenroom eval DATASET --model selfie,mine --out report` compares it with
-others on your own pictures: a table, a plot of quality against time, and the worst cases to look
-at.
+- `--model mine.toml` uses the model.
+- `greenroom models add mine.toml mine.onnx` stores the card and the weights, so that `--model mine`
+  works from any folder.
+- `greenroom eval DATASET --model selfie,mine --out report` compares it with other models on your
+  own labelled pictures. The report has a table, a plot of quality against time, and the worst
+  cases.
 """
 
 
@@ -152,7 +158,7 @@ def page(measured: dict[str, Any]) -> str:
     """Write the page."""
     known = cards()
     lines = table(
-        ["model", "what it is", "task", "licence", "runtime", "weights"],
+        ["model", "description", "task", "licence", "runtime", "download"],
         (description(card) for card in known.values()),
     )
     rows = [figures(name, measured[name]) for name in known if name in measured]
@@ -185,7 +191,7 @@ def description(card: Card) -> list[str]:
         card.task.value,
         f"{licence}, {reason}" if reason else licence,
         card.runtime,
-        "in the package" if embedded else size,
+        "included" if embedded else size,
     ]
 
 

@@ -31,7 +31,7 @@ from greenroom.matting import Plausibility
 from greenroom.media.colour import Colour
 from greenroom.media.frame import Frame
 from greenroom.media.layout import Layout
-from greenroom.segmenters import SegmenterInfo, create_segmenter
+from greenroom.segmenters import Segmenter, SegmenterInfo, create_segmenter
 from greenroom.settings import Settings
 from greenroom.sources import create_source
 
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from greenroom.media.matte import Matte
-    from greenroom.segmenters import Segmenter
 
     Bytes = NDArray[np.uint8]
     Floats = NDArray[np.float32]
@@ -140,10 +139,8 @@ WRONG: Final[dict[str, Wrong]] = {
 }
 
 
-class _Wrong:
+class _Wrong(Segmenter):
     """A segmenter whose answers are wrong from a frame on."""
-
-    remembers = True
 
     def __init__(self, model: Segmenter | None, wrong: Wrong, first: int, past: Past) -> None:
         self._model, self._wrong, self._first, self._past = model, wrong, first, past
@@ -159,16 +156,6 @@ class _Wrong:
         if self.number < self._first:
             return right
         return self._wrong(right, self.number - self._first, self._past)
-
-    def foreground(self, _: Frame) -> Frame | None:
-        """See `Segmenter.foreground`."""
-        return None
-
-    def reset(self) -> None:
-        """See `Segmenter.reset`."""
-
-    def close(self) -> None:
-        """See `Segmenter.close`: the model is used again."""
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from greenroom import VirtualBackground
 from greenroom.media.colour import Colour
 from greenroom.media.frame import Frame
 from greenroom.media.layout import Layout
-from greenroom.segmenters import SegmenterInfo
+from greenroom.segmenters import Segmenter, SegmenterInfo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,7 +96,7 @@ def lettered_wall(
     return Wall(np.float32(paper) + np.float32(black - paper) * ink, height_px, tuple(places))
 
 
-class Nobody:
+class Nobody(Segmenter):
     """Finds nobody: all of the room is seen."""
 
     makes_mattes = False
@@ -106,15 +106,6 @@ class Nobody:
     def segment(self, frame: Frame) -> Picture:
         """See `Segmenter.segment`."""
         return np.zeros((frame.layout.height // 4, frame.layout.width // 4), np.float32)
-
-    def foreground(self, frame: Frame) -> None:
-        """See `Segmenter.foreground`."""
-
-    def reset(self) -> None:
-        """See `Segmenter.reset`."""
-
-    def close(self) -> None:
-        """See `Segmenter.close`."""
 
 
 def seen_through(

@@ -53,7 +53,7 @@ class _Handler(BaseHTTPRequestHandler):
         with contextlib.suppress(ConnectionError):
             getattr(self, f"_{name}", self._missing)()
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name
+    def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""
 
     def _head(self, status: int = 200, **headers: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import socketserver
 import threading
 from contextlib import suppress
 from fractions import Fraction
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["StreamServer", "encoded", "jpeg"]
+__all__ = ["StreamServer", "UntilLeft", "encoded", "jpeg"]
 
 SIZE = (160, 120)
 RATE = 25
@@ -57,6 +58,27 @@ def encoded(
             container.mux(stream.encode(frame.reformat(format=pixels)))
         container.mux(stream.encode(None))
     return file.getvalue()
+
+
+class UntilLeft(socketserver.BaseServer):
+    """Serves on a thread of its own while the context is entered; `ended` tells its handlers."""
+
+    def __enter__(self) -> Self:
+        self.ended = threading.Event()
+        self._thread = threading.Thread(target=self.serve_forever, args=(0.01,))
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.ended.set()
+        self.shutdown()
+        self._thread.join()
+        self.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -140,8 +162,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.ended.wait(30)
 
 
-class StreamServer(ThreadingHTTPServer):
-    """Serves until it is left.
+class StreamServer(UntilLeft, ThreadingHTTPServer):
+    """Serves what is asked for, until it is left.
 
     Attributes
     ----------
@@ -160,28 +182,11 @@ class StreamServer(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.ended = threading.Event()
         self.most = 10**9
         self.breaks = True
         self.cut: set[int] = set()
         self.listed = "part.ts"
-        self._thread = threading.Thread(target=self.serve_forever, args=(0.01,))
 
     def address(self, path: str) -> str:
         """Return the address of a path."""
         return f"http://127.0.0.1:{self.server_address[1]}/{path}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.ended.set()
-        self.shutdown()
-        self._thread.join()
-        self.server_close()

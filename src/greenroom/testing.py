@@ -16,7 +16,7 @@ import numpy as np
 
 from greenroom.errors import CameraLostError, CameraMissingError, SinkError
 from greenroom.media.source_info import SourceInfo
-from greenroom.segmenters.segmenter import SegmenterInfo
+from greenroom.segmenters.segmenter import Segmenter, SegmenterInfo
 from greenroom.sinks.sink import LiveSink, Sink
 from greenroom.sources.realtime import MICROSECOND
 from greenroom.sources.source import Source
@@ -46,14 +46,12 @@ __all__ = [
 _COARSE: Final = (36, 64)
 
 
-class PersonSegmenter:
+class PersonSegmenter(Segmenter):
     """Finds the synthetic person by colour, as a coarse matte of 64x36."""
 
     def __init__(self) -> None:
         self.info = SegmenterInfo("synthetic", "", "NumPy", "cpu", 1)
         self.closed = False
-
-    makes_mattes = True
 
     def segment(self, frame: Frame) -> NDArray[np.float32]:
         """See `Segmenter.segment`."""
@@ -65,13 +63,6 @@ class PersonSegmenter:
         )
         coarse = plane[np.ix_(rows, columns)]
         return np.asarray(abs(coarse - person) < abs(coarse - room), np.float32)
-
-    def foreground(self, frame: Frame) -> Frame | None:  # noqa: ARG002 - the protocol's signature
-        """See `Segmenter.foreground`: the frame is taken as it is."""
-        return None
-
-    def reset(self) -> None:
-        """See `Segmenter.reset`."""
 
     def close(self) -> None:
         """See `Segmenter.close`."""

@@ -40,6 +40,19 @@ def test_loads_nothing_heavy(argument: str) -> None:
     assert [name for name in _HEAVY if name in loaded] == []
 
 
+@pytest.mark.parametrize(
+    "command", ["run", "convert", "matte", "bench", "eval", "demo", "plate record"]
+)
+def test_the_help_of_a_command_loads_no_engine(command: str) -> None:
+    """It takes the settings; what the command works with is loaded when it is called."""
+    words = [sys.executable, "-c", _PROGRAM, *command.split(), "--help"]
+    result = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
+    status, loaded = json.loads(result.stdout.splitlines()[-1])
+    assert status == 0
+    assert "greenroom.settings" in loaded
+    assert [name for name in ("cv2", "av", "numpy", "PIL", "fastapi") if name in loaded] == []
+
+
 def test_summaries_are_those_of_the_commands(group: Any) -> None:
     """What the list says of a command is what its own help begins with."""
     context = group.make_context("greenroom", ["run"])

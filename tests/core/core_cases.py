@@ -24,7 +24,7 @@ from greenroom.matting import (
     people_kernels,
     plausibility_kernels,
 )
-from greenroom.media import pyramid, resampling, resizing
+from greenroom.media import cuts, pyramid, resampling, resizing
 from greenroom.segmenters import chroma_kernels as chroma
 from greenroom.segmenters import tensor_kernels as segmenters
 
@@ -62,6 +62,17 @@ def halve(draw: Draw) -> Call:
     """Odd and even sizes."""
     shape = draw.shape()
     return Call(resampling.halve, (draw.plane(shape), draw.grid(halved(shape), "B", written=True)))
+
+
+@case
+def changes(draw: Draw) -> Call:
+    """Any box, an empty one too."""
+    shape = draw.shape()
+    (left, right), (top, bottom) = (
+        sorted(draw.integer(0, length) for _ in range(2)) for length in (shape[1], shape[0])
+    )
+    planes = draw.grid(shape, "B"), draw.grid(shape, "B")
+    return Call(cuts.changes, (*planes, (left, top, right, bottom)))
 
 
 @case
@@ -276,36 +287,46 @@ def look_at(draw: Draw) -> Call:
     return Call(plausibility_kernels.look_at, arguments)
 
 
+def _cell_memory(draw: Draw, number: int, shape: tuple[int, int]) -> list[Any]:
+    """Draw the arrays of what is known of each cell."""
+    every = (number, *shape)
+    return [
+        *(draw.grid(of, written=True) for of in (every, shape, every, shape)),
+        *(draw.grid(of, "B", written=True) for of in (every, shape)),
+    ]
+
+
 @case
 def compare_with_room(draw: Draw) -> Call:
     """Any number of planes."""
     number, shape = draw.integer(1, 3), draw.shape()
     small = halved(shape)
-    arguments = (
-        *(draw.grid((number, *shape), "B"), draw.grid(small, "B")),
-        *(draw.grid((number, *small), written=True), draw.grid(small, written=True)),
-        *(draw.grid((number, *small)), draw.grid(small, written=True)),
-        *(draw.grid((number, *small), "B", written=True), draw.grid(small, "B", written=True)),
-    )
     named = {
         "alike": draw.real(1, 20),
         "texture": draw.real(1, 50),
         "trusted": draw.real(1, 10),
-        "memory": draw.real(10, 100),
+        "frames": draw.real(10, 100),
     }
-    return Call(plausibility_kernels.compare, arguments, named)
+
+    def run(planes: Any, values: Any, *known: Any) -> None:
+        memory = plausibility_kernels.CellMemory(*known)
+        plausibility_kernels.compare(planes, values, memory, **named)
+
+    known = _cell_memory(draw, number, small)
+    return Call(run, (draw.grid((number, *shape), "B"), draw.grid(small, "B"), *known))
 
 
 @case
 def remember(draw: Draw) -> Call:
     """With what is wrong, and without."""
-    number, shape = draw.integer(1, 3), draw.shape()
-    arguments = (
-        *(draw.grid((number, *shape), "B"), draw.grid(shape, "B")),
-        *((draw.grid(shape, "B", values=(0, 1)) if draw.flag() else None), draw.real(1, 300)),
-        *(draw.grid((number, *shape), written=True), draw.grid(shape, written=True)),
-    )
-    return Call(plausibility_kernels.remember, arguments)
+    number, shape, times = draw.integer(1, 3), draw.shape(), draw.real(1, 300)
+    wrong = draw.grid(shape, "B", values=(0, 1)) if draw.flag() else None
+
+    def run(values: Any, wrong: Any, *known: Any) -> None:
+        memory = plausibility_kernels.CellMemory(*known)
+        plausibility_kernels.remember(memory, values, wrong, times)
+
+    return Call(run, (draw.grid(shape, "B"), wrong, *_cell_memory(draw, number, shape)))
 
 
 @case
@@ -367,6 +388,14 @@ def know(draw: Draw) -> Call:
     shape = draw.shape()
     last = draw.grid(shape, "B", values=(0, 1)) if draw.flag() else None
     return Call(grid_kernels.know, (draw.grid(shape), last))
+
+
+@case
+def mask_coverage(draw: Draw) -> Call:
+    """Take any working grid, and a mask of its half grid."""
+    shape = draw.shape()
+    mask = draw.grid(halved(shape), "B", values=(0, 1))
+    return Call(grid_kernels.mask_coverage, (mask, draw.grid(shape, written=True)))
 
 
 @case

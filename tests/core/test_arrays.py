@@ -76,6 +76,21 @@ def test_planes_have_samples_side_by_side(array: NDArray[Any]) -> None:
         core.plane(array)
 
 
+def test_planes_are_checked_at_once() -> None:
+    """Addresses and distances are those of each plane; single columns of any distance count."""
+    wide = np.zeros((4, 8), np.uint8)
+    given = wide, wide[:, 2:6], wide[1:3, ::8]
+    shapes = [array.shape for array in given]
+    addresses, distances = core.planes(given, shapes, writable=True)
+    assert addresses == tuple(array.ctypes.data for array in given)
+    assert distances == (8, 8, 8)
+    for wrong in (wide[:, ::2], wide[::-1], wide.view(np.int8), wide[0], read_only()):
+        with pytest.raises(TypeError, match="the core expected a plane"):
+            core.planes([wrong], [wrong.shape], writable=True)
+    with pytest.raises(TypeError, match="the core expected a plane"):
+        core.planes([wide], [(4, 7)])
+
+
 def test_read_only_memory_is_not_written_to() -> None:
     """What the core would write to has to be writable."""
     with pytest.raises(TypeError, match="read only"):

@@ -15,7 +15,7 @@ import typer
 from typer.testing import CliRunner
 
 import greenroom.devices.cameras as devices_module
-from greenroom.cli.devices import command as devices_command
+from greenroom.cli.devices import devices as devices_command
 from greenroom.devices.cameras import (
     CameraFormat,
     CameraInfo,

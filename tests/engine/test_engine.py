@@ -30,7 +30,7 @@ from greenroom.media.colour import COVER_RGB, Colour
 from greenroom.media.frame import Frame
 from greenroom.media.layout import Format, Layout
 from greenroom.media.matte import Matte
-from greenroom.segmenters import SegmenterInfo
+from greenroom.segmenters import Segmenter, SegmenterInfo
 from greenroom.testing import (
     PERSON_RGB,
     ROOM_RGB,
@@ -443,6 +443,40 @@ class TestOtherStagesFail:
                 vb.process(frame)
             vb.update(on_failure="cover")
             assert_no_room(vb.process(frame))
+
+
+def test_what_is_no_segmenter_is_refused() -> None:
+    """An object that only looks like one is named at once, with the class to derive from."""
+
+    class LooksLikeOne:
+        """Has the method, but not the contract."""
+
+        def segment(self, frame: Frame) -> NDArray[np.float32]:
+            """Find nobody."""
+            return np.zeros(frame.size, np.float32)
+
+    with pytest.raises(SettingsError, match=r"LooksLikeOne.*greenroom\.segmenters\.Segmenter"):
+        VirtualBackground(background="color:teal", segmenter=LooksLikeOne())  # type: ignore[arg-type]
+
+
+def test_a_segmenter_needs_one_method() -> None:
+    """What it is called, and what it does not remember, has defaults."""
+
+    class Bright(Segmenter):
+        """Takes what is bright for the person."""
+
+        def segment(self, frame: Frame) -> NDArray[np.float32]:
+            """See `Segmenter.segment`."""
+            return np.asarray(frame.planes[0] > 128, np.float32)
+
+    luma = np.full((36, 64), 40, np.uint8)
+    luma[8:, 20:44] = 220
+    frame = Frame((luma, luma // 2, luma // 2), Layout(64, 36, "yuv444p"))
+    with VirtualBackground(background="color:teal", segmenter=Bright()) as vb:
+        assert vb.info.model == "unnamed"
+        vb.reset()
+        vb.process(frame)
+        assert_array_equal(vb.matte, np.where(luma > 128, 255, 0))
 
 
 class TestProcess:

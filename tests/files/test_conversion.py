@@ -49,7 +49,7 @@ def use(monkeypatch: pytest.MonkeyPatch) -> UseSegmenter:
 
         monkeypatch.setattr("greenroom.engine.stages.create_segmenter", create)
         # One that hangs is released after the run: there is no need to wait for it.
-        monkeypatch.setattr("greenroom.engine.worker._PATIENCE_S", 0.01)
+        monkeypatch.setattr("greenroom.engine.worker._BUSY_CLOSE_S", 0.01)
 
     return choose
 

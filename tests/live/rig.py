@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from greenroom import VirtualBackground
 from greenroom.desktop.launch import create_steering
-from greenroom.desktop.session import DesktopSession
 from greenroom.live.parts import SessionParts
 from greenroom.live.session import Session
 from greenroom.live.status import Showing
@@ -24,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
 
-    from greenroom.desktop.settings_file import ConfigFile
+    import pytest
+
     from greenroom.media.frame import Frame
     from greenroom.segmenters import Segmenter
     from greenroom.sinks.sink import LiveSink
@@ -91,8 +91,6 @@ class Rig:
         Whether a page looks.
     governed : bool
         Whether a governor chooses how much is done.
-    config : ConfigFile, optional
-        The settings file, followed while running.
     **values
         Settings.
     """
@@ -106,7 +104,6 @@ class Rig:
         open_source: Callable[[Settings], Source] | None = None,
         watches: bool = True,
         governed: bool = False,
-        config: ConfigFile | None = None,
         **values: object,
     ) -> None:
         self.camera = FakeCamera()
@@ -124,11 +121,12 @@ class Rig:
             has_page=True,
             steering=create_steering(settings) if governed else None,
         )
-        self.session = (
-            Session(settings, parts) if config is None else DesktopSession(settings, parts, config)
-        )
+        self.session = self._make_session(settings, parts)
         self._watches = watches
         self.watcher: Watcher | None = None
+
+    def _make_session(self, settings: Settings, parts: SessionParts) -> Session:
+        return Session(settings, parts)
 
     def __enter__(self) -> Self:
         self.session.start()
@@ -172,3 +170,21 @@ class Rig:
         """How many pixels of the room have left so far."""
         seen = 0 if self.watcher is None else self.watcher.room_pixels
         return self.paced.room_pixels + self.unpaced.room_pixels + seen
+
+
+class Breaking:
+    """Makes a method raise so many times from when it is told to."""
+
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, owner: type, name: str, error: BaseException
+    ) -> None:
+        self.times = 0
+        original = getattr(owner, name)
+
+        def broken(*arguments: Any, **values: Any) -> Any:
+            if self.times > 0:
+                self.times -= 1
+                raise error
+            return original(*arguments, **values)
+
+        monkeypatch.setattr(owner, name, broken)

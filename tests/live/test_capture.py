@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from fractions import Fraction
@@ -12,7 +13,7 @@ import pytest
 
 from greenroom.errors import CameraBusyError, CameraLostError, CameraMissingError, SettingsError
 from greenroom.live.capture import Capture
-from greenroom.live.sleep_detector import Suspension
+from greenroom.live.sleep_detector import SleepDetector
 from greenroom.live.status import CaptureState, CaptureStatus
 from greenroom.media.clock import MonotonicClock
 from greenroom.media.frame import Frame
@@ -87,6 +88,7 @@ class Bench:
             self.open,
             self.frames.append,
             on_state=self._note,
+            wake=lambda: None,
             clock=clock,
             **{"reconnect_seconds": None, "asleep_s": lambda: self.asleep_s, **values},
         )
@@ -106,11 +108,13 @@ class Bench:
         self.statuses.append(status)
 
     def until(self, condition: Callable[[], bool]) -> None:
-        """Wait for something that other threads do."""
+        """Look after the capture until something is so."""
         end_s = time.monotonic() + DEADLINE_S
+        self.capture.tend()
         while not condition():
             assert time.monotonic() < end_s, (self.states, self.capture.status)
             time.sleep(0.001)
+            self.capture.tend()
 
     def until_state(self, state: CaptureState) -> None:
         """Wait until the capture is in a state."""
@@ -144,17 +148,18 @@ def bench(clock: FakeClock) -> Iterator[Bench]:
 
 
 def advance_until(bench: Bench, clock: FakeClock, condition: Callable[[], bool]) -> float:
-    """Let time pass, each time to when somebody wants to go on; return how much did.
+    """Let time pass, each time to when there is something to do; return how much did.
 
-    None passes while a camera is being opened, which takes none here.
+    None passes while a camera is being opened or closed, which takes none here unless it hangs.
     """
     passed_s = 0.0
     end_s = time.monotonic() + DEADLINE_S
-    while not condition():
+    while (left_s := bench.capture.tend()) and not condition():
         assert time.monotonic() < end_s, bench.states
-        capture = bench.capture
-        if capture._reading is None or capture.status.state is RUNNING:  # noqa: SLF001
-            passed_s += clock.advance_to_next(0.0)
+        is_idle = not bench.capture.threads or bench.capture.status.state is RUNNING
+        if (is_idle or any(camera.hangs for camera in bench.cameras)) and math.isfinite(left_s):
+            clock.advance(left_s)
+            passed_s += left_s
         time.sleep(0.001)
     return passed_s
 
@@ -214,7 +219,7 @@ def test_attempts_begin_quickly_and_become_rarer(bench: Bench, clock: FakeClock)
 
 def has_tried(bench: Bench, attempts: int) -> bool:
     """Whether the camera was tried so often, and it is over."""
-    return bench.attempts >= attempts and bench.capture._reading is None  # noqa: SLF001
+    return bench.attempts >= attempts and not bench.capture.threads
 
 
 def test_after_reconnect_seconds_it_is_given_up(clock: FakeClock) -> None:
@@ -296,7 +301,7 @@ def test_a_pause_that_was_asked_for_before_the_start_opens_nothing(bench: Bench)
     """A capture that is paused when it starts does not open the camera."""
     bench.capture.pause()
     bench.capture.start()
-    time.sleep(0.05)
+    assert bench.capture.tend() == math.inf
     assert bench.attempts == 0
     bench.capture.resume()
     bench.next_camera(1)
@@ -325,7 +330,7 @@ def test_a_lost_camera_can_be_paused(bench: Bench) -> None:
     bench.capture.pause()
     bench.until_state(CLOSED)
     attempts = bench.attempts
-    time.sleep(0.02)
+    assert bench.capture.tend() == math.inf
     assert bench.attempts == attempts
 
 
@@ -406,6 +411,119 @@ def test_stopping_while_the_source_is_being_opened_closes_it_later() -> None:
     assert bench.frames == []
 
 
+def test_a_source_that_cannot_be_opened_is_left_behind(clock: FakeClock) -> None:
+    """An opening that hangs is given up after a minute, and its camera is closed if it comes."""
+    bench = Bench(clock)
+    going = threading.Event()
+    open_source = bench.open
+
+    def slow() -> ScriptedCamera:
+        going.wait(DEADLINE_S)
+        return open_source()
+
+    bench.capture._open_source = slow  # noqa: SLF001 - nothing was opened yet
+    bench.capture.start()
+    (reader,) = bench.capture.threads
+    clock.advance(59.9)
+    assert bench.capture.tend() == pytest.approx(0.1)
+    clock.advance(0.2)
+    bench.capture.tend()
+    clock.advance(1.6)
+    bench.capture.tend()
+    assert bench.capture.status.state is FAILED
+    assert "could not be opened within 60 s" in bench.capture.status.error
+    assert bench.capture.threads == ()
+    going.set()
+    reader.join(DEADLINE_S)
+    assert bench.cameras[0].closed.is_set()
+    assert bench.frames == []
+
+
+def test_a_source_whose_closing_hangs_is_left_behind(
+    bench: Bench, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody who looks after a capture waits for it; after 1.5 s the camera counts as closed."""
+    camera = bench.run()
+    going = threading.Event()
+    monkeypatch.setattr(camera, "close", lambda: going.wait(DEADLINE_S))
+    bench.capture.pause()
+    began_s = time.monotonic()
+    assert bench.capture.tend() == pytest.approx(1.5)
+    assert time.monotonic() - began_s < 0.5
+    assert bench.capture.status.state is RUNNING
+    clock.advance(1.6)
+    bench.capture.tend()
+    assert bench.capture.status.state is CLOSED
+    going.set()
+    camera.closed.set()
+
+
+def test_a_pause_that_is_taken_back_at_once_ends_nothing(bench: Bench) -> None:
+    """A camera that is wanted again while it is being closed is opened again."""
+    camera = bench.run()
+    camera.hangs = True
+    bench.capture.pause()
+    bench.capture.tend()
+    bench.capture.resume()
+    bench.capture.tend()
+    camera.hangs = False
+    bench.next_camera(2)
+    assert ENDED not in bench.states
+
+
+def test_what_nobody_could_watch_is_not_let_through(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If looking after it fails, no frame of that camera is delivered, and it is opened anew."""
+    camera = bench.run()
+    count = len(bench.frames)
+    with monkeypatch.context() as broken:
+        broken.setattr(bench.capture, "_greet", {}.__getitem__)
+        with pytest.raises(KeyError):
+            bench.capture.tend()
+    camera.give()
+    bench.until(lambda: len(bench.cameras) == 2)
+    assert camera.closed.is_set()
+    assert len(bench.frames) == count
+    bench.next_camera(2)
+
+
+def test_many_threads_at_once() -> None:
+    """Whoever looks after it, pauses it and stops it, and when: nothing comes after the stop."""
+
+    class Busy(ScriptedCamera):
+        def __iter__(self) -> Iterator[Frame]:
+            while not self.closed.is_set():
+                yield FRAME
+
+    for number in range(20):
+        bench = Bench(MonotonicClock())
+        bench.capture._open_source = Busy  # noqa: SLF001 - nothing was opened yet
+        ended = threading.Event()
+
+        def press(bench: Bench = bench, ended: threading.Event = ended) -> None:
+            while not ended.is_set():
+                bench.capture.pause()
+                bench.capture.tend()
+                bench.capture.resume()
+                bench.capture.tend()
+
+        threads = [threading.Thread(target=press) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        bench.capture.start()
+        time.sleep(0.002 * number)
+        bench.capture.stop()
+        count = len(bench.frames)
+        assert bench.capture.threads == ()
+        ended.set()
+        for thread in threads:
+            thread.join(DEADLINE_S)
+        assert len(bench.frames) == count
+        assert bench.capture.status.state is CLOSED
+        assert ENDED not in bench.states
+
+
 def test_damaged_frames_are_counted_over_all_openings(bench: Bench, clock: FakeClock) -> None:
     """The count of frames that were left out goes on when the camera is opened again."""
     camera = bench.run()
@@ -438,9 +556,9 @@ def test_stop_before_start_does_nothing() -> None:
 def test_a_small_step_of_the_clock_is_no_suspend() -> None:
     """Only a jump of more than two seconds is taken for sleep, and only once."""
     asleep = [0.0]
-    suspension = Suspension(lambda: asleep[0])
+    detector = SleepDetector(lambda: asleep[0])
     asleep[0] = 1.5
-    assert not suspension.happened()
+    assert not detector.happened()
     asleep[0] = 4.0
-    assert suspension.happened()
-    assert not suspension.happened()
+    assert detector.happened()
+    assert not detector.happened()

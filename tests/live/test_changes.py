@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from greenroom import VirtualBackground
-from greenroom.desktop.settings_file import ConfigFile
 from greenroom.errors import (
     CameraBusyError,
     CameraMissingError,
@@ -204,20 +203,3 @@ def test_a_plate_of_another_shape(tmp_path: Path) -> None:
             engine.update(plate=str(path))
         assert raised.value.name == "plate"
         assert engine.process(frame).pts == frame.pts
-
-
-def test_a_file_that_is_broken_is_told_and_changes_nothing(tmp_path: Path) -> None:
-    """A source that cannot be opened, written into the settings file, interrupts nothing."""
-    cameras = Cameras()
-    path = tmp_path / "greenroom.toml"
-    path.write_text('source = "first"\n', "utf-8")
-    config = ConfigFile(path, required=True)
-    config.load()
-    with Rig(watches=False, open_source=cameras.open, source="first", config=config) as rig:
-        rig.until_shown()
-        path.write_text('source = "missing"\n', "utf-8")
-        rig.until(lambda: "'source'" in config.error, "told")
-        goes_on(rig)
-        path.write_text('source = "second"\n', "utf-8")
-        rig.until(lambda: not config.error, "mended")
-        rig.until(lambda: rig.session.settings.source == "second", "taken over")

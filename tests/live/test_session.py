@@ -9,13 +9,11 @@ import numpy as np
 import pytest
 
 from greenroom import VirtualBackground
-from greenroom.desktop.session import DesktopSession
-from greenroom.desktop.settings_file import ConfigFile
 from greenroom.errors import CameraMissingError, SettingsError
 from greenroom.live.parts import SessionParts
 from greenroom.live.session import Session
 from greenroom.live.status import CaptureState
-from greenroom.settings import OnFailure, Settings
+from greenroom.settings import Settings
 from greenroom.testing import MemoryLiveSink, PersonSegmenter, PersonSource
 from live.rig import Rig
 
@@ -168,29 +166,6 @@ class TestSettings:
                 rig.session.update(**values, mirror=True)
             assert rig.session.settings == before
 
-    def test_the_settings_file_is_followed(self, tmp_path: Path) -> None:
-        """What is edited there counts at once; nonsense changes nothing, and is told."""
-        path = tmp_path / "greenroom.toml"
-        path.write_text('background = "color:teal"\n')
-        file = ConfigFile(path, required=True)
-        settings = file.load().changed(on_failure=OnFailure.COVER, on_demand=False)
-        rig = Rig(watches=False)
-        parts = SessionParts(rig.engine, [rig.paced], rig.camera.open)
-        rig.session = session = DesktopSession(settings, parts, file)
-        with rig:
-            rig.until_shown()
-            path.write_text('background = "color:red"\n')
-            rig.until(lambda: rig.session.settings.background == "color:red", "edited")
-            path.write_text("background = ???\n")
-            rig.until(lambda: "not valid TOML" in session.status().config_error, "told")
-            assert rig.session.settings.background == "color:red"
-            path.write_text('background = "color:blue"\n')
-            rig.until(lambda: rig.session.settings.background == "color:blue", "mended")
-            assert session.status().config_error == ""
-            rig.session.update(mirror=True)
-            assert session.save() == path
-            assert Settings.from_toml(path).mirror
-
 
 class TestEnds:
     """How a session ends."""
@@ -225,17 +200,3 @@ class TestEnds:
         assert session.ended.wait(10)
         assert session.error is None
         session.stop()
-
-    def test_a_request_in_a_signal(self) -> None:
-        """The cover is switched, and the session is ended, by the housekeeper."""
-        with Rig(watches=False) as rig:
-            rig.until_shown()
-            rig.session.request("switch")
-            rig.until_covered("key")
-            rig.session.request("switch")
-            rig.until_shown()
-            rig.session.request("cover")
-            rig.session.request("cover")
-            rig.until_covered("key")
-            rig.session.request("stop")
-            assert rig.session.ended.wait(10)

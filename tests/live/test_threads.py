@@ -9,38 +9,20 @@ import pytest
 
 from greenroom.devices.reader_count import ReaderCount
 from greenroom.live.capture import Capture
-from greenroom.live.frame_pacer import Beat
+from greenroom.live.frame_pacer import FramePacer
 from greenroom.live.gate import Gate
 from greenroom.live.session import Session
 from greenroom.live.status import Showing
 from greenroom.live.steering import Steering
 from greenroom.media.workers import Worker, WorkerFailure
 from greenroom.testing import MemoryLiveSink
-from live.rig import DEADLINE_S, Rig
+from live.rig import DEADLINE_S, Breaking, Rig
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
 pytestmark = pytest.mark.usefixtures("no_thread_left")
-
-
-class Breaking:
-    """Makes a method raise so many times from when it is told to."""
-
-    def __init__(
-        self, monkeypatch: pytest.MonkeyPatch, owner: type, name: str, error: BaseException
-    ) -> None:
-        self.times = 0
-        original = getattr(owner, name)
-
-        def broken(*arguments: Any, **values: Any) -> Any:
-            if self.times > 0:
-                self.times -= 1
-                raise error
-            return original(*arguments, **values)
-
-        monkeypatch.setattr(owner, name, broken)
 
 
 class TestWorker:
@@ -116,8 +98,7 @@ class TestWorker:
 THREADS = [
     (Session, "_one", "frames"),
     (Session, "_look_after_camera", "housekeeper"),
-    (Session, "_carry_out", "requests"),
-    (Capture, "_greet", "capture"),
+    (Capture, "_greet", "housekeeper"),
     (Steering, "_carry_out", "steering"),
     (Gate, "hold", "out-paced"),
     (Gate, "wait", "out-unpaced"),
@@ -134,7 +115,6 @@ def test_any_thread_that_ends_is_begun_again(
         rig.until_shown()
         rig.until_sent()
         breaking.times = 1
-        rig.session.request("nothing")
         rig.session.update(quality="fast")
         rig.until(lambda: any(name in said for said in rig.session.status().notices), "notice")
         (notice,) = rig.session.status().notices
@@ -142,7 +122,7 @@ def test_any_thread_that_ends_is_begun_again(
         rig.until_shown()
         rig.until_sent()
         assert all(one.state == "running" for one in rig.session.status().outlets)
-        rig.session.request("cover")
+        rig.session.cover(on=True)
         rig.until_covered("key")
         rig.until(lambda: not rig.session.without_cover, "all have the cover")
         assert rig.session.error is None
@@ -158,8 +138,7 @@ def test_a_thread_that_ends_again_and_again_ends_the_run(
     with Rig(watches=False, governed=True) as rig:
         rig.until_shown()
         breaking.times = 10**6
-        for number in range(20):  # requests end with each
-            rig.session.request("nothing")
+        for number in range(20):
             if not rig.session.ended.is_set():
                 rig.session.update(quality=("fast", "balanced")[number % 2])
         assert rig.session.ended.wait(DEADLINE_S)
@@ -170,7 +149,7 @@ def test_a_thread_that_ends_again_and_again_ends_the_run(
 
 def test_an_error_beside_a_sink_is_the_sinks(monkeypatch: pytest.MonkeyPatch) -> None:
     """What goes wrong in a sink's thread is said, and it is opened again as if it had failed."""
-    breaking = Breaking(monkeypatch, Beat, "next", ZeroDivisionError("division by zero"))
+    breaking = Breaking(monkeypatch, FramePacer, "next", ZeroDivisionError("division by zero"))
     with Rig(watches=False) as rig:
         rig.until_shown()
         rig.until_sent()

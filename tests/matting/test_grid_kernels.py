@@ -15,6 +15,7 @@ from greenroom.matting.grid_kernels import (
     half_of,
     halve_part,
     know,
+    mask_coverage,
     place,
     put,
     settle,
@@ -119,6 +120,17 @@ def test_know(shape: tuple[int, int], kind: str, first: bool, seed: int) -> None
     assert_array_equal(now, half >= 0.5)
     assert_array_equal(either, (half >= 0.5) | ((last > 0) & (not first)))
     assert area == (half >= 0.5).sum()
+
+
+@settings(deadline=None)
+@given(st.tuples(st.integers(1, 50), st.integers(1, 120)), kinds, kinds, seeds)
+def test_mask_coverage(shape: tuple[int, int], kind: str, masked: str, seed: int) -> None:
+    """Coverage is multiplied by the mask, enlarged; it is told whether half of any is left."""
+    coverage = somebody(shape, seed, kind)
+    mask = (somebody(half_of(shape), seed + 1, masked) >= 0.5).astype(np.uint8)
+    expected = coverage * enlarged(mask.astype(np.float32), shape)
+    assert mask_coverage(mask, coverage) == (coverage >= 0.5).any()
+    assert_allclose(coverage, expected, atol=1e-6)
 
 
 class TestSettle:

@@ -18,6 +18,7 @@ from greenroom.matting.plausibility_kernels import (
     ROOM,
     SURELY,
     TEXTURED,
+    CellMemory,
     compare,
     look_at,
     remember,
@@ -80,8 +81,8 @@ def test_compare(shape: tuple[int, int], number: int, kind: str, seed: int) -> N
     cells = np.empty((number, height, width), np.uint8)
     marks = np.empty((height, width), np.uint8)
     new = room.copy(), seen.copy(), held.copy(), owned.copy()
-    terms: Any = {"alike": 4.0, "texture": 6.0, "trusted": 8.0, "memory": 9.0}
-    found = compare(planes, values, *new, cells, marks, **terms)
+    terms: Any = {"alike": 4.0, "texture": 6.0, "trusted": 8.0, "frames": 9.0}
+    found = compare(planes, values, CellMemory(*new, cells, marks), **terms)
     assert_array_equal(cells, frame)
     across, down = np.zeros(room.shape), np.zeros(room.shape)
     across[..., :-1] = np.abs(np.diff(room.astype(float), axis=2))
@@ -109,6 +110,14 @@ def test_compare(shape: tuple[int, int], number: int, kind: str, seed: int) -> N
     assert found.surely == pytest.approx((surely.mean(), border_of(surely), surely[0].mean()))
 
 
+def test_cells_of_another_size_are_an_error() -> None:
+    """A frame is only compared with cells of its own size."""
+    memory = CellMemory.empty(3, (4, 5))
+    terms: Any = {"alike": 4.0, "texture": 6.0, "trusted": 8.0, "frames": 9.0}
+    with pytest.raises(TypeError, match="does not fit"):
+        compare(np.zeros((3, 9, 10), np.uint8), np.zeros((5, 5), np.uint8), memory, **terms)
+
+
 @settings(deadline=None)
 @given(st.tuples(st.integers(1, 40), st.integers(1, 40)), KINDS, st.booleans(), seeds)
 def test_remember(shape: tuple[int, int], kind: str, all_right: bool, seed: int) -> None:
@@ -119,7 +128,9 @@ def test_remember(shape: tuple[int, int], kind: str, all_right: bool, seed: int)
     wrong = rng.integers(0, 2, shape, dtype=np.uint8)
     held, owned = rng.random((3, *shape), np.float32), rng.random(shape, np.float32)
     new_held, new_owned = held.copy(), owned.copy()
-    share = remember(cells, values, None if all_right else wrong, 250.0, new_held, new_owned)
+    room, seen, marks = np.zeros_like(held), np.zeros_like(owned), np.zeros(shape, np.uint8)
+    memory = CellMemory(room, seen, new_held, new_owned, cells, marks)
+    share = remember(memory, values, None if all_right else wrong, 250.0)
     mine = (values >= SURELY) & ((wrong == 0) | all_right)
     assert share == pytest.approx(mine.mean())
     assert_array_equal(new_held, np.where(mine, cells, held))

@@ -270,19 +270,11 @@ class TestChoice:
     """Which matting a segmenter gets."""
 
     def test_by_what_it_makes(self) -> None:
-        """Mattes are only enlarged, also those of a segmenter that does not say."""
-
-        class Silent:
-            """Says nothing."""
-
-        class Rough:
-            """Finds people roughly."""
-
-            makes_mattes = False
-
-        for silent in (Silent(), PersonSegmenter()):
-            assert isinstance(create_matting(Settings(), silent), UpsampledMatting)  # type: ignore[arg-type]
-        assert isinstance(create_matting(Settings(), Rough()), RefinedMatting)  # type: ignore[arg-type]
+        """Mattes are only enlarged; what makes none is refined."""
+        rough = PersonSegmenter()
+        rough.makes_mattes = False
+        assert isinstance(create_matting(Settings(), PersonSegmenter()), UpsampledMatting)
+        assert isinstance(create_matting(Settings(), rough), RefinedMatting)
 
     @pytest.mark.parametrize("quality", list(Quality))
     def test_every_quality_finds_people(self, quality: Quality) -> None:
@@ -319,12 +311,8 @@ class TestChoice:
 
     def test_a_fast_matting_keeps_nothing(self) -> None:
         """It learns no room, of which something could be kept."""
-
-        class Rough:
-            """Finds people roughly."""
-
-            makes_mattes = False
-
+        rough = PersonSegmenter()
+        rough.makes_mattes = False
         settings = Settings(quality="fast", keep_region="1,1,9,9")
         with pytest.raises(SettingsError, match="balanced or best"):
-            create_matting(settings, Rough())  # type: ignore[arg-type]
+            create_matting(settings, rough)

@@ -17,7 +17,7 @@ from greenroom.media.frame import Frame
 from greenroom.media.layout import Format, Layout
 from greenroom.media.timings import Timings
 from greenroom.segmenters.network import NetworkSegmenter, example_inputs, output_names
-from greenroom.segmenters.runtimes.runtime import TensorInfo
+from greenroom.segmenters.runtimes.runtime import Runtime, TensorInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +32,7 @@ FLOAT, HALF, BYTE = (np.dtype(name) for name in ("float32", "float16", "uint8"))
 NONE: tuple[None, ...] = (None, None, None, None)
 
 
-class Recorder:
+class Recorder(Runtime):
     """A runtime that keeps what it is given and answers as it is told."""
 
     name, device, threads, path = "recorder", "cpu", 1, Path("recorder.onnx")

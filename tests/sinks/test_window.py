@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -134,14 +135,15 @@ class TestWindow:
             pygame.event.Event(pygame.KEYDOWN, key=pygame.K_ESCAPE),
             pygame.event.Event(pygame.QUIT),
         ):
-            closed: list[bool] = []
-            sink = WindowSink(on_close=lambda told=closed: told.append(True))  # type: ignore[misc]
+            closed: list[str] = []
+            sink = WindowSink()
+            sink.on_close = partial(closed.append, "closed")
             sink.write(Frame.filled(LAYOUT, (1, 1, 1)))
             sink.pump(0.1)
             pygame.event.post(event)
             sink.pump(0)
             sink.pump(0)
-            assert closed == [True]
+            assert closed == ["closed"]
             assert not pygame.display.get_init()
 
     def test_minimised_window_has_no_reader(self, sink: WindowSink) -> None:
@@ -265,7 +267,8 @@ def test_real_screen(tmp_path: Path) -> None:
         "sys.path.insert(0, sys.argv[1])\n"
         "import test_window as t\n"
         "keys, closed = [], []\n"
-        "sink = t.WindowSink(keys.append, lambda: closed.append(1))\n"
+        "sink = t.WindowSink()\n"
+        "sink.on_key, sink.on_close = keys.append, lambda: closed.append(1)\n"
         "frame = t.halves((200, 90, 40), (20, 60, 220))\n"
         "def show(seconds):\n"
         "    end = time.monotonic() + seconds\n"

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import socketserver
 import struct
-import threading
-from typing import TYPE_CHECKING, Self
 
-from stream_server import encoded
-
-if TYPE_CHECKING:
-    from types import TracebackType
+from stream_server import UntilLeft, encoded
 
 __all__ = ["RtspServer"]
 
@@ -59,32 +54,15 @@ class _Handler(socketserver.StreamRequestHandler):
             pass  # whoever looked has gone
 
 
-class RtspServer(socketserver.ThreadingTCPServer):
+class RtspServer(UntilLeft, socketserver.ThreadingTCPServer):
     """Serves four seconds of a stream to everybody, until it is left."""
 
     allow_reuse_address = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.ended = threading.Event()
-        self._thread = threading.Thread(target=self.serve_forever, args=(0.01,))
 
     @property
     def address(self) -> str:
         """The address of the stream."""
         return f"rtsp://127.0.0.1:{self.server_address[1]}/stream"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.ended.set()
-        self.shutdown()
-        self._thread.join()
-        self.server_close()

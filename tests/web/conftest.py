@@ -10,6 +10,7 @@ import pytest
 from greenroom.web.access import Access
 from greenroom.web.application import create_app
 from greenroom.web.gallery import Gallery
+from greenroom.web.page_state import PageState
 from greenroom.web.server import PageServer
 from web.fake_session import FakeSession
 
@@ -71,7 +72,7 @@ def access() -> Access:
 @pytest.fixture
 def app(session: FakeSession, gallery: Gallery, access: Access) -> ASGIApp:
     """Return the page's application."""
-    return create_app(session, gallery, access, session.run_checks)
+    return create_app(PageState(session, gallery, access, session.run_checks))
 
 
 @pytest.fixture

@@ -72,7 +72,7 @@ class FakeSession:
         self.engine.update(**values)
         self.tell()
 
-    def cover(self, on: bool) -> None:
+    def cover(self, *, on: bool) -> None:
         """See `LiveSession.cover`."""
         self.covered = on
         self.tell()

@@ -57,11 +57,11 @@ def unreadable(path: Path, reason: object, hint: str = "") -> BackgroundError:
     return BackgroundError(message, path)
 
 
-class Still(Scene):
-    """One picture, fitted once for each layout."""
+class PictureBackground(Scene):
+    """A picture in a file, decoded when it is opened, and fitted once for each layout."""
 
-    def __init__(self, picture: Frame, fit: Fit) -> None:
-        self._picture = picture
+    def __init__(self, path: Path, fit: Fit) -> None:
+        self._picture = read_picture(path)
         self._fit = fit
         self._last: Frame | None = None
 
@@ -71,13 +71,6 @@ class Still(Scene):
         if last is None or last.layout != layout:
             self._last = last = fitted(self._picture, layout, self._fit)
         return last
-
-
-class PictureBackground(Still):
-    """A picture in a file, decoded when it is opened."""
-
-    def __init__(self, path: Path, fit: Fit) -> None:
-        super().__init__(read_picture(path), fit)
 
 
 class Slideshow(Scene):

@@ -22,7 +22,7 @@ __all__ = ["Pixelate"]
 # Side of a block at full strength, as a share of the frame's shorter side.
 _FULL_STRENGTH: Final = 0.2
 # A block is at least so wide, in pixels: a sample of 4:2:0 chroma is two.
-_LEAST_BLOCK_PX: Final = 4
+_MIN_BLOCK_PX: Final = 4
 
 
 class Pixelate(Background):
@@ -45,7 +45,7 @@ class Pixelate(Background):
 
     def render(self, frame: Frame, matte: Matte, time_s: float) -> Frame:
         """See `Background.render`."""
-        block_px = max(_LEAST_BLOCK_PX, self._share * min(frame.size))
+        block_px = max(_MIN_BLOCK_PX, self._share * min(frame.size))
         size = tuple(max(1, round(length / block_px)) for length in frame.size)
         result = Frame.empty(frame.layout)
         for grid, target in zip(self._softened.grids(frame, matte), result.planes, strict=True):

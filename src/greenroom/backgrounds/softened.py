@@ -31,20 +31,20 @@ LEAST_STRENGTH: Final = 0.4
 # Standard deviation of the blur at full strength, as a share of the frame's shorter side.
 _FULL_STRENGTH: Final = 0.15
 # Samples of the grid per standard deviation: with fewer, the enlarged grid becomes visible.
-_SAMPLES: Final = 2.5
+_SAMPLES_PER_SIGMA: Final = 2.5
 # Quantisation step of the grid's values, of 255, and the difference from which they change.
-_STEP: Final = 2.0
-_STEADY: Final = _STEP
+_QUANTISATION_STEP: Final = 2.0
+_HYSTERESIS: Final = _QUANTISATION_STEP
 # Coverage from which a sample does not count as background: its colour is partly the person's.
-_MOST_COVERAGE: Final = 0.25 * 255
+_MAX_COVERAGE: Final = 0.25 * 255
 # Weight of a much wider blur, and the factor of its width: it fills covered parts, and keeps a gap
 # between arm and body from showing only the room right behind it.
-_NEAR: Final = 0.05
-_WIDER: Final = 3
+_WIDE_BLUR_WEIGHT: Final = 0.05
+_WIDE_BLUR_FACTOR: Final = 3
 # Weight of the mean of the whole grid, for parts without background nearby.
-_FAR: Final = 1e-4
+_MEAN_WEIGHT: Final = 1e-4
 # Without any background the grid is grey.
-_NOTHING: Final = np.float32(1e-9)
+_GREY_WEIGHT: Final = np.float32(1e-9)
 _GREY: Final = np.float32(128)
 
 
@@ -77,7 +77,7 @@ class Softened:
     def grids(self, frame: Frame, matte: Matte) -> list[Floats]:
         """Return a grid (h, w) float32 of 0..255 for each plane, all of one size."""
         halves = frame.half_planes
-        spacing_px = self._share * min(frame.size) / _SAMPLES
+        spacing_px = self._share * min(frame.size) / _SAMPLES_PER_SIGMA
         size = tuple(
             max(1, min(most, round(length / spacing_px)))
             for length, most in zip(frame.size, halves.shape[:0:-1], strict=True)
@@ -93,20 +93,22 @@ class Softened:
             np.multiply(weight, half, out=values[:, :, index])
         values[:, :, -1] = weight
         spread = _spread(values, size, sigma)
-        weights = spread[:, :, -1] + _NOTHING
-        grids = [(spread[:, :, index] + _NOTHING * _GREY) / weights for index in range(len(halves))]
+        weights = spread[:, :, -1] + _GREY_WEIGHT
+        grids = [
+            (spread[:, :, index] + _GREY_WEIGHT * _GREY) / weights for index in range(len(halves))
+        ]
         if [grid.shape for grid in grids] != [old.shape for old in self._sent]:
             self._sent = [_rounded(grid) for grid in grids]
         pairs = zip(grids, self._sent, strict=True)
         self._sent = [
-            np.where(np.abs(grid - old) < _STEADY, old, _rounded(grid)) for grid, old in pairs
+            np.where(np.abs(grid - old) < _HYSTERESIS, old, _rounded(grid)) for grid, old in pairs
         ]
         return self._sent
 
 
 def clearness(matte: Plane) -> Floats:
     """Return the weight of the background: 1 without coverage, 0 from a limit on."""
-    weight = np.maximum(1 - matte.astype(np.float32) / np.float32(_MOST_COVERAGE), 0)
+    weight = np.maximum(1 - matte.astype(np.float32) / np.float32(_MAX_COVERAGE), 0)
     return np.asarray(weight, np.float32)
 
 
@@ -140,11 +142,13 @@ def strength_of(kind: str, value: str) -> float:
 def _spread(values: Floats, size: tuple[int, ...], sigma: tuple[float, ...]) -> Floats:
     """Blur channels to the grid, plus a little of a wider blur and a trace of their mean."""
     reduced = _resized(values, size)
-    coarse = tuple(max(1, round(length / _WIDER)) for length in size)
+    coarse = tuple(max(1, round(length / _WIDE_BLUR_FACTOR)) for length in size)
     near = _blurred(_resized(reduced, coarse), sigma)
     wider = cv2.resize(near, size, interpolation=cv2.INTER_LINEAR)
-    mean = np.float32(_FAR) * reduced.mean(axis=(0, 1))
-    return np.asarray(_blurred(reduced, sigma) + np.float32(_NEAR) * wider + mean, np.float32)
+    mean = np.float32(_MEAN_WEIGHT) * reduced.mean(axis=(0, 1))
+    return np.asarray(
+        _blurred(reduced, sigma) + np.float32(_WIDE_BLUR_WEIGHT) * wider + mean, np.float32
+    )
 
 
 def _resized(values: Floats, size: tuple[int, ...]) -> Floats:
@@ -161,5 +165,7 @@ def _blurred(values: Floats, sigma: tuple[float, ...]) -> Floats:
 
 
 def _rounded(grid: Floats) -> Floats:
-    rounded = np.clip(np.rint(grid / np.float32(_STEP)) * np.float32(_STEP), 0, 255)
+    rounded = np.clip(
+        np.rint(grid / np.float32(_QUANTISATION_STEP)) * np.float32(_QUANTISATION_STEP), 0, 255
+    )
     return np.asarray(rounded, np.float32)

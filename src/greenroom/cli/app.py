@@ -13,56 +13,56 @@ __all__ = ["app"]
 
 _COMMANDS: Final = {
     "run": LazyCommand(
-        "greenroom.cli.run",
+        "greenroom.cli.run:run",
         "Be seen in front of another background in video calls.",
         allows_extra_arguments=True,  # it suggests the option that they may belong to
     ),
-    "page": LazyCommand("greenroom.cli.page", "Open the page of greenroom run in the web browser."),
+    "page": LazyCommand(
+        "greenroom.cli.page:page", "Open the page of greenroom run in the web browser."
+    ),
     "cover": LazyCommand(
-        "greenroom.cli.cover",
+        "greenroom.cli.cover:cover",
         "Cover yourself in what greenroom run sends, or show yourself again.",
     ),
     "devices": LazyCommand(
-        "greenroom.cli.devices",
+        "greenroom.cli.devices:devices",
         "List the cameras with their formats, and the virtual cameras.",
     ),
     "doctor": LazyCommand(
-        "greenroom.cli.doctor",
+        "greenroom.cli.doctor:doctor",
         "Check camera, virtual camera, models and the rest, and print how to mend what is wrong.",
     ),
     "convert": LazyCommand(
-        "greenroom.cli.convert",
+        "greenroom.cli.convert:convert",
         "Put another background behind the person in a video or picture.",
     ),
     "matte": LazyCommand(
-        "greenroom.cli.matte",
+        "greenroom.cli.matte:matte",
         "Write the matte of a video or picture: white where the person is.",
     ),
     "demo": LazyCommand(
-        "greenroom.cli.demo",
+        "greenroom.cli.demo:demo",
         "Make a clip of a person in front of a busy scene and replace its background three ways.",
     ),
     "bench": LazyCommand(
-        "greenroom.cli.bench",
+        "greenroom.cli.bench:bench",
         "Measure the engine on frames in memory, or a live session: what a frame takes.",
     ),
     "eval": LazyCommand(
-        "greenroom.cli.eval",
+        "greenroom.cli.eval:evaluate",
         "Measure models on labelled pictures or clips; --model takes several, with commas between.",
     ),
     "models": LazyCommand(
-        "greenroom.cli.models",
+        "greenroom.cli.models:app",
         "List models, and get, add, check or remove them.",
-        has_commands=True,
     ),
     "serve": LazyCommand(
-        "greenroom.cli.serve",
+        "greenroom.cli.serve:serve",
         "Serve virtual backgrounds over WebRTC to browsers, OBS, FFmpeg and others.",
     ),
     "plate": LazyCommand(
-        "greenroom.cli.plate",
+        "greenroom.cli.plate:app",
         "Record a picture of the empty room.",
-        has_commands=True,
     ),
 }
 
@@ -85,7 +85,7 @@ app = typer.Typer(
 )
 
 
-def _print_version(value: bool) -> None:  # noqa: FBT001 - Typer calls it like this
+def _print_version(*, value: bool) -> None:
     if value:
         typer.echo(f"greenroom {greenroom.__version__}")
         raise typer.Exit

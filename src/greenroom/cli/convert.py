@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from greenroom.cli.file_batch import check_files, each_file
-from greenroom.cli.options import settings_command
+from greenroom.cli.options import OutDir, settings_command
 from greenroom.settings import Group, Settings
 
-__all__ = ["command"]
-
-
-def _check(settings: Settings, values: dict[str, Any]) -> None:
-    check_files(settings, values, has_background=True)
+__all__ = ["convert"]
 
 
 @settings_command(
@@ -27,8 +21,7 @@ def _check(settings: Settings, values: dict[str, Any]) -> None:
     Group.PICTURE,
     Group.FAILURE,
     Group.OUTPUT,
-    check=_check,
-    loads="greenroom.files.convert",
+    work="greenroom.cli.file_batch:convert",
 )
 def convert(
     files: Annotated[
@@ -43,19 +36,10 @@ def convert(
         ),
     ] = None,
     *,
-    out_dir: Annotated[
-        Path | None,
-        typer.Option(help="Write every input into this folder, under its own name."),
-    ] = None,
+    out_dir: OutDir = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a summary of each file as a line of JSON.")
     ] = False,
     settings: Settings,
 ) -> None:
     """Put another background behind the person in a video or picture."""
-    from greenroom.files.convert import convert as run
-
-    each_file(run, files or [], out_dir, settings, as_json=as_json)
-
-
-command = convert

@@ -18,7 +18,7 @@ from greenroom.errors import GreenroomError
 if TYPE_CHECKING:
     from greenroom.desktop.instance import InstanceRecord
 
-__all__ = ["command"]
+__all__ = ["cover"]
 
 _TIMEOUT_S: Final = 2.0
 _POLL_S: Final = 0.02
@@ -65,19 +65,8 @@ def cover(
     raise GreenroomError(message)
 
 
-command = cover
-
-
 def _by_page(record: InstanceRecord, state: _State) -> tuple[bool, tuple[str, ...]]:
-    """Send the request to the page.
-
-    Returns
-    -------
-    covered : bool
-        Whether the user is to be covered now.
-    lacking : tuple of str
-        The sinks that have not taken the cover.
-    """
+    """Send the request to the page; return the wanted state and the sinks without the cover."""
     if not record.address:
         message = "it has no page"
         raise UnreachableError(message)
@@ -120,13 +109,7 @@ def _by_signal(record: InstanceRecord, state: _State) -> tuple[bool, tuple[str, 
 
 
 def _wait_for_cover_state(pid: int, *, wanted: bool) -> tuple[str, ...] | None:
-    """Wait until the instance reports the wanted state.
-
-    Returns
-    -------
-    tuple of str or None
-        The sinks that have not taken the cover; None if the state was not reached in time.
-    """
+    """Wait for the wanted state; return the sinks without the cover, or None on time-out."""
     end = time.monotonic() + _TIMEOUT_S
     lacking: tuple[str, ...] | None = None
     while time.monotonic() < end:

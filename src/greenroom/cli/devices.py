@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from greenroom.cli.options import plain_command
+from greenroom.cli.options import Json, plain_command
 from greenroom.devices.cameras import list_cameras, list_virtual_cameras
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from greenroom.devices.cameras import CameraFormat, CameraInfo
 
-__all__ = ["command"]
+__all__ = ["devices"]
 
 _NO_CAMERA = """\
 No camera was found. Plug one in, and look at a switch or lid on a laptop's own. To try without:
@@ -27,7 +27,7 @@ _NO_VIRTUAL_CAMERA = "No virtual camera was found. What to install: greenroom do
 @plain_command
 def devices(
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """List the cameras with their formats, and the virtual cameras."""
     cameras, virtual = list_cameras(), list_virtual_cameras()
@@ -36,9 +36,6 @@ def devices(
         typer.echo(json.dumps({name: [_row(one) for one in them] for name, them in found.items()}))
         return
     typer.echo(_text(cameras, virtual))
-
-
-command = devices
 
 
 def _row(camera: CameraInfo) -> dict[str, Any]:

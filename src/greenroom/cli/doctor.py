@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
-from greenroom.cli.options import plain_command
+from greenroom.cli.options import Json, plain_command
 from greenroom.desktop.settings_file import ConfigFile, default_config_path
 from greenroom.doctor import each_finding
 from greenroom.errors import SettingsError
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from greenroom.doctor import Finding
     from greenroom.settings import Settings
 
-__all__ = ["command"]
+__all__ = ["doctor"]
 
 _STYLES: Final = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 _INDENT: Final = 11
@@ -38,7 +38,7 @@ def doctor(
             show_default=False,
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Check camera, virtual camera, models and the rest, and print how to mend what is wrong.
 
@@ -53,9 +53,6 @@ def doctor(
         printer.sum_up(findings)
     if any(finding.blocks for finding in findings):
         raise typer.Exit(1)
-
-
-command = doctor
 
 
 def _settings(config: Path | None) -> Settings | None:

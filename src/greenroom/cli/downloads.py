@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from greenroom.cli.progress import download_bar
+from greenroom.cli.progress import progress_bar
+from greenroom.segmenters.catalogue import card_named, required_cards
+from greenroom.segmenters.inspection import MODEL_SUFFIXES
+from greenroom.segmenters.store import Store
 
 if TYPE_CHECKING:
     from greenroom.segmenters.card import Card
-    from greenroom.segmenters.store import Store
     from greenroom.settings import Settings
 
 __all__ = ["fetch_weights", "get_weights"]
@@ -24,16 +26,11 @@ def fetch_weights(settings: Settings) -> None:
     SettingsError, ModelError
         If there is no such model, or its weights cannot be downloaded.
     """
-    from greenroom.segmenters.catalogue import card_named, required_cards  # noqa: PLC0415 - loads NumPy
-    from greenroom.segmenters.inspection import MODEL_SUFFIXES  # noqa: PLC0415
-
     for model in filter(None, map(str.strip, settings.model.split(","))):
         if model.lower().endswith(MODEL_SUFFIXES):
             continue
         for card in required_cards(card_named(model)):
             if card.file is not None and not card.file.embedded:
-                from greenroom.segmenters.store import Store  # noqa: PLC0415
-
                 get_weights(
                     Store(settings.models_dir), card, accept_license=settings.accept_license
                 )
@@ -43,7 +40,7 @@ def get_weights(
     store: Store, card: Card, *, accept_license: bool = False, trust: bool = False
 ) -> str:
     """Return the path of a model's weights, downloading them if necessary."""
-    with download_bar(card.name) as progress:
+    with progress_bar(card.name, counts_bytes=True) as progress:
         path = store.get(
             card,
             accept_license=accept_license,

@@ -4,51 +4,95 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
-from greenroom.cli.preflight import PER_FILE_ERRORS, check_conversions
+from greenroom.backgrounds import check_background
+from greenroom.cli.downloads import fetch_weights
 from greenroom.cli.progress import progress_bar
-from greenroom.errors import GreenroomError, IncompleteError, SettingsError
+from greenroom.errors import (
+    GreenroomError,
+    IncompleteError,
+    ProcessingError,
+    SettingsError,
+    SinkError,
+    SourceError,
+)
+from greenroom.files import convert as conversion
 from greenroom.media.animation import moves
 from greenroom.media.limits import MAX_PHOTO_SIDE_PX
 from greenroom.media.numbered_names import NUMBER
 from greenroom.media.paths import is_folder, path_exists
+from greenroom.segmenters import check_model
 from greenroom.segmenters.store.speeds import remember_speed
-from greenroom.sinks import written_name
+from greenroom.sinks import check_sink, written_name
+from greenroom.sources import check_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from greenroom.files.convert import Summary
     from greenroom.settings import Settings
 
-__all__ = ["check_files", "each_file"]
+__all__ = ["convert", "matte"]
 
 _STREAM = "-"
+# Errors that concern one file of a batch; the others are still converted.
+_PER_FILE_ERRORS = (SourceError, ProcessingError, SinkError)
 # With fewer frames the median says little about a model's speed.
 _MIN_SPEED_FRAMES = 10
 
 
-def each_file(
-    run: Callable[..., Summary],
-    files: Sequence[str],
-    out_dir: Path | None,
+def convert(
+    files: Sequence[str] | None, out_dir: Path | None, settings: Settings, *, as_json: bool
+) -> None:
+    """Put another background behind the person in every input.
+
+    Raises
+    ------
+    GreenroomError
+        Of the subclass for the first argument that cannot be used, or if the only conversion
+        failed.
+    IncompleteError
+        If some of several inputs could not be converted; the others have been.
+    """
+    pairs = _pairs(files or [], out_dir, settings, as_json=as_json)
+    _check_files(pairs, settings)
+    check_background(settings)
+    _each_file(conversion.convert, pairs, settings, as_json=as_json)
+
+
+def matte(
+    files: Sequence[str] | None, out_dir: Path | None, settings: Settings, *, as_json: bool
+) -> None:
+    """Write the matte of every input; errors are those of `convert`."""
+    pairs = _pairs(files or [], out_dir, settings, as_json=as_json)
+    _check_files(pairs, settings)
+    _each_file(conversion.extract_matte, pairs, settings, as_json=as_json)
+
+
+def _check_files(pairs: Sequence[tuple[str, str]], settings: Settings) -> None:
+    """Check inputs and outputs; of a batch, some may be wrong."""
+    failures: list[GreenroomError] = []
+    for source, target in pairs:
+        try:
+            check_sink(target, settings, check_source(source, settings))
+        except _PER_FILE_ERRORS as error:
+            failures.append(error)
+    if failures and len(failures) == len(pairs):
+        raise failures[0] if len(pairs) == 1 else IncompleteError(failures, len(pairs))
+
+
+def _each_file(
+    run: Callable[..., conversion.Summary],
+    pairs: Sequence[tuple[str, str]],
     settings: Settings,
     *,
     as_json: bool,
 ) -> None:
-    """Run a conversion for every input.
-
-    Raises
-    ------
-    SettingsError
-        If inputs and outputs do not go together.
-    IncompleteError
-        If some of several inputs could not be converted; the others have been.
-    """
-    pairs = _pairs(files, out_dir, settings)
+    """Run a conversion for every input, once the model is here."""
+    check_model(settings)
+    fetch_weights(settings)
     failures: list[GreenroomError] = []
     for source, target in pairs:
         try:
@@ -57,7 +101,7 @@ def each_file(
         except IncompleteError as error:
             _report(error.summary, as_json=as_json)
             failures.append(error)
-        except PER_FILE_ERRORS as error:
+        except _PER_FILE_ERRORS as error:
             failures.append(error)
         else:
             _report(summary, as_json=as_json)
@@ -69,9 +113,7 @@ def each_file(
 
 def _report(summary: object, *, as_json: bool) -> None:
     """Print a summary as JSON if requested, and store the model's speed."""
-    from greenroom.files.convert import Summary
-
-    if not isinstance(summary, Summary):
+    if not isinstance(summary, conversion.Summary):
         return
     if summary.frames >= _MIN_SPEED_FRAMES and "segment" in summary.stages:
         remember_speed(summary.segmenter, summary.stages["segment"].median_ms)
@@ -79,22 +121,9 @@ def _report(summary: object, *, as_json: bool) -> None:
         typer.echo(json.dumps(summary.to_dict()))
 
 
-def check_files(settings: Settings, values: dict[str, Any], *, has_background: bool) -> None:
-    """Check the files, settings and model of a command before anything is loaded.
-
-    Raises
-    ------
-    GreenroomError
-        Of the subclass for the first thing that cannot be used.
-    """
-    pairs = _pairs(values["files"] or [], values["out_dir"], settings)
-    if values["as_json"] and any(target == _STREAM for _, target in pairs):
-        message = "--json and an output to '-' both need standard output. Write to a file."
-        raise SettingsError(message)
-    check_conversions(pairs, settings, has_background=has_background)
-
-
-def _pairs(files: Sequence[str], out_dir: Path | None, settings: Settings) -> list[tuple[str, str]]:
+def _pairs(
+    files: Sequence[str], out_dir: Path | None, settings: Settings, *, as_json: bool
+) -> list[tuple[str, str]]:
     """Return (input, output) pairs."""
     if out_dir is None:
         if len(files) != 2:
@@ -102,6 +131,9 @@ def _pairs(files: Sequence[str], out_dir: Path | None, settings: Settings) -> li
                 f"expected one input and one output, not {len(files)} name(s). Give several "
                 f"inputs with --out-dir FOLDER."
             )
+            raise SettingsError(message)
+        if as_json and files[1] == _STREAM:
+            message = "--json and an output to '-' both need standard output. Write to a file."
             raise SettingsError(message)
         return [(files[0], files[1])]
     if not is_folder(out_dir):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import pkgutil
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import typer
@@ -23,19 +23,16 @@ class LazyCommand(NamedTuple):
 
     Attributes
     ----------
-    module : str
-        Module with the function ``command``, or with the Typer application ``app``.
+    target : str
+        Its function, or the Typer application of a group, such as ``package.module:function``.
     summary : str
         The first sentence of its help.
-    has_commands : bool
-        Whether the module has an ``app`` with several commands.
     allows_extra_arguments : bool
         Whether arguments that it does not declare are passed on instead of refused.
     """
 
-    module: str
+    target: str
     summary: str
-    has_commands: bool = False
     allows_extra_arguments: bool = False
 
 
@@ -75,18 +72,17 @@ class LazyGroup(HelpfulGroup):
         self.format_help_text(ctx, formatter)
         self.format_options(ctx, formatter)
 
-    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - Typer's own Click
+    def format_commands(self, _ctx: Any, formatter: Any) -> None:
         """List the commands with their whole summaries, which Click would truncate."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, lazy.summary) for name, lazy in self.lazy_commands.items()])
 
 
 def _imported(name: str, lazy: LazyCommand) -> Any:
-    module = importlib.import_module(lazy.module)
-    if lazy.has_commands:
-        return get_command(with_plain_flags(module.app))
-    app = typer.Typer(add_completion=False, rich_markup_mode="rich")
-    app.command(name, context_settings={"allow_extra_args": lazy.allows_extra_arguments})(
-        module.command
-    )
+    app = command = pkgutil.resolve_name(lazy.target)
+    if not isinstance(command, typer.Typer):
+        app = typer.Typer(add_completion=False, rich_markup_mode="rich")
+        app.command(name, context_settings={"allow_extra_args": lazy.allows_extra_arguments})(
+            command
+        )
     return get_command(with_plain_flags(app))

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from greenroom.cli.file_batch import check_files, each_file
-from greenroom.cli.options import settings_command
+from greenroom.cli.options import OutDir, settings_command
 from greenroom.settings import Group, Settings
 
-__all__ = ["command"]
-
-
-def _check(settings: Settings, values: dict[str, Any]) -> None:
-    check_files(settings, values, has_background=False)
+__all__ = ["matte"]
 
 
 @settings_command(
@@ -24,8 +18,7 @@ def _check(settings: Settings, values: dict[str, Any]) -> None:
     Group.EDGE,
     Group.FAILURE,
     Group.OUTPUT,
-    check=_check,
-    loads="greenroom.files.convert",
+    work="greenroom.cli.file_batch:matte",
 )
 def matte(
     files: Annotated[
@@ -39,19 +32,10 @@ def matte(
         ),
     ] = None,
     *,
-    out_dir: Annotated[
-        Path | None,
-        typer.Option(help="Write every input into this folder, under its own name."),
-    ] = None,
+    out_dir: OutDir = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a summary of each file as a line of JSON.")
     ] = False,
     settings: Settings,
 ) -> None:
     """Write the matte of a video or picture: white where the person is."""
-    from greenroom.files.convert import extract_matte as run
-
-    each_file(run, files or [], out_dir, settings, as_json=as_json)
-
-
-command = matte

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from greenroom.cli.downloads import get_weights
-from greenroom.cli.options import plain_command
+from greenroom.cli.options import Json, plain_command
 from greenroom.errors import ModelError
 from greenroom.segmenters.catalogue import card_named, cards, read_cards, required_cards
 from greenroom.segmenters.store import Store, size_text
@@ -36,12 +36,11 @@ _ModelsDir = Annotated[
         show_default=False,
     ),
 ]
-_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("list")
 @plain_command
-def list_models(*, models_dir: _ModelsDir = None, as_json: _Json = False) -> None:
+def list_models(*, models_dir: _ModelsDir = None, as_json: Json = False) -> None:
     """List the models: licences, where their weights are, and how fast they ran here."""
     store = Store(models_dir)
     found, errors = read_cards()
@@ -53,7 +52,7 @@ def list_models(*, models_dir: _ModelsDir = None, as_json: _Json = False) -> Non
 
 @app.command()
 @plain_command
-def info(name: _Name, *, models_dir: _ModelsDir = None, as_json: _Json = False) -> None:
+def info(name: _Name, *, models_dir: _ModelsDir = None, as_json: Json = False) -> None:
     """Show what is known of a model: its classes, licence, paper, and file."""
     card = card_named(name)
     store = Store(models_dir)
@@ -65,7 +64,7 @@ def info(name: _Name, *, models_dir: _ModelsDir = None, as_json: _Json = False) 
         "paper": card.paper,
         "url": card.file and card.file.url,
         "hash": store.expected_hash(card) or None,
-        "path": _path(card, store),
+        "path": str(found[1]) if (found := store.locate(card)) else None,
         "threshold": card.output.threshold,
         "classes": list(card.output.classes),
         "keep": list(card.output.keep) if card.output.classes else [],
@@ -99,7 +98,7 @@ def get(
         ),
     ] = False,
     models_dir: _ModelsDir = None,
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """Download a model's weights, unless they are here, and print where they are."""
     store = Store(models_dir)
@@ -120,7 +119,7 @@ def add(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a model of that name that you added.")
     ] = False,
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """Add a model of your own: its card, and its weights if they are not to be downloaded."""
     made = add_card(card, weights, Store(None), overwrite=overwrite)
@@ -129,7 +128,7 @@ def add(
 
 @app.command()
 @plain_command
-def remove(name: _Name, *, as_json: _Json = False) -> None:
+def remove(name: _Name, *, as_json: Json = False) -> None:
     """Remove a model that you added, or what was downloaded of another."""
     _print_files("removed", remove_card(name, Store(None)), as_json=as_json)
 
@@ -143,7 +142,7 @@ def verify(
     ] = None,
     *,
     models_dir: _ModelsDir = None,
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """Compare the weights that are here with their hashes; status 1 if any is wrong."""
     store = Store(models_dir)
@@ -182,11 +181,6 @@ def _row(card: Card, store: Store) -> dict[str, Any]:
         "runtime": card.runtime,
         "speed": f"{ran[0].ms:.3g} ms, {ran[0].device}" if ran else "not run yet",
     }
-
-
-def _path(card: Card, store: Store) -> str | None:
-    found = store.locate(card)
-    return None if found is None else str(found[1])
 
 
 def _table(rows: list[dict[str, Any]]) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import inspect
 import logging
+import pkgutil
 import signal
 import sys
 from contextlib import contextmanager
@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 import typer
 
-from greenroom.cli.downloads import fetch_weights
 from greenroom.cli.help import filled
 from greenroom.cli.lean_start import end_start
 from greenroom.cli.process_end import (
@@ -37,8 +36,18 @@ if TYPE_CHECKING:
 
     from greenroom.settings import About
 
-__all__ = ["ignore_signals", "plain_command", "settings_command"]
+__all__ = [
+    "Json",
+    "OutDir",
+    "declared_command",
+    "ignore_signals",
+    "plain_command",
+    "settings_command",
+]
 
+# Loaded when they are called.
+_PRINT_CLASSES = "greenroom.cli.model_classes:print_classes"
+_DEFAULT_CONFIG_PATH = "greenroom.desktop.settings_file:default_config_path"
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 
 _Config = Annotated[
@@ -48,6 +57,10 @@ _Config = Annotated[
         metavar="FILE.toml",
         help="Read settings from a TOML file, by the same names; flags take precedence.",
     ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+OutDir = Annotated[
+    Path | None, typer.Option(help="Write every input into this folder, under its own name.")
 ]
 _Debug = Annotated[bool, typer.Option("--debug", help="Show a traceback when something fails.")]
 
@@ -68,12 +81,29 @@ class _Terminated(BaseException):
 
 def plain_command(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command without settings the same end as one with them: see `settings_command`."""
+    return _ending_alike(command, command)
 
+
+def declared_command(work: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command without settings the same end, and its work: see `settings_command`."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        def perform(**values: Any) -> None:
+            pkgutil.resolve_name(work)(**values)
+
+        return _ending_alike(command, perform)
+
+    return decorate
+
+
+def _ending_alike(
+    command: Callable[..., None], perform: Callable[..., None]
+) -> Callable[..., None]:
     @functools.wraps(command)
     def run(*, debug: bool, **values: Any) -> None:
         with _ended_by_signals(), _reporting(debug=debug):
             end_start()
-            command(**values)
+            perform(**values)
 
     run.__doc__ = filled(command.__doc__)
     own = inspect.signature(command, eval_str=True).parameters.values()
@@ -85,8 +115,7 @@ def plain_command(command: Callable[..., None]) -> Callable[..., None]:
 
 def settings_command(
     *groups: Group,
-    check: Callable[[Settings, dict[str, Any]], None] | None = None,
-    loads: str | None = None,
+    work: str | None = None,
     kind: type[Settings] = Settings,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command a flag for every setting of some groups.
@@ -94,10 +123,10 @@ def settings_command(
     The command is called with ``settings=`` made of the flags and ``--config``, and with
     ``config=`` and ``flags=``, the settings that flags gave, if it takes these. Errors that
     greenroom raises end it with one sentence on standard error and status 1, or 2 for
-    wrong usage; Ctrl-C with 130, SIGTERM with 143. ``check`` is called with the settings and the
-    command's other arguments before anything is downloaded or loaded; see
-    `greenroom.cli.preflight`. ``loads`` is the module that the command imports then: while
-    the collector of garbage still rests. ``kind`` are the settings.
+    wrong usage; Ctrl-C with 130, SIGTERM with 143. ``kind`` are the settings.
+
+    Where ``work`` names a function, as ``package.module:function``, that is called instead: the
+    command only declares the arguments, so that its help loads no engine.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -110,20 +139,17 @@ def settings_command(
             with _ended_by_signals(), _reporting(debug=debug):
                 chosen = {name: value for name in names if (value := values.pop(name)) is not None}
                 if config is None and "config" in parameters:
-                    config = _usual_config()
+                    # What runs for long begins with the user's own settings.
+                    usual = pkgutil.resolve_name(_DEFAULT_CONFIG_PATH)()
+                    config = usual if usual.exists() else None
                 settings = kind.from_toml(config, **chosen) if config else kind(**chosen)
                 if values.pop("list_classes", False):
-                    _print_classes(settings.model)
+                    pkgutil.resolve_name(_PRINT_CLASSES)(settings.model)
                     return
-                if check is not None:
-                    check(settings, values)
-                if has_model:
-                    fetch_weights(settings)
-                if loads is not None:
-                    importlib.import_module(loads)
+                perform = command if work is None else pkgutil.resolve_name(work)
                 end_start()
                 given = {"settings": settings, "config": config, "flags": chosen}
-                command(**values, **{name: given[name] for name in given.keys() & parameters})
+                perform(**values, **{name: given[name] for name in given.keys() & parameters})
 
         run.__doc__ = filled(command.__doc__)
         own = [
@@ -143,24 +169,6 @@ def settings_command(
         return run
 
     return decorate
-
-
-def _usual_config() -> Path | None:
-    """Return the user's own settings file if it is there: what runs for long begins with it."""
-    from greenroom.desktop.settings_file import default_config_path  # noqa: PLC0415 - help stays fast
-
-    path = default_config_path()
-    return path if path.exists() else None
-
-
-def _print_classes(model: str) -> None:
-    from greenroom.segmenters.creation import classes_of  # noqa: PLC0415 - help stays fast
-
-    classes = classes_of(model)
-    if not classes:
-        message = f"model '{model}' tells no classes apart. Try deeplabv3 or selfie-multiclass."
-        raise SettingsError(message, "model")
-    typer.echo("\n".join(classes))
 
 
 def _flag(settings: type[Settings], name: str) -> inspect.Parameter:
@@ -269,7 +277,7 @@ def ignore_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _on_terminate(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+def _on_terminate(_number: int, _frame: FrameType | None) -> None:
     raise _Terminated
 
 

@@ -12,7 +12,7 @@ from greenroom.desktop.instance import running
 from greenroom.desktop.page_key import renew_key
 from greenroom.errors import GreenroomError
 
-__all__ = ["command"]
+__all__ = ["page"]
 
 
 @plain_command
@@ -39,7 +39,12 @@ def page(
     record = running()
     if record is None:
         if new_token:
-            _renew_key()
+            renew_key()
+            typer.echo(
+                "greenroom: greenroom does not run. When it does, pages that are still open are "
+                "refused.",
+                err=True,
+            )
             return
         message = "greenroom does not run, so it has no page. To start it: greenroom run --open"
         raise GreenroomError(message)
@@ -58,15 +63,3 @@ def page(
         typer.echo(record.url)
     else:
         open_page(record)
-
-
-command = page
-
-
-def _renew_key() -> None:
-    """Make a new key, so that open tabs are refused when greenroom runs again."""
-    renew_key()
-    typer.echo(
-        "greenroom: greenroom does not run. When it does, pages that are still open are refused.",
-        err=True,
-    )

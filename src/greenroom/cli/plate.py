@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated
 
 import typer
 
 from greenroom.cli.options import settings_command
-from greenroom.cli.preflight import DEMO, check_plate_recording
-from greenroom.cli.progress import progress_bar
-from greenroom.files.room_plate import check_plate_output, record_plate
 from greenroom.settings import Group, Settings
-from greenroom.sources import create_source
-
-if TYPE_CHECKING:
-    from greenroom.sources import Source
 
 __all__ = ["app"]
-
-_RATE: Final = 25
 
 app = typer.Typer(
     name="plate",
@@ -34,13 +25,8 @@ def common() -> None:
     """Record a picture of the empty room."""
 
 
-def _check(settings: Settings, values: dict[str, Any]) -> None:
-    settings = settings.changed(overwrite=values["overwrite"])
-    check_plate_recording(values["source"], values["output"], settings)
-
-
 @app.command()
-@settings_command(Group.MODEL, check=_check)
+@settings_command(Group.MODEL, work="greenroom.cli.plate_recording:record")
 def record(
     source: Annotated[
         str,
@@ -63,31 +49,3 @@ def record(
 
     Nobody has to be in it. What is behind someone all the time stays unknown.
     """
-    from greenroom.engine.engine import VirtualBackground
-
-    settings = settings.changed(overwrite=overwrite, background="color:black", plate=None)
-    opened = _open(source, settings, seconds)
-    try:
-        check_plate_output(output, opened.info, settings)
-        with VirtualBackground(settings) as engine, progress_bar(opened.info.name) as progress:
-            known = record_plate(
-                opened,
-                output,
-                settings,
-                engine,
-                seconds=seconds,
-                progress=progress,
-            )
-    finally:
-        opened.close()
-    typer.echo(f"{output}: {100 * known:.0f} % of the room is known")
-
-
-def _open(name: str, settings: Settings, seconds: float) -> Source:
-    """Open the source to record from."""
-    if name == DEMO and not Path(name).exists():
-        from greenroom.engine.demo import demo_source
-
-        return demo_source(settings, max(1, round(_RATE * seconds)))
-
-    return create_source(name, settings)

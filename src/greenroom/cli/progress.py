@@ -9,25 +9,41 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from rich.progress import Progress, ProgressColumn
-
-__all__ = ["download_bar", "progress_bar"]
+__all__ = ["progress_bar"]
 
 
 @contextmanager
-def progress_bar(label: str) -> Iterator[Callable[[int, int | None], None] | None]:
-    """Show frames, rate and time left on standard error; None if it is no terminal."""
+def progress_bar(
+    label: str, *, counts_bytes: bool = False
+) -> Iterator[Callable[[int, int | None], None] | None]:
+    """Show what is done, its rate and the time left on standard error; None if it is no terminal.
+
+    What is counted are frames, or bytes.
+    """
     if not sys.stderr.isatty():
         yield None
         return
-    from rich.progress import MofNCompleteColumn, TextColumn
+    # Only where they are shown: Rich takes a tenth of the start.
+    from rich import console, progress  # noqa: PLC0415
 
-    with _progress(MofNCompleteColumn(), TextColumn("{task.fields[rate]}")) as progress:
-        task = progress.add_task(label, total=None, rate="")
+    columns: list[progress.ProgressColumn] = (
+        [progress.DownloadColumn(), progress.TransferSpeedColumn()]
+        if counts_bytes
+        else [progress.MofNCompleteColumn(), progress.TextColumn("{task.fields[rate]}")]
+    )
+    with progress.Progress(
+        progress.TextColumn("{task.description}", markup=False),
+        progress.BarColumn(),
+        *columns,
+        progress.TimeRemainingColumn(),
+        console=console.Console(stderr=True),
+        transient=True,
+    ) as bar:
+        task = bar.add_task(label, total=None, rate="")
 
         def show(done: int, expected: int | None) -> None:
-            speed = progress.tasks[task].speed
-            progress.update(
+            speed = bar.tasks[task].speed
+            bar.update(
                 task,
                 completed=done,
                 total=None if expected is None else max(expected, done),
@@ -35,30 +51,3 @@ def progress_bar(label: str) -> Iterator[Callable[[int, int | None], None] | Non
             )
 
         yield show
-
-
-@contextmanager
-def download_bar(label: str) -> Iterator[Callable[[int, int | None], None] | None]:
-    """Show bytes, speed and time left on standard error; None if it is no terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.progress import DownloadColumn, TransferSpeedColumn
-
-    with _progress(DownloadColumn(), TransferSpeedColumn()) as progress:
-        task = progress.add_task(label, total=None)
-        yield lambda done, expected: progress.update(task, completed=done, total=expected)
-
-
-def _progress(*columns: ProgressColumn) -> Progress:
-    from rich.console import Console  # noqa: PLC0415 - as late as rich.progress
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        *columns,
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-from greenroom.cli.options import plain_command
-from greenroom.errors import SettingsError
-from greenroom.settings import Settings
+from greenroom.cli.options import declared_command
 
-__all__ = ["command"]
+__all__ = ["serve"]
 
 _PORT: Final = 8478
-_SIZE: Final = re.compile(r"([1-9]\d{1,4})x([1-9]\d{1,4})")
 _NETWORK: Final = "Network"
 _ACCESS: Final = "Access"
 _LIMITS: Final = "Limits"
 _BEGIN: Final = "What sessions begin with"
 
 
-@plain_command
+@declared_command("greenroom.cli.service:serve")
 def serve(
     *,
     host: Annotated[
@@ -174,52 +170,3 @@ def serve(
     with another background. FFmpeg, OBS and GStreamer publish to /whip/NAME, and /whep/NAME shows
     it. SIGTERM ends it once its sessions have had time to go elsewhere.
     """
-    if new_token is not None:
-        _print_token(new_token)
-        return
-    from greenroom.hosted.options import ServeOptions, parse_ice_server, parse_udp_ports
-    from greenroom.hosted.server import serve as serve_until_ended
-    from greenroom.hosted.workers import serve_with_workers
-
-    options = ServeOptions(
-        host=host,
-        port=port,
-        tls_cert=tls_cert,
-        tls_key=tls_key,
-        tls_self_signed=tls_self_signed,
-        tokens=tokens,
-        ice_servers=tuple(parse_ice_server(text) for text in ice_servers or []),
-        udp_ports=None if udp_ports is None else parse_udp_ports(udp_ports),
-        public_address=public_address,
-        max_sessions=max_sessions,
-        max_viewers=max_viewers,
-        max_size=_size(max_size),
-        idle_s=idle_seconds,
-        grace_s=grace_seconds,
-        origins=tuple(allow_origin or ()),
-        backgrounds=backgrounds,
-        settings=Settings() if config is None else Settings.from_toml(config),
-        workers=workers,
-    )
-    begin = serve_until_ended if options.worker_count == 1 else serve_with_workers
-    begin(options, lambda url: typer.echo(f"greenroom: {url}"))
-
-
-command = serve
-
-
-def _print_token(name: str) -> None:
-    """Print the lines of a new token; the token itself goes to standard error."""
-    from greenroom.hosted.tokens import new_token
-
-    token, lines = new_token(name)
-    typer.echo(f"greenroom: the token of {name}, which is not kept: {token}", err=True)
-    typer.echo(lines)
-
-
-def _size(text: str) -> tuple[int, int]:
-    found = _SIZE.fullmatch(text)
-    if found is None:
-        message = f"--max-size: expected WIDTHxHEIGHT such as 1280x720, not {text!r}"
-        raise SettingsError(message, "max_size")
-    return int(found[1]), int(found[2])

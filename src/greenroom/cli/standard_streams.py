@@ -34,10 +34,12 @@ def secure_standard_streams() -> None:
                 os.dup2(opened, descriptor)
                 os.close(opened)
             else:
-                os.set_inheritable(descriptor, True)  # noqa: FBT003 - child processes need it too
+                os.set_inheritable(descriptor, True)  # child processes need it too
     if sys.stderr is None:
         # It stays open for as long as the process runs.
-        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+        sys.stderr = io.TextIOWrapper(
+            io.FileIO(2, "w", closefd=False), encoding="utf-8", write_through=True
+        )
     if isinstance(sys.stdout, io.TextIOWrapper):
         encoding, errors = sys.stdout.encoding, sys.stdout.errors
         line_buffering = sys.stdout.line_buffering

@@ -64,7 +64,7 @@ def composite(
     ----------
     .. [1] T. Porter and T. Duff, "Compositing Digital Images", SIGGRAPH 1984.
     """
-    if background.layout != frame.layout:
+    if background.layout is not frame.layout and background.layout != frame.layout:
         message = f"a background of {background.layout} does not fit a frame of {frame.layout}"
         raise FormatError(message)
     if matte.shape != frame.layout.plane_shapes[0]:

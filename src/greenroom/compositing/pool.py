@@ -62,6 +62,7 @@ class _Kept:
         self.alpha = alpha
         self.held = np.zeros((-(-layout.height // TILE_ROWS), -(-layout.width // TILE)), np.uint8)
         self._background: tuple[weakref.ref[NDArray[np.uint8]], ...] = ()
+        self._widths = [(at, width) for at, (_, width) in enumerate(layout.plane_shapes)]
         memory = Frame.empty(layout, alpha=alpha).memory
         assert memory is not None
         self._memory = Memory(memory.frame)
@@ -72,9 +73,10 @@ class _Kept:
     @property
     def _references(self) -> int:
         """Number of references to FFmpeg's frame and its samples: every view has one."""
-        count = sys.getrefcount(self._memory) + sys.getrefcount(self._memory.frame)
+        count_of, memory = sys.getrefcount, self._memory
+        count = count_of(memory) + count_of(memory.frame)
         for rows in self._rows:
-            count += sys.getrefcount(rows.base)
+            count += count_of(rows.base)
         return count
 
     @property
@@ -90,13 +92,14 @@ class _Kept:
             self._memory.frame.make_writable()
             self._rows = _rows(self._memory.frame)
         self._memory = Memory(self._memory.frame)
-        shapes = self.layout.plane_shapes
-        if self.alpha:
-            shapes = (*shapes, shapes[0])
-        planes = tuple(rows[:, :width] for rows, (_, width) in zip(self._rows, shapes, strict=True))
-        alpha = planes[-1] if self.alpha else None
-        planes = planes[: len(self.layout.plane_shapes)]
-        return Frame(planes, self.layout, alpha=alpha, _memory=self._memory)
+        rows = self._rows
+        planes = [rows[at][:, :width] for at, width in self._widths]
+        alpha = rows[-1][:, : self.layout.width] if self.alpha else None
+        return Frame(tuple(planes), self.layout, alpha=alpha, _memory=self._memory)
+
+    def fits(self, layout: Layout, *, alpha: bool) -> bool:
+        """Whether frames of a layout, with or without alpha, lie in it."""
+        return self.alpha == alpha and (self.layout is layout or self.layout == layout)
 
     def has(self, frame: Frame) -> bool:
         """Whether a frame lies in this memory."""
@@ -104,17 +107,15 @@ class _Kept:
 
     def show(self, background: Frame | None) -> None:
         """Record the background that held tiles show."""
-        planes = background.planes if background is not None else ()
-        self._background = tuple(weakref.ref(plane) for plane in planes)
+        planes = () if background is None else background.planes
+        self._background = tuple([weakref.ref(plane) for plane in planes])
 
     def shows(self, background: Frame) -> bool:
         """Whether held tiles show a background; not once FFmpeg was given the frame to draw on."""
-        planes = background.planes
-        return (
-            self._memory.sent_time is None
-            and len(self._background) == len(planes)
-            and all(shown() is plane for shown, plane in zip(self._background, planes, strict=True))
-        )
+        shown = self._background
+        if self._memory.sent_time is not None or len(shown) != len(background.planes):
+            return False
+        return all(one() is plane for one, plane in zip(shown, background.planes, strict=True))
 
 
 def _rows(video: av.VideoFrame) -> tuple[NDArray[np.uint8], ...]:
@@ -147,15 +148,23 @@ class FramePool:
         """Return memory for a frame of a layout over a background, with alpha if that has any."""
         alpha = background.alpha is not None
         with self._lock:
-            alike = [one for one in self._kept if (one.layout, one.alpha) == (layout, alpha)]
-            kept = next((one for one in alike if one.is_free), None)
-            if kept is None:
-                kept = _Kept(layout, alpha=alpha)
-                self._kept = [*alike[-(_MAX_KEPT - 1) :], kept]  # replaces the oldest
+            for one in self._kept:
+                if one.fits(layout, alpha=alpha) and one.is_free:
+                    kept = one
+                    break
+            else:
+                kept = self._added(layout, alpha=alpha)
             if not kept.shows(background):
                 kept.held[...] = 0
             kept.show(None)
             return Canvas(kept.frame(), kept.held)
+
+    def _added(self, layout: Layout, *, alpha: bool) -> _Kept:
+        """Make new memory, in place of the oldest and of any for other frames."""
+        alike = [one for one in self._kept if one.fits(layout, alpha=alpha)]
+        kept = _Kept(layout, alpha=alpha)
+        self._kept = [*alike[-(_MAX_KEPT - 1) :], kept]
+        return kept
 
     def remember(self, canvas: Canvas, background: Frame) -> None:
         """Record that a frame stays as composited: nothing is drawn over it."""

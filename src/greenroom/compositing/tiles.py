@@ -200,7 +200,7 @@ class Guide:
         soft = ctypes.c_int32()
         address = core.address(kinds)
         _sort(self.fields.kinds, self.fields.places, address, ctypes.addressof(soft))
-        return Coverage(kinds, np.empty((soft.value, TILE_ROWS, TILE), np.uint8))
+        return Coverage(kinds, np.empty((soft.value, TILE_ROWS, TILE), np.uint8), is_counted=True)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -213,10 +213,13 @@ class Coverage:
         Of every tile: `CLEAR`, `SOLID` or `SOFT`.
     soft : (n, TILE_ROWS, TILE) uint8, contiguous
         The soft ones, row by row. Undefined beyond the frame.
+    is_counted : bool
+        Whether it is known that there are as many soft tiles as ``kinds`` says.
     """
 
     kinds: Bytes
     soft: Bytes
+    is_counted: bool = False
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -296,7 +299,7 @@ def _fill_coverage(
     """Fill in a matte in tiles, checked: the number of soft tiles must match."""
     kinds, soft = matte.kinds, matte.soft
     tiles = -(-shape[0] // TILE_ROWS), -(-shape[1] // TILE)
-    if np.count_nonzero(kinds == SOFT) != len(soft):
+    if not matte.is_counted and np.count_nonzero(kinds == SOFT) != len(soft):
         message = f"expected {np.count_nonzero(kinds == SOFT)} soft tiles, not {len(soft)}"
         raise TypeError(message)
     fields.tiles = core.contiguous(kinds, "B", tiles)
@@ -323,10 +326,9 @@ def _fill_picture(fields: _PictureFields, shape: tuple[int, int], picture: Compo
         (picture.back, fields.back, fields.back_stride),
         (picture.out, fields.out, fields.out_stride),
     ):
-        is_out = planes is picture.out
-        for index, (plane, of) in enumerate(zip(planes, shapes, strict=True)):
-            addresses[index] = core.plane(plane, of, writable=is_out)
-            strides[index] = plane.strides[0]
+        addresses[:count], strides[:count] = core.planes(
+            planes, shapes, writable=planes is picture.out
+        )
     if picture.maps is not None:
         _, _, rows, columns = picture.maps.shape
         cell = picture.cell

@@ -5,13 +5,13 @@ baseline of the processor family and, on x86-64, one for AVX2 with FMA. The fast
 processor can run is loaded on first use. Calls release the GIL; nothing is kept between them, so
 that any number of threads may call at the same time.
 
-The core does not check its arguments: wrappers of a `function` check shapes and types with `plane`
-and `contiguous` first.
+The core does not check its arguments: wrappers of a `function` check shapes and types with `plane`,
+`planes` and `contiguous` first.
 """
 
 from __future__ import annotations
 
-from greenroom.core.arrays import address, contiguous, plane
+from greenroom.core.arrays import address, contiguous, plane, planes
 from greenroom.core.library import VARIANTS, function, variant
 
-__all__ = ["VARIANTS", "address", "contiguous", "function", "plane", "variant"]
+__all__ = ["VARIANTS", "address", "contiguous", "function", "plane", "planes", "variant"]

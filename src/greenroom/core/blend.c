@@ -1,12 +1,13 @@
-/* One tile of one plane, blended. */
+/* Blending of one tile of one or two planes. */
 #include "tiles.h"
 
-/* Maps in a row of cells: at its top, and how much more at its bottom. */
+/* The maps stretched along a row of cells: values at its top edge, and the change to its bottom
+ * edge. */
 typedef struct {
     float top[3][GR_WIDE], more[3][GR_WIDE];
 } Cells;
 
-/* Interpolate between two corners of a cell, for samples that all lie in it. */
+/* Interpolate samples within one cell between its left and right corners. */
 static inline void stretch_within(const float *upper, const float *lower, float phase, float step,
                                   int count, float *restrict top, float *restrict more) {
     float first = upper[0], along = upper[1] - upper[0];
@@ -18,7 +19,7 @@ static inline void stretch_within(const float *upper, const float *lower, float 
     }
 }
 
-/* Interpolate the maps of one of the planes in a row of cells. */
+/* Interpolate the maps of one plane along a row of cells. */
 static void stretch(const GrBlend *tile, int plane, int row, Cells *cells) {
     int wide = GR_WIDE / tile->planes, side = tile->side, last = tile->map_columns - 2;
     int first = tile->x / side, start = tile->x - first * side;
@@ -84,7 +85,7 @@ static void mix_row(const GrBlend *tile, const uint8_t *front, const uint8_t *ba
         mix_plain(front, back, coverage, tile->straight, out);
 }
 
-/* The first sample of coverage, if all in the row are that and it is 0 or 255; otherwise -1. */
+/* Return the coverage of the row if it is 0 or 255 throughout, otherwise -1. */
 static inline int only(const uint8_t *coverage, int wide) {
     uint64_t first, other, differ = 0;
     memcpy(&first, coverage, sizeof first);
@@ -96,7 +97,7 @@ static inline int only(const uint8_t *coverage, int wide) {
     return differ ? -1 : coverage[0];
 }
 
-/* Blend a tile of so many planes; compiled for either number. */
+/* Blend a tile; `planes` is a constant, so each case is compiled separately. */
 static inline void blend(const GrBlend *tile, int planes) {
     enum { HALF = GR_WIDE / 2 };
     Cells cells;

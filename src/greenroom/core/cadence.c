@@ -1,50 +1,53 @@
-/* Telling movement from noise, in blocks. */
+/* Distinguish movement from sensor noise, in blocks of 8x8 samples. */
 #include "core.h"
 
 #include <math.h>
 
 enum { BLOCK = 8, PAIRS = BLOCK / 2, BINS = 8, LEVELS = 256 / BINS };
 
-/* What noise alone, normally distributed, does to a block of one frame in ten thousand: the mean
- * square of n differences is over its expectation by so many times its root of n. What it does to
- * none in weeks: their mean is off by so many of its standard deviations. And a change of
- * brightness that nobody sees, in 8-bit levels. */
+/* Limits that normally distributed noise exceeds. SQUARES: by how many times its share of
+ * sqrt(n) the mean square of n differences may exceed its expectation; in one frame of ten
+ * thousand a block is over it. SIGMAS: standard deviations of a block's mean; no block is over
+ * it in weeks. LIGHT: largest invisible change of brightness, in 8-bit levels. */
 static const double SQUARES = 10, SIGMAS = 7, LIGHT = 1.5;
-/* The variance of the difference of two samples by noise, in squared 8-bit levels: that of rounding
- * at its worst, half way between two levels; and what is not noise any more. */
+/* Bounds of the noise: variance of the difference of two samples, in squared 8-bit levels. The
+ * lower one is that of rounding at its worst, half way between two levels; above the upper one
+ * it is not noise. */
 static const float LEAST_NOISE = 0.5f, MOST_NOISE = 32;
-/* Of blocks without movement, which at least a quarter are, a quarter differ by less than the
- * estimate. How fast it falls when there are more, and rises when there are fewer: much slower, as
- * movement has the same effect. */
+/* The estimate is right when a quarter of the blocks vary less than QUARTER of it, as those
+ * without movement do; at least a quarter are without. It falls by FALL if more do, and rises by
+ * RISE if fewer do: much slower, because movement has the same effect. */
 static const double SHARE = 0.25, FALL = 0.5, RISE = 0.04;
-/* The variance of 64 numbers is less than so much of its expectation in a quarter of cases. */
+/* First quartile of the variance of 64 normally distributed samples, as a share of its
+ * expectation. */
 static const float QUARTER = 0.87f;
-/* Noise of one brightness is at most so many times that of the picture as a whole. */
+/* Largest ratio of the noise at one brightness to that of the whole picture. */
 static const double UNEVEN = 4;
-/* Of one brightness there have to be so many blocks to tell anything. */
+/* Fewest blocks of one brightness from which its noise is estimated. */
 enum { ENOUGH = 64 };
 
-/* Sums of two columns of blocks: 16 samples, so 16 bits are enough for what is not squared. */
+/* Sums for each pair of columns of a row of blocks: over 16 samples, so 16 bits hold those that
+ * are not squares. */
 typedef struct {
     uint32_t *squares;
     int16_t *changes, *levels;
 } Sums;
 
-/* What there is of every block: the mean of the differences, their variance, and the bin of
- * brightness that the other plane is in. */
+/* For every block, the mean and the variance of the differences, and the brightness bin of the
+ * other plane. */
 typedef struct {
     float *means, *variances;
     int32_t *bins;
     int count;
 } Blocks;
 
-/* How many blocks of each brightness there are, and how many of them vary by less than a share of
- * its noise. */
+/* Number of blocks by brightness: all of them, and those that vary less than QUARTER of the
+ * noise. */
 typedef struct {
     int all[BINS], calm[BINS];
 } Counts;
 
-/* Two samples are read as one number, whichever comes first in it. */
+/* Reads two samples as one 16-bit number; the byte order does not matter. */
 static void add_row(const uint8_t *restrict now, const uint8_t *restrict before,
                     uint32_t *restrict squares, int16_t *restrict changes,
                     int16_t *restrict levels, int pairs) {
@@ -69,7 +72,7 @@ static void add_last(uint8_t now, uint8_t before, Sums sums, int at) {
     sums.levels[at] = (int16_t)(sums.levels[at] + before);
 }
 
-/* Describe so many blocks of so many samples. */
+/* Compute mean, variance and bin of `count` blocks of `samples` samples each. */
 static void describe(const uint32_t *restrict squares, const int16_t *restrict changes,
                      const int16_t *restrict levels, int samples, int count,
                      float *restrict means, float *restrict variances, int32_t *restrict bins) {
@@ -81,12 +84,12 @@ static void describe(const uint32_t *restrict squares, const int16_t *restrict c
         float level = (float)(l[0] + l[1] + l[2] + l[3]);
         means[x] = (float)change / all;
         variances[x] = (float)(samples * square - change * change) / squared; /* at most 2^28 */
-        bins[x] = (int32_t)((level + 0.5f) / binned); /* whole numbers, so it is rounded down */
+        bins[x] = (int32_t)((level + 0.5f) / binned); /* whole numbers: rounds down */
     }
 }
 
-/* Compare all blocks of a plane (height, width) with another's, those at the right and bottom edge
- * with what there is. */
+/* Compare all blocks of two planes (height, width); blocks at the right and bottom edge may be
+ * smaller. */
 static void compare(const uint8_t *now, const uint8_t *before, int height, int width, Sums sums,
                     Blocks blocks) {
     int columns = (width + BLOCK - 1) / BLOCK, whole = width / BLOCK, slots = columns * PAIRS;
@@ -107,8 +110,8 @@ static void compare(const uint8_t *now, const uint8_t *before, int height, int w
     }
 }
 
-/* The rank-th of numbers that are not negative, counted from 0: their bits are sorted as they are,
- * so it is found from the highest ones on. */
+/* Select the value of a rank, counted from 0, among non-negative floats: their bit patterns sort
+ * like integers, so it is found digit by digit from the highest bits on. */
 static float find_ranked(const float *values, int count, int rank) {
     static const struct {
         int shift, bits;
@@ -132,7 +135,8 @@ static float find_ranked(const float *values, int count, int rank) {
     return value;
 }
 
-/* The most that noise does to a block of so many samples, by brightness. */
+/* Compute the limits of a block's variance and mean that noise alone stays within, by
+ * brightness. */
 static void find_limits(const float *noise, float most, int count, float (*limits)[2]) {
     for (int bin = 0; bin < BINS; bin++) {
         double expected = gr_minf(noise[bin], most), light = SIGMAS * sqrt(expected / count);
@@ -141,7 +145,7 @@ static void find_limits(const float *noise, float most, int count, float (*limit
     }
 }
 
-/* Tell whether some of so many blocks of one size differ by more than noise, and count them. */
+/* Return whether some of `count` blocks of one size differ by more than noise, and count them. */
 static int judge(Blocks blocks, int from, int count, float (*limits)[2], const float *calm,
                  Counts *counts) {
     int moved = 0;
@@ -158,7 +162,7 @@ static int judge(Blocks blocks, int from, int count, float (*limits)[2], const f
 static int judge_all(Blocks blocks, int height, int width, const float *noise, float most,
                      Counts *counts) {
     int columns = (width + BLOCK - 1) / BLOCK, whole = width / BLOCK, moved = 0;
-    float limits[2][BINS][2], calm[BINS]; /* of whole blocks, and of the last of a row */
+    float limits[2][BINS][2], calm[BINS]; /* for whole blocks, and for the last one of a row */
     for (int bin = 0; bin < BINS; bin++) calm[bin] = QUARTER * noise[bin];
     for (int top = 0, at = 0; top < height; top += BLOCK, at += columns) {
         int high = gr_min(BLOCK, height - top);
@@ -172,8 +176,8 @@ static int judge_all(Blocks blocks, int height, int width, const float *noise, f
     return moved;
 }
 
-/* Move estimates to where as many blocks are below as should be. Where there are too few to tell,
- * the noise is the most that it is elsewhere. */
+/* Move the estimates until the expected share of blocks is below them. A brightness with too few
+ * blocks gets the largest noise of the others. */
 static void learn(const Counts *counts, float *noise) {
     int enough = 1;
     for (int bin = 0; bin < BINS; bin++)
@@ -190,7 +194,7 @@ static void learn(const Counts *counts, float *noise) {
         if (counts->all[bin] < enough) noise[bin] = most;
 }
 
-/* Tell whether a plane differs by more than noise from another one, and learn that. */
+/* Return whether a plane differs from another by more than noise, and update the noise. */
 static int has_moved(const uint8_t *now, const uint8_t *before, int height, int width, Sums sums,
                      Blocks blocks, float *noise) {
     compare(now, before, height, width, sums, blocks);
@@ -199,18 +203,19 @@ static int has_moved(const uint8_t *now, const uint8_t *before, int height, int 
     float most = (float)(UNEVEN * (typical > LEAST_NOISE ? typical : LEAST_NOISE));
     Counts counts = {{0}, {0}};
     int moved = judge_all(blocks, height, width, noise, most, &counts);
-    /* Otherwise it may be the same frame once more, which tells nothing. */
+    /* With no variance at all it may be the same frame again, which says nothing of the noise. */
     if (typical > 0) learn(&counts, noise);
     return moved;
 }
 
-/* Tell whether a frame shows what another one does, but for the camera's noise, and learn that.
+/* Determine whether a frame shows the same as another one except for sensor noise, and update
+ * the estimate of the noise.
  *
- * planes and before are up to three contiguous planes of each; the first is (height, width), the
- * others are (other_height, other_width). Blocks of them are compared: the variance of their
- * differences, which is large where an edge has moved, and the mean, which is where light changes.
- * noise (count, BINS) is the variance of the difference of two samples by noise, for each plane and
- * brightness; it is moved toward what the blocks tell that differ least. still is 1 or 0. */
+ * planes and before: one or three contiguous planes each; the first is (height, width), the
+ * others are (other_height, other_width). They are compared in blocks: the variance of the
+ * differences is large where an edge has moved, their mean where the light has changed. noise
+ * (count, BINS): variance of the difference of two samples, for each plane and brightness; moved
+ * toward that of the stillest blocks. still: 1 or 0. */
 GR_EXPORT int gr_tell_still(int count, const uint8_t *first, const uint8_t *second,
                             const uint8_t *third, const uint8_t *first_before,
                             const uint8_t *second_before, const uint8_t *third_before, int height,

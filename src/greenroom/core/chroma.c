@@ -1,39 +1,40 @@
 /* The chroma key.
  *
- * The picture is seen in cells of CELL x CELL samples; those at the right and at the bottom have
- * what there is. Planes of chroma are given with the luma of their size. */
+ * The picture is divided into cells of CELL x CELL samples; those at the right and the bottom
+ * edge may be smaller. All planes have the size of the luma. */
 #include "core.h"
 #include "samples.h"
 
 enum { CELL = 8 };
-/* So many columns are looked at together: all that is known of them stays in the inner cache. */
+/* Columns processed together, so that their sums stay in the innermost cache. */
 enum { STRIP = 256 };
-/* What is told of a cell: see gr_screen_statistics. */
+/* Statistics of a cell: sums, and sums with the maximum; see gr_screen_statistics. */
 enum { SUMS = 9, STATISTICS = 10 };
-/* What is known around a cell: GrScreen, and the person's Y, Cb and Cr minus the screen's. */
+/* Maps of cells: those of GrScreen, then the difference between the person's and the screen's Y,
+ * Cb and Cr. */
 enum { SCREEN_MAPS = 5, MAPS = 8 };
 
-/* A screen has at least this share of the key's chroma where its light is weak, ... */
+/* Smallest chroma of the screen in the key's direction, as a share of the key's, where its light
+ * is weak. */
 static const float WEAKEST = 0.4f;
-/* ... and so much of it at most across the key's direction: 19 degrees. */
+/* Largest ratio of its chroma across the key's direction to that along it: 19 degrees. */
 static const float WIDEST = 0.35f;
-/* A sample with less of the screen's colour, as a share of the key's chroma, is the person's own,
- * the light that the screen throws on them included; samples of soft edges with that little are
- * few. */
+/* A sample with a smaller share of the screen's colour is the person's own, including light
+ * reflected from the screen. Few samples of soft edges have so little. */
 static const float OWN = 0.25f;
 
-/* Samples as floats, less an offset: loops over both kinds are not vectorised as well. */
+/* Convert to floats, less an offset; loops that mix bytes and floats vectorise worse. */
 static void convert(const uint8_t *restrict from, float offset, float *restrict to, int count) {
     for (int x = 0; x < count; x++) to[x] = (float)from[x] - offset;
 }
 
-/* The key, and its chroma that makes a screen or a person. */
+/* The key, and the thresholds of chroma for screen and person. */
 typedef struct {
     GrKey key;
     float least, own;
 } Looked;
 
-/* Add samples, each to its column. */
+/* Add a row of samples to the sums of their columns. */
 static void add_samples(const Looked *looked, const float *restrict luma, const float *restrict c_b,
                         const float *restrict c_r, float (*restrict sums)[STRIP], int count) {
     GrKey key = looked->key;
@@ -57,7 +58,7 @@ static void add_samples(const Looked *looked, const float *restrict luma, const 
     }
 }
 
-/* Take two columns together, which lie side by side. */
+/* Add adjacent columns in pairs. */
 static void add_pairs(const float *restrict from, float *restrict to, int count) {
     for (int x = 0; x < count; x++) to[x] = from[2 * x] + from[2 * x + 1];
 }
@@ -66,7 +67,7 @@ static void find_larger(const float *restrict from, float *restrict to, int coun
     for (int x = 0; x < count; x++) to[x] = gr_maxf(from[2 * x], from[2 * x + 1]);
 }
 
-/* Describe cells of a strip by what was found of their columns. */
+/* Reduce the sums of columns to those of cells, for a strip. */
 static void describe_cells(float (*sums)[STRIP], int count, float *out, size_t cells) {
     float twos[STRIP / 2], fours[STRIP / 4];
     for (int number = 0; number < STATISTICS; number++, out += cells) {
@@ -77,12 +78,13 @@ static void describe_cells(float (*sums)[STRIP], int count, float *out, size_t c
     }
 }
 
-/* Describe every cell of a picture (height, width): out (STATISTICS, rows, columns).
+/* Compute the statistics of every cell of a picture (height, width): out (STATISTICS, rows,
+ * columns).
  *
- * Of the samples that look like the screen their number, the sums of Y, Cb, Cr (from 128) and of
- * the square of their chroma along the key's; number and sums of Y, Cb and Cr of those that are
- * surely the person's; the most that a sample has of the screen's colour. key (3) is a unit vector
- * in (Cb, Cr) and the chroma's length. */
+ * Of samples that look like the screen: their number, the sums of Y, Cb and Cr (less 128), and
+ * the sum of the squared chroma along the key's direction. Of samples that are certainly the
+ * person's: number and sums of Y, Cb and Cr. Last the largest amount of the screen's colour in
+ * any sample. key (3): unit vector in (Cb, Cr), and the length of the chroma. */
 GR_EXPORT int gr_screen_statistics(const uint8_t *luma, ptrdiff_t luma_stride, const uint8_t *c_b,
                                    ptrdiff_t c_b_stride, const uint8_t *c_r, ptrdiff_t c_r_stride,
                                    int height, int width, const float *key, float *out) {
@@ -106,13 +108,14 @@ GR_EXPORT int gr_screen_statistics(const uint8_t *luma, ptrdiff_t luma_stride, c
     return GR_OK;
 }
 
-/* Maps along a strip: those of a row of cells, and how much more they are at the next one. */
+/* Maps stretched along a strip: values in the middle of a row of cells, and the change to the
+ * next row. */
 typedef struct {
     float upper[MAPS][STRIP], more[MAPS][STRIP];
 } Around;
 
-/* Interpolate a map along a row between the middles of cells; it repeats beyond the first and the
- * last. */
+/* Interpolate a map along a row between the centres of cells; constant beyond the first and the
+ * last one. */
 static void stretch(const float *cells, int columns, int x, int wide, float *restrict out) {
     for (int column = x / CELL; column < (x + wide + CELL - 1) / CELL; column++, out += CELL) {
         float here = cells[column];
@@ -127,8 +130,8 @@ static void subtract(const float *restrict upper, float *restrict lower, int cou
     for (int x = 0; x < count; x++) lower[x] -= upper[x];
 }
 
-/* Prepare maps (MAPS, rows, columns), `count` of them, for a strip of the samples between the
- * middles of two rows of cells. */
+/* Stretch the first `count` of the maps (MAPS, rows, columns) for a strip of the samples between
+ * the centres of two rows of cells. */
 static void look_around(const float *maps, int rows, int columns, int count, int row, int x,
                         int wide, Around *around) {
     int above = gr_max(row - 1, 0), below = gr_min(row, rows - 1);
@@ -140,7 +143,7 @@ static void look_around(const float *maps, int rows, int columns, int count, int
     }
 }
 
-/* What a map is at a sample. */
+/* Value of a map at a sample. */
 static inline float at(const Around *around, int map, int x, float share) {
     return around->upper[map][x] + around->more[map][x] * share;
 }
@@ -160,9 +163,11 @@ static GrKey key_of(const float *key) {
     return (GrKey){key[0], key[1], key[3], 1.0f / (1.0f - 2.0f * key[3])};
 }
 
-/* Find the matte of a picture (height, width), out (height, width) of 0..1. key (4) is that of
- * gr_screen_statistics, and how far noise takes the screen's share from 0 and 1, which is less than
- * a half. maps (MAPS, rows, columns) are what is known around the cells. */
+/* Compute the matte of a picture (height, width): out (height, width), 0 to 1.
+ *
+ * key (4): that of gr_screen_statistics, and the noise of the screen's share, below one half:
+ * shares that close to 0 or 1 become 0 or 1. maps (MAPS, rows, columns): what surrounds each
+ * cell. */
 GR_EXPORT int gr_screen_coverage(const uint8_t *c_b, ptrdiff_t c_b_stride, const uint8_t *c_r,
                                  ptrdiff_t c_r_stride, int height, int width, const float *key,
                                  const float *maps, float *out) {
@@ -188,7 +193,7 @@ static void change(GrKey key, const Around *restrict around, float down, const f
                    float *restrict by_r, int count) {
     for (int x = 0; x < count; x++) {
         float share = gr_screen_share(key, screen_at(around, x, down), b[x], r[x]);
-        /* The screen's part, and the person's own colour in its place. */
+        /* Replace the screen's share by the person's own colour. */
         float more_b = share * at(around, 6, x, down), more_r = share * at(around, 7, x, down);
         float spill = gr_screen_spill(key, b[x] + more_b, r[x] + more_r);
         luma[x] = share * at(around, 5, x, down);
@@ -197,13 +202,13 @@ static void change(GrKey key, const Around *restrict around, float down, const f
     }
 }
 
-/* Round changes to 8 bits, 128 for none. */
+/* Round changes to bytes, offset by 128. */
 static void round_changes(const float *restrict changes, uint8_t *restrict out, int count) {
     for (int x = 0; x < count; x++) out[x] = gr_limited_byte(changes[x] + 128.5f);
 }
 
-/* Find what is to be added to Y, Cb and Cr, out (3, height, width), so that the screen's colour is
- * out of them: 128 for nothing. Takes what gr_screen_coverage does. */
+/* Compute the change of Y, Cb and Cr that removes the screen's colour: out (3, height, width),
+ * offset by 128. Arguments as in gr_screen_coverage. */
 GR_EXPORT int gr_screen_changes(const uint8_t *c_b, ptrdiff_t c_b_stride, const uint8_t *c_r,
                                 ptrdiff_t c_r_stride, int height, int width, const float *key,
                                 const float *maps, uint8_t *out) {
@@ -226,13 +231,13 @@ GR_EXPORT int gr_screen_changes(const uint8_t *c_b, ptrdiff_t c_b_stride, const 
     return GR_OK;
 }
 
-/* Three parts of a row and one of another. */
+/* Weigh two rows by 3 and 1. */
 static void weigh_rows(const uint8_t *restrict near, const uint8_t *restrict far,
                        uint16_t *restrict out, int count) {
     for (int x = 0; x < count; x++) out[x] = (uint16_t)(3 * near[x] + far[x]);
 }
 
-/* Two samples for one, between those beside it; before the first and behind the last is one more. */
+/* Interpolate a row to twice its length; it has an extra sample at either end. */
 static void double_row(const uint16_t *restrict row, uint8_t *restrict out, int count) {
     for (int x = 0; x < count; x++) {
         uint16_t middle = (uint16_t)(3 * row[x + 1] + 8);
@@ -246,7 +251,7 @@ static void add_row(const uint8_t *restrict row, const uint8_t *restrict change,
     for (int x = 0; x < count; x++) out[x] = gr_limited((int16_t)(row[x] + change[x] - 128));
 }
 
-/* Add changes to a plane (height, width): 128 for none. They are contiguous and of its size. */
+/* Add changes, offset by 128, to a plane (height, width). They are contiguous and of its size. */
 GR_EXPORT int gr_add_changes(const uint8_t *plane, ptrdiff_t stride, const uint8_t *changes,
                              uint8_t *out, ptrdiff_t out_stride, int height, int width) {
     for (int y = 0; y < height; y++)
@@ -254,7 +259,8 @@ GR_EXPORT int gr_add_changes(const uint8_t *plane, ptrdiff_t stride, const uint8
     return GR_OK;
 }
 
-/* The same of changes at half the size, odd ones rounded up, interpolated between the middles. */
+/* Add changes at half the size, rounded up, as gr_add_changes does; they are interpolated
+ * between centres. */
 GR_EXPORT int gr_add_half_changes(const uint8_t *plane, ptrdiff_t stride, const uint8_t *changes,
                                   uint8_t *out, ptrdiff_t out_stride, int height, int width) {
     int half_height = (height + 1) / 2, half_width = (width + 1) / 2;

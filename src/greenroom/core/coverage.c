@@ -1,7 +1,7 @@
 /* The full-size matte of a tile, from the small grids. */
 #include "tiles.h"
 
-/* Interpolate a chunk along a row: the sum of a few columns by weights. */
+/* Interpolate a chunk of a row: the weighted sum of a few columns. */
 static inline void stretch_by(const float *restrict row, const float *restrict weights, int taps,
                               float *restrict out) {
     float sum[GR_CHUNK] = {0};
@@ -10,19 +10,19 @@ static inline void stretch_by(const float *restrict row, const float *restrict w
     for (int k = 0; k < GR_CHUNK; k++) out[k] = sum[k];
 }
 
-/* The sums stay in registers where their number is known: of grids of a quarter of the frame's
- * width, of half, and of nearly all of it. */
+/* With a constant number of taps the sums stay in registers. The cases are grids of a quarter of
+ * the frame's width, of half, and of nearly all of it. */
 static void stretch_chunk(const GrPlaces *places, const float *row, int chunk, float *out) {
     int taps = places->taps, x = chunk * GR_CHUNK;
     const float *weights = places->chunk_weights + (size_t)chunk * taps * GR_CHUNK;
     const float *start = row + places->chunk_start[chunk];
-    if (places->low_width == places->width) { /* as it is */
+    if (places->low_width == places->width) { /* same width */
         memcpy(out, row + x, (size_t)gr_min(GR_CHUNK, places->width - x) * sizeof *out);
     } else if (taps == 4) {
         stretch_by(start, weights, 4, out);
     } else if (taps == 6) {
         stretch_by(start, weights, 6, out);
-    } else if (taps == GR_MOST_TAPS) { /* in two parts: of more, compilers make a loop */
+    } else if (taps == GR_MOST_TAPS) { /* split in two: compilers do not unroll more */
         float first[GR_CHUNK], second[GR_CHUNK];
         stretch_by(start, weights, 5, first);
         stretch_by(start + 5, weights + 5 * GR_CHUNK, 4, second);
@@ -51,7 +51,7 @@ static void cover_row(const Line *restrict upper, const Line *restrict lower, fl
     gr_write(values, out, GR_WIDE);
 }
 
-/* What all samples of the half grid under a chunk are; an edge if not the same. */
+/* Return the kind of all samples of the half grid under a chunk; GR_EDGE if they differ. */
 static int kind_of(const uint8_t *kinds, const int32_t *halves) {
     int kind = kinds[halves[0]];
     for (int column = halves[0] + 1; column <= halves[1]; column++)
@@ -100,7 +100,7 @@ void gr_tile_coverage(const GrGuide *guide, int x, int y, const uint8_t *luma, p
     }
 }
 
-/* Turn coverage of 0 to 1, not yet cut off there, into bytes. */
+/* Convert coverage from 0..1, which may be exceeded, to bytes. */
 GR_EXPORT int gr_coverage_bytes(const float *values, ptrdiff_t count, uint8_t *out) {
     const GrLimits limits = gr_limits;
     float real[GR_WIDE];

@@ -1,23 +1,22 @@
-/* The person's and the room's colours beside a soft edge; see matting/decontamination.
+/* Colours of the person and of the room beside a soft edge; see matting/decontamination.
  *
- * Sums are kept for cells of 2x2 samples of small planes: of the person and then of the room,
- * weights, weighted samples of every plane, and weighted squares of the first plane. A row of
- * cells holds these channels one behind the other, with the last cell repeated, so that loops
- * over all of them are long.
- */
+ * Sums are kept for cells of 2x2 samples of the small planes. Their channels are, for the person
+ * and then for the room: weights, weighted samples of every plane, and weighted squares of the
+ * first plane. A row of cells stores its channels one after the other, each with the last cell
+ * repeated, so that loops over all channels are long. */
 #include "core.h"
 
-/* How much the wider neighbourhood counts beside the near one, in surely known samples; and the
- * whole picture beside that. */
+/* Weights of the wider neighbourhood and of the whole picture relative to the near one, in
+ * certain samples. */
 #define WIDE 0.8f
 #define WHOLE 0.02f
-/* What is taken, with this little weight, where there is no person, or no room, at all. */
+/* Colour, and its small weight, where the picture has no person or no room at all. */
 #define MIDDLE 128.0f
 #define SOME 1e-3f
-/* Variance of a camera's noise, in squared 8-bit levels, with what compression leaves. */
+/* Variance of a camera's noise after compression, in squared 8-bit levels. */
 #define NOISE 20.0f
-/* How much more or less one side may be trusted than the other: below the least, noise would be
- * amplified where little is covered. */
+/* Limits of the ratio of trust in both sides: below the smaller one, noise would be amplified
+ * where coverage is low. */
 #define LEAST_DOUBT 0.1f
 #define MOST_DOUBT 8.0f
 
@@ -25,7 +24,7 @@ static void read_row(const uint8_t *restrict samples, int count, float *restrict
     for (int x = 0; x < count; x++) out[x] = samples[x];
 }
 
-/* Weigh samples by how surely they are of one side: the eighth power of coverage. */
+/* Weigh samples by how certainly they belong to one side: the eighth power of coverage. */
 static void weigh(const float *restrict coverage, int count, float *restrict person,
                   float *restrict room) {
     for (int x = 0; x < count; x++) {
@@ -41,26 +40,26 @@ static void add(const float *restrict row, int count, float *restrict total) {
     for (int x = 0; x < count; x++) total[x] += row[x];
 }
 
-/* Sum up two rows. */
+/* Add two rows. */
 static void sum_two(const float *restrict row, int stride, int count, float *restrict out) {
     for (int x = 0; x < count; x++) out[x] = row[x] + row[x + stride];
 }
 
-/* Multiply both sides' weights with samples. */
+/* Multiply the weights of both sides by samples. */
 static void multiply(float *restrict person, float *restrict room, const float *restrict samples,
                      int count) {
     for (int x = 0; x < count; x++) person[x] *= samples[x];
     for (int x = 0; x < count; x++) room[x] *= samples[x];
 }
 
-/* Sum up two rows of samples by two rows of weights. */
+/* Add two rows of samples, weighted by two rows of weights. */
 static void sum_weighted(const float *restrict weights, const float *restrict samples, int stride,
                          int count, float *restrict out) {
     for (int x = 0; x < count; x++)
         out[x] = weights[x] * samples[x] + weights[x + stride] * samples[x + stride];
 }
 
-/* Add neighbours to each other, and repeat the last sum. */
+/* Add adjacent values, and repeat the last sum. */
 static void add_pairs(const float *restrict row, int count, float *restrict out) {
     for (int x = 0; x < count; x++) out[x] = row[2 * x] + row[2 * x + 1];
     out[count] = out[count - 1];
@@ -72,7 +71,7 @@ typedef struct {
     int count, height, width;
 } Grid;
 
-/* Sum up a row of cells. `scratch` has room for eight rows of samples, of even width. */
+/* Compute a row of cells. `scratch` has room for eight rows of samples, of even width. */
 static void sum_row(const Grid *grid, int row, float *scratch, float *sums) {
     int width = grid->width, columns = (width + 1) / 2, even = 2 * columns;
     size_t line = columns + 1, side = line * (grid->count + 2), area = (size_t)grid->height * width;
@@ -80,7 +79,7 @@ static void sum_row(const Grid *grid, int row, float *scratch, float *sums) {
     float *person = scratch, *room = person + 2 * even, *samples = room + 2 * even;
     float *total = samples + 2 * even;
     const uint8_t *coverage = grid->matte + (size_t)2 * row * width;
-    memset(scratch, 0, (size_t)8 * even * sizeof *scratch); /* what is beyond the last row, too */
+    memset(scratch, 0, (size_t)8 * even * sizeof *scratch); /* also beyond the last row */
     for (int y = 0; y < rows; y++) {
         read_row(coverage + y * width, width, total);
         weigh(total, width, person + y * even, room + y * even);
@@ -88,7 +87,7 @@ static void sum_row(const Grid *grid, int row, float *scratch, float *sums) {
     total[even - 1] = 0;
     sum_two(person, even, width, total), add_pairs(total, columns, sums);
     sum_two(room, even, width, total), add_pairs(total, columns, sums + side);
-    for (int plane = grid->count - 1; plane >= 0; plane--) { /* the first last, for its squares */
+    for (int plane = grid->count - 1; plane >= 0; plane--) { /* the first plane last */
         for (int y = 0; y < rows; y++)
             read_row(grid->planes + plane * area + (size_t)(2 * row + y) * width, width,
                      samples + y * even);
@@ -102,7 +101,7 @@ static void sum_row(const Grid *grid, int row, float *scratch, float *sums) {
     sum_weighted(room, samples, even, width, total), add_pairs(total, columns, target + side);
 }
 
-/* Sum the four cells around every corner; beyond the border cells repeat. */
+/* Sum the four cells around every corner; cells at the border repeat. */
 static void to_corners(const float *restrict upper, const float *restrict lower, int channels,
                        int width, float *restrict out) {
     int count = channels * width;
@@ -115,7 +114,7 @@ static void add_three(const float *restrict first, const float *restrict second,
     for (int x = 0; x < count; x++) out[x] = first[x] + second[x] + third[x];
 }
 
-/* Sum every corner with those two to its left and right; beyond the border they repeat. */
+/* Sum every corner with its left and right neighbours; corners at the border repeat. */
 static void add_columns(const float *restrict rows, int channels, int width, float *restrict out) {
     int count = channels * width, last = width - 1;
     for (int x = 2; x < count - 2; x++) out[x] = rows[x - 2] + rows[x] + rows[x + 2];
@@ -131,7 +130,7 @@ static void invert(const float *restrict weights, float more, int count, float *
     for (int x = 0; x < count; x++) out[x] = 1.0f / (weights[x] + more);
 }
 
-/* Take the mean near a corner, of a wider neighbourhood where little is near. */
+/* Compute the mean near a corner, with that of a wider neighbourhood where few samples are near. */
 static void average(const float *restrict near, const float *restrict far,
                     const float *restrict near_inverse, const float *restrict far_inverse,
                     float rest, int count, float *restrict out) {
@@ -139,7 +138,7 @@ static void average(const float *restrict near, const float *restrict far,
         out[x] = (near[x] + WIDE * ((far[x] + rest) * far_inverse[x])) * near_inverse[x];
 }
 
-/* Divide the room's variance by the person's. */
+/* Compute the ratio of the room's variance to the person's. */
 static void compare(const float *restrict person, const float *restrict person_squares,
                     const float *restrict room, const float *restrict room_squares, int count,
                     float *restrict out) {
@@ -151,9 +150,9 @@ static void compare(const float *restrict person, const float *restrict person_s
 }
 
 /* Make the maps (count, 3, rows + 1, columns + 1) at the corners of cells of 2x2 samples: the
- * person's colour, the room's, and how much less the room's is to be trusted, which is found of
- * the first plane and holds for all. Planes are (count, height, width), the matte (height, width),
- * and there are (height + 1) / 2 rows of cells and (width + 1) / 2 columns. */
+ * person's colour, the room's colour, and how much less the room's is to be trusted. The last is
+ * computed from the first plane and holds for all. Planes are (count, height, width), the matte
+ * is (height, width); there are (height + 1) / 2 rows and (width + 1) / 2 columns of cells. */
 GR_EXPORT int gr_edge_colours(const uint8_t *planes, const uint8_t *matte, int count, int height,
                               int width, float *maps) {
     Grid grid = {planes, matte, count, height, width};

@@ -3,8 +3,8 @@
 
 #include <math.h>
 
-/* Weigh four neighbours for a place between the middle two: linearly, or by Keys's cubic.
- * R. Keys, "Cubic Convolution Interpolation for Digital Image Processing", 1981: a = -1/2. */
+/* Weights of four neighbours for a position between the middle two: linear, or Keys's cubic with
+ * a = -1/2 (R. Keys, "Cubic Convolution Interpolation for Digital Image Processing", 1981). */
 static void weigh(double share, int sharp, float *weights) {
     if (!sharp) {
         weights[0] = weights[3] = 0;
@@ -18,7 +18,7 @@ static void weigh(double share, int sharp, float *weights) {
     }
 }
 
-/* Where a sample of the result lies among so many, and which of them is before it. */
+/* Return the position of a sample of the result relative to the sample before it, `before`. */
 static double find_place(double start, int index, double scale, int count, int *before) {
     double place = start + (index + 0.5) * scale - 0.5;
     place = place > 0 ? place : 0;
@@ -27,9 +27,9 @@ static double find_place(double start, int index, double scale, int count, int *
     return place - *before;
 }
 
-enum { STRIP = 512 }; /* so many columns are enlarged at a time: all of them stays in the cache */
+enum { STRIP = 512 }; /* columns enlarged at a time, which fit into the cache */
 
-/* Copy a part of a row; before its first sample is that once more, behind its last that. */
+/* Copy a part of a row; beyond its ends the first and the last sample repeat. */
 static void pad(const uint8_t *row, int count, int start, int stop, uint8_t *padded) {
     for (; start < 0; start++) *padded++ = row[0];
     int inside = gr_max(gr_min(stop, count) - start, 0);
@@ -37,7 +37,7 @@ static void pad(const uint8_t *row, int count, int start, int stop, uint8_t *pad
     memset(padded + inside, row[count - 1], (size_t)(stop - start - inside));
 }
 
-/* Four samples side by side as one number, the first one lowest. */
+/* Gather four adjacent samples as one number, the first one in the lowest byte. */
 static void pick(const uint8_t *restrict samples, const uint32_t *restrict left,
                  uint32_t *restrict fours, int count) {
     for (int x = 0; x < count; x++) memcpy(fours + x, samples + left[x], sizeof *fours);
@@ -81,7 +81,7 @@ static void sum(const float *restrict a, const float *restrict b, const float *w
     for (int x = 0; x < count; x++) out[x] = gr_byte(a[x] * by_a + b[x] * by_b + 0.5f);
 }
 
-/* A part of a plane (high, wide), which lies that much nearer together in the result. */
+/* A part of a plane (high, wide), at a distance of `scale` samples for each of the result. */
 typedef struct {
     const uint8_t *plane;
     ptrdiff_t stride;
@@ -89,8 +89,8 @@ typedef struct {
     double left, top, scale;
 } Part;
 
-/* What makes some columns of the result: where each begins, counted from the first sample that any
- * is made of, and weights. Row y is kept at y & 3. */
+/* What makes a strip of columns of the result: the offset of each in the padded row, its
+ * weights, and the rows stretched last. Row y is kept at y & 3. */
 typedef struct {
     int start, stop;
     uint32_t lefts[STRIP], fours[STRIP];
@@ -124,7 +124,7 @@ static void stretch_row(const Part *part, int y, int count, Strip *strip, uint8_
 
 static void enlarge_strip(const Part *part, int height, int count, Strip *strip, uint8_t *padded,
                           uint8_t *out, ptrdiff_t stride) {
-    int held[4] = {-9, -9, -9, -9}; /* rows before the first and behind the last repeat these */
+    int held[4] = {-9, -9, -9, -9}; /* rows beyond the borders repeat the outermost */
     float(*rows)[STRIP] = strip->rows;
     for (int y = 0; y < height; y++) {
         int before;
@@ -144,10 +144,10 @@ static void enlarge_strip(const Part *part, int height, int count, Strip *strip,
     }
 }
 
-/* Show a part of a plane (high, wide) over all of another (height, width).
+/* Enlarge a part of a plane (high, wide) to another one (height, width).
  *
- * Sample (x, y) of the result is what the plane has at left + (x + 0.5) * scale - 0.5 and likewise
- * down, linearly interpolated, or cubically if sharp. Edges are repeated. */
+ * Sample (x, y) of the result is that at left + (x + 0.5) * scale - 0.5 of the plane, and
+ * likewise down, interpolated linearly, or cubically if `sharp`. Edges repeat. */
 GR_EXPORT int gr_enlarge(const uint8_t *plane, ptrdiff_t stride, int high, int wide, double left,
                          double top, double scale, int sharp, uint8_t *out, ptrdiff_t out_stride,
                          int height, int width) {
@@ -175,7 +175,7 @@ static void scale_row(const uint8_t *restrict chroma, const uint8_t *restrict ga
     }
 }
 
-/* Multiply what chroma (height, width) differs from 128 by gains in 64ths, which are contiguous. */
+/* Multiply chroma (height, width), less 128, by gains in 64ths, which are contiguous. */
 GR_EXPORT int gr_scale_chroma(const uint8_t *plane, ptrdiff_t stride, const uint8_t *gain,
                               uint8_t *out, ptrdiff_t out_stride, int height, int width) {
     for (int y = 0; y < height; y++)
@@ -183,9 +183,9 @@ GR_EXPORT int gr_scale_chroma(const uint8_t *plane, ptrdiff_t stride, const uint
     return GR_OK;
 }
 
-enum { TONES = 256 }; /* so many samples are looked up at a time */
+enum { TONES = 256 }; /* samples looked up at a time */
 
-/* What a tone curve makes of luma, and of what differs from it, by luma. */
+/* A tone curve: new luma, and the gain of the difference from luma, both by luma. */
 typedef struct {
     float green, blue, red;
     const float *curve, *gain;
@@ -221,10 +221,11 @@ static void tone_samples(const Tone *tone, const uint8_t *const *from, uint8_t *
         move(from[plane] + start, luma, moved, factor, to[plane] + start, count);
 }
 
-/* Move luma along a curve (256) of 0 to 255, and what differs from it by a gain (256) below 100.
+/* Map luma by a curve (256) of 0 to 255, and scale the difference from luma by a gain (256)
+ * below 100.
  *
- * planes are those of green, blue and red (height, width), and the three of the result; strides
- * are theirs. weights (3), which are 1 together, make luma of the first three. */
+ * The planes, and those of the result, are green, blue and red (height, width), each with its
+ * stride. weights (3), whose sum is 1, give luma. */
 GR_EXPORT int gr_tone_rgb(const uint8_t *green, ptrdiff_t green_stride, const uint8_t *blue,
                           ptrdiff_t blue_stride, const uint8_t *red, ptrdiff_t red_stride,
                           int height, int width, const float *weights, const float *curve,

@@ -1,19 +1,20 @@
-/* What the frames so far tell about each sample of the half grid, besides the model. */
+/* Evidence for each sample of the half grid from previous frames, besides the model's answer. */
 #include "grids.h"
 #include "window.h"
 
-/* As in `evidence_kernels`: coverage, 0 to 255, that is surely the person's, or surely nobody's,
- * and from which on the model does not waver; in how many frames the room was seen to be trusted
- * and to be certain; and the squared difference from which something is not the room. */
+/* As in `evidence_kernels`. Coverage, 0 to 255: from which a sample is certainly the person's,
+ * below which it is certainly nobody's, and from which the model does not waver. Number of
+ * frames in which the room must have been seen to be trusted, and to be certain. Squared
+ * difference from which a sample is not the room. */
 static const float PERSON = 242, NOBODY = 25, LIKELY = 230;
 static const float TRUSTED = 3, SURE = 8, STRANGE = 9;
-/* What the model is so sure of is not in question. */
+/* Beyond these the model's answer is not questioned. */
 static const float LOWEST = 1e-3f, HIGHEST = 0.998f;
 
-/* Of each plane so many bits of a colour are counted. */
+/* Bits of each plane in a colour's number. */
 enum { BITS = 4 };
 
-/* The number of each sample's colour in a histogram: some bits of each plane. */
+/* Compute the number of each sample's colour in a histogram: some bits of each plane. */
 static void first_number(const uint8_t *restrict samples, uint16_t *restrict numbers, int count) {
     for (int x = 0; x < count; x++) numbers[x] = samples[x] >> (8 - BITS);
 }
@@ -27,6 +28,15 @@ static void number_row(const uint8_t *planes, int number, size_t size, size_t at
                        uint16_t *numbers, int count) {
     for (int index = 0; index < number; index++)
         (index ? next_number : first_number)(planes + index * size + at, numbers, count);
+}
+
+/* Begin to read a row of the frame and of the room. */
+static void fetch_row(const uint8_t *planes, const float *plate, int number, size_t size, size_t at,
+                      int count) {
+    for (int index = 0; index < number; index++) {
+        gr_fetch(planes + index * size + at, (size_t)count);
+        gr_fetch(plate + index * size + at, (size_t)count * sizeof *plate);
+    }
 }
 
 static void look_up(const float *restrict ratios, const uint16_t *restrict numbers,
@@ -50,14 +60,14 @@ static void differ_more(const uint8_t *restrict samples, const float *restrict r
     }
 }
 
-/* Tell where the model is not sure of the person, and where it does not waver. */
+/* Mark where the model is unsure of the person, and where it does not waver. */
 static void mark_row(const float *restrict prior, uint8_t *restrict unsure,
                      uint8_t *restrict likely, int count) {
     for (int x = 0; x < count; x++) unsure[x] = !(prior[x] * 255 > PERSON + 0.5f);
     for (int x = 0; x < count; x++) likely[x] = prior[x] * 255 > LIKELY + 0.5f;
 }
 
-/* Mark a row and return where the model is asked about. */
+/* Mark a row; return the span in which the model is in question. */
 static GrSpan look_row(const float *prior, int y, int held, int wide, uint8_t *unsure,
                        uint8_t *likely) {
     const float *row = prior + (size_t)y * wide;
@@ -66,8 +76,8 @@ static GrSpan look_row(const float *prior, int y, int held, int wide, uint8_t *u
     return gr_span(row, LOWEST, wide);
 }
 
-/* Without branches, and with the logistic function as (1 + tanh(odds / 2)) / 2, by tanh's
- * continued fraction: so it is vectorised. The terms are those of `gr_weigh`. */
+/* Written without branches to be vectorised, with the logistic function as (1 + tanh(odds / 2))
+ * / 2 and tanh by its continued fraction. `terms` are those of `gr_weigh`. */
 static void judge_row(const float *restrict colour, const float *restrict difference,
                       const float *restrict seen, const uint8_t *restrict shallow,
                       const uint8_t *restrict near, const float *restrict prior,
@@ -92,21 +102,24 @@ static void judge_row(const float *restrict colour, const float *restrict differ
     }
 }
 
-/* Weigh what a frame's colours tell, and its difference from the clean plate, to the probability
- * that a sample is foreground: one half, which says nothing, where the model's own answer is sure
- * enough not to be moved by it.
+/* Compute the probability that a sample is foreground from the frame's colours and its
+ * difference from the clean plate. It is one half, which says nothing, where the model's answer
+ * is too certain to be changed.
  *
- * planes: (number, high, wide), the frame; at most 3. spread: (number), what a squared difference
- * of each plane counts. plate: (number, high, wide), the room, and seen: (high, wide), in how many
- * frames. ratios: 16 to the power of the number, the log of how much likelier each colour is the
- * person's. prior: (high, wide), the model's coverage. terms: what a log ratio of colours counts,
- * what a difference from the plate does, the log odds of the room where there is none, the most
- * that a difference tells, and what doubt takes away. deep: farther inside the person than so many
- * samples a likeness to the room is a coincidence; clear: as near to somebody there is no doubt.
- *
- * probability: (high, wide). difference: (high, wide), averaged over 3x3 samples as the colours
- * are; written everywhere or, where it is NULL, not kept.
- */
+ * - planes: (number, high, wide), the frame; at most 3.
+ * - spread: (number), weight of the squared difference of each plane.
+ * - plate: (number, high, wide), the room; seen: (high, wide), in how many frames it was seen.
+ * - ratios: 16 to the power of `number`, log of each colour's likelihood ratio of person to
+ *   room.
+ * - prior: (high, wide), the model's coverage.
+ * - terms: weight of the log ratio of colours, weight of the difference from the plate, the log
+ *   odds of the room at no difference, the largest log odds from a difference, and what doubt
+ *   subtracts.
+ * - deep: farther inside the person than this, a likeness to the room is a coincidence.
+ * - clear: within this distance of somebody there is no doubt.
+ * - probability: (high, wide).
+ * - difference: (high, wide), averaged over 3x3 samples as the colours are; written everywhere,
+ *   or NULL. */
 GR_EXPORT int gr_weigh(const uint8_t *planes, int number, const float *spread, const float *plate,
                        const float *seen, const float *ratios, const float *prior,
                        const float *terms, int deep, int clear, float *probability,
@@ -138,10 +151,12 @@ GR_EXPORT int gr_weigh(const uint8_t *planes, int number, const float *spread, c
     GrWindow around = gr_window(likely, held, high, wide, clear, windows + inner);
     GrSpan whole = {0, wide};
     for (int next = 0; next <= high; next++) {
-        if (next < high) { /* what is needed of this row by itself and by those beside it */
+        if (next < high) { /* values of this row that those beside it need, too */
             GrSpan span = gr_around(spans, next, 1, high, wide);
             int count = span.stop - span.start;
             size_t at = next * row + (size_t)span.start;
+            if (next + 2 < high) fetch_row(planes, plate, number, size, (next + 2) * row, wide);
+            if (next + 2 < high) gr_fetch(seen + (next + 2) * row, row * sizeof *seen);
             number_row(planes, number, size, at, numbers, count);
             look_up(ratios, numbers, colours[next % 3] + span.start, count);
             if (difference) span = whole;
@@ -196,7 +211,7 @@ static void all_of_row(const uint8_t *restrict line, uint8_t *restrict row, int 
     for (int x = 0; x < count; x++) row[x] = line[x] & line[x + 1] & line[x + 2];
 }
 
-/* Mark a row of the larger one of two mattes, or of one; `line` is memory for a row. */
+/* Mark a row of the larger of two mattes, or of one; `line` is scratch memory for a row. */
 static void mark_both(const float *matte, const float *other, int y, int held, int wide,
                       float *line, uint8_t *sure, uint8_t *some) {
     size_t at = (size_t)y * wide, to = (size_t)(y % held) * wide;
@@ -204,7 +219,7 @@ static void mark_both(const float *matte, const float *other, int y, int held, i
     mark_surely(other ? line : matte + at, sure + to, some + to, wide);
 }
 
-/* Tell where all of 3x3 samples are set; those outside of the mask count as if they were. */
+/* Mark samples of which all 3x3 neighbours are set; those outside the mask count as set. */
 static void shrink_row(const uint8_t *mask, int y, int held, int high, int wide, uint8_t *line,
                        uint8_t *row) {
     size_t width = (size_t)wide;
@@ -214,9 +229,9 @@ static void shrink_row(const uint8_t *mask, int y, int held, int high, int wide,
     all_of_row(line, row, wide);
 }
 
-/* Count the colours of a row where it is the person's, where it is the room's, and elsewhere. Of
- * two samples side by side each has a table of its own, as they are often of one colour, and to
- * count in one place one has to wait for the other. */
+/* Count the colours of a row for the person and for the room. Even and odd samples have a table
+ * each: neighbours often have one colour, and a count has to wait for the previous one in the
+ * same place. */
 static void count_row(const uint16_t *restrict numbers, const uint8_t *restrict person,
                       const uint8_t *restrict around, uint32_t *restrict even,
                       uint32_t *restrict odd, int bins, int count) {
@@ -227,7 +242,8 @@ static void count_row(const uint16_t *restrict numbers, const uint8_t *restrict 
     }
 }
 
-/* Tell where the room is seen: 1 where it is, and 1 where it is known and as it was. */
+/* Compute the weight of each sample in the room's average, and whether a known room fits: 1 or
+ * 0. */
 static void see_row(const uint8_t *restrict person, const uint8_t *restrict around,
                     const float *restrict difference, float memory, float *restrict seen,
                     float *restrict share, float *restrict fits, int *restrict counts, int count) {
@@ -265,7 +281,7 @@ static void average_row(const uint8_t *restrict samples, const float *restrict s
     for (int x = 0; x < count; x++) plate[x] += share[x] * (samples[x] - plate[x]);
 }
 
-/* Let known shares of colours fade toward new ones. */
+/* Move the known shares of colours toward new ones. */
 static void fade(const uint32_t *restrict even, const uint32_t *restrict odd, float share,
                  float *restrict known, int bins) {
     uint32_t total = 0;
@@ -277,8 +293,8 @@ static void fade(const uint32_t *restrict even, const uint32_t *restrict odd, fl
     }
 }
 
-/* The natural logarithm of a positive normal number, to 1e-6: by its exponent, and a series for
- * what is between the square roots of 1/2 and 2. */
+/* Natural logarithm of a positive normal number, accurate to 1e-6: its exponent, and a series
+ * for the rest, between the square roots of 1/2 and 2. */
 static float log_of(float value) {
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
@@ -298,17 +314,18 @@ static void take_ratios(const float *restrict person, const float *restrict room
         ratios[bin] = gr_clampf(log_of((person[bin] + unseen) / (room[bin] + unseen)), -far, far);
 }
 
-/* Count the colours of the person and of the room, and average the room into the plate.
+/* Update the colours of the person and of the room, and average the room into the plate.
  *
- * planes, plate, seen and difference as in gr_weigh, the plate and how often it was seen changed
- * in place. matte, other: (high, wide), coverage, of which the larger one counts; the other may be
- * NULL. clear: the room is farther from anybody than so many samples. memory: over how many frames
- * the plate is averaged at most. known: (2, 16 to the power of the number), shares of the person's
- * and the room's colours, which move by `share` toward this frame's. ratios: as in gr_weigh, made
- * anew; `unseen` is what a colour that was never seen is taken for, `far` the most that one goes.
- * report: how many samples of the room were known, how many of these do not fit, and by how much
- * the first plane was brighter than the plate in those that do, in all.
- */
+ * - planes, plate, seen, difference: as in gr_weigh; plate and seen are changed in place.
+ * - matte, other: (high, wide), coverage, of which the larger counts; other may be NULL.
+ * - clear: only samples farther than this from anybody are the room's.
+ * - memory: most frames over which the plate is averaged.
+ * - known: (2, 16 to the power of `number`), shares of the colours of person and room, moved by
+ *   `share` toward this frame's.
+ * - ratios: as in gr_weigh, computed anew. `unseen` is the share of a colour that was never
+ *   seen, `far` the largest log ratio.
+ * - report: number of samples of the known room, number of those that do not fit, and sum of the
+ *   increase of the first plane over the plate in those that do. */
 GR_EXPORT int gr_learn(const uint8_t *planes, int number, const float *matte, const float *other,
                        const float *difference, float *plate, float *seen, int clear, float memory,
                        float *known, float share, float unseen, float far, float *ratios,

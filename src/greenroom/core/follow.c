@@ -1,33 +1,33 @@
-/* Following: what was found in one frame, moved to where it is in the next.
+/* Following: moves a matte from one frame to the next.
  *
- * The motion is that of the foreground near its edge, by least squares on the planes' gradients
- * (B. D. Lucas and T. Kanade, "An Iterative Image Registration Technique with an Application to
- * Stereo Vision", IJCAI 1981), in which samples count as much as they are covered: what is behind
- * does not move with it. Everything happens in cells of 4x4 samples of the half grid, which are 8x8
- * of the working grid, and only in those near an edge.
- */
+ * The motion is that of the foreground near its edge, by least squares on the gradients of the
+ * planes (B. D. Lucas and T. Kanade, "An Iterative Image Registration Technique with an
+ * Application to Stereo Vision", IJCAI 1981). Samples are weighted by coverage, as the
+ * background does not move along. All works on cells of 4x4 samples of the half grid, which are
+ * 8x8 of the working grid, and only on those near an edge. */
 #include "core.h"
 
 #include <math.h>
 
 enum { ROUNDS = 2, CELL = 4, SAMPLES = CELL * CELL, FULL = 2 * CELL };
-enum { SOFT = 1, EDGE = 2 }; /* what there is in a cell, or in one beside it */
+enum { SOFT = 1, EDGE = 2 }; /* contents of a cell, or of its neighbours */
 
-/* Coverage differs by so much at least in a cell that is not flat. */
+/* Smallest range of coverage in a cell that is not flat. */
 static const float FLAT = 1.0f / 64;
-/* How much samples count that are not covered. */
+/* Weight of samples without coverage. */
 static const float LEAST_WEIGHT = 0.1f;
-/* So much of the squared gradient, four times as large as a sample's slope, is noise. */
+/* Noise in the squared gradient; gradients are four times the slope. */
 static const float NOISE = 32.0f;
-/* And so much of what it is in all directions: along a straight edge nothing is seen of a motion. */
+/* The same, as a share of the gradient in both directions: along a straight edge motion cannot
+ * be seen. */
 static const float BLIND = 0.1f;
-/* How far one of the two steps goes at the most, in samples of the half grid. */
+/* Longest step of one round, in samples of the half grid. */
 static const float FARTHEST = 2.0f;
-/* What moves by less is where it was. */
+/* A shorter motion counts as none, in samples of the half grid. */
 static const float UNMOVED = 1.0f / 64;
 
-/* One cell near the edge: where it is, its gradients times weights, its equations, how far it has
- * moved since the frame before, in samples of the half grid, and the next step. */
+/* A cell near the edge: its position, weighted gradients, equations, motion since the previous
+ * frame in samples of the half grid, and next step. */
 typedef struct {
     int top, left; /* on the half grid */
     size_t place;  /* in the maps */
@@ -74,8 +74,7 @@ static void classify(const float *restrict low, const float *restrict high, uint
     }
 }
 
-/* Find the cells through which the edge goes, and those where coverage is not the same. There is
- * room for four rows of cells. */
+/* Mark the cells with an edge, and those of varying coverage. `room` holds four rows of cells. */
 static void survey(const Scene *scene, float *room) {
     int width = scene->width, full = scene->columns * FULL;
     float *low = room, *high = room + full, *lower = high + full, *higher = lower + full;
@@ -94,7 +93,7 @@ static void survey(const Scene *scene, float *room) {
     }
 }
 
-/* Mark the cells beside those too; return how many there are in all. There is room for a row. */
+/* Mark the neighbours of these cells, too; return the number of all. `room` holds a row. */
 static int mark(const Scene *scene, uint8_t *restrict room) {
     int count = 0, line = scene->line;
     for (int row = 0; row < scene->rows; row++) {
@@ -109,7 +108,7 @@ static int mark(const Scene *scene, uint8_t *restrict room) {
     return count;
 }
 
-/* List these cells. */
+/* List the marked cells. */
 static void list(Scene *scene) {
     for (int row = 0; row < scene->rows; row++)
         for (int column = 0; column < scene->columns; column++) {
@@ -121,14 +120,14 @@ static void list(Scene *scene) {
         }
 }
 
-/* The cell beside another one, so many places on; NULL if it is not near the edge. */
+/* Return the cell at an offset from another one; NULL if it is not near the edge. */
 static const Cell *beside(const Scene *scene, size_t place, int rows, int columns) {
     ptrdiff_t at = (ptrdiff_t)place + (ptrdiff_t)rows * scene->line + columns;
     int number = scene->numbers[at];
     return number ? scene->cells + number - 1 : NULL;
 }
 
-/* Copy 6x8 samples from somewhere on, repeating those at the border. */
+/* Copy 6x8 samples; beyond the border the outermost repeat. */
 static void fetch_block(const uint8_t *plane, int high, int wide, int top, int left,
                         uint8_t block[6][8]) {
     int is_inside = top >= 0 && left >= 0 && top + 6 <= high && left + 8 <= wide;
@@ -141,7 +140,7 @@ static void fetch_block(const uint8_t *plane, int high, int wide, int top, int l
     }
 }
 
-/* How much the samples of a cell count: what of them is covered, and a little more. */
+/* Weigh the samples of a cell: their coverage, plus LEAST_WEIGHT. */
 static void weigh(const Scene *scene, const Cell *cell, float *weights) {
     for (int y = 0; y < CELL; y++) {
         int upper = gr_min(2 * (cell->top + y), scene->height - 1);
@@ -159,7 +158,7 @@ static void weigh(const Scene *scene, const Cell *cell, float *weights) {
 
 static float sum_of(const float *lanes) { return lanes[0] + lanes[1] + (lanes[2] + lanes[3]); }
 
-/* Write a cell's equations, as if nothing had moved yet. */
+/* Compute the equations of a cell at no motion. */
 static void measure(const Scene *scene, Cell *restrict cell) {
     uint8_t now[6][8], before[6][8];
     float weights[SAMPLES], sums[6][CELL] = {{0}};
@@ -186,10 +185,10 @@ static void measure(const Scene *scene, Cell *restrict cell) {
     cell->moved_y = cell->moved_x = 0;
 }
 
-/* The next smaller whole number; for those that are not far from 0. */
+/* Round down; for numbers near 0. */
 static int floor_of(float value) { return (int)(value + 64.0f) - 64; }
 
-/* Write by how much a cell differs from what was there before, if it has moved so far. */
+/* Compute the difference of a cell from the previous frame, displaced by a motion. */
 static void compare_cell(const Scene *scene, const Cell *cell, float down, float across,
                          float *restrict changes) {
     uint8_t now[6][8], before[6][8];
@@ -207,7 +206,7 @@ static void compare_cell(const Scene *scene, const Cell *cell, float down, float
         }
 }
 
-/* Write the right sides of a cell's equations anew, for what is left of its motion. */
+/* Compute the right sides of the equations again, for the rest of the motion. */
 static void remeasure(const Scene *scene, Cell *restrict cell) {
     float changes[SAMPLES], sums[2][CELL] = {{0}};
     compare_cell(scene, cell, cell->moved_y, cell->moved_x, changes);
@@ -219,7 +218,7 @@ static void remeasure(const Scene *scene, Cell *restrict cell) {
     cell->y = sum_of(sums[0]), cell->x = sum_of(sums[1]);
 }
 
-/* Solve the equations of a cell together with those around it. */
+/* Solve the sum of the equations of a cell and its neighbours. */
 static void solve(const Scene *scene, Cell *cell) {
     float yy = 0, xy = 0, xx = 0, y = 0, x = 0, weight = 0;
     for (int row = -1; row <= 1; row++)
@@ -236,7 +235,7 @@ static void solve(const Scene *scene, Cell *cell) {
     cell->step_x = -gr_clampf(scale * (yy * x - xy * y), -FARTHEST, FARTHEST);
 }
 
-/* Find how far every cell has moved. */
+/* Find the motion of every cell. */
 static void find_motion(const Scene *scene) {
     for (int round = 0; round < ROUNDS; round++) {
         for (int at = 0; at < scene->count; at++)
@@ -249,8 +248,8 @@ static void find_motion(const Scene *scene) {
     }
 }
 
-/* Tell how many of the cells around the edge differ from what was there before, moved, and how far
- * the farthest has moved of those that the edge goes through; others often have nothing to go by. */
+/* Compute the share of cells near the edge that differ from the previous frame after the motion,
+ * and the longest motion of cells with an edge; the motion of others is often undetermined. */
 static void judge(const Scene *scene, float most, float *misfits, float *farthest) {
     int count = 0, wrong = 0;
     float far = 0;
@@ -269,8 +268,8 @@ static void judge(const Scene *scene, float most, float *misfits, float *farthes
     *farthest = sqrtf(far);
 }
 
-/* How far each corner of a cell has moved: the mean of the cells that meet there, so that what is
- * moved has no seams. */
+/* Compute the motion of the corners of a cell: the mean of the cells that meet there, so that
+ * there are no seams. */
 static void find_corners(const Scene *scene, const Cell *cell, float corners[2][2][2]) {
     for (int y = 0; y < 2; y++)
         for (int x = 0; x < 2; x++) {
@@ -286,7 +285,7 @@ static void find_corners(const Scene *scene, const Cell *cell, float corners[2][
         }
 }
 
-/* Whether a cell has moved at all, and there is anything but one coverage around it. */
+/* Whether a cell has moved, with varying coverage around it. */
 static int is_to_move(const Scene *scene, const Cell *cell, float corners[2][2][2]) {
     float most = 0;
     const float *values = &corners[0][0][0];
@@ -303,7 +302,7 @@ static int is_to_move(const Scene *scene, const Cell *cell, float corners[2][2][
     return 0;
 }
 
-/* From where the samples of a cell come: which one, and how far from it to those after. */
+/* Origin of each sample of a cell: index of a sample, and the shares of those after it. */
 typedef struct {
     int32_t offset[FULL * FULL];
     float y_share[FULL * FULL], x_share[FULL * FULL];
@@ -331,7 +330,7 @@ static void find_origins(const Scene *scene, const Cell *cell, float corners[2][
             for (int way = 0; way < 2; way++)
                 ends[x][way] =
                     corners[0][x][way] + share * (corners[1][x][way] - corners[0][x][way]);
-        /* Twice as far, as the working grid is twice as fine; the first sample is half in. */
+        /* Twice as far, as the working grid is twice as fine; the first sample lies half inside. */
         float down = 2 * ends[0][0], across = 2 * ends[0][1];
         float more_down = 2 * (ends[1][0] - ends[0][0]) / FULL;
         float more_across = 2 * (ends[1][1] - ends[0][1]) / FULL;
@@ -353,7 +352,7 @@ static void gather(const float *coarse, size_t below, size_t right, const Origin
     }
 }
 
-/* Write what has moved into a cell. */
+/* Write the coverage that has moved into a cell. */
 static void fill(const Scene *scene, const Cell *cell, float corners[2][2][2], float *moved) {
     Origins origins;
     find_origins(scene, cell, corners, &origins);
@@ -380,7 +379,7 @@ static void move(const Scene *scene, float (*moved)[FULL * FULL], uint8_t *is_mo
     }
 }
 
-/* Find the motion, and move the coverage if it is sure: see gr_follow_motion. */
+/* Find the motion, and move the coverage if it is reliable: see gr_follow_motion. */
 static int follow(Scene *scene, int count, const float *limits, float *told) {
     Cell *cells = malloc(((size_t)count + 1) * sizeof *cells);
     float(*moved)[FULL * FULL] = malloc(((size_t)count + 1) * sizeof *moved);
@@ -399,14 +398,14 @@ static int follow(Scene *scene, int count, const float *limits, float *told) {
     return result;
 }
 
-/* Move coverage (height, width) in 0..1, of the frame before, to where it is in a frame; in place.
+/* Move coverage (height, width), 0 to 1, of the previous frame to where it is in a frame, in
+ * place.
  *
- * Before and now are the first planes of both on the half grid, of half the size rounded up. In
- * limits is by how many levels a cell around the edge may differ, on average over its samples, how
- * large a share of them may by more, and how far the edge may have moved, in samples of the half grid. What is
- * told is whether all that is so, otherwise nothing is moved, and the last two as they are. Where
- * there is no edge that cannot be told.
- */
+ * before and now: first planes of both frames on the half grid, half the size rounded up.
+ * limits: largest mean difference of a cell near the edge in levels, largest share of such cells
+ * over that, and longest motion of the edge in samples of the half grid. told: whether all
+ * limits hold, otherwise nothing is moved; then the measured share and motion. Without any edge
+ * they do not hold. */
 GR_EXPORT int gr_follow_motion(const uint8_t *before, const uint8_t *now, float *coarse, int height,
                                int width, const float *limits, float *told) {
     Scene scene = {.before = before, .now = now, .coarse = coarse, .height = height, .width = width};

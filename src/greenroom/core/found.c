@@ -1,11 +1,10 @@
-/* A model's answer on the grids: put in its place, halved, and who is in it. */
+/* A model's answer on the grids: enlarged into its place, halved, and summarised. */
 #include "grids.h"
 #include "window.h"
 
-/* How samples of a longer row are interpolated of those of a shorter one, eight at a time: of so
- * many in a row, from the first on, by weights (taps, 8). Where there would
- * be many, as when a row becomes shorter, or there are fewer samples, each is interpolated by
- * itself. */
+/* How a row is interpolated to a longer one, eight samples at a time: each chunk is a weighted
+ * sum of `taps` adjacent samples, with weights (taps, 8). Where that would need too many taps,
+ * as for a shorter row, or there are too few samples, each sample is interpolated by itself. */
 enum { CHUNK = 8 };
 static const int TAPS[] = {4, 6, 9, 12};
 typedef struct {
@@ -17,7 +16,8 @@ typedef struct {
     int step;
 } Stretch;
 
-/* Where a sample of a row of a length lies among so many: after which, and how far. */
+/* Position of a sample of a row among those of another: the one before it, and the distance from
+ * that. */
 static int place_of(int at, int count, int length, float *share) {
     double place = (at + 0.5) * count / length - 0.5;
     place = place < 0 ? 0 : place > count - 1 ? count - 1 : place;
@@ -61,7 +61,7 @@ static int make_stretch(Stretch *stretch, int count, int length) {
     return 1;
 }
 
-/* Loops over a number of taps that is known when this is compiled become straight lines. */
+/* With a constant number of taps compilers unroll the loops. */
 static inline void stretch_chunks(const Stretch *stretch, const float *restrict row,
                                   float *restrict out, const int taps) {
     const float *restrict weights = stretch->weights;
@@ -102,7 +102,7 @@ static void interpolate(const float *restrict upper, const float *restrict lower
     for (int x = 0; x < count; x++) row[x] = upper[x] + (lower[x] - upper[x]) * share;
 }
 
-/* Rows of values that were stretched last, of even and of odd number. */
+/* The two rows stretched last, of even and of odd number. */
 typedef struct {
     Stretch stretch;
     const float *values;
@@ -154,9 +154,9 @@ GR_EXPORT int gr_place(const float *values, int high, int wide, float *out, ptrd
     return GR_OK;
 }
 
-/* A working grid that is 0 outside of a part (left, top, right, bottom), its half grid, and what
- * is seen of somebody while the one is made of the other. Of the part one sample in so many steps
- * is looked at, in either direction, to tell whether it is full. */
+/* A working grid that is 0 outside a part (left, top, right, bottom), its half grid, and a
+ * summary of the latter. To determine whether the part is full, one sample of every `step` in
+ * either direction is checked. */
 typedef struct {
     const float *grid;
     int height, width, left, top, right, bottom, step;
@@ -185,7 +185,7 @@ static int is_covered(const float *row, int start, int stop, int step) {
     return 1;
 }
 
-/* Halve two rows of the part, of which either may be beyond it. */
+/* Halve two rows of the part; either may lie outside it. */
 static void halve_row(Halving *halving, int y) {
     size_t width = (size_t)halving->width;
     const float *one = halving->grid + 2 * (size_t)y * width;
@@ -212,9 +212,9 @@ static void halve_row(Halving *halving, int y) {
     }
 }
 
-/* How many samples of the half grid are covered by half or more; left, top, right and bottom of
- * the box around these, where the last two have ended, all 0 without any; whether any sample of
- * the grid is; and whether all are of the part's that were looked at. */
+/* Report the number of samples of the half grid with coverage of one half or more; left, top,
+ * right and bottom (exclusive) of their bounding box, 0 without any; whether any sample of the
+ * grid is covered by half; and whether all checked samples of the part are. */
 static void report_seen(const Halving *halving, int32_t *report) {
     GrSpan columns = halving->columns, rows = halving->rows;
     int32_t seen[] = {halving->area, columns.start,     rows.start,   columns.stop,
@@ -222,9 +222,9 @@ static void report_seen(const Halving *halving, int32_t *report) {
     memcpy(report, seen, sizeof seen);
 }
 
-/* Halve a grid (height, width) that has nothing but 0 outside of a part (left, top, right, bottom),
- * and tell who is in it: see `report_seen`. Each sample of the half grid, all of which is written,
- * is the mean of 2x2; the last row and column repeat if odd. */
+/* Halve a grid (height, width) that is 0 outside a part (left, top, right, bottom), and
+ * summarise it: see `report_seen`. All of the half grid is written: the mean of 2x2 samples; the
+ * last row and column repeat if odd. */
 GR_EXPORT int gr_halve_part(const float *grid, int height, int width, int left, int top, int right,
                             int bottom, int step, float *half, int32_t *report) {
     const int part[] = {left, top, right, bottom};
@@ -234,8 +234,7 @@ GR_EXPORT int gr_halve_part(const float *grid, int height, int width, int left, 
     return GR_OK;
 }
 
-/* Do both: enlarge values (high, wide) into a part of a grid, and halve it while it is in the
- * cache. */
+/* Enlarge values (high, wide) into a part of a grid, and halve it while it is in the cache. */
 GR_EXPORT int gr_put(const float *values, int high, int wide, float *grid, int height, int width,
                      int left, int top, int right, int bottom, int step, float *half,
                      int32_t *report) {
@@ -266,8 +265,8 @@ static void join(const uint8_t *restrict one, const uint8_t *restrict other, uin
     for (int x = 0; x < count; x++) both[x] = one[x] | other[x];
 }
 
-/* Tell which of some samples are covered by half or more, which of them were in this frame or the
- * last (0 or 1, or NULL), and how many are. */
+/* Mark and count samples with coverage of one half or more, and mark those that were so in this
+ * or the last frame (0 or 1, or NULL). */
 GR_EXPORT int gr_know(const float *half, const uint8_t *last, uint8_t *now, uint8_t *either,
                       int count, int32_t *area) {
     mark(half, GR_SOMEBODY, now, count);
@@ -285,8 +284,8 @@ static int count_strangers(const uint8_t *restrict found, const uint8_t *restric
     return strangers;
 }
 
-/* Count who is found on the half grid: the samples covered by half or more, and those of them that
- * are farther from all that are known (0 or 1, or NULL) than a reach. */
+/* Count the samples of the half grid with coverage of one half or more, and those of them
+ * farther than `reach` from all known ones (0 or 1, or NULL). */
 GR_EXPORT int gr_count_found(const float *half, const uint8_t *known, int high, int wide, int reach,
                              int32_t *report) {
     size_t row = (size_t)wide;
@@ -308,5 +307,51 @@ GR_EXPORT int gr_count_found(const float *half, const uint8_t *known, int high, 
     free(memory);
     report[0] = area;
     report[1] = strangers;
+    return GR_OK;
+}
+
+/* What all of a row's samples from one to another are: 0, 1, or 2 where they are not the same. */
+static int all_are(const uint8_t *mask, int start, int stop) {
+    if (!memchr(mask + start, 0, (size_t)(stop - start))) return 1;
+    return memchr(mask + start, 1, (size_t)(stop - start)) ? 2 : 0;
+}
+
+static void as_weights(const uint8_t *restrict mask, float *restrict row, int count) {
+    for (int x = 0; x < count; x++) row[x] = mask[x];
+}
+
+static void weaken(const float *restrict weights, float *restrict row, int count) {
+    for (int x = 0; x < count; x++) row[x] *= weights[x];
+}
+
+/* Multiply coverage (height, width) by a mask of 0 and 1 on the half grid, enlarged bilinearly.
+ * somebody: becomes 1 if one half or more is left anywhere, else 0. */
+GR_EXPORT int gr_mask_coverage(const uint8_t *mask, float *grid, int height, int width,
+                               int32_t *somebody) {
+    enum { CELLS = 16 }; /* at a time: most of a mask is the same far around */
+    int high = (height + 1) / 2, wide = (width + 1) / 2;
+    size_t row = (size_t)wide;
+    float *lines = malloc((5 * row + 2) * sizeof *lines);
+    if (!lines) return GR_NO_MEMORY;
+    float *one = lines, *other = one + row, *line = other + row, *weights = line + row + 2;
+    *somebody = 0;
+    for (int y = 0; y < height; y++) {
+        const uint8_t *near = mask + (size_t)(y / 2) * row, *far = mask + gr_far(y, high) * row;
+        float *samples = grid + (size_t)y * (size_t)width;
+        for (int x = 0; x < wide; x += CELLS) {
+            GrSpan span = {x, gr_min(x + CELLS, wide)}, read = gr_widened(span, 1, wide);
+            int start = 2 * x, count = gr_min(2 * span.stop, width) - start;
+            int kind = all_are(near, read.start, read.stop);
+            if (kind != 2 && all_are(far, read.start, read.stop) != kind) kind = 2;
+            if (kind == 0) memset(samples + start, 0, (size_t)count * sizeof *samples);
+            if (kind != 2) continue;
+            as_weights(near + read.start, one + read.start, read.stop - read.start);
+            as_weights(far + read.start, other + read.start, read.stop - read.start);
+            gr_enlarge(one, other, span, wide, line, weights);
+            weaken(weights + start, samples + start, count);
+        }
+        if (!*somebody) *somebody = gr_count(samples, GR_SOMEBODY, width) > 0;
+    }
+    free(lines);
     return GR_OK;
 }

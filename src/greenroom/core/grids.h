@@ -1,21 +1,20 @@
-/* Rows of the small grids on which mattes are made, for the files that work on these.
+/* Rows of the small grids on which mattes are made.
  *
- * Two grids appear: the working grid (height, width), on which the matte lives, and the half grid
- * (high, wide), a sample of which stands for 2x2 of it. Most of a picture is nobody's, so many
- * loops run over spans: from where to where in a row there is anything.
- */
+ * There are two: the working grid (height, width), on which the matte lives, and the half grid
+ * (high, wide), of one sample for 2x2 of it. Most of a picture has no coverage, so many loops
+ * run over spans: the part of a row that has any. */
 #ifndef GREENROOM_GRIDS_H
 #define GREENROOM_GRIDS_H
 
 #include "core.h"
 
-/* Coverage of less is none. As `greenroom.media.frame.NOTHING`: what fades for ever would become
+/* Smaller coverage is none, as with `greenroom.media.frame.NOTHING`: fading values would become
  * denormal numbers. */
 #define GR_NOTHING 0x1p-20f
-/* Coverage from which there is somebody. */
+/* Coverage from which a sample is somebody's. */
 #define GR_SOMEBODY 0.5f
 
-/* From where to where, the end not included; nothing where both are 0. */
+/* Start and stop (exclusive) of a part of a row; both 0 if it is empty. */
 typedef struct {
     int start, stop;
 } GrSpan;
@@ -31,7 +30,7 @@ static inline GrSpan gr_widened(GrSpan span, int reach, int count) {
     return (GrSpan){gr_max(span.start - reach, 0), gr_min(span.stop + reach, count)};
 }
 
-/* The spans of the rows up to `reach` away together, and so many samples wider. */
+/* Union of the spans of the rows up to `reach` away, widened by as many samples. */
 static inline GrSpan gr_around(const GrSpan *spans, int y, int reach, int height, int width) {
     GrSpan span = {0, 0};
     for (int near = gr_max(y - reach, 0); near <= gr_min(y + reach, height - 1); near++)
@@ -39,14 +38,14 @@ static inline GrSpan gr_around(const GrSpan *spans, int y, int reach, int height
     return gr_widened(span, reach, width);
 }
 
-/* How many of so many values are at least something. */
+/* Count the values that are at least a limit. */
 static inline int gr_count(const float *restrict values, float least, int count) {
     int found = 0;
     for (int x = 0; x < count; x++) found += values[x] >= least;
     return found;
 }
 
-/* Of so many values at once it is told which are at least something. */
+/* Flags of which values are at least a limit. */
 enum { GR_FLAGS = 128 };
 
 static inline void gr_flag(const float *restrict values, float least, uint8_t *restrict flags,
@@ -54,7 +53,7 @@ static inline void gr_flag(const float *restrict values, float least, uint8_t *r
     for (int x = 0; x < count; x++) flags[x] = values[x] >= least;
 }
 
-/* The first or the last flag of so many that is set, eight by eight; `count` or -1 without any. */
+/* Index of the first or last flag that is set, eight at a time; `count` or -1 without any. */
 static inline int gr_first(const uint8_t *flags, int count) {
     int x = 0;
     for (uint64_t eight; x + 8 <= count; x += 8) {
@@ -75,7 +74,7 @@ static inline int gr_last(const uint8_t *flags, int count) {
     return x - 1;
 }
 
-/* From where to where a row has values of at least something. */
+/* The span of a row with values of at least a limit. */
 static inline GrSpan gr_span(const float *values, float least, int count) {
     uint8_t flags[GR_FLAGS];
     GrSpan span = {0, 0};
@@ -88,13 +87,12 @@ static inline GrSpan gr_span(const float *values, float least, int count) {
     return span;
 }
 
-/* The row that stands for one just outside a picture, which is mirrored there. */
+/* The row that mirrors one just outside a picture. */
 static inline int gr_mirrored(int y, int height) {
     return y < 0 ? gr_min(1, height - 1) : y < height ? y : gr_max(height - 2, 0);
 }
 
-/* Take the mean of 2x2 samples of two rows of a width, for a span of the half grid; what is beyond
- * an odd width repeats the last sample. */
+/* Halve two rows, for a span of the half grid; of an odd width the last sample repeats. */
 static inline void gr_halve_pairs(const float *restrict one, const float *restrict two, int count,
                                   float *restrict row) {
     for (int x = 0; x < count; x++)
@@ -114,7 +112,7 @@ static inline void gr_mix(const float *restrict near, const float *restrict far,
     for (int x = 0; x < count; x++) line[x] = 0.75f * near[x] + 0.25f * far[x];
 }
 
-/* Write a row of twice the length; the line has a sample more at either end. */
+/* Interpolate a row to twice its length; the line has an extra sample at either end. */
 static inline void gr_double(const float *restrict line, float *restrict row, int count) {
     for (int x = 0; x < count; x++) {
         float middle = 0.75f * line[x + 1];
@@ -123,9 +121,9 @@ static inline void gr_double(const float *restrict line, float *restrict row, in
     }
 }
 
-/* Enlarge a row of the half grid, and the one on the other side, bilinearly to a row of the
- * working grid; of that only twice a span is written. The line has room for the half grid's width
- * and 2 samples more, the row for twice that width. */
+/* Interpolate a row of the half grid, and its neighbour, bilinearly to a row of the working
+ * grid, of which twice a span is written. The line has room for the half grid's width and 2
+ * samples more, the row for twice that width. */
 static inline void gr_enlarge(const float *near, const float *far, GrSpan span, int wide,
                               float *line, float *row) {
     if (span.start >= span.stop) return;
@@ -136,14 +134,13 @@ static inline void gr_enlarge(const float *near, const float *far, GrSpan span, 
     gr_double(line + span.start, row + 2 * span.start, span.stop - span.start);
 }
 
-/* The row of the half grid on the other side of a row of the working grid. */
+/* The neighbour, on the half grid, of a row of the working grid. */
 static inline int gr_far(int y, int high) {
     return gr_min(gr_max(y % 2 ? y / 2 + 1 : y / 2 - 1, 0), high - 1);
 }
 
-/* The mean of 3x3 samples of three rows, for a span; beyond its border the picture is mirrored.
- * The rows have been filled in a sample farther where they go on; the line has room for the width
- * and 2 samples more. */
+/* Mean of 3x3 samples of three rows, for a span; mirrored beyond the border. The rows extend one
+ * sample beyond the span where they go on; the line has room for the width and 2 samples more. */
 static inline void gr_mean_of_rows(const float *restrict above, const float *restrict here,
                                    const float *restrict below, float *restrict line, int count) {
     for (int x = 0; x < count; x++) line[x] = (above[x] + here[x] + below[x]) * (1 / 9.0f);

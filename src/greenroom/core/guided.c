@@ -1,18 +1,19 @@
-/* A guided filter: coefficients on the half grid, applied where edges are on the working grid. */
+/* Guided filter: coefficients on the half grid, applied to edges on the working grid. */
 #include <float.h>
 
 #include "grids.h"
+#include "tiles.h"
 
-/* What is known of a sample of the half grid: certainly 0, certainly 1, or neither. As in
+/* Kind of a sample of the half grid: certainly 0, certainly 1, or neither; as in
  * `guided_kernels`. */
 enum { EMPTY = 0, FULL = 1, EDGE = 2 };
-/* Rows of the half grid that were made last, by the remainder of their number. */
+/* The rows of the half grid made last, by the remainder of their number. */
 enum { HELD = 4 };
 typedef struct {
     float *rows[HELD];
 } Ring;
 
-/* Sums over three rows, with a sample more at either end. */
+/* Sums over three rows, with an extra sample at either end. */
 typedef struct {
     float *guide, *matte, *both, *square;
 } Sums;
@@ -43,7 +44,7 @@ static void fit_samples(const Sums *sums, float flat, int start, float *restrict
     }
 }
 
-/* Find the models of the windows around a span of a row. */
+/* Compute the linear models of the windows around a span of a row. */
 static void fit_row(const float *guide, const float *matte, int y, int height, int width,
                     GrSpan span, float flat, const Sums *sums, float *slopes, float *offsets) {
     if (span.start >= span.stop) return;
@@ -91,8 +92,8 @@ static void find_edges(const uint8_t *restrict above, const uint8_t *restrict he
     for (int x = 0; x < count; x++) edges[x] = (above[x] | here[x] | below[x]) & EDGE;
 }
 
-/* From where to where there are edges from a sample on, with so many samples beside them, in
- * eights, which loops do best; what is nearer together than a row of loops is worth is one. */
+/* Find the next span of edges, with `beside` samples on both sides, in multiples of eight, which
+ * loops handle best. Spans closer than it costs to start a loop are joined. */
 static GrSpan next_edges(const uint8_t *edges, int start, int beside, int count) {
     enum { NEAR = 16 };
     start += gr_first(edges + start, count - start);
@@ -108,7 +109,7 @@ static GrSpan next_edges(const uint8_t *edges, int start, int beside, int count)
     return (GrSpan){span.start & ~7, gr_min((span.stop + 7) & ~7, count)};
 }
 
-/* Write twice what is certain of each sample as coverage. */
+/* Write certain samples as coverage, each twice. */
 static void certain_row(const uint8_t *restrict kinds, uint8_t *restrict row, int count) {
     for (int x = 0; x < count; x++) {
         uint16_t both = kinds[x] == FULL ? 0xffff : 0;
@@ -128,30 +129,27 @@ static void guide_samples(const float *restrict steep, const float *restrict off
     }
 }
 
-/* What is not a number is nothing. */
+/* NaN becomes 0. */
 static void coverage_row(const float *restrict base, uint8_t *restrict coverage, int count) {
-    for (int x = 0; x < count; x++) {
-        float value = base[x] * 255 + 0.5f;
-        value = value > 0.5f ? value : 0.5f;
-        coverage[x] = gr_byte(value < 255.0f ? value : 255.0f);
-    }
+    const GrLimits limits = gr_limits;
+    for (int x = 0; x < count; x++)
+        coverage[x] = gr_byte(gr_within(base[x] * 255 + 0.5f, limits.half, limits.full));
 }
 
-/* Give a matte the edges of a picture.
+/* Refine a matte by the edges of a picture.
  *
- * reference, matte: (high, wide) on the half grid. The local linear models that take the one to
- * the other are found over windows of 3x3 samples, each the mean of those of all windows that a
- * sample is in, with `flat` added to the guide's variance; beyond its border the picture is
- * mirrored. guides: the largest value of the guide; the smallest is 0. middle, gain: the coverage
- * that becomes one half, and how much steeper the edge is made around it; what is without the
- * matte has to become nothing by that.
- *
- * kinds: (high, wide), what is certain of each sample; an edge is where those around it are not all
- * of one kind. picture: (height, width), the reference on the working grid, in 128ths. maps: (3, height,
- * width), base, slope and the picture once more; written where edges are, and for one row of the
- * half grid and some columns (`beside`) beside them. coverage: (height, width), 0 to 255, what the matte is
- * without what the frame shows beyond the picture.
- */
+ * - reference, matte: (high, wide), on the half grid. Local linear models from one to the other
+ *   are fitted over windows of 3x3 samples, with `flat` added to the variance of the guide; each
+ *   sample takes the mean of those of all windows that contain it. The border is mirrored.
+ * - guides: the largest value of the guide; the smallest is 0.
+ * - middle, gain: coverage that becomes one half, and factor by which edges are steeper around
+ *   it; 0 must stay 0.
+ * - kinds: (high, wide), the kind of each sample; an edge is where those around it differ.
+ * - picture: (height, width), the reference on the working grid, in 128ths.
+ * - maps: (3, height, width): base, slope and the picture; written at edges, and for one row of
+ *   the half grid and `beside` columns around them.
+ * - coverage: (height, width), 0 to 255: the matte before the difference of frame and picture is
+ *   added. */
 GR_EXPORT int gr_guide(const float *reference, const float *matte, float flat, float guides,
                        float middle, float gain, int beside, uint8_t *kinds, const int16_t *picture, float *maps,
                        uint8_t *coverage, int height, int width) {
@@ -164,7 +162,7 @@ GR_EXPORT int gr_guide(const float *reference, const float *matte, float flat, f
         free(spans), free(lines), free(own);
         return GR_NO_MEMORY;
     }
-    GrSpan *fitted = spans + high; /* where a model is not nothing */
+    GrSpan *fitted = spans + high; /* span in which a model is not 0 */
     Ring steep, lift, slopes, offsets;
     for (size_t of = 0; of < HELD; of++) {
         steep.rows[of] = lines + of * row;
@@ -185,7 +183,7 @@ GR_EXPORT int gr_guide(const float *reference, const float *matte, float flat, f
             fit_row(reference, matte, next, high, wide, span, flat, &sums, steep.rows[next % HELD],
                     lift.rows[next % HELD]);
         }
-        int y = next - 1; /* the row of which the models are averaged */
+        int y = next - 1; /* the row whose models are averaged */
         if (y >= 0 && y < high) {
             int above = gr_mirrored(y - 1, high) % HELD, below = gr_mirrored(y + 1, high) % HELD;
             int here = y % HELD, start = fitted[y].start;
@@ -199,7 +197,7 @@ GR_EXPORT int gr_guide(const float *reference, const float *matte, float flat, f
             classify(slopes.rows[here] + start, offsets.rows[here] + start, guides, low, top,
                      own + here * row + start, fitted[y].stop - start);
         }
-        y = next - 2; /* the row of which the kinds are joined with those around */
+        y = next - 2; /* the row whose kinds are combined with those around it */
         if (y >= 0 && y < high) {
             join(own + gr_max(y - 1, 0) % HELD * row, own + y % HELD * row,
                  own + gr_min(y + 1, high - 1) % HELD * row, joined + 1, wide);
@@ -207,7 +205,7 @@ GR_EXPORT int gr_guide(const float *reference, const float *matte, float flat, f
             joined[wide + 1] = joined[wide];
             join(joined, joined + 1, joined + 2, kinds + y * row, wide);
         }
-        y = next - 3; /* the row of which the edges are guided */
+        y = next - 3; /* the row whose edges are refined */
         if (y < 0) continue;
         find_edges(kinds + gr_max(y - 1, 0) * row, kinds + y * row,
                    kinds + gr_min(y + 1, high - 1) * row, edges, wide);

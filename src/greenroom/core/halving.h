@@ -1,10 +1,10 @@
-/* Halving of rows of bytes, as planes and pyramids of planes do it. */
+/* Halving of rows of bytes. */
 #ifndef GREENROOM_HALVING_H
 #define GREENROOM_HALVING_H
 
 #include "core.h"
 
-/* Two samples are read as one number, which is what compilers make most of. */
+/* Reads two samples as one number, which compilers vectorise best. */
 static inline void gr_halve_pairs_of_bytes(const uint8_t *restrict first,
                                            const uint8_t *restrict second, int pairs,
                                            uint8_t *restrict out) {

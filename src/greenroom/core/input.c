@@ -1,8 +1,8 @@
-/* Planes resized by tables of weights, alone or all together as what networks take. */
-#include "core.h"
+/* Planes resized by tables of weights, separately or as a network's input. */
+#include "tiles.h"
 
-/* Of how many samples each of `count` results is the weighted sum, where they begin, and their
- * weights (taps, count). In memory it is these, one after the other, in numbers of 32 bits. */
+/* A table: number of taps, `count` of results, the first sample of each, and the weights (taps,
+ * count). In memory these follow each other as 32-bit numbers. */
 typedef struct {
     int taps, count;
     const int32_t *starts;
@@ -21,7 +21,7 @@ typedef struct {
     Table down, across;
 } Source;
 
-/* For the usual numbers of taps the loops over them are unrolled, so that those over a row are
+/* For the usual numbers of taps their loops are unrolled, so that those along a row are
  * vectorised. */
 #define GR_UNROLLED(taps, call) \
     switch (taps) {             \
@@ -52,7 +52,7 @@ static inline void add_samples(const float *restrict line, const int32_t *restri
     }
 }
 
-/* Make one row of the result, not yet cut to 0..255. */
+/* Compute one row of the result, not yet clamped to 0..255. */
 static void make_row(const Source *source, int y, float *line, float *weights, float *row) {
     const Table *down = &source->down, *across = &source->across;
     const uint8_t *from = source->samples + down->starts[y] * source->stride;
@@ -68,10 +68,11 @@ static void make_row(const Source *source, int y, float *line, float *weights, f
 }
 
 static void round_row(const float *restrict row, int count, uint8_t *restrict out) {
-    for (int x = 0; x < count; x++) out[x] = gr_byte(gr_clampf(row[x], 0, 255) + 0.5f);
+    const float none = gr_limits.none, full = gr_limits.full;
+    for (int x = 0; x < count; x++) out[x] = gr_byte(gr_clampf(row[x], none, full) + 0.5f);
 }
 
-/* Resize a plane by two tables, to as many rows and columns as they have; out is contiguous. */
+/* Resize a plane by two tables, to as many rows and columns as these have; out is contiguous. */
 GR_EXPORT int gr_resize(const uint8_t *plane, ptrdiff_t stride, int width, const int32_t *down,
                         const int32_t *across, uint8_t *out) {
     Source source = {plane, stride, width, table_of(down), table_of(across)};
@@ -89,9 +90,10 @@ GR_EXPORT int gr_resize(const uint8_t *plane, ptrdiff_t stride, int width, const
 
 static void mix_row(const float *restrict rows, int count, const float *restrict matrix,
                     const float *restrict limits, float *restrict out) {
+    const float none = gr_limits.none, full = gr_limits.full;
     for (int x = 0; x < count; x++) {
-        float a = gr_clampf(rows[x], 0, 255), b = gr_clampf(rows[count + x], 0, 255);
-        float c = gr_clampf(rows[2 * count + x], 0, 255);
+        float a = gr_clampf(rows[x], none, full), b = gr_clampf(rows[count + x], none, full);
+        float c = gr_clampf(rows[2 * count + x], none, full);
         for (int channel = 0; channel < 3; channel++) {
             const float *by = matrix + 4 * channel;
             out[3 * x + channel] = gr_clampf(by[0] * a + by[1] * b + by[2] * c + by[3],
@@ -102,8 +104,8 @@ static void mix_row(const float *restrict rows, int count, const float *restrict
 
 /* Fill a network's input (h, w, 3) from three planes, each resized by two tables of its own.
  *
- * matrix (3, 4) takes their samples, and 1, to the channels, limits (3, 2) are the least and
- * largest value of each. */
+ * matrix (3, 4): maps their samples, and 1, to the channels. limits (3, 2): minimum and maximum
+ * of each channel. */
 GR_EXPORT int gr_fill(const uint8_t *first, ptrdiff_t first_stride, int first_width,
                       const int32_t *first_down, const int32_t *first_across,
                       const uint8_t *second, ptrdiff_t second_stride, int second_width,

@@ -1,4 +1,4 @@
-/* Planes to what networks take, and what they give to what is made of it. */
+/* Conversion of planes to the input of networks, and of their output. */
 #include "core.h"
 
 #include <math.h>
@@ -7,7 +7,7 @@ typedef struct {
     float a, b, c, offset, low, high;
 } Channel;
 
-/* A channel's row of the (3, 4) matrix, and its least and largest value. */
+/* A channel's row of the (3, 4) matrix, and its minimum and maximum. */
 static Channel channel_of(const float *matrix, const float *limits, int index) {
     const float *row = matrix + 4 * index;
     return (Channel){row[0], row[1], row[2], row[3], limits[2 * index], limits[2 * index + 1]};
@@ -72,11 +72,11 @@ static void mix_planar_bytes(const uint8_t *restrict first, const uint8_t *restr
     }
 }
 
-/* Fill a network's input from three planes of so many samples.
+/* Fill a network's input from three planes of `count` samples.
  *
- * matrix (3, 4) takes them to channels, limits (3, 2) are the least and largest value of each. out
- * is (count, 3), or (3, count) if planar, float or, if bytes, uint8: then limits lie in 0..255.99,
- * and values are cut off, not rounded. */
+ * matrix (3, 4): maps samples, and 1, to channels. limits (3, 2): minimum and maximum of each
+ * channel. out: (count, 3), or (3, count) if planar; float, or uint8 if `bytes`: then limits are
+ * within 0..255.99, and values are truncated, not rounded. */
 GR_EXPORT int gr_mix(const uint8_t *first, const uint8_t *second, const uint8_t *third,
                      ptrdiff_t count, const float *matrix, const float *limits, int planar,
                      int bytes, void *out) {
@@ -94,7 +94,7 @@ GR_EXPORT int gr_mix(const uint8_t *first, const uint8_t *second, const uint8_t 
     return GR_OK;
 }
 
-/* Take a class into account: a maximum may pass over NaN, a sum does not. */
+/* Add a class to the maximum. A maximum may ignore NaN; a sum does not. */
 static void compare(const float *restrict logits, ptrdiff_t step, float kept, float other,
                     float *restrict best, float *restrict rest, float *restrict total, int count) {
     for (int x = 0; x < count; x++) {
@@ -105,12 +105,12 @@ static void compare(const float *restrict logits, ptrdiff_t step, float kept, fl
     }
 }
 
-/* Find the best kept class's logit minus the best other one's, out (height, width); NaN where any
- * is no finite number.
+/* Compute the logit of the best kept class minus that of the best other class: out (height,
+ * width), NaN where any logit is not finite.
  *
- * logits (height, width, channels) lie so many floats apart: rows, samples (`step`) and classes
- * (`apart`). handicaps (2, channels) are added for the one and the other: 0, or far below every
- * logit. */
+ * logits (height, width, channels): rows, samples (`step`) and classes (`apart`) are that many
+ * floats apart. handicaps (2, channels): added to the logits for either maximum; 0, or far below
+ * every logit. */
 GR_EXPORT int gr_margin(const float *logits, ptrdiff_t stride, ptrdiff_t step, ptrdiff_t apart,
                         int height, int width, int channels, const float *handicaps, float *out) {
     float *best = malloc((size_t)width * 3 * sizeof *best);
@@ -142,12 +142,12 @@ static inline void subtract(const float *restrict row, ptrdiff_t step, ptrdiff_t
     }
 }
 
-/* Compare a foreground with what the network saw: out (3, height, width), by how much its samples
- * are more.
+/* Compute the difference between a foreground and the network's input planes: out (3, height,
+ * width).
  *
- * colours (height, width, 3), RGB in 0..1, lie so many floats apart: rows, samples (`step`) and
- * channels (`apart`). The matrix (3, 4) takes (red, green, blue, 1) to samples of the three planes
- * (height, width). */
+ * colours (height, width, 3): RGB, 0 to 1; rows, samples (`step`) and channels (`apart`) are
+ * that many floats apart. matrix (3, 4): maps (red, green, blue, 1) to samples of the three
+ * planes (height, width). */
 GR_EXPORT int gr_difference(const float *colours, ptrdiff_t stride, ptrdiff_t step, ptrdiff_t apart,
                             int height, int width, const uint8_t *first, const uint8_t *second,
                             const uint8_t *third, const float *matrix, float *out) {

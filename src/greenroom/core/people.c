@@ -1,18 +1,18 @@
-/* Telling one person's cells from another's. */
+/* Assignment of cells to persons. */
 #include "core.h"
 #include "window.h"
 
-/* Whose a cell is; the caller knows them by the same numbers. */
+/* Role of a cell; the caller uses the same numbers. */
 enum { NOBODY = 0, MAIN = 1, OTHER = 2, DOUBTED = 3, OPEN = 4 };
-/* What is told of a part: at MAIN, OTHER and DOUBTED, how many of its cells had that role. */
+/* Columns of a part's row; at MAIN, OTHER and DOUBTED, the number of its cells in that role. */
 enum { AREA = 0, LEFT = 4, TOP = 5, RIGHT = 6, BOTTOM = 7, COLUMNS = 8 };
 
-/* Costs of a way are whole numbers; what costs more than this is as far as can be. */
+/* Costs of a path are whole numbers; this is the largest. */
 enum { MOST = 8191 };
-/* Differences between cells side by side up to which there is no edge: noise, in 8-bit levels. */
+/* Differences of adjacent cells up to this are noise, not an edge; in 8-bit levels. */
 enum { NOISE = 3 };
 
-/* Cells of a row that hang together. */
+/* A run of connected cells in a row. */
 typedef struct {
     int32_t y, start, end, parent;
 } Run;
@@ -35,7 +35,7 @@ static int count_starts(const uint8_t *restrict found, int count) {
     return starts;
 }
 
-/* How many runs of cells of at least some coverage there are. `found` is memory for a row. */
+/* Count the runs of cells with at least some coverage. `found` is scratch memory for a row. */
 static size_t count_runs(const float *cells, int height, int width, float least, uint8_t *found) {
     size_t count = 0;
     for (int y = 0; y < height; y++) {
@@ -45,8 +45,8 @@ static size_t count_runs(const float *cells, int height, int width, float least,
     return count;
 }
 
-/* List the runs of cells of at least some coverage; those that touch have one root. `found` is
- * memory for a row. */
+/* List the runs of cells with at least some coverage; runs that touch share a root. `found` is
+ * scratch memory for a row. */
 static int32_t find_runs(const float *cells, int height, int width, float least, Run *runs,
                          uint8_t *found) {
     int32_t count = 0, before = 0, before_end = 0;
@@ -72,7 +72,7 @@ static int32_t find_runs(const float *cells, int height, int width, float least,
     return count;
 }
 
-/* Count how many of some cells have each role. */
+/* Count the cells of a run in each role. */
 static void count_roles(const uint8_t *restrict past, int count, int32_t *part) {
     int32_t mine = 0, others = 0, doubted = 0;
     for (int x = 0; x < count; x++) {
@@ -83,11 +83,12 @@ static void count_roles(const uint8_t *restrict past, int count, int32_t *part) 
     part[MAIN] += mine, part[OTHER] += others, part[DOUBTED] += doubted;
 }
 
-/* Label what hangs together, corners included, of cells (height, width) of at least some coverage.
+/* Label the connected parts, diagonals included, of cells (height, width) with at least some
+ * coverage.
  *
- * past (height, width) are the roles of the frame before. labels (height, width) are 0, or the
- * number of the part from 1 on; parts has a row of COLUMNS for each, of which there are at most
- * (height + 1) / 2 * ((width + 1) / 2), and before them one whose first number is how many. */
+ * past (height, width): roles in the previous frame. labels (height, width): 0, or the number of
+ * the part, from 1 on. parts: a row of COLUMNS for each part, at most (height + 1) / 2 * ((width
+ * + 1) / 2); the first number of the row before them is their count. */
 GR_EXPORT int gr_find_parts(const float *cells, int height, int width, float least,
                             const uint8_t *past, int32_t *labels, int32_t *parts) {
     size_t most = (size_t)height * (size_t)(width / 2 + 1);
@@ -123,7 +124,7 @@ GR_EXPORT int gr_find_parts(const float *cells, int height, int width, float lea
     return GR_OK;
 }
 
-/* Set every other cell of the runs, in every other row, that belong to a part of some size. */
+/* Mark every other cell, in every other row, of runs in parts of at least some size. */
 static int mark_parts(Run *runs, int32_t count, const int32_t *areas, double least, int wide,
                       uint8_t *mask) {
     int found = 0;
@@ -144,11 +145,11 @@ static int count_far(const float *restrict cells, const uint8_t *restrict near, 
     return far;
 }
 
-/* Tell whether all that is found in cells (height, width) is near somebody.
+/* Determine whether all coverage of cells (height, width) is near somebody.
  *
- * Somebody is what hangs together, corners included, of at least so many cells (`speck`) of at
- * least some coverage. No cell, of every other one in every other row, may have more coverage than
- * `haze` that is farther from all of them than `reach` of these; and there has to be somebody. */
+ * Somebody is a connected part, diagonals included, of at least `speck` cells with at least some
+ * coverage. There has to be somebody; and of every other cell in every other row, none with more
+ * coverage than `haze` may be farther than `reach` cells from all of them. */
 GR_EXPORT int gr_is_clear(const float *cells, int height, int width, float least, double speck,
                           float haze, int reach, int32_t *clear) {
     int high = (height + 1) / 2, wide = (width + 1) / 2;
@@ -178,7 +179,7 @@ GR_EXPORT int gr_is_clear(const float *cells, int height, int width, float least
     return GR_OK;
 }
 
-/* The cells of a picture, and what ways there are between them. */
+/* The cells of a picture, and the paths between them. */
 typedef struct {
     const uint8_t *planes, *costs;
     uint8_t *roles;
@@ -188,7 +189,7 @@ typedef struct {
 
 static int has_role(uint8_t role) { return role > NOBODY && role < OPEN; }
 
-/* The place beside another in one of four directions; -1 outside the picture. */
+/* Index of the neighbour in one of four directions; -1 outside the picture. */
 static int32_t find_neighbour(const Picture *picture, int32_t place, int direction) {
     int32_t x = place % picture->width;
     switch (direction) {
@@ -208,7 +209,7 @@ static int find_difference(const Picture *picture, int32_t one, int32_t other) {
     return total;
 }
 
-/* Whether a way begins at a cell: not deep inside, where nothing is in doubt. */
+/* Whether paths begin at a cell: not deep inside a role, where nothing is in doubt. */
 static int begins(const Picture *picture, int32_t place) {
     if (!has_role(picture->roles[place])) return 0;
     if (picture->costs[place]) return 1;
@@ -221,7 +222,7 @@ static int begins(const Picture *picture, int32_t place) {
     return 0;
 }
 
-/* From where ways go on: for each cost a list, newest first. */
+/* Ends of paths: for each cost a list, newest first. */
 typedef struct {
     int32_t place, next;
 } Entry;
@@ -242,7 +243,7 @@ static int32_t pop(Queue *queue, int cost) {
     return entry.place;
 }
 
-/* Go a step from a cell that is reached at a cost in all directions. */
+/* Extend a path by one step in all directions. */
 static void go_on(const Picture *picture, int32_t place, int cost, int32_t *reached, Queue *queue) {
     for (int direction = 0; direction < 4; direction++) {
         int32_t near = find_neighbour(picture, place, direction);
@@ -255,19 +256,19 @@ static void go_on(const Picture *picture, int32_t place, int cost, int32_t *reac
     }
 }
 
-/* Give every open cell, and those whose role is in doubt, to whom it is reached from most easily.
+/* Give every open cell, and those in doubt, the role from which it is reached at the lowest
+ * cost.
  *
- * planes (count, height, width) is the picture. costs (height, width) is what a way costs at its
- * beginning. roles (height, width) is read and written: NOBODY is no way, OPEN waits for a role,
- * and from all others ways begin. A step costs 1 and the difference of colour. There are less than
- * 400 million cells. */
+ * planes (count, height, width): the picture. costs (height, width): cost of beginning at a
+ * cell. roles (height, width), in place: NOBODY blocks paths, OPEN waits for a role, paths begin
+ * at all others. A step costs 1 plus the difference of colour. At most 400 million cells. */
 GR_EXPORT int gr_divide(const uint8_t *planes, int count, int height, int width,
                         const uint8_t *costs, uint8_t *roles) {
     size_t cells = (size_t)height * width;
     Picture picture = {planes, costs, roles, count, width, (int32_t)cells};
     int32_t *reached = malloc(cells * sizeof *reached);
     Queue *queue = malloc(sizeof *queue);
-    /* Each cell is a beginning at most once, and is left once in every direction. */
+    /* Each cell begins a path at most once, and is left once in every direction. */
     Entry *entries = malloc(5 * cells * sizeof *entries);
     if (!reached || !queue || !entries) {
         free(reached), free(queue), free(entries);

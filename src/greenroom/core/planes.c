@@ -1,4 +1,4 @@
-/* Blending of whole planes: what is put over a picture, and light that falls on a person in it. */
+/* Blending of whole planes: overlays, and light on the person in a picture. */
 #include "core.h"
 #include "samples.h"
 
@@ -12,8 +12,8 @@ static void put_into(const uint8_t *restrict front, const uint8_t *restrict cove
     for (int x = 0; x < count; x++) out[x] = (uint8_t)gr_over_bytes(front[x], out[x], coverage[x]);
 }
 
-/* Blend two planes (height, width) by coverage, which is contiguous: exact to rounding. The result
- * may be where the second one is, and is apart from all others. */
+/* Blend two planes (height, width) by coverage, which is contiguous; exact up to rounding. The
+ * result may be in the memory of the second plane, and overlaps nothing else. */
 GR_EXPORT int gr_over_plane(const uint8_t *front, ptrdiff_t front_stride, const uint8_t *back,
                             ptrdiff_t back_stride, const uint8_t *coverage, uint8_t *out,
                             ptrdiff_t out_stride, int height, int width) {
@@ -27,10 +27,10 @@ GR_EXPORT int gr_over_plane(const uint8_t *front, ptrdiff_t front_stride, const 
     return GR_OK;
 }
 
-/* How many samples of a row are looked at together: those of no person are left out. */
+/* Samples of a row processed together, or skipped without coverage. */
 enum { TOGETHER = 64 };
 
-/* Where samples of a row lie on a grid, and its rows, two of them, stretched to that width. */
+/* Position of a row's samples on a grid, and the two rows of the grid, stretched to that width. */
 typedef struct {
     uint32_t *left;
     float *share, *light[2], *weight[2];
@@ -90,9 +90,10 @@ static inline void light_samples(const Stretched *by, int upper, int lower, floa
     }
 }
 
-/* Move the person in a composite (height, width), in place, toward the light by a weight, and only
- * up if that is said. light, 0 to 255, and weight, 0 to 1, are grids (high, wide) that are enlarged
- * bilinearly. back is what is behind; coverage is contiguous, and where it is 0 nothing changes. */
+/* Move the person in a composite (height, width) toward the light by a weight, in place, and
+ * only upwards if asked. light, 0 to 255, and weight, 0 to 1, are grids (high, wide) that are
+ * enlarged bilinearly. back: the background; coverage is contiguous, and nothing changes where
+ * it is 0. */
 GR_EXPORT int gr_spill(const float *light, const float *weight, int high, int wide,
                        const uint8_t *back, ptrdiff_t back_stride, const uint8_t *coverage,
                        int only_lighter, uint8_t *out, ptrdiff_t out_stride, int height, int width) {
@@ -122,5 +123,41 @@ GR_EXPORT int gr_spill(const float *light, const float *weight, int high, int wi
                       width - x);
     }
     free(by.left), free(by.share);
+    return GR_OK;
+}
+
+static int64_t add_changes(const uint8_t *restrict one, const uint8_t *restrict other, int count) {
+    int32_t sum = 0;
+    for (int x = 0; x < count; x++) sum += one[x] > other[x] ? one[x] - other[x] : other[x] - one[x];
+    return sum;
+}
+
+static int most_change(const uint8_t *restrict one, const uint8_t *restrict other, int count) {
+    uint8_t most = 0;
+    for (int x = 0; x < count; x++) {
+        uint8_t change = one[x] > other[x] ? one[x] - other[x] : other[x] - one[x];
+        most = change > most ? change : most;
+    }
+    return most;
+}
+
+/* Compare two planes (height, width), contiguous. report: the sum of all differences, and the
+ * largest one outside of a box: left, top, right and bottom, the last two not included. */
+GR_EXPORT int gr_changes(const uint8_t *one, const uint8_t *other, int height, int width, int left,
+                         int top, int right, int bottom, int64_t *report) {
+    int64_t sum = 0;
+    int most = 0;
+    for (int y = 0; y < height; y++) {
+        const uint8_t *here = one + (size_t)y * width, *there = other + (size_t)y * width;
+        sum += add_changes(here, there, width);
+        if (y < top || y >= bottom) {
+            most = gr_max(most, most_change(here, there, width));
+        } else {
+            most = gr_max(most, most_change(here, there, left));
+            most = gr_max(most, most_change(here + right, there + right, width - right));
+        }
+    }
+    report[0] = sum;
+    report[1] = most;
     return GR_OK;
 }

@@ -1,13 +1,14 @@
-/* Whether an answer and a matte can be believed: counts of samples, and what is known of the room
- * in cells. */
+/* Plausibility of answers and mattes: counts of samples, and a memory of the room in cells. */
+#include <math.h>
+
 #include "grids.h"
 #include "halving.h"
 
-/* As in `plausibility_kernels`: what a cell is marked as, and coverage, 0 to 255, from which it can
- * be seen, below which it is the room, and from which there is surely somebody. */
+/* As in `plausibility_kernels`: marks of a cell; and coverage, 0 to 255, from which it is
+ * visible, below which a cell is the room, and from which it is certainly somebody. */
 enum { PLAIN = 1, TEXTURED = 2, CHANGED = 3 };
 static const int CLAIMED = 13, ROOM = 8, SURELY = 128;
-/* So many cells are compared at a time. */
+/* Cells compared at a time. */
 enum { BLOCK = 512 };
 
 static void halve(const uint8_t *plane, int height, int width, uint8_t *cells) {
@@ -19,22 +20,21 @@ static void halve(const uint8_t *plane, int height, int width, uint8_t *cells) {
     }
 }
 
-/* By how much cells differ, in the plane in which that is most so far. */
+/* Update the largest difference of cells over the planes so far. */
 static void differ(const uint8_t *restrict cells, const float *restrict other, float *restrict most,
                    int count) {
     for (int x = 0; x < count; x++) {
-        float step = cells[x] - other[x];
-        step = step < 0 ? -step : step;
+        float step = fabsf(cells[x] - other[x]);
         most[x] = step > most[x] ? step : most[x];
     }
 }
 
-/* How much the room changes from a cell to its neighbours, over all planes so far. */
+/* Add the differences between adjacent cells of the room, over the planes. */
 static void add_steps(const float *restrict room, const float *restrict right,
                       const float *restrict below, float *restrict steps, int count) {
     for (int x = 0; x < count; x++) {
         float across = room[x] - right[x], down = room[x] - below[x];
-        steps[x] += (across < 0 ? -across : across) + (down < 0 ? -down : down);
+        steps[x] += fabsf(across) + fabsf(down);
     }
 }
 
@@ -62,8 +62,8 @@ static int count_of(const uint8_t *restrict values, int value, int count) {
     return found;
 }
 
-/* Tell how much of a new sample the room takes in each cell, and for how many frames more it is
- * remembered that a cell was somebody's. */
+/* Compute the weight of a new sample in the room's average for each cell, and for how many more
+ * frames it is remembered as somebody's. */
 static void see(const uint8_t *restrict values, const float *restrict of_held,
                 const float *restrict of_room, float alike, float memory, float *restrict owned,
                 float *restrict seen, float *restrict share, float *restrict fits, int count) {
@@ -82,7 +82,7 @@ static void see(const uint8_t *restrict values, const float *restrict of_held,
     }
 }
 
-/* Add how many cells fit, and by how much brighter they are than the room. */
+/* Count the cells that fit, and sum their increase in brightness over the room. */
 static void add_brighter(const uint8_t *restrict cells, const float *restrict room,
                          const float *restrict fits, double *known, double *brighter, int count) {
     enum { SUMS = 8 }; /* one alone would not be vectorised */
@@ -109,8 +109,8 @@ static void brighten(float *restrict room, float by, int count) {
     for (int x = 0; x < count; x++) room[x] += by;
 }
 
-/* Count who is surely there: in all cells, in the outermost ones (corners twice), in the first
- * row. */
+/* Count the cells that are certainly somebody's: all, those at the border (corners twice), and
+ * those in the first row. */
 static void count_surely(const uint8_t *values, int height, int width, int32_t *report) {
     int first = count_from(values, SURELY, width);
     int border = first + count_from(values + (size_t)(height - 1) * width, SURELY, width);
@@ -122,22 +122,27 @@ static void count_surely(const uint8_t *values, int height, int width, int32_t *
     report[2] = first;
 }
 
-/* Mark claimed cells that look as the room did, and learn the room in the others.
+/* Mark claimed cells that look as the room did, and update the room in the others.
  *
- * planes: (number, high, wide), the frame on the half grid. Cells are 2x2 samples of it, (height,
- * width). values: the matte in these. room, held: (number, height, width), what the room looks
- * like, and what a cell looked like when it was somebody's last; seen, owned: in how many frames
- * the room was seen there, and for how many more it is remembered that a cell was somebody's. The
- * room, seen and owned are changed in place; a cell that was somebody's and looks as it did then
- * is not learned. alike: up to this difference of every plane two cells look the same. texture:
- * from this difference of neighbours on, over all planes, the room has texture. trusted, memory: in
- * how many frames the room must have been seen, and over how many it is averaged. The whole of the
- * first plane's room follows the frame in brightness half of the way.
+ * - planes: (number, high, wide), the frame on the half grid. Cells are 2x2 samples of it,
+ *   (height, width).
+ * - values: the matte in cells.
+ * - room, held: (number, height, width), the room, and what a cell looked like when it was last
+ *   somebody's.
+ * - seen, owned: in how many frames the room was seen, and for how many more the cell is
+ *   remembered as somebody's.
+ * - alike: largest difference in every plane of cells that look the same.
+ * - texture: smallest difference of adjacent cells, over all planes, of a textured room.
+ * - trusted, memory: frames in which the room must have been seen, and over which it is
+ *   averaged.
+ * - cells: (number, height, width), the frame in cells.
+ * - marks: (height, width), marks of claimed cells.
+ * - report: number of claimed cells, plain and textured; number of cells that are certainly
+ *   somebody's, of these at the border (corners twice) and in the first row.
  *
- * cells: (number, height, width), the frame in cells. marks: (height, width), what claimed cells
- * are. report: how many cells are claimed, plain and textured; how many are surely somebody's, of
- * these at the border (corners twice) and in the first row.
- */
+ * room, seen and owned are changed in place. A cell that was somebody's and still looks so does
+ * not update the room. The first plane of the whole room follows the brightness of the frame
+ * half of the way. */
 GR_EXPORT int gr_compare(const uint8_t *planes, int number, int high, int wide,
                          const uint8_t *values, float *room, float *seen, const float *held,
                          float *owned, float alike, float texture, float trusted, float memory,
@@ -157,15 +162,16 @@ GR_EXPORT int gr_compare(const uint8_t *planes, int number, int high, int wide,
             const float *here = room + at;
             differ(cells + at, here, of_room, count);
             differ(cells + at, held + at, of_held, count);
-            /* Of the last row nothing is below, and the last cell of all has nothing beside it. */
+            /* The last row has nothing below, and the last cell nothing beside it. */
             int inside = gr_max(gr_min(count, last - start), 0), ended = start + count == size;
             add_steps(here, here + 1, here + width, steps, inside);
             add_steps(here + inside, here + inside + 1, here + inside, steps + inside,
                       count - inside - ended);
-            /* Beside the last cell of a row is the first of the next, which is no neighbour. */
+            /* Next to the last cell of a row is the first of the next row, which is no
+             * neighbour. */
             for (int x = (start / width + 1) * width - 1; x < start + count - ended; x += width) {
                 float across = room[(size_t)index * size + x] - room[(size_t)index * size + x + 1];
-                steps[x - start] -= across < 0 ? -across : across;
+                steps[x - start] -= fabsf(across);
             }
         }
         mark(values + start, seen + start, of_room, steps, alike, texture, trusted, marks + start,
@@ -202,9 +208,9 @@ static void keep(const float *restrict mine, float times, float *restrict owned,
     for (int x = 0; x < count; x++) owned[x] = mine[x] > 0 ? times : owned[x];
 }
 
-/* Remember what is surely somebody's, but for cells that are wrong (1, others 0; or NULL): what it
- * looks like, and for how many frames that is remembered. All as in gr_compare; held and owned are
- * changed in place. mine: how many cells there are. */
+/* Remember the appearance of cells that are certainly somebody's, and for how many frames. Cells
+ * that are wrong (1, others 0; or NULL) are left out. Arguments as in gr_compare; held and owned
+ * are changed in place. mine: number of remembered cells. */
 GR_EXPORT int gr_remember(const uint8_t *cells, int number, const uint8_t *values,
                           const uint8_t *wrong, float times, float *held, float *owned, int height,
                           int width, int32_t *mine) {
@@ -224,8 +230,8 @@ GR_EXPORT int gr_remember(const uint8_t *cells, int number, const uint8_t *value
     return GR_OK;
 }
 
-/* Count how many of a row are neither low nor high, on the surer side, and on another side than
- * those after them and those below. */
+/* Count the samples of a row that are uncertain, those of at least one half, and those on
+ * another side of it than the next one or the one below. */
 static void look_at_row(const float *row, const float *below, int width, int step, float low,
                         float high, int32_t *report) {
     for (int x = 0; x < width; x += step) {
@@ -237,11 +243,12 @@ static void look_at_row(const float *row, const float *below, int width, int ste
     }
 }
 
-/* Look at an answer (height, width), of which one sample in so many steps counts in each direction.
+/* Summarise an answer (height, width), of which one sample of every `step` in each direction
+ * counts.
  *
- * report: how many samples are neither low nor high; how many are at least one half; how many of
- * two side by side, and of two one above the other, are on two sides of that; how many at the
- * border are at least one half (corners twice), and in the first row. */
+ * report: number of uncertain samples; number of at least one half; number of horizontal and
+ * vertical neighbours on different sides of it; number of at least one half at the border
+ * (corners twice), and in the first row. */
 GR_EXPORT int gr_look_at(const float *answer, int height, int width, int step, float low, float high,
                          int32_t *report) {
     memset(report, 0, 6 * sizeof *report);

@@ -1,7 +1,7 @@
-/* Which build of the core this is, and which one a processor can run. */
+/* Builds of the core, and which of them a processor can run. */
 #include "core.h"
 
-/* What the library was made of, for the build: build_core.py reads it. */
+/* What the library was built from; build_core.py reads it. */
 #ifndef GR_MADE_OF
 #define GR_MADE_OF "by hand"
 #endif

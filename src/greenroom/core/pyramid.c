@@ -1,44 +1,44 @@
-/* A frame's planes at the small sizes that everything but its edges is found on. */
+/* Pyramid: the small planes of a frame for everything but its edges. */
 #include "halving.h"
 
-/* How a level is made of the one before it. */
+/* How a level is made from the one before it. */
 typedef enum { HALVED, BY_THIRDS, COPIED } Step;
 
-/* A plane at one size: whole, or the last four rows of it. */
+/* A plane at one size: all of it, or its last four rows. */
 typedef struct {
     Step step;
     int height, width;
     uint8_t *rows;
     ptrdiff_t stride;
-    int mask; /* which row of the memory a row is in */
-    int made; /* rows that are there */
+    int mask; /* index in memory of a row */
+    int made; /* rows made so far */
 } Level;
 
-/* One plane on its way through its levels. The source is the first; halvings of sizes that fit an
- * int come to an end before there are so many more. */
+/* One plane and its levels, of which the source is the first. Sizes that fit an int can be
+ * halved fewer times than there are levels. */
 enum { MOST_LEVELS = 40, RING = 4 };
 
 typedef struct {
     Level levels[MOST_LEVELS];
     int count;
-    uint8_t *rings;  /* memory for levels of which only the last rows are kept */
+    uint8_t *rings;  /* memory of levels that keep their last rows only */
     int (*runs)[2];  /* see find_runs */
-    uint16_t *line;  /* a row between two levels */
+    uint16_t *line;  /* a row in between two levels */
 } Chain;
 
 static const uint8_t *row_of(const Level *level, int y) {
     return level->rows + (ptrdiff_t)(y & level->mask) * level->stride;
 }
 
-/* Where the three samples begin that a pair is made of, so that the last ones end where the plane
- * does; they are never half a sample away from where they should be. */
+/* First of the three samples that a pair is made of. The last three end with the plane; none is
+ * half a sample away from its exact place. */
 static int start_of(int pair, int pairs, int length) {
     int start = (int)((2 * (int64_t)pair * length + pairs) / (2 * pairs));
     return gr_max(0, gr_min(start, length - 3));
 }
 
-/* Of three samples the first becomes two thirds of one and the second the other third, in
- * sixteenths: two rows of that and rounding fit into 16 bits. */
+/* Three samples become two: two thirds of the first and one third of the second, and so on, in
+ * sixteenths, so that two rows and rounding fit into 16 bits. */
 static void mix_rows(const uint8_t *restrict near, const uint8_t *restrict far, int width,
                      uint16_t *restrict line) {
     for (int x = 0; x < width; x++) line[x] = (uint16_t)(11 * near[x] + 5 * far[x]);
@@ -53,8 +53,8 @@ static void mix_samples(const uint16_t *restrict line, int pairs, uint8_t *restr
     }
 }
 
-/* Find the runs of pairs that begin three samples apart: with which pair, and where, each begins.
- * One more says with which the last one ends. */
+/* Find the runs of pairs that begin three samples apart: the first pair of each, and its place.
+ * One more entry marks the end of the last run. */
 static void find_runs(int length, int pairs, int (*runs)[2]) {
     int count = 0, next = -1;
     for (int pair = 0; pair < pairs; pair++) {
@@ -65,7 +65,7 @@ static void find_runs(int length, int pairs, int (*runs)[2]) {
     runs[count][0] = pairs;
 }
 
-/* Write a row of two thirds the width. */
+/* Reduce a row to two thirds of its width. */
 static void shorten(const uint16_t *line, const int (*runs)[2], int width, uint8_t *out) {
     for (; runs[0][0] < width / 2; runs++)
         mix_samples(line + runs[0][1], runs[1][0] - runs[0][0], out + 2 * (ptrdiff_t)runs[0][0]);
@@ -87,7 +87,7 @@ static void make_row(Chain *chain, int index, const uint8_t *first, const uint8_
     pass_on(chain, index, y);
 }
 
-/* A row of a level has come: make what can be made of it, while it is in the innermost cache. */
+/* Make what follows from a new row of a level, while it is in the innermost cache. */
 static void pass_on(Chain *chain, int index, int y) {
     if (index + 1 == chain->count) return;
     const Level *level = chain->levels + index;
@@ -106,7 +106,7 @@ static void pass_on(Chain *chain, int index, int y) {
         }
 }
 
-/* Add a level of a size, all of which goes to `out`, or of which only the last rows are kept. */
+/* Add a level, stored completely in `out` or with its last rows only. */
 static void add(Chain *chain, Step step, int height, int width, uint8_t *out) {
     Level *level = chain->levels + chain->count++;
     *level = (Level){step, height, width, out, width, -1, 0};
@@ -136,16 +136,16 @@ static void run(Chain *chain) {
     }
 }
 
-/* Make the small planes of a frame of one or three planes, each read once.
+/* Make the small planes of a frame of one or three planes, reading each once.
  *
- * All planes are halved so many times, as by gr_halve. If the size of the first is another one then
- * than small_height and small_width, it is made of about two thirds of its width and height; those
- * have to be multiples of four then, and what is reduced at least 6 samples high and wide. That is
- * the working grid. Planes that are smaller than the first, half its size, are so in all of it.
+ * All planes are halved `halvings` times, as by gr_halve. If the first then has another size
+ * than small_height and small_width, it is reduced to about two thirds; both are multiples of
+ * four then, and at least 6 samples are reduced in each direction. That is the working grid.
+ * Planes of half the size of the first stay so on it.
  *
- * small is these planes one after the other, or NULL where the planes themselves are the working
- * grid; halves (count, h, w) is all of them at half the size of the first of these, and glance the
- * first at half of half of that. */
+ * small: the planes on the working grid, one after the other; NULL if that is the planes' own.
+ * halves (count, h, w): all planes at half the size of the first of these. glance: the first
+ * plane at an eighth. */
 GR_EXPORT int gr_pyramid(const uint8_t *first, ptrdiff_t first_stride, int height, int width,
                          const uint8_t *second, ptrdiff_t second_stride, const uint8_t *third,
                          ptrdiff_t third_stride, int further_height, int further_width, int count,

@@ -2,10 +2,10 @@
 #include "core.h"
 #include "halving.h"
 
-/* What is less than this rounds to 0 of 255. */
+/* Smaller values round to 0 of 255. */
 static const float LEAST = 0.4999f / 255;
 
-/* From where to where a row is more than 0 when it is stretched to a width. */
+/* The part of a row, stretched to a width, that is not 0. */
 static void find_span(const float *values, int count, int width, int *span) {
     int first = count, last = -1;
     for (int x = 0; x < count; x++)
@@ -18,7 +18,7 @@ static void find_span(const float *values, int count, int width, int *span) {
     span[1] = last >= 0 ? gr_min(width, (int)((last + 1.5) * factor) + 2) : 0;
 }
 
-/* Interpolate along a row, to 0..255 and a half more, so that cutting off rounds. */
+/* Interpolate along a row to 0..255, plus one half for rounding by truncation. */
 static void stretch(const float *restrict values, const uint32_t *restrict left, int step,
                     const float *restrict weight, float *restrict row, int count) {
     for (int x = 0; x < count; x++) {
@@ -35,10 +35,9 @@ static void interpolate(const float *restrict first, const float *restrict secon
 
 /* Enlarge values (high, wide) in 0..1 to samples (height, width) in 0..255, bilinearly.
  *
- * Sample centres are aligned, edges are repeated. Every coarse row is stretched to full width
- * once; a row of the result is the weighted mean of two of these. What is left and right of all
- * that rounds to more than 0, most of many a matte, is filled in.
- */
+ * Sample centres are aligned, edges repeat. Every coarse row is stretched to full width once,
+ * and each row of the result is the weighted mean of two of them. Outside the part that rounds
+ * to more than 0, which is small in most mattes, zeros are filled in. */
 GR_EXPORT int gr_upsample(const float *coarse, int high, int wide, uint8_t *out, int height,
                           int width) {
     uint32_t *left = malloc((size_t)width * sizeof *left);
@@ -56,7 +55,7 @@ GR_EXPORT int gr_upsample(const float *coarse, int high, int wide, uint8_t *out,
     }
     int step = gr_min(1, wide - 1);
     for (int y = 0; y < high; y++) find_span(coarse + (size_t)y * wide, wide, width, spans[y]);
-    float *rows[2] = {weight + width, weight + 2 * (size_t)width}; /* of even and of odd number */
+    float *rows[2] = {weight + width, weight + 2 * (size_t)width}; /* even and odd rows */
     int held[2] = {-1, -1};
     for (int y = 0; y < height; y++) {
         double place = (y + 0.5) * high / height - 0.5;
@@ -105,13 +104,13 @@ static void add_weighted(const uint8_t *restrict samples, float weight, float *r
     for (int x = 0; x < count; x++) sums[x] += weight * (float)samples[x];
 }
 
-/* The share of sample `index` that lies between two places. */
+/* Share of a sample that lies between two positions. */
 static float share_between(double start, double stop, int index) {
     double low = start > index ? start : index, high = stop < index + 1 ? stop : index + 1;
     return (float)(high > low ? high - low : 0);
 }
 
-/* The first and last sample that a sample of a smaller row covers, and what share of both. */
+/* First and last sample covered by a sample of a smaller row, and their shares. */
 typedef struct {
     int first, last;
     float of_first, of_last;
@@ -127,7 +126,7 @@ static void find_covered(int count, int width, Covered *covered) {
     }
 }
 
-/* Take the mean over the area of every sample of a smaller grid (height, width). */
+/* Reduce a plane to a smaller grid (height, width) by area means. */
 GR_EXPORT int gr_shrink(const uint8_t *plane, ptrdiff_t stride, int high, int wide, float *out,
                         int height, int width) {
     float *sums = malloc((size_t)wide * sizeof *sums);

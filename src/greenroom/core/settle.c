@@ -1,37 +1,37 @@
-/* Following over time: a steadied matte, and the picture that it belongs to. */
+/* Temporal filter: a steadied matte, and the picture it belongs to. */
 #include <float.h>
+#include <math.h>
 
 #include "grids.h"
+#include "tiles.h"
 
 static void change_row(const uint8_t *restrict luma, const float *restrict reference,
                        float *restrict change, int count) {
-    for (int x = 0; x < count; x++) {
-        float step = luma[x] - reference[x];
-        change[x] = step < 0 ? -step : step;
-    }
+    for (int x = 0; x < count; x++) change[x] = fabsf(luma[x] - reference[x]);
 }
 
-/* How far to move: all the way where the picture moves, and by the n-th part in the n-th frame in
- * which it does not, down to a least share. */
+/* Share of the way to the new value: all of it where the picture moves, and 1/n in the n-th
+ * still frame, down to a smallest share. */
 static void share_row(const float *restrict change, const uint8_t *restrict luma, float still,
                       float least, float *restrict age, float *restrict reference,
                       float *restrict share, int count) {
-    const float scale = 1 / still;
+    const float scale = 1 / still, none = gr_limits.none, all = gr_limits.all;
     for (int x = 0; x < count; x++) {
-        float moving = gr_clampf(change[x] * scale - 1, 0, 1);
+        float moving = gr_clampf(change[x] * scale - 1, none, all);
         age[x] = age[x] * (1 - moving) + 1;
         share[x] = gr_maxf(gr_maxf(1 / age[x], moving), least);
         reference[x] += share[x] * (luma[x] - reference[x]);
     }
 }
 
-/* Shares are whole numbers on the way to the working grid: of so many on the half grid, and of four
- * times as many after they were enlarged. */
+/* Shares are whole numbers until they reach the working grid: in units of this on the half grid,
+ * and of a quarter of it after enlargement. */
 enum { ALL_HALF = 8191, ALL = 4 * ALL_HALF };
 
 static void quantise(const float *restrict share, int16_t *restrict whole, int count) {
+    const float none = gr_limits.none, all = gr_limits.all;
     for (int x = 0; x < count; x++)
-        whole[x] = (int16_t)(int32_t)(gr_clampf(share[x], 0, 1) * ALL_HALF + 0.5f);
+        whole[x] = (int16_t)(int32_t)(gr_clampf(share[x], none, all) * ALL_HALF + 0.5f);
 }
 
 static void mix_shares(const int16_t *restrict near, const int16_t *restrict far,
@@ -58,7 +58,7 @@ static void enlarge_shares(const int16_t *near, const int16_t *far, int wide, in
     double_shares(line, row, wide);
 }
 
-/* The picture is kept in 128ths of a level. */
+/* The picture is stored in 128ths of a level. */
 static void approach(const uint8_t *restrict luma, const int16_t *restrict share,
                      int16_t *restrict reference, int count) {
     for (int x = 0; x < count; x++) {
@@ -68,7 +68,7 @@ static void approach(const uint8_t *restrict luma, const int16_t *restrict share
     }
 }
 
-/* By Bayes' rule; what is not a number becomes nothing. */
+/* Combine by Bayes' rule; NaN becomes 0. */
 static void settle_row(const float *restrict coarse, float surest, const float *restrict odds,
                        const int16_t *restrict share, float *restrict steady, int count) {
     for (int x = 0; x < count; x++) {
@@ -98,19 +98,23 @@ static History history_of(float *memory, size_t size, size_t half) {
     return (History){memory, halves, halves + half, halves + 2 * half};
 }
 
-/* Follow a matte over time.
+/* Filter a matte over time.
  *
- * history: one after the other the steadied matte (height, width) on the working grid; the same
- * and the picture that it belongs to on the half grid (high, wide); and for how many frames each
- * sample of the half grid has stood still. reference: (height, width), that picture on the working
- * grid, in 128ths of a level. All begins as 0 and is changed in place. coarse: (height, width), the model's coverage, which is believed up to `surest`; it is 0
- * where the prior, its mean on the half grid, is. probability: (high, wide), the evidence's, or
- * NULL where there is none. half_luma and luma: the frame on both grids. still: the change of
- * luma, averaged over 3x3 samples, up to which the picture stands still; from twice that on it
- * moves. least: the least share of the way that is gone in a frame. nobody: not 0 leaves nothing
- * of the matte. report: left, top, right and bottom of the box on the half grid around all
- * coverage of one half or more, where the last two have ended; all 0 without any.
- */
+ * - history: the steadied matte (height, width) on the working grid; then on the half grid
+ *   (high, wide) the same, the picture it belongs to, and for how many frames each sample has
+ *   been still.
+ * - reference: (height, width), that picture on the working grid, in 128ths of a level. Both
+ *   begin as 0 and are changed in place.
+ * - coarse: (height, width), the model's coverage, trusted up to `surest`; 0 where `prior`, its
+ *   mean on the half grid, is.
+ * - probability: (high, wide), from the evidence, or NULL.
+ * - half_luma, luma: the frame on both grids.
+ * - still: change of luma, averaged over 3x3 samples, up to which the picture is still; from
+ *   twice that on it moves.
+ * - least: smallest share of the way covered in a frame.
+ * - nobody: if not 0 the matte becomes empty.
+ * - report: left, top, right and bottom (exclusive) of the bounding box, on the half grid, of
+ *   coverage of at least one half; all 0 without any. */
 GR_EXPORT int gr_settle(float *history, int16_t *reference, const float *coarse,
                         const float *prior, float surest, const float *probability, 
                         const uint8_t *half_luma, const uint8_t *luma, ptrdiff_t stride,
@@ -137,7 +141,7 @@ GR_EXPORT int gr_settle(float *history, int16_t *reference, const float *coarse,
     GrSpan whole = {0, wide}, columns = {0, 0}, rows = {0, 0};
     change_row(half_luma, past.reference_half, changes[0], wide);
     for (int next = 0; next <= high; next++) {
-        if (next < high) { /* the share of this row, by the change of it and those beside it */
+        if (next < high) { /* this row's share, from its change and its neighbours' */
             size_t at = next * row;
             if (next + 1 < high)
                 change_row(half_luma + at + row, past.reference_half + at + row,
@@ -154,9 +158,18 @@ GR_EXPORT int gr_settle(float *history, int16_t *reference, const float *coarse,
             int near = y / 2, far = gr_far(y, high);
             size_t at = (size_t)y * (size_t)width;
             enlarge_shares(ways[near % 3], ways[far % 3], wide, between, shares);
+            if (y + 2 < height) {
+                gr_fetch(reference + at + 2 * (size_t)width, (size_t)width * sizeof *reference);
+                gr_fetch(luma + (y + 2) * stride, (size_t)width);
+            }
             approach(luma + y * stride, shares, reference + at, width);
             GrSpan span = spans[near];
             int start = 2 * span.start, count = gr_min(2 * span.stop, width) - start;
+            if (y + 2 < height && count > 0) {
+                size_t later = at + 2 * (size_t)width;
+                gr_fetch(coarse + later + start, (size_t)count * sizeof *coarse);
+                gr_fetch(past.steady + later + start, (size_t)count * sizeof *past.steady);
+            }
             if (nobody)
                 memset(past.steady + at + start, 0, (size_t)count * sizeof *past.steady);
             else if (probability) {

@@ -1,8 +1,8 @@
-/* The tile pass: a full-size matte and the picture that is made through it, tile by tile. */
+/* The tile pass: computes a full-size matte and the composite, tile by tile. */
 #include "halving.h"
 #include "tiles.h"
 
-const GrLimits gr_limits = {0.0f, 0.5f, 255.0f};
+const GrLimits gr_limits = {0.0f, 0.5f, 255.0f, 1.0f};
 
 static void fold(const uint8_t *restrict row, int count, uint8_t *restrict some,
                  uint8_t *restrict every) {
@@ -10,9 +10,9 @@ static void fold(const uint8_t *restrict row, int count, uint8_t *restrict some,
     for (int x = 0; x < count; x++) every[x] &= row[x];
 }
 
-/* Sort the tiles of a guided matte: GR_CLEAR and GR_SOLID where that is certain of all of a tile,
- * GR_SOFT elsewhere. `kinds` is of the half grid, `tiles` ((height + 15) / 16, (width + 31) / 32).
- * `soft` becomes the number of soft tiles. */
+/* Sort the tiles of a guided matte: GR_CLEAR or GR_SOLID where all of a tile is certain,
+ * otherwise GR_SOFT. `kinds` is on the half grid, `tiles` is ((height + 15) / 16, (width + 31) /
+ * 32). `soft` becomes the number of soft tiles. */
 GR_EXPORT int gr_sort_tiles(const uint8_t *kinds, const GrPlaces *places, uint8_t *tiles,
                             int32_t *soft) {
     int count = 0, chunks = (places->width + GR_CHUNK - 1) / GR_CHUNK, wide = places->half_width;
@@ -40,22 +40,21 @@ GR_EXPORT int gr_sort_tiles(const uint8_t *kinds, const GrPlaces *places, uint8_
     return GR_OK;
 }
 
-/* What gr_compose makes, and of what. Strides are those of rows, in samples.
+/* Arguments of gr_compose. Strides are those of rows, in samples.
  *
- * `planes` of 0 makes the matte alone. With `halved` the second and third plane are of half the
- * width and height, rounded up. The matte comes from one of three places: `values` of the frame's
- * size; or `tiles` with `soft`, the coverage of those tiles that are soft, one behind the other,
- * each GR_HIGH rows of GR_WIDE; where there is a `guide` as well that is computed first, from it
- * and `luma`. `whole` is where the matte goes at full size, or NULL.
+ * With `planes` 0, only the matte is made. With `halved`, the second and third plane have half
+ * the width and height, rounded up. The matte comes from one of three places: `values`, of the
+ * frame's size; or `tiles` with `soft`, the coverage of the soft tiles one after the other, each
+ * GR_HIGH rows of GR_WIDE; with a `guide`, `soft` is computed first, from it and `luma`. `whole`
+ * receives the matte at full size, or is NULL.
  *
- * `maps` (planes, 3, map_rows, map_columns) hold the person's sample, the room's, and how much less
- * the room's is to be trusted, above 0, at the corners of cells of `cell` pixels of the frame; of
- * NULL everything soft is blended as it is. With `straight` the person's own sample is written
- * wherever there is any coverage.
+ * `maps` (planes, 3, map_rows, map_columns) hold the person's colour, the room's, and how much
+ * less the room's is to be trusted, above 0, at the corners of cells of `cell` pixels of the
+ * frame; if NULL, the frame's own samples are blended. With `straight`, the person's own colour
+ * is written wherever there is coverage, without blending.
  *
- * `held` says of every tile of `out`, or is NULL: 1 where it shows the background already, which
- * is not written again.
- */
+ * `held` is NULL, or 1 for every tile of `out` that shows the background already, which is not
+ * written again. */
 typedef struct {
     int32_t height, width, planes, halved, straight, cell, map_rows, map_columns;
     const uint8_t *front[3], *back[3];
@@ -74,12 +73,12 @@ typedef struct {
     uint8_t *held;
 } GrPicture;
 
-/* A tile, or a few beside each other: of the frame, and as many samples as are in the picture. */
+/* An area of the frame: a tile or several adjacent ones, up to the edge of the picture. */
 typedef struct {
     int x, y, columns, rows;
 } Area;
 
-/* The same in one plane. */
+/* The same area in one plane. */
 static Area area_in(const GrPicture *picture, int plane, Area area) {
     if (plane == 0 || !picture->halved) return area;
     return (Area){area.x / 2, area.y / 2, (area.columns + 1) / 2, (area.rows + 1) / 2};
@@ -111,7 +110,7 @@ static void fill_whole(const GrPicture *picture, int kind, Area area) {
                (size_t)area.columns);
 }
 
-/* Repeat the last row and column of a tile where they are odd, for what is halved of it. */
+/* Repeat the last row and column of a tile of odd size, for halving. */
 static void repeat_odd(uint8_t *coverage, Area area) {
     if (area.columns % 2)
         for (int row = 0; row < area.rows; row++)
@@ -120,7 +119,7 @@ static void repeat_odd(uint8_t *coverage, Area area) {
         memcpy(coverage + area.rows * GR_WIDE, coverage + (area.rows - 1) * GR_WIDE, GR_WIDE);
 }
 
-/* What all of a tile's coverage is. */
+/* Return the kind of a tile by its coverage. */
 static int kind_of(const uint8_t *coverage, ptrdiff_t stride, Area area) {
     uint8_t some = 0, every = 255;
     for (int row = 0; row < area.rows; row++) {
@@ -133,7 +132,7 @@ static int kind_of(const uint8_t *coverage, ptrdiff_t stride, Area area) {
     return some == 0 ? GR_CLEAR : every == 255 ? GR_SOLID : GR_SOFT;
 }
 
-/* Take the rounded mean of every 2x2 samples of a tile. */
+/* Halve a tile: the rounded mean of every 2x2 samples. */
 static void quarter(const uint8_t *restrict coverage, int rows, uint8_t *restrict out) {
     for (int row = 0; row < rows; row++) {
         const uint8_t *first = coverage + 2 * row * GR_WIDE;
@@ -141,7 +140,7 @@ static void quarter(const uint8_t *restrict coverage, int rows, uint8_t *restric
     }
 }
 
-/* Blend a tile that the picture has a part of only: by the way of memory that has it all. */
+/* Blend a tile that extends beyond the picture, in memory of a full tile. */
 static void blend_aside(GrBlend *tile, int columns) {
     uint8_t front[2][GR_AREA] = {{0}}, back[2][GR_AREA] = {{0}}, out[2][GR_AREA];
     GrBlend aside = *tile;
@@ -204,7 +203,7 @@ static void blend(const GrPicture *picture, const uint8_t *coverage, Area area) 
     blend_planes(picture, 1, 2, small, area_in(picture, 1, area));
 }
 
-/* Compute a soft tile's coverage, where it is kept. */
+/* Compute the coverage of a soft tile. */
 static void cover(const GrPicture *picture, Area area, uint8_t *coverage) {
     const uint8_t *luma = picture->luma + area.y * picture->luma_stride + area.x;
     uint8_t aside[GR_AREA] = {0};
@@ -216,7 +215,7 @@ static void cover(const GrPicture *picture, Area area, uint8_t *coverage) {
     gr_tile_coverage(picture->guide, area.x, area.y, aside, GR_WIDE, coverage);
 }
 
-/* Make one soft tile, and return what it turned out to be. */
+/* Make one soft tile; return its actual kind. */
 static int make_soft(const GrPicture *picture, Area area, uint8_t *coverage) {
     if (picture->guide) {
         cover(picture, area, coverage);
@@ -230,7 +229,7 @@ static int make_soft(const GrPicture *picture, Area area, uint8_t *coverage) {
     return kind;
 }
 
-/* Sort a row of tiles of a matte of the frame's size. */
+/* Sort a row of tiles of a full-size matte. */
 static void sort_values(const GrPicture *picture, int y, uint8_t *kinds) {
     for (int x = 0; x < picture->width; x += GR_WIDE) {
         Area area = {x, y, gr_min(GR_WIDE, picture->width - x), gr_min(GR_HIGH, picture->height - y)};
@@ -239,7 +238,7 @@ static void sort_values(const GrPicture *picture, int y, uint8_t *kinds) {
     }
 }
 
-/* Make a row of tiles; returns how many of them are soft. */
+/* Make a row of tiles; return the number of soft ones. */
 static int make_row(const GrPicture *picture, int y, const uint8_t *kinds, uint8_t *soft,
                     uint8_t *held) {
     int count = (picture->width + GR_WIDE - 1) / GR_WIDE, found = 0;
@@ -277,7 +276,7 @@ static int make_row(const GrPicture *picture, int y, const uint8_t *kinds, uint8
     return found;
 }
 
-/* Make a picture, see GrPicture. */
+/* Make a picture; see GrPicture. */
 GR_EXPORT int gr_compose(const GrPicture *picture) {
     int count = (picture->width + GR_WIDE - 1) / GR_WIDE;
     const uint8_t *kinds = picture->tiles;

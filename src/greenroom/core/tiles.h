@@ -1,28 +1,27 @@
-/* Mattes and pictures in tiles: what the tile pass is made of. */
+/* Mattes and pictures in tiles. */
 #ifndef GREENROOM_TILES_H
 #define GREENROOM_TILES_H
 
 #include "core.h"
 #include "samples.h"
 
-/* Samples of the frame in a tile, and how many of a row are computed at a time. Both are known
- * when this is compiled, so that compilers make the loops over them straight lines. */
+/* Size of a tile in samples of the frame, and the samples of a row computed at a time. Both are
+ * constants, so that compilers unroll the loops. */
 enum { GR_WIDE = 32, GR_HIGH = 16, GR_CHUNK = 8, GR_CHUNKS = GR_WIDE / GR_CHUNK };
 enum { GR_AREA = GR_WIDE * GR_HIGH };
-/* What all samples of a tile are: 0, 255, or neither. */
+/* Kind of a tile: all 0, all 255, or neither. */
 enum { GR_CLEAR = 0, GR_SOLID = 1, GR_SOFT = 2 };
-/* What is known of a sample of the half grid; see matting/guided_kernels. */
+/* Kind of a sample of the half grid; see matting/guided_kernels. */
 enum { GR_EMPTY = 0, GR_FULL = 1, GR_EDGE = 2 };
-/* A chunk lies on so many samples of a grid at most that is no larger than the frame. */
+/* Most samples, of a grid no larger than the frame, under a chunk. */
 enum { GR_MOST_TAPS = GR_CHUNK + 1 };
 
-/* Where the samples of a frame lie on the working grid and the half grid.
+/* Position of a frame's samples on the working grid and the half grid.
  *
- * For every row: the one of the working grid above it, the share of the next one, and its row of
+ * For every row: the row of the working grid above it, the share of the next one, and its row of
  * the half grid. For every chunk: the first of the `taps` columns of the working grid that it is
- * interpolated of, their weights (chunks, taps, GR_CHUNK), and the first and the last column of
- * the half grid.
- */
+ * interpolated from, their weights (chunks, taps, GR_CHUNK), and the first and last column of
+ * the half grid. */
 typedef struct {
     int32_t height, width, low_height, low_width, half_height, half_width, taps;
     const int32_t *row_above;
@@ -41,11 +40,12 @@ typedef struct {
     float noise;
 } GrGuide;
 
-/* Defined in another file than those that compare with them, so that they are no constants. */
+/* Defined in another file than the functions that use it, so that compilers do not see
+ * constants. */
 extern const GrLimits gr_limits;
 
-/* Loops over bytes and reals at once need more registers than there are: what is read is made real
- * first, and what was computed is made bytes last. */
+/* Loops that mix bytes and floats run out of registers: convert to float first, and to bytes
+ * last. */
 static inline void gr_read(const uint8_t *restrict from, float *restrict to, int count) {
     for (int x = 0; x < count; x++) to[x] = from[x];
 }
@@ -53,13 +53,13 @@ static inline void gr_write(const float *restrict from, uint8_t *restrict to, in
     for (int x = 0; x < count; x++) to[x] = gr_byte(from[x]);
 }
 
-/* Compute the matte of one tile from the guide and the frame's luma, GR_WIDE samples of which can
- * be read in every row, as GR_HIGH rows of GR_WIDE. Rows beyond the frame are left as they are. */
+/* Compute the matte of one tile, GR_HIGH rows of GR_WIDE, from the guide and the frame's luma,
+ * of which GR_WIDE samples can be read in every row. Rows beyond the frame are not written. */
 void gr_tile_coverage(const GrGuide *guide, int x, int y, const uint8_t *luma, ptrdiff_t stride,
                       uint8_t *coverage);
 
 /* A tile of one plane, GR_WIDE samples wide, or of two planes of half that width, which share
- * coverage and are blended beside each other. All of it can be read and written. `coverage` is
+ * the coverage and are blended together. All of it can be read and written. `coverage` is
  * contiguous, GR_WIDE / planes samples wide. `maps` (3, map_rows, map_columns) are as in
  * gr_compose, or NULL. */
 typedef struct {

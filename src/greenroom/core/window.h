@@ -1,13 +1,13 @@
-/* Windows over a mask: whether there is anything near each sample. */
+/* Sliding windows over a mask: whether anything is near each sample. */
 #ifndef GREENROOM_WINDOW_H
 #define GREENROOM_WINDOW_H
 
 #include "core.h"
 
-/* A square window with so many samples on each side that goes down a mask (high, wide) of 0 and 1,
- * row by row. It keeps how many are set in each column; along the row it is doubled until it is as
- * wide as it should be. Outside of the mask nothing is set. Of the mask so many rows are held, by
- * the remainder of their number. */
+/* A square window of `reach` samples on each side that moves down a mask (high, wide) of 0 and
+ * 1. It counts the set samples of each column; along the row, windows are joined by doubling
+ * until they have the full width. Outside the mask nothing is set. The mask keeps `held` rows,
+ * at the remainder of their number. */
 typedef struct {
     const uint8_t *mask;
     int high, wide, reach, held;
@@ -35,20 +35,20 @@ static inline void gr_window_join(const uint8_t *restrict line, const uint8_t *r
     for (int x = 0; x < count; x++) joined[x] = line[x] | farther[x];
 }
 
-/* How many bytes of memory a window needs. */
+/* Size of a window's memory in bytes. */
 static inline size_t gr_window_bytes(int wide, int reach) {
     return 4 * (size_t)wide + 4 * (size_t)reach;
 }
 
-/* How many rows of the mask a window needs. */
+/* Rows of the mask that a window needs. */
 static inline int gr_window_rows(int reach) { return 2 * reach + 2; }
 
 static inline const uint8_t *gr_window_of(const GrWindow *window, int y) {
     return window->mask + (size_t)(y % window->held) * (size_t)window->wide;
 }
 
-/* Put a window on the first row: those within its reach have to be there. The memory is aligned
- * for two bytes. The reach is less than 32768 and may be larger than the mask. */
+/* Place a window on the first row; the rows within its reach exist. The memory is aligned to two
+ * bytes. The reach is less than 32768 and may exceed the mask. */
 static inline GrWindow gr_window(const uint8_t *mask, int held, int high, int wide, int reach,
                                  void *memory) {
     uint8_t *lines = (uint8_t *)memory + 2 * (size_t)wide;
@@ -60,8 +60,8 @@ static inline GrWindow gr_window(const uint8_t *mask, int held, int high, int wi
     return window;
 }
 
-/* Write row y of the result, which is 1 where anything is near and 0 elsewhere. Rows are written
- * one after the other from 0 on; the mask has to be there as far as the reach. */
+/* Write row y of the result: 1 where anything is near, otherwise 0. Rows are written in order
+ * from 0; the mask exists as far as the reach. */
 static inline void gr_window_row(GrWindow *window, int y, uint8_t *row) {
     int wide = window->wide, reach = window->reach, size = 2 * reach + 1;
     if (y + reach < window->high)

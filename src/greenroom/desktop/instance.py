@@ -277,7 +277,7 @@ def _read(folder: Path) -> InstanceRecord:
 def _locked(file: IO[bytes], wait_s: float, *, shared: bool = False) -> bool:
     """Lock a file until it is closed; return False on time-out."""
     end = time.monotonic() + wait_s
-    while not _lock_now(file, shared=shared):
+    while not _lock_now(file, _SHARED if shared else _EXCLUSIVE):
         if time.monotonic() >= end:
             return False
         time.sleep(_STEP_S)
@@ -287,9 +287,11 @@ def _locked(file: IO[bytes], wait_s: float, *, shared: bool = False) -> bool:
 if sys.platform == "win32":
     import msvcrt
 
-    def _lock_now(file: IO[bytes], *, shared: bool) -> bool:  # noqa: ARG001 - there is but one kind
+    _SHARED = _EXCLUSIVE = msvcrt.LK_NBLCK  # there is but one kind
+
+    def _lock_now(file: IO[bytes], kind: int) -> bool:
         try:
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+            msvcrt.locking(file.fileno(), kind, 1)
         except OSError:
             return False
         return True
@@ -297,10 +299,11 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-    def _lock_now(file: IO[bytes], *, shared: bool) -> bool:
-        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    _SHARED, _EXCLUSIVE = fcntl.LOCK_SH | fcntl.LOCK_NB, fcntl.LOCK_EX | fcntl.LOCK_NB
+
+    def _lock_now(file: IO[bytes], kind: int) -> bool:
         try:
-            fcntl.flock(file, kind | fcntl.LOCK_NB)
+            fcntl.flock(file, kind)
         except BlockingIOError:
             return False
         return True

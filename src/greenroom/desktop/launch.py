@@ -114,7 +114,7 @@ def start_live(opened: ExitStack, settings: Settings, launch: Launch) -> Live:
         steering=create_steering(settings),
     )
     session = DesktopSession(settings, parts, file, launch.flags.keys())
-    session.cover(launch.covered)
+    session.cover(on=launch.covered)
     windows = [sink for sink in sinks if isinstance(sink, WindowSink)]
     for window in windows:
         window.on_key = lambda key: session.request("switch") if key == "space" else None
@@ -165,7 +165,7 @@ def _start_page(
     has_page: bool,
 ) -> str:
     """Start the page; commands such as greenroom cover reach the session by it, too."""
-    from greenroom.web.access import Access  # noqa: PLC0415 - as much as all else to load
+    from greenroom.web.access import Access  # noqa: PLC0415 - the first picture waits for 0.3 s less
     from greenroom.web.server import PageServer  # noqa: PLC0415 - as above
 
     server = PageServer(

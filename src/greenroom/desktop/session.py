@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+import queue
+import threading
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from greenroom.errors import GreenroomError
 from greenroom.live.session import Session
 from greenroom.live.status import Status
+from greenroom.media.workers import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
@@ -18,6 +22,13 @@ if TYPE_CHECKING:
     from greenroom.settings import Settings
 
 __all__ = ["DesktopSession", "DesktopStatus"]
+
+logger = logging.getLogger(__name__)
+
+# Interval of looking at the settings file.
+_FILE_S: Final = 0.5
+# Time-out of ending a thread.
+_END_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +49,9 @@ class DesktopStatus(Status):
 
 
 class DesktopSession(Session):
-    """A session that takes over what is edited in its settings file.
+    """A session that takes over what is edited in its settings file, and what signals ask for.
+
+    Both on a thread of its own: an edit may load a model, and a signal's cover never waits for it.
 
     Parameters
     ----------
@@ -61,8 +74,38 @@ class DesktopSession(Session):
     ) -> None:
         self._file = file
         self._flags = flags
+        self._requests: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._desktop_threads: tuple[Worker, ...] = ()
         file.begin(settings)
         super().__init__(settings, parts)
+        self._desktop_threads = tuple(
+            Worker(work, name, on_fault=self._take_fault, ended=self.ended)
+            for name, work in (("requests", self._serve), ("settings-file", self._follow_file))
+        )
+
+    @property
+    def threads(self) -> tuple[threading.Thread, ...]:
+        """See `Session.threads`."""
+        return (*super().threads, *self._desktop_threads)
+
+    def start(self) -> None:
+        """See `Session.start`."""
+        super().start()
+        for thread in self._desktop_threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """See `Session.stop`."""
+        self.ended.set()
+        self._requests.put("")
+        super().stop()
+        for thread in self._desktop_threads:
+            if thread.ident is not None and thread is not threading.current_thread():
+                thread.join(timeout=_END_S)
+
+    def request(self, what: str) -> None:
+        """Ask for ``cover``, ``switch`` (cover or uncover) or ``stop``, as in a signal handler."""
+        self._requests.put(what)
 
     @property
     def saved(self) -> bool:
@@ -87,7 +130,26 @@ class DesktopSession(Session):
         values = {field.name: getattr(status, field.name) for field in fields(status)}
         return DesktopStatus(**values, config=str(self._file.path), config_error=self._file.error)
 
-    def _keep_own_house(self) -> None:
+    def _serve(self) -> None:
+        while not self.ended.is_set():
+            self._carry_out(self._requests.get())
+
+    def _carry_out(self, request: str) -> None:
+        if request == "cover":
+            self.cover(on=True)
+        elif request == "switch":
+            self.cover(on=not self.gate.covered)
+        elif request == "stop":
+            self.ended.set()
+
+    def _follow_file(self) -> None:
+        while not self.ended.wait(_FILE_S):
+            try:
+                self._look_at_file()
+            except Exception as error:  # whatever it is, the next edit may be taken over
+                logger.exception("%s", error)
+
+    def _look_at_file(self) -> None:
         """Take over what was edited in the settings file; errors there change nothing."""
         before = self._file.error
         edited = self._file.poll()

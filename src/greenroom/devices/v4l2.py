@@ -89,7 +89,7 @@ class Ioctl:
         OSError
             As `fcntl.ioctl`.
         """
-        fcntl.ioctl(descriptor, request, data, True)  # noqa: FBT003 - positional only
+        fcntl.ioctl(descriptor, request, data, True)
 
     def close(self, descriptor: int) -> None:
         """Close a descriptor."""

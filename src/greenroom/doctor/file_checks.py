@@ -25,7 +25,7 @@ _LOW_BYTES: Final = 500 * 10**6
 _FULL_BYTES: Final = 20 * 10**6
 
 
-def check_space(context: CheckContext) -> Iterator[Finding]:  # noqa: ARG001 - signature of all checks
+def check_space(_context: CheckContext) -> Iterator[Finding]:
     """Check the free space for models, backgrounds and recordings."""
     folders = {
         "cache": platformdirs.user_cache_path("greenroom", appauthor=False),
@@ -64,7 +64,7 @@ def check_config(context: CheckContext) -> Iterator[Finding]:
     yield _SECTION.ok("settings", f"{path} sets {given}")
 
 
-def check_running(context: CheckContext) -> Iterator[Finding]:  # noqa: ARG001 - signature of all checks
+def check_running(_context: CheckContext) -> Iterator[Finding]:
     """Report a running greenroom, without its page's token."""
     record = running()
     if record is None:

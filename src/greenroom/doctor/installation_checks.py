@@ -94,7 +94,7 @@ def check_packages(context: CheckContext) -> Iterator[Finding]:
             yield _not_imported(system, package, wanted, error)
             continue
         version = system.version(package.distribution) or str(getattr(module, "__version__", "?"))
-        if bound is not None and _is_older(version, bound):
+        if bound is not None and _numbers(version) < _numbers(bound):
             message = f"version {version} is too old: {bound} or newer is needed"
             yield _SECTION.problem(
                 package.distribution, message, system.pip("install", "--upgrade", wanted)
@@ -132,10 +132,6 @@ def _bound(requirement: str) -> tuple[str, str] | None:
     """Return the name and lower bound of a requirement; None if it belongs to an extra."""
     found = _BOUND.match(requirement)
     return (found[1], found[2]) if found else None
-
-
-def _is_older(version: str, bound: str) -> bool:
-    return _numbers(version) < _numbers(bound)
 
 
 def _numbers(version: str) -> tuple[int, ...]:

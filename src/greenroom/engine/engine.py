@@ -2,6 +2,14 @@
 
 `VirtualBackground` owns the stages and the fail-closed rule: what leaves is made through a
 valid matte of that very frame, or from the background alone, or nothing does.
+
+::
+
+    process, render     Frame in, Rendered out, on the caller's thread
+    _guarded            the fail-closed rule: Rendered, or the cover where anything fails
+    Supervisor.run      the deadline; what follows is on the engine's thread
+    StageExchange.lend  one set of Stages, which `update` cannot exchange meanwhile
+    PictureMaker        the stages in order: Frame and Stages to Layers, and these to Rendered
 """
 
 from __future__ import annotations
@@ -13,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from greenroom.engine.picture import Made, PictureMaker, SceneTime, Stages
+from greenroom.engine.picture import PictureMaker, Stages
 from greenroom.engine.render import Rendered, gray, halved, view_halvings
 from greenroom.engine.stages import StageExchange
 from greenroom.engine.worker import Supervisor
@@ -42,7 +50,7 @@ __all__ = ["Rendered", "VirtualBackground"]
 logger = logging.getLogger(__name__)
 
 # Time-out of a cover for the background, which a frame may be using.
-_SCENE_WAIT_S = 0.1
+_COVER_TIMEOUT_S = 0.1
 
 
 class VirtualBackground:
@@ -92,12 +100,9 @@ class VirtualBackground:
     ) -> None:
         settings = (settings or Settings()).changed(**values)
         self.timings = Timings()
-        self._scene = SceneTime()
-        self._maker = PictureMaker(self.timings, self._scene)
-        self._exchange = StageExchange(
-            settings, segmenter, matting, load, self._maker, self._scene, self.timings
-        )
-        self._supervisor: Supervisor[Made] = Supervisor()
+        self._maker = PictureMaker(self.timings)
+        self._exchange = StageExchange(settings, segmenter, matting, load, self._maker)
+        self._supervisor: Supervisor[Rendered] = Supervisor()
         self._matte: Matte | None = None
         self._reason = ""  # of the last cover; empty since a frame was valid
         self.failures = 0
@@ -175,7 +180,8 @@ class VirtualBackground:
         ProcessingError
             If there is no valid result and ``on_failure`` is ``stop``.
         """
-        return self._guarded(frame, self._maker.picture, self._covering, self._on_failure).frame
+        make = partial(self._maker.picture, frame)
+        return self._guarded(frame, make, self._covering, self._on_failure).frame
 
     def render(self, frame: Frame, views: frozenset[str] = frozenset()) -> Rendered:
         """Replace the background of a frame, or cover it, for live use.
@@ -196,10 +202,70 @@ class VirtualBackground:
         """
         return self._guarded(
             frame,
-            partial(self._maker.picture, views=views, is_read_only=True),
+            partial(self._maker.picture, frame, views=views, is_read_only=True),
             partial(self._covering, views=views),
             OnFailure.COVER,
         )
+
+    def process_matte(self, frame: Frame) -> Frame:
+        """Return the matte of a frame as a gray frame, full range, of the frame's time.
+
+        Raises
+        ------
+        ProcessingError
+            As in `process`; the cover of a matte is black.
+        """
+        make = partial(self._maker.matte, frame)
+        return self._guarded(frame, make, _black, self._on_failure).frame
+
+    def process_rgb(self, array: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Replace the background of an (H, W, 3) uint8 RGB array; the result is a new one.
+
+        Raises
+        ------
+        FormatError
+            If it is not such an array.
+        SettingsError, ProcessingError
+            As in `process`.
+        """
+        return self.process(Frame.from_rgb(array)).to_rgb()
+
+    def _guarded(
+        self,
+        frame: Frame,
+        make: Callable[[Stages], Rendered],
+        cover: Callable[[Frame], Rendered],
+        on_failure: OnFailure,
+    ) -> Rendered:
+        """Apply the fail-closed rule: the one place that decides what leaves.
+
+        ``make`` never returns the frame's pixels other than through its matte (or by the
+        user's word ``none``); when it fails, only ``cover``, which does not see them,
+        can make a result.
+        """
+        self._matte = None
+        try:
+            self._exchange.check_open()
+            self._exchange.size = frame.size
+            work = partial(self._exchange.lend, make)
+            rendered = self._supervisor.run(work, self.settings.timeout_s)
+        except Exception as error:  # whatever it is, the frame stays in
+            self.failures += 1
+            reason = _sentence(error)
+            if on_failure is OnFailure.STOP:
+                where = "" if frame.time_s is None else f" at {frame.time_s:.3f} s"
+                message = f"the frame{where} could not be processed: {reason}"
+                raise ProcessingError(message) from error
+            if reason != self._reason:  # once, not for every frame
+                logger.warning("a frame is covered: %s", reason)
+            self._reason = reason
+            return replace(cover(frame), valid=False, error=reason)
+        self._matte, self._reason = rendered.matte, ""
+        return rendered
+
+    @property
+    def _on_failure(self) -> OnFailure:
+        return OnFailure.STOP if self._exchange.closed else self.settings.on_failure
 
     def cover(self, layout: Layout, time_s: float) -> Frame:
         """Render the cover, which is shown instead of a frame.
@@ -219,40 +285,29 @@ class VirtualBackground:
             New memory, without a time. No camera's picture has ever been near it.
         """
         cover = Frame.filled(layout, COVER_RGB)
-        if self._scene.used.acquire(timeout=_SCENE_WAIT_S):  # not if a frame hangs in it
+        if self._maker.clock.used.acquire(timeout=_COVER_TIMEOUT_S):  # not if a frame hangs in it
             try:
                 stages = self._exchange.stages
-                made = stages.background.cover(layout, self._scene.time_s(time_s)).copy()
+                made = stages.background.cover(layout, self._maker.clock.time_s(time_s)).copy()
                 if stages.overlay is not None:
                     stages.overlay.draw(made)
                 cover = made
             except Exception as error:  # noqa: BLE001 - the colour remains
                 logger.warning("the background cannot be shown either: %s", _sentence(error))
             finally:
-                self._scene.used.release()
+                self._maker.clock.used.release()
         return cover
 
-    def process_rgb(self, array: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Replace the background of an (H, W, 3) uint8 RGB array; the result is a new one.
-
-        Raises
-        ------
-        FormatError
-            If it is not such an array.
-        SettingsError, ProcessingError
-            As in `process`.
-        """
-        return self.process(Frame.from_rgb(array)).to_rgb()
-
-    def process_matte(self, frame: Frame) -> Frame:
-        """Return the matte of a frame as a gray frame, full range, of the frame's time.
-
-        Raises
-        ------
-        ProcessingError
-            As in `process`; the cover of a matte is black.
-        """
-        return self._guarded(frame, self._maker.matte, _black, self._on_failure).frame
+    def _covering(self, frame: Frame, views: frozenset[str] = frozenset()) -> Rendered:
+        """Render the cover and its views from the layout and time of a frame only."""
+        cover = self.cover(frame.layout, frame.time_s or 0.0).at(frame)
+        covering = Rendered(cover)
+        small = halved(cover, view_halvings(cover.layout))
+        if "after" in views:
+            covering.views["after"] = small
+        if "matte" in views:
+            covering.views["matte"] = gray(np.zeros_like(small.planes[0]), frame)
+        return covering
 
     def update(self, **values: Any) -> None:
         """Change settings while running: all of them between two frames, or none.
@@ -303,58 +358,6 @@ class VirtualBackground:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
-
-    @property
-    def _on_failure(self) -> OnFailure:
-        return OnFailure.STOP if self._exchange.closed else self.settings.on_failure
-
-    def _guarded(
-        self,
-        frame: Frame,
-        render: Callable[[Stages, Frame], Made],
-        cover: Callable[[Frame], Rendered],
-        on_failure: OnFailure,
-    ) -> Rendered:
-        """Apply the fail-closed rule: the one place that decides what leaves.
-
-        ``render`` never returns the frame's pixels other than through its matte (or by the
-        user's word ``none``); when it fails, only ``cover``, which does not see them,
-        can make a result.
-        """
-        self._matte = None
-
-        def work() -> Made:
-            with self._exchange.frame() as stages:
-                return render(stages, frame)
-
-        try:
-            self._exchange.check_open()
-            self._exchange.size = frame.size
-            made = self._supervisor.run(work, self.settings.timeout_s)
-        except Exception as error:  # whatever it is, the frame stays in
-            self.failures += 1
-            reason = _sentence(error)
-            if on_failure is OnFailure.STOP:
-                where = "" if frame.time_s is None else f" at {frame.time_s:.3f} s"
-                message = f"the frame{where} could not be processed: {reason}"
-                raise ProcessingError(message) from error
-            if reason != self._reason:  # once, not for every frame
-                logger.warning("a frame is covered: %s", reason)
-            self._reason = reason
-            return replace(cover(frame), valid=False, error=reason)
-        self._matte, self._reason = made.matte, ""
-        return made.rendered
-
-    def _covering(self, frame: Frame, views: frozenset[str] = frozenset()) -> Rendered:
-        """Render the cover and its views from the layout and time of a frame only."""
-        cover = self.cover(frame.layout, frame.time_s or 0.0).at(frame)
-        covering = Rendered(cover)
-        small = halved(cover, view_halvings(cover.layout))
-        if "after" in views:
-            covering.views["after"] = small
-        if "matte" in views:
-            covering.views["matte"] = gray(np.zeros_like(small.planes[0]), frame)
-        return covering
 
 
 def _black(frame: Frame) -> Rendered:

@@ -1,4 +1,4 @@
-"""Picture pipeline: the stages in order, from low light to overlay."""
+"""The stages in order, from low light to overlay: a frame in, a rendered picture out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from greenroom.compositing.light import LightMatch
 from greenroom.compositing.tiled_matte import TiledMatte
 from greenroom.effects import Follow, LowLight, crop, cropped, mirrored, mirrored_matte
 from greenroom.engine.render import (
-    PictureParts,
+    Layers,
     Rendered,
     compose,
     gray,
@@ -41,15 +41,15 @@ if TYPE_CHECKING:
     from greenroom.segmenters import Segmenter
     from greenroom.settings import Settings
 
-__all__ = ["Made", "PictureMaker", "SceneTime", "Stages"]
+__all__ = ["BackgroundClock", "PictureMaker", "Stages"]
 
 # Largest step back in time: a frame is older than a cover, which is rendered for its display time.
-_SCENE_BACK_S: Final = 1.0
+_MAX_STEP_BACK_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """One consistent set of stages with the settings they were made from."""
+    """One consistent set of exchangeable stages, with the settings that they were made from."""
 
     settings: Settings
     segmenter: Segmenter
@@ -58,15 +58,7 @@ class Stages:
     overlay: Overlay | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
-    """Result of the pipeline: rendered picture and its matte."""
-
-    rendered: Rendered
-    matte: Matte | None = None
-
-
-class SceneTime:
+class BackgroundClock:
     """Clock and lock of the background, which one thread uses at a time.
 
     State: the time of the first frame or cover, and the last one asked for.
@@ -86,7 +78,7 @@ class SceneTime:
         if self._start_s is None:
             self._start_s, self._last_s = time_s, 0.0
         since_s = time_s - self._start_s
-        if not 0 < self._last_s - since_s < _SCENE_BACK_S:
+        if not 0 < self._last_s - since_s < _MAX_STEP_BACK_S:
             self._last_s = since_s
         return self._last_s
 
@@ -102,20 +94,22 @@ class PictureMaker:
     ----------
     timings : Timings
         Where it notes how long each stage takes.
-    scene : SceneTime
-        For the background.
 
     Attributes
     ----------
+    timings : Timings
+        The same.
+    clock : BackgroundClock
+        Of the background, which covers use too.
     low_light, framing : LowLight, Follow
         Effects that remember earlier frames.
     cadence : Cadence or None
         For which frames the model looks; None leaves that to the matting.
     """
 
-    def __init__(self, timings: Timings, scene: SceneTime) -> None:
-        self._timings = timings
-        self._scene = scene
+    def __init__(self, timings: Timings) -> None:
+        self.timings = timings
+        self.clock = BackgroundClock()
         self._pool = FramePool()
         self._light = LightMatch()
         self._plausibility = Plausibility()
@@ -132,61 +126,66 @@ class PictureMaker:
 
     def picture(
         self,
-        stages: Stages,
         frame: Frame,
+        stages: Stages,
         views: frozenset[str] = frozenset(),
         *,
         is_read_only: bool = False,
-    ) -> Made:
-        """Make the picture of a frame, and views of it; see `greenroom.engine.render.Rendered`.
+    ) -> Rendered:
+        """Make the picture of a frame, and views of it.
 
         If the picture is read-only, it is remembered what it shows, once nobody has it any more.
         """
         seen = self._lit(stages, frame)
         if not stages.background.needs_matte:
-            return Made(self._camera(stages, frame, seen, views))
+            return self._camera(stages, frame, seen, views)
         matte = self._find(stages, seen)
-        parts = self._parts(stages, seen, matte)
-        shows_room = stages.background.shows_room
-        canvas = self._pool.take(seen.layout, parts.background)
-        rendered = Rendered(compose(parts, self._timings.stage, canvas), shows_room=shows_room)
+        layers = self._layers(stages, seen, matte)
+        canvas = self._pool.take(seen.layout, layers.background)
+        result = compose(layers, self.timings, canvas)
+        rendered = Rendered(result, shows_room=stages.background.shows_room, matte=matte)
         if views:
-            with self._timings.stage("views"):
+            with self.timings.stage("views"):
                 if "after" in views:
-                    rendered.views["after"] = self._after(stages, parts, rendered.frame)
+                    rendered.views["after"] = self._after(stages, layers, result)
                 if "before" in views:
                     rendered.views["before"] = _mirrored_small(frame)
                 if "matte" in views:
                     rendered.views["matte"] = matte_view(matte, frame)
-        self._decorate(stages, rendered.frame)
-        is_plain = stages.overlay is None and not parts.light_wrap
+        self._decorate(stages, result)
+        is_plain = stages.overlay is None and not layers.light_wrap
         if is_read_only and is_plain and isinstance(stages.background, Scene):
-            self._pool.remember(canvas, parts.background)
-        return Made(rendered, matte)
+            self._pool.remember(canvas, layers.background)
+        return rendered
+
+    def matte(self, frame: Frame, stages: Stages) -> Rendered:
+        """Make the matte of a frame, as a gray picture."""
+        matte = self._find(stages, self._lit(stages, frame))
+        return Rendered(gray(matte.values, frame), matte=matte)
 
     def _lit(self, stages: Stages, frame: Frame) -> Frame:
         """Brighten a dark frame, which helps the model too."""
         if not stages.settings.low_light:
             return frame
-        with self._timings.stage("low light"):
+        with self.timings.stage("low light"):
             return self.low_light.apply(frame, stages.settings.low_light)
 
-    def _parts(self, stages: Stages, frame: Frame, matte: Matte) -> PictureParts:
+    def _layers(self, stages: Stages, frame: Frame, matte: Matte) -> Layers:
         """Place the person, put a background behind and its light on them."""
         settings = stages.settings
         frame, matte, colours = self._placed(settings, frame, matte, stages.segmenter)
-        with self._timings.stage("background"), self._scene.used:
-            time_s = self._scene.time_s(frame.time_s or 0.0)
+        with self.timings.stage("background"), self.clock.used:
+            time_s = self.clock.time_s(frame.time_s or 0.0)
             background = stages.background.render(frame, matte, time_s)
         person = frame if colours is None else colours
         if background.alpha is None and settings.match_light:
-            with self._timings.stage("light"):
+            with self.timings.stage("light"):
                 person = self._light.match(frame, matte, background, settings.match_light, person)
         edges = None
         if colours is None and settings.clean_edges:
-            with self._timings.stage("edges"):
+            with self.timings.stage("edges"):
                 edges = edge_colours(person, matte)
-        return PictureParts(person, matte, background, edges, settings.light_wrap)
+        return Layers(person, matte, background, edges, settings.light_wrap)
 
     def _placed(
         self, settings: Settings, frame: Frame, matte: Matte, segmenter: Segmenter
@@ -194,12 +193,12 @@ class PictureMaker:
         """Crop and mirror a frame, its matte, and the person's own colours if there are any."""
         colours = segmenter.foreground(frame)
         if settings.framing is Framing.FOLLOW:
-            with self._timings.stage("framing"):
+            with self.timings.stage("framing"):
                 box = self.framing.step(matte, frame.time_s)
                 frame, matte = crop(frame, matte, box)
                 colours = None if colours is None else cropped(colours, box)
         if settings.mirror:
-            with self._timings.stage("mirror"):
+            with self.timings.stage("mirror"):
                 frame, matte = mirrored(frame), mirrored_matte(matte)
                 colours = None if colours is None else mirrored(colours)
         return frame, matte, colours
@@ -207,16 +206,16 @@ class PictureMaker:
     def _decorate(self, stages: Stages, frame: Frame) -> None:
         """Draw the overlay over a frame that was made here."""
         if stages.overlay is not None:
-            with self._timings.stage("overlay"):
+            with self.timings.stage("overlay"):
                 stages.overlay.draw(frame)
 
-    def _after(self, stages: Stages, parts: PictureParts, result: Frame) -> Frame:
-        """Make the view of what is sent, from its parts and the result without an overlay."""
+    def _after(self, stages: Stages, layers: Layers, result: Frame) -> Frame:
+        """Make the view of what is sent, from its layers and the result without an overlay."""
         halvings = view_halvings(result.layout)
         if stages.settings.mirror:  # the person is mirrored, and nothing else, already
             view = halved(result, halvings) if halvings else result.copy()
-        elif isinstance(stages.background, Scene) and parts.background.alpha is None:
-            view = mirrored_view(parts)
+        elif isinstance(stages.background, Scene) and layers.background.alpha is None:
+            view = mirrored_view(layers)
         else:  # what is behind is the room, or nothing
             view = mirrored(halved(result, halvings))
         if stages.overlay is not None:
@@ -245,11 +244,6 @@ class PictureMaker:
             rendered.views["matte"] = gray(np.full(shape, 255, np.uint8), frame)
         return rendered
 
-    def matte(self, stages: Stages, frame: Frame) -> Made:
-        """Make the matte of a frame, as a gray picture."""
-        matte = self._find(stages, self._lit(stages, frame))
-        return Made(Rendered(gray(matte.values, frame)), matte)
-
     def _find(self, stages: Stages, frame: Frame) -> Matte:
         looked_s = 0.0
         whole = frame.size, frame.halved_size
@@ -269,10 +263,10 @@ class PictureMaker:
             matte = stages.matting.matte(frame, look)
         except ImplausibleMatteError as error:
             return self._plausibility.refused(frame, error)
-        self._timings.add("segment", looked_s)
-        self._timings.add("matte", time.perf_counter() - start - looked_s)
+        self.timings.add("segment", looked_s)
+        self.timings.add("matte", time.perf_counter() - start - looked_s)
         _check_matte(matte, frame)
-        with self._timings.stage("plausibility"):
+        with self.timings.stage("plausibility"):
             return self._plausibility.believed(frame, matte, stages.matting.exempt)
 
 

@@ -1,10 +1,9 @@
-"""Rendering of pictures from their parts, for output and previews alike."""
+"""What is rendered of a frame: the picture composed of its layers, and views for previews."""
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from greenroom.compositing import composite
 from greenroom.compositing.edge_colours import EdgeColours
@@ -15,19 +14,15 @@ from greenroom.media.colour import Colour
 from greenroom.media.frame import Frame
 from greenroom.media.layout import Layout
 from greenroom.media.matte import Matte
+from greenroom.media.timings import Timings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
-
     from greenroom.compositing import Canvas
     from greenroom.media.frame import Plane
 
-    Stage = Callable[[str], AbstractContextManager[None]]
-
 __all__ = [
     "VIEWS",
-    "PictureParts",
+    "Layers",
     "Rendered",
     "compose",
     "gray",
@@ -43,13 +38,13 @@ VIEWS: Final = frozenset({"after", "before", "matte"})
 # Smallest width of a preview, in pixels.
 _VIEW_PX: Final = 640
 # Of the cells in which colours at edges are known, chroma of 4:2:0 has half.
-_LEAST_CELL_PX: Final = 2
+_MIN_CELL_PX: Final = 2
 _GRAY: Final = Colour(matrix=2, range=2)
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """Rendered frame with its validity and views.
+    """What leaves for one frame: the picture or the cover, its validity, and views of it.
 
     Attributes
     ----------
@@ -69,6 +64,8 @@ class Rendered:
         Why it is the cover, as a sentence; empty otherwise.
     shows_room : bool
         Whether the room can be recognised in it, as it is or in grey, by the user's word.
+    matte : Matte or None
+        Of the frame as it came, before framing and mirror; None if it was not looked for.
     """
 
     frame: Frame
@@ -77,11 +74,11 @@ class Rendered:
     is_camera: bool = False
     error: str = ""
     shows_room: bool = False
+    matte: Matte | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PictureParts:
-    """Parts of one picture, all of one layout.
+class Layers(NamedTuple):
+    """What one picture is composed of, all of one layout.
 
     Attributes
     ----------
@@ -104,19 +101,15 @@ class PictureParts:
     light_wrap: float = 0.0
 
 
-def _untimed(_: str) -> AbstractContextManager[None]:
-    return nullcontext()
-
-
-def compose(parts: PictureParts, stage: Stage = _untimed, canvas: Canvas | None = None) -> Frame:
+def compose(layers: Layers, timings: Timings, canvas: Canvas | None = None) -> Frame:
     """Compose a picture.
 
     Parameters
     ----------
-    parts : PictureParts
+    layers : Layers
         Read only.
-    stage : callable
-        Measures a stage by its name; see `greenroom.media.timings.Timings.stage`.
+    timings : Timings
+        Receives the stages "composite" and "light".
     canvas : Canvas, optional
         Where it goes; see `greenroom.compositing.composite`.
 
@@ -125,22 +118,23 @@ def compose(parts: PictureParts, stage: Stage = _untimed, canvas: Canvas | None 
     Frame
         The canvas's, or new memory, with the person's time.
     """
-    with stage("composite"):
-        result = composite(parts.person, parts.matte, parts.background, parts.edges, canvas)
-    if parts.light_wrap and parts.background.alpha is None:
-        with stage("light"):
-            wrap_light(result, parts.matte, parts.background, parts.light_wrap)
+    person, matte, background, edges, light_wrap = layers
+    with timings.stage("composite"):
+        result = composite(person, matte, background, edges, canvas)
+    if light_wrap and background.alpha is None:
+        with timings.stage("light"):
+            wrap_light(result, matte, background, light_wrap)
     return result
 
 
-def mirrored_view(parts: PictureParts) -> Frame:
+def mirrored_view(layers: Layers) -> Frame:
     """Compose a picture at preview size, with the person mirrored.
 
     What is behind stays as it is, so that what is written in it can be read.
 
     Parameters
     ----------
-    parts : PictureParts
+    layers : Layers
         Of the whole size. Read only.
 
     Returns
@@ -148,15 +142,15 @@ def mirrored_view(parts: PictureParts) -> Frame:
     Frame
         New memory, with the person's time.
     """
-    times = view_halvings(parts.person.layout)
-    small = PictureParts(
-        halved(parts.person, times),
-        _halved_matte(parts.matte, times),
-        mirrored(halved(parts.background, times)),
-        _finer(parts.edges, times),
-        parts.light_wrap,
+    times = view_halvings(layers.person.layout)
+    small = Layers(
+        halved(layers.person, times),
+        _halved_matte(layers.matte, times),
+        mirrored(halved(layers.background, times)),
+        _finer(layers.edges, times),
+        layers.light_wrap,
     )
-    return mirrored(compose(small))  # which turns the background back
+    return mirrored(compose(small, Timings()))  # which turns the background back
 
 
 def view_halvings(layout: Layout) -> int:
@@ -208,6 +202,6 @@ def _halved_matte(matte: Matte, times: int) -> Matte:
 
 def _finer(edges: EdgeColours | None, times: int) -> EdgeColours | None:
     """Scale the cells of edge colours to a halved picture."""
-    if edges is None or edges.cell_px >> times < _LEAST_CELL_PX:
+    if edges is None or edges.cell_px >> times < _MIN_CELL_PX:
         return None
     return EdgeColours(edges.maps, edges.cell_px >> times)

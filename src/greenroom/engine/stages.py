@@ -1,36 +1,37 @@
-"""Exchange of stages between two frames."""
+"""The stages in force: lent to one frame at a time, and exchanged between two."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from greenroom.backgrounds import create_background
 from greenroom.effects import create_overlay
 from greenroom.engine.picture import Stages
-from greenroom.errors import ProcessingError
-from greenroom.segmenters import create_segmenter
+from greenroom.errors import ProcessingError, SettingsError
+from greenroom.segmenters import Segmenter, create_segmenter
 from greenroom.settings import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from greenroom.backgrounds import Background
-    from greenroom.engine.picture import PictureMaker, SceneTime
+    from greenroom.engine.picture import PictureMaker
     from greenroom.matting import Matting
     from greenroom.media.timings import Timings
-    from greenroom.segmenters import Segmenter
     from greenroom.settings import Settings
 
 __all__ = ["StageExchange"]
 
+T = TypeVar("T")
+
 logger = logging.getLogger(__name__)
 
 # Time-out of closing for a cover that is being rendered.
-_COVER_S: Final = 0.5
+_COVER_TIMEOUT_S: Final = 0.5
 
 
 class StageExchange:
@@ -51,11 +52,17 @@ class StageExchange:
         Makes the segmenter for settings; its stages go into the timings. None for the model that
         they name.
     maker : PictureMaker
-        Its effects forget earlier frames where that is due.
-    scene : SceneTime
-        Held while a background is closed or begins anew.
-    timings : Timings
-        For a segmenter that is created.
+        Its effects forget earlier frames where that is due, and its clock is held while a
+        background is closed or begins anew.
+
+    Attributes
+    ----------
+    stages : Stages
+        In force; replaced as a whole.
+    closed : bool
+        Whether it is closed.
+    size : tuple of int or None
+        Width and height of the frames of this stream; what is new has to fit them.
 
     Raises
     ------
@@ -65,19 +72,16 @@ class StageExchange:
     State: the stages, and what waits for the end of a frame.
     """
 
-    def __init__(  # noqa: PLR0917 - it joins what the engine has
+    def __init__(
         self,
         settings: Settings,
         segmenter: Segmenter | None,
         create_matting: Callable[[Settings, Segmenter], Matting],
         load: Callable[[Settings, Timings], Segmenter] | None,
         maker: PictureMaker,
-        scene: SceneTime,
-        timings: Timings,
     ) -> None:
         self._maker = maker
-        self._scene = scene
-        self._timings = timings
+        self._clock = maker.clock
         self._create_matting = create_matting
         self._load_segmenter = load
         self._own_segmenter = segmenter is None
@@ -86,34 +90,22 @@ class StageExchange:
         self._lock = threading.Lock()  # of what follows
         self._waiting: list[Callable[[], None]] = []
         self._fault: Exception | None = None  # of what waited; it fails the next frame
-        self._closed = False
+        self.closed = False
         self.size: tuple[int, int] | None = None
-        """Width and height of the frames of this stream; what is new has to fit them."""
         background, overlay = create_background(settings), create_overlay(settings.overlay)
-        segmenter = segmenter or self._load(settings)
+        segmenter = self._load(settings) if segmenter is None else _checked(segmenter)
         matting = create_matting(settings, segmenter)
-        self._stages = Stages(settings, segmenter, matting, background, overlay)
+        self.stages = Stages(settings, segmenter, matting, background, overlay)
 
-    @property
-    def stages(self) -> Stages:
-        """The stages in force."""
-        return self._stages
-
-    @property
-    def closed(self) -> bool:
-        """Whether the exchange is closed."""
-        return self._closed
-
-    @contextmanager
-    def frame(self) -> Iterator[Stages]:
-        """Hold the stages in force while a frame is processed."""
+    def lend(self, make: Callable[[Stages], T]) -> T:
+        """Process a frame with the stages in force; none is exchanged meanwhile."""
         try:
             with self._in_frame:
                 stages = self._settled()
                 fault, self._fault = self._fault, None
                 if fault is not None:
                     raise fault
-                yield stages
+                return make(stages)
         finally:
             self._settle_if_idle()
 
@@ -129,14 +121,14 @@ class StageExchange:
         """
         with self._updating:
             self.check_open()
-            old = self._stages
+            old = self.stages
             settings = old.settings.changed(**values)
             changed = {name for name in values if values[name] != getattr(old.settings, name)}
             new = self._built(settings, changed, old)
             with self._lock:
-                is_late = self._closed
+                is_late = self.closed
                 if not is_late:
-                    self._stages = new
+                    self.stages = new
                     self._waiting += self._steps_to(new, old)
             if is_late:  # nobody else closes what is new
                 if new.segmenter is not old.segmenter:
@@ -150,27 +142,29 @@ class StageExchange:
         """Have all stages forget earlier frames."""
         self.size = None
         with self._lock:
-            if self._closed:
+            if self.closed:
                 return
-            self._waiting += [self._forget, self._forget_scene]
+            self._waiting += [self._forget, self._forget_background]
         self._settle_if_idle()
 
     def check_open(self) -> None:
         """Raise `ProcessingError` if this is closed."""
-        if self._closed:
+        if self.closed:
             message = "this engine is closed. Make another one."
             raise ProcessingError(message)
 
     def tell_to_close(self) -> None:
         """Refuse further frames and changes."""
         with self._lock:
-            self._closed = True
+            self.closed = True
 
     def close(self) -> None:
         """Close the stages in force; no frame may be in the making."""
         self.tell_to_close()
-        if self._scene.used.acquire(timeout=_COVER_S):  # a cover that is being made is waited for
-            self._scene.used.release()
+        if self._clock.used.acquire(
+            timeout=_COVER_TIMEOUT_S
+        ):  # a cover that is being made is waited for
+            self._clock.used.release()
         with self._in_frame:
             stages = self._settled()
             stages.segmenter.close()
@@ -211,7 +205,7 @@ class StageExchange:
         return steps
 
     def _load(self, settings: Settings) -> Segmenter:
-        return (self._load_segmenter or create_segmenter)(settings, self._timings)
+        return (self._load_segmenter or create_segmenter)(settings, self._maker.timings)
 
     def _settle_if_idle(self) -> None:
         """Run waiting actions, unless a frame is in progress, whose end runs them."""
@@ -239,7 +233,7 @@ class StageExchange:
         """Run the waiting actions; return the stages in force after them."""
         with self._lock:
             waiting, self._waiting = self._waiting, []
-            stages = self._stages
+            stages = self.stages
         for action in waiting:
             try:
                 action()
@@ -249,32 +243,43 @@ class StageExchange:
 
     def _leave(self, background: Background) -> None:
         """Close a replaced background, or defer that while a cover is rendered from it."""
-        self._with_scene(partial(_close, background))
+        self._with_background(partial(_close, background))
 
     def _forget(self) -> None:
-        stages = self._stages
+        stages = self.stages
         with ExitStack() as all_of_them:  # whichever fails
             all_of_them.callback(self._maker.reset)
             all_of_them.callback(stages.matting.reset)
             all_of_them.callback(stages.segmenter.reset)
 
-    def _forget_scene(self) -> None:
+    def _forget_background(self) -> None:
         def begin_anew() -> None:
-            self._stages.background.reset()
-            self._scene.reset()
+            self.stages.background.reset()
+            self._clock.reset()
 
-        self._with_scene(begin_anew)
+        self._with_background(begin_anew)
 
-    def _with_scene(self, work: Callable[[], None]) -> None:
+    def _with_background(self, work: Callable[[], None]) -> None:
         """Run an action that needs the background, or defer it while a cover is rendered."""
-        if not self._scene.used.acquire(blocking=False):
+        if not self._clock.used.acquire(blocking=False):
             with self._lock:
-                self._waiting.append(partial(self._with_scene, work))
+                self._waiting.append(partial(self._with_background, work))
             return
         try:
             work()
         finally:
-            self._scene.used.release()
+            self._clock.used.release()
+
+
+def _checked(segmenter: object) -> Segmenter:
+    """Return a segmenter of the user's; raise for anything else."""
+    if isinstance(segmenter, Segmenter):
+        return segmenter
+    message = (
+        f"'{type(segmenter).__name__}' is no segmenter: expected an object of a class that is "
+        "derived from greenroom.segmenters.Segmenter."
+    )
+    raise SettingsError(message)
 
 
 def _close(stage: Segmenter | Background) -> None:

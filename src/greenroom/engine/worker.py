@@ -16,9 +16,9 @@ __all__ = ["Supervisor"]
 T = TypeVar("T")
 
 # Time-out of closing while abandoned work is in progress, ...
-_PATIENCE_S: Final = 1.0
+_BUSY_CLOSE_S: Final = 1.0
 # ... and while the thread is idle.
-_IDLE_S: Final = 10.0
+_IDLE_CLOSE_S: Final = 10.0
 
 
 class _Request(Generic[T]):
@@ -62,7 +62,7 @@ class Supervisor(Generic[T]):
         ModelTimeoutError
             If it does not end in time, or earlier work still has not ended.
         """
-        if self._is_late:
+        if self.is_late:
             message = "an earlier frame still has not been finished."
             raise ModelTimeoutError(message)
         request = _Request(work)
@@ -84,9 +84,13 @@ class Supervisor(Generic[T]):
 
     def close(self) -> bool:
         """End the thread; return False if it hangs and is abandoned."""
-        self._asked.put(None)
-        self._thread.join(timeout=_PATIENCE_S if self._is_late else _IDLE_S)
+        self.tell_to_close()
+        self._thread.join(timeout=_BUSY_CLOSE_S if self.is_late else _IDLE_CLOSE_S)
         return not self._thread.is_alive()
+
+    def tell_to_close(self) -> None:
+        """Let the thread end after the work that it is at, without waiting for it."""
+        self._asked.put(None)
 
     @property
     def threads(self) -> tuple[threading.Thread, ...]:
@@ -94,7 +98,8 @@ class Supervisor(Generic[T]):
         return (self._thread,)
 
     @property
-    def _is_late(self) -> bool:
+    def is_late(self) -> bool:
+        """Whether earlier work still has not ended."""
         return self._latest is not None and not self._latest.is_done
 
     def _work(self) -> None:

@@ -5,6 +5,7 @@ The layout of datasets is described in `greenroom.evaluation.dataset`.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -235,18 +236,11 @@ def _pairs(case: LabelledMedia, settings: Settings) -> Iterator[tuple[Frame, Pla
         return
     pictures, truths = (create_source(path, settings) for path in (case.path, case.truth))
     try:
-        ends = object()
-        others = iter(truths)
-        for frame in pictures:
-            truth = next(others, ends)
-            if truth is ends:
-                break
-            yield frame, _gray(truth)  # type: ignore[arg-type]
-        else:
-            if next(others, ends) is ends:
-                return
-        reason = f"it and '{case.path.name}' have different numbers of frames"
-        raise evaluation_error(case.truth, reason)
+        for frame, truth in itertools.zip_longest(pictures, truths):
+            if frame is None or truth is None:
+                reason = f"it and '{case.path.name}' have different numbers of frames"
+                raise evaluation_error(case.truth, reason)
+            yield frame, _gray(truth)
     finally:
         pictures.close()
         truths.close()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
@@ -167,9 +168,10 @@ def measure_live(
         if session.ended.is_set():
             message = f"the source ended within {seconds:g} s. Loop it (--loop), or measure less."
             raise SourceError(message)
-        return baseline.report(
-            _cpu_of_source(lambda: open_source(settings), min(seconds, _SOURCE_ALONE_S))
-        )
+        report = baseline.report()
+        session.stop()
+        alone = _cpu_of_source(open_source(settings), min(seconds, _SOURCE_ALONE_S))
+        return replace(report, decoder_percent=alone)
     finally:
         session.stop()
 
@@ -187,8 +189,8 @@ class _Baseline:
         self._threads = threading.active_count()
         self._cpu_s, self._begun_s = time.process_time(), time.monotonic()
 
-    def report(self, decoder_percent: Callable[[], float]) -> LiveReport:
-        """Stop the session and return its results; the source alone runs afterwards."""
+    def report(self) -> LiveReport:
+        """Return the session's results since then, without the source alone."""
         seconds = time.monotonic() - self._begun_s
         cpu_s = time.process_time() - self._cpu_s
         status = self._outlet.status
@@ -200,14 +202,13 @@ class _Baseline:
         grown = None if memory_mib is None or before_mib is None else memory_mib - before_mib
         threads = threading.active_count() - self._threads
         latencies_ms = 1000 * np.array(self._outlet.latencies_s or [np.nan])
-        self._session.stop()
         return LiveReport(
             seconds=round(seconds, 2),
             frames=status.frames - self._frames - status.repeated,
             dropped={name: count for name, count in drops.items() if count},
             latency_ms=_percentiles(latencies_ms),
             cpu_percent=round(100 * cpu_s / seconds, 1),
-            decoder_percent=decoder_percent(),
+            decoder_percent=0.0,
             memory_mib=None if grown is None else round(grown, 1),
             threads=threads,
         )
@@ -218,26 +219,21 @@ def _percentiles(times_ms: Any) -> dict[str, float]:
     return {name: round(value, 2) for name, value in {**found, "max": times_ms.max()}.items()}
 
 
-def _cpu_of_source(open_source: Callable[[], Source], seconds: float) -> Callable[[], float]:
-    """Return a function that runs a source alone and returns its CPU time in % of one core."""
-
-    def run() -> float:
-        source = open_source()
-        cpu_s, begun_s = time.process_time(), time.monotonic()
-        for _ in source:
-            if time.monotonic() - begun_s >= seconds:
-                break
-        passed_s = time.monotonic() - begun_s
-        source.close()
-        return round(100 * (time.process_time() - cpu_s) / passed_s, 1)
-
-    return run
+def _cpu_of_source(source: Source, seconds: float) -> float:
+    """Run a source alone, and return its CPU time in % of one core."""
+    cpu_s, begun_s = time.process_time(), time.monotonic()
+    for _ in source:
+        if time.monotonic() - begun_s >= seconds:
+            break
+    passed_s = time.monotonic() - begun_s
+    source.close()
+    return round(100 * (time.process_time() - cpu_s) / passed_s, 1)
 
 
 def resident_mib() -> float | None:
     """Return the resident memory in MiB; None without Linux's /proc."""
     try:
-        with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - no file of ours
-            return int(file.read().split()[1]) * 4096 / 2**20
+        pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
     except OSError:
         return None
+    return pages * 4096 / 2**20

@@ -148,12 +148,10 @@ def _row(sample: Sample) -> Picture:
 def plot(results: Sequence[Evaluation]) -> bytes | None:
     """Draw quality against time as a PNG; None without matplotlib."""
     try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - an extra
-        from matplotlib.figure import Figure  # noqa: PLC0415
+        from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
     except ImportError:
         return None
     figure = Figure(figsize=(7, 5), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for result in results:
         worst = result.mean["iou"] - result.worst_tenth["iou"]

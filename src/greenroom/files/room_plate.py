@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -16,35 +16,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
+    from greenroom.engine.engine import VirtualBackground
     from greenroom.media.layout import Layout
     from greenroom.media.source_info import SourceInfo
     from greenroom.settings import Settings
     from greenroom.sources import Source
 
-__all__ = ["RoomLearner", "RoomPlate", "check_plate_output", "record_plate"]
+__all__ = ["check_plate_output", "record_plate"]
 
 # Minimum share of the room that has to be known for a useful plate.
 _MIN_KNOWN_SHARE: Final = 0.5
-
-
-class RoomPlate(Protocol):
-    """A learned clean plate of a room."""
-
-    def to_picture(self, layout: Layout) -> NDArray[np.uint8]:
-        """Return the plate as (H, W, 4) RGBA at frame size; alpha is 255 where it is known."""
-
-
-class RoomLearner(Protocol):
-    """An engine that learns the room while it computes mattes."""
-
-    @property
-    def clean_plate(self) -> RoomPlate | None:
-        """The plate learned so far."""
-
-    def process_matte(self, frame: Frame) -> Frame:
-        """Compute the matte of a frame."""
 
 
 def check_plate_output(output: Path, info: SourceInfo, settings: Settings) -> None:
@@ -65,7 +46,7 @@ def record_plate(
     source: Source,
     output: Path,
     settings: Settings,
-    engine: RoomLearner,
+    engine: VirtualBackground,
     *,
     seconds: float,
     progress: Callable[[int, int | None], None] | None = None,
@@ -118,7 +99,7 @@ def record_plate(
 
 def _watch(
     source: Source,
-    engine: RoomLearner,
+    engine: VirtualBackground,
     seconds: float,
     progress: Callable[[int, int | None], None] | None,
 ) -> Layout | None:

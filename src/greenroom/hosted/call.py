@@ -157,7 +157,7 @@ class Call:
         )
         try:
             if start.cover is not None:
-                session.cover(start.cover)
+                session.cover(on=start.cover)
             session.start()
             self._unsubscribe = session.subscribe(self._note_news)
             self._peer = Peer(
@@ -224,7 +224,7 @@ class Call:
             If it is refused.
         """
         if message.cover is not None:
-            self.session.cover(message.cover)
+            self.session.cover(on=message.cover)
         if not message.settings:
             return
         if self._waiting >= _MAX_WAITING:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from greenroom.errors import ModelTimeoutError
 from greenroom.media.timings import Timings
-from greenroom.segmenters import create_segmenter
+from greenroom.segmenters import Segmenter, create_segmenter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from greenroom.media.frame import Frame
-    from greenroom.segmenters import Segmenter, SegmenterInfo
     from greenroom.settings import Settings
 
 __all__ = ["PooledSegmenter", "SegmenterPool"]
@@ -189,11 +188,11 @@ class SegmenterPool:
         return _Loaded((self._create or create_segmenter)(settings, timings), timings)
 
 
-class PooledSegmenter:
+class PooledSegmenter(Segmenter):
     """A session's view of the shared segmenters of its model."""
 
     makes_mattes = False
-    """See `Segmenter.makes_mattes`."""
+    remembers = False
 
     def __init__(
         self, pool: SegmenterPool, settings: Settings, key: Hashable, timings: Timings
@@ -204,26 +203,14 @@ class PooledSegmenter:
         self._timings = timings
         self._closed = False
         with pool.lend(settings, key, timings) as segmenter:
-            self._info = segmenter.info
-
-    @property
-    def info(self) -> SegmenterInfo:
-        """See `Segmenter.info`."""
-        return self._info
+            self.info = segmenter.info
 
     def segment(self, frame: Frame) -> NDArray[np.float32]:
         """See `Segmenter.segment`."""
         with self._pool.lend(self._settings, self._key, self._timings) as segmenter:
             coarse = segmenter.segment(frame)
-            self._info = segmenter.info
+            self.info = segmenter.info
             return coarse
-
-    def foreground(self, frame: Frame) -> Frame | None:  # noqa: ARG002 - part of the contract
-        """See `Segmenter.foreground`: there is none."""
-        return None
-
-    def reset(self) -> None:
-        """See `Segmenter.reset`: there is no state."""
 
     def close(self) -> None:
         """See `Segmenter.close`."""

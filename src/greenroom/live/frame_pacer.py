@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from fractions import Fraction
 
-__all__ = ["Beat"]
+__all__ = ["FramePacer"]
 
 # Safety margin for the camera's jitter: frames should arrive this long before the tick.
 _MARGIN_S: Final = 0.003
 # Largest phase correction of one tick, as a share of the period.
-_PULL: Final = 0.01
+_MAX_CORRECTION: Final = 0.01
 # Window of the phase estimate, in frames: the shortest wait in it counts, if the frame rate is
 # within this share of the pacer's.
-_WINDOW: Final = 30
-_ENOUGH: Final = 5
-_SAME: Final = 0.015
+_WINDOW_FRAMES: Final = 30
+_MIN_INTERVALS: Final = 5
+_RATE_TOLERANCE: Final = 0.015
 
 
-class Beat:
+class FramePacer:
     """A constant frame rate whose phase is locked to the incoming frames, for low latency.
 
     Where frames come at the very rate, each is due just after it has come. Where they come at
@@ -38,8 +38,8 @@ class Beat:
     def __init__(self, rate: Fraction) -> None:
         self.rate = rate
         self._due_s: float | None = None
-        self._waits_s: deque[float] = deque(maxlen=_WINDOW)
-        self._came_s: deque[float] = deque(maxlen=_WINDOW)
+        self._waits_s: deque[float] = deque(maxlen=_WINDOW_FRAMES)
+        self._came_s: deque[float] = deque(maxlen=_WINDOW_FRAMES)
 
     def left_s(self, now_s: float) -> float:
         """Time until the next tick, in seconds; zero or negative if it is due."""
@@ -69,22 +69,22 @@ class Beat:
         if came_s is not None:
             self._waits_s.append(now_s - came_s)
             self._came_s.append(came_s)
-            if self._is_theirs(period_s):
-                most_s = _PULL * period_s
+            if self._is_at_rate(period_s):
+                most_s = _MAX_CORRECTION * period_s
                 pull_s = min(max(_MARGIN_S - min(self._waits_s), -most_s), most_s)
                 # Wait of each frame if the tick had been at the corrected phase.
-                self._waits_s = deque((wait_s + pull_s for wait_s in self._waits_s), _WINDOW)
+                self._waits_s = deque((wait_s + pull_s for wait_s in self._waits_s), _WINDOW_FRAMES)
         due_s = now_s if self._due_s is None else self._due_s
         due_s += period_s + pull_s
         # After a longer stall the phase starts anew: missed ticks are not caught up.
         self._due_s = due_s if due_s > now_s else now_s + period_s
 
-    def _is_theirs(self, period_s: float) -> bool:
+    def _is_at_rate(self, period_s: float) -> bool:
         """Whether frames arrive at the pacer's rate."""
         count = len(self._came_s) - 1
-        if count < _ENOUGH:
+        if count < _MIN_INTERVALS:
             return False
         interval_s = (self._came_s[-1] - self._came_s[0]) / count
         # With few frames jitter dominates.
-        allowed_s = _SAME * period_s + _MARGIN_S / count
+        allowed_s = _RATE_TOLERANCE * period_s + _MARGIN_S / count
         return abs(interval_s - period_s) < allowed_s

@@ -52,13 +52,13 @@ DEFAULT_LAYOUT: Final = Layout(1280, 720, "yuv420p", Colour(1, 1, 1, 1))
 # whichever is longer, up to a limit. A frame that took longer to make is not shown at all.
 _FRESH_S: Final = 1.0
 _FRESH_INTERVALS: Final = 4.0
-_FRESH_AT_MOST_S: Final = 3.0
+_MAX_FRESH_S: Final = 3.0
 # Smoothing factor of the frame interval.
-_FOLLOW: Final = 0.1
+_INTERVAL_SMOOTHING: Final = 0.1
 # Time-out for a cover that another thread is rendering.
-_MAKING_S: Final = 0.2
+_COVER_TIMEOUT_S: Final = 0.2
 # Interval at which a cover is rendered anew: backgrounds may move.
-_COVER_S: Final = 0.1
+_COVER_INTERVAL_S: Final = 0.1
 
 _MESSAGES: Final = {
     "start": "Covered until you have been found in a frame.",
@@ -186,7 +186,7 @@ class Gate:
                 return False
             if self._last is not None:
                 interval_s = now_s - self._last.since_s
-                self._interval_s += _FOLLOW * (interval_s - self._interval_s)
+                self._interval_s += _INTERVAL_SMOOTHING * (interval_s - self._interval_s)
             self._number += 1
             self._layout = rendered.frame.layout
             showing = Showing.CAMERA if rendered.is_camera else Showing.PERSON
@@ -216,9 +216,9 @@ class Gate:
             return "failure"
         if rendered.shows_room and not self._room_allowed:
             return "settings"
-        return "late" if now_s - ticket.begun_s > _FRESH_AT_MOST_S else ""
+        return "late" if now_s - ticket.begun_s > _MAX_FRESH_S else ""
 
-    def cover(self, on: bool) -> None:  # noqa: FBT001 - a switch
+    def cover(self, *, on: bool) -> None:
         """Show the cover, or end it; frames begun before the end are never shown."""
         with self._changed:
             self._covered = on or self._closed
@@ -247,7 +247,7 @@ class Gate:
                 if self._last is None and not self._covered:
                     self._fall("start")
 
-    def allow_room(self, allowed: bool) -> None:  # noqa: FBT001 - a switch
+    def allow_room(self, *, allowed: bool) -> None:
         """Allow or forbid results that show the room.
 
         Another background may take long to load, and until then frames still show the room.
@@ -287,7 +287,7 @@ class Gate:
             with self._changed:
                 if self._number == after and not self._closed:
                     last = self._last
-                    old_s = _COVER_S if last is None else max(0.0, self._left_s(last))
+                    old_s = _COVER_INTERVAL_S if last is None else max(0.0, self._left_s(last))
                     self._changed.wait(min(left_s, old_s))
         return None
 
@@ -347,12 +347,12 @@ class Gate:
 
     def _left_s(self, last: Shown) -> float:
         """Remaining time that the last frame may be shown. Called with the lock."""
-        most_s = min(max(_FRESH_S, _FRESH_INTERVALS * self._interval_s), _FRESH_AT_MOST_S)
+        most_s = min(max(_FRESH_S, _FRESH_INTERVALS * self._interval_s), _MAX_FRESH_S)
         return last.since_s + most_s - self._clock.now()
 
     def _covering(self) -> Shown:
         """Return the cover, rendered anew when it is old; it never depends on a frame."""
-        if not self._making.acquire(timeout=_MAKING_S):  # somebody hangs in it
+        if not self._making.acquire(timeout=_COVER_TIMEOUT_S):  # somebody hangs in it
             with self._changed:
                 plain = Frame.filled(self._layout, COVER_RGB)
                 return self._shown_cover(plain, self._number, self._clock.now())
@@ -360,7 +360,7 @@ class Gate:
             with self._changed:
                 cover, layout, number = self._cover, self._layout, self._number
             now_s = self._clock.now()
-            if cover is not None and now_s - cover.since_s < _COVER_S:
+            if cover is not None and now_s - cover.since_s < _COVER_INTERVAL_S:
                 return cover
             frame = self._made(layout, now_s)
             with self._changed:
@@ -391,9 +391,10 @@ class Gate:
         except ModelTimeoutError:
             logger.debug("the background takes long: the cover is a plain colour")
             cover = Frame.filled(layout, COVER_RGB)
-        except Exception as error:  # noqa: BLE001 - a cover there must be
+        except Exception as error:  # a cover there must be
             if str(error) != self._cover_error:  # said once
                 self._cover_error = str(error)
                 logger.warning("the cover is a plain colour: %s", error)
+                logger.debug("the background failed", exc_info=True)
             cover = Frame.filled(layout, COVER_RGB)
         return cover.shown_at(round(now_s * 1_000_000), MICROSECOND)

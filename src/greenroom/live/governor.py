@@ -27,32 +27,32 @@ __all__ = ["Governor", "Plan"]
 
 # Warm-up after a change, in frames; it is cut short if they exceed the budget by this factor. While
 # a model loads, frames of the previous plan are ignored for up to this time.
-_FIRST: Final = 3
-_HOPELESS: Final = 3.0
-_LOADING_S: Final = 1.0
+_WARM_UP_FRAMES: Final = 3
+_WARM_UP_MAX_LOAD: Final = 3.0
+_MODEL_LOADING_S: Final = 1.0
 # Interval of the check, in frames. Over the short window the budget has to be exceeded by far, over
 # the long one at all; the most expensive frames of each are dropped.
-_EVERY: Final = 4
-_FEW: Final = 12
-_MANY: Final = 24
-_BY_FAR: Final = 1.25
-_OUTLIERS: Final = 1 / 3
-_MANY_OUTLIERS: Final = 1 / 2
+_CHECK_INTERVAL_FRAMES: Final = 4
+_SHORT_WINDOW_FRAMES: Final = 12
+_LONG_WINDOW_FRAMES: Final = 24
+_SHORT_WINDOW_MAX_LOAD: Final = 1.25
+_SHORT_WINDOW_OUTLIERS: Final = 1 / 3
+_LONG_WINDOW_OUTLIERS: Final = 1 / 2
 # A better plan needs an expected load below this, for this long, and this long after a change.
-_WELL_WITHIN: Final = 0.8
-_WHILE_S: Final = 2.0
-_CALM_S: Final = 3.0
+_STEP_UP_MAX_LOAD: Final = 0.8
+_STEP_UP_CALM_S: Final = 2.0
+_MIN_PLAN_S: Final = 3.0
 # A step up that exceeds the budget within the trial time is taken back. The next one waits for the
 # back-off, which doubles each time up to a limit; after the longest one old measurements expire.
 _TRIAL_S: Final = 8.0
 _RETRY_BACKOFF_S: Final = 60.0
 _RETRY_BACKOFF_MAX_S: Final = 960.0
 # Frame rate assumed where none is known, in frames a second.
-_RATE: Final = 30.0
+_DEFAULT_RATE: Final = 30.0
 # A CPU budget of the whole machine, in %, is no budget.
-_ALL: Final = 100.0
+_NO_BUDGET_PERCENT: Final = 100.0
 # Window, in frames, of which at least half need inference for movement, with `SECOND`.
-_PAIRS: Final = 4
+_MOVEMENT_WINDOW_FRAMES: Final = 4
 
 
 class Governor:
@@ -93,7 +93,7 @@ class Governor:
     @property
     def is_off(self) -> bool:
         """Whether there is no budget, so the settings apply unchanged."""
-        return self._settings.budget_cpu >= _ALL and self._settings.budget_ms is None
+        return self._settings.budget_cpu >= _NO_BUDGET_PERCENT and self._settings.budget_ms is None
 
     def update(self, settings: Settings, rate: float) -> None:
         """Update settings and frame rate; measurements that they do not affect are kept."""
@@ -107,13 +107,13 @@ class Governor:
         if self.is_off != was_off or _differ(before, settings, replanned):
             self._begin()
 
-    def observe(  # noqa: PLR0917 - what is known of a frame
+    def observe(
         self,
         now_s: float,
         frame_ms: float,
         cpu_ms: float,
         stages_ms: Mapping[str, float],
-        moved: bool | None = None,  # noqa: FBT001 - one of what is known
+        *,
         plan: Plan | None = None,
     ) -> None:
         """Record the cost of a frame, and change the plan where that is due.
@@ -127,9 +127,6 @@ class Governor:
         stages_ms : mapping of str to float
             Of that what each stage took; ``segment`` are the model's looks, and ``matte`` is what
             is made of them.
-        moved : bool, optional
-            Whether its matte was made of what was found in it or followed into it. By default
-            that is told from the looks.
         plan : Plan, optional
             By which it was made, if that is known: a new plan may have to wait for its model.
         """
@@ -137,18 +134,16 @@ class Governor:
             return
         segment_ms = stages_ms.get("segment", 0.0)
         self._looks.append(segment_ms > 0)
-        if moved is None:
-            moved = "segment" not in stages_ms or self._has_moved()
-        if not moved:
+        if "segment" in stages_ms and not self._has_moved():
             return
         cost = Cost(frame_ms, cpu_ms, segment_ms, stages_ms.get("matte", 0.0))
-        is_hopeless = self._load(cost, self._plan) > _HOPELESS
+        is_hopeless = self._load(cost, self._plan) > _WARM_UP_MAX_LOAD
         self._hopeless = self._hopeless + 1 if is_hopeless else 0
-        if self._left_out <= _FIRST and self._hopeless < _FIRST:
+        if self._left_out <= _WARM_UP_FRAMES and self._hopeless < _WARM_UP_FRAMES:
             return  # it may be better in a moment
         self._frames.append(cost)
         self._count += 1
-        if self._count % _EVERY and self._hopeless != _EVERY:
+        if self._count % _CHECK_INTERVAL_FRAMES and self._hopeless != _CHECK_INTERVAL_FRAMES:
             return
         cost = _typical(list(self._frames))
         load = self._load(cost, self._plan)
@@ -177,8 +172,8 @@ class Governor:
         self._expected: list[float | None] = [None] * len(self._ladder)
         self._ratios: list[float | None] = [None] * len(self._ladder)
         self._measured = [False] * len(self._ladder)
-        self._frames: deque[Cost] = deque(maxlen=_MANY)
-        self._looks: deque[bool] = deque(maxlen=_PAIRS)
+        self._frames: deque[Cost] = deque(maxlen=_LONG_WINDOW_FRAMES)
+        self._looks: deque[bool] = deque(maxlen=_MOVEMENT_WINDOW_FRAMES)
         self._left_out = 0
         self._count = 0
         self._hopeless = 0
@@ -203,7 +198,7 @@ class Governor:
             self._changed_s = now_s
         if plan is not None and plan != self._plan:
             return False
-        if plan is None and self._is_loading and now_s - self._changed_s < _LOADING_S:
+        if plan is None and self._is_loading and now_s - self._changed_s < _MODEL_LOADING_S:
             return False
         self._left_out += 1
         return self._left_out > 1
@@ -211,29 +206,29 @@ class Governor:
     def _has_moved(self) -> bool:
         """Return whether something moved in the last frame, judged by the inferences."""
         if self._plan.cadence is Cadence.SECOND:
-            return 2 * sum(self._looks) >= _PAIRS
+            return 2 * sum(self._looks) >= _MOVEMENT_WINDOW_FRAMES
         return self._looks[-1]
 
     def _too_much(self, cost: Cost, load: float) -> Cost | None:
         """Return which budget is exceeded; empty if none is."""
-        latest = _typical(list(self._frames)[-_FEW:], _MANY_OUTLIERS)
-        if self._load(latest, self._plan) > _BY_FAR:
+        latest = _typical(list(self._frames)[-_SHORT_WINDOW_FRAMES:], _LONG_WINDOW_OUTLIERS)
+        if self._load(latest, self._plan) > _SHORT_WINDOW_MAX_LOAD:
             return latest
-        return cost if len(self._frames) == _MANY and load > 1 else None
+        return cost if len(self._frames) == _LONG_WINDOW_FRAMES and load > 1 else None
 
     def _load(self, cost: Cost, plan: Plan) -> float:
         """Return the load: the cost as a share of the budget."""
         period_ms = self._period_ms(plan)
         most_ms = min(period_ms, self._settings.budget_ms or period_ms)
         load = cost.frame_ms / most_ms
-        if self._settings.budget_cpu < _ALL:
+        if self._settings.budget_cpu < _NO_BUDGET_PERCENT:
             cpu_ms = self._settings.budget_cpu / 100 * self._cores * period_ms
             load = max(load, cost.cpu_ms / cpu_ms)
         return load
 
     def _period_ms(self, plan: Plan) -> float:
         """Return the frame period, in milliseconds."""
-        rate = self._rate_given if self._rate_given > 0 else _RATE
+        rate = self._rate_given if self._rate_given > 0 else _DEFAULT_RATE
         return (2 if plan.half_rate else 1) * 1000 / rate
 
     def _learn(self, cost: Cost, load: float) -> None:
@@ -280,8 +275,8 @@ class Governor:
             return
         if self._good_since_s is None:
             self._good_since_s = now_s
-        waits_s = self._penance_s if self._failures else _CALM_S
-        if now_s - self._good_since_s >= _WHILE_S and since_s >= waits_s:
+        waits_s = self._penance_s if self._failures else _MIN_PLAN_S
+        if now_s - self._good_since_s >= _STEP_UP_CALM_S and since_s >= waits_s:
             self._went_up_s = now_s
             self._go(now_s, better, load, f"There is room for more: {self._said(cost)}.")
 
@@ -294,11 +289,11 @@ class Governor:
         found = None
         for rung in range(self._rung - 1, -1, -1):
             ratio = self._ratios[rung]
-            if ratio is None or ratio * load >= _WELL_WITHIN:
+            if ratio is None or ratio * load >= _STEP_UP_MAX_LOAD:
                 break
             if found is None or self._measured[rung]:
                 found = rung
-        if found is None and doubting and self._rung > 0 and load < _WELL_WITHIN:
+        if found is None and doubting and self._rung > 0 and load < _STEP_UP_MAX_LOAD:
             return self._rung - 1  # what was measured then may have been a bad moment
         return found
 
@@ -333,7 +328,7 @@ def _differ(one: Settings, other: Settings, names: Sequence[str]) -> bool:
     return any(getattr(one, name) != getattr(other, name) for name in names)
 
 
-def _typical(frames: Sequence[Cost], outliers: float = _OUTLIERS) -> Cost:
+def _typical(frames: Sequence[Cost], outliers: float = _SHORT_WINDOW_OUTLIERS) -> Cost:
     """Return the mean cost of frame pairs, dropping the most expensive ones."""
     means = []
     for name in ("frame_ms", "cpu_ms", "segment_ms", "matte_ms"):

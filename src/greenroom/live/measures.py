@@ -19,7 +19,7 @@ __all__ = ["Measured", "Measures"]
 
 # Window of the rates, in seconds.
 _WINDOW_S: Final = 2.0
-_KEPT: Final = 1024
+_WINDOW_FRAMES: Final = 1024
 # After this long without a frame, CPU time is counted anew.
 _PAUSE_S: Final = 0.5
 
@@ -56,11 +56,13 @@ class Measures:
     def __init__(self, clock: Clock, cpu_s: Callable[[], float] = time.process_time) -> None:
         self._clock = clock
         self._read_cpu_s = cpu_s
-        self._came_s: deque[float] = deque(maxlen=_KEPT)
-        self._left_s: deque[float] = deque(maxlen=_KEPT)
-        self._latency_s: deque[float] = deque(maxlen=_KEPT)
+        self._came_s: deque[float] = deque(maxlen=_WINDOW_FRAMES)
+        self._left_s: deque[float] = deque(maxlen=_WINDOW_FRAMES)
+        self._latency_s: deque[float] = deque(maxlen=_WINDOW_FRAMES)
         self._cpu_s = cpu_s()
-        self._cpu: deque[tuple[float, float]] = deque([(clock.now(), self._cpu_s)], maxlen=_KEPT)
+        self._cpu: deque[tuple[float, float]] = deque(
+            [(clock.now(), self._cpu_s)], maxlen=_WINDOW_FRAMES
+        )
 
     def came(self) -> None:
         """Count a frame from the camera."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from greenroom.backgrounds.fitting import fitted
 from greenroom.errors import GreenroomError
-from greenroom.live.frame_pacer import Beat
+from greenroom.live.frame_pacer import FramePacer
 from greenroom.live.status import OutletStatus, Showing
 from greenroom.media.workers import Worker
 from greenroom.settings import Fit
@@ -38,16 +38,16 @@ logger = logging.getLogger(__name__)
 # A write that takes longer than this counts as stalled.
 _STALLED_S: Final = 1.0
 # Back-off before a failed sink is retried: first and longest.
-_RETRY_S: Final = 0.5
-_RETRY_AT_MOST_S: Final = 5.0
+_FIRST_BACKOFF_S: Final = 0.5
+_MAX_BACKOFF_S: Final = 5.0
 # Interval of covers sent to a sink without consumers.
-_ASLEEP_S: Final = 0.5
+_IDLE_COVER_INTERVAL_S: Final = 0.5
 # Time-out of closing a sink, ...
-_END_S: Final = 2.0
+_CLOSE_TIMEOUT_S: Final = 2.0
 # ... and one that finishes a file.
-_FINISH_S: Final = 60.0
+_FINISH_TIMEOUT_S: Final = 60.0
 # Latencies kept, in frames.
-_KEPT: Final = 4096
+_LATENCY_FRAMES: Final = 4096
 
 
 class Outlet:
@@ -80,7 +80,7 @@ class Outlet:
         self.sink = sink
         self._gate = gate
         self._clock = clock
-        self._beat = Beat(rate)
+        self._pacer = FramePacer(rate)
         self._ended = threading.Event()
         self._layout: Layout | None = None
         self._writing_since_s: float | None = None
@@ -91,7 +91,7 @@ class Outlet:
         self._last: Shown | None = None
         self._got: Showing | None = None
         self._on_fault = on_fault
-        self.latencies_s: deque[float] = deque(maxlen=_KEPT)
+        self.latencies_s: deque[float] = deque(maxlen=_LATENCY_FRAMES)
         """From capture to the end of the write, of each new frame that shows the person."""
         self._thread = Worker(
             self._work, f"out-{sink.name}", on_fault=self._take_fault, ended=self._ended
@@ -107,7 +107,7 @@ class Outlet:
         if self._thread.ident is None:  # never started
             self.sink.abort()
             return True
-        self._thread.join(timeout=_FINISH_S if self.sink.always else _END_S)
+        self._thread.join(timeout=_FINISH_TIMEOUT_S if self.sink.always else _CLOSE_TIMEOUT_S)
         return not self._thread.is_alive()
 
     @property
@@ -120,7 +120,7 @@ class Outlet:
 
         What the sink once told others of its rate stays.
         """
-        self._beat.rate = rate
+        self._pacer.rate = rate
 
     def tell_to_stop(self) -> None:
         """Tell the thread to end, without waiting."""
@@ -182,10 +182,10 @@ class Outlet:
         """Wait for the next output."""
         last = self._last
         if last is not None and last.reason == "asleep":
-            self._gate.rest(_ASLEEP_S)
+            self._gate.rest(_IDLE_COVER_INTERVAL_S)
         if last is None or not self.sink.paced:
             return self._gate.wait(-1 if last is None else last.number, _STALLED_S)
-        self._gate.hold(self._beat.left_s(self._clock.now()))
+        self._gate.hold(self._pacer.left_s(self._clock.now()))
         return None if self._ended.is_set() else self._gate.current()
 
     def _send(self, shown: Shown) -> None:
@@ -195,7 +195,8 @@ class Outlet:
             self._got = shown.showing
         try:
             self.sink.write(self._fitted(shown.frame))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
+        except Exception as error:  # whatever it is, the others go on
+            logger.debug("%s failed", self.sink.name, exc_info=True)
             self._fail(error)
             return
         finally:
@@ -220,9 +221,9 @@ class Outlet:
         is_new = last is None or shown.number != last.number
         is_person = is_new and shown.showing is not Showing.COVER
         if is_person and (last is None or last.showing is Showing.COVER):
-            self._beat.begin(shown.since_s, now_s)
+            self._pacer.begin(shown.since_s, now_s)
         else:
-            self._beat.next(now_s, shown.since_s if is_person else None)
+            self._pacer.next(now_s, shown.since_s if is_person else None)
         if last is not None:
             self._repeated += not is_new
             self._dropped += max(0, shown.passed - last.passed - is_person)
@@ -242,7 +243,7 @@ class Outlet:
             str(error) if isinstance(error, GreenroomError) else f"{type(error).__name__}: {error}"
         )
         self._give_up_sink(said)
-        pause_s = min(_RETRY_AT_MOST_S, _RETRY_S * 2**self._failures)
+        pause_s = min(_MAX_BACKOFF_S, _FIRST_BACKOFF_S * 2**self._failures)
         self._failures += 1
         self._clock.wait(self._ended, pause_s)
 
@@ -253,8 +254,8 @@ class Outlet:
         self._layout = None
         try:
             self.sink.abort()
-        except Exception as another:  # noqa: BLE001 - it is being given up
-            logger.debug("%s: %s", self.sink.name, another)
+        except Exception:  # it is being given up
+            logger.debug("%s cannot be closed", self.sink.name, exc_info=True)
         if self.sink.always:  # a file that was closed shows nothing
             self._got = None
 
@@ -265,6 +266,7 @@ class Outlet:
         try:
             self.sink.close()
             self._state = "closed"
-        except Exception as error:  # noqa: BLE001 - nobody is left to whom it could be raised
+        except Exception as error:  # nobody is left to whom it could be raised
             self._state, self._error = "failed", str(error)
             logger.warning("%s: %s", self.sink.name, error)
+            logger.debug("%s cannot be closed", self.sink.name, exc_info=True)

@@ -23,16 +23,16 @@ __all__ = ["Cost", "Plan", "ladder", "least_cost"]
 
 # Bundled models, most expensive first, and the time of one inference in milliseconds
 # (docs/models.md); only used to rule out plans that cannot help.
-_SMALLER: Final = ("selfie", "selfie-landscape")
-_LOOK_MS: Final = {"selfie": 3.9, "selfie-general": 4.6, "selfie-landscape": 1.9}
-_OTHER_LOOK_MS: Final = 200.0
+_CHEAPER_MODELS: Final = ("selfie", "selfie-landscape")
+_INFERENCE_MS: Final = {"selfie": 3.9, "selfie-general": 4.6, "selfie-landscape": 1.9}
+_UNKNOWN_INFERENCE_MS: Final = 200.0
 # A model that is this many times cheaper starts at the full quality again.
-_MUCH: Final = 5.0
+_FULL_QUALITY_RATIO: Final = 5.0
 # Least share of the matting cost that remains at a lower quality.
-_MATTE_LEAST: Final = {Quality.BEST: 1.0, Quality.BALANCED: 0.8, Quality.FAST: 0.25}
-_LOOKS: Final = {Quality.BEST: 2.0, Quality.BALANCED: 1.0, Quality.FAST: 1.0}
+_MIN_MATTING_SHARE: Final = {Quality.BEST: 1.0, Quality.BALANCED: 0.8, Quality.FAST: 0.25}
+_INFERENCES: Final = {Quality.BEST: 2.0, Quality.BALANCED: 1.0, Quality.FAST: 1.0}
 # Expected savings by another model or cadence are halved.
-_DOUBT: Final = 0.5
+_SAVINGS_SHARE: Final = 0.5
 
 _CADENCES: Final = {
     Cadence.EVERY: "every frame is looked at",
@@ -107,10 +107,12 @@ def ladder(settings: Settings) -> tuple[Plan, ...]:
     cadence = Cadence.MOVED if is_every else Cadence.SECOND
     first = Plan(settings.quality, settings.model, cadence)
     plans = [first, *(_less(first, settings) if is_refined else ())]
-    for model in _SMALLER if _has_substitutes(settings) else ():
+    for model in _CHEAPER_MODELS if _has_substitutes(settings) else ():
         if _look_ms(model) >= _look_ms(plans[-1].model):
             continue
-        if _MUCH * _look_ms(model) <= _look_ms(plans[-1].model):  # there is room for quality again
+        if _FULL_QUALITY_RATIO * _look_ms(model) <= _look_ms(
+            plans[-1].model
+        ):  # there is room for quality again
             plans.append(replace(first, model=model))
             plans += _less(plans[-1], settings)
         else:
@@ -165,7 +167,7 @@ def _card(model: str) -> Card | None:
 
 
 def _look_ms(model: str) -> float:
-    return _LOOK_MS.get(model, _OTHER_LOOK_MS)
+    return _INFERENCE_MS.get(model, _UNKNOWN_INFERENCE_MS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,10 +190,10 @@ class Cost:
 
 def least_cost(cost: Cost, now: Plan, other: Plan) -> Cost:
     """Return a lower bound of the cost under a cheaper plan, from the cost now."""
-    looks = _looks(other) / _looks(now) * (1.0 if other.model == now.model else _DOUBT)
-    rest = _MATTE_LEAST[other.quality] / _MATTE_LEAST[now.quality]
+    looks = _looks(other) / _looks(now) * (1.0 if other.model == now.model else _SAVINGS_SHARE)
+    rest = _MIN_MATTING_SHARE[other.quality] / _MIN_MATTING_SHARE[now.quality]
     if other.cadence is Cadence.SECOND and now.cadence is not Cadence.SECOND:
-        looks *= _DOUBT
+        looks *= _SAVINGS_SHARE
     segment_ms, matte_ms = cost.segment_ms * looks, cost.matte_ms * rest
     saved_ms = cost.segment_ms - segment_ms + cost.matte_ms - matte_ms
     frame_ms = max(0.0, cost.frame_ms - saved_ms)
@@ -201,4 +203,4 @@ def least_cost(cost: Cost, now: Plan, other: Plan) -> Cost:
 
 
 def _looks(plan: Plan) -> float:
-    return _look_ms(plan.model) * _LOOKS[plan.quality]
+    return _look_ms(plan.model) * _INFERENCES[plan.quality]

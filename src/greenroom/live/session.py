@@ -6,20 +6,18 @@
                                                       ├──newest──▶ Outlet ──▶ sink
                                                       └──newest──▶ Preview (a page)
 
-The newest frame wins at every hand-over. A housekeeping thread opens and closes the camera as
-somebody looks or nobody does, and carries out what the governor chose.
+The newest frame wins at every hand-over. A housekeeping thread watches the camera, and opens and
+closes it as somebody looks or nobody does.
 """
 
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 from collections import deque
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from greenroom.engine.worker import Supervisor
 from greenroom.errors import (
     CameraBusyError,
     GreenroomError,
@@ -28,6 +26,7 @@ from greenroom.errors import (
     SinkError,
 )
 from greenroom.live.capture import Capture
+from greenroom.live.cover_maker import CoverMaker
 from greenroom.live.demand import Demand
 from greenroom.live.gate import Gate, Ticket
 from greenroom.live.listeners import Listeners
@@ -49,7 +48,6 @@ if TYPE_CHECKING:
     from greenroom.live.measures import Measured
     from greenroom.live.parts import SessionParts
     from greenroom.media.frame import Frame
-    from greenroom.media.layout import Layout
     from greenroom.media.workers import WorkerFailure
 
 __all__ = ["Session"]
@@ -60,19 +58,17 @@ logger = logging.getLogger(__name__)
 _ROUND_S: Final = 0.1
 _SLOW_ROUND_S: Final = 0.5
 # Sinks keep the size of their first frame, so they wait this long for the camera's.
-_UNKNOWN_S: Final = 5.0
+_LAYOUT_WAIT_S: Final = 5.0
 # A frame rate that differs by more than this share is reported to the governor.
-_OTHER: Final = 0.15
+_RATE_TOLERANCE: Final = 0.15
 # Window of the stage timings, in frames.
-_RECENT: Final = 60
-# Time-out of rendering a cover.
-_COVER_S: Final = 0.3
+_TIMINGS_FRAMES: Final = 60
 # Time-out of the first frame of another camera.
 _TRIAL_S: Final = 20.0
 # Time-out of ending the threads.
-_END_S: Final = 2.0
+_STOP_TIMEOUT_S: Final = 2.0
 # Number of thread failures that the status shows.
-_FAULTS: Final = 3
+_MAX_FAULTS: Final = 3
 
 
 class Session:
@@ -101,8 +97,8 @@ class Session:
         self._updating = threading.Lock()
         self._measuring = threading.Lock()
         self._frames: Channel[tuple[Frame, Ticket | None]] = Channel(1, newest_wins=True)
-        self._covers: Supervisor[Frame] | None = None  # a background may hang
-        self.gate = Gate(self._make_cover, self._clock)
+        self._covers = CoverMaker(self._engine, self._clock)
+        self.gate = Gate(self._covers.make, self._clock)
         self.gate.expect(wanted_layout(settings))
         self.previews = PreviewHub(self.gate, self._clock, self._wake)
         rate = wanted_rate(settings)
@@ -114,9 +110,8 @@ class Session:
             sink.on_readers = self._wake
         self._demand = Demand(self.outlets, self.previews, self._clock)
         self._listeners = Listeners()
-        self._requests: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._ended = threading.Event()
-        self._faults: deque[str] = deque(maxlen=_FAULTS)
+        self._faults: deque[str] = deque(maxlen=_MAX_FAULTS)
         self._is_switching = False  # whether the camera is closed to be opened otherwise
         self._capture = self._new_capture(settings)
         self._threads = [
@@ -124,7 +119,6 @@ class Session:
             for name, work in (
                 ("frames", self._work),
                 ("housekeeper", self._keep_house),
-                ("requests", self._serve),
             )
         ]
         self._model_s = 0.0  # of the model's own threads
@@ -156,10 +150,9 @@ class Session:
     def threads(self) -> tuple[threading.Thread, ...]:
         """The threads of this session, but for those of libraries."""
         steering = () if self._steering is None else self._steering.threads
-        covers = () if self._covers is None else self._covers.threads
         outlets = (thread for outlet in self.outlets for thread in outlet.threads)
         capture, engine = self._capture.threads, self._engine.threads
-        return (*self._threads, *capture, *engine, *covers, *steering, *outlets)
+        return (*self._threads, *capture, *engine, *self._covers.threads, *steering, *outlets)
 
     def _cpu_s(self) -> float:
         """Return the CPU time of this session so far, in seconds."""
@@ -168,7 +161,7 @@ class Session:
 
     def start(self) -> None:
         """Begin."""
-        self._covers = Supervisor()
+        self._covers.start()
         for thread in self._threads:
             thread.start()
         self._capture.start()
@@ -180,7 +173,6 @@ class Session:
         self._ended.set()
         self.gate.close()
         self._frames.cancel()
-        self._requests.put("")
         self._wake()
         for outlet in self.outlets:
             outlet.tell_to_stop()
@@ -189,17 +181,16 @@ class Session:
         self._capture.stop()
         for thread in self._threads:
             if thread.ident is not None and thread is not threading.current_thread():
-                thread.join(timeout=_END_S)
+                thread.join(timeout=_STOP_TIMEOUT_S)
         for outlet in self.outlets:
             if not outlet.stop():
                 logger.warning("%s does not end, and is left behind", outlet.sink.name)
-        if self._covers is not None:
-            self._covers.close()
+        self._covers.close()
         self._engine.close()
 
-    def cover(self, on: bool) -> None:  # noqa: FBT001 - a switch
+    def cover(self, *, on: bool) -> None:
         """Show the cover, or end it. Takes effect at once, whatever the engine does."""
-        self.gate.cover(on)
+        self.gate.cover(on=on)
         self._wake()
         self._listeners.tell()
 
@@ -212,10 +203,6 @@ class Session:
         if not self.gate.covered:
             return ()
         return tuple(outlet.sink.name for outlet in self.outlets if outlet.lacks_cover)
-
-    def request(self, what: str) -> None:
-        """Ask for ``cover``, ``switch`` (cover or uncover) or ``stop``, as in a signal handler."""
-        self._requests.put(what)
 
     def update(self, **values: Any) -> None:
         """Change settings between two frames: all of them, or none.
@@ -306,7 +293,7 @@ class Session:
             drops=self._drops(),
             stages_ms={
                 name: times.median_ms
-                for name, times in self._engine.timings.summary(_RECENT).items()
+                for name, times in self._engine.timings.summary(_TIMINGS_FRAMES).items()
             },
             device=f"{info.model} on {info.runtime}, {info.device}",
             plan=plan,
@@ -381,20 +368,15 @@ class Session:
 
     # The camera.
 
-    def _make_cover(self, layout: Layout, time_s: float) -> Frame:
-        if self._covers is None:  # not started yet
-            return self._engine.cover(layout, time_s)
-        return self._covers.run(lambda: self._engine.cover(layout, time_s), _COVER_S)
-
     def _new_capture(self, settings: Settings, *, replaces: bool = False) -> Capture:
         capture = Capture(
             lambda: self._open_source(settings),
             lambda frame: self._deliver(capture, frame),
             on_state=lambda status: self._on_capture(capture, status),
+            wake=self._wake,
             clock=self._clock,
             reconnect_seconds=settings.reconnect_seconds,
             worked=replaces,
-            on_fault=self._take_fault,
         )
         return capture
 
@@ -423,6 +405,7 @@ class Session:
             for outlet in self.outlets:
                 outlet.follow_rate(wanted_rate(new))
             self._put_in(tried)
+            self._is_switching = False  # what happens to it from now on counts
             old.stop()
         finally:
             self._is_switching = False
@@ -471,8 +454,8 @@ class Session:
         while capture.size is None and not capture.is_over and self._clock.now() < end_s:
             if self._ended.is_set():
                 break
-            capture.changed.wait(_ROUND_S)
-            capture.changed.clear()
+            capture.news.wait(min(_ROUND_S, capture.tend()))
+            capture.news.clear()
         if capture.size is not None:
             return capture
         capture.stop()
@@ -510,15 +493,11 @@ class Session:
     def _wake(self) -> None:
         self._awake.set()
 
-    def _serve(self) -> None:
-        """Serve requests on a thread of their own, as the housekeeper may be loading settings."""
-        while not self._ended.is_set():
-            self._carry_out(self._requests.get())
-
     def _keep_house(self) -> None:
         slow_s = self._clock.now()
         while not self._ended.is_set():
-            self._awake.wait(_ROUND_S)
+            # A failure in here ends the round: the camera must not go unwatched in silence.
+            self._awake.wait(min(_ROUND_S, self._capture.tend()))
             self._awake.clear()
             if self._ended.is_set():
                 return
@@ -528,21 +507,10 @@ class Session:
                 if self._clock.now() - slow_s >= _SLOW_ROUND_S:
                     slow_s = self._clock.now()
                     self._follow_rate()
-                    self._keep_own_house()
+                    self._covers.rest()
                 self._tell_if_changed()
             except Exception as error:  # whatever it is, the camera is looked after
                 logger.exception("%s", error)
-
-    def _keep_own_house(self) -> None:
-        """Run a subclass's own periodic work, about twice a second on the housekeeper's thread."""
-
-    def _carry_out(self, request: str) -> None:
-        if request == "cover":
-            self.cover(on=True)
-        elif request == "switch":
-            self.cover(not self.gate.covered)
-        elif request == "stop":
-            self._ended.set()
 
     def _look_after_camera(self) -> None:
         if self._is_switching:
@@ -562,7 +530,7 @@ class Session:
         since_s = self._clock.now() - self._began_s
         if not self._sends:
             needs_size = any(outlet.sink.keeps_layout for outlet in self.outlets)
-            if self._is_known or not needs_size or since_s > _UNKNOWN_S:
+            if self._is_known or not needs_size or since_s > _LAYOUT_WAIT_S:
                 self._sends = True
                 for outlet in self.outlets:
                     outlet.start()
@@ -577,7 +545,10 @@ class Session:
     def _follow_rate(self) -> None:
         """Report the measured frame rate to the governor where it differs from the expected one."""
         rate = self.measures.rate_in
-        if self._steering is not None and abs(rate - self._steered_rate) > _OTHER * rate > 0:
+        if (
+            self._steering is not None
+            and abs(rate - self._steered_rate) > _RATE_TOLERANCE * rate > 0
+        ):
             self._steered_rate = float(round(rate)) or rate
             self._steering.follow(self._settings, self._steered_rate)
 

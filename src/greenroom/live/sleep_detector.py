@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Suspension", "seconds_asleep"]
+__all__ = ["SleepDetector", "seconds_asleep"]
 
 # Tolerance for clock corrections by the network, in seconds.
 _JUMP_S: Final = 2.0
@@ -26,7 +26,7 @@ def seconds_asleep() -> float:
     return time.time() - time.monotonic()
 
 
-class Suspension:
+class SleepDetector:
     """Detects whether the machine slept since the last call.
 
     Parameters

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from greenroom.devices.cameras import CameraInfo, cameras_text, find_camera, list_cameras
+from greenroom.engine.demo import demo_source
 from greenroom.errors import CameraMissingError
 from greenroom.media.clock import Clock, MonotonicClock
 from greenroom.media.numbered_names import NUMBER
@@ -145,13 +146,11 @@ def _file_source(settings: Settings, clock: Clock) -> RealTimeSource:
 
 
 def _demo_source(clock: Clock) -> RealTimeSource:
-    from greenroom.engine.demo import demo_source  # noqa: PLC0415 - checks go without the engine
-
-    demo = _Remembered(demo_source(Settings(), _DEMO_FRAMES))
+    demo = _CachedFrames(demo_source(Settings(), _DEMO_FRAMES))
     return RealTimeSource(lambda: demo, clock, loop=True)
 
 
-class _Remembered(Source):
+class _CachedFrames(Source):
     """Caches drawn frames: drawing costs more than replacing the background.
 
     They share memory from round to round, 138 MB of it; nobody writes to frames.

@@ -1,12 +1,14 @@
 """Steering: applies the governor's plans to the engine.
 
-A model may take seconds to load, so that is done on a thread of its own, while frames go on.
+A model may take seconds to load, so that is done on a thread of its own, while frames go on. The
+thread is there only while there is a plan to apply.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from greenroom.media.workers import Worker
@@ -35,7 +37,7 @@ class Steering:
     governor : Governor
         Pure logic; called under a lock.
 
-    State: the plan in force, and a thread from `start` to `stop`.
+    State: the plan in force, and a thread while a new one is applied.
     """
 
     def __init__(self, governor: Governor) -> None:
@@ -44,9 +46,11 @@ class Steering:
         self._plan: Plan = governor.plan
         self._applied: Plan | None = None
         self._odd = False
-        self._changed = threading.Event()
-        self._ended = False
-        self._thread: threading.Thread | None = None
+        self._apply: Callable[[Plan], None] | None = None
+        self._on_fault: Callable[[WorkerFailure], None] | None = None
+        self._is_due = False  # whether a plan is to be applied
+        self._ended = threading.Event()
+        self._thread: Worker | None = None
 
     @property
     def plan(self) -> Plan:
@@ -55,8 +59,9 @@ class Steering:
 
     @property
     def threads(self) -> tuple[threading.Thread, ...]:
-        """The thread that applies plans."""
-        return () if self._thread is None else (self._thread,)
+        """The thread that applies a plan; none while there is nothing to apply."""
+        thread = self._thread
+        return () if thread is None else (thread,)
 
     @property
     def said(self) -> tuple[str, str]:
@@ -66,26 +71,21 @@ class Steering:
     def start(
         self, apply: Callable[[Plan], None], on_fault: Callable[[WorkerFailure], None] | None = None
     ) -> None:
-        """Begin; ``apply`` is called with a new plan, on a thread of this.
+        """Apply the plan, and each new one: ``apply`` is called on a thread of this.
 
         If that thread fails, ``on_fault`` is told, and it begins anew.
         """
-
-        def tell(fault: WorkerFailure) -> None:
-            self._changed.set()  # what was to be carried out still is
-            if on_fault is not None:
-                on_fault(fault)
-
-        self._thread = Worker(lambda: self._work(apply), "steering", on_fault=tell)
-        self._changed.set()
-        self._thread.start()
+        with self._lock:
+            self._apply, self._on_fault = apply, on_fault
+            self._set_due()
 
     def stop(self) -> None:
-        """End."""
-        self._ended = True
-        self._changed.set()
-        if self._thread is not None:
-            self._thread.join(timeout=_END_S)
+        """End; a thread that hangs is abandoned."""
+        with self._lock:  # none is started any more
+            self._ended.set()
+            thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout=_END_S)
 
     def skips(self) -> bool:
         """Return whether to skip the next frame: every second one at half rate."""
@@ -112,22 +112,44 @@ class Steering:
             self._take()
 
     def _take(self) -> None:
+        """Note the governor's plan. Called with the lock."""
         old, self._plan = self._plan, self._governor.plan
         if self._plan != old:
-            self._changed.set()
+            self._set_due()
+
+    def _set_due(self) -> None:
+        """Have the plan applied, by the thread that is at it or by a new one. With the lock."""
+        self._is_due = True
+        if self._apply is None or self._ended.is_set():
+            return
+        if self._thread is None or not self._thread.is_alive():
+            work = partial(self._work, self._apply)
+            self._thread = Worker(work, "steering", on_fault=self._take_fault, ended=self._ended)
+            self._thread.start()
+
+    def _take_fault(self, fault: WorkerFailure) -> None:
+        self._is_due = True  # what was to be carried out still is
+        if self._on_fault is not None:
+            self._on_fault(fault)
 
     def _work(self, apply: Callable[[Plan], None]) -> None:
-        while True:
-            self._changed.wait()
-            self._changed.clear()
-            if self._ended:
-                return
+        while self._is_wanted():
             self._carry_out(apply)
+
+    def _is_wanted(self) -> bool:
+        """Whether there is a plan to apply; from a False on, the next one has a new thread."""
+        with self._lock:
+            is_due, self._is_due = self._is_due, False
+            if is_due and not self._ended.is_set():
+                return True
+            self._thread = None
+            return False
 
     def _carry_out(self, apply: Callable[[Plan], None]) -> None:
         plan = self._plan
         try:
             apply(plan)
-        except Exception as error:  # noqa: BLE001 - the next choice may do better
+        except Exception as error:  # the next choice may do better
             logger.warning("the governor's choice cannot be carried out: %s", error)
+            logger.debug("%s", plan, exc_info=True)
         self._applied = plan  # also then, so that the governor looks for another one

@@ -29,7 +29,7 @@ class ThreadTimes:
 
     def __init__(self, threads: Callable[[], Iterable[threading.Thread]]) -> None:
         self._threads = threads
-        self._running_s: dict[int, float] = {}
+        self._running_s: dict[threading.Thread, float] = {}
         self._ended_s = 0.0
 
     def total_s(self) -> float:
@@ -41,11 +41,11 @@ class ThreadTimes:
             if thread.native_id is None or not thread.is_alive():  # the number may be another's now
                 continue
             try:
-                running_s[thread.native_id] = time.clock_gettime(_clock_of(thread.native_id))
+                running_s[thread] = time.clock_gettime(_clock_of(thread.native_id))
             except OSError:  # ended
                 continue
-        for number, last_s in self._running_s.items():
-            if number not in running_s:
+        for thread, last_s in self._running_s.items():
+            if thread not in running_s:
                 self._ended_s += last_s
         self._running_s = running_s
         return self._ended_s + sum(running_s.values())

@@ -44,11 +44,10 @@ def create_matting(settings: Settings, segmenter: Segmenter) -> Matting:
     SettingsError
         If a setting asks for what this segmenter or this quality does not have.
     """
-    if getattr(segmenter, "makes_mattes", True):  # a segmenter of the user's may not say
+    if segmenter.makes_mattes:
         reason = "a model that makes mattes itself is taken as it is. Choose another model"
         _refuse(settings, reason, "people", "keep_region", "plate")
-        # Nor may one say whether it remembers earlier frames.
-        return UpsampledMatting(settings, remembers=getattr(segmenter, "remembers", True))
+        return UpsampledMatting(settings, remembers=segmenter.remembers)
     steps = _STEPS[settings.quality]
     if not steps.plate:
         reason = f"quality {settings.quality} does not learn the room. Choose balanced or best"

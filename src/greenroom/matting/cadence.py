@@ -64,18 +64,21 @@ class StillTest:
 
     def __init__(self) -> None:
         self._reference: CheckedPlanes | None = None
+        self._now: CheckedPlanes | None = None  # the planes that were compared last
         self._noise: Floats = np.empty((0, BINS), np.float32)
 
     def reset(self) -> None:
         """Forget the other frame; the estimate of the noise stays."""
-        self._reference = None
+        self._reference = self._now = None
 
     def remember(self, frame: Frame) -> None:
         """Make a frame the reference of later comparisons. Its small planes are kept."""
-        planes = frame.small_planes
+        planes, now = frame.small_planes, self._now
         if planes is frame.planes:  # whose memory may be overwritten
             planes = tuple(np.array(plane) for plane in planes)
-        self._reference = checked_planes(planes)
+        is_checked = now is not None and now.planes is planes
+        self._reference = now if is_checked else checked_planes(planes)
+        self._now = None
         if len(self._noise) != len(planes):
             self._noise = np.full((len(planes), BINS), MOST_NOISE, np.float32)
 
@@ -84,7 +87,7 @@ class StillTest:
         reference = self._reference
         if reference is None:
             return False
-        now = checked_planes(frame.small_planes)
+        self._now = now = checked_planes(frame.small_planes)
         return now.shapes == reference.shapes and tell_still(now, reference, self._noise)
 
 

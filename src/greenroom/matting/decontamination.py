@@ -13,7 +13,7 @@ import numpy as np
 
 from greenroom import core
 from greenroom.compositing.edge_colours import EdgeColours
-from greenroom.media.pyramid import reduced
+from greenroom.media.pyramid import halved, reduced
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -84,8 +84,12 @@ def _edge_maps(planes: NDArray[np.uint8], matte: NDArray[np.uint8]) -> NDArray[n
 def _halved_to(frame: Frame, shape: tuple[int, int]) -> NDArray[np.uint8]:
     """Return all planes of a frame at the size of cells' halves."""
     planes = frame.half_planes
-    if planes.shape[1:] == shape:
+    count, height, width = planes.shape
+    if (height, width) == shape:
         return planes
+    if (height, width) == (2 * shape[0], 2 * shape[1]):  # all at once, one below the other
+        (below,) = halved((planes.reshape(count * height, width),), 1)
+        return below.reshape(count, *shape)
     out = np.empty((len(planes), *shape), np.uint8)
     # Of a small frame even the half grid is too coarse.
     sources = frame.small_planes if planes.shape[1] < shape[0] else tuple(planes)

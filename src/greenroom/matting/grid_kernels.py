@@ -25,6 +25,7 @@ __all__ = [
     "half_of",
     "halve_part",
     "know",
+    "mask_coverage",
     "place",
     "put",
     "settle",
@@ -35,6 +36,7 @@ _halve_part = core.function("halve_part", "pii iiii i pp")
 _put = core.function("put", "pii pii iiii i pp")
 _count_found = core.function("count_found", "pp ii i p")
 _know = core.function("know", "pppp i p")
+_mask_coverage = core.function("mask_coverage", "ppii p")
 _settle = core.function("settle", "pppp f p pp n ff i p ii")
 
 
@@ -210,6 +212,26 @@ def know(half: Floats, last: Bytes | None) -> tuple[Bytes, Bytes, int]:
         ctypes.addressof(area),
     )
     return now, either, area.value
+
+
+def mask_coverage(mask: Bytes, grid: Floats) -> bool:
+    """Multiply coverage by a mask in place, and return whether anybody is left.
+
+    Parameters
+    ----------
+    mask : (h, w) uint8
+        0 or 1 on the half grid; enlarged bilinearly.
+    grid : (H, W) float32
+        Coverage on the working grid; changed in place.
+    """
+    somebody = ctypes.c_int32()
+    _mask_coverage(
+        core.contiguous(mask, "B", half_of(grid.shape)),
+        core.contiguous(grid, "f", writable=True),
+        *grid.shape,
+        ctypes.addressof(somebody),
+    )
+    return bool(somebody.value)
 
 
 def settle(

@@ -123,10 +123,8 @@ class PeopleFilter:
         self._seen_s = -math.inf  # when the main person was last there
         self._usual = 0.0  # the most cells of the main person of late
 
-    def weights(self, alpha: Floats, frame: Frame, cells: Floats | None = None) -> Floats | None:
+    def weights(self, alpha: Floats, frame: Frame) -> Floats | None:
         """Return weights for the matte, or None if all of it stays.
-
-        A change of the matte's size forgets earlier frames.
 
         Parameters
         ----------
@@ -135,16 +133,32 @@ class PeopleFilter:
             Read only.
         frame : Frame
             The picture and its time. Read only, not kept.
-        cells : (ceil(h / 2), ceil(w / 2)) float32, optional
-            The mean of every 2x2 samples, if it is known. Read only.
 
         Returns
         -------
         (h, w) float32 or None
-            0 to 1, in new memory.
+            0 to 1, in new memory: `shown`, enlarged.
         """
-        if cells is None:
-            cells = in_cells(alpha)
+        shown = self.shown(in_cells(alpha), frame)
+        return None if shown is None else enlarged(shown, alpha.shape)
+
+    def shown(self, cells: Floats, frame: Frame) -> Cells | None:
+        """Return the cells whose coverage stays, or None if all of it does.
+
+        A change of the matte's size forgets earlier frames.
+
+        Parameters
+        ----------
+        cells : (h, w) float32
+            Coverage of everybody, 0 to 1, on the half grid. Read only.
+        frame : Frame
+            The picture and its time. Read only, not kept.
+
+        Returns
+        -------
+        (h, w) bool or None
+            In new memory.
+        """
         if self._roles.shape != cells.shape:
             self.reset()
             self._roles = np.zeros(cells.shape, np.uint8)
@@ -156,7 +170,7 @@ class PeopleFilter:
         specks = parts[:, AREA] < SPECK * cells.size
         specks[0] = False
         if self.people is People.ALL:
-            return _near_anybody(cells, labels, specks, alpha.shape, frame)
+            return _near_anybody(cells, labels, specks, frame)
         if self._is_steady(parts):
             self._contact.reset()
             self._roles = (labels > 0).view(np.uint8)
@@ -167,10 +181,10 @@ class PeopleFilter:
         if self._roles.max() > MAIN:
             near = dilated(main, _SOFT_EDGE)
             near &= main | ~dilated(self._roles > MAIN, 1)
-            return enlarged(near, alpha.shape)
+            return near
         if _is_clear(cells, main, _SOFT_EDGE):
             return None
-        return enlarged(dilated(main, _SOFT_EDGE), alpha.shape)
+        return dilated(main, _SOFT_EDGE)
 
     def _advance(self, time_s: float | None) -> float:
         """Set the clock to a frame's time; return how long the frame stands for."""
@@ -316,23 +330,21 @@ class PeopleFilter:
             self._seen_s = self._clock_s
 
 
-def _near_anybody(
-    cells: Floats, labels: Whole, specks: Cells, shape: tuple[int, ...], frame: Frame
-) -> Floats | None:
-    """Return weights without haze far from everybody; None if there is none."""
+def _near_anybody(cells: Floats, labels: Whole, specks: Cells, frame: Frame) -> Cells | None:
+    """Return all cells but haze far from everybody; None if there is none."""
     people = labels > 0
     if specks.any():
         people ^= specks.take(labels)
     if not people.any():
-        return np.zeros(shape, np.float32)
+        return people
     # In a photograph others may be far away, and too small for the model to be sure of.
     if frame.time_s is None:
         if not specks.any():
             return None
         kinds = specks.take(labels)
-        return enlarged(dilated(people, _SOFT_EDGE) | ~dilated(kinds, _SOFT_EDGE), shape)
+        return dilated(people, _SOFT_EDGE) | ~dilated(kinds, _SOFT_EDGE)
     reach = _haze_distance(cells)
-    return None if _is_clear(cells, people, reach) else enlarged(dilated(people, reach), shape)
+    return None if _is_clear(cells, people, reach) else dilated(people, reach)
 
 
 def _haze_distance(cells: Floats) -> int:

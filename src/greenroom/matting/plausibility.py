@@ -19,6 +19,7 @@ from greenroom.matting.plausibility_kernels import (
     CLAIMED,
     PLAIN,
     TEXTURED,
+    CellMemory,
     Surely,
     compare,
     look_at,
@@ -96,7 +97,7 @@ class Plausibility:
 
     def reset(self) -> None:
         """Forget earlier frames."""
-        self._room: Floats = np.empty((0, 0, 0), np.float32)
+        self._memory: CellMemory | None = None
         self._share = 0.0
         self._since_s: float | None = None
 
@@ -157,22 +158,19 @@ class Plausibility:
         if exempt is not None:
             around = cv2.resize(exempt, values.shape[::-1], interpolation=cv2.INTER_LINEAR)
             values[cv2.dilate(np.asarray(around), _MARGIN_KERNEL) > 0] = CLAIMED - 1
-        if self._room.shape != (number, *shape):
-            self._begin(number, shape)
-        cells, marks = np.empty((number, *shape), np.uint8), np.empty(shape, np.uint8)
+        memory = self._memory
+        if memory is None or memory.every != (number, *shape):
+            self.reset()
+            self._memory = memory = CellMemory.empty(number, shape)
+        marks = memory.marks
         claimed, plain, textured, surely = compare(
             planes,
             values,
-            self._room,
-            self._seen,
-            self._held,
-            self._owned,
-            cells,
-            marks,
+            memory,
             alike=_SAME_LEVELS,
             texture=_TEXTURE_LEVELS,
             trusted=_TRUSTED_FRAMES,
-            memory=_ROOM_MEMORY_FRAMES,
+            frames=_ROOM_MEMORY_FRAMES,
         )
         wrong: Bytes | None = None
         if plain + textured >= _MIN_PART * values.size:
@@ -184,7 +182,7 @@ class Plausibility:
             return self.refused(frame, _error(_IS_EVERYWHERE))
         if _is_around(surely):
             return self.refused(frame, _error(_IS_AROUND))
-        self._share = remember(cells, values, wrong, _PERSON_MEMORY_FRAMES, self._held, self._owned)
+        self._share = remember(memory, values, wrong, _PERSON_MEMORY_FRAMES)
         self._since_s = None
         return matte if wrong is None else _without(matte, wrong, marks)
 
@@ -199,13 +197,6 @@ class Plausibility:
         if time_s - self._since_s >= _PATIENCE_S:
             raise error
         return _nobody(frame)
-
-    def _begin(self, planes: int, shape: tuple[int, int]) -> None:
-        self.reset()
-        self._room = np.zeros((planes, *shape), np.float32)
-        self._held = np.zeros((planes, *shape), np.float32)
-        self._seen = np.zeros(shape, np.float32)
-        self._owned = np.zeros(shape, np.float32)
 
 
 def _wrong(marks: Bytes) -> Bytes | None:

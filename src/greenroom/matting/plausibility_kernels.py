@@ -5,10 +5,11 @@ from __future__ import annotations
 import ctypes
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from greenroom import core
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     Bytes = NDArray[np.uint8]
@@ -22,6 +23,7 @@ __all__ = [
     "SURELY",
     "TEXTURED",
     "CellCounts",
+    "CellMemory",
     "Surely",
     "compare",
     "look_at",
@@ -56,6 +58,65 @@ class CellCounts(NamedTuple):
     plain: int
     textured: int
     surely: Surely
+
+
+class CellMemory:
+    """What is known of each cell, and memory for one frame's: checked once, for every frame.
+
+    Parameters
+    ----------
+    room, seen : (planes, h, w) and (h, w) float32
+        The room's cells, and the number of frames in which they were seen.
+    held, owned : (planes, h, w) and (h, w) float32
+        Each cell when it was last a person's, and the number of frames left for which that is
+        remembered.
+    cells, marks : (planes, h, w) and (h, w) uint8
+        The last frame in cells, and their marks: `PLAIN`, `TEXTURED`, `CHANGED`, or 0.
+
+    All are kept, and changed in place.
+
+    Raises
+    ------
+    TypeError
+        If they do not belong together.
+    """
+
+    def __init__(
+        self,
+        room: Floats,
+        seen: Floats,
+        held: Floats,
+        owned: Floats,
+        cells: Bytes,
+        marks: Bytes,
+    ) -> None:
+        self.every: tuple[int, ...] = room.shape
+        self.shape: tuple[int, ...] = seen.shape
+        if self.every[1:] != self.shape:
+            message = f"cells of {self.every} cannot have been seen in {self.shape}"
+            raise TypeError(message)
+        self.cells, self.marks = cells, marks
+        self.arrays = room, seen, held, owned  # keeps them alive
+        self.learned = (
+            core.contiguous(room, "f", self.every, writable=True),
+            core.contiguous(seen, "f", self.shape, writable=True),
+        )
+        self.remembered = (
+            core.contiguous(held, "f", self.every, writable=True),
+            core.contiguous(owned, "f", self.shape, writable=True),
+        )
+        self.of_frame = (
+            core.contiguous(cells, "B", self.every, writable=True),
+            core.contiguous(marks, "B", self.shape, writable=True),
+        )
+
+    @classmethod
+    def empty(cls, number: int, shape: tuple[int, int]) -> CellMemory:
+        """Return memory of so many planes in which nothing is known."""
+        every = (number, *shape)
+        room, seen, held, owned = (np.zeros(of, np.float32) for of in (every, shape, every, shape))
+        cells, marks = np.empty(every, np.uint8), np.empty(shape, np.uint8)
+        return cls(room, seen, held, owned, cells, marks)
 
 
 def _shares(counts: tuple[int, int, int], height: int, width: int) -> Surely:
@@ -96,17 +157,12 @@ def look_at(answer: Floats, step: int, low: float, high: float) -> tuple[float, 
 def compare(
     planes: Bytes,
     values: Bytes,
-    room: Floats,
-    seen: Floats,
-    held: Floats,
-    owned: Floats,
-    cells: Bytes,
-    marks: Bytes,
+    memory: CellMemory,
     *,
     alike: float,
     texture: float,
     trusted: float,
-    memory: float,
+    frames: float,
 ) -> CellCounts:
     """Mark claimed cells that look like the room, and learn the room in the others.
 
@@ -120,25 +176,20 @@ def compare(
         The frame on the half grid, of which a cell is 2x2 samples.
     values : (h, w) uint8
         The matte in cells.
-    room, seen : (planes, h, w) and (h, w) float32
-        The room's cells, and the number of frames in which they were seen; changed in place.
-    held, owned : (planes, h, w) and (h, w) float32
-        Each cell when it was last a person's, and the number of frames left for which that is
-        remembered; the latter is changed in place.
-    cells : (planes, h, w) uint8
-        The frame in cells; written.
-    marks : (h, w) uint8
-        `PLAIN`, `TEXTURED`, `CHANGED`, or 0; written.
+    memory : CellMemory
+        All but ``held`` is written.
     alike : float
         Difference of every plane, in 8-bit levels, up to which two cells look the same.
     texture : float
         Difference of neighbours, over all planes, from which the room has texture.
-    trusted, memory : float
+    trusted, frames : float
         Number of frames after which the room is trusted, and over which it is averaged.
     """
     number, high, wide = planes.shape
-    shape = height, width = (high + 1) // 2, (wide + 1) // 2
-    every = (number, height, width)
+    height, width = shape = (high + 1) // 2, (wide + 1) // 2
+    if memory.every != (number, height, width):
+        message = f"a frame of {planes.shape} does not fit cells of {memory.every}"
+        raise TypeError(message)
     found = (ctypes.c_int32 * 6)()
     _compare(
         core.contiguous(planes, "B", (number, high, wide)),
@@ -146,16 +197,13 @@ def compare(
         high,
         wide,
         core.contiguous(values, "B", shape),
-        core.contiguous(room, "f", every, writable=True),
-        core.contiguous(seen, "f", shape, writable=True),
-        core.contiguous(held, "f", every),
-        core.contiguous(owned, "f", shape, writable=True),
+        *memory.learned,
+        *memory.remembered,
         alike,
         texture,
         trusted,
-        memory,
-        core.contiguous(cells, "B", every, writable=True),
-        core.contiguous(marks, "B", shape, writable=True),
+        frames,
+        *memory.of_frame,
         found,
     )
     claimed, plain, textured, number_surely, border, top = found
@@ -164,30 +212,29 @@ def compare(
     )
 
 
-def remember(
-    cells: Bytes, values: Bytes, wrong: Bytes | None, times: float, held: Floats, owned: Floats
-) -> float:
+def remember(memory: CellMemory, values: Bytes, wrong: Bytes | None, times: float) -> float:
     """Remember surely foreground cells for ``times`` frames; return their share.
 
     Parameters
     ----------
-    cells, values, held, owned
-        As in `compare`; the last two are changed in place.
+    memory : CellMemory
+        After `compare`; ``held`` and ``owned`` are written.
+    values : (h, w) uint8
+        As in `compare`.
     wrong : (h, w) uint8, optional
         1 where foreground was removed as implausible, 0 elsewhere.
     times : float
         Number of frames.
     """
-    number, height, width = cells.shape
+    number, height, width = memory.every
     mine = ctypes.c_int32()
     _remember(
-        core.contiguous(cells, "B", (number, height, width)),
+        memory.of_frame[0],
         number,
         core.contiguous(values, "B", (height, width)),
         None if wrong is None else core.contiguous(wrong, "B", (height, width)),
         times,
-        core.contiguous(held, "f", cells.shape, writable=True),
-        core.contiguous(owned, "f", (height, width), writable=True),
+        *memory.remembered,
         height,
         width,
         ctypes.addressof(mine),

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import cv2
 import numpy as np
 
+from greenroom.media.cuts import changes
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -211,11 +213,13 @@ def _region(person: GridBox, shape: tuple[int, int]) -> GridBox:
 
 def _has_changed(frame: Frame, before: NDArray[np.uint8], box: GridBox) -> bool:
     """Whether a frame outside the box differs from a glance of an earlier one."""
-    changes = cv2.absdiff(frame.glance, before)
+    height, width = before.shape
     left, top, right, bottom = box
-    rows = slice(top // _COARSER, -(-bottom // _COARSER))
-    changes[rows, left // _COARSER : -(-right // _COARSER)] = 0
-    return cv2.norm(changes, cv2.NORM_INF) >= _CHANGE
+    seen = (
+        *(left // _COARSER, top // _COARSER),
+        *(min(-(-right // _COARSER), width), min(-(-bottom // _COARSER), height)),
+    )
+    return changes(frame.glance, before, seen)[1] >= _CHANGE
 
 
 def _whole(frame: Frame) -> GridBox:

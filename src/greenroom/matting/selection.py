@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from greenroom.matting.clean_plate import CleanPlate
 from greenroom.matting.detection import halved
 from greenroom.matting.evidence import Evidence
+from greenroom.matting.grid_kernels import mask_coverage
 from greenroom.matting.inference import WARM_UP_FRAMES
 from greenroom.matting.keep import KeptRegions
 from greenroom.matting.people import PeopleFilter
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
 
 __all__ = ["EvidenceUpdate", "EvidenceWeighing", "ObjectKeeping", "PeopleSelection"]
-
-# Coverage from which a sample is foreground.
-_FOREGROUND: Final = 0.5
 
 
 class EvidenceWeighing(Step):
@@ -148,15 +146,15 @@ class PeopleSelection(Step):
     def apply(self, work: Work) -> None:
         """See `Step.apply`."""
         detection = work.detection
-        weights = self._filter.weights(detection.coarse, work.frame, detection.half)
+        shown = self._filter.shown(detection.half, work.frame)
         work.is_nobody = not detection.stats.is_anybody
-        if weights is not None:
-            detection.coarse *= weights
-            work.is_nobody = cv2.minMaxLoc(detection.coarse)[1] < _FOREGROUND
+        if shown is not None:
+            mask = shown.view(np.uint8)
+            work.is_nobody = not mask_coverage(mask, detection.coarse)
             if self._filter.people is People.MAIN:
                 work.left_out = np.maximum(detection.half - halved(detection.coarse), 0)
             else:
-                work.weights = weights
+                work.shown = mask
         self.left_out = work.left_out
 
 

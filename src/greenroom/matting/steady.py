@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from greenroom.matting.detection import Detection
-from greenroom.matting.grid_kernels import half_of, settle
+from greenroom.matting.grid_kernels import half_of, halve_part, mask_coverage, settle
 from greenroom.matting.region import doubled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from greenroom.matting.detection import Detection
     from greenroom.matting.region import GridBox
     from greenroom.media.frame import Frame
 
@@ -84,13 +84,12 @@ class SteadyMatte:
         )
         return doubled(*box, self._shape) if any(box) else None
 
-    def weighted(self, weights: Floats) -> GridBox | None:
-        """Multiply the matte with weights; return the box around all foreground."""
-        steady = self.steady
-        steady *= weights
-        rest = Detection.everywhere(steady)
-        self.steady_half[...] = rest.half
-        return rest.extent
+    def masked(self, mask: NDArray[np.uint8]) -> GridBox | None:
+        """Multiply the matte with a mask on the half grid; return the box around all foreground."""
+        mask_coverage(mask, self.steady)
+        height, width = self._shape
+        stats = halve_part(self.steady, (0, 0, width, height), self.steady_half)
+        return doubled(*stats[1:5], self._shape) if stats.area else None
 
     def maps(self) -> Floats:
         """Return memory for a guided matte, (3, H, W) float32: the last if nobody else has it.

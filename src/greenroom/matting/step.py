@@ -43,11 +43,11 @@ class Work:
     probability : (h, w) float32 or None
         The evidence's probability of foreground, on the half grid.
     is_nobody : bool
-        Whether no foreground is left after `detection` was weighted.
+        Whether no foreground is left after `detection` was masked.
     left_out : (h, w) float32 or None
         Coverage of people who are not shown, on the half grid.
-    weights : (H, W) float32 or None
-        Weights for the steadied matte as well, on the working grid.
+    shown : (h, w) uint8 or None
+        Mask for the steadied matte as well, 0 or 1 on the half grid.
     history : SteadyMatte
         The matte averaged over time.
     extent : GridBox or None
@@ -66,7 +66,7 @@ class Work:
     probability: Floats | None = None
     is_nobody: bool = False
     left_out: Floats | None = None
-    weights: Floats | None = None
+    shown: NDArray[np.uint8] | None = None
     history: SteadyMatte = field(init=False)
     extent: GridBox | None = None
     coarse: Floats = field(init=False)

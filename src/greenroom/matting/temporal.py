@@ -52,7 +52,7 @@ class TemporalFilter(Step):
             smoothing=self._smoothing,
             is_nobody=work.is_nobody,
         )
-        if work.weights is not None and not work.is_nobody:
-            work.extent = history.weighted(work.weights)
+        if work.shown is not None and not work.is_nobody:
+            work.extent = history.masked(work.shown)
         work.coarse = history.steady
         self.frames += 1

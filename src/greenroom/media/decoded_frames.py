@@ -133,7 +133,7 @@ def _turned(plane: Plane, orientation: Orientation) -> Plane:
     return plane[::-1] if orientation.flip_y else plane
 
 
-def flattened(frame: av.VideoFrame, format: Format | None = None) -> Frame:  # noqa: A002 - the field's word
+def flattened(frame: av.VideoFrame, format: Format | None = None) -> Frame:
     """Convert a decoded frame, alpha composited over black; see `Frame.from_av`.
 
     Raises
@@ -143,22 +143,17 @@ def flattened(frame: av.VideoFrame, format: Format | None = None) -> Frame:  # n
         error.
     """
     with _converting(frame):
-        return _flattened(frame, format)
-
-
-def _flattened(frame: av.VideoFrame, format: Format | None) -> Frame:  # noqa: A002
-    if not (frame.format.has_palette or any(part.is_alpha for part in frame.format.components)):
-        return Frame.from_av(frame, format)
-    has_rgb = frame.format.has_palette or frame.format.is_rgb
-    name = "gbrap" if has_rgb else "yuva444p"
-    cut_out = Frame.from_av(frame.reformat(format=name, threads=ONE_THREAD))
-    result = _over_black(cut_out)
-    if format in (None, result.format):
-        return result
-    colour = result.layout.colour
-    if has_rgb:
-        colour = Colour(UNSPECIFIED, LIMITED).named(result.size)
-    return result.converted(Layout(*result.size, format, colour))
+        if not (frame.format.has_palette or any(part.is_alpha for part in frame.format.components)):
+            return Frame.from_av(frame, format)
+        has_rgb = frame.format.has_palette or frame.format.is_rgb
+        name = "gbrap" if has_rgb else "yuva444p"
+        result = _over_black(Frame.from_av(frame.reformat(format=name, threads=ONE_THREAD)))
+        if format in (None, result.format):
+            return result
+        colour = result.layout.colour
+        if has_rgb:
+            colour = Colour(UNSPECIFIED, LIMITED).named(result.size)
+        return result.converted(Layout(*result.size, format, colour))
 
 
 def _over_black(frame: Frame) -> Frame:

@@ -27,115 +27,24 @@ __all__ = [
 # FFmpeg's names. All read only their own input; "mov" has an option against references to samples
 # in other files. "image2" is left out because it takes names for patterns.
 _CONTAINERS: Final = (
-    "apng",
-    "asf",
-    "avi",
-    "dhav",
-    "dv",
-    "film_cpk",
-    "flic",
-    "flv",
-    "gif",
-    "gxf",
-    "lxf",
-    "live_flv",
-    "matroska",
-    "mov",
-    "mpeg",
-    "mpegts",
-    "mxf",
-    "nsv",
-    "nut",
-    "nuv",
-    "ogg",
-    "pva",
-    "rm",
-    "smjpeg",
-    "swf",
-    "wtv",
-    "yuv4mpegpipe",
+    "apng,asf,avi,dhav,dv,film_cpk,flic,flv,gif,gxf,lxf,live_flv,matroska,mov,mpeg,mpegts,mxf,"
+    "nsv,nut,nuv,ogg,pva,rm,smjpeg,swf,wtv,yuv4mpegpipe"
 )
 _BARE_VIDEO: Final = (
-    "av1",
-    "avs2",
-    "avs3",
-    "cavsvideo",
-    "dirac",
-    "dnxhd",
-    "evc",
-    "h261",
-    "h263",
-    "h264",
-    "hevc",
-    "ipu",
-    "ivf",
-    "m4v",
-    "mjpeg",
-    "mjpeg_2000",
-    "mpegvideo",
-    "mpjpeg",
-    "obu",
-    "vc1",
-    "vc1test",
-    "vvc",
+    "av1,avs2,avs3,cavsvideo,dirac,dnxhd,evc,h261,h263,h264,hevc,ipu,ivf,m4v,mjpeg,mjpeg_2000,"
+    "mpegvideo,mpjpeg,obu,vc1,vc1test,vvc"
 )
 # Single pictures.
 _PICTURES: Final = (
-    "bmp_pipe",
-    "dds_pipe",
-    "dpx_pipe",
-    "exr_pipe",
-    "gif_pipe",
-    "hdr_pipe",
-    "ico",
-    "iff",
-    "j2k_pipe",
-    "jpeg_pipe",
-    "jpegls_pipe",
-    "jpegxl_anim",
-    "jpegxl_pipe",
-    "jpegxs_pipe",
-    "pam_pipe",
-    "pbm_pipe",
-    "pcx_pipe",
-    "pfm_pipe",
-    "pgm_pipe",
-    "pgmyuv_pipe",
-    "phm_pipe",
-    "png_pipe",
-    "ppm_pipe",
-    "psd_pipe",
-    "qoi_pipe",
-    "sgi_pipe",
-    "sunrast_pipe",
-    "tiff_pipe",
-    "webp_pipe",
-    "xbm_pipe",
-    "xpm_pipe",
-    "xwd_pipe",
+    "bmp_pipe,dds_pipe,dpx_pipe,exr_pipe,gif_pipe,hdr_pipe,ico,iff,j2k_pipe,jpeg_pipe,"
+    "jpegls_pipe,jpegxl_anim,jpegxl_pipe,jpegxs_pipe,pam_pipe,pbm_pipe,pcx_pipe,pfm_pipe,"
+    "pgm_pipe,pgmyuv_pipe,phm_pipe,png_pipe,ppm_pipe,psd_pipe,qoi_pipe,sgi_pipe,sunrast_pipe,"
+    "tiff_pipe,webp_pipe,xbm_pipe,xpm_pipe,xwd_pipe"
 )
 # Opened only to report that there is no video.
-_SOUND: Final = (
-    "aac",
-    "ac3",
-    "aiff",
-    "amr",
-    "ape",
-    "au",
-    "caf",
-    "dts",
-    "eac3",
-    "flac",
-    "loas",
-    "mp3",
-    "truehd",
-    "tta",
-    "w64",
-    "wav",
-    "wv",
-)
+_SOUND: Final = "aac,ac3,aiff,amr,ape,au,caf,dts,eac3,flac,loas,mp3,truehd,tta,w64,wav,wv"
 
-FILE_FORMATS: Final = ",".join((*_CONTAINERS, *_BARE_VIDEO, *_PICTURES, *_SOUND))
+FILE_FORMATS: Final = f"{_CONTAINERS},{_BARE_VIDEO},{_PICTURES},{_SOUND}"
 """Demuxers for files and standard input, as ``format_whitelist`` takes them."""
 
 _NO_REFERENCES: Final = {"enable_drefs": "0"}

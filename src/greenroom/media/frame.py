@@ -11,7 +11,7 @@ import threading
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import av
@@ -44,6 +44,9 @@ __all__ = [
 ONE_THREAD: Final = 1
 # libswscale: bicubic, with chroma interpolated at full resolution and accurate rounding.
 _INTERPOLATION: Final = 0x4 | 0x2000 | 0x4000 | 0x40000
+
+# Number of layouts of parts of frames that are remembered.
+_CACHED_LAYOUTS: Final = 64
 
 _WITHOUT_ALPHA: Final = {alpha: opaque for opaque, alpha in WITH_ALPHA.items()}
 # Formats whose names imply full range.
@@ -159,12 +162,8 @@ class Frame:
             if the part of this frame has.
         """
         views = crop(self.planes, self._pyramid, box)
-        colour = self.layout.colour
-        if colour.matrix != RGB and colour.matrix != (matrix := colour.resolved_matrix(self.size)):
-            colour = replace(colour, matrix=matrix)
-        height, width = views[0].shape
-        layout = Layout(width, height, self.format, colour)
-        return Frame(views, layout, self.pts, self.time_base, self.duration)
+        layout = _part_layout(self.layout, views[0].shape)
+        return self._showing(views, layout, self.pts, self.time_base, self.duration)
 
     def reduced(self, shape: tuple[int, int]) -> tuple[Plane, ...]:
         """Return all planes resized to one shape, not much larger than the frame.
@@ -233,7 +232,7 @@ class Frame:
         return frame
 
     @classmethod
-    def from_av(cls, frame: av.VideoFrame, format: Format | None = None) -> Frame:  # noqa: A002 - the field's word
+    def from_av(cls, frame: av.VideoFrame, format: Format | None = None) -> Frame:
         """Wrap a decoded frame, without a copy if the engine supports its format.
 
         Parameters
@@ -292,20 +291,17 @@ class Frame:
         own = self.layout.colour
         colour = colour or own
         with self._av_lock:
-            return self._to_av_locked(name, own, colour)
-
-    def _to_av_locked(self, name: str, own: Colour, colour: Colour) -> av.VideoFrame:
-        if name == self._name and colour.means(own, self.size):
-            frame = self._samples_in_av(sent_time=(self.pts, self.time_base, self.duration))
-        else:
-            frame = _reformat(self._samples_in_av(), self.size, name, own, colour)
-        frame.colorspace, frame.color_range = colour.matrix, colour.range
-        frame.color_primaries, frame.color_trc = colour.primaries, colour.transfer
-        frame.pts = self.pts
-        if self.time_base is not None:
-            frame.time_base = self.time_base
-        frame.duration = self.duration or 0
-        return frame
+            if name == self._name and colour.means(own, self.size):
+                frame = self._samples_in_av(sent_time=(self.pts, self.time_base, self.duration))
+            else:
+                frame = _reformat(self._samples_in_av(), self.size, name, own, colour)
+            frame.colorspace, frame.color_range = colour.matrix, colour.range
+            frame.color_primaries, frame.color_trc = colour.primaries, colour.transfer
+            frame.pts = self.pts
+            if self.time_base is not None:
+                frame.time_base = self.time_base
+            frame.duration = self.duration or 0
+            return frame
 
     def to_rgb(self) -> NDArray[np.uint8]:
         """Copy to an (H, W, 3) uint8 array of full-range sRGB, without alpha."""
@@ -319,14 +315,15 @@ class Frame:
 
         If nothing changes, the result shares the frame's memory.
         """
-        opaque = self.opaque()
-        with opaque._av_lock:  # noqa: SLF001 - of this class
-            samples = opaque._samples_in_av()  # noqa: SLF001
+        if self.alpha is not None:
+            return self.opaque().converted(layout)
+        with self._av_lock:
+            samples = self._samples_in_av()
             converted = _reformat(
                 samples, layout.size, layout.format, self.layout.colour, layout.colour
             )
         if converted is samples:  # nothing changes
-            return replace(opaque, layout=layout)
+            return replace(self, layout=layout)
         return Frame._view(converted, layout).at(self)
 
     def opaque(self) -> Frame:
@@ -337,16 +334,31 @@ class Frame:
         self, pts: int | None, time_base: Fraction | None, duration: int | None = None
     ) -> Frame:
         """Return a frame with the same samples and another time."""
-        # Skips the checks: planes and layout are unchanged.
-        frame = object.__new__(type(self))
+        return self._showing(
+            self.planes, self.layout, pts, time_base, duration, self.alpha, self._memory
+        )
+
+    @classmethod
+    def _showing(  # noqa: PLR0917 - the fields, in their order
+        cls,
+        planes: tuple[Plane, ...],
+        layout: Layout,
+        pts: int | None,
+        time_base: Fraction | None,
+        duration: int | None,
+        alpha: Plane | None = None,
+        memory: Memory | None = None,
+    ) -> Frame:
+        """Make a frame of planes that were checked, or are parts of such: no check is repeated."""
+        frame = object.__new__(cls)
         vars(frame).update(
-            planes=self.planes,
-            layout=self.layout,
+            planes=planes,
+            layout=layout,
             pts=pts,
             time_base=time_base,
             duration=duration,
-            alpha=self.alpha,
-            _memory=self._memory,
+            alpha=alpha,
+            _memory=memory,
         )
         return frame
 
@@ -407,6 +419,15 @@ class Frame:
             alpha=planes[-1] if len(planes) > len(layout.plane_shapes) else None,
             _memory=Memory(frame),
         )
+
+
+@lru_cache(maxsize=_CACHED_LAYOUTS)
+def _part_layout(layout: Layout, shape: tuple[int, int]) -> Layout:
+    """Return the layout of a part of a picture, whose matrix is said: players guess it by size."""
+    colour = layout.colour
+    if colour.matrix != RGB and colour.matrix != (matrix := colour.resolved_matrix(layout.size)):
+        colour = replace(colour, matrix=matrix)
+    return Layout(shape[1], shape[0], layout.format, colour)
 
 
 def _check_plane(plane: Plane, shape: tuple[int, int]) -> None:

@@ -31,6 +31,7 @@ __all__ = [
     "MAX_PIXELS",
     "ORIENTATION",
     "PICTURE_SUFFIXES",
+    "begins_picture",
     "check_pixels",
     "damage_as_value_error",
     "decode_picture",
@@ -119,9 +120,14 @@ def is_picture(path: Path) -> bool:
     if suffix in _VIDEO_SUFFIXES:
         return False
     try:
-        return path.is_file() and _reader_of(path) not in (None, _GIF)
+        return path.is_file() and begins_picture(_head_of(path))
     except (OSError, ValueError):  # such as an invalid name
         return False
+
+
+def begins_picture(head: bytes) -> bool:
+    """Whether a file's first bytes are those of a picture; GIFs count as videos."""
+    return _reader_of(head) not in (None, _GIF)
 
 
 def decode_picture(path: Path, max_side_px: int, max_pixels: int = MAX_PIXELS) -> Frame:
@@ -169,7 +175,7 @@ def open_picture(path: Path, max_side_px: int, max_pixels: int = MAX_PIXELS) -> 
     if not path.is_file():
         message = "it is a pipe or a device, where a file was expected"
         raise ValueError(message)
-    reader = _reader_of(path)
+    reader = _reader_of(_head_of(path))
     if reader is None:
         message = "it is not a picture, or of a kind that is not read"
         raise ValueError(message)
@@ -250,10 +256,13 @@ def damage_as_value_error() -> Iterator[None]:
         raise ValueError(message) from error
 
 
-def _reader_of(path: Path) -> _Reader | None:
-    """Select the reader of a picture by its first bytes."""
+def _head_of(path: Path) -> bytes:
     with path.open("rb") as file:
-        head = file.read(_HEAD_BYTES)
+        return file.read(_HEAD_BYTES)
+
+
+def _reader_of(head: bytes) -> _Reader | None:
+    """Select the reader of a picture by its first bytes."""
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return _WEBP
     if head[4:8] == b"ftyp":

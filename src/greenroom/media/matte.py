@@ -58,6 +58,10 @@ class Matte:
 
     def sampled(self, shape: tuple[int, int]) -> Plane:
         """Return evenly spaced samples of the coverage, in new memory."""
+        height, width = shape
+        down, across = self.shape[0] // height, self.shape[1] // width
+        if self.shape == (down * height, across * width):  # as cv2.resize does, and faster
+            return self.values[::down, ::across].copy()
         nearest = cv2.resize(self.values, shape[::-1], interpolation=cv2.INTER_NEAREST)
         return np.asarray(nearest, np.uint8)
 

@@ -7,6 +7,7 @@ pixels, and scaling by two thirds if it is still 384 or more: 480x270 for 1080p,
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import accumulate
 from math import prod
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -27,6 +28,9 @@ __all__ = ["Pyramid", "crop", "halved", "halvings_to", "pyramid", "reduced", "wo
 _MIN_SIDE_PX: Final = 256
 # Shorter side from which the halved planes are scaled by two thirds.
 _TWO_THIRDS_FROM_PX: Final = 384
+# Number of frame sizes, and of parts of frames, of which it is remembered where their planes lie.
+_CACHED_SIZES: Final = 32
+_CACHED_CUTS: Final = 64
 
 _pyramid = core.function("pyramid", "pnii pn pn ii ii ii ppp")
 
@@ -85,37 +89,84 @@ def pyramid(planes: tuple[Plane, ...]) -> Pyramid:
     TypeError
         If the planes have other types or shapes.
     """
+    shapes, contiguous = zip(*[(one.shape, one.flags.c_contiguous) for one in planes], strict=True)
+    plan = _plan(shapes, are_contiguous=all(contiguous))
     first = planes[0]
-    height, width = first.shape
-    halvings = halvings_to((width, height), (_MIN_SIDE_PX, _MIN_SIDE_PX))
-    small_width, small_height = working_size((width, height))
-    half = _half((small_height, small_width))
-    shapes = [(small_height, small_width)]
-    addresses = [core.plane(first), first.strides[0], height, width]
     if len(planes) == 1:
-        addresses += [0, 0, 0, 0, 0, 0]
+        others = (0, 0, 0, 0, 0, 0)
     else:
         _, second, third = planes
-        if second.shape not in (first.shape, _half(first.shape)):
-            message = f"expected planes of {first.shape} or half of it, not {second.shape}"
-            raise TypeError(message)
-        shapes += 2 * [shapes[0] if second.shape == first.shape else half]
-        addresses += [core.plane(second), second.strides[0]]
-        addresses += [core.plane(third, second.shape), third.strides[0], *second.shape]
-    is_stored = small_height != height or not all(one.flags.c_contiguous for one in planes)
-    shapes = shapes if is_stored else []
-    memory = _Memory([*shapes, (len(planes), *half), _half(_half(half))])
-    *small, halves, glance = memory.arrays
+        others = (
+            *(core.plane(second), second.strides[0]),
+            *(core.plane(third, second.shape), third.strides[0]),
+            *second.shape,
+        )
+    memory = np.empty(plan.size, np.uint8)
+    start = core.address(memory)
+    small, halves, glance = plan.starts
     _pyramid(
-        *addresses,
+        *(core.plane(first), first.strides[0], *first.shape),
+        *others,
         len(planes),
-        halvings,
-        small_height,
-        small_width,
-        memory.addresses[0] if is_stored else None,
-        *memory.addresses[-2:],
+        plan.halvings,
+        *plan.working,
+        None if small is None else start + small,
+        start + halves,
+        start + glance,
     )
-    return Pyramid(tuple(small) if is_stored else planes, halves, glance, halvings)
+    *smalls, halved_planes, seen = [memory[part].reshape(shape) for part, shape in plan.parts]
+    return Pyramid(tuple(smalls) or planes, halved_planes, seen, plan.halvings)
+
+
+class _PyramidLayout(NamedTuple):
+    """Sizes of the small planes of frames of one size, and where they lie in one block of memory.
+
+    Attributes
+    ----------
+    halvings : int
+        See `Pyramid`.
+    working : (int, int)
+        Height and width of the working grid.
+    parts : tuple of (slice, shape)
+        Of the small planes, where they are not the frame's own, the half grid and the glance.
+    starts : (int or None, int, int)
+        Where the small planes, the half grid and the glance begin.
+    size : int
+        Bytes of all.
+    """
+
+    halvings: int
+    working: tuple[int, int]
+    parts: tuple[tuple[slice, tuple[int, ...]], ...]
+    starts: tuple[int | None, int, int]
+    size: int
+
+
+@lru_cache(maxsize=_CACHED_SIZES)
+def _plan(shapes: tuple[tuple[int, ...], ...], *, are_contiguous: bool) -> _PyramidLayout:
+    first, *others = shapes
+    height, width = first
+    small_width, small_height = working_size((width, height))
+    working = small_height, small_width
+    half = _half(working)
+    stored: list[tuple[int, ...]] = [working]
+    if others:
+        if others[0] not in (first, _half(first)):
+            message = f"expected planes of {first} or half of it, not {others[0]}"
+            raise TypeError(message)
+        stored += 2 * [working if others[0] == first else half]
+    if small_height == height and are_contiguous:
+        stored = []
+    wanted = [*stored, (len(shapes), *half), _half(_half(half))]
+    stops = [*accumulate(map(prod, wanted))]
+    begins = [0, *stops[:-1]]
+    return _PyramidLayout(
+        halvings_to((width, height), (_MIN_SIDE_PX, _MIN_SIDE_PX)),
+        working,
+        tuple((slice(*ends), shape) for *ends, shape in zip(begins, stops, wanted, strict=True)),
+        (0 if stored else None, begins[-2], begins[-1]),
+        stops[-1],
+    )
 
 
 def crop(
@@ -139,23 +190,46 @@ def crop(
         Views of the small planes or of the frame's planes, or the box halved into new memory. The
         shorter side of the first has at least 256 samples if the frame's part has.
     """
-    high, wide = planes[0].shape
-    high, wide = (-(-length >> pyramid.halvings) for length in (high, wide))
-    small = pyramid.small[0].shape
+    cut = _cut(
+        tuple([plane.shape for plane in planes]), pyramid.halvings, pyramid.small[0].shape, box
+    )
+    views = [
+        plane[part]
+        for plane, part in zip(pyramid.small if cut.of_small else planes, cut.parts, strict=True)
+    ]
+    return halved(tuple(views), cut.times)
+
+
+class _Cut(NamedTuple):
+    """A part of planes: whether of the small ones, its slices, and the halvings that follow."""
+
+    of_small: bool
+    parts: tuple[tuple[slice, slice], ...]
+    times: int
+
+
+@lru_cache(maxsize=_CACHED_CUTS)
+def _cut(
+    shapes: tuple[tuple[int, ...], ...],
+    halvings: int,
+    small: tuple[int, ...],
+    box: tuple[int, int, int, int],
+) -> _Cut:
+    high, wide = (-(-length >> halvings) for length in shapes[0])
     left, right = (_even(place, small[1], wide) for place in box[::2])
     top, bottom = (_even(place, small[0], high) for place in box[1::2])
-    shorter, times = min(right - left, bottom - top), pyramid.halvings
-    while times and shorter << (pyramid.halvings - times) < _MIN_SIDE_PX:
+    shorter, times = min(right - left, bottom - top), halvings
+    while times and shorter << (halvings - times) < _MIN_SIDE_PX:
         times -= 1
-    by = pyramid.halvings
+    by, of_small = halvings, False
     if times and times == by and small == (high, wide):  # there already
-        planes, times, by = pyramid.small, 0, 0
-    views = []
-    for plane in planes:
-        step = 1 if plane.shape == planes[0].shape else 2
+        of_small, times, by = True, 0, 0
+    parts = []
+    for shape in shapes:
+        step = 1 if shape == shapes[0] else 2
         rows = slice(top // step << by, -(-bottom // step) << by)
-        views.append(plane[rows, left // step << by : -(-right // step) << by])
-    return halved(tuple(views), times)
+        parts.append((rows, slice(left // step << by, -(-right // step) << by)))
+    return _Cut(of_small, tuple(parts), times)
 
 
 def halved(planes: tuple[Plane, ...], times: int) -> tuple[Plane, ...]:
@@ -192,21 +266,6 @@ def _even(place: int, length: int, other: int) -> int:
     if place == length:
         return other
     return place if length == other else 2 * round(place * other / length / 2)
-
-
-class _Memory:
-    """Several byte arrays in one block of memory."""
-
-    def __init__(self, shapes: list[tuple[int, ...]]) -> None:
-        stops = [*accumulate(map(prod, shapes))]
-        whole = np.empty(stops[-1], np.uint8)
-        starts = [0, *stops[:-1]]
-        first = core.contiguous(whole, "B", whole.shape, writable=True)
-        self.addresses = [first + start for start in starts]
-        self.arrays = [
-            whole[start:stop].reshape(shape)
-            for start, stop, shape in zip(starts, stops, shapes, strict=True)
-        ]
 
 
 def _half(shape: tuple[int, ...]) -> tuple[int, int]:

@@ -14,9 +14,9 @@ from greenroom.media.limits import MAX_SIDE_PX
 if TYPE_CHECKING:
     from fractions import Fraction
 
-    from greenroom.media.layout import Layout
+    from greenroom.media.frame import Plane
 
-__all__ = ["padded_to_even", "scaled_to_square_pixels", "square_size"]
+__all__ = ["pad_into", "padded_to_even", "scaled_to_square_pixels", "square_size"]
 
 
 def square_size(size: tuple[int, int], aspect: Fraction) -> tuple[int, int]:
@@ -50,16 +50,17 @@ def scaled_to_square_pixels(frame: Frame, size: tuple[int, int]) -> Frame:
 
 def padded_to_even(frame: Frame) -> Frame:
     """Repeat the last column and row where width or height is odd."""
-    layout = frame.layout
-    result = Frame.empty(_even(layout), alpha=frame.alpha is not None)
+    width, height = frame.size
+    layout = replace(frame.layout, width=width + width % 2, height=height + height % 2)
+    result = Frame.empty(layout, alpha=frame.alpha is not None)
     for target, plane in zip(result.all_planes, frame.all_planes, strict=True):
-        height, width = plane.shape
-        target[:height, :width] = plane
-        target[height:, :width] = plane[-1:]
-        target[:, width:] = target[:, width - 1 : width]
+        pad_into(target, plane)
     return result.at(frame)
 
 
-def _even(layout: Layout) -> Layout:
-    width, height = layout.size
-    return replace(layout, width=width + width % 2, height=height + height % 2)
+def pad_into(target: Plane, plane: Plane) -> None:
+    """Copy a plane into one that may be larger, whose rest repeats the last column and row."""
+    height, width = plane.shape
+    target[:height, :width] = plane
+    target[height:, :width] = plane[-1:]
+    target[:, width:] = target[:, width - 1 : width]

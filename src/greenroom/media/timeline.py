@@ -190,7 +190,7 @@ class Timeline:
     def __init__(self, container: InputContainer) -> None:
         self._container = container
         self._spans = [_Span(Fraction(0))]
-        self._places: dict[int, _Place] = {}
+        self._places: dict[int, _StreamState] = {}
         self._end_s = Fraction(0)
 
     def packets(self, *streams: Stream) -> Iterator[av.Packet[Any]]:
@@ -210,7 +210,7 @@ class Timeline:
         if time is None:
             return
         tick_s = fraction(packet.time_base)
-        place = self._places.setdefault(packet.stream.index, _Place())
+        place = self._places.setdefault(packet.stream.index, _StreamState())
         time_s = time * tick_s
         if place.last_s is not None and _has_jumped(time_s - place.last_s):
             place.span = self._next_span(place, time_s, packet.stream.type)
@@ -223,7 +223,7 @@ class Timeline:
             packet.pts = None if packet.pts is None else packet.pts + shift
             packet.dts = None if packet.dts is None else packet.dts + shift
 
-    def _next_span(self, place: _Place, time_s: Fraction, kind: str) -> int:
+    def _next_span(self, place: _StreamState, time_s: Fraction, kind: str) -> int:
         """Return the span of a stream whose times jumped: another stream's, or a new one."""
         for number in range(place.span + 1, len(self._spans)):
             if self._spans[number].holds(time_s):
@@ -264,7 +264,7 @@ class _Span:
 
 
 @dataclass
-class _Place:
+class _StreamState:
     """State of a stream: its span, and its last time in the file's clock."""
 
     span: int = 0

@@ -37,20 +37,20 @@ class Timings:
 
     def stage(self, name: str) -> AbstractContextManager[None]:
         """Return a context that measures its body; failures are not counted."""
-        return _Stage(self, name)
+        return _StageTimer(self, name)
 
     def add(self, name: str, seconds: float) -> None:
         """Add one run of a stage."""
-        if name not in self._rings:
-            self._rings[name] = np.zeros(_CAPACITY)
-            self._counts[name] = 0
-        self._rings[name][self._counts[name] % _CAPACITY] = seconds
-        self._counts[name] += 1
+        ring = self._rings.get(name)
+        if ring is None:
+            ring = self._rings[name] = np.zeros(_CAPACITY)
+        count = self._counts.get(name, 0)
+        ring[count % _CAPACITY] = seconds
+        self._counts[name] = count + 1
 
     def clear(self) -> None:
         """Clear all timings."""
-        self._rings.clear()
-        self._counts.clear()
+        self._counts.clear()  # the rings stay: they are written anew
 
     @property
     def latest(self) -> dict[str, float]:
@@ -94,7 +94,7 @@ class Timings:
         return result
 
 
-class _Stage:
+class _StageTimer:
     """Context of one run; a generator-based one would take twice as long."""
 
     __slots__ = ("_name", "_start_s", "_timings")

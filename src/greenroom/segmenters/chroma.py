@@ -24,7 +24,7 @@ from greenroom.media.resampling import halve
 from greenroom.media.timings import Timings
 from greenroom.segmenters.chroma_kernels import CELL, STATISTICS, add, changes, coverage, statistics
 from greenroom.segmenters.chroma_screen import MIN_CHROMA, KeyFinder, ScreenModel
-from greenroom.segmenters.segmenter import SegmenterInfo
+from greenroom.segmenters.segmenter import Segmenter, SegmenterInfo
 from greenroom.specs import rgb_of
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ _TO_YUV: Final = np.array(
 _FROM_YUV: Final = np.array([[1, -0.344136, -0.714136], [1, 1.772, 0], [1, 0, 1.402]])
 
 
-class ChromaSegmenter:
+class ChromaSegmenter(Segmenter):
     """Segmenter for a person in front of a screen of one colour.
 
     Parameters

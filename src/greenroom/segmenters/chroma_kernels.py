@@ -70,14 +70,9 @@ def coverage(c_b: Plane, c_r: Plane, key: Floats, maps: Floats, out: Floats) -> 
     out : (h, w) float32
         Written: the coverage, in 0..1.
     """
-    height, width = shape = c_b.shape
     _coverage(
-        *(core.plane(c_b), c_b.strides[0]),
-        *(core.plane(c_r, shape), c_r.strides[0]),
-        *shape,
-        core.contiguous(key, "f", (4,)),
-        core.contiguous(maps, "f", (MAPS, *_cells(height, width))),
-        core.contiguous(out, "f", (height, width), writable=True),
+        *_screen(c_b, c_r, key, maps),
+        core.contiguous(out, "f", c_b.shape, writable=True),
     )
 
 
@@ -91,14 +86,9 @@ def changes(c_b: Plane, c_r: Plane, key: Floats, maps: Floats, out: Plane) -> No
     out : (3, h, w) uint8
         Written: differences of Y, Cb and Cr, with 128 added.
     """
-    height, width = shape = c_b.shape
     _changes(
-        *(core.plane(c_b), c_b.strides[0]),
-        *(core.plane(c_r, shape), c_r.strides[0]),
-        *shape,
-        core.contiguous(key, "f", (4,)),
-        core.contiguous(maps, "f", (MAPS, *_cells(height, width))),
-        core.contiguous(out, "B", (3, height, width), writable=True),
+        *_screen(c_b, c_r, key, maps),
+        core.contiguous(out, "B", (3, *c_b.shape), writable=True),
     )
 
 
@@ -121,6 +111,18 @@ def add(plane: Plane, change: Plane, out: Plane) -> None:
         core.contiguous(change, "B", size),
         *(core.plane(out, shape, writable=True), out.strides[0]),
         *shape,
+    )
+
+
+def _screen(c_b: Plane, c_r: Plane, key: Floats, maps: Floats) -> tuple[int, ...]:
+    """Return the arguments for a frame's chroma and the screen's model."""
+    height, width = shape = c_b.shape
+    return (
+        *(core.plane(c_b), c_b.strides[0]),
+        *(core.plane(c_r, shape), c_r.strides[0]),
+        *shape,
+        core.contiguous(key, "f", (4,)),
+        core.contiguous(maps, "f", (MAPS, *_cells(height, width))),
     )
 
 

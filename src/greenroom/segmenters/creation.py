@@ -12,6 +12,7 @@ from greenroom.segmenters.network import NetworkSegmenter, example_inputs, outpu
 from greenroom.segmenters.output_decoders import selectable_classes
 from greenroom.segmenters.runtimes import check_runtime, load_runtime
 from greenroom.segmenters.runtimes.runtime import check_file
+from greenroom.segmenters.segmenter import Segmenter
 from greenroom.segmenters.store import Store
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from greenroom.media.frame import Frame
     from greenroom.media.timings import Timings
     from greenroom.segmenters.card import Card, ChooseSpec
-    from greenroom.segmenters.segmenter import Segmenter, SegmenterInfo
     from greenroom.settings import Settings
 
 __all__ = ["check_model", "classes_of", "create_segmenter"]
@@ -49,8 +49,7 @@ def create_segmenter(settings: Settings, timings: Timings | None = None) -> Segm
     ModelError
         If its weights are unavailable, cannot be loaded, or do not match the card.
     """
-    if settings.model.lower().endswith(MODEL_SUFFIXES):
-        path = Path(settings.model)
+    if path := _model_file(settings.model):
         return _create_network_segmenter(card_of_file(path), path, settings, timings)
     return _create_from_card(card_named(settings.model), settings, timings)
 
@@ -66,8 +65,7 @@ def check_model(settings: Settings) -> None:
     SettingsError, MissingExtraError, ModelError
         As in `create_segmenter`.
     """
-    if settings.model.lower().endswith(MODEL_SUFFIXES):
-        path = Path(settings.model)
+    if path := _model_file(settings.model):
         check_file(path)
         check_runtime(runtime_of_file(path), settings.device, path.name)
         return
@@ -88,11 +86,14 @@ def classes_of(model: str) -> tuple[str, ...]:
     SettingsError, MissingExtraError, ModelError
         As in `create_segmenter`.
     """
-    if model.lower().endswith(MODEL_SUFFIXES):
-        card = card_of_file(Path(model))
-    else:
-        card = required_cards(card_named(model))[0]
+    path = _model_file(model)
+    card = card_of_file(path) if path else required_cards(card_named(model))[0]
     return selectable_classes(card)
+
+
+def _model_file(model: str) -> Path | None:
+    """Return the path of a bare model file; None for names and cards."""
+    return Path(model) if model.lower().endswith(MODEL_SUFFIXES) else None
 
 
 def _create_from_card(card: Card, settings: Settings, timings: Timings | None) -> Segmenter:
@@ -127,7 +128,7 @@ def _create_network_segmenter(
         raise
 
 
-class SegmenterByShape:
+class SegmenterByShape(Segmenter):
     """Choice between two models by the aspect ratio of each frame; both are loaded on demand.
 
     Parameters
@@ -144,27 +145,12 @@ class SegmenterByShape:
         self._choose = choose
         self._load = load
         self._loaded: dict[str, Segmenter] = {}
-        self._current = self._segmenter(choose.otherwise)
-
-    @property
-    def info(self) -> SegmenterInfo:
-        """See `Segmenter.info`; the model that ran last."""
-        return self._current.info
-
-    @property
-    def makes_mattes(self) -> bool:
-        """See `Segmenter.makes_mattes`."""
-        return self._current.makes_mattes
-
-    @property
-    def remembers(self) -> bool:
-        """See `Segmenter`."""
-        return bool(getattr(self._current, "remembers", True))
+        self._use(choose.otherwise)
 
     def segment(self, frame: Frame) -> NDArray[np.float32]:
         """See `Segmenter.segment`."""
         wide = frame.layout.width >= self._choose.wide_from * frame.layout.height
-        self._current = self._segmenter(self._choose.wide if wide else self._choose.otherwise)
+        self._use(self._choose.wide if wide else self._choose.otherwise)
         return self._current.segment(frame)
 
     def foreground(self, frame: Frame) -> Frame | None:
@@ -182,7 +168,8 @@ class SegmenterByShape:
             segmenter.close()
         self._loaded.clear()
 
-    def _segmenter(self, name: str) -> Segmenter:
+    def _use(self, name: str) -> None:
         if name not in self._loaded:
             self._loaded[name] = self._load(card_named(name))
-        return self._loaded[name]
+        self._current = used = self._loaded[name]
+        self.info, self.makes_mattes, self.remembers = used.info, used.makes_mattes, used.remembers

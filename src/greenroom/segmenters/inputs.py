@@ -87,11 +87,14 @@ class PictureInput:
         """Return the tensor's shape for a height and width."""
         return (1, 3, *size) if self._planar else (1, *size, 3)
 
-    def part_for(self, frame_size: tuple[int, int], size: tuple[int, int]) -> Part:
-        """Return the part of an input (height, width) that a frame (width, height) fills."""
-        height, width = size
+    def part_for(self, frame_size: tuple[int, int], size: tuple[int, int]) -> Part | None:
+        """Return the part of an input (height, width) that a frame (width, height) fills.
+
+        None is all of it.
+        """
         if self._spec.aspect is Aspect.STRETCH or self._spec.size is None:
-            return slice(0, height), slice(0, width)
+            return None
+        height, width = size
         scale = min(width / frame_size[0], height / frame_size[1])
         wide, high = (max(1, round(length * scale)) for length in frame_size)
         top, left = (height - high) // 2, (width - wide) // 2
@@ -99,12 +102,11 @@ class PictureInput:
 
     def fill(self, frame: Frame, size: tuple[int, int], tensor: NDArray[Any]) -> None:
         """Write a frame into the tensor of an input (height, width), in place."""
-        rows, columns = self.part_for(frame.size, size)
-        shape = rows.stop - rows.start, columns.stop - columns.start
         target = tensor[0]
-        if shape != size:
+        if (part := self.part_for(frame.size, size)) is not None:
             target[...] = self._black
-            target = target[:, rows, columns] if self._planar else target[rows, columns]
+            target = target[:, *part] if self._planar else target[part]
+        shape = target.shape[1:] if self._planar else target.shape[:2]
         direct = target.dtype != np.float16 and target.flags.c_contiguous
         matrix = self._matrix_of(frame.layout)
         if direct and target.dtype == np.float32 and not self._planar:
@@ -126,7 +128,7 @@ class PictureInput:
 
     def _matrix_of(self, layout: Layout) -> Floats:
         """Return the (3, 4) matrix from a layout's samples to the input's channels."""
-        if self._matrix is None or self._matrix[0] != layout:
+        if self._matrix is None or (self._matrix[0] is not layout and self._matrix[0] != layout):
             spec = self._spec
             matrix = 255.0 * layout.to_rgb_matrix().astype(np.float64)
             if spec.order == "BGR":
@@ -159,18 +161,20 @@ class PictureInput:
         raise ModelError(message, path)
 
 
-def crop_output(values: NDArray[Any], part: Part, size: tuple[int, int]) -> NDArray[Any]:
+def crop_output(values: NDArray[Any], part: Part | None, size: tuple[int, int]) -> NDArray[Any]:
     """Return a view of the output for the part of the input that a frame filled.
 
     Parameters
     ----------
     values : (h, w, ...)
         The output for the whole input, of any size.
-    part : (slice, slice)
-        Rows and columns of the input.
+    part : (slice, slice) or None
+        Rows and columns of the input; None for all.
     size : (int, int)
         Height and width of the input.
     """
+    if part is None:
+        return values
     taken = []
     for length, total, within in zip(values.shape, size, part, strict=False):
         start, stop = (round(place * length / total) for place in (within.start, within.stop))

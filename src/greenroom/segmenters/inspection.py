@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -63,15 +63,6 @@ class _AmbiguousError(Exception):
     """The interpretation is ambiguous or unknown; the message gives the reason."""
 
 
-class _OutputGuess(NamedTuple):
-    """Interpretation of an output."""
-
-    name: str
-    layout: TensorLayout
-    reading: Reading
-    classes: tuple[str, ...] = ()
-
-
 def runtime_of_file(path: Path) -> str:
     """Return the runtime of a model file with one of the `MODEL_SUFFIXES`."""
     return next(kind for end, kind in _RUNTIMES.items() if path.name.lower().endswith(end))
@@ -108,9 +99,7 @@ def card_of_file(path: Path) -> Card:
         runtime=kind,
         file=FileSpec(name=name),
         input=spec,
-        output=OutputSpec(
-            name=answer.name, layout=answer.layout, reading=answer.reading, classes=answer.classes
-        ),
+        output=answer,
     )
 
 
@@ -156,7 +145,7 @@ def _run_trials(runtime: Runtime, spec: InputSpec) -> list[Outputs]:
     return trials
 
 
-def _guess_output(trials: list[Outputs]) -> _OutputGuess:
+def _guess_output(trials: list[Outputs]) -> OutputSpec:
     """Return the only output that can be a matte."""
     found = [_guess_reading(name, [trial[name] for trial in trials]) for name in trials[0]]
     answers = [answer for answer in found if answer is not None]
@@ -164,7 +153,7 @@ def _guess_output(trials: list[Outputs]) -> _OutputGuess:
     # Some DeepLab exports have probabilities as well, which give the number of classes.
     if len(labels) == 1 and len(answers) == 2:
         other = next(answer for answer in answers if answer is not labels[0])
-        answers = [labels[0]._replace(classes=other.classes or labels[0].classes)]
+        answers = [labels[0].model_copy(update={"classes": other.classes or labels[0].classes})]
     if len(answers) != 1 or len(found) > 2:
         message = f"which of its {len(found)} outputs is a matte is not clear"
         raise _AmbiguousError(message)
@@ -174,45 +163,29 @@ def _guess_output(trials: list[Outputs]) -> _OutputGuess:
     return answers[0]
 
 
-def _guess_reading(name: str, values: list[NDArray[Any]]) -> _OutputGuess | None:
+def _guess_reading(name: str, values: list[NDArray[Any]]) -> OutputSpec | None:
     """Interpret one output; None if it is of no known kind."""
-    whole = values[0].dtype.kind in "iu"
-    for layout, channels in _channels(values[0].shape).items():
-        if whole and channels == 1 and max(int(value.max()) for value in values) < len(PASCAL_VOC):
-            return _OutputGuess(name, layout, Reading.LABELS, PASCAL_VOC)
-        if not whole and channels == 1:
-            return _OutputGuess(name, layout, _single_channel_reading(values))
-        if not whole and channels in _CLASSES:
-            return _OutputGuess(
-                name, layout, _multi_channel_reading(values, layout), _CLASSES[channels]
-            )
+    shape, whole = values[0].shape, values[0].dtype.kind in "iu"
+    for layout, axis in ((TensorLayout.NHWC, -1), (TensorLayout.NCHW, 1)):
+        if len(shape) not in (3, 4) or shape[0] != 1 or (len(shape) == 3 and axis == 1):
+            continue
+        channels = shape[axis] if len(shape) == 4 else 1
+        if channels == 1 and whole and max(value.max() for value in values) < len(PASCAL_VOC):
+            return OutputSpec(name=name, layout=layout, reading=Reading.LABELS, classes=PASCAL_VOC)
+        if channels == 1 and not whole:
+            low, high = min(value.min() for value in values), max(value.max() for value in values)
+            inside = low >= -_TOLERANCE and high <= 1 + _TOLERANCE
+            reading = Reading.COVERAGE if inside else Reading.LOGIT
+            return OutputSpec(name=name, layout=layout, reading=reading)
+        if channels in _CLASSES and not whole:
+            sums = [value.sum(axis=axis) for value in values]
+            is_softmax = all(np.allclose(total, 1, atol=0.01) for total in sums)
+            reading = Reading.PROBABILITIES if is_softmax else Reading.LOGITS
+            return OutputSpec(name=name, layout=layout, reading=reading, classes=_CLASSES[channels])
     return None
 
 
-def _channels(shape: tuple[int, ...]) -> dict[TensorLayout, int]:
-    """Return the number of channels for each possible order of the axes."""
-    if len(shape) == 3 and shape[0] == 1:
-        return {TensorLayout.NHWC: 1}
-    if len(shape) == 4 and shape[0] == 1:
-        return {TensorLayout.NHWC: shape[3], TensorLayout.NCHW: shape[1]}
-    return {}
-
-
-def _multi_channel_reading(values: list[NDArray[Any]], layout: TensorLayout) -> Reading:
-    """Return whether channels are probabilities (sum 1) or logits."""
-    sums = [value.sum(axis=3 if layout is TensorLayout.NHWC else 1) for value in values]
-    is_softmax = all(np.allclose(total, 1, atol=0.01) for total in sums)
-    return Reading.PROBABILITIES if is_softmax else Reading.LOGITS
-
-
-def _single_channel_reading(values: list[NDArray[Any]]) -> Reading:
-    """Return whether a single channel is coverage (within 0..1) or a logit."""
-    low, high = min(value.min() for value in values), max(value.max() for value in values)
-    inside = low >= -_TOLERANCE and high <= 1 + _TOLERANCE
-    return Reading.COVERAGE if inside else Reading.LOGIT
-
-
-def _with_normalisation(spec: InputSpec, info: TensorInfo, answer: _OutputGuess) -> InputSpec:
+def _with_normalisation(spec: InputSpec, info: TensorInfo, answer: OutputSpec) -> InputSpec:
     """Add the usual normalisation: none for uint8, -1 to 1 for classes, else 0 to 1."""
     if info.dtype.kind == "u":
         return spec.model_copy(update={"std": _ONE})
@@ -221,7 +194,7 @@ def _with_normalisation(spec: InputSpec, info: TensorInfo, answer: _OutputGuess)
     return spec
 
 
-def _assumptions(spec: InputSpec, answer: _OutputGuess) -> str:
+def _assumptions(spec: InputSpec, answer: OutputSpec) -> str:
     """Return the assumptions as text."""
     size = f"longer side {spec.longest}" if spec.size is None else "{}x{}".format(*spec.size)
     span = {_ONE: "0 to 255", _MIDDLE: "-1 to 1"}.get(spec.std, "0 to 1")

@@ -15,7 +15,7 @@ from greenroom.segmenters.foreground import recolour
 from greenroom.segmenters.inputs import PictureInput, check_further_inputs, crop_output, ratio_input
 from greenroom.segmenters.output_decoders import CoverageReader, picture_axes
 from greenroom.segmenters.recurrent_states import RecurrentStates
-from greenroom.segmenters.segmenter import SegmenterInfo, check_coarse_matte
+from greenroom.segmenters.segmenter import Segmenter, SegmenterInfo, check_coarse_matte
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ __all__ = ["NetworkSegmenter", "example_inputs", "output_names"]
 _EXAMPLE_SIZE = (1280, 720)
 
 
-class NetworkSegmenter:
+class NetworkSegmenter(Segmenter):
     """Segmenter for a model described by a card.
 
     Parameters
@@ -72,28 +72,15 @@ class NetworkSegmenter:
         self._picture = PictureInput(card, runtime.inputs, runtime.path)
         check_further_inputs(card, runtime.inputs, self._picture.name, runtime.path)
         self._states = RecurrentStates(self._spec.states, runtime.inputs)
+        self.info = SegmenterInfo(
+            card.name, str(runtime.path), runtime.name, runtime.device, runtime.threads
+        )
+        self.remembers = bool(self._states)
+        self.makes_mattes = self.remembers or card.task is Task.MATTING
         self._output = card.output.name or runtime.outputs[0].name
         shapes = {info.name: info.shape for info in runtime.outputs}
         self._reader.check(shapes[self._output], runtime.path)
         self._colours: NDArray[Any] | None = None
-
-    @property
-    def info(self) -> SegmenterInfo:
-        """See `Segmenter.info`."""
-        runtime = self._runtime
-        return SegmenterInfo(
-            self._card.name, str(runtime.path), runtime.name, runtime.device, runtime.threads
-        )
-
-    @property
-    def makes_mattes(self) -> bool:
-        """See `Segmenter.makes_mattes`."""
-        return self.remembers or self._card.task is Task.MATTING
-
-    @property
-    def remembers(self) -> bool:
-        """See `Segmenter.remembers`: whether it is recurrent."""
-        return bool(self._states)
 
     def segment(self, frame: Frame) -> NDArray[np.float32]:
         """See `Segmenter.segment`."""
@@ -107,10 +94,9 @@ class NetworkSegmenter:
             filled = time.perf_counter()
 
         try:
-            others = {
-                **self._states.of(frame),
-                **ratio_input(self._spec, self._runtime.inputs, size),
-            }
+            others = self._states.of(frame)
+            if self._spec.ratio is not None:
+                others = {**others, **ratio_input(self._spec, self._runtime.inputs, size)}
             outputs = self._runtime.run(
                 self._picture.name, self._picture.shape_of(size), fill, others
             )

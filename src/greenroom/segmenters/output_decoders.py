@@ -96,6 +96,7 @@ class CoverageReader:
     def __init__(self, card: Card, keep: str | None = None) -> None:
         self._spec: OutputSpec = card.output
         self._model = card.name
+        self._channels = len(card.output.classes) if card.output.reading.has_classes else 1
         names = selected_classes(card, keep)
         self._kept = [index for index, name in enumerate(card.output.classes) if name in names]
         # Not np.isin: its first call imports masked arrays, for a tenth of a whole start.
@@ -136,25 +137,15 @@ class CoverageReader:
 
     def check(self, shape: tuple[int | None, ...], path: object) -> None:
         """Raise `ModelError` if outputs of a shape cannot be decoded; None is any length."""
-        known = (
-            shape[-1]
-            if self._spec.layout is TensorLayout.NHWC
-            else shape[1:2][0]
-            if shape[1:2]
-            else 0
-        )
-        channels = self._channels
-        if self._spec.reading is Reading.LABELS or len(shape) != 4 or known in (None, channels):
+        if self._spec.reading is Reading.LABELS or len(shape) != 4:
             return
-        message = (
-            f"model file '{path}' answers with {known} channels, but the card of "
-            f"'{self._model}' describes {channels}: is it the right file?"
-        )
-        raise ModelError(message, path)
-
-    @property
-    def _channels(self) -> int:
-        return len(self._spec.classes) if self._spec.reading.has_classes else 1
+        channels = shape[3 if self._spec.layout is TensorLayout.NHWC else 1]
+        if channels not in (None, self._channels):
+            message = (
+                f"model file '{path}' answers with {channels} channels, but the card of "
+                f"'{self._model}' describes {self._channels}: is it the right file?"
+            )
+            raise ModelError(message, path)
 
     def _check(self, output: NDArray[Any]) -> NDArray[Any]:
         """View an output as (h, w, channels)."""

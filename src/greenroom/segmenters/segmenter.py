@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import cv2
 import numpy as np
@@ -47,29 +48,30 @@ class SegmenterInfo:
     threads: int
 
 
-class Segmenter(Protocol):
+class Segmenter(ABC):
     """Contract of segmenters: a frame in, a coarse matte of the person out.
 
     The engine calls it on one thread, with a deadline, and checks its results; an implementation
     may simply raise.
 
-    A segmenter with a true ``makes_mattes`` may declare by ``remembers = False`` that its results
-    do not depend on earlier frames. It is then not called for frames without movement, except for
-    their `foreground`.
-    """
-
-    @property
-    def info(self) -> SegmenterInfo:
-        """Model, runtime and device."""
-
-    @property
-    def makes_mattes(self) -> bool:
-        """Whether its results are final mattes, made from whole frames in order.
-
+    Attributes
+    ----------
+    info : SegmenterInfo
+        Model, runtime and device, for reports; may be read on any thread.
+    makes_mattes : bool
+        Whether its results are final mattes, made from whole frames in order, as by default.
         Otherwise it may be called with parts of frames, and repeatedly with one frame, and its
         results are refined.
-        """
+    remembers : bool
+        Whether its results depend on earlier frames, as by default. One that makes mattes and
+        does not remember is not called for frames without movement, except for their `foreground`.
+    """
 
+    info: SegmenterInfo = SegmenterInfo("unnamed", file="", runtime="", device="cpu", threads=1)
+    makes_mattes: bool = True
+    remembers: bool = True
+
+    @abstractmethod
     def segment(self, frame: Frame) -> NDArray[np.float32]:
         """Return the coarse matte of a frame.
 
@@ -86,7 +88,7 @@ class Segmenter(Protocol):
         """
 
     def foreground(self, frame: Frame) -> Frame | None:
-        """Return the foreground colours of the frame segmented last.
+        """Return the foreground colours of the frame segmented last; by default none.
 
         Parameters
         ----------

@@ -39,12 +39,12 @@ from greenroom.specs import BACKGROUND_KINDS, BUILTIN, LIVE_OUTPUTS, parse_regio
 __all__ = ["Settings"]
 
 # The longest path of Linux, in bytes; what no path can be is no list of names either. ...
-_MOST_CHARACTERS: Final = 4096
+_MAX_TEXT_CHARACTERS: Final = 4096
 # ... and what a codec or a colour may be called.
-_MOST_OF_A_NAME: Final = 64
+_MAX_NAME_CHARACTERS: Final = 64
 # Cameras give no smaller pictures, and none of more pixels: that is twice 8K.
-_LEAST_PIXELS_A_SIDE: Final = 16
-_MOST_PIXELS: Final = 2 * 7680 * 4320
+_MIN_SIDE_PX: Final = 16
+_MAX_PIXELS: Final = 2 * 7680 * 4320
 
 
 *_FIRST_KINDS, _LAST_KIND = (kind.help for kind in BACKGROUND_KINDS.values())
@@ -155,7 +155,7 @@ class Settings(BaseModel):
         str | None,
         About(Group.MODEL, stage=Stage.SEGMENTER, hosted=True),
         Field(
-            max_length=_MOST_OF_A_NAME,
+            max_length=_MAX_NAME_CHARACTERS,
             description=(
                 "The colour of the screen behind you, for the model chroma: #00b140 or a CSS "
                 "name; found by itself if it is not given"
@@ -419,7 +419,7 @@ class Settings(BaseModel):
         About(Group.OUTPUT, on_page=False),
         Field(
             min_length=1,
-            max_length=_MOST_OF_A_NAME,
+            max_length=_MAX_NAME_CHARACTERS,
             description=(
                 "Video codec: h264, hevc, av1, vp9, prores, ffv1, or an encoder of FFmpeg by name; "
                 "by default the usual one of the file's type"
@@ -436,7 +436,7 @@ class Settings(BaseModel):
         About(Group.OUTPUT, on_page=False),
         Field(
             min_length=1,
-            max_length=_MOST_OF_A_NAME,
+            max_length=_MAX_NAME_CHARACTERS,
             description="Speed preset of the encoder, such as veryfast or slow for h264",
         ),
     ] = None
@@ -501,8 +501,8 @@ class Settings(BaseModel):
     def _check_text(cls, value: Any) -> Any:
         """Refuse what no file, device or list of names can be called."""
         text = str(value) if isinstance(value, (str, Path)) else ""
-        if len(text) > _MOST_CHARACTERS:
-            message = f"expected at most {_MOST_CHARACTERS} characters, not {len(text)}"
+        if len(text) > _MAX_TEXT_CHARACTERS:
+            message = f"expected at most {_MAX_TEXT_CHARACTERS} characters, not {len(text)}"
             raise SettingsError(message)
         if "\0" in text:
             message = f"expected text without the character NUL, not {repeated(text)}"
@@ -515,11 +515,11 @@ class Settings(BaseModel):
         if size is not None:
             found = re.fullmatch(r"([1-9]\d{1,4})x([1-9]\d{1,4})", size)
             sides = (0, 0) if found is None else (int(found[1]), int(found[2]))
-            fits = min(sides) >= _LEAST_PIXELS_A_SIDE and max(sides) <= MAX_SIDE_PX
-            if not fits or sides[0] * sides[1] > _MOST_PIXELS:
+            fits = min(sides) >= _MIN_SIDE_PX and max(sides) <= MAX_SIDE_PX
+            if not fits or sides[0] * sides[1] > _MAX_PIXELS:
                 message = (
-                    f"expected WIDTHxHEIGHT such as 1280x720, {_LEAST_PIXELS_A_SIDE} to "
-                    f"{MAX_SIDE_PX} pixels a side and at most {_MOST_PIXELS} in all, not "
+                    f"expected WIDTHxHEIGHT such as 1280x720, {_MIN_SIDE_PX} to "
+                    f"{MAX_SIDE_PX} pixels a side and at most {_MAX_PIXELS} in all, not "
                     f"{repeated(size)}"
                 )
                 raise SettingsError(message, "size")

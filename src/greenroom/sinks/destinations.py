@@ -27,10 +27,7 @@ __all__ = ["PAGE", "create_live_sinks", "destinations"]
 PAGE: Final = "page"
 """The page in the browser. It is not a sink: the session shows it."""
 
-_KNOWN: Final = (
-    "camera, camera:DEVICE (such as camera:/dev/video10), pipewire, window, page, file:NAME (such "
-    "as file:out.mp4), or null"
-)
+_KNOWN: Final = ", ".join(output.help for output in LIVE_OUTPUTS.values())
 # Call programs, browsers and others that show a camera, which users name by mistake.
 _CALLS: Final = frozenset(
     (
@@ -102,7 +99,7 @@ def _parsed(part: str) -> tuple[str, str]:
     takes = Argument.NONE if output is None else output.argument
     is_right = bool(argument) if colon else takes is not Argument.REQUIRED
     if output is None or not is_right or (colon and takes is Argument.NONE):
-        message = f"to: expected {_KNOWN}, with commas between, not '{part}'.{_hint(part)}"
+        message = f"to: expected one or more of {_KNOWN}; not '{part}'.{_hint(part)}"
         raise SettingsError(message, "to")
     if kind == "file" and Path(argument).suffix.lower() not in CONTAINERS:
         message = f"to: a recording ends in one of {', '.join(CONTAINERS)}, not '{argument}'."

@@ -75,7 +75,7 @@ def unsupported_streams(
             if (
                 not keep_location
                 and stream.type == "subtitle"
-                and any(map(_contains_coordinates, first))
+                and any(contains_coordinates(bytes(one).decode(errors="replace")) for one in first)
             ):
                 reasons[index] = "it says where the pictures were taken (see --keep-location)"
             elif not _can_be_muxed(stream, first, muxer):
@@ -86,10 +86,6 @@ def unsupported_streams(
 def codec_name(stream: Stream) -> str:
     """Return FFmpeg's name of a stream's codec."""
     return getattr(stream.codec_context, "name", "unknown")  # None where there is no decoder
-
-
-def _contains_coordinates(packet: av.Packet[Any]) -> bool:
-    return contains_coordinates(bytes(packet).decode(errors="replace"))
 
 
 def _first(packets: Iterator[av.Packet[Any]], indices: Collection[int]) -> Iterator[av.Packet[Any]]:

@@ -11,6 +11,7 @@ from greenroom.compositing import composite
 from greenroom.media.colour import COVER_RGB, LIMITED, Colour
 from greenroom.media.frame import Frame
 from greenroom.media.matte import Matte
+from greenroom.media.shapes import pad_into
 from greenroom.sinks.sink import check_layout
 
 if TYPE_CHECKING:
@@ -81,10 +82,7 @@ class Packer:
         if frame.layout != self._wanted:
             frame = frame.converted(self._wanted)
         for target, plane in zip(self._planes, frame.planes, strict=True):
-            height, width = plane.shape
-            target[:height, :width] = plane
-            target[height:, :width] = plane[-1:]
-            target[:, width:] = target[:, width - 1 : width]
+            pad_into(target, plane)
         return self._samples
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from greenroom.media.source_info import SourceInfo
     from greenroom.sinks.muxer import Muxer
 
-__all__ = ["CarriedStreams"]
+__all__ = ["StreamCopier"]
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ _WITH_EQUAL_TIMES = ("matroska", "webm")
 _FONTS = (".ttf", ".otf", ".ttc")
 
 
-class CarriedStreams:
+class StreamCopier:
     """Copies the packets of a file's sound and subtitles to another, interleaved by time.
 
     The file is opened a second time, so the packets do not have to wait in memory for

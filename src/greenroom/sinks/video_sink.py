@@ -19,7 +19,7 @@ from greenroom.sinks.codecs import CONTAINERS, check_choice, check_fits, choose_
 from greenroom.sinks.muxer import HEADER_BYTES, Muxer
 from greenroom.sinks.sink import Sink, check_layout
 from greenroom.sinks.staging import Staging, check_free_space, unused_path, writing
-from greenroom.sinks.stream_copy import CarriedStreams
+from greenroom.sinks.stream_copy import StreamCopier
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -87,7 +87,7 @@ class VideoSink(Sink):
         self._temporary: Path | None = None
         self._muxer: Muxer | None = None
         self._stream: VideoStream | None = None
-        self._carried: CarriedStreams | None = None
+        self._stream_copier: StreamCopier | None = None
         self._even = self._alpha = False
         self._square: tuple[int, int] | None = None
         self._layout: Layout | None = None
@@ -154,8 +154,8 @@ class VideoSink(Sink):
 
     def _close_muxer(self) -> None:
         """Close the files, ignoring errors."""
-        if self._carried is not None:
-            self._carried.close()
+        if self._stream_copier is not None:
+            self._stream_copier.close()
         if self._muxer is not None:
             try:
                 self._muxer.close()
@@ -186,13 +186,13 @@ class VideoSink(Sink):
         )
         self._describe(stream, codec, frame)
         if self._info.streams_from is not None:
-            self._carried = CarriedStreams(
+            self._stream_copier = StreamCopier(
                 self._info.streams_from,
                 self._muxer,
                 self._info,
                 keep_location=self._settings.keep_location,
             )
-            self._carried.describe(stream)
+            self._stream_copier.describe(stream)
         # Fail now, not when the encoder gives its first packet much later.
         self._muxer.begin()
         return stream
@@ -243,16 +243,8 @@ class VideoSink(Sink):
         return size
 
     def _check(self, frame: Frame) -> None:
-        """Check that a frame fits the file.
-
-        Raises
-        ------
-        SettingsError
-            If it has alpha and the first one had none: without its alpha it would show what
-            must stay hidden.
-        SinkError
-            If its size or format differs.
-        """
+        """Check that a frame fits the file."""
+        # Without its alpha, a frame would show what must stay hidden.
         if frame.alpha is not None and not self._alpha:
             message = (
                 f"output '{self._path}' cannot become transparent: its first frame was not. "
@@ -289,8 +281,8 @@ class VideoSink(Sink):
             self._first = self._first or _times(packet)
             # Not every encoder passes on the durations of pictures.
             packet.duration = self._lengths.pop(packet.pts, None) or packet.duration
-            if self._carried is not None and packet.dts is not None:
-                self._carried.mux_until(packet.dts * fraction(packet.time_base))
+            if self._stream_copier is not None and packet.dts is not None:
+                self._stream_copier.mux_until(packet.dts * fraction(packet.time_base))
             self._muxer.mux(packet)
 
     def _extend_last(self, packets: Sequence[av.Packet[VideoStream]]) -> None:
@@ -317,9 +309,9 @@ class VideoSink(Sink):
         if packets:
             self._extend_last(packets)
         self._mux(packets)
-        if self._carried is not None:
-            self._carried.mux_rest()
-            self._carried.close()
+        if self._stream_copier is not None:
+            self._stream_copier.mux_rest()
+            self._stream_copier.close()
         self._muxer.close()
         self._muxer = None
 

@@ -143,13 +143,7 @@ class VirtualCameraSink(LiveSink):
         return 0 if self._was_tried and self._camera is None else None
 
     def _open(self, packer: Packer) -> pyvirtualcam.Camera:
-        """Open the device.
-
-        Raises
-        ------
-        VirtualCameraError
-            With what was tried and what to do.
-        """
+        """Open the device."""
         wanted = self._chosen()
         known = pyvirtualcam.camera.BACKENDS
         if self._backend is not None and self._backend not in known:

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["WindowSink", "fit_into"]
 
 TITLE: Final = "greenroom"
-_KEYS: Final = {"space": "space", "q": "q", "escape": "escape"}
 _CLOSING_KEYS: Final = frozenset({"q", "escape"})
+_KEYS: Final = _CLOSING_KEYS | {"space"}
 # Largest initial size of the window, in pixels.
 _MAX_SIZE: Final = (1280, 720)
 # Interval of checks for keys while no frame comes.
@@ -42,11 +42,11 @@ _INVISIBLE_DRIVERS: Final = frozenset({"offscreen", "dummy", "evdev"})
 class WindowSink(LiveSink):
     """Shows the output in a resizable window, not mirrored.
 
-    Parameters
+    Attributes
     ----------
-    on_key : callable, optional
+    on_key : callable or None
         Called with ``space``, ``q`` or ``escape`` when such a key is pressed.
-    on_close : callable, optional
+    on_close : callable or None
         Called when the user closes the window, by ``q``, by ``escape`` or by its button.
 
     Raises
@@ -57,7 +57,7 @@ class WindowSink(LiveSink):
     Notes
     -----
     `write`, `close`, `abort` and `readers` may be called on any thread. Both callables are called
-    on the thread that calls `pump`, which owns the window; both may be set later.
+    on the thread that calls `pump`, which owns the window.
     State: the newest frame, and the window.
     """
 
@@ -65,17 +65,13 @@ class WindowSink(LiveSink):
     paced = False
     always = False
 
-    def __init__(
-        self,
-        on_key: Callable[[str], None] | None = None,
-        on_close: Callable[[], None] | None = None,
-    ) -> None:
+    def __init__(self) -> None:
         if importlib.util.find_spec("pygame") is None:
             message = "a window needs pygame-ce. Install it: pip install 'greenroom[window]'"
             raise MissingExtraError(message)
         self.device = ""
-        self.on_key = on_key
-        self.on_close = on_close
+        self.on_key: Callable[[str], None] | None = None
+        self.on_close: Callable[[], None] | None = None
         self._lock = threading.Lock()
         self._newest: Frame | None = None
         self._shown: Frame | None = None

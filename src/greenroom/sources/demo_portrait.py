@@ -44,7 +44,7 @@ def draw_portrait() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         Exact coverage of the person, 0 to 255.
     """
     side = _SIDE * _SUPERSAMPLING
-    canvas = _Canvas(side)
+    canvas = _Drawing(side)
     _draw_body(canvas)
     _draw_head(canvas)
     _draw_face(canvas)
@@ -58,7 +58,7 @@ def draw_portrait() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     )
 
 
-class _Canvas:
+class _Drawing:
     """A picture and its matte; coordinates are shares of its side."""
 
     def __init__(self, side: int) -> None:
@@ -110,7 +110,7 @@ def _mirrored(points: list[Point]) -> list[Point]:
     return [*points, *((1 - x, y) for x, y in reversed(points))]
 
 
-def _draw_body(canvas: _Canvas) -> None:
+def _draw_body(canvas: _Drawing) -> None:
     """Draw shoulders in a shirt, and the neck."""
     shoulders = [(0.56, 0.665), (0.66, 0.7), (0.79, 0.745), (0.87, 0.8), (0.92, 0.9), (0.95, 1.05)]
     canvas.polygon(_mirrored(shoulders), _SHIRT, soft=0.004, is_outline=True)
@@ -144,7 +144,7 @@ def _draw_body(canvas: _Canvas) -> None:
         )
 
 
-def _draw_head(canvas: _Canvas) -> None:
+def _draw_head(canvas: _Drawing) -> None:
     """Draw hair, ears, and the face's skin with its shades."""
     canvas.ellipse((0.5, 0.335), (0.172, 0.215), _HAIR, soft=0.006, is_outline=True)
     for x in (0.345, 0.655):
@@ -183,7 +183,7 @@ def _draw_head(canvas: _Canvas) -> None:
     canvas.ellipse((0.44, 0.175), (0.07, 0.03), (96, 70, 54), soft=0.02)
 
 
-def _draw_face(canvas: _Canvas) -> None:
+def _draw_face(canvas: _Drawing) -> None:
     """Draw eyes, brows, nose and mouth."""
     for x in (0.432, 0.568):
         canvas.ellipse((x, 0.385), (0.042, 0.026), _SHADE, soft=0.012)

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import logging
-import threading
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
 import av
 
 from greenroom.devices.descriptors import FrameReadiness
-from greenroom.media.colour import BT601, UNSPECIFIED
+from greenroom.media.colour import UNSPECIFIED
 from greenroom.media.decoded_frames import flattened
 from greenroom.media.decoders import Decoder
 from greenroom.media.decoding import reason_of, stream_choice, video_stream
 from greenroom.media.deinterlacing import Deinterlacer
 from greenroom.media.frame import Frame, fraction
 from greenroom.media.source_info import SourceInfo
-from greenroom.sources.camera_errors import lost_error
+from greenroom.sources.live_source import (
+    CAMERA_MATRIX,
+    DEFAULT_RATE,
+    LiveSource,
+    captured_s,
+    video_text,
+)
 from greenroom.sources.realtime import MICROSECOND, FrameNormalizer, stamped
-from greenroom.sources.source import Source
 from greenroom.sources.strict_decoder import StrictDecoder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
 
     from av.container import InputContainer
     from av.video.stream import VideoStream
@@ -32,21 +35,13 @@ if TYPE_CHECKING:
     from greenroom.errors import CameraError
     from greenroom.media.clock import Clock
 
-__all__ = ["CAMERA_MATRIX", "MAX_TIMESTAMP_AGE_S", "LiveDecoder", "LiveInput", "video_text"]
+__all__ = ["LiveDecoder", "LiveInput"]
 
 logger = logging.getLogger(__name__)
 
-# A device's own time stamp is used if it is at most this old.
-MAX_TIMESTAMP_AGE_S: Final = 0.5
 # Longest wait for the device, and pause between attempts where it cannot be waited for.
 _POLL_S: Final = 0.1
 _PAUSE_S: Final = 0.002
-# Frame rate of a source that does not declare one.
-_DEFAULT_RATE: Final = Fraction(30)
-# Codec names for display.
-_CODEC_NAMES: Final = {"mjpeg": "MJPEG", "h264": "H.264", "hevc": "HEVC", "yuyv422": "YUYV"}
-# Colour matrix of webcams that declare none, at any size (USB video class 1.5, 3.9.2.6).
-CAMERA_MATRIX: Final = BT601[0]
 _ENDED: Final = "it has ended"
 
 
@@ -87,7 +82,7 @@ class LiveInput:
     keeps_interlaced: bool = False
 
 
-class LiveDecoder(Source):
+class LiveDecoder(LiveSource):
     """Decodes each frame as it arrives, and skips incomplete ones.
 
     Parameters
@@ -115,11 +110,9 @@ class LiveDecoder(Source):
         *,
         keeps_time: bool = False,
     ) -> None:
+        super().__init__(asked.name, asked.device, clock, asked.silence_s)
         self._asked = asked
-        self._clock = clock
         self._keeps_time = keeps_time
-        self._closing = threading.Event()
-        self._reading = threading.Lock()
         self._readiness = FrameReadiness(asked.device)
         try:
             self._container = _opened(asked, keeps_probed=keeps_time)
@@ -141,7 +134,7 @@ class LiveDecoder(Source):
         rate = self._stream.average_rate or self._decoder.framerate or self._stream.guessed_rate
         self.info = SourceInfo(
             name=asked.name,
-            rate=fraction(rate) if rate else _DEFAULT_RATE,
+            rate=fraction(rate) if rate else DEFAULT_RATE,
             time_base=MICROSECOND,
             negotiated=video_text(
                 (self._stream.width, self._stream.height), self._kind, rate and fraction(rate)
@@ -168,34 +161,13 @@ class LiveDecoder(Source):
         """(width, height) of the arriving frames."""
         return self._stream.width, self._stream.height
 
-    def __iter__(self) -> Iterator[Frame]:
-        """See `Source.__iter__`.
+    def _release(self) -> None:
+        self._container.close()
 
-        Raises
-        ------
-        CameraLostError
-            If it ends, breaks, or gives no frame for a while.
-        """
-        with self._reading:
-            try:
-                yield from self._frames()
-            finally:
-                self._closing.set()
-                self._container.close()
-
-    def close(self) -> None:
-        """See `Source.close`; a reading thread closes it as soon as it can."""
-        self._closing.set()
-        if self._reading.acquire(blocking=False):
-            try:
-                self._container.close()
-            finally:
-                self._reading.release()
-
-    def _frames(self) -> Iterator[Frame]:
-        normalize = FrameNormalizer(self._asked.name, self._asked.size)
+    def _frames(self) -> Generator[Frame]:
+        normalize = FrameNormalizer(self._name, self._asked.size)
         for picture in self._pictures():
-            if self._asked.device and picture.colorspace == UNSPECIFIED:
+            if self._device and picture.colorspace == UNSPECIFIED:
                 picture.colorspace = CAMERA_MATRIX
             # Devices have no transparency, whatever their fourth byte holds.
             convert = flattened if self._asked.format in (None, "lavfi") else Frame.from_av
@@ -203,15 +175,18 @@ class LiveDecoder(Source):
                 frame = normalize(convert(picture, "yuv420p"))
             except (ValueError, OSError) as error:
                 raise self._lost(reason_of(error)) from error
-            yield frame if self._keeps_time else stamped(frame, self._captured_s(frame))
-            self._seen_s = self._clock.now()
+            if not self._keeps_time:
+                # Only a device tells when it took a frame.
+                stamp_s = frame.time_s if self._device else None
+                frame = stamped(frame, captured_s(stamp_s, self._clock.now()))
+            yield frame
 
     def _pictures(self) -> Iterator[av.VideoFrame]:
         if self._asked.keeps_interlaced:
             yield from self._decoded()
             return
         deinterlacer = Deinterlacer(
-            lambda: logger.warning("%s is interlaced: it is deinterlaced", self._asked.name)
+            lambda: logger.warning("%s is interlaced: it is deinterlaced", self._name)
         )
         for picture in self._decoded():
             yield from deinterlacer.push(picture)
@@ -225,7 +200,6 @@ class LiveDecoder(Source):
 
     def _packets(self) -> Iterator[av.Packet[VideoStream]]:
         """Read packets as they arrive, and check for closing and silence in between."""
-        self._seen_s = self._clock.now()
         while not self._closing.is_set():
             try:
                 for packet in self._container.demux(self._stream):
@@ -244,44 +218,18 @@ class LiveDecoder(Source):
             except (av.error.FFmpegError, OSError) as error:
                 if self._closing.is_set():
                     return
-                raise self._lost(_reading_reason(error, self._asked.silence_s)) from error
-
-    def _check_silence(self) -> None:
-        if self._clock.now() - self._seen_s > self._asked.silence_s:
-            reason = f"no whole frame came for {self._asked.silence_s:g} s"
-            raise self._lost(reason)
+                raise self._lost(_reading_reason(error, self._silence_s)) from error
 
     def _wait_for_frame(self) -> None:
         """Wait until a frame may have arrived."""
         if not self._readiness.wait(_POLL_S):
             self._closing.wait(_PAUSE_S)
 
-    def _captured_s(self, frame: Frame) -> float:
-        """Return the capture time: the driver's time stamp if it is of the same clock."""
-        now_s = self._clock.now()
-        stamp_s = frame.time_s
-        if (
-            self._asked.device
-            and stamp_s is not None
-            and 0 <= now_s - stamp_s < MAX_TIMESTAMP_AGE_S
-        ):
-            return stamp_s
-        return now_s
-
     @property
     def _kind(self) -> str:
         """Codec of the stream, or pixel format of raw video."""
         is_raw = self._decoder.name in ("rawvideo", "wrapped_avframe")
         return str(self._decoder.pix_fmt if is_raw else self._decoder.name)
-
-    def _lost(self, reason: str) -> CameraError:
-        return lost_error(self._asked.name, reason, self._asked.device)
-
-
-def video_text(size: tuple[int, int], kind: str, rate: Fraction | None) -> str:
-    """Describe a source's video, such as ``1280x720 MJPEG, 30 frames/s``."""
-    said = f"{size[0]}x{size[1]} {_CODEC_NAMES.get(kind, kind.upper())}"
-    return f"{said}, {float(rate):.4g} frames/s" if rate else said
 
 
 def _opened(asked: LiveInput, *, keeps_probed: bool) -> InputContainer:

@@ -6,7 +6,6 @@ import errno
 import logging
 import os
 import sys
-import threading
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -21,14 +20,19 @@ from greenroom.errors import CameraError
 from greenroom.media.frame import Frame
 from greenroom.media.source_info import SourceInfo
 from greenroom.sources.camera import MJPEG, CameraRequest, best_format, warn_of_differences
-from greenroom.sources.camera_errors import lost_error, opening_error
-from greenroom.sources.live_decoder import CAMERA_MATRIX, MAX_TIMESTAMP_AGE_S, video_text
+from greenroom.sources.camera_errors import opening_error
+from greenroom.sources.live_source import (
+    CAMERA_MATRIX,
+    DEFAULT_RATE,
+    LiveSource,
+    captured_s,
+    video_text,
+)
 from greenroom.sources.realtime import MICROSECOND, FrameNormalizer, stamped
-from greenroom.sources.source import Source
 from greenroom.sources.strict_decoder import StrictDecoder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
     from numpy.typing import NDArray
 
@@ -42,13 +46,12 @@ logger = logging.getLogger(__name__)
 
 # Formats that OpenCV can pass on undecoded, by V4L2's FourCC.
 _RAW: Final = (MJPEG, "YUYV")
-_DEFAULT_RATE: Final = Fraction(30)
 # Reading is retried for this long without a frame; then the camera counts as lost.
 _SILENCE_S: Final = 2.0
 _RETRY_S: Final = 0.01
 
 
-class OpenCvCamera(Source):
+class OpenCvCamera(LiveSource):
     """Reads a camera by OpenCV, undecoded where OpenCV allows it.
 
     Parameters
@@ -79,12 +82,9 @@ class OpenCvCamera(Source):
         open_capture: Callable[..., Any] | None = None,
     ) -> None:
         _silence_opencv()
+        super().__init__(f"camera '{camera.name}'", camera.path, clock, _SILENCE_S)
         self._camera = camera
-        self._name = f"camera '{camera.name}'"
-        self._clock = clock
         self._platform = platform
-        self._closing = threading.Event()
-        self._reading = threading.Lock()
         self._strict = StrictDecoder(av.CodecContext.create("mjpeg", "r"), self._name)
         wanted = CameraRequest(settings)
         chosen = best_format(camera, wanted)
@@ -105,53 +105,26 @@ class OpenCvCamera(Source):
         """See `Source.damaged`."""
         return self._strict.damaged
 
-    def __iter__(self) -> Iterator[Frame]:
-        """See `Source.__iter__`.
+    def _release(self) -> None:
+        self._capture.release()
 
-        Raises
-        ------
-        CameraLostError
-            If it gives no more frames.
-        """
-        with self._reading:
-            try:
-                yield from self._frames()
-            finally:
-                self._closing.set()
-                self._capture.release()
-
-    def close(self) -> None:
-        """See `Source.close`; a reading thread closes it as soon as it can."""
-        self._closing.set()
-        if self._reading.acquire(blocking=False):
-            try:
-                self._capture.release()
-            finally:
-                self._reading.release()
-
-    def _frames(self) -> Iterator[Frame]:
+    def _frames(self) -> Generator[Frame]:
         normalize = FrameNormalizer(self._name)
-        seen_s = self._clock.now()
         while not self._closing.is_set():
             read, samples = self._capture.read()
             now_s = self._clock.now()
             picture = self._picture(samples) if read and samples is not None else None
             if picture is not None:
-                seen_s = now_s
                 frame = normalize(Frame.from_av(picture, "yuv420p"))
-                yield stamped(frame, self._captured_s(now_s))
-            elif self._is_gone():
-                raise lost_error(self._name, "its device has gone", self._camera.path)
-            elif now_s - seen_s > _SILENCE_S:
-                reason = f"no whole frame came for {_SILENCE_S:g} s"
-                raise lost_error(self._name, reason, self._camera.path)
-            elif not read:
+                stamp_s = float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
+                yield stamped(frame, captured_s(stamp_s, now_s))
+                continue
+            if self._is_gone():
+                reason = "its device has gone"
+                raise self._lost(reason)
+            self._check_silence()
+            if not read:
                 self._clock.wait(self._closing, _RETRY_S)
-
-    def _captured_s(self, now_s: float) -> float:
-        """Return the capture time: the driver's time stamp if it is of the same clock."""
-        stamp_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-        return float(stamp_s) if 0 <= now_s - stamp_s < MAX_TIMESTAMP_AGE_S else now_s
 
     def _is_gone(self) -> bool:
         return self._platform.startswith("linux") and not Path(self._camera.path).exists()
@@ -203,7 +176,7 @@ class OpenCvCamera(Source):
         kind = "mjpeg" if fourcc == MJPEG else fourcc or "by OpenCV"
         return SourceInfo(
             name=self._name,
-            rate=rate or _DEFAULT_RATE,
+            rate=rate or DEFAULT_RATE,
             time_base=MICROSECOND,
             negotiated=video_text(size, kind, rate),
         )

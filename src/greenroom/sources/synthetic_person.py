@@ -48,7 +48,7 @@ class PersonSource(Source):
         size: tuple[int, int] = (128, 72),
         frames: int = 10,
         rate: Fraction = Fraction(25),
-        format: Format = "yuv420p",  # noqa: A002 - the field's word
+        format: Format = "yuv420p",
     ) -> None:
         self._frames = frames
         self._layout = Layout(*size, format, Colour(matrix=1, range=1))

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from greenroom.errors import GreenroomError
+from greenroom.live.listeners import Listeners
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,7 +74,7 @@ class Access:
         self._make_key = make_key or (lambda: secrets.token_bytes(_TOKEN_BYTES))
         self._nonce = secrets.token_urlsafe(_TOKEN_BYTES)
         self._codes: dict[str, float] = {}
-        self._listeners: list[Callable[[], None]] = []
+        self._listeners = Listeners()
         self._lock = threading.Lock()
 
     @property
@@ -140,20 +141,11 @@ class Access:
             self._key = key
             self._token = secrets.token_urlsafe(_TOKEN_BYTES)
             self._codes.clear()
-            listeners = tuple(self._listeners)
-        for listener in listeners:
-            listener()
+        self._listeners.tell()
 
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call a function, on any thread, after every `renew`; return a function that ends this."""
-        with self._lock:
-            self._listeners.append(listener)
-
-        def end() -> None:
-            with self._lock:
-                self._listeners.remove(listener)
-
-        return end
+        return self._listeners.add(listener)
 
     def _tab_key(self) -> bytes:
         return _mac(self._key, f"greenroom page at 127.0.0.1:{self.port}")

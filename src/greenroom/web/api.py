@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from fastapi import APIRouter, HTTPException, Request, Response
 
@@ -14,9 +14,6 @@ from greenroom.web.model_list import list_models
 from greenroom.web.page_state import PageState, run_quick, run_slow
 from greenroom.web.request_bodies import is_encodable, read_json
 from greenroom.web.schema import live_schema
-
-if TYPE_CHECKING:
-    from greenroom.web.page_state import LiveSession
 
 __all__ = ["api_routes", "inspection_routes"]
 
@@ -71,9 +68,9 @@ def api_routes(page: PageState) -> APIRouter:
         on = asked.get("on") if isinstance(asked, dict) else None
         if not isinstance(on, bool):
             raise HTTPException(422, 'expected {"on": true} or {"on": false}')
-        await run_quick(session.cover, on)
+        await run_quick(lambda: session.cover(on=on))
         for _ in range(round(_COVER_GRACE_S / _POLL_S)):
-            lacking = await run_quick(_without_cover, session)
+            lacking = await run_quick(lambda: session.status().without_cover)
             if not lacking:
                 break
             await asyncio.sleep(_POLL_S)
@@ -85,10 +82,6 @@ def api_routes(page: PageState) -> APIRouter:
         return Response(data, media_type="image/png")
 
     return router
-
-
-def _without_cover(session: LiveSession) -> tuple[str, ...]:
-    return session.status().without_cover
 
 
 def inspection_routes(page: PageState) -> APIRouter:

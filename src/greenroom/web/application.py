@@ -6,7 +6,7 @@ import json
 import logging
 from dataclasses import asdict
 from importlib import resources
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -18,20 +18,17 @@ from greenroom.specs import BACKGROUND_KINDS
 from greenroom.web.api import api_routes, inspection_routes
 from greenroom.web.background_routes import background_routes
 from greenroom.web.entry_routes import entry_routes
-from greenroom.web.page_state import PageState
 from greenroom.web.security import Guard
 from greenroom.web.sockets import socket_routes
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping
 
     from starlette.requests import Request
     from starlette.types import ASGIApp
 
-    from greenroom.settings import Settings
-    from greenroom.web.access import Access
-    from greenroom.web.gallery import Gallery
-    from greenroom.web.page_state import LiveSession
+    from greenroom.web.page_state import PageState
+
 
 __all__ = ["create_app"]
 
@@ -46,26 +43,8 @@ _TYPES: Final = {
 }
 
 
-def create_app(
-    session: LiveSession,
-    gallery: Gallery,
-    access: Access,
-    run_checks: Callable[[Settings], Sequence[Any]],
-) -> ASGIApp:
-    """Make the application that serves the page of a session on a port of 127.0.0.1.
-
-    Parameters
-    ----------
-    session : LiveSession
-        The session to control.
-    gallery : Gallery
-        The backgrounds to choose from.
-    access : Access
-        Authentication, and the port of the page.
-    run_checks : callable
-        Runs the doctor's checks for settings; returns findings, which are dataclasses.
-    """
-    page = PageState(session, gallery, access, run_checks)
+def create_app(page: PageState) -> ASGIApp:
+    """Make the application that serves the page of a session on a port of 127.0.0.1."""
     app = FastAPI(title="greenroom", docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(entry_routes(page), prefix="/api")
     app.include_router(api_routes(page), prefix="/api")
@@ -80,7 +59,7 @@ def create_app(
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(Exception, _on_unexpected_error)
-    return Guard(app, access)
+    return Guard(app, page.access)
 
 
 def _files() -> dict[str, tuple[bytes, str]]:

@@ -7,13 +7,20 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["HEAD_BYTES", "FileKind", "describe_unsupported", "detect_kind", "gif_size"]
+from greenroom.media.image_files import begins_picture
+
+__all__ = [
+    "GIF",
+    "HEAD_BYTES",
+    "PICTURE",
+    "FileKind",
+    "describe_unsupported",
+    "detect_kind",
+    "gif_size",
+]
 
 HEAD_BYTES: Final = 4096
 """Number of bytes that `detect_kind` needs."""
-
-_AVIF_BRANDS: Final = (b"avif", b"avis")
-_HEIF_BRANDS: Final = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,52 +30,32 @@ class FileKind:
     Attributes
     ----------
     suffix : str
-        Usual suffix of its name.
-    is_picture : bool
-        Whether it is a still picture; otherwise it is a video or an animation.
+        Usual suffix of a video or an animation; empty for a picture.
     demuxer : str
-        Name of FFmpeg's demuxer for videos and animations.
+        Name of FFmpeg's demuxer for it.
     """
 
-    suffix: str
-    is_picture: bool
+    suffix: str = ""
     demuxer: str = ""
 
 
-PNG: Final = FileKind(".png", is_picture=True)
-JPEG: Final = FileKind(".jpg", is_picture=True)
-WEBP: Final = FileKind(".webp", is_picture=True)
-BMP: Final = FileKind(".bmp", is_picture=True)
-TIFF: Final = FileKind(".tiff", is_picture=True)
-HEIF: Final = FileKind(".heic", is_picture=True)
-AVIF: Final = FileKind(".avif", is_picture=True)
-GIF: Final = FileKind(".gif", is_picture=False, demuxer="gif")
-MP4: Final = FileKind(".mp4", is_picture=False, demuxer="mov")
-MOV: Final = FileKind(".mov", is_picture=False, demuxer="mov")
-WEBM: Final = FileKind(".webm", is_picture=False, demuxer="matroska")
+PICTURE: Final = FileKind()
+GIF: Final = FileKind(".gif", "gif")
+MP4: Final = FileKind(".mp4", "mov")
+MOV: Final = FileKind(".mov", "mov")
+WEBM: Final = FileKind(".webm", "matroska")
 
 
 def detect_kind(head: bytes) -> FileKind | None:
     """Return the kind of a file from its first bytes; None if it is not supported."""
-    if head[:2] == b"BM" and len(head) >= 26 and 12 <= _number("<I", head, 14) <= 124:
-        return BMP
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return WEBP
+    if begins_picture(head):
+        return PICTURE
     if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free"):
-        if head[4:8] == b"ftyp" and head[8:12] in (*_AVIF_BRANDS, *_HEIF_BRANDS):
-            return AVIF if head[8:12] in _AVIF_BRANDS else HEIF
         # A QuickTime file may hold codecs that MP4 does not allow.
         return MP4 if head[4:8] == b"ftyp" and head[8:12] != b"qt  " else MOV
-    beginnings = {
-        b"\x89PNG\r\n\x1a\n": PNG,
-        b"\xff\xd8\xff": JPEG,
-        b"II*\0": TIFF,
-        b"MM\0*": TIFF,
-        b"GIF87a": GIF,
-        b"GIF89a": GIF,
-        b"\x1aE\xdf\xa3": WEBM,
-    }
-    return next((kind for start, kind in beginnings.items() if head.startswith(start)), None)
+    if head.startswith((b"GIF87a", b"GIF89a")):
+        return GIF
+    return WEBM if head.startswith(b"\x1aE\xdf\xa3") else None
 
 
 def describe_unsupported(head: bytes) -> str:

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
     from greenroom.media.frame import Frame
 
-__all__ = ["thumbnail", "to_jpeg", "to_png"]
+__all__ = ["thumbnail", "to_jpeg", "to_kept_jpeg", "to_png", "within"]
 
 THUMBNAIL: Final = (320, 180)
 """Width and height of a thumbnail, in pixels."""
 # Enough for previews, which are shown at half size for a fifteenth of a second.
 _PREVIEW_QUALITY: Final = 80
 _THUMBNAIL_QUALITY: Final = 85
+_KEPT_QUALITY: Final = 95
 # A low level, as the user waits for a snapshot.
 _PNG_LEVEL: Final = 3
 # Transparent pixels are shown over a checkerboard: side of its squares, and their two grays.
@@ -31,14 +32,20 @@ _SQUARE_PX: Final = 16
 _GRAYS: Final = (200, 235)
 
 
-def to_jpeg(frame: Frame, quality: int = _PREVIEW_QUALITY) -> bytes:
+def to_jpeg(frame: Frame) -> bytes:
     """Encode a frame as JPEG, over a checkerboard where it is transparent."""
     rgb = frame.to_rgb()
     if frame.alpha is not None:
         coverage = frame.alpha[:, :, None].astype(np.uint16)
         behind = _checkerboard(frame.size)[:, :, None]
         rgb = ((rgb * coverage + behind * (255 - coverage) + 127) // 255).astype(np.uint8)
-    return _encoded(".jpg", rgb, cv2.IMWRITE_JPEG_QUALITY, quality)
+    return _encoded(".jpg", rgb, cv2.IMWRITE_JPEG_QUALITY, _PREVIEW_QUALITY)
+
+
+def to_kept_jpeg(picture: Frame) -> bytes:
+    """Encode as JPEG with full chroma resolution (4:4:4), which keeps drawn edges sharp."""
+    sampling = cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
+    return _encoded(".jpg", picture.to_rgb(), cv2.IMWRITE_JPEG_QUALITY, _KEPT_QUALITY, *sampling)
 
 
 def to_png(frame: Frame) -> bytes:

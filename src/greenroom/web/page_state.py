@@ -67,7 +67,7 @@ class LiveSession(Protocol):
     def update(self, **values: Any) -> None:
         """Change all the given settings or none; may block while a model loads."""
 
-    def cover(self, on: bool) -> None:  # noqa: FBT001 - its only argument
+    def cover(self, *, on: bool) -> None:
         """Cover the user, or show them again."""
 
     def status(self) -> Status:

@@ -16,6 +16,7 @@ from greenroom.web.access import Access
 from greenroom.web.application import create_app
 from greenroom.web.connections import BACKLOG, Connection
 from greenroom.web.gallery import Gallery
+from greenroom.web.page_state import PageState
 from greenroom.web.port import DEFAULT_PORT, listen
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class PageServer:
         listening = listen(self._wanted_port, BACKLOG)
         self.port = self.access.port = listening.getsockname()[1]
         config = uvicorn.Config(
-            create_app(self._session, self._gallery, self.access, self._run_checks),
+            create_app(PageState(self._session, self._gallery, self.access, self._run_checks)),
             access_log=False,
             backlog=BACKLOG,
             http=Connection,

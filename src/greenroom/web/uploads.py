@@ -12,7 +12,6 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 import av
-import cv2
 from PIL import Image
 
 from greenroom.errors import BackgroundError
@@ -28,12 +27,13 @@ from greenroom.media.paths import file_url
 from greenroom.web.file_signatures import (
     GIF,
     HEAD_BYTES,
+    PICTURE,
     FileKind,
     describe_unsupported,
     detect_kind,
     gif_size,
 )
-from greenroom.web.image_encoding import thumbnail, within
+from greenroom.web.image_encoding import thumbnail, to_kept_jpeg, within
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,7 +106,7 @@ def make_background(upload: Path, target: Path, name: str) -> Path:
     with upload.open("rb") as file:
         kind = require_kind(file.read(HEAD_BYTES), name)
     try:
-        if kind.is_picture:
+        if kind is PICTURE:
             return _make_picture(upload, target)
         return _make_video(upload, kind, target)
     except MEDIA_ERRORS as error:
@@ -120,7 +120,7 @@ def _make_picture(upload: Path, target: Path) -> Path:
         return _make_animation(upload, target.with_suffix(".webp"))
     picture = decode_picture(upload, MAX_SIDE_PX, MAX_PICTURE_PIXELS)
     path = target.with_suffix(".jpg")
-    write_atomically(path, _to_jpeg(within(picture, _MAX_KEPT_SIZE)), private=True)
+    write_atomically(path, to_kept_jpeg(within(picture, _MAX_KEPT_SIZE)), private=True)
     return path
 
 
@@ -149,21 +149,6 @@ def _make_animation(upload: Path, path: Path) -> Path:
     )
     write_atomically(path, data.getvalue(), private=True)
     return path
-
-
-def _to_jpeg(picture: Frame) -> bytes:
-    """Encode as JPEG with full chroma resolution (4:4:4), which keeps drawn edges sharp."""
-    options = (
-        cv2.IMWRITE_JPEG_QUALITY,
-        _QUALITY,
-        cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
-        cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
-    )
-    done, data = cv2.imencode(".jpg", cv2.cvtColor(picture.to_rgb(), cv2.COLOR_RGB2BGR), options)
-    if not done:
-        message = "it cannot be written as JPEG"
-        raise ValueError(message)
-    return bytes(data)
 
 
 def _make_video(upload: Path, kind: FileKind, target: Path) -> Path:

@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 from greenroom.media.workers import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
 __all__ = ["Graph", "GraphWatch", "documents"]
 
@@ -75,8 +75,6 @@ class GraphWatch:
         As of `Graph`.
     on_change : callable, optional
         Called on that thread when the number of readers has changed.
-    environment : mapping, optional
-        Environment variables that select the daemon; by default this process's.
 
     Attributes
     ----------
@@ -86,12 +84,7 @@ class GraphWatch:
         Set when the daemon has ended.
     """
 
-    def __init__(
-        self,
-        token: str,
-        on_change: Callable[[], None] | None = None,
-        environment: Mapping[str, str] | None = None,
-    ) -> None:
+    def __init__(self, token: str, on_change: Callable[[], None] | None = None) -> None:
         self.lost = threading.Event()
         self._graph = Graph(token)
         self._on_change = on_change
@@ -106,7 +99,6 @@ class GraphWatch:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=None if environment is None else dict(environment),
             process_group=0,  # not ended by the terminal's Ctrl-C before the camera is
         )
         process = self._process

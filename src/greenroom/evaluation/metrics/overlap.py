@@ -29,29 +29,14 @@ OPAQUE: Final = 0.5
 """Coverage above which a pixel belongs to the foreground."""
 
 
-def iou(prediction: MatteArray, truth: MatteArray, threshold: float = OPAQUE) -> float:
-    """Intersection over union of two mattes cut at a threshold.
-
-    The Jaccard index [1]_ of the masks ``prediction > threshold`` and
-    ``truth > threshold``. Symmetric in its two mattes.
-
-    Parameters
-    ----------
-    prediction, truth : (H, W) uint8 or floating
-        Coverage of the foreground, 0 to 255 or 0.0 to 1.0. Read only.
-    threshold : float
-        Coverage, 0 to 1, above which a pixel is foreground.
+def iou(prediction: MatteArray, truth: MatteArray) -> float:
+    """Intersection over union of two mattes cut at one half: the Jaccard index [1]_ of the masks.
 
     Returns
     -------
     float
         0 (disjoint) to 1 (the same mask). 1 if neither matte has foreground;
         0 if only one of them has.
-
-    Raises
-    ------
-    FormatError
-        If the mattes are of different shapes or not mattes.
 
     References
     ----------
@@ -66,20 +51,15 @@ def iou(prediction: MatteArray, truth: MatteArray, threshold: float = OPAQUE) ->
     0.667
     """
     check_pair(prediction, truth)
-    found, true = mask_of(prediction, threshold), mask_of(truth, threshold)
+    found, true = mask_of(prediction, OPAQUE), mask_of(truth, OPAQUE)
     return _overlap(found, true, empty=1.0)
 
 
-def boundary_iou(
-    prediction: MatteArray,
-    truth: MatteArray,
-    threshold: float = OPAQUE,
-    band_px: int = BAND_PX,
-) -> float:
+def boundary_iou(prediction: MatteArray, truth: MatteArray) -> float:
     """Intersection over union near the true edge ("band IoU").
 
     `iou` over only the pixels that have a pixel of the other side of the true
-    edge within a disk of radius `band_px` around them. A whole-picture IoU hardly
+    edge within a disk of radius `BAND_PX` around them. A whole-picture IoU hardly
     sees the edge of a large person; this one sees nothing else.
 
     It is a variant of the boundary IoU of [1]_: there each mask brings its own
@@ -87,24 +67,10 @@ def boundary_iou(
     so that a prediction cannot choose where it is looked at. The picture's
     border is no edge. Not symmetric: the truth alone decides the band.
 
-    Parameters
-    ----------
-    prediction, truth : (H, W) uint8 or floating
-        Coverage of the foreground, 0 to 255 or 0.0 to 1.0. Read only.
-    threshold : float
-        Coverage, 0 to 1, above which a pixel is foreground.
-    band_px : int
-        Reach of the band to either side of the true edge, in pixels.
-
     Returns
     -------
     float
         0 to 1. NaN if the truth has no edge (all foreground or none).
-
-    Raises
-    ------
-    FormatError
-        If the mattes are of different shapes or not mattes.
 
     References
     ----------
@@ -123,37 +89,25 @@ def boundary_iou(
     0.5
     """
     check_pair(prediction, truth)
-    found, true = mask_of(prediction, threshold), mask_of(truth, threshold)
-    disk = _disk(band_px)
+    found, true = mask_of(prediction, OPAQUE), mask_of(truth, OPAQUE)
+    disk = _disk(BAND_PX)
     band = np.where(true, _dilated(~true, disk), _dilated(true, disk))
     return _overlap(found & band, true & band, empty=float("nan"))
 
 
-def leak(prediction: MatteArray, truth: MatteArray, tolerance_px: int = TOLERANCE_PX) -> float:
+def leak(prediction: MatteArray, truth: MatteArray) -> float:
     """Percent of the room that is shown although it should be covered.
 
-    Room is every pixel that lies more than `tolerance_px` rows or columns from
+    Room is every pixel that lies more than `TOLERANCE_PX` rows or columns from
     the true matte, soft edge included (true coverage over 0.05); it leaks where
     the predicted coverage is over 0.5. The tolerance keeps out the error of the
     edge, which `boundary_iou` measures. Not symmetric.
-
-    Parameters
-    ----------
-    prediction, truth : (H, W) uint8 or floating
-        Coverage of the foreground, 0 to 255 or 0.0 to 1.0. Read only.
-    tolerance_px : int
-        Distance from the true matte, in pixels, within which nothing counts.
 
     Returns
     -------
     float
         0 (nothing leaks) to 100, in percent of the room's pixels. NaN if the
         truth leaves no room; where it is empty the whole picture is room.
-
-    Raises
-    ------
-    FormatError
-        If the mattes are of different shapes or not mattes.
 
     Examples
     --------
@@ -165,7 +119,7 @@ def leak(prediction: MatteArray, truth: MatteArray, tolerance_px: int = TOLERANC
     20.0
     """
     check_pair(prediction, truth)
-    side = 2 * tolerance_px + 1
+    side = 2 * TOLERANCE_PX + 1
     square = np.ones((side, side), dtype=np.uint8)
     room = ~_dilated(mask_of(truth, TRANSPARENT), square)
     shown = np.count_nonzero(mask_of(prediction, OPAQUE) & room)

@@ -47,7 +47,8 @@ def check_runtime(kind: str, device: Device, model: str) -> None:
     SettingsError, MissingExtraError
         As in `load_runtime`.
     """
-    _check_device(kind, device, model)
+    if kind in _CPU_ONLY:
+        cpu_only(device, _CPU_ONLY[kind], model)
     library, module = _EXTRAS.get(kind, ("", ""))
     if module and importlib.util.find_spec(module) is None:
         raise missing_extra_error(library, kind, ModuleNotFoundError(module))
@@ -80,7 +81,8 @@ def load_runtime(
     member : str, optional
         Suffix of the file's name inside an archive.
     example : callable, optional
-        See `OnnxRuntime`.
+        Creates inputs to try an ONNX model with on each candidate device. Without it the CPU is
+        used, untried.
 
     Raises
     ------
@@ -91,7 +93,8 @@ def load_runtime(
     ModelError
         If the file cannot be loaded, or the device cannot run it.
     """
-    _check_device(kind, device, path.name)
+    if kind in _CPU_ONLY:
+        cpu_only(device, _CPU_ONLY[kind], path.name)
     if kind == "onnx":
         return OnnxRuntime(path, threads=threads, device=device, outputs=outputs, example=example)
     if kind == "tensorflow":
@@ -100,8 +103,3 @@ def load_runtime(
     from greenroom.segmenters.runtimes.litert import LiteRTRuntime  # noqa: PLC0415
 
     return LiteRTRuntime(path, threads=threads, outputs=outputs)
-
-
-def _check_device(kind: str, device: Device, model: str) -> None:
-    if kind in _CPU_ONLY:
-        cpu_only(device, _CPU_ONLY[kind], model)

@@ -11,6 +11,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from greenroom.segmenters.runtimes.native_stderr import captured_stderr
 from greenroom.segmenters.runtimes.runtime import (
+    Runtime,
     TensorInfo,
     check_file,
     load_error,
@@ -29,25 +30,9 @@ if TYPE_CHECKING:
 __all__ = ["LiteRTRuntime"]
 
 
-class LiteRTRuntime:
-    """Runtime for ``.tflite`` models on the CPU.
+class LiteRTRuntime(Runtime):
+    """Runtime for ``.tflite`` models on the CPU. Parameters and errors: see `load_runtime`.
 
-    Parameters
-    ----------
-    path : Path
-        The model file.
-    threads : int
-        Number of threads.
-    outputs : sequence of str
-        Names of the outputs to return; by default all.
-
-    Raises
-    ------
-    ModelError
-        If the file is not a model that LiteRT can load.
-
-    Notes
-    -----
     The input is written into the interpreter's tensor, and the outputs are views of its tensors.
     LiteRT's newer ``CompiledModel`` is as fast on the CPU (docs/performance.md), and prints about
     missing accelerators.
@@ -87,11 +72,11 @@ class LiteRTRuntime:
         picture: str,
         shape: tuple[int, ...],
         fill: Fill,
-        others: Mapping[str, NDArray[Any]] | None = None,
+        others: Mapping[str, NDArray[Any]],
     ) -> dict[str, NDArray[Any]]:
         """See `Runtime.run`."""
         self._resize(picture, shape)
-        for name, values in (others or {}).items():
+        for name, values in others.items():
             self._resize(name, values.shape)
             self._views[name]()[...] = values
         try:

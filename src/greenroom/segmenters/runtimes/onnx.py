@@ -11,6 +11,7 @@ from greenroom.errors import ModelError
 from greenroom.segmenters.runtimes.compute_devices import open_session
 from greenroom.segmenters.runtimes.onnx_library import load_onnxruntime
 from greenroom.segmenters.runtimes.runtime import (
+    Runtime,
     TensorInfo,
     check_file,
     load_error,
@@ -38,32 +39,9 @@ _FATAL_ONLY: Final = 4
 _TYPES: Final = {"float": "float32", "double": "float64"}
 
 
-class OnnxRuntime:
-    """Runtime for ``.onnx`` models.
+class OnnxRuntime(Runtime):
+    """Runtime for ``.onnx`` models. Parameters and errors: see `load_runtime`.
 
-    Parameters
-    ----------
-    path : Path
-        The model file.
-    threads : int
-        Number of threads on the CPU.
-    device : Device
-        The requested device.
-    outputs : sequence of str
-        Names of the outputs to return; by default all.
-    example : callable, optional
-        Creates inputs to try the model with on each candidate device. Without it the CPU is used,
-        untried.
-
-    Raises
-    ------
-    MissingExtraError
-        If ONNX Runtime is not installed.
-    ModelError
-        If the file cannot be loaded, or the device cannot run it.
-
-    Notes
-    -----
     There is one thread pool, and its threads wait without spinning. With the default pools a small
     model at 25 frames a second takes ten times the CPU time, nearly all of it spinning between
     frames (``benchmarks/onnx_threads.py``).
@@ -89,7 +67,7 @@ class OnnxRuntime:
         self.threads = threads
         self.name = f"{_LIBRARY} {onnxruntime.__version__}"
         self._onnxruntime = onnxruntime
-        self._errors = _runtime_errors()
+        self._errors = _runtime_errors(onnxruntime)
         self._buffer: NDArray[Any] = np.empty(0)
         if example is None:
             self._session, self.device = self._open([("CPUExecutionProvider", {})]), "cpu"
@@ -106,14 +84,14 @@ class OnnxRuntime:
         picture: str,
         shape: tuple[int, ...],
         fill: Fill,
-        others: Mapping[str, NDArray[Any]] | None = None,
+        others: Mapping[str, NDArray[Any]],
     ) -> dict[str, NDArray[Any]]:
         """See `Runtime.run`; the outputs are new arrays here."""
         if self._buffer.shape != shape:
             self._buffer = np.zeros(shape, self._types[picture])
         fill(self._buffer)
         try:
-            results = self._session.run(self._names, {picture: self._buffer, **(others or {})})
+            results = self._session.run(self._names, {picture: self._buffer, **others})
         except self._errors as error:
             raise run_error(self.path, error) from error
         return dict(zip(self._names, results, strict=True))
@@ -168,16 +146,16 @@ def _infos(path: Path, tensors: Sequence[Any]) -> tuple[TensorInfo, ...]:
             raise ModelError(message, path)
         shape = tuple(n if isinstance(n, int) and n > 0 else None for n in tensor.shape)
         name = _TYPES.get(found[1], found[1])
-        if not hasattr(np, name):
+        try:
+            infos.append(TensorInfo(tensor.name, shape, np.dtype(name)))
+        except TypeError as error:
             message = f"model file '{path}': type {name} of '{tensor.name}' is not supported."
-            raise ModelError(message, path)
-        infos.append(TensorInfo(tensor.name, shape, np.dtype(name)))
+            raise ModelError(message, path) from error
     return tuple(infos)
 
 
-def _runtime_errors() -> tuple[type[Exception], ...]:
+def _runtime_errors(onnxruntime: Any) -> tuple[type[Exception], ...]:
     """Return ONNX Runtime's exception classes, which have no common base of their own."""
-    from onnxruntime.capi import onnxruntime_pybind11_state as state  # noqa: PLC0415
-
+    state = onnxruntime.capi.onnxruntime_pybind11_state
     own = [each for each in vars(state).values() if isinstance(each, type)]
     return (RuntimeError, ValueError, *(each for each in own if issubclass(each, Exception)))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from greenroom.errors import MissingExtraError, ModelError, ModelOutputError
 
@@ -45,33 +46,31 @@ if TYPE_CHECKING:
     Example = Callable[[Sequence[TensorInfo]], Mapping[str, NDArray[Any]]]
 
 
-class Runtime(Protocol):
-    """Contract of runtimes: one loaded model, used by one thread at a time."""
+class Runtime(ABC):
+    """Contract of runtimes: one loaded model, used by one thread at a time.
 
-    @property
-    def name(self) -> str:
-        """Library and version."""
+    Attributes
+    ----------
+    name : str
+        Library and version.
+    device : str
+        Device in use.
+    threads : int
+        Number of threads.
+    path : Path
+        The model file.
+    inputs, outputs : tuple of TensorInfo
+        Inputs of the model, and its outputs that are returned.
+    """
 
-    @property
-    def device(self) -> str:
-        """Device in use."""
+    name: str
+    device: str
+    threads: int
+    path: Path
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
 
-    @property
-    def threads(self) -> int:
-        """Number of threads."""
-
-    @property
-    def path(self) -> Path:
-        """Path of the model file."""
-
-    @property
-    def inputs(self) -> tuple[TensorInfo, ...]:
-        """Inputs of the model."""
-
-    @property
-    def outputs(self) -> tuple[TensorInfo, ...]:
-        """Outputs of the model."""
-
+    @abstractmethod
     def run(
         self,
         picture: str,
@@ -103,6 +102,7 @@ class Runtime(Protocol):
             If the model fails.
         """
 
+    @abstractmethod
     def close(self) -> None:
         """Release the model."""
 

@@ -13,6 +13,7 @@ from greenroom.segmenters.runtimes.archives import read_graph
 from greenroom.segmenters.runtimes.native_stderr import captured_stderr
 from greenroom.segmenters.runtimes.operations import forbidden
 from greenroom.segmenters.runtimes.runtime import (
+    Runtime,
     TensorInfo,
     check_file,
     load_error,
@@ -37,30 +38,12 @@ _FATAL_ONLY: Final = "3"
 _NO_OUTPUTS: Final = ("Assert", "Const", "NoOp", "Placeholder")
 
 
-class TensorFlowRuntime:
+class TensorFlowRuntime(Runtime):
     """Runtime for frozen graphs, in a ``.pb`` file or an archive.
 
-    Only graphs of allowed operations (`operations`) are accepted. They run in a session of
-    TensorFlow 1's interface.
-
-    Parameters
-    ----------
-    path : Path
-        The model file.
-    threads : int
-        Number of threads.
-    outputs : sequence of str
-        Names of the tensors to return, such as ``SemanticPredictions:0``; by default all tensors
-        without consumers in the graph.
-    member : str, optional
-        Suffix of the graph's name inside an archive.
-
-    Raises
-    ------
-    MissingExtraError
-        If TensorFlow is not installed.
-    ModelError
-        If the file has no graph, or one that is refused or cannot be run.
+    Parameters and errors: see `load_runtime`. Outputs are tensors, such as
+    ``SemanticPredictions:0``; by default all without consumers in the graph. Only graphs of allowed
+    operations (`operations`) are accepted. They run in a session of TensorFlow 1's interface.
 
     State: the buffer of the input.
     """
@@ -101,13 +84,13 @@ class TensorFlowRuntime:
         picture: str,
         shape: tuple[int, ...],
         fill: Fill,
-        others: Mapping[str, NDArray[Any]] | None = None,
+        others: Mapping[str, NDArray[Any]],
     ) -> dict[str, NDArray[Any]]:
         """See `Runtime.run`; the outputs are new arrays here."""
         if self._buffer.shape != shape:
             self._buffer = np.zeros(shape, self._types[picture])
         fill(self._buffer)
-        feeds = {picture: self._buffer, **(others or {})}
+        feeds = {picture: self._buffer, **others}
         names = tuple(feeds)
         try:
             if self._callable is None or self._callable[0] != names:
@@ -116,7 +99,8 @@ class TensorFlowRuntime:
                 self._callable = names, made
             results = self._callable[1](*feeds.values())
         except self._errors as error:
-            raise run_error(self.path, getattr(error, "message", error)) from error
+            reason = error.message if isinstance(error, self._errors[0]) else error
+            raise run_error(self.path, reason) from error
         return {info.name: values for info, values in zip(self.outputs, results, strict=True)}
 
     def close(self) -> None:

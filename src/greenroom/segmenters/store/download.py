@@ -101,17 +101,18 @@ class Download:
         import urllib3  # noqa: PLC0415 - comes with requests
 
         try:
-            with (
-                _session() as session,
-                session.get(
+            with requests.Session() as session:
+                session.adapters.clear()
+                for prefix in _PREFIXES:
+                    session.mount(prefix, requests.adapters.HTTPAdapter())
+                with session.get(
                     self.url,
                     stream=True,
                     timeout=(_CONNECT_TIMEOUT_S, _STALL_S),
                     # Uncompressed, so that Content-Length is the file's size.
                     headers={"Accept-Encoding": "identity"},
-                ) as response,
-            ):
-                self._copy(response, file, self._expected(response))
+                ) as response:
+                    self._copy(response, file, self._expected(response))
         except requests.exceptions.InvalidSchema:
             self._refuse("it leads to an address that is not HTTPS")
         except (requests.Timeout, urllib3.exceptions.TimeoutError):
@@ -191,17 +192,6 @@ class Download:
     def _refuse(self, why: str) -> NoReturn:
         message = f"'{self.url}' is not what the model's card says: {why}. Do not use it."
         raise ModelError(message, self.target)
-
-
-def _session() -> requests.Session:
-    """Return a session restricted to `_PREFIXES`."""
-    import requests  # noqa: PLC0415 - see above
-
-    session = requests.Session()
-    session.adapters.clear()
-    for prefix in _PREFIXES:
-        session.mount(prefix, requests.adapters.HTTPAdapter())
-    return session
 
 
 def _sweep(folder: Path) -> None:

@@ -161,8 +161,6 @@ class Store:
         ModelError
             If it does not match, or cannot be read.
         """
-        if card.file is None:
-            return
         record = Record.read(self._folder(card))
         try:
             status = path.stat()
@@ -172,7 +170,7 @@ class Store:
         known = (status.st_size, status.st_mtime_ns, self.expected_hash(card))
         if record.checked.get(key) == known:
             return
-        self._compare(card, card.file, path, str(path))
+        self.verify(card, path)
         if status.st_size < _MIN_RECORDED_BYTES:
             return
         record.checked[key] = known

@@ -31,7 +31,7 @@ for line in json.load(sys.stdin):
             app([port if word == 'PORT' else word for word in line])
         except SystemExit as end:
             status = end.code
-    names = ("ai_edge_litert", "onnxruntime", "fastapi", "greenroom.engine.engine")
+    names = ("ai_edge_litert", "onnxruntime", "fastapi", "greenroom.web.server")
     heavy = [name for name in names if name in sys.modules]
     cpu_s = time.process_time() - began_s
     print(json.dumps([status, said.getvalue(), heavy, cpu_s]), flush=True)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from greenroom.engine.render import Rendered
-from greenroom.live.frame_pacer import Beat
+from greenroom.live.frame_pacer import FramePacer
 from greenroom.live.gate import Gate
 from greenroom.live.outlets import Outlet
 from greenroom.media.clock import MonotonicClock
@@ -28,18 +28,18 @@ def played(
         number / source_rate + rng.uniform(0, jitter_s)
         for number in range(int(seconds * source_rate))
     ]
-    beat = Beat(Fraction(rate))
+    pacer = FramePacer(Fraction(rate))
     now_s, newest, taken, lost = came[0], 0, 0, 0
-    beat.begin(came[0], now_s)
+    pacer.begin(came[0], now_s)
     beats_s, waits_s = [now_s], []
-    while now_s + beat.left_s(now_s) < seconds - 1:
-        now_s += beat.left_s(now_s)
+    while now_s + pacer.left_s(now_s) < seconds - 1:
+        now_s += pacer.left_s(now_s)
         while newest + 1 < len(came) and came[newest + 1] <= now_s:
             newest += 1
         is_new = newest > taken
         lost += max(0, newest - taken - 1)
         taken = newest
-        beat.next(now_s, came[newest] if is_new else None)
+        pacer.next(now_s, came[newest] if is_new else None)
         beats_s.append(now_s)
         if is_new:
             waits_s.append(now_s - came[newest])
@@ -48,7 +48,7 @@ def played(
 
 @pytest.mark.parametrize("source_rate", [7.5, 15, 20, 23.976, 25, 27.3, 28.7, 29.97, 30, 50, 60])
 def test_the_rate_is_constant(source_rate: float) -> None:
-    """However often frames come, every beat is a period after the last, but for a hundredth."""
+    """However often frames come, every tick is a period after the last, but for a hundredth."""
     beats_s, _, _ = played(source_rate)
     intervals_s = [after - before for before, after in itertools.pairwise(beats_s)][1:]
     assert min(intervals_s) > 0.989 / 30
@@ -61,7 +61,7 @@ def test_the_rate_is_constant(source_rate: float) -> None:
 def test_frames_of_the_same_rate_wait_for_next_to_nothing(
     source_rate: float, jitter_s: float
 ) -> None:
-    """The beat keeps just behind them, so that each is sent once; cameras are not exact."""
+    """The pacer keeps just behind them, so that each is sent once; cameras are not exact."""
     beats_s, waits_s, lost = played(source_rate, jitter_s=jitter_s)
     assert len(beats_s) - len(waits_s) < 0.02 * len(beats_s)
     assert lost < 0.02 * len(beats_s)
@@ -71,20 +71,20 @@ def test_frames_of_the_same_rate_wait_for_next_to_nothing(
 
 def test_what_was_held_up_does_not_catch_up() -> None:
     """After a write that took a second there are not thirty at once."""
-    beat = Beat(Fraction(30))
-    beat.begin(10.0, 10.0)
-    beat.next(11.0)
-    assert beat.left_s(11.0) == pytest.approx(1 / 30)
+    pacer = FramePacer(Fraction(30))
+    pacer.begin(10.0, 10.0)
+    pacer.next(11.0)
+    assert pacer.left_s(11.0) == pytest.approx(1 / 30)
 
 
 def test_another_rate_counts_from_the_next_beat_on() -> None:
     """The rate may change at any time."""
-    beat = Beat(Fraction(30))
-    beat.begin(10.0, 10.0)
-    beat.rate = Fraction(15)
-    now_s = 10.0 + beat.left_s(10.0)
-    beat.next(now_s)
-    assert beat.left_s(now_s) == pytest.approx(1 / 15)
+    pacer = FramePacer(Fraction(30))
+    pacer.begin(10.0, 10.0)
+    pacer.rate = Fraction(15)
+    now_s = 10.0 + pacer.left_s(10.0)
+    pacer.next(now_s)
+    assert pacer.left_s(now_s) == pytest.approx(1 / 15)
 
 
 @pytest.mark.usefixtures("no_thread_left")
