@@ -3,7 +3,7 @@
 PYTHON ?= python3
 
 .DELETE_ON_ERROR:
-.PHONY: core demo test test-slow sanitize lint bench soak soak-hosted docs lowest wheels clean
+.PHONY: core demo test test-slow sanitize lint bench soak bench-hosted soak-hosted docs lowest wheels clean
 
 PIP := -m pip --quiet --disable-pip-version-check
 # The extras that a target needs, by a stamp each: `.venv/.has-dev` says that `.[dev]` is in.
@@ -40,6 +40,9 @@ bench: $(INSTALLED)-dev
 # Half an hour of live use: memory, threads and frame times have to stay flat.
 soak: $(INSTALLED)-dev
 	.venv/bin/python benchmarks/live_use.py --soak
+
+bench-hosted: $(INSTALLED)-dev
+	.venv/bin/python benchmarks/hosted.py
 
 # The hosted service with clients that come and go: nothing may be left of them.
 SOAK_MINUTES ?= 60

@@ -215,6 +215,11 @@ async def test_session_ends_with_its_token(file: Path, monkeypatch: pytest.Monke
         ({"Host": "127.0.0.1.evil.example"}, 403),
         ({"Host": "localhost:8478"}, 200),
         ({"Host": "[::1]:8478"}, 200),
+        ({"Host": "["}, 403),
+        ({"Host": "evil.example@127.0.0.1"}, 403),
+        ({"Host": "127.0.0.1/evil.example"}, 403),
+        ({"Origin": "http://["}, 403),
+        ({"Origin": "http://evil.example/127.0.0.1"}, 403),
     ],
 )
 @asynchronous

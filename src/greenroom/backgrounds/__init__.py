@@ -1,4 +1,4 @@
-"""Backgrounds: what is put behind the person, from a one-line specification."""
+"""Backgrounds, created from the setting ``background``."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ __all__ = [
     "create_background",
 ]
 
-# A kind whose word takes a value is made of that.
+# Classes of the kinds without a value, and of those whose value is a strength.
 _WITHOUT_VALUE: Final[dict[str, Callable[[], Background]]] = {
     "transparent": Transparent,
     "grayscale": Grayscale,
@@ -59,7 +59,7 @@ def create_background(settings: Settings) -> Background:
     Raises
     ------
     SettingsError
-        If the specification is a word that says nothing.
+        If the specification is invalid, such as an unknown colour.
     BackgroundError
         If a file or folder cannot be read.
     """
@@ -67,9 +67,9 @@ def create_background(settings: Settings) -> Background:
 
 
 def check_background(settings: Settings) -> None:
-    """Refuse what `create_background` would refuse, before a model is loaded.
+    """Check that `create_background` will succeed, before a model is loaded.
 
-    The pictures of a folder are read when it is opened; here, its first one is.
+    Of a folder only the first picture is read.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def check_background(settings: Settings) -> None:
 
 
 def _maker(settings: Settings) -> Callable[[], Background]:
-    """Say how the background that is specified is made; its words and numbers are right then."""
+    """Validate the specification; return a function that makes the background."""
     spec = settings.background
     kind, _, value = spec.partition(":")
     if kind in _OF_STRENGTH and (value or spec == kind):
@@ -97,7 +97,7 @@ def _maker(settings: Settings) -> Callable[[], Background]:
     if spec in _WITHOUT_VALUE:
         return _WITHOUT_VALUE[spec]
     path = user_path(spec)
-    if spec in BUILTIN and not path_exists(path):  # a file of the user's is what the user means
+    if spec in BUILTIN and not path_exists(path):  # a file of that name has priority
         return partial(PictureBackground, builtin_path(spec), settings.fit)
     return partial(_from_path, path, settings)
 
@@ -114,7 +114,7 @@ def _from_path(path: Path, settings: Settings) -> Background:
 
 
 def _hint(spec: str) -> str:
-    """Say what a word that is no file may have been meant to be; empty if nothing is near."""
+    """Return a suggestion for an unknown word; empty if none is similar."""
     word, _, value = spec.partition(":")
     if spec.lower() in NAMES or re.fullmatch("#(?:[0-9a-fA-F]{3}){1,2}", spec):
         return f" Did you mean 'color:{spec}'?"

@@ -18,7 +18,7 @@ __all__ = ["Blur"]
 
 
 class Blur(Background):
-    """What is behind the person, blurred; the person's own colours stay out of it.
+    """The camera's background, blurred without the person's colours.
 
     Its cover is a plain colour: a blurred room is made from the camera's pixels.
 

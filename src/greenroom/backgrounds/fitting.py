@@ -20,7 +20,7 @@ __all__ = ["fitted"]
 def fitted(picture: Frame, layout: Layout, fit: Fit) -> Frame:
     """Fit a picture into a layout, converting its format and colour.
 
-    ``cover`` fills the frame and cuts what is over, ``contain`` shows all of the picture
+    ``cover`` fills the frame and crops the rest, ``contain`` shows all of the picture
     on black, ``stretch`` ignores its proportions, ``tile`` repeats it at its own size
     from the upper left corner.
 
@@ -94,7 +94,7 @@ def _cut(picture: Frame, size: tuple[float, float]) -> Frame:
 
 
 def _place(left: int, top: int, plane: Plane, layout: Layout) -> tuple[int, int]:
-    """Where an even place of a frame is in one of its planes."""
+    """Convert an even offset in a frame to an offset in one of its planes."""
     if plane.shape == layout.plane_shapes[0]:
         return left, top
     return left // 2, top // 2

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Grayscale"]
 
-# Chroma that is no colour.
+# Chroma of a sample without colour.
 _NEUTRAL: Final = 128
 
 
 class Grayscale(Background):
-    """What is behind the person in shades of grey: it shows the room, on purpose.
+    """The camera's background in shades of grey, which shows the room at the user's request.
 
-    Its cover is a plain colour all the same: a frame without a valid matte is not shown.
+    Its cover is still a plain colour: a frame without a valid matte is not shown.
     """
 
     shows_room = True

@@ -1,4 +1,4 @@
-"""Pictures as backgrounds: one, or the pictures of a folder in turn."""
+"""Backgrounds from picture files: one picture, or the pictures of a folder in turn."""
 
 from __future__ import annotations
 
@@ -74,16 +74,16 @@ class PictureBackground(Scene):
 
 
 class Slideshow(Scene):
-    """The pictures of a folder in order of their names, each for the same time, over again.
+    """Slideshow of a folder: its pictures by name, each for the same time, repeated.
 
-    Each is decoded and fitted once when its turn comes.
+    A picture is decoded and fitted when it is first shown.
     """
 
     def __init__(self, folder: Path, fit: Fit, slide_seconds: float) -> None:
         self._paths = pictures_of(folder)
         self._fit = fit
         self._slide_seconds = slide_seconds
-        for path in self._paths:  # a picture that cannot be read is found now, not in its turn
+        for path in self._paths:  # report unreadable pictures now, not when they are shown
             read_picture(path)
         self._last: tuple[Path, Frame] | None = None
 

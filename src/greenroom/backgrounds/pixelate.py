@@ -21,12 +21,12 @@ __all__ = ["Pixelate"]
 
 # Side of a block at full strength, as a share of the frame's shorter side.
 _FULL_STRENGTH: Final = 0.2
-# A block is at least so wide, in pixels: a sample of 4:2:0 chroma is two.
+# Minimum side of a block, in pixels, for 4:2:0 chroma.
 _MIN_BLOCK_PX: Final = 4
 
 
 class Pixelate(Background):
-    """What is behind the person, in blocks; the person's own colours stay out of them.
+    """The camera's background in blocks, computed without the person's colours.
 
     A block is a mean of the room that `Blur` of the same strength shows, not of the room itself:
     blocks of that, which the camera's movement shifts, can be put together to a sharp picture.

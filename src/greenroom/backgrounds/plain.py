@@ -28,7 +28,7 @@ class ColourBackground(Scene):
 
 
 class Transparent(Scene):
-    """Nothing: the result has alpha."""
+    """No background: the result has alpha."""
 
     def __init__(self) -> None:
         self._filled = lru_cache(maxsize=1)(Frame.filled)

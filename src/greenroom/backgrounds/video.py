@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 
 # A loop whose fitted frames fit into this is decoded once and kept.
 KEPT_BYTES: Final = 64 * 2**20
-# No frame is shown for less: it would only be skipped, and a loop must take time.
+# Minimum duration of a frame: shorter ones would be skipped, and a loop of no length would never end.
 SHORTEST_S: Final = 0.01
 # After a longer jump, such as a suspended computer, the loop starts again.
 LONGEST_JUMP_S: Final = 10.0
@@ -55,7 +55,7 @@ class _TimedFrame:
 
 
 class Video(Scene):
-    """A video, followed by its time stamps whatever the frame rate of the camera is.
+    """A video, played by its own time stamps, independently of the camera's frame rate.
 
     Every frame is decoded and fitted once a loop; a loop that is small is kept whole. The
     loop starts again when the layout changes, when time goes backwards, and when it jumps.
@@ -73,7 +73,7 @@ class Video(Scene):
         )
         self._loop: Iterator[_TimedFrame] = iter(())
         self._current: _TimedFrame | None = None
-        # One that cannot be read is found now; what is to be said of it, when it is shown.
+        # Report an unreadable video now; warnings about it wait until it is shown.
         for _ in self._pictures(Deinterlacer(lambda: None)):
             return
         raise unreadable(path, "there are no frames in it")
@@ -101,7 +101,7 @@ class Video(Scene):
         return current.start_s <= time_s - self._starts_s < current.end_s + LONGEST_JUMP_S
 
     def _play(self, layout: Layout) -> Iterator[_TimedFrame]:
-        """Yield the frames over and over, with times that go on."""
+        """Yield the frames in a loop, with increasing times."""
         kept: list[_TimedFrame] | None = []
         starts_s, size = 0.0, 0
         for shown in self._once(layout):

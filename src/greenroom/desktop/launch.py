@@ -119,13 +119,13 @@ def start_live(opened: ExitStack, settings: Settings, launch: Launch) -> Live:
     for window in windows:
         window.on_key = lambda key: session.request("switch") if key == "space" else None
         window.on_close = lambda: session.request("stop")
-        window.pump(0)  # from here on it is known that this thread is the one that opens it
-        opened.callback(window.pump, 0)  # which removes it, once it was closed
+        window.pump(0)  # the first call makes this thread the window's
+        opened.callback(window.pump, 0)  # closes the window
     opened.callback(session.stop)
     covered = _Covered(session, instance)
     opened.callback(session.subscribe(covered.tell))
     start_page = partial(_start_page, opened, session, instance, launch, has_page=has_page)
-    if windows:  # from its start on this thread draws them, and has no time to load anything
+    if windows:  # later this thread is busy drawing them
         url = start_page()
         session.start()
         covered.tell()
@@ -144,9 +144,9 @@ def create_steering(settings: Settings) -> Steering:
 
 
 def _await_picture(session: DesktopSession) -> None:
-    """Wait for the first picture before the page is loaded, which takes as long as all else.
+    """Wait for the first picture, since loading the page's modules would delay it.
 
-    Not where none comes: while the camera is closed, as nobody looks, or is not there.
+    Returns at once if none is expected: the camera is missing, or closed for lack of consumers.
     """
     end_s = time.monotonic() + _PICTURE_S
     while not session.ended.is_set() and time.monotonic() < end_s:
@@ -188,7 +188,7 @@ class _Covered:
         self._session = session
         self._instance = instance
         self._told: tuple[bool, tuple[str, ...]] | None = None
-        self._lock = threading.Lock()  # so that what is told last is what is so
+        self._lock = threading.Lock()  # keeps announcements in order
 
     def tell(self) -> None:
         """Announce a change."""

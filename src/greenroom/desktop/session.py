@@ -49,9 +49,9 @@ class DesktopStatus(Status):
 
 
 class DesktopSession(Session):
-    """A session that takes over what is edited in its settings file, and what signals ask for.
+    """A session that applies edits of its settings file and requests by signals.
 
-    Both on a thread of its own: an edit may load a model, and a signal's cover never waits for it.
+    Each has a thread of its own: an edit may load a model, and a signal's cover must not wait.
 
     Parameters
     ----------
@@ -109,11 +109,11 @@ class DesktopSession(Session):
 
     @property
     def saved(self) -> bool:
-        """Whether nothing that was changed while running would be lost at the end."""
+        """Whether the settings file has all changes made while running."""
         return self._file.has(self.settings)
 
     def save(self) -> Path:
-        """Write what was changed while running to the settings file; return its path.
+        """Write the changes made while running to the settings file; return its path.
 
         Raises
         ------
@@ -146,11 +146,11 @@ class DesktopSession(Session):
         while not self.ended.wait(_FILE_S):
             try:
                 self._look_at_file()
-            except Exception as error:  # whatever it is, the next edit may be taken over
+            except Exception as error:  # the next edit may succeed
                 logger.exception("%s", error)
 
     def _look_at_file(self) -> None:
-        """Take over what was edited in the settings file; errors there change nothing."""
+        """Apply edits of the settings file; an invalid edit changes nothing."""
         before = self._file.error
         edited = self._file.poll()
         if self._file.error != before:

@@ -114,10 +114,10 @@ class ConfigFile:
     def poll(self) -> Settings | None:
         """Return the settings of an edited file if they are valid; None if nothing is new.
 
-        What is new is taken at the second look that sees the same, because an editor may be
-        in the middle of writing. `changed_names` says what an edit changed. If the file became
-        nonsense, `error` says why, until it is mended; the settings before stay. Never blocks
-        for long; to be called about twice a second.
+        An edit is taken once two polls in a row see the same content, because an editor may be in
+        the middle of writing. `changed_names` has the settings that it changed. While the file is
+        invalid, `error` has the reason and the previous settings stay in force. Never blocks for
+        long; to be called about twice a second.
         """
         try:
             content = self._read()
@@ -201,12 +201,12 @@ class ConfigFile:
         backup = self.path.resolve().with_name(f"{self.path.name}.bak")
         self.backup = backup if edited else None
         text = None
-        with contextlib.suppress(SettingsError, UnicodeError):  # nonsense cannot be kept
+        with contextlib.suppress(SettingsError, UnicodeError):  # an invalid text cannot be kept
             text = self._edited(_HEADER if content is None else decode_toml(content), settings)
         if text is None:
             self.backup = backup
             text = self._edited(_HEADER, settings)
-        if text is None:  # never, as far as anybody knows
+        if text is None:  # not known to happen
             message = f"settings file '{self.path}' cannot be written: its text is not read back."
             raise SettingsError(message)
         return text
@@ -263,7 +263,7 @@ class ConfigFile:
             raise SettingsError(message, error.name) from None
 
     def _take(self, content: bytes | None, settings: Settings) -> None:
-        """Remember what the file says."""
+        """Make a content of the file and its settings the current ones."""
         self._content = self._seen = content
         self._before, self._settings = self._settings, settings
         self.changed_names = frozenset(
@@ -283,7 +283,7 @@ def _absolute(kind: PathKind, value: Value) -> Value:
     if kind is PathKind.FILE_AT_PLACE:
         file, at, place = file.partition("@") if file.count("@") == 1 else file.rpartition("@")
     if "/" not in file and os.sep not in file and not Path(file).suffix:
-        return value  # a word such as blur, though a folder may be called so
+        return value  # a word such as blur, even if a folder has that name
     try:
         there = not Path(file).is_absolute() and Path(file).exists()
     except (OSError, ValueError):  # an address, or nothing that could be a path

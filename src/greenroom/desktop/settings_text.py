@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Value", "rewritten"]
 
 Value = str | bool | int | float | Path | None
-"""What a setting can be. TOML has no None: such a setting is left out."""
+"""Value of a setting. TOML has no None, so a setting that is None is left out."""
 
 
 def _toml_value(name: str, value: Value) -> Item:
@@ -72,7 +72,7 @@ def rewritten(
         return None
     for name in list(document):
         item = document.item(name)
-        if not isinstance(item, Item):  # tables, which settings are not
+        if not isinstance(item, Item):  # tables, which no setting is
             return None
         value, trivia = values.get(name), item.trivia
         if name in same and (name in needed or trivia.comment):

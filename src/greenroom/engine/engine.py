@@ -104,16 +104,15 @@ class VirtualBackground:
         self._exchange = StageExchange(settings, segmenter, matting, load, self._maker)
         self._supervisor: Supervisor[Rendered] = Supervisor()
         self._matte: Matte | None = None
-        self._reason = ""  # of the last cover; empty since a frame was valid
+        self._reason = ""  # for the last cover; empty after a valid frame
         self.failures = 0
 
     @property
     def cadence(self) -> Cadence:
         """Inference cadence: the quality's default until it is set.
 
-        With quality ``balanced`` every second one is enough while the picture is calm, with the
-        others it looks at all of them. It may be changed on any thread, and holds from the next
-        frame on.
+        With quality ``balanced`` the model runs on every second frame while the picture is calm,
+        otherwise on all of them. It may be changed on any thread, from the next frame on.
         """
         return self._maker.cadence or self._exchange.stages.matting.cadence
 
@@ -128,23 +127,23 @@ class VirtualBackground:
 
     @property
     def info(self) -> SegmenterInfo:
-        """Which model runs, from which file, by which runtime, on which device."""
+        """The running model, its file, runtime and device."""
         return self._exchange.stages.segmenter.info
 
     @property
     def matte(self) -> NDArray[np.uint8] | None:
         """The matte of the last frame, (H, W) uint8; None before the first and after a failure.
 
-        It is that of the frame as it came, whatever framing and mirror do with both afterwards.
-        Every frame has memory of its own. Read only.
+        It belongs to the input frame, before framing and mirroring. Every frame has memory of its
+        own. Read only.
         """
         return None if self._matte is None else self._matte.values
 
     @property
     def clean_plate(self) -> CleanPlate | None:
-        """The empty room, as far as it was learned; None without a model that needs it.
+        """The clean plate learned so far; None if the model does not need one.
 
-        It changes with every frame: to be read between frames only.
+        It changes with every frame, so read it between frames only.
         """
         return self._exchange.stages.matting.plate
 

@@ -212,11 +212,11 @@ class PictureMaker:
     def _after(self, stages: Stages, layers: Layers, result: Frame) -> Frame:
         """Make the view of what is sent, from its layers and the result without an overlay."""
         halvings = view_halvings(result.layout)
-        if stages.settings.mirror:  # the person is mirrored, and nothing else, already
+        if stages.settings.mirror:  # only the person is mirrored, already
             view = halved(result, halvings) if halvings else result.copy()
         elif isinstance(stages.background, Scene) and layers.background.alpha is None:
             view = mirrored_view(layers)
-        else:  # what is behind is the room, or nothing
+        else:  # the background is the room, or transparent
             view = mirrored(halved(result, halvings))
         if stages.overlay is not None:
             stages.overlay.draw(view, halvings)

@@ -1,4 +1,4 @@
-"""What is rendered of a frame: the picture composed of its layers, and views for previews."""
+"""Rendering of a frame: the picture composed of its layers, and views for previews."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ VIEWS: Final = frozenset({"after", "before", "matte"})
 
 # Smallest width of a preview, in pixels.
 _VIEW_PX: Final = 640
-# Of the cells in which colours at edges are known, chroma of 4:2:0 has half.
+# Minimum side of the cells of edge colours, since 4:2:0 chroma has half as many samples.
 _MIN_CELL_PX: Final = 2
 _GRAY: Final = Colour(matrix=2, range=2)
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """What leaves for one frame: the picture or the cover, its validity, and views of it.
+    """Output for one frame: the picture or the cover, its validity, and views of it.
 
     Attributes
     ----------
     frame : Frame
-        What may leave. Read only: with background ``none`` it may be the frame itself.
+        The output picture. Read only: with background ``none`` it may be the camera's frame itself.
     views : dict of str to Frame
         What was asked for, of about half the size and the same time, mirrored: ``after``, what
         is sent, in which only the person is mirrored and not what is behind or in front;
@@ -78,7 +78,7 @@ class Rendered:
 
 
 class Layers(NamedTuple):
-    """What one picture is composed of, all of one layout.
+    """Layers of one picture, all of one layout.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ class Layers(NamedTuple):
     matte : Matte
         Of the person.
     background : Frame
-        What is behind.
+        The picture behind the person.
     edges : EdgeColours or None
         What is mixed at the soft edges, to be taken apart.
     light_wrap : float
@@ -172,7 +172,7 @@ def halved(frame: Frame, times: int) -> Frame:
             layout,
             width=(layout.width + 1) // 2,
             height=(layout.height + 1) // 2,
-            # What players assume of a matrix that is not said depends on the size.
+            # Players assume an unspecified matrix from the size, which is changed here.
             colour=layout.colour.named(layout.size),
         )
     if layout is frame.layout:

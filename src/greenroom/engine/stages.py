@@ -1,4 +1,4 @@
-"""The stages in force: lent to one frame at a time, and exchanged between two."""
+"""The stages in force, and their replacement between two frames."""
 
 from __future__ import annotations
 
@@ -85,11 +85,11 @@ class StageExchange:
         self._create_matting = create_matting
         self._load_segmenter = load
         self._own_segmenter = segmenter is None
-        self._updating = threading.Lock()  # held while what is new is built
-        self._in_frame = threading.Lock()  # held while a frame is made
-        self._lock = threading.Lock()  # of what follows
+        self._updating = threading.Lock()  # held while new stages are built
+        self._in_frame = threading.Lock()  # held while a frame is processed
+        self._lock = threading.Lock()  # of the attributes below
         self._waiting: list[Callable[[], None]] = []
-        self._fault: Exception | None = None  # of what waited; it fails the next frame
+        self._fault: Exception | None = None  # of a waiting action; raised by the next frame
         self.closed = False
         self.size: tuple[int, int] | None = None
         background, overlay = create_background(settings), create_overlay(settings.overlay)
@@ -161,9 +161,7 @@ class StageExchange:
     def close(self) -> None:
         """Close the stages in force; no frame may be in the making."""
         self.tell_to_close()
-        if self._clock.used.acquire(
-            timeout=_COVER_TIMEOUT_S
-        ):  # a cover that is being made is waited for
+        if self._clock.used.acquire(timeout=_COVER_TIMEOUT_S):  # wait for a cover being rendered
             self._clock.used.release()
         with self._in_frame:
             stages = self._settled()
@@ -201,14 +199,14 @@ class StageExchange:
         if new.settings.framing is not old.settings.framing:
             steps.append(self._maker.framing.reset)
         if new.settings.low_light and not old.settings.low_light:
-            steps.append(self._maker.low_light.reset)  # it has not seen what came since
+            steps.append(self._maker.low_light.reset)  # it has not seen recent frames
         return steps
 
     def _load(self, settings: Settings) -> Segmenter:
         return (self._load_segmenter or create_segmenter)(settings, self._maker.timings)
 
     def _settle_if_idle(self) -> None:
-        """Run waiting actions, unless a frame is in progress, whose end runs them."""
+        """Run the waiting actions; if a frame is in progress, its end runs them."""
         if not self._waiting:
             return
         if threading.current_thread() is threading.main_thread():
@@ -221,7 +219,7 @@ class StageExchange:
             self._settle_now()
 
     def _settle_now(self) -> None:
-        for _ in range(2):  # something may have come while it was being done
+        for _ in range(2):  # more actions may have been added meanwhile
             if not self._waiting or not self._in_frame.acquire(blocking=False):
                 return
             try:
@@ -247,7 +245,7 @@ class StageExchange:
 
     def _forget(self) -> None:
         stages = self.stages
-        with ExitStack() as all_of_them:  # whichever fails
+        with ExitStack() as all_of_them:  # each runs even if another fails
             all_of_them.callback(self._maker.reset)
             all_of_them.callback(stages.matting.reset)
             all_of_them.callback(stages.segmenter.reset)

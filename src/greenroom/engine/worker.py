@@ -89,7 +89,7 @@ class Supervisor(Generic[T]):
         return not self._thread.is_alive()
 
     def tell_to_close(self) -> None:
-        """Let the thread end after the work that it is at, without waiting for it."""
+        """Have the thread end after its current work, without waiting for it."""
         self._asked.put(None)
 
     @property
@@ -115,4 +115,4 @@ class Supervisor(Generic[T]):
                 request.is_done = True
                 request.answer.put(answer)
                 del answer
-            del work, request  # what they hold on to can be freed while this waits
+            del work, request  # release their references while waiting

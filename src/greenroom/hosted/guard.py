@@ -8,8 +8,8 @@ that leaked is of no use to pages elsewhere. Without tokens this machine alone i
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, Response
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Guard"]
 
 _UNIQUE_HEADERS: Final = ("host", "origin", "authorization", "content-length", "content-type")
+_HOST: Final = re.compile(r"(\[[0-9a-f:.]+\]|[0-9a-z._-]+)(:[0-9]{1,5})?")
 _PUBLIC_FILES: Final = "/static/"
 _METHODS: Final = "GET, POST, PATCH, DELETE, OPTIONS"
 _EXPOSED: Final = "ETag, Link, Location, Retry-After"
@@ -94,7 +95,7 @@ class Guard:
         if not origin or is_file or origin in self._origins:
             return None
         # The scheme may differ behind a proxy that ends TLS.
-        is_own = urlsplit(origin).netloc == headers.get("host", "").lower()
+        is_own = origin.partition("://")[2] == headers.get("host", "").lower()
         return None if is_own else _refused(403, "pages of this origin may not use this server")
 
 
@@ -107,8 +108,9 @@ def _is_file(scope: Scope) -> bool:
 def _is_local(scope: Scope, headers: Headers) -> bool:
     """Whether a request comes from this machine, by one of its own names."""
     client = scope.get("client")
-    name = urlsplit(f"//{headers.get('host', '')}").hostname or ""
-    return is_loopback(name) and (client is None or is_loopback(client[0]))
+    host = _HOST.fullmatch(headers.get("host", "").lower())
+    is_own_name = host is not None and is_loopback(host[1])
+    return is_own_name and (client is None or is_loopback(client[0]))
 
 
 def _preflight(headers: Headers) -> Response | None:

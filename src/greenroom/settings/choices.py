@@ -1,4 +1,4 @@
-"""Choices: the values of settings that are one of a few words."""
+"""Enumerations of the values that a setting may have."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["CaptureLibrary", "Device", "Fit", "Framing", "OnFailure", "People", 
 
 
 class Fit(StrEnum):
-    """How a background fills the frame."""
+    """Scaling of a background to the frame."""
 
     COVER = "cover"
     CONTAIN = "contain"
@@ -17,35 +17,35 @@ class Fit(StrEnum):
 
 
 class OnFailure(StrEnum):
-    """What to do with a frame for which there is no valid matte. It is never shown."""
+    """Behaviour for a frame without a valid matte. The frame itself is never shown."""
 
     STOP = "stop"
     COVER = "cover"
 
 
 class People(StrEnum):
-    """Who stays of the people in a frame."""
+    """Selection of the people who are shown."""
 
     ALL = "all"
     MAIN = "main"
 
 
 class CaptureLibrary(StrEnum):
-    """By which library a camera is read."""
+    """Library that reads the camera."""
 
     FFMPEG = "ffmpeg"
     OPENCV = "opencv"
 
 
 class Framing(StrEnum):
-    """What part of the camera's picture is shown."""
+    """Framing of the camera's picture: all of it, or a crop that follows the person."""
 
     OFF = "off"
     FOLLOW = "follow"
 
 
 class Device(StrEnum):
-    """Where a model runs."""
+    """Compute device of the model."""
 
     AUTO = "auto"
     CPU = "cpu"
@@ -57,7 +57,7 @@ class Device(StrEnum):
 
 
 class Quality(StrEnum):
-    """How much is done for a good matte."""
+    """Quality preset of the matting."""
 
     FAST = "fast"
     BALANCED = "balanced"

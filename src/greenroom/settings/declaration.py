@@ -38,18 +38,18 @@ from greenroom.specs import BACKGROUND_KINDS, BUILTIN, LIVE_OUTPUTS, parse_regio
 
 __all__ = ["Settings"]
 
-# The longest path of Linux, in bytes; what no path can be is no list of names either. ...
+# Longest text, in characters: Linux allows paths of up to 4096 bytes, lists of names are shorter.
 _MAX_TEXT_CHARACTERS: Final = 4096
-# ... and what a codec or a colour may be called.
+# Longest name of a codec, preset or colour, in characters.
 _MAX_NAME_CHARACTERS: Final = 64
-# Cameras give no smaller pictures, and none of more pixels: that is twice 8K.
+# Limits of `size`: cameras do not offer smaller pictures, nor more pixels than twice 8K.
 _MIN_SIDE_PX: Final = 16
 _MAX_PIXELS: Final = 2 * 7680 * 4320
 
 
 *_FIRST_KINDS, _LAST_KIND = (kind.help for kind in BACKGROUND_KINDS.values())
 _KINDS_OF_BACKGROUND: Final = f"{', '.join(_FIRST_KINDS)}, or {_LAST_KIND}"
-# The page has buttons for the kinds that are not named here.
+# Without the kinds that have a button on the page.
 _BACKGROUND_ON_PAGE: Final = (
     "What is put behind, also what is not in the gallery: the path of a picture, a video or "
     "GIF, or a folder of pictures; color:#204060 or color:NAME, blur:0.6 (0.4 to 1), "
@@ -489,7 +489,7 @@ class Settings(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _check_flag(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse true and false for numbers: pydantic takes them for 1 and 0."""
+        """Reject true and false for numbers, which pydantic would convert to 1 and 0."""
         expected = cls.model_fields[str(info.field_name)].annotation
         if isinstance(value, bool) and expected is not bool:
             message = f"expected a value, not {str(value).lower()}"
@@ -499,7 +499,7 @@ class Settings(BaseModel):
     @field_validator("*")
     @classmethod
     def _check_text(cls, value: Any) -> Any:
-        """Refuse what no file, device or list of names can be called."""
+        """Reject texts that are too long or contain NUL."""
         text = str(value) if isinstance(value, (str, Path)) else ""
         if len(text) > _MAX_TEXT_CHARACTERS:
             message = f"expected at most {_MAX_TEXT_CHARACTERS} characters, not {len(text)}"
@@ -527,7 +527,7 @@ class Settings(BaseModel):
 
     @property
     def width_height(self) -> tuple[int, int] | None:
-        """The setting ``size`` as (width, height) in pixels, if it is given."""
+        """The setting ``size`` as (width, height) in pixels; None if it is not set."""
         if self.size is None:
             return None
         width, height = self.size.split("x")
@@ -544,14 +544,14 @@ class Settings(BaseModel):
 
     @classmethod
     def about(cls, name: str) -> About:
-        """Return what is declared of a setting besides its type, range and help.
+        """Return the metadata of a setting.
 
         Raises
         ------
         KeyError
             If there is no such setting.
         TypeError
-            If it was declared without.
+            If it was declared without metadata.
         """
         for one in cls.model_fields[name].metadata:
             if isinstance(one, About):
@@ -561,7 +561,7 @@ class Settings(BaseModel):
 
     @classmethod
     def names(cls, **wanted: object) -> tuple[str, ...]:
-        """Return the settings of which attributes of `About` have some values, in order.
+        """Return the names of settings whose metadata have the given values, as declared.
 
         >>> Settings.names(stage=Stage.GOVERNOR)
         ('budget_ms', 'budget_cpu')

@@ -1,4 +1,4 @@
-"""Messages about settings that are refused."""
+"""Error messages for invalid settings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["repeated", "settings_error"]
 
-# Characters of a refused value that a message repeats.
+# Maximum length of a quoted value, in characters.
 _MAX_REPEATED: Final = 80
 
 
@@ -36,6 +36,6 @@ def settings_error(error: ValidationError, names: Collection[str]) -> SettingsEr
 
 
 def repeated(value: object) -> str:
-    """Repeat a value in a message, or how it begins."""
+    """Quote a value in a message, shortened if it is long."""
     text = repr(value)
     return text if len(text) <= _MAX_REPEATED else f"{text[:_MAX_REPEATED]}..."

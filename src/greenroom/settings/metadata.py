@@ -1,4 +1,4 @@
-"""Metadata of a setting: what greenroom needs to know besides its type, range and help."""
+"""Metadata of a setting, besides its type, range and help."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["About", "Group", "PathKind", "Stage"]
 
 
 class Group(StrEnum):
-    """What a setting is about: the headings of the help."""
+    """Topic of a setting, the heading of its group in the help."""
 
     BACKGROUND = "Background"
     MODEL = "Model"
@@ -24,7 +24,7 @@ class Group(StrEnum):
 
 
 class Stage(StrEnum):
-    """Part of greenroom that is built anew when a setting changes."""
+    """Part of greenroom that is rebuilt when a setting changes."""
 
     SEGMENTER = "segmenter"
     MATTING = "matting"
@@ -45,7 +45,7 @@ class PathKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What greenroom needs to know of a setting besides its type, range and help.
+    """Metadata of a setting, besides its type, range and help.
 
     Attributes
     ----------
@@ -71,9 +71,9 @@ class About:
     saved : bool
         Whether the settings file gets it when a session is saved.
     planned : bool
-        Whether the governor may put less in its place.
+        Whether the governor may replace the value by a cheaper one.
     replans : bool
-        Whether the governor begins with the user's choice again when it changes.
+        Whether the governor starts again from the user's choice when the setting changes.
     """
 
     group: Group

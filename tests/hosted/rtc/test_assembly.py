@@ -136,6 +136,20 @@ def test_a_new_start_of_the_numbers_awaits_a_key_frame() -> None:
     assert [frame.data for frame in frames] == [whole(number) for number in range(3)]
 
 
+def test_steps_of_the_numbers_cost_little() -> None:
+    """A sender that leaves out thousands of packets each time does not make the server list them.
+
+    A hundred of its packets once took seconds, in which nobody else was served.
+    """
+    assembler = Assembler()
+    fed(assembler, stream(1, first=0))
+    for number in range(1, 101):
+        fed(assembler, [(2900 * number & 0xFFFF, 7, False, b"x", False)], step_s=0)
+        assert len(assembler.missing(1.0)) <= 64
+        assert held(assembler) <= 300
+    assert [frame.data for frame in fed(assembler, stream(2, first=50_000))] == [whole(0), whole(1)]
+
+
 def test_nothing_grows_without_bound() -> None:
     """Packets that never make a frame are dropped, whether after a gap, in it, or without end."""
     assembler = Assembler()

@@ -182,6 +182,21 @@ def test_a_larger_picture_is_refused_once(taker: Taker, codec: str, size: tuple[
     assert "expected at most 640x360" in taker.refusals[0]
 
 
+def test_no_memory_is_taken_for_a_size_that_comes_unannounced(taker: Taker) -> None:
+    """A parameter set behind another one, or outside a key frame, is refused by the decoder."""
+    small, large = (coded_frames(1, "H264", size)[0] for size in ((320, 240), (2048, 2048)))
+    hidden = [large._replace(key=False), small._replace(data=small.data + large.data)]
+    for number, frame in enumerate(hidden, 1):
+        taker.put([small], each=True)
+        taker.put([frame])
+        end_s = time.monotonic() + DEADLINE_S
+        while taker.decoding.dropped["damaged"] < number:
+            assert time.monotonic() < end_s
+            time.sleep(0.001)
+    assert taker.sizes == [(320, 240)] * 2
+    assert taker.refusals == []
+
+
 @pytest.mark.parametrize("size", [(640, 360), (360, 640)])
 def test_the_largest_picture_may_stand_upright(taker: Taker, size: tuple[int, int]) -> None:
     """A camera that is turned has the same pixels."""

@@ -59,10 +59,12 @@ def test_candidates_are_taken_out() -> None:
         (r"a=ice-pwd.*\r\n", "", "has no 'a=ice-ufrag' and 'a=ice-pwd'"),
         (r"a=rtcp-mux\r\n", "", "has no 'a=rtcp-mux'"),
         (r"a=group:BUNDLE.*\r\n", "", "not all in one bundle"),
+        (r"BUNDLE 0 1 2(\r\n|.)*?(?=m=application)", "BUNDLE 5 2\r\n", "not all in one bundle"),
         (r"a=mid:1\r\n", "a=mid:0\r\n", "not all in one bundle"),
         (r"opus/48000/2", "speex/8000", "has speex, G722, PCMU, PCMA: expected opus"),
         (r"VP8/90000", "AV1/90000", "has AV1: expected VP8 or H264"),
         (r"m=application", "m=text", "is text: expected audio, video or application"),
+        (r"(?=a=rtpmap:97)", "a=fmtp:50 x=y\r\n", "not a session description: StopIteration"),
         (r"m=.*(\r\n|.)*", "", "has 0 media: expected 1 to 8"),
         (
             r"(?=m=application)",

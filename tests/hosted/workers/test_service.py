@@ -201,6 +201,8 @@ async def test_answers_are_those_of_one_process(service: Served) -> None:
         assert (await http.get(picture)).content.startswith(b"\xff\xd8")
         assert (await http.options("/whip/room")).headers["accept-post"] == "application/sdp"
         assert (await http.get("/")).headers["content-type"].startswith("text/html")
+        umlaut = {b"User-Agent": "Küche".encode("latin-1"), b"Cookie": "a=ü".encode()}
+        assert (await http.get("/schema", headers=umlaut)).status_code == 200
         for path in ("/sessions/0.nobody", "/sessions/9.nobody", "/nothing", "/whip/a/0.b/c"):
             answer = await http.get(path)
             assert (answer.status_code, set(answer.json())) in (

@@ -19,7 +19,9 @@ _MOST_BYTES: Final = 4 << 20  # of one frame
 _WAIT_S: Final = 0.25
 _ASK_S: Final = 0.08  # interval at which a lost packet is asked for again
 _ASKED_AT_MOST: Final = 64  # lost packets asked for at one time
-_JUMP: Final = 3000  # a step of the sequence number that is taken for a new start
+_JUMP: Final = 3000  # a step back of the sequence number that is taken for a new start
+# Packets that may be missing at one time: each costs time with every packet that comes.
+_MOST_LOST: Final = 256
 
 
 class EncodedFrame(NamedTuple):
@@ -156,8 +158,9 @@ class Assembler:
         if self._highest is None:
             self._highest = number - 1
         sequence = unwrapped(number, self._highest, 16)
-        if abs(sequence - self._highest) > _JUMP:  # another stream
-            self.restart()
+        skips = max(0, sequence - self._highest - 1)
+        if self._highest - sequence > _JUMP or len(self._lost) + skips > _MOST_LOST:
+            self.restart()  # another stream, or too much of this one is lost
             self._highest = sequence - 1
         if sequence in self._held or (self._next is not None and sequence < self._next):
             self.dropped["late"] += 1

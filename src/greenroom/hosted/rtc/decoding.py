@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections import Counter, deque
 from fractions import Fraction
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 _TIME_BASE: Final = Fraction(1, VIDEO_RATE)
 _DECODERS: Final = {"VP8": "vp8", "H264": "h264"}
+_PADDED: Final = 63  # pixels that FFmpeg adds to a side, for its alignment in memory
 _MOST_WAITING: Final = 15  # coded frames: half a second
 # A receiver that is always behind is given a frame now and then all the same.
 _SKIPPED_AT_MOST: Final = 5
@@ -174,6 +176,9 @@ class Decoding:
             assert isinstance(decoder, av.VideoCodecContext)
             decoder.thread_count = 1  # more threads would hold frames back
             decoder.flags |= Flags.low_delay
+            # H.264 may announce sizes anywhere: this is looked at before memory is taken.
+            pixels = math.prod(side + _PADDED for side in self._max_size)
+            decoder.options = {"max_pixels": str(pixels)}
             self._decoder, self._codec = decoder, codec
         return self._decoder
 

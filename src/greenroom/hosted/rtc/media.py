@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Final
@@ -36,6 +37,8 @@ __all__ = ["Media"]
 
 _PACKETS_PER_S: Final = 3000  # RTP and RTCP of one peer: 25 Mbit/s
 _AGAIN_PER_S: Final = 1000  # retransmissions
+# What aiortc's parsers raise over reports that are cut off or false.
+_DAMAGED: Final = (IndexError, ValueError, struct.error)
 _CNAME: Final = b"greenroom"
 
 
@@ -94,7 +97,7 @@ class Media:
                 self._take_reports(packet)
                 return
             parsed = parse_packet(packet)
-        except ValueError:
+        except _DAMAGED:
             self._refused["damaged"] += 1
             return
         receiver = self._routes.get(parsed.payload_type)

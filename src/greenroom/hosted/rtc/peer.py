@@ -361,8 +361,14 @@ class Peer:
         current = asyncio.current_task()
         for task in self._tasks - {current}:
             task.cancel()
-        if self._connection is not None:
-            await self._connection.close()
+        try:
+            if self._connection is not None:
+                await self._connection.close()
+        except _AIORTC_ERRORS as error:  # over an offer that it could not make sense of
+            logger.warning("%s: aiortc could not close the connection: %s", self.name, error)
+        finally:
+            if self._ice is not None:
+                await self._ice.close()
         end_s = time.monotonic() + _THREAD_S
         while self._streams is not None and self._streams.alive:
             if time.monotonic() > end_s:

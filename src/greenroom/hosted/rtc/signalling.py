@@ -21,12 +21,8 @@ _PROFILE: Final = re.compile("profile-level-id=[0-9a-f]{6}", re.IGNORECASE)
 _BASELINE: Final = re.compile("VP8/90000|profile-level-id=42", re.IGNORECASE)
 # What aiortc's parser raises over text that is no session description.
 _PARSER_ERRORS: Final = (
-    AssertionError,
-    AttributeError,
-    IndexError,
-    KeyError,
-    TypeError,
-    ValueError,
+    *(AssertionError, AttributeError, IndexError, KeyError),
+    *(StopIteration, TypeError, ValueError),
 )
 
 
@@ -148,7 +144,8 @@ def _check(description: sdp.SessionDescription) -> None:
         raise SignallingError(message)
     names = [medium.rtp.muxId for medium in media]
     bundled = next((g.items for g in description.group if g.semantic == "BUNDLE"), [])
-    if len(media) > 1 and (len(set(names)) < len(names) or list(bundled) != names):
+    alone = len(media) == 1 and not bundled
+    if not alone and (len(set(names)) < len(names) or list(bundled) != names):
         message = (
             "the offer's media are not all in one bundle: expected 'a=group:BUNDLE' with every "
             "'a=mid' in the order of the media (RFC 9143)"

@@ -45,7 +45,7 @@ _NOT_FORWARDED: Final = frozenset(
 )
 _OWN: Final = "greenroom-"
 
-_Headers = list[tuple[str, str]]
+_Headers = list[tuple[bytes, bytes]]
 Forward = tuple[Response, dict[str, str]]
 """The response for the client, and the service's own headers of the answer."""
 
@@ -69,13 +69,13 @@ def worker_headers(request: Request, secret: str, grant: Grant | None) -> _Heade
         What the client may do.
     """
     headers = [
-        (name, value)
+        (name.encode(), value.encode("latin-1"))  # as it came: of any bytes
         for name, value in request.headers.items()
         if name not in _NOT_FORWARDED and not name.startswith(_OWN)
     ]
-    headers += [("connection", "close"), (SECRET_HEADER, secret)]
+    headers += [(b"connection", b"close"), (SECRET_HEADER.encode(), secret.encode())]
     if grant is not None:
-        headers.append((GRANT_HEADER, grant_header(grant)))
+        headers.append((GRANT_HEADER.encode(), grant_header(grant).encode()))
     return headers
 
 
@@ -92,7 +92,7 @@ async def forward(
     request : Request
     address : (str, int)
         Host and port where the worker takes requests.
-    headers : list of (str, str)
+    headers : list of (bytes, bytes)
         See `worker_headers`.
     body : bytes or iterator of bytes
         What is read from an iterator is passed on as it comes.
@@ -108,9 +108,9 @@ async def forward(
     if request.scope["query_string"]:
         target += b"?" + request.scope["query_string"]
     if isinstance(body, bytes):
-        headers = [*headers, ("content-length", str(len(body)))]
+        headers = [*headers, (b"content-length", str(len(body)).encode())]
     else:
-        headers = [*headers, ("transfer-encoding", "chunked")]
+        headers = [*headers, (b"transfer-encoding", b"chunked")]
     head = h11.Request(method=request.method, target=target, headers=headers)
     try:
         reader, writer = await asyncio.open_connection(*address)
