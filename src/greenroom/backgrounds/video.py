@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 
 # A loop whose fitted frames fit into this is decoded once and kept.
 KEPT_BYTES: Final = 64 * 2**20
-# Minimum duration of a frame: shorter ones would be skipped, and a loop of no length would never end.
+# Minimum duration of a frame: shorter ones would be skipped, and a loop without length never ends.
 SHORTEST_S: Final = 0.01
 # After a longer jump, such as a suspended computer, the loop starts again.
 LONGEST_JUMP_S: Final = 10.0
