@@ -1,4 +1,4 @@
-"""Messages of ``greenroom run``: the sinks, what is sent, and changes of these."""
+"""Messages of ``greenroom run``: sinks, output, and their changes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HeldWarnings", "Line", "RunReporter", "is_known"]
 
-# How long the first frame and waiting sinks may take before the state is reported anyway.
+# Time-out for the first frame and for waiting sinks, after which the state is reported anyway.
 _FIRST_REPORT_TIMEOUT_S: Final = 5.0
 # Shortest time between two reports of the governor's plan.
 _PLAN_INTERVAL_S: Final = 2.0
