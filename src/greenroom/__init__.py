@@ -75,7 +75,7 @@ __all__ = [
     "convert",
 ]
 
-# Where the public names live: they are imported when they are first used.
+# Modules of the public names, which are imported on first use.
 _MODULES: Final = {
     "greenroom.files.convert": ("convert",),
     "greenroom.engine.engine": ("VirtualBackground",),

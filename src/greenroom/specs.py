@@ -218,6 +218,10 @@ class BackgroundKind:
         Whether that is a number from 0 to 1, which a slider sets.
     room_warning : str
         Warning that the room can be recognised; empty where it cannot.
+    room_question : str
+        Question on the page before the room is shown; by default the warning, as a question.
+    room_look : str
+        Appearance of the room, such as ``in grey``, in the messages of ``greenroom run``.
     """
 
     help: str
@@ -226,6 +230,8 @@ class BackgroundKind:
     argument: Argument = Argument.NONE
     is_strength: bool = False
     room_warning: str = ""
+    room_question: str = ""
+    room_look: str = ""
 
 
 BACKGROUND_KINDS: Final = {
@@ -248,6 +254,9 @@ BACKGROUND_KINDS: Final = {
         "Grayscale",
         "You are shown in colour, and your room is visible, in grey",
         room_warning="Your room is visible, in grey: only its colours are hidden.",
+        room_question="In grey everybody sees all of your room but its colours, and can read what "
+        "is written there. Show it?",
+        room_look="in grey",
     ),
     "color": BackgroundKind(
         "color:#204060 or color:NAME",
@@ -261,6 +270,8 @@ BACKGROUND_KINDS: Final = {
         "None",
         "Your room is visible",
         room_warning="Your room is visible: the camera\u2019s picture is sent as it is.",
+        room_question="Without a background everybody sees your camera\u2019s picture as it is, "
+        "with your whole room. Show it?",
     ),
 }
 """Kinds of background by their word; `greenroom.backgrounds` has their classes."""

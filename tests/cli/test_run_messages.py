@@ -10,6 +10,7 @@ import pytest
 from greenroom.cli.run_messages import HeldWarnings, RunReporter, is_known
 from greenroom.desktop.session import DesktopStatus
 from greenroom.live.status import CaptureState, CaptureStatus, OutletStatus, Showing
+from greenroom.specs import BACKGROUND_KINDS, BackgroundKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -148,6 +149,13 @@ class TestSent:
         """In grey others see the room as well, which is said as plainly."""
         said = Run().out(status(NULL), background="grayscale")
         assert "YOUR ROOM IS VISIBLE in grey" in said[-1]
+
+    def test_every_kind_that_shows_the_room_is_said(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A kind of background that is added with a warning needs no change of the messages."""
+        sepia = BackgroundKind("sepia", room_warning="Your room is visible.")
+        monkeypatch.setitem(BACKGROUND_KINDS, "sepia", sepia)
+        said = Run().out(status(NULL), background="sepia")
+        assert "YOUR ROOM IS VISIBLE (background sepia)" in said[-1]
 
     def test_between_two_backgrounds(self) -> None:
         """While the setting is none and the frame is not yet, nothing is said."""

@@ -12,7 +12,7 @@ import pytest
 
 from e2e.browser import Api, Seen, chromium, eventually
 from e2e.test_run import Running
-from greenroom.backgrounds.softened import LEAST_STRENGTH
+from greenroom.backgrounds.softened import MIN_STRENGTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -271,7 +271,7 @@ def test_a_room_in_grey_is_asked_about(seen: Seen, api: Api) -> None:
 def test_a_strength_that_hides_nothing_is_refused(seen: Seen, api: Api) -> None:
     """The slider ends where lettering is hidden, and less cannot be typed either."""
     seen.page.locator("#effects button", has_text="Blur").click()
-    assert float(seen.page.get_attribute("#strength", "min") or 0) == LEAST_STRENGTH
+    assert float(seen.page.get_attribute("#strength", "min") or 0) == MIN_STRENGTH
     seen.expected = REFUSED
     field = seen.page.locator("#setting-background")
     eventually(lambda: field.input_value() == "blur:0.5", seen.page)

@@ -13,11 +13,11 @@ from numpy.testing import assert_array_equal
 
 from greenroom.effects.framing import (
     AWAY_S,
-    FASTEST_BACK_PER_S,
-    FASTEST_PER_S,
     HEADROOM,
-    LEAST_SIZE,
-    MOST_PER_S2,
+    MAX_ACCELERATION_PER_S2,
+    MAX_RETURN_SPEED_PER_S,
+    MAX_SPEED_PER_S,
+    MIN_CROP_SIZE,
     WHOLE,
     CropBox,
     Follow,
@@ -156,7 +156,7 @@ class TestWanted:
     def test_is_inside_and_not_too_close(self, person: Person) -> None:
         """It never leaves the picture, and is never more than twice as large."""
         box = wanted(person)
-        assert LEAST_SIZE <= box.size <= 1
+        assert MIN_CROP_SIZE <= box.size <= 1
         assert box.left >= -1e-9
         assert box.top >= -1e-9
         assert box.left + box.size <= 1 + 1e-9
@@ -212,15 +212,15 @@ class TestFollow:
         effect = Follow()
         mattes = [m for m in map(matte_of, (SITTING, *persons)) for _ in range(2 * rate)]
         track = run(effect, mattes, rate=rate)
-        assert (track[:, 2] >= LEAST_SIZE - 1e-9).all()
+        assert (track[:, 2] >= MIN_CROP_SIZE - 1e-9).all()
         assert (track[:, 2] <= 1 + 1e-9).all()
         for axis in (0, 1):
             assert (track[:, axis] - track[:, 2] / 2 >= -1e-9).all()
             assert (track[:, axis] + track[:, 2] / 2 <= 1 + 1e-9).all()
         speed = np.diff(track, axis=0) * rate
-        assert abs(speed).max() <= FASTEST_PER_S + 1e-6
+        assert abs(speed).max() <= MAX_SPEED_PER_S + 1e-6
         # The border may hold the middle back; the size is the spring's alone.
-        assert abs(np.diff(speed[:, 2]) * rate).max() <= MOST_PER_S2 + 1e-6
+        assert abs(np.diff(speed[:, 2]) * rate).max() <= MAX_ACCELERATION_PER_S2 + 1e-6
 
     @settings(max_examples=20)
     @given(person=people)
@@ -264,7 +264,7 @@ class TestFollow:
         track = run(effect, [matte_of()] * (15 * RATE), start_s=1.0)
         still = int(RATE * (AWAY_S - 0.5))
         assert np.ptp(track[:still], axis=0).max() == 0
-        assert abs(np.diff(track, axis=0)).max() * RATE <= FASTEST_BACK_PER_S + 1e-6
+        assert abs(np.diff(track, axis=0)).max() * RATE <= MAX_RETURN_SPEED_PER_S + 1e-6
         assert track[-1] == pytest.approx(WHOLE, abs=0.01)
 
     def test_comes_back_for_the_person(self) -> None:
@@ -302,4 +302,4 @@ class TestFollow:
         assert box == pytest.approx(tuple(wanted(STANDING)), abs=0.06)
         effect.step(matte_of(STANDING), 10.0)
         jumped = effect.step(matte_of(SITTING), 3600.0)
-        assert abs(np.subtract(jumped, box)).max() <= FASTEST_PER_S * 1.0 + 1e-6
+        assert abs(np.subtract(jumped, box)).max() <= MAX_SPEED_PER_S * 1.0 + 1e-6

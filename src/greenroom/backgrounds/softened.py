@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
-__all__ = ["DEFAULT_STRENGTH", "LEAST_STRENGTH", "Softened", "clearness", "strength_of"]
+__all__ = ["DEFAULT_STRENGTH", "MIN_STRENGTH", "Softened", "clearness", "strength_of"]
 
 DEFAULT_STRENGTH: Final = 0.5
-LEAST_STRENGTH: Final = 0.4
+MIN_STRENGTH: Final = 0.4
 """With less, lettering of a twelfth of the frame's height can be read (benchmarks/lettering.py)."""
 
 # Standard deviation of the blur at full strength, as a share of the frame's shorter side.
@@ -57,7 +57,7 @@ class Softened:
     Parameters
     ----------
     strength : float
-        `LEAST_STRENGTH` to 1. The blur is relative to the frame's shorter side, so the same room
+        `MIN_STRENGTH` to 1. The blur is relative to the frame's shorter side, so the same room
         looks the same at every size.
 
     References
@@ -118,21 +118,21 @@ def strength_of(kind: str, value: str) -> float:
     Raises
     ------
     SettingsError
-        If it is not a number from `LEAST_STRENGTH` to 1.
+        If it is not a number from `MIN_STRENGTH` to 1.
     """
     try:
         strength = float(value) if value else DEFAULT_STRENGTH
     except ValueError:
         strength = -1.0
-    if 0 < strength < LEAST_STRENGTH:
+    if 0 < strength < MIN_STRENGTH:
         message = (
             f"background '{kind}:{value}' would leave lettering behind you readable. The smallest "
-            f"strength is {kind}:{LEAST_STRENGTH:g}; to show the room, say none."
+            f"strength is {kind}:{MIN_STRENGTH:g}; to show the room, say none."
         )
         raise SettingsError(message, "background")
-    if not LEAST_STRENGTH <= strength <= 1:
+    if not MIN_STRENGTH <= strength <= 1:
         message = (
-            f"background '{kind}:{value}': expected a strength of {LEAST_STRENGTH:g} to 1, as in "
+            f"background '{kind}:{value}': expected a strength of {MIN_STRENGTH:g} to 1, as in "
             f"{kind}:0.6"
         )
         raise SettingsError(message, "background")

@@ -1,4 +1,4 @@
-"""Messages of ``greenroom run``: the sinks, what is sent, and changes of these."""
+"""Messages of ``greenroom run``: sinks, output, and their changes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from greenroom.live.status import Showing
+from greenroom.specs import BACKGROUND_KINDS
 
 if TYPE_CHECKING:
     from greenroom.desktop.session import DesktopStatus
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HeldWarnings", "Line", "RunReporter", "is_known"]
 
-# How long the first frame and waiting sinks may take before the state is reported anyway.
+# Time-out for the first frame and for waiting sinks, after which the state is reported anyway.
 _FIRST_REPORT_TIMEOUT_S: Final = 5.0
 # Shortest time between two reports of the governor's plan.
 _PLAN_INTERVAL_S: Final = 2.0
@@ -211,7 +212,9 @@ def _sentence(status: DesktopStatus, background: str) -> str:
     if status.showing is Showing.CAMERA:
         return "sending the camera's own picture: YOUR ROOM IS VISIBLE (background none)"
     if status.showing is Showing.PERSON:
-        if background == "grayscale":
-            return "sending you in colour: YOUR ROOM IS VISIBLE in grey (background grayscale)"
+        kind = BACKGROUND_KINDS.get(background.partition(":")[0])
+        if kind is not None and kind.room_warning:
+            visible = f"YOUR ROOM IS VISIBLE {kind.room_look}".rstrip()
+            return f"sending you in colour: {visible} (background {background})"
         return f"sending you in front of {background}"
     return f"sending the cover. {status.message}"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["WHOLE", "CropBox", "Follow", "crop", "cropped", "person_box", "wanted"]
 
 # Smallest crop: nobody is shown more than twice as large, for lack of pixels.
-LEAST_SIZE: Final = 0.5
+MIN_CROP_SIZE: Final = 0.5
 # Room above the head, which puts the eyes of somebody at a desk, whose head is two fifths of the
 # height, on the upper third.
 HEADROOM: Final = 0.12
@@ -26,11 +26,11 @@ SIDE_ROOM: Final = 0.3
 FOOT_ROOM: Final = 0.05
 # Share of somebody cut by the picture's lower border that is shown at least: a close view of a
 # person at a desk, without their knees.
-LEAST_SHOWN: Final = 0.75
+MIN_SHOWN_SHARE: Final = 0.75
 # Lower ends of a person between which they count more and more as cut.
 _CUT_FROM, _CUT_AT = 0.92, 0.98
 # Share of the picture that a person covers at least.
-LEAST_PERSON: Final = 0.01
+MIN_PERSON_SHARE: Final = 0.01
 # A row or column belongs to the person if it has this share of the fullest one's coverage: hands
 # and hair that stick out are not followed.
 _MIN_ROW: Final = 0.1
@@ -44,9 +44,9 @@ _ARRIVED: Final = 0.25
 AWAY_S: Final = 3.0
 
 # Limits of speed and acceleration against motion sickness, in shares of the picture.
-FASTEST_PER_S: Final = 0.2
-FASTEST_BACK_PER_S: Final = 0.1
-MOST_PER_S2: Final = 0.64
+MAX_SPEED_PER_S: Final = 0.2
+MAX_RETURN_SPEED_PER_S: Final = 0.1
+MAX_ACCELERATION_PER_S2: Final = 0.64
 # Natural frequency of the critically damped spring, in radians a second. Its braking at the highest
 # speed, 2 * 1.6 * 0.2, is just the allowed acceleration: so it never overshoots.
 _SPRING_PER_S: Final = 1.6
@@ -85,7 +85,7 @@ class CropBox(NamedTuple):
 
     def inside(self) -> CropBox:
         """Return the box moved into the picture."""
-        size = min(max(self.size, LEAST_SIZE), 1.0)
+        size = min(max(self.size, MIN_CROP_SIZE), 1.0)
         half = size / 2
         return CropBox(min(max(self.x, half), 1 - half), min(max(self.y, half), 1 - half), size)
 
@@ -107,7 +107,7 @@ class _Spring:
         step_s = passed_s / steps
         for _ in range(steps):
             force = _SPRING_PER_S**2 * (goal - self.place) - 2 * _SPRING_PER_S * self.speed_per_s
-            self.speed_per_s += _bounded(force, MOST_PER_S2) * step_s
+            self.speed_per_s += _bounded(force, MAX_ACCELERATION_PER_S2) * step_s
             self.speed_per_s = _bounded(self.speed_per_s, fastest_per_s)
             self.place += self.speed_per_s * step_s
 
@@ -173,7 +173,7 @@ def person_box(values: NDArray[np.uint8]) -> tuple[float, float, float, float] |
         In shares of the picture; None if nobody is there.
     """
     there = values > 127
-    if there.mean() < LEAST_PERSON:
+    if there.mean() < MIN_PERSON_SHARE:
         return None
     spans = []
     for axis in (0, 1):
@@ -192,9 +192,9 @@ def wanted(person: tuple[float, float, float, float]) -> CropBox:
     left, top, right, bottom = person
     cut = min(max((bottom - _CUT_FROM) / (_CUT_AT - _CUT_FROM), 0.0), 1.0)
     whole = (bottom - top) / (1 - HEADROOM - FOOT_ROOM)
-    close = LEAST_SHOWN * (bottom - top) / (1 - HEADROOM)
+    close = MIN_SHOWN_SHARE * (bottom - top) / (1 - HEADROOM)
     size = max((right - left) / (1 - SIDE_ROOM), whole + cut * (close - whole))
-    size = min(max(size, LEAST_SIZE), 1.0)
+    size = min(max(size, MIN_CROP_SIZE), 1.0)
     return CropBox((left + right) / 2, top - HEADROOM * size + size / 2, size).inside()
 
 
@@ -216,7 +216,7 @@ class Follow:
         self._springs: tuple[_Spring, ...] = ()
         self._goal = WHOLE
         self._moves = False
-        self._fastest_per_s = FASTEST_PER_S
+        self._fastest_per_s = MAX_SPEED_PER_S
         self._elsewhere_s = 0.0
         self._away_s = 0.0
         self._time_s: float | None = None
@@ -264,7 +264,7 @@ class Follow:
         self._away_s += passed_s
         self._elsewhere_s = 0.0
         if self._away_s >= AWAY_S:
-            self._goal, self._fastest_per_s = WHOLE, FASTEST_BACK_PER_S
+            self._goal, self._fastest_per_s = WHOLE, MAX_RETURN_SPEED_PER_S
         elif self._moves:
             self._goal, self._moves = (
                 CropBox(*(spring.end for spring in self._springs)).inside(),
@@ -276,7 +276,7 @@ class Follow:
         distance = _distance(aim, self._goal)
         if self._away_s >= AWAY_S:  # it was returning
             self._moves = True
-        self._away_s, self._fastest_per_s = 0.0, FASTEST_PER_S
+        self._away_s, self._fastest_per_s = 0.0, MAX_SPEED_PER_S
         self._elsewhere_s = self._elsewhere_s + passed_s if distance > DEAD_ZONE else 0.0
         if self._elsewhere_s >= DEAD_TIME_S:
             self._moves = True

@@ -43,7 +43,7 @@ POSITIONS: Final = {
 DEFAULT_POSITION: Final = "bottom-right"
 
 # Largest height, and distance from the border, as shares of the frame's height.
-_MOST_HEIGHT: Final = 0.2
+_MAX_HEIGHT: Final = 0.2
 _MARGIN: Final = 0.03
 # Standard deviation of the blur that extends colours into clear parts, in samples.
 _REACH_PX: Final = 2.0
@@ -158,7 +158,7 @@ class Overlay:
         margin = _MARGIN * layout.height
         scale = min(
             0.5**halvings,
-            _MOST_HEIGHT * layout.height / height,
+            _MAX_HEIGHT * layout.height / height,
             max(layout.width - 2 * margin, 1) / width,
         )
         size = max(1, round(width * scale)), max(1, round(height * scale))

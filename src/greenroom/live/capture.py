@@ -117,7 +117,7 @@ class Capture:
 
     @property
     def threads(self) -> tuple[threading.Thread, ...]:
-        """The threads that read and close; those that were left behind are not among them."""
+        """The threads that read and close, without abandoned ones."""
         reading = self._latest
         return () if reading is None else reading.threads
 
@@ -182,7 +182,7 @@ class Capture:
                     if (left_s := self._step()) > 0:
                         return left_s
             except BaseException:
-                if self._reading is not None:  # nobody would watch it
+                if self._reading is not None:  # otherwise it would be unsupervised
                     self._part(self._reading)
                 raise
         return math.inf
@@ -243,7 +243,7 @@ class Capture:
             self._wait_s = _FIRST_BACKOFF_S
 
     def _part(self, reading: SourceReader) -> None:
-        """Let nothing more of a source through, and have it closed."""
+        """Ignore further frames of a source, and start closing it."""
         reading.silence()
         is_wanted = not (self._is_paused or self._is_stopped)
         error = reading.error if is_wanted else None
@@ -261,7 +261,7 @@ class Capture:
             self._be(CaptureState.LOST, str(error))
 
     def _await_end(self, ending: _Ending) -> float:
-        """Once the source is closed, or hangs for too long, decide what comes next."""
+        """Choose the next state once the source is closed or its closing times out."""
         reading = ending.reading
         left_s = ending.until_s - self._clock.now()
         if not reading.is_closed and left_s > 0:

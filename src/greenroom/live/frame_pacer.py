@@ -24,15 +24,15 @@ _RATE_TOLERANCE: Final = 0.015
 class FramePacer:
     """A constant frame rate whose phase is locked to the incoming frames, for low latency.
 
-    Where frames come at the very rate, each is due just after it has come. Where they come at
-    another, the beat goes on and takes what is newest.
+    If frames arrive at this rate, each is due just after its arrival. Otherwise the ticks are
+    evenly spaced, and each takes the newest frame.
 
     Parameters
     ----------
     rate : Fraction
-        Beats a second.
+        Ticks a second.
 
-    State: when the next one is due, and how long the latest frames waited for theirs.
+    State: when the next tick is due, and how long the latest frames waited for theirs.
     """
 
     def __init__(self, rate: Fraction) -> None:

@@ -46,7 +46,7 @@ __all__ = ["DEFAULT_LAYOUT", "Gate", "Shown", "Ticket"]
 logger = logging.getLogger(__name__)
 
 DEFAULT_LAYOUT: Final = Layout(1280, 720, "yuv420p", Colour(1, 1, 1, 1))
-"""What is sent before anything is known of the camera."""
+"""Layout that is sent until the camera's is known."""
 
 # Longest age of a frame that is shown: a fixed time or a multiple of the recent frame interval,
 # whichever is longer, up to a limit. A frame that took longer to make is not shown at all.
@@ -71,26 +71,27 @@ _MESSAGES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What leaves at one moment.
+    """Output of one moment.
 
     Attributes
     ----------
     frame : Frame
         Read only.
     number : int
-        Another one than before if there is something new to be seen.
+        Sequence number; it changes when the picture does.
     showing : Showing
-        What it is.
+        Kind of output.
     reason, message : str
-        Why it is the cover; see `greenroom.live.status.Status`.
+        Reason for the cover; see `greenroom.live.status.Status`.
     views : mapping of str to Frame
-        What the page shows, if it was made for this frame. See `greenroom.engine.engine.Rendered`.
+        Views for the page, if they were made for this frame. See
+        `greenroom.engine.engine.Rendered`.
     since_s : float
-        Since when it is what leaves, by the clock.
+        Time of the clock from which it was the output.
     passed : int
-        How many frames had been let through until then.
+        Number of frames let through until then.
     shows_room : bool
-        Whether the room is seen in it, as it is or in grey.
+        Whether the room is visible in it, as it is or in grey.
     """
 
     frame: Frame
@@ -112,7 +113,7 @@ class Ticket(NamedTuple):
 
 
 class Gate:
-    """See the module. All methods may be called on any thread.
+    """Decides the output of a session. All methods may be called on any thread.
 
     Parameters
     ----------
@@ -129,23 +130,23 @@ class Gate:
         self._make_cover = make_cover
         self._clock = clock
         self._changed = threading.Condition()
-        self._making = threading.Lock()  # of covers: one at a time
+        self._making = threading.Lock()  # serialises the rendering of covers
         self._number = 0
         self._covered = False
         self._closed = False
-        self._room_allowed = True  # whether pictures in which the room is seen may leave
+        self._room_allowed = True  # whether pictures that show the room may leave
         self._epoch = 0  # frames that were begun in an earlier one never leave
         self._last: Shown | None = None
         self._passed = 0
         self._interval_s = 0.0
         self._reason = "start"
         self._message = _MESSAGES["start"]
-        self._besides = self._reason, self._message  # why there would be a cover without the key
+        self._besides = self._reason, self._message  # reason for a cover besides the user's request
         self._layout = DEFAULT_LAYOUT
         self._cover: Shown | None = None
         self._cover_error = ""
         self.refused: Counter[str] = Counter()
-        """How many frames were not let through, by reason."""
+        """Number of refused frames, by reason."""
 
     @property
     def covered(self) -> bool:
@@ -173,7 +174,7 @@ class Gate:
     def offer(self, rendered: Rendered, ticket: Ticket) -> bool:
         """Accept a result of the engine; return whether it is shown.
 
-        It is not if it has no valid matte, if the cover was asked for since it was begun, if
+        It is refused if it has no valid matte, if the cover was asked for since it was begun, if
         settings or camera changed since, or if that is too long ago.
         """
         with self._changed:
@@ -190,7 +191,7 @@ class Gate:
             self._number += 1
             self._layout = rendered.frame.layout
             showing = Showing.CAMERA if rendered.is_camera else Showing.PERSON
-            # Without its alpha, soft edges would show the room: nobody is to have to think of that.
+            # Without its alpha, soft edges would show the room; callers need not handle that.
             views = {name: over_cover_colour(view) for name, view in rendered.views.items()}
             self._passed += 1
             self._besides = "start", ""
@@ -352,7 +353,9 @@ class Gate:
 
     def _covering(self) -> Shown:
         """Return the cover, rendered anew when it is old; it never depends on a frame."""
-        if not self._making.acquire(timeout=_COVER_TIMEOUT_S):  # somebody hangs in it
+        if not self._making.acquire(
+            timeout=_COVER_TIMEOUT_S
+        ):  # another thread hangs while rendering it
             with self._changed:
                 plain = Frame.filled(self._layout, COVER_RGB)
                 return self._shown_cover(plain, self._number, self._clock.now())
@@ -391,8 +394,8 @@ class Gate:
         except ModelTimeoutError:
             logger.debug("the background takes long: the cover is a plain colour")
             cover = Frame.filled(layout, COVER_RGB)
-        except Exception as error:  # a cover there must be
-            if str(error) != self._cover_error:  # said once
+        except Exception as error:  # there must always be a cover
+            if str(error) != self._cover_error:  # logged once
                 self._cover_error = str(error)
                 logger.warning("the cover is a plain colour: %s", error)
                 logger.debug("the background failed", exc_info=True)

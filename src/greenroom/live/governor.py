@@ -1,12 +1,12 @@
 """Governor: chooses the quality that holds a time and CPU budget.
 
-Pure logic, without threads or a clock of its own: it is told what every frame took, and says which
-`Plan` is to be in force. It steps down after a few frames that are over the budget, as far as it
-takes by what is known; and up where that would have been well within the budget for a while. Each
-step up that had to be taken back is tried again later than the one before.
+Pure logic, without threads or a clock of its own: it observes the cost of every frame, and chooses
+the `Plan` in force. It steps down after a few frames over the budget, as many rungs as the known
+costs require, and up once the better plan would have been well within the budget for a while. A
+step up that had to be taken back is retried with an increasing back-off.
 
-What frames take is measured while something moves: what costs too much then does not become
-affordable because somebody sits still for a moment.
+Costs are measured while something moves: a plan that is too expensive then does not become
+affordable because the person sits still for a moment.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _RETRY_BACKOFF_S: Final = 60.0
 _RETRY_BACKOFF_MAX_S: Final = 960.0
 # Frame rate assumed where none is known, in frames a second.
 _DEFAULT_RATE: Final = 30.0
-# A CPU budget of the whole machine, in %, is no budget.
+# A CPU budget of the whole machine, in %, counts as no budget.
 _NO_BUDGET_PERCENT: Final = 100.0
 # Window, in frames, of which at least half need inference for movement, with `SECOND`.
 _MOVEMENT_WINDOW_FRAMES: Final = 4
@@ -61,7 +61,7 @@ class Governor:
     Parameters
     ----------
     settings : Settings
-        What the user asks for, and the budget: `budget_ms` for the time of a frame, which is
+        The user's settings, and the budget: `budget_ms` for the time of a frame, which is
         never more than the camera leaves for it, and `budget_cpu` for all processors. Of 100 %
         and no milliseconds, nothing is steered.
     rate : float
@@ -140,7 +140,7 @@ class Governor:
         is_hopeless = self._load(cost, self._plan) > _WARM_UP_MAX_LOAD
         self._hopeless = self._hopeless + 1 if is_hopeless else 0
         if self._left_out <= _WARM_UP_FRAMES and self._hopeless < _WARM_UP_FRAMES:
-            return  # it may be better in a moment
+            return  # it may improve shortly
         self._frames.append(cost)
         self._count += 1
         if self._count % _CHECK_INTERVAL_FRAMES and self._hopeless != _CHECK_INTERVAL_FRAMES:
@@ -294,7 +294,7 @@ class Governor:
             if found is None or self._measured[rung]:
                 found = rung
         if found is None and doubting and self._rung > 0 and load < _STEP_UP_MAX_LOAD:
-            return self._rung - 1  # what was measured then may have been a bad moment
+            return self._rung - 1  # that measurement may have been an outlier
         return found
 
     def _go(self, now_s: float, rung: int, load: float, reason: str) -> None:

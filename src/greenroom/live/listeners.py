@@ -15,13 +15,13 @@ logger = logging.getLogger(__name__)
 
 
 class Listeners:
-    """Calls functions without arguments, on whatever thread tells. Safe for threads."""
+    """Functions without arguments, called on the thread that calls `tell`. Safe for threads."""
 
     def __init__(self) -> None:
         self._listeners: list[Callable[[], None]] = []
 
     def add(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Call a function from now on; returns a function that ends that."""
+        """Add a function; return a function that removes it."""
         self._listeners.append(listener)
 
         def remove() -> None:
@@ -31,7 +31,7 @@ class Listeners:
         return remove
 
     def tell(self) -> None:
-        """Call all of them; one that fails is logged, and keeps nobody else from hearing."""
+        """Call all functions; the error of one is logged and does not affect the others."""
         for listener in list(self._listeners):
             try:
                 listener()

@@ -1,9 +1,9 @@
 """Outlets: each sink of a live session on a thread of its own, fed by the gate.
 
-An outlet takes from the gate what is newest whenever its sink has taken the last frame, so that a
-sink that stalls holds up nobody, and what it sends is never older than the gate allows. A sink
-that wants a constant rate gets at each beat what is newest then, the last frame again when no new
-one has come. A sink that fails is opened again, later and later; the others do not notice.
+An outlet takes the newest frame from the gate whenever its sink has accepted the last one, so a
+stalled sink delays no other, and no frame is older than the gate allows. A constant-rate sink gets
+the newest frame at each tick, the last one again if there is no new one. A failed sink is reopened
+with an increasing back-off; the others are not affected.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class Outlet:
     def readers(self) -> int | None:
         """Return the number of consumers: 1 for a sink that always wants frames, None if unknown.
 
-        At a sink that failed nobody looks.
+        A failed sink has none.
         """
         if self._state == "failed":
             return 0
@@ -154,10 +154,10 @@ class Outlet:
 
     @property
     def lacks_cover(self) -> bool:
-        """Whether what the sink got last, as far as that is known, is not the cover.
+        """Whether the last output that the sink may show is not the cover.
 
-        A write that goes on, or failed, may have got through. A sink that got nothing yet, or a
-        recording that was closed, shows nothing.
+        A write that is in progress, or failed, may have succeeded. A sink that got nothing yet,
+        or a closed recording, shows nothing.
         """
         return self._got not in (None, Showing.COVER)
 
@@ -195,7 +195,7 @@ class Outlet:
             self._got = shown.showing
         try:
             self.sink.write(self._fitted(shown.frame))
-        except Exception as error:  # whatever it is, the others go on
+        except Exception as error:  # the other outlets continue
             logger.debug("%s failed", self.sink.name, exc_info=True)
             self._fail(error)
             return
@@ -266,7 +266,7 @@ class Outlet:
         try:
             self.sink.close()
             self._state = "closed"
-        except Exception as error:  # nobody is left to whom it could be raised
+        except Exception as error:  # no caller is left to raise it to
             self._state, self._error = "failed", str(error)
             logger.warning("%s: %s", self.sink.name, error)
             logger.debug("%s cannot be closed", self.sink.name, exc_info=True)

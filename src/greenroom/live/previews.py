@@ -95,7 +95,7 @@ class Preview:
         self._number = -1
         self._ended = False
         self.views: frozenset[str] = frozenset()
-        """What is wanted."""
+        """Names of the wanted views."""
 
     def want(self, views: frozenset[str]) -> None:
         """Set the wanted views.
@@ -113,7 +113,7 @@ class Preview:
     def next(self, timeout_s: float) -> dict[str, Frame] | None:
         """Return the newest views, or None if there are no new ones in time.
 
-        While there is the cover, ``after`` is the cover and there are no others.
+        During the cover, ``after`` is the cover and there are no other views.
         """
         shown = None if self._ended else self._gate.wait(self._number, timeout_s)
         if shown is None:

@@ -121,24 +121,24 @@ class Session:
                 ("housekeeper", self._keep_house),
             )
         ]
-        self._model_s = 0.0  # of the model's own threads
+        self._model_s = 0.0  # CPU time of the model's own threads
         self._own_threads = ThreadTimes(lambda: self.threads)
         self.measures = Measures(self._clock, self._cpu_s)
-        self._awake = threading.Event()  # something is new for the housekeeper
+        self._awake = threading.Event()  # wakes the housekeeper
         self._told: object = None
-        self._is_known = False  # what the camera's frames are like
+        self._is_known = False  # whether the camera's layout is known
         self._sends = False
         self._began_s = self._clock.now()
         self._error: GreenroomError | None = None
 
     @property
     def settings(self) -> Settings:
-        """The user's settings in force; the governor may do less than they ask for."""
+        """The user's settings in force; the governor may apply cheaper values."""
         return self._settings
 
     @property
     def error(self) -> GreenroomError | None:
-        """Why the session ended by itself; None if it did not fail."""
+        """Error that ended the session; None if it did not fail."""
         return self._error or self._capture.error
 
     @property
@@ -198,7 +198,7 @@ class Session:
     def without_cover(self) -> tuple[str, ...]:
         """Sinks that have not received the cover that the user asked for.
 
-        What they got last may still be seen there. Empty while nobody asked.
+        Their last frame may still be visible. Empty while the cover is not requested.
         """
         if not self.gate.covered:
             return ()
@@ -224,7 +224,7 @@ class Session:
                 raise SettingsError(message, name)
             leaves_room = old.background in ROOM_WORDS and "background" in changed
             if leaves_room:
-                self.gate.allow_room(allowed=False)  # before the new one has loaded
+                self.gate.allow_room(allowed=False)  # before the new background has loaded
             try:
                 with self._camera(new, changed):
                     self._engine.update(**self._for_engine(new, values, changed))
@@ -233,7 +233,7 @@ class Session:
                     if self._steering is not None:
                         self._steering.follow(new, self._steered_rate)
             finally:
-                if leaves_room:  # if the new one failed, the user's word is still the room
+                if leaves_room:  # if the new one failed, the old background is still in force
                     self.gate.allow_room(allowed=True)
         self._listeners.tell()
 
@@ -242,8 +242,8 @@ class Session:
     ) -> dict[str, Any]:
         """Return the settings that the engine changes.
 
-        What the governor chose stays in force, unless it has to choose anew: then it begins with
-        what the user asks for, which is loaded here, so that what cannot be is an error.
+        The governor's choice stays in force unless it has to choose again: then it starts from
+        the user's settings, which are loaded here, so that a setting that cannot work is an error.
         """
         names = set(values)
         if self._steering is not None:
@@ -252,11 +252,11 @@ class Session:
         return {name: getattr(new, name) for name in names}
 
     def snapshot(self) -> Frame:
-        """Return what is being sent right now. Read only."""
+        """Return the picture that is being sent. Read only."""
         return self.gate.current().frame
 
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Have a function called, on any thread, when settings or what is sent change.
+        """Call a function, on any thread, when the settings or the kind of output change.
 
         Returns
         -------
@@ -340,7 +340,7 @@ class Session:
                 return
             try:
                 self._one(frame, ticket)
-            except Exception as error:  # whatever it is, the next frame may do better
+            except Exception as error:  # the next frame may succeed
                 self.gate.refused["failure"] += 1
                 logger.exception("a frame was lost: %s", error)
 
@@ -411,10 +411,10 @@ class Session:
             self._is_switching = False
 
     def _tried(self, new: Settings, cameras: set[str], on_failure: ExitStack) -> Capture:
-        """Open another camera; on failure the one before goes on.
+        """Open another camera; on failure the previous one continues.
 
-        Another source is opened beside the one before, which goes on meanwhile. Of the same one
-        only one can be open: it is closed first, and opened as it was if it cannot be otherwise.
+        Another source is opened while the previous one continues. The same source can be open only
+        once: it is closed first, and reopened with the old settings if the new ones fail.
 
         Raises
         ------
@@ -426,7 +426,9 @@ class Session:
             try:
                 tried = self._opened(new, cameras)
             except SettingsError as error:
-                if not isinstance(error.__cause__, CameraBusyError):  # by this program, perhaps
+                if not isinstance(
+                    error.__cause__, CameraBusyError
+                ):  # perhaps by this session's own capture
                     raise
             else:
                 on_failure.callback(tried.stop)
@@ -476,7 +478,7 @@ class Session:
             capture.stop()
 
     def _on_capture(self, capture: Capture, status: CaptureStatus) -> None:
-        if capture is not self._capture or self._is_switching:  # its end is nobody's business
+        if capture is not self._capture or self._is_switching:  # its end is ignored
             return
         if status.state in (CaptureState.LOST, CaptureState.FAILED):
             self.gate.shut("camera", f"Covered: {status.error}")
@@ -509,7 +511,7 @@ class Session:
                     self._follow_rate()
                     self._covers.rest()
                 self._tell_if_changed()
-            except Exception as error:  # whatever it is, the camera is looked after
+            except Exception as error:  # the camera stays supervised
                 logger.exception("%s", error)
 
     def _look_after_camera(self) -> None:
@@ -556,7 +558,7 @@ class Session:
         """Apply the governor's plan to the engine."""
         with self._updating:
             if self._steering is None or plan != self._steering.plan:
-                return  # it has chosen another one meanwhile
+                return  # the governor has chosen another plan meanwhile
             self._engine.update(**plan.apply(self._settings))
             self._engine.cadence = plan.cadence
             self.gate.renew()

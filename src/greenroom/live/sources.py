@@ -77,8 +77,8 @@ def check_live_source(
 ) -> None:
     """Reject a missing source before anything is loaded for it.
 
-    Files are opened as `create_live_source` opens them; cameras, streams and the screen are left
-    alone: a light would go on, a server would see two visitors.
+    Files are opened as by `create_live_source`. Cameras, streams and the screen are not opened: a
+    camera's light would go on, and a server would see two connections.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def check_live_source(
         return
     if name.isdigit() or not _is_file(name):
         _chosen_camera(settings, cameras())
-    elif not Path(name).is_fifo():  # what is read from a pipe is gone
+    elif not Path(name).is_fifo():  # reading a pipe would consume its content
         _file_source(settings, MonotonicClock()).close()
 
 

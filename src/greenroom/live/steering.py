@@ -71,9 +71,9 @@ class Steering:
     def start(
         self, apply: Callable[[Plan], None], on_fault: Callable[[WorkerFailure], None] | None = None
     ) -> None:
-        """Apply the plan, and each new one: ``apply`` is called on a thread of this.
+        """Apply the plan, and each new one: ``apply`` is called on a thread of its own.
 
-        If that thread fails, ``on_fault`` is told, and it begins anew.
+        If that thread fails, ``on_fault`` is called, and the thread is restarted.
         """
         with self._lock:
             self._apply, self._on_fault = apply, on_fault
@@ -118,7 +118,7 @@ class Steering:
             self._set_due()
 
     def _set_due(self) -> None:
-        """Have the plan applied, by the thread that is at it or by a new one. With the lock."""
+        """Have the plan applied by the running thread or a new one. Called with the lock."""
         self._is_due = True
         if self._apply is None or self._ended.is_set():
             return
@@ -128,7 +128,7 @@ class Steering:
             self._thread.start()
 
     def _take_fault(self, fault: WorkerFailure) -> None:
-        self._is_due = True  # what was to be carried out still is
+        self._is_due = True  # the plan is still to be applied
         if self._on_fault is not None:
             self._on_fault(fault)
 
@@ -137,7 +137,7 @@ class Steering:
             self._carry_out(apply)
 
     def _is_wanted(self) -> bool:
-        """Whether there is a plan to apply; from a False on, the next one has a new thread."""
+        """Whether there is a plan to apply; if not, this thread ends: the next plan starts one."""
         with self._lock:
             is_due, self._is_due = self._is_due, False
             if is_due and not self._ended.is_set():
@@ -149,7 +149,7 @@ class Steering:
         plan = self._plan
         try:
             apply(plan)
-        except Exception as error:  # the next choice may do better
+        except Exception as error:  # the next plan may work
             logger.warning("the governor's choice cannot be carried out: %s", error)
             logger.debug("%s", plan, exc_info=True)
-        self._applied = plan  # also then, so that the governor looks for another one
+        self._applied = plan  # even after an error, so that the governor chooses another plan

@@ -14,7 +14,7 @@ import numpy as np
 
 from greenroom.matting.cadence_kernels import (
     BINS,
-    MOST_NOISE,
+    MAX_NOISE,
     CheckedPlanes,
     checked_planes,
     tell_still,
@@ -80,7 +80,7 @@ class StillTest:
         self._reference = now if is_checked else checked_planes(planes)
         self._now = None
         if len(self._noise) != len(planes):
-            self._noise = np.full((len(planes), BINS), MOST_NOISE, np.float32)
+            self._noise = np.full((len(planes), BINS), MAX_NOISE, np.float32)
 
     def is_still(self, frame: Frame) -> bool:
         """Compare a frame with the reference, and update the noise."""

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     Bytes = NDArray[np.uint8]
     Floats = NDArray[np.float32]
 
-__all__ = ["BINS", "MOST_NOISE", "CheckedPlanes", "checked_planes", "tell_still"]
+__all__ = ["BINS", "MAX_NOISE", "CheckedPlanes", "checked_planes", "tell_still"]
 
 BINS: Final = 8
 """Number of brightness bins, each with its own noise."""
 
-MOST_NOISE: Final = 32.0
+MAX_NOISE: Final = 32.0
 """Upper limit of the noise: variance of the difference of two samples."""
 
 _tell_still = core.function("tell_still", "i ppp ppp ii ii pp")

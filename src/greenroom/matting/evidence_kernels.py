@@ -19,7 +19,6 @@ __all__ = [
     "LIKELY",
     "NOBODY",
     "PERSON",
-    "STRANGE",
     "SURE",
     "TRUSTED",
     "learn",
@@ -37,9 +36,6 @@ LIKELY = 230
 
 TRUSTED, SURE = 3.0, 8.0
 """Number of frames after which a sample of the room is trusted, and certain."""
-
-STRANGE = 9.0
-"""Squared difference, in variances of the room, from which a sample is not the room."""
 
 _weigh = core.function("weigh", "pi ppppp p ii pp ii")
 _learn = core.function("learn", "pi pp ppp if pfff p p ii")

@@ -52,7 +52,7 @@ _MIN_EVERY_LOOK: Final = 0.5
 _MIN_MEAN_OF_PHOTOGRAPH: Final = 0.5
 # Somebody who has shrunk to this share of their recent largest area is looked at again; and the
 # decay of that area per frame.
-_SHRUNK: Final = 0.4
+_LOOK_AGAIN_BELOW: Final = 0.4
 _AREA_DECAY: Final = 0.02
 # Number of confirmations in a row that are needed where something was rejected before.
 _CONFIRMATIONS: Final = 5
@@ -110,7 +110,9 @@ class Newcomers:
         if known is not None and known.shape != half.shape:
             known = None
         area, strangers = count_found(half, known, _reach(half, _REACH))
-        is_large = area >= max(_SHRUNK * self._recent_area, _MIN_LARGEST_SHARE * half.size)
+        is_large = area >= max(
+            _LOOK_AGAIN_BELOW * self._recent_area, _MIN_LARGEST_SHARE * half.size
+        )
         if is_large and not strangers:
             return None
         found = np.asarray(half >= _FOREGROUND).view(np.uint8)
@@ -131,7 +133,7 @@ class Newcomers:
         return _without(confirmed, gone)
 
     def _reject_all(self, found: Bytes) -> Floats:
-        """Reject everything: whoever comes next is a newcomer."""
+        """Reject everything; later foreground counts as new."""
         self._known_cells = self._last_cells = None
         return np.zeros(found.shape, np.float32)
 
@@ -148,7 +150,7 @@ class Newcomers:
         for label in range(1, number):
             size = int(stats[label, cv2.CC_STAT_AREA])
             part = np.asarray(labels == label)
-            is_left_over = size < _SHRUNK * self._recent_area
+            is_left_over = size < _LOOK_AGAIN_BELOW * self._recent_area
             news = np.count_nonzero(known[part] == 0)
             is_known = news <= _MAX_NEW * size and not is_left_over
             is_limb = size < _MAX_LIMB * largest and self._is_beside(part)

@@ -53,25 +53,25 @@ if TYPE_CHECKING:
 
 __all__ = ["PeopleFilter"]
 
-# Share of the frame by which the main person may grow at once; more is someone else.
-_SUDDEN: Final = 0.02
+# Share of the frame by which the main person may grow in one frame; more is someone else.
+_MAX_SUDDEN_GROWTH: Final = 0.02
 # Time after the choice in which the main person may grow freely: some models need a few frames to
 # find all of them.
 _GRACE_S: Final = 0.5
 # Time after which a main person who is gone may be replaced.
 _GONE_S: Final = 2.0
 # A main person who has shrunk to this share of their recent largest area is gone, too.
-_SHRUNK: Final = 1 / 8
+_GONE_BELOW: Final = 1 / 8
 # Time constant of that area's decay.
-_USUAL_S: Final = 10.0
-# Time in which cells that were the main person's are theirs when they come back.
+_AREA_DECAY_S: Final = 10.0
+# Time for which cells of the main person are remembered as theirs.
 _RECENT_S: Final = 1.0
 # Speed of an outline, in heights of the frame a second: that of someone who gestures, ...
-_FAST: Final = 1.5
+_GESTURE_SPEED: Final = 1.5
 # ... of someone who sits, slower than a passer-by who comes out from behind them, ...
-_SLOW: Final = 0.3
+_RESTING_SPEED: Final = 0.3
 # ... and of the border between two people who touch.
-_BETWEEN: Final = 0.75
+_BORDER_SPEED: Final = 0.75
 # Duration of a frame without a time, and the longest duration of any frame.
 _FRAME_S: Final = 1 / 25
 _LONGEST_FRAME_S: Final = 0.2
@@ -210,7 +210,7 @@ class PeopleFilter:
     def _least_sudden(self) -> float:
         """Number of new cells from which they may be someone else's."""
         behind = self._strangers.may_be_behind(self._clock_s)
-        return (SPECK if behind else _SUDDEN) * self._roles.size
+        return (SPECK if behind else _MAX_SUDDEN_GROWTH) * self._roles.size
 
     def _tell_apart(
         self, labels: Whole, parts: Whole, specks: Cells, frame: Frame, frame_s: float
@@ -266,7 +266,7 @@ class PeopleFilter:
         It is where they left, or within the distance that they can have moved since.
         """
         rows, columns = np.nonzero(self._owned_s >= np.float32(self._seen_s))
-        reach = _FAST * len(self._roles) * (self._clock_s - self._seen_s)
+        reach = _GESTURE_SPEED * len(self._roles) * (self._clock_s - self._seen_s)
         near = (
             (parts[:, AREA] >= SPECK * self._roles.size)
             & (parts[:, OTHER] + parts[:, DOUBTED] == 0)
@@ -307,12 +307,12 @@ class PeopleFilter:
         if not touching and not strange.any():
             self._contact.reset()
             return
-        reach = max(2, round(_BETWEEN * len(roles) * frame_s))
+        reach = max(2, round(_BORDER_SPEED * len(roles) * frame_s))
         self._contact.settle(frame, roles, past, contested, strange, reach)
 
     def _is_far(self, past: Grid, frame_s: float) -> Cells:
         """Return the cells that the main person cannot have reached since the frame before."""
-        speed = _SLOW if self._strangers.may_be_behind(self._clock_s) else _FAST
+        speed = _RESTING_SPEED if self._strangers.may_be_behind(self._clock_s) else _GESTURE_SPEED
         reach = max(1, round(speed * len(past) * frame_s))
         far = ~dilated(past == MAIN, reach)
         far &= past == NOBODY
@@ -325,8 +325,8 @@ class PeopleFilter:
         if area < SPECK * main.size:
             return
         np.copyto(self._owned_s, np.float32(self._clock_s), where=main)
-        self._usual = max(float(area), self._usual * (1 - frame_s / _USUAL_S))
-        if area >= _SHRUNK * self._usual:
+        self._usual = max(float(area), self._usual * (1 - frame_s / _AREA_DECAY_S))
+        if area >= _GONE_BELOW * self._usual:
             self._seen_s = self._clock_s
 
 

@@ -43,9 +43,9 @@ class Strangers:
     def reset(self) -> None:
         """Forget everybody."""
         self._behind_s = -math.inf  # when they were last hidden behind the main person
-        self._doubted_s = math.inf  # since when a part of that person is held to be another's
-        self._apart_s = 0.0  # for how long they have been seen apart from the main person
-        self._most = 0.0  # the most cells that were seen of them of late
+        self._doubted_s = math.inf  # time from which a part of the main person is doubted
+        self._apart_s = 0.0  # time for which they were apart from the main person
+        self._most = 0.0  # recent largest number of their cells
 
     @property
     def are_about(self) -> bool:

@@ -20,7 +20,7 @@ from greenroom.matting.plausibility_kernels import (
     PLAIN,
     TEXTURED,
     CellMemory,
-    Surely,
+    SureShares,
     compare,
     look_at,
     remember,
@@ -38,24 +38,24 @@ if TYPE_CHECKING:
 
 __all__ = ["Plausibility"]
 
-# Number of rows and columns that an answer has at least.
+# Minimum number of rows and of columns of an answer.
 _MIN_SIDE: Final = 8
 # Share of unsure samples, between the two limits below, that an answer has at most: those of the
 # selfie model on 333 pictures of people reach 0.22, and 0.29 on rooms without anybody.
 _MAX_UNSURE: Final = 0.5
-_LOW, _HIGH = 0.1, 0.9
-# Number of rows and columns of an answer that are sampled, about; and the share of neighbouring
-# samples that are on two sides of an edge, at most.
-_SAMPLED: Final = 64
+_UNSURE_FROM, _UNSURE_TO = 0.1, 0.9
+# Approximate number of sampled rows and columns of an answer, and the largest share of neighbouring
+# samples that lie on different sides of an edge.
+_SAMPLED_SIDE: Final = 64
 _MAX_SCATTERED: Final = 0.1
-# Shares of all cells and of the outermost ones that make a matte cover everything: of those 333
-# pictures people have up to 0.978 and 0.903. Such a matte is accepted only when it grew to it: the
+# Shares of all cells and of border cells from which a matte covers everything; on those 333
+# pictures people reach 0.978 and 0.903. Such a matte is accepted only if it grew gradually: the
 # last accepted matte had at least the third share.
-_EVERYWHERE: Final = 0.985
-_ALL_AROUND: Final = 0.96
+_MAX_SHARE: Final = 0.985
+_MAX_BORDER_SHARE: Final = 0.96
 _MIN_EARLIER_SHARE: Final = 0.7
-# Nobody surrounds the picture: people have a smaller share of the outermost cells than of all, or
-# less than the first share, or less than the second share of the first row.
+# A matte is implausible if it surrounds the picture: its share of the border cells exceeds that of
+# all cells and the first limit, and its share of the first row the second.
 _MIN_SURROUNDED: Final = 0.5
 _MIN_ABOVE: Final = 0.5
 # Difference in 8-bit levels up to which a cell is unchanged, and difference of neighbours, over all
@@ -76,8 +76,8 @@ _MIN_TEXTURED_TO_CHANGED: Final = 3.0
 _MARGIN_KERNEL: Final = np.ones((5, 5), np.uint8)
 # Share of removed foreground from which the whole matte is refused.
 _MAX_WRONG: Final = 0.5
-# Time for which refused mattes are replaced by empty ones before that is an error.
-_PATIENCE_S: Final = 2.0
+# Time for which refused mattes are replaced by empty ones before an error is raised.
+_REFUSAL_TIMEOUT_S: Final = 2.0
 _IS_EVERYWHERE: Final = "it finds somebody everywhere"
 _IS_AROUND: Final = "it finds somebody around the middle of the picture, and nobody in it"
 
@@ -120,8 +120,12 @@ class Plausibility:
         if min(coarse.shape) < _MIN_SIDE:
             what = "it has {1}x{0} samples".format(*coarse.shape)
             raise _error(what)
-        step = max(1, min(coarse.shape) // _SAMPLED) | 1  # odd: an even one would miss patterns
-        unsure, edges, surely = look_at(np.ascontiguousarray(coarse), step, _LOW, _HIGH)
+        step = (
+            max(1, min(coarse.shape) // _SAMPLED_SIDE) | 1
+        )  # odd: an even one would miss patterns
+        unsure, edges, surely = look_at(
+            np.ascontiguousarray(coarse), step, _UNSURE_FROM, _UNSURE_TO
+        )
         if unsure > _MAX_UNSURE:
             what = f"it wavers in {100 * unsure:.0f} % of the picture"
             raise _error(what)
@@ -194,7 +198,7 @@ class Plausibility:
             raise error
         if self._since_s is None or time_s < self._since_s:
             self._since_s = time_s
-        if time_s - self._since_s >= _PATIENCE_S:
+        if time_s - self._since_s >= _REFUSAL_TIMEOUT_S:
             raise error
         return _nobody(frame)
 
@@ -223,11 +227,11 @@ def _nobody(frame: Frame) -> Matte:
     return Matte(np.zeros(frame.layout.plane_shapes[0], np.uint8))
 
 
-def _is_everywhere(surely: Surely) -> bool:
-    return surely.share > _EVERYWHERE and surely.at_border > _ALL_AROUND
+def _is_everywhere(surely: SureShares) -> bool:
+    return surely.share > _MAX_SHARE and surely.at_border > _MAX_BORDER_SHARE
 
 
-def _is_around(surely: Surely) -> bool:
+def _is_around(surely: SureShares) -> bool:
     """Whether foreground surrounds the middle of the picture."""
     return surely.at_border > max(surely.share, _MIN_SURROUNDED) and surely.at_top > _MIN_ABOVE
 

@@ -24,7 +24,7 @@ __all__ = [
     "TEXTURED",
     "CellCounts",
     "CellMemory",
-    "Surely",
+    "SureShares",
     "compare",
     "look_at",
     "remember",
@@ -43,8 +43,8 @@ _compare = core.function("compare", "piii pppp p ffff ppp")
 _remember = core.function("remember", "pi pp f pp ii p")
 
 
-class Surely(NamedTuple):
-    """Shares of surely foreground cells: of all, of those at the border, of the first row."""
+class SureShares(NamedTuple):
+    """Shares of cells that are surely foreground: of all, of the border, of the first row."""
 
     share: float
     at_border: float
@@ -57,11 +57,11 @@ class CellCounts(NamedTuple):
     claimed: int
     plain: int
     textured: int
-    surely: Surely
+    surely: SureShares
 
 
 class CellMemory:
-    """What is known of each cell, and memory for one frame's: checked once, for every frame.
+    """State of each cell, and memory for one frame's cells, checked once for all frames.
 
     Parameters
     ----------
@@ -112,19 +112,19 @@ class CellMemory:
 
     @classmethod
     def empty(cls, number: int, shape: tuple[int, int]) -> CellMemory:
-        """Return memory of so many planes in which nothing is known."""
+        """Return empty state for a number of planes."""
         every = (number, *shape)
         room, seen, held, owned = (np.zeros(of, np.float32) for of in (every, shape, every, shape))
         cells, marks = np.empty(every, np.uint8), np.empty(shape, np.uint8)
         return cls(room, seen, held, owned, cells, marks)
 
 
-def _shares(counts: tuple[int, int, int], height: int, width: int) -> Surely:
+def _shares(counts: tuple[int, int, int], height: int, width: int) -> SureShares:
     number, border, top = counts
-    return Surely(number / (height * width), border / (2 * (height + width)), top / width)
+    return SureShares(number / (height * width), border / (2 * (height + width)), top / width)
 
 
-def look_at(answer: Floats, step: int, low: float, high: float) -> tuple[float, float, Surely]:
+def look_at(answer: Floats, step: int, low: float, high: float) -> tuple[float, float, SureShares]:
     """Measure an answer, at every ``step``-th sample in each direction.
 
     Parameters
@@ -138,7 +138,7 @@ def look_at(answer: Floats, step: int, low: float, high: float) -> tuple[float, 
 
     Returns
     -------
-    (float, float, Surely)
+    (float, float, SureShares)
         Share of unsure samples; share of neighbours on two sides of one half, the larger of
         horizontal and vertical pairs; and shares of samples covered by half or more.
     """

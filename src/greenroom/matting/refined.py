@@ -1,4 +1,4 @@
-"""Matting for coarse models: tracked, weighed with evidence, steadied, and given edges.
+"""Matting for coarse models: tracked region, evidence, temporal averaging, guided filter.
 
 A frame goes through these steps. The model looks at the part of the frame where the person is
 (`inference`). Colours and the clean plate are weighed in, and people who are not to be shown are

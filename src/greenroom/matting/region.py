@@ -27,20 +27,20 @@ __all__ = ["GridBox", "RegionTracker", "box_of", "doubled", "extent"]
 
 # Margins around a person, as shares of their width and height: the region must leave at least the
 # first on each side, is made with the second, and made anew where it leaves more than the third.
-_LEAST: Final = 0.08
-_MADE: Final = 0.15
-_MOST: Final = 0.40
+_MIN_MARGIN: Final = 0.08
+_NEW_MARGIN: Final = 0.15
+_MAX_MARGIN: Final = 0.40
 # A region of more than this share of the frame's area becomes the whole frame.
-_WHOLE: Final = 0.85
+_MAX_REGION_SHARE: Final = 0.85
 # Intervals of looks at the whole frame: after a change outside the region, and without one. Frames
 # without a time count for the third.
-_CHANGED_S: Final = 0.2
-_UNCHANGED_S: Final = 1.0
+_LOOK_AFTER_CHANGE_S: Final = 0.2
+_LOOK_INTERVAL_S: Final = 1.0
 _FRAME_S: Final = 1 / 30
 # Difference of luma, in 8-bit levels, from which a sample of `Frame.glance` has changed, and how
 # many samples of the working grid it is the mean of in each direction.
-_CHANGE: Final = 6
-_COARSER: Final = 8
+_CHANGED_LEVELS: Final = 6
+_GLANCE_STRIDE: Final = 8
 # Coverage from which a sample is foreground.
 _FOREGROUND: Final = 0.5
 # Foreground smaller than this share of the frame is a speck.
@@ -171,9 +171,9 @@ class RegionTracker:
         since_s = state.now_s - state.whole_s
         if state.box == _whole(frame):
             return False
-        if state.box is None or state.glance is None or not 0 <= since_s < _UNCHANGED_S:
+        if state.box is None or state.glance is None or not 0 <= since_s < _LOOK_INTERVAL_S:
             return True
-        return since_s >= _CHANGED_S and _has_changed(frame, state.glance, state.box)
+        return since_s >= _LOOK_AFTER_CHANGE_S and _has_changed(frame, state.glance, state.box)
 
     def found(self, frame: Frame, everyone: GridBox | None) -> None:
         """Take the box of everybody in the whole frame; the region grows over newcomers."""
@@ -198,17 +198,17 @@ class RegionTracker:
         soon = person if last is None else person.moved_on(last)
         if (
             state.box is None
-            or not state.box.holds(soon.with_margin(_LEAST, shape))
-            or not soon.with_margin(_MOST, shape).holds(state.box)
+            or not state.box.holds(soon.with_margin(_MIN_MARGIN, shape))
+            or not soon.with_margin(_MAX_MARGIN, shape).holds(state.box)
         ):
             state.box = _region(soon, shape)
 
 
 def _region(person: GridBox, shape: tuple[int, int]) -> GridBox:
     """Return the region around a person; the whole frame if it is nearly as large."""
-    box = person.with_margin(_MADE, shape)
+    box = person.with_margin(_NEW_MARGIN, shape)
     whole = GridBox(0, 0, shape[1], shape[0])
-    return whole if box.area > _WHOLE * whole.area else box
+    return whole if box.area > _MAX_REGION_SHARE * whole.area else box
 
 
 def _has_changed(frame: Frame, before: NDArray[np.uint8], box: GridBox) -> bool:
@@ -216,10 +216,10 @@ def _has_changed(frame: Frame, before: NDArray[np.uint8], box: GridBox) -> bool:
     height, width = before.shape
     left, top, right, bottom = box
     seen = (
-        *(left // _COARSER, top // _COARSER),
-        *(min(-(-right // _COARSER), width), min(-(-bottom // _COARSER), height)),
+        *(left // _GLANCE_STRIDE, top // _GLANCE_STRIDE),
+        *(min(-(-right // _GLANCE_STRIDE), width), min(-(-bottom // _GLANCE_STRIDE), height)),
     )
-    return changes(frame.glance, before, seen)[1] >= _CHANGE
+    return changes(frame.glance, before, seen)[1] >= _CHANGED_LEVELS
 
 
 def _whole(frame: Frame) -> GridBox:

@@ -24,9 +24,9 @@ __all__ = ["SteadyMatte"]
 
 # A change of brightness up to which the picture stands still, in 8-bit levels: above the noise
 # that is left after averaging, below what movement makes (docs/quality.md).
-_STILL: Final = 3.0
+_STILL_LEVELS: Final = 3.0
 # Upper limit of the model's probability, so that evidence may change it.
-_MOST_CERTAIN: Final = 0.997
+_MAX_PROBABILITY: Final = 0.997
 
 
 class SteadyMatte:
@@ -77,8 +77,8 @@ class SteadyMatte:
             probability,
             frame.half_planes[0],
             frame.small_planes[0],
-            surest=1.0 if probability is None else _MOST_CERTAIN,
-            still=_STILL,
+            surest=1.0 if probability is None else _MAX_PROBABILITY,
+            still=_STILL_LEVELS,
             least=1 - smoothing,
             is_nobody=is_nobody,
         )

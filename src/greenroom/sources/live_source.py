@@ -1,4 +1,4 @@
-"""What live sources have in common: closing on any thread, silence, and capture times."""
+"""Base of live sources: closing on any thread, silence, and capture times."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ __all__ = ["Access", "knows_connection_owners", "owner_of"]
 _TOKEN_BYTES: Final = 32
 _CODE_BYTES: Final = 16
 CODE_LIFETIME_S: Final = 60.0
-"""How long a code can be used; a browser may have to start first."""
+"""Lifetime of a code, in seconds; a browser may have to start first."""
 _MAX_CODES: Final = 16
 _NONCE: Final = re.compile(r"[A-Za-z0-9_-]{22,64}")
 # On Linux, the owner of each connection (proc(5), /proc/net/tcp).

@@ -17,7 +17,7 @@ from greenroom.web.schema import live_schema
 
 __all__ = ["api_routes", "inspection_routes"]
 
-# How long the answer to a cover request waits for all sinks to take it, and how often it checks.
+# Time-out for all sinks to take a requested cover, and the interval of checks.
 _COVER_GRACE_S: Final = 1.0
 _POLL_S: Final = 0.02
 

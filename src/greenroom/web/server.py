@@ -94,7 +94,7 @@ class PageServer:
 
     @property
     def connections(self) -> int:
-        """How many connections are open."""
+        """Number of open connections."""
         return 0 if self._server is None else len(self._server.server_state.connections)
 
     def start(self) -> None:

@@ -27,7 +27,7 @@ __all__ = ["socket_routes"]
 # Time between two messages with the status, without changes; and least time between previews.
 _STATUS_INTERVAL_S: Final = 0.5
 _PREVIEW_INTERVAL_S: Final = 1 / 15
-# How long a worker thread waits for a preview; ending the page may take as long.
+# Time-out of a worker thread's wait for a preview; ending the page may take as long.
 _PREVIEW_WAIT_S: Final = 0.25
 _POLL_S: Final = 0.02
 # Each occupies a worker thread while it waits.

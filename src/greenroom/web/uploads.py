@@ -48,11 +48,11 @@ __all__ = ["MAX_UPLOAD_BYTES", "first_picture", "make_background", "require_kind
 logger = logging.getLogger(__name__)
 
 MAX_UPLOAD_BYTES: Final = 50 * 2**20
-"""How large an uploaded file may be."""
+"""Maximum size of an uploaded file."""
 MAX_PICTURE_PIXELS: Final = 50_000_000
-"""How many pixels an uploaded picture may have: more than cameras have."""
+"""Maximum number of pixels of an uploaded picture: more than cameras have."""
 MAX_VIDEO_PIXELS: Final = 4096 * 2304
-"""How many pixels a frame of an uploaded video may have."""
+"""Maximum number of pixels of a frame of an uploaded video."""
 
 # Pictures are scaled down to cover this size: no camera sends larger frames.
 _MAX_KEPT_SIZE: Final = (3840, 2160)

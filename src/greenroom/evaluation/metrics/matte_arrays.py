@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check_pair", "coverage_of", "error_of", "mask_of"]
 
-# How far resampling may push a floating-point matte out of 0 to 1.
+# Tolerance for floating-point mattes outside of 0 to 1, as after resampling.
 _ROUNDING: Final = 1e-3
 
 

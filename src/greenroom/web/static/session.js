@@ -2,6 +2,7 @@
 
 import { comeBack, credentials, protocols } from "./access.js";
 import { confirmed } from "./dom.js";
+import { KINDS } from "./kinds.js";
 
 export const session = new EventTarget();
 session.settings = null;
@@ -66,17 +67,15 @@ let waiting = {};
 let underway = {};
 let isSending = false;
 
-const ROOM = {
-  none: "Without a background everybody sees your camera’s picture as it is, with your whole room. Show it?",
-  grayscale: "In grey everybody sees all of your room but its colours, and can read what is written there. Show it?",
-};
-
 // The question to ask before a change that shows the room; none if it is already shown.
 function questionBefore(values) {
   const wanted = values.background?.trim();
-  if (!Object.hasOwn(ROOM, wanted)) return undefined;
+  const word = wanted?.split(":")[0];
+  const kind = Object.hasOwn(KINDS, word) ? KINDS[word] : undefined;
+  if (!kind?.room_warning) return undefined;
   const shown = isPending("background") ? undefined : session.settings?.background;
-  return shown === wanted || shown === "none" ? undefined : ROOM[wanted];
+  if (shown === wanted || shown === "none") return undefined;
+  return kind.room_question || `${kind.room_warning} Show it?`;
 }
 
 export const isPending = (name) => name in waiting || name in underway;
