@@ -68,6 +68,23 @@ def test_the_attributes_are_there() -> None:
     asyncio.run(look())
 
 
+def test_datagrams_are_read_into_little_memory() -> None:
+    """The event loops of the standard library have a size that can be set."""
+
+    async def look() -> None:
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_datagram_endpoint(
+            asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0)
+        )
+        assert getattr(type(transport), "max_size", 0) > 2048, "asyncio has changed"
+        internals.read_small_datagrams(transport)
+        assert vars(transport)["max_size"] == 2048
+        transport.close()
+        await asyncio.sleep(0)
+
+    asyncio.run(look())
+
+
 def test_senders_and_receivers_are_started_and_stopped_by_these_methods() -> None:
     """A peer connection calls what stands on the instance."""
     for owner, names in ((RTCRtpSender, ("send", "stop")), (RTCRtpReceiver, ("receive", "stop"))):
