@@ -61,7 +61,7 @@ def test_the_attributes_are_there() -> None:
         assert internals.codecs_of(transceiver) == [], ADVICE
         assert transceiver._offerDirection is None, ADVICE
         assert connection.sctp is not None
-        assert internals.unread_messages(connection.sctp) == (0, 0), ADVICE
+        assert internals.unread_messages(connection.sctp) == (0, 0, 0, 0), ADVICE
         assert InboundStream().reassembly == [], ADVICE
         await connection.close()
 
@@ -93,6 +93,8 @@ def test_senders_and_receivers_are_started_and_stopped_by_these_methods() -> Non
     source = inspect.getsource(aiortc.rtcpeerconnection)
     for call in ("await transceiver.sender.send(", "await transceiver.receiver.receive("):
         assert call in source, ADVICE
+    source = inspect.getsource(RTCDtlsTransport)
+    assert "await self._data_receiver._handle_data(data)" in source, ADVICE
     source = inspect.getsource(aiortc.RTCRtpTransceiver.stop)
     assert "receiver.stop()" in source, ADVICE
     assert "sender.stop()" in source, ADVICE

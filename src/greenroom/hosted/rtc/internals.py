@@ -7,7 +7,7 @@ packages in the same process notice nothing.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pylibsrtp
 from aioice import stun
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "GuardedStunProtocol",
     "SecureRtp",
+    "Unread",
     "add_socket",
     "announce_level",
     "bound_addresses",
@@ -37,6 +38,7 @@ __all__ = [
     "connection_of",
     "consent_request",
     "end_gathering",
+    "guard_messages",
     "keep_codec",
     "nominated",
     "read_small_datagrams",
@@ -248,11 +250,41 @@ def announce_level(transceiver: RTCRtpTransceiver, level: int) -> None:
             codec.parameters["profile-level-id"] = f"{profile[:4]}{level:02x}"
 
 
-def unread_messages(sctp: RTCSctpTransport) -> tuple[int, int]:
-    """Return what waits for missing parts of messages: bytes, and packets out of order."""
+class Unread(NamedTuple):
+    """What waits for missing parts of messages.
+
+    Attributes
+    ----------
+    bytes, parts : int
+        Of messages that are not complete.
+    misordered : int
+        Parts that came out of order.
+    streams : int
+        Streams that there ever were.
+    """
+
+    bytes: int
+    parts: int
+    misordered: int
+    streams: int
+
+
+def unread_messages(sctp: RTCSctpTransport) -> Unread:
+    """Return what waits for missing parts of messages."""
     streams = sctp._inbound_streams.values()  # noqa: SLF001
-    held = sum(len(chunk.user_data) for stream in streams for chunk in stream.reassembly)
-    return held, len(sctp._sack_misordered)  # noqa: SLF001
+    sizes = [len(chunk.user_data) for stream in streams for chunk in stream.reassembly]
+    return Unread(sum(sizes), len(sizes), len(sctp._sack_misordered), len(streams))  # noqa: SLF001
+
+
+def guard_messages(sctp: RTCSctpTransport, admit: Callable[[bytes], bool]) -> None:
+    """Have a transport of messages handle only packets that are admitted."""
+    handle = sctp._handle_data  # noqa: SLF001
+
+    async def handle_data(data: bytes) -> None:
+        if admit(data):
+            await handle(data)
+
+    sctp._handle_data = handle_data  # type: ignore[method-assign]  # noqa: SLF001
 
 
 def replace_sender(

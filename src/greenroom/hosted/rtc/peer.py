@@ -152,6 +152,8 @@ class Peer:
         connection.on("datachannel", self._channels.add)
         connection.on("connectionstatechange", self._check_state)
         await connection.setRemoteDescription(RTCSessionDescription(offer.sdp, "offer"))
+        if connection.sctp is not None:
+            self._channels.guard(connection.sctp)
         transceivers = connection.getTransceivers()
         if transceivers:
             dtls = transceivers[0].receiver.transport
