@@ -175,7 +175,7 @@ class SecureRtp:
         """Encrypt and send a packet; return the bytes sent, 0 if there is no connection."""
         target = nominated(self._connection)
         session: pylibsrtp.Session | None = self._dtls._tx_srtp  # noqa: SLF001
-        if target is None or session is None or not self.ready:
+        if target is None or session is None:
             return 0
         transport, address = target
         if isinstance(transport, asyncio.BaseTransport) and transport.is_closing():
