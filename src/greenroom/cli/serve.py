@@ -19,6 +19,7 @@ _SIZE: Final = re.compile(r"([1-9]\d{1,4})x([1-9]\d{1,4})")
 _NETWORK: Final = "Network"
 _ACCESS: Final = "Access"
 _LIMITS: Final = "Limits"
+_CLUSTER: Final = "Several machines"
 _BEGIN: Final = "What sessions begin with"
 
 
@@ -114,6 +115,25 @@ def serve(
             rich_help_panel=_LIMITS,
         ),
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[ADDRESS]",
+            help=(
+                "Have sessions on the machines of a Ray cluster, by the address of its head such "
+                "as 10.0.0.5:6379; without an address, Ray is started here."
+            ),
+            rich_help_panel=_CLUSTER,
+        ),
+    ] = None,
+    replicas: Annotated[
+        str,
+        typer.Option(
+            metavar="MIN-MAX",
+            help="Processes that have sessions, by how many run; a processor each.",
+            rich_help_panel=_CLUSTER,
+        ),
+    ] = "1-64",
     max_sessions: Annotated[
         int | None,
         typer.Option(
@@ -177,9 +197,12 @@ def serve(
     if new_token is not None:
         _print_token(new_token)
         return
-    from greenroom.hosted.options import ServeOptions, parse_ice_server, parse_udp_ports
-    from greenroom.hosted.server import serve as serve_until_ended
-    from greenroom.hosted.workers import serve_with_workers
+    from greenroom.hosted.options import (
+        ServeOptions,
+        parse_ice_server,
+        parse_replicas,
+        parse_udp_ports,
+    )
 
     options = ServeOptions(
         host=host,
@@ -200,8 +223,15 @@ def serve(
         backgrounds=backgrounds,
         settings=Settings() if config is None else Settings.from_toml(config),
         workers=workers,
+        ray=ray,
+        replicas=parse_replicas(replicas),
     )
-    begin = serve_until_ended if options.worker_count == 1 else serve_with_workers
+    if options.ray is not None:
+        from greenroom.hosted.cluster import serve_with_ray as begin
+    elif options.worker_count == 1:
+        from greenroom.hosted.server import serve as begin
+    else:
+        from greenroom.hosted.workers import serve_with_workers as begin
     begin(options, lambda url: typer.echo(f"greenroom: {url}"))
 
 
