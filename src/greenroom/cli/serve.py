@@ -188,7 +188,7 @@ def serve(
         ),
     ] = None,
 ) -> None:
-    """Serve virtual backgrounds over WebRTC.
+    """Serve virtual backgrounds over WebRTC to browsers, OBS, FFmpeg and others.
 
     A browser opens the address that is printed, allows the camera, and gets its own picture back
     with another background. FFmpeg, OBS and GStreamer publish to /whip/NAME, and /whep/NAME shows
