@@ -85,7 +85,7 @@ def main() -> None:
 
 @dataclass
 class Turn:
-    """What one relay did in one turn."""
+    """Measurements of one relay in one turn."""
 
     sent: int = 0
     cpu_ms: float = 0.0
