@@ -278,7 +278,7 @@ class Peer:
 
     @property
     def target_bitrate(self) -> int:
-        """Bit rate that the peer can receive, by its own estimate and within the options; bits/s."""
+        """Bit rate that the peer estimates to get through, within the options, in bits/s."""
         least, first, most = self._options.bitrates
         estimate = self._media.remb if self._media is not None else None
         return max(least, min(most, first if estimate is None else estimate))
