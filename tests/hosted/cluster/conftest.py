@@ -14,7 +14,9 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-HAS_RAY = find_spec("ray") is not None
+NEEDS_RAY = pytest.mark.skipif(
+    find_spec("ray") is None, reason="needs the extra cluster: pip install 'greenroom[cluster]'"
+)
 
 
 @pytest.fixture(scope="session")
@@ -63,6 +65,14 @@ class TwoNodes:
     def _line(self) -> str:
         assert self._process.stdout is not None
         return self._process.stdout.readline().strip()
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> str:
+    """Return the option for a background that is not the room."""
+    path = tmp_path / "settings.toml"
+    path.write_text('background = "color:teal"\n')
+    return f"--config={path}"
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from greenroom.hosted.cluster.control import Control
 from greenroom.hosted.cluster.directory import BEAT_S, Replica
 from greenroom.hosted.cluster.names import DIRECTORY, NAMESPACE
 from greenroom.hosted.cluster.scaling import LOAD, load_of
+from greenroom.hosted.logs import log_json
 from greenroom.hosted.options import Part
 from greenroom.hosted.workers.worker_server import WorkerServer
 
@@ -101,6 +102,7 @@ class ReplicaProcess:
         self._serving.join(self._grace_s + _END_S)
 
     def _serve(self) -> None:
+        log_json(self._server.sessions.session_of)
         try:
             self._server.run()
         except GreenroomError as error:
