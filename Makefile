@@ -42,7 +42,7 @@ soak: $(INSTALLED)-dev
 	.venv/bin/python benchmarks/live_use.py --soak
 
 bench-hosted: $(INSTALLED)-dev
-	.venv/bin/python benchmarks/hosted.py
+	.venv/bin/python benchmarks/hosted_limit.py
 
 # The hosted service with clients that come and go: nothing may be left of them.
 SOAK_MINUTES ?= 60

@@ -96,8 +96,8 @@ async def one_call(service: Service, clip: Sequence[CodedFrame], way: str) -> No
         await asyncio.sleep(random.uniform(0.5, 4))  # noqa: S311
         if way == "ends":
             await service.ask("DELETE", location)
-    except (RefusedError, TimeoutError):
-        pass  # it is full, or busy
+    except (RefusedError, TimeoutError):  # it is full, or busy
+        await asyncio.sleep(1)
     finally:
         await caller.close()
 

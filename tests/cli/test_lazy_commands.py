@@ -73,3 +73,19 @@ def test_nothing_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
         printed.append(capsys.readouterr().out)
     assert printed[0] == printed[1]
     assert "Put another background behind the person in a video or picture." in printed[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--ray"], ["--ray=here"]),
+        (["--ray", "--port", "0"], ["--ray=here", "--port", "0"]),
+        (["--ray", "10.0.0.5:6379"], ["--ray", "10.0.0.5:6379"]),
+        (["--ray=10.0.0.5"], ["--ray=10.0.0.5"]),
+        ([], []),
+    ],
+)
+def test_value_may_be_left_out(group: Any, arguments: list[str], expected: list[str]) -> None:
+    """An option whose value may be left out gets the one that stands for that."""
+    context = group.make_context("greenroom", ["run"])
+    assert group.resolve_command(context, ["serve", *arguments])[2] == expected

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
+import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +14,7 @@ import numpy as np
 import pytest
 
 from greenroom.errors import BackgroundError, SettingsError
-from greenroom.hosted import segmenter_pool
+from greenroom.hosted import backgrounds, segmenter_pool
 from greenroom.hosted.backgrounds import OperatorBackgrounds, Uploads
 from greenroom.specs import BUILTIN
 from greenroom.testing import PersonSegmenter
@@ -105,6 +109,72 @@ def test_uploads_end_with_the_session(tmp_path: Path) -> None:
     with pytest.raises(BackgroundError, match="has ended"):
         uploads.open_upload()
     assert tmp_path.exists()
+
+
+def test_uploads_under_way_count() -> None:
+    """Uploads that never end are no more than those that a session may keep."""
+    uploads = Uploads(OperatorBackgrounds())
+    paths = []
+    for _ in range(8):
+        file, path = uploads.open_upload()
+        file.close()
+        paths.append(path)
+    with pytest.raises(BackgroundError, match="8 uploads"):
+        uploads.open_upload()
+    uploads.end_upload(paths[0])
+    file, path = uploads.open_upload()
+    file.close()
+    uploads.close()
+    uploads.end_upload(path)
+    assert not path.parent.exists()
+
+
+def test_no_room_for_uploads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full or read-only disk is told in words; nothing of the upload stays counted."""
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    uploads = Uploads(OperatorBackgrounds())
+    with monkeypatch.context() as patched:
+        patched.setattr(backgrounds, "new_file", full)
+        for _ in range(9):
+            with pytest.raises(BackgroundError, match="cannot be kept: No space left"):
+                uploads.open_upload()
+    with monkeypatch.context() as patched:
+        patched.setattr("tempfile.mkdtemp", full)
+        with pytest.raises(BackgroundError, match="cannot be kept: No space left"):
+            Uploads(OperatorBackgrounds()).open_upload()
+    uploads.open_upload()[0].close()
+    uploads.close()
+
+
+@pytest.mark.allow_hosts(["127.0.0.1"])
+@asynchronous
+async def test_uploads_are_converted_two_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large pictures that come at once are not all in memory at once."""
+    monkeypatch.setattr(segmenter_pool, "create_segmenter", lambda *_: PersonSegmenter())
+    counts, lock, running = [], threading.Lock(), 0
+
+    def make(upload: Path, target: Path, _name: str) -> Path:
+        nonlocal running
+        with lock:
+            running += 1
+            counts.append(running)
+        time.sleep(0.05)
+        with lock:
+            running -= 1
+        return upload.rename(target.with_suffix(".png"))
+
+    monkeypatch.setattr(backgrounds, "make_background", make)
+    async with serving() as service, Client(service.http, PersonTrack()) as client:
+        await client.connect()
+        posts = [
+            service.http.post(f"{client.location}/backgrounds", content=picture()) for _ in range(8)
+        ]
+        answers = await asyncio.gather(*posts)
+        assert {answer.status_code for answer in answers} == {201}
+        assert max(counts) == 2
 
 
 @pytest.mark.allow_hosts(["127.0.0.1"])

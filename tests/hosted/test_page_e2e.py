@@ -99,7 +99,7 @@ def service(
 ) -> Iterator[Service]:
     """Start one service for all tests."""
     assert browser.is_connected()
-    arguments = ("--max-sessions", "4", "--allow-origin", elsewhere)
+    arguments = ("--workers", "2", "--max-sessions", "4", "--allow-origin", elsewhere)
     with Service(tmp_path_factory.mktemp("service"), *arguments) as running:
         yield running
 
@@ -605,7 +605,7 @@ def test_a_token_is_asked_for(
     (home / "tokens.toml").write_text(
         f'[[token]]\nname = "me"\nsha256 = "{hashlib.sha256(token.encode()).hexdigest()}"\n'
     )
-    with Service(home, "--tokens", "tokens.toml", "--max-sessions", "1") as service:
+    with Service(home, "--tokens", "tokens.toml", "--workers", "1") as service:
         page = HostedPage(context.new_page(), service.url.rstrip("/"))
         page.expected = "status of 401"
         page.page.goto(service.url)

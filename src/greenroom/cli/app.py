@@ -59,6 +59,7 @@ _COMMANDS: Final = {
     "serve": LazyCommand(
         "greenroom.cli.serve:serve",
         "Serve virtual backgrounds over WebRTC to browsers, OBS, FFmpeg and others.",
+        optional_values=(("--ray", "here"),),
     ),
     "plate": LazyCommand(
         "greenroom.cli.plate:app",

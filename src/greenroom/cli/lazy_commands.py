@@ -29,11 +29,14 @@ class LazyCommand(NamedTuple):
         The first sentence of its help.
     allows_extra_arguments : bool
         Whether arguments that it does not declare are passed on instead of refused.
+    optional_values : tuple of (str, str)
+        Options that may stand without their value, and which it is then: Typer has none.
     """
 
     target: str
     summary: str
     allows_extra_arguments: bool = False
+    optional_values: tuple[tuple[str, str], ...] = ()
 
 
 class LazyGroup(HelpfulGroup):
@@ -64,7 +67,10 @@ class LazyGroup(HelpfulGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Import the command that is called."""
         name, command, rest = super().resolve_command(ctx, args)
-        return name, command if name is None else _imported(name, self.lazy_commands[name]), rest
+        if name is None:
+            return name, command, rest
+        lazy = self.lazy_commands[name]
+        return name, _imported(name, lazy), _with_values(rest, dict(lazy.optional_values))
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help."""
@@ -76,6 +82,15 @@ class LazyGroup(HelpfulGroup):
         """List the commands with their whole summaries, which Click would truncate."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, lazy.summary) for name, lazy in self.lazy_commands.items()])
+
+
+def _with_values(arguments: list[str], values: Mapping[str, str]) -> list[str]:
+    """Return arguments with the values of options that stand without one."""
+    following = [*arguments[1:], "-"]
+    return [
+        f"{one}={values[one]}" if one in values and after.startswith("-") else one
+        for one, after in zip(arguments, following, strict=False)
+    ]
 
 
 def _imported(name: str, lazy: LazyCommand) -> Any:

@@ -15,6 +15,7 @@ _PORT: Final = 8478
 _NETWORK: Final = "Network"
 _ACCESS: Final = "Access"
 _LIMITS: Final = "Limits"
+_CLUSTER: Final = "Several machines"
 _BEGIN: Final = "What sessions begin with"
 
 
@@ -110,6 +111,25 @@ def serve(
             rich_help_panel=_LIMITS,
         ),
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[ADDRESS]",
+            help=(
+                "Have sessions on the machines of a Ray cluster, by the address of its head such "
+                "as 10.0.0.5:6379; without an address, Ray is started here."
+            ),
+            rich_help_panel=_CLUSTER,
+        ),
+    ] = None,
+    replicas: Annotated[
+        str,
+        typer.Option(
+            metavar="MIN-MAX",
+            help="Processes that have sessions, by how many run; a processor each.",
+            rich_help_panel=_CLUSTER,
+        ),
+    ] = "1-64",
     max_sessions: Annotated[
         int | None,
         typer.Option(
@@ -164,7 +184,7 @@ def serve(
         ),
     ] = None,
 ) -> None:
-    """Serve virtual backgrounds over WebRTC.
+    """Serve virtual backgrounds over WebRTC to browsers, OBS, FFmpeg and others.
 
     A browser opens the address that is printed, allows the camera, and gets its own picture back
     with another background. FFmpeg, OBS and GStreamer publish to /whip/NAME, and /whep/NAME shows

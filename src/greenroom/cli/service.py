@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from greenroom.errors import SettingsError
-from greenroom.hosted.options import ServeOptions, parse_ice_server, parse_udp_ports
+from greenroom.hosted.cluster import serve_with_ray
+from greenroom.hosted.options import (
+    ServeOptions,
+    parse_ice_server,
+    parse_replicas,
+    parse_udp_ports,
+)
 from greenroom.hosted.server import serve as serve_until_ended
 from greenroom.hosted.tokens import new_token as make_token
 from greenroom.hosted.workers import serve_with_workers
@@ -36,6 +42,8 @@ def serve(  # noqa: PLR0913 - one for each flag
     new_token: str | None,
     allow_origin: list[str] | None,
     workers: int | None,
+    ray: str | None,
+    replicas: str,
     max_sessions: int | None,
     max_viewers: int,
     max_size: str,
@@ -73,8 +81,13 @@ def serve(  # noqa: PLR0913 - one for each flag
         backgrounds=backgrounds,
         settings=Settings() if config is None else Settings.from_toml(config),
         workers=workers,
+        ray=ray,
+        replicas=parse_replicas(replicas),
     )
-    begin = serve_until_ended if options.worker_count == 1 else serve_with_workers
+    if options.ray is not None:
+        begin = serve_with_ray
+    else:
+        begin = serve_until_ended if options.worker_count == 1 else serve_with_workers
     begin(options, lambda url: typer.echo(f"greenroom: {url}"))
 
 

@@ -139,30 +139,38 @@ class Uploads:
         self._lock = threading.Lock()
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._own: dict[str, Choice] = {}
+        self._coming: set[Path] = set()
         self._closed = False
 
     def open_upload(self) -> tuple[BinaryIO, Path]:
-        """Return a new private file for an upload, and its path.
+        """Return a new private file for an upload, and its path: `end_upload` has to follow.
 
         Raises
         ------
         BackgroundError
-            If there are too many, or the session has ended.
+            If there are too many, the session has ended, or there is no room for it.
         """
         with self._lock:
             if self._closed:
                 message = "the session has ended"
                 raise BackgroundError(message)
-            if len(self._own) >= _MAX_UPLOADS:
+            if len(self._own) + len(self._coming) >= _MAX_UPLOADS:
                 message = f"there are {_MAX_UPLOADS} uploads in this session, which are all it may"
                 raise BackgroundError(message)
-            if self._folder is None:
-                self._folder = tempfile.TemporaryDirectory(
-                    prefix="greenroom-", ignore_cleanup_errors=True
-                )
-                private_folder(Path(self._folder.name))
-            path = Path(self._folder.name, f"upload-{secrets.token_hex(8)}")
-        return new_file(path, private=True), path
+            try:
+                path = Path(self._private_folder(), f"upload-{secrets.token_hex(8)}")
+                file = new_file(path, private=True)
+            except OSError as error:
+                message = f"the upload cannot be kept: {error.strerror}"
+                raise BackgroundError(message) from error
+            self._coming.add(path)
+        return file, path
+
+    def end_upload(self, path: Path) -> None:
+        """Delete a file of `open_upload`."""
+        with self._lock:
+            self._coming.discard(path)
+        path.unlink(missing_ok=True)
 
     def add(self, upload: Path, name: str) -> Choice:
         """Make a background of an uploaded file.
@@ -177,6 +185,7 @@ class Uploads:
         path = make_background(upload, upload.with_name(number), shown)
         choice = _choice(number, shown, path, is_own=True)
         with self._lock:
+            self._coming.discard(upload)
             if self._closed or len(self._own) >= _MAX_UPLOADS:
                 path.unlink(missing_ok=True)
                 message = "the session has ended, or has too many uploads"
@@ -222,6 +231,13 @@ class Uploads:
             folder, self._folder = self._folder, None
         if folder is not None:
             folder.cleanup()
+
+    def _private_folder(self) -> str:
+        if self._folder is None:
+            folder = tempfile.TemporaryDirectory(prefix="greenroom-", ignore_cleanup_errors=True)
+            private_folder(Path(folder.name))
+            self._folder = folder
+        return self._folder.name
 
     def _resolved(self, background: object) -> str:
         if isinstance(background, str):

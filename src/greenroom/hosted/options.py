@@ -6,6 +6,7 @@ import ipaddress
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from greenroom.errors import SettingsError
 from greenroom.hosted.rtc import IceServer, PeerOptions
@@ -16,14 +17,20 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_PORT",
+    "RAY_HERE",
     "Part",
     "ServeOptions",
     "is_loopback",
     "parse_ice_server",
+    "parse_ray_address",
+    "parse_replicas",
     "parse_udp_ports",
 ]
 
 DEFAULT_PORT: Final = 8478
+RAY_HERE: Final = "here"
+"""In place of the address of a cluster: Ray is started on this machine, for this service."""
+_RAY_PORT: Final = 6379
 _ICE_SCHEMES: Final = ("stun", "stuns", "turn", "turns")
 
 
@@ -94,6 +101,10 @@ class ServeOptions:
     workers : int, optional
         Processes that have sessions, behind one that answers HTTP; one for each core by default.
         With 1, one process does both. An application that is made with `create_app` is always one.
+    ray : str, optional
+        Head of a cluster of Ray's whose machines have the sessions, ``HOST:PORT``, or `RAY_HERE`.
+    replicas : (int, int)
+        Least and most processes that have sessions in a cluster.
     part : Part
         Which of the processes this is.
     """
@@ -116,6 +127,8 @@ class ServeOptions:
     backgrounds: Path | None = None
     settings: Settings = field(default_factory=Settings)
     workers: int | None = None
+    ray: str | None = None
+    replicas: tuple[int, int] = (1, 64)
     part: Part = Part()
 
     def check(self) -> None:
@@ -143,12 +156,35 @@ class ServeOptions:
         if self.tls_self_signed and self.tls_cert is not None:
             message = "expected --tls-self-signed or a certificate of your own, not both"
             raise SettingsError(message, "tls_self_signed")
-        if self.udp_ports is not None and len(self.udp_ports) < self.worker_count:
+        if self.ray is not None:
+            self._check_cluster(self.ray)
+        elif self.udp_ports is not None and len(self.udp_ports) < self.worker_count:
             message = (
                 f"--udp-ports: expected at least one port for each of {self.worker_count} workers, "
                 f"not {len(self.udp_ports)}"
             )
             raise SettingsError(message, "udp_ports")
+
+    def _check_cluster(self, address: str) -> None:
+        """Refuse what a cluster does not have."""
+        if address != RAY_HERE:
+            parse_ray_address(address)
+        if self.workers is not None:
+            message = (
+                "expected --ray or --workers, not both: a cluster's processes are --replicas, one "
+                "for each processor that they need"
+            )
+            raise SettingsError(message, "workers")
+        if self.public_address is not None:
+            message = (
+                "--public-address is of one machine. With --ray, set GREENROOM_PUBLIC_ADDRESS on "
+                "each machine before 'ray start'"
+            )
+            raise SettingsError(message, "public_address")
+        least, most = self.replicas
+        if not 1 <= least <= most:
+            message = f"--replicas: expected MIN-MAX such as 2-16, not {least}-{most}"
+            raise SettingsError(message, "replicas")
 
     @property
     def has_tls(self) -> bool:
@@ -200,6 +236,46 @@ def parse_udp_ports(text: str) -> range:
         return range(int(first), int(last) + 1)
     message = f"--udp-ports: expected FIRST-LAST such as 40000-40100, from 1024 on, not {text!r}"
     raise SettingsError(message, "udp_ports")
+
+
+def parse_ray_address(text: str) -> tuple[str, int]:
+    """Read the address of a cluster's head.
+
+    >>> parse_ray_address("10.0.0.5")
+    ('10.0.0.5', 6379)
+
+    Raises
+    ------
+    SettingsError
+        If it is not one.
+    """
+    parts = urlsplit(f"//{text}")
+    try:
+        host, port = parts.hostname, parts.port or _RAY_PORT
+    except ValueError:
+        host, port = None, 0
+    if host and parts.netloc == text and parts.username is None:
+        return host, port
+    message = f"--ray: expected HOST or HOST:PORT such as 10.0.0.5:6379, not {text!r}"
+    raise SettingsError(message, "ray")
+
+
+def parse_replicas(text: str) -> tuple[int, int]:
+    """Read how many processes a cluster may have.
+
+    >>> parse_replicas("2-16"), parse_replicas("4")
+    ((2, 16), (4, 4))
+
+    Raises
+    ------
+    SettingsError
+        If it does not say that.
+    """
+    least, dash, most = text.partition("-")
+    if least.isdecimal() and (most.isdecimal() if dash else True):
+        return int(least), int(most or least)
+    message = f"--replicas: expected MIN-MAX such as 2-16, not {text!r}"
+    raise SettingsError(message, "replicas")
 
 
 def parse_ice_server(text: str) -> IceServer:

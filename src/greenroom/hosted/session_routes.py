@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,7 +19,6 @@ from greenroom.web.schema import live_schema
 from greenroom.web.uploads import MAX_UPLOAD_BYTES, require_kind
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from typing import BinaryIO
 
     from greenroom.hosted.access import Gatekeeper
@@ -29,6 +29,8 @@ __all__ = ["background_routes", "session_routes"]
 
 _TOO_LARGE: Final = f"the file is too large: at most {MAX_UPLOAD_BYTES // 2**20} MiB are taken"
 _UPLOAD_TIMEOUT_S: Final = 120.0
+# Uploads of all sessions that are decoded at once: each may take 200 MiB.
+_CONVERSIONS: Final = 2
 _CHANGES: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
@@ -91,6 +93,7 @@ def background_routes(sessions: Sessions, gatekeeper: Gatekeeper) -> APIRouter:
     """Make the routes ``/backgrounds`` and ``/sessions/{number}/backgrounds``."""
     router = APIRouter(tags=["backgrounds"])
     backgrounds = sessions.backgrounds
+    converting = asyncio.Semaphore(_CONVERSIONS)
 
     @router.get("/backgrounds")
     async def choices(request: Request) -> list[dict[str, Any]]:
@@ -119,12 +122,13 @@ def background_routes(sessions: Sessions, gatekeeper: Gatekeeper) -> APIRouter:
         try:
             with file:
                 await _receive(request, file, display_name(name))
-            choice = await run_slow(uploads.add, path, name)
+            async with converting:
+                choice = await run_slow(uploads.add, path, name)
         except OSError as error:
             message = f"the upload cannot be kept: {error.strerror}"
             raise BackgroundError(message) from error
         finally:
-            await run_quick(_remove, path)
+            await run_quick(uploads.end_upload, path)
         return choice.told(f"/sessions/{number}/backgrounds/{choice.id}/thumbnail")
 
     @router.get("/sessions/{number}/backgrounds/{picture}/thumbnail")
@@ -164,10 +168,6 @@ async def _receive(request: Request, file: BinaryIO, name: str) -> None:
             if len(head) >= HEAD_BYTES:
                 require_kind(head, name)
         file.write(part)
-
-
-def _remove(path: Path) -> None:
-    path.unlink(missing_ok=True)
 
 
 def _no_background() -> HTTPException:

@@ -184,6 +184,15 @@ class TokenFile:
             for entry in self._entries.values()
         )
 
+    def holds_name(self, name: str) -> bool:
+        """Whether any token of a name has not expired."""
+        self._follow()
+        now = datetime.now(UTC)
+        return any(
+            entry.name == name and (entry.expires is None or entry.expires > now)
+            for entry in self._entries.values()
+        )
+
     def _follow(self) -> None:
         """Read the file again if it has changed."""
         now_s = time.monotonic()

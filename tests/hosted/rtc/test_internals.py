@@ -61,9 +61,26 @@ def test_the_attributes_are_there() -> None:
         assert internals.codecs_of(transceiver) == [], ADVICE
         assert transceiver._offerDirection is None, ADVICE
         assert connection.sctp is not None
-        assert internals.unread_messages(connection.sctp) == (0, 0), ADVICE
+        assert internals.unread_messages(connection.sctp) == (0, 0, 0, 0), ADVICE
         assert InboundStream().reassembly == [], ADVICE
         await connection.close()
+
+    asyncio.run(look())
+
+
+def test_datagrams_are_read_into_little_memory() -> None:
+    """The event loops of the standard library have a size that can be set."""
+
+    async def look() -> None:
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_datagram_endpoint(
+            asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0)
+        )
+        assert getattr(type(transport), "max_size", 0) > 2048, "asyncio has changed"
+        internals.read_small_datagrams(transport)
+        assert vars(transport)["max_size"] == 2048
+        transport.close()
+        await asyncio.sleep(0)
 
     asyncio.run(look())
 
@@ -76,6 +93,8 @@ def test_senders_and_receivers_are_started_and_stopped_by_these_methods() -> Non
     source = inspect.getsource(aiortc.rtcpeerconnection)
     for call in ("await transceiver.sender.send(", "await transceiver.receiver.receive("):
         assert call in source, ADVICE
+    source = inspect.getsource(RTCDtlsTransport)
+    assert "await self._data_receiver._handle_data(data)" in source, ADVICE
     source = inspect.getsource(aiortc.RTCRtpTransceiver.stop)
     assert "receiver.stop()" in source, ADVICE
     assert "sender.stop()" in source, ADVICE

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aioice import stun
 from aiortc import RTCSessionDescription
+from aiortc.rtcsctptransport import DataChunk, SackChunk
 
 from greenroom.hosted.rtc import (
     AudioPacket,
@@ -221,6 +222,49 @@ async def test_a_flood_of_messages_is_dropped_and_counted() -> None:
         assert echo.peer.stats()["dropped_in_message_size"] == 2
         assert 50 <= len(echo.messages) < 100
         assert echo.messages[0] == "0"
+
+
+@asynchronous
+async def test_acknowledgements_of_everything_do_not_hold_up_the_loop() -> None:
+    """One packet of a kilobyte once took seconds to be read, in which nobody was served."""
+    echo = Echo()
+    async with client_of(echo.peer) as client:
+        client.messaging()
+        await client.connect(echo.peer)
+        await until(lambda: client.channel.readyState == "open")
+        sctp = client.connection.sctp
+        assert sctp is not None
+        false = SackChunk()
+        false.cumulative_tsn = sctp._last_received_tsn  # noqa: SLF001
+        false.gaps = [(1, 65_535)] * 280
+        for _ in range(5):
+            await sctp._send_chunk(false)  # noqa: SLF001
+        began_s = time.monotonic()
+        client.channel.send("still there")
+        await until(lambda: echo.messages == ["still there"])
+        assert time.monotonic() - began_s < 1.0
+        assert echo.peer.stats()["dropped_in_message_packets"] == 5
+
+
+@asynchronous
+async def test_parts_of_no_message_end_the_connection() -> None:
+    """Parts of a byte each, of messages that never begin, are no more than a few hundred."""
+    echo = Echo()
+    async with client_of(echo.peer) as client:
+        client.messaging()
+        await client.connect(echo.peer)
+        await until(lambda: client.channel.readyState == "open")
+        sctp = client.connection.sctp
+        assert sctp is not None
+        for number in range(400):
+            part = DataChunk()
+            part.flags = 4  # unordered, neither the first nor the last
+            part.tsn = (sctp._local_tsn + number) % 2**32  # noqa: SLF001
+            part.stream_id, part.stream_seq, part.protocol = 1, 0, 51
+            part.user_data = b"x"
+            await sctp._send_chunk(part)  # noqa: SLF001
+        await until(lambda: echo.reasons)
+        assert echo.reasons == ["messages were sent that are never complete"]
 
 
 @asynchronous

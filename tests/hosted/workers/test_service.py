@@ -189,6 +189,12 @@ async def test_worker_takes_no_request_without_the_secret(service: Served) -> No
         assert answer.status_code == 200
 
 
+def test_workers_keep_their_memory_together(service: Served) -> None:
+    """Threads of a worker share two arenas, or it would grow with each that comes and goes."""
+    for pid in service.workers():
+        assert b"\0MALLOC_ARENA_MAX=2\0" in Path(f"/proc/{pid}/environ").read_bytes()
+
+
 @asynchronous
 async def test_answers_are_those_of_one_process(service: Served) -> None:
     """What needs no session is answered by any worker, and errors are JSON."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from greenroom.hosted.rtc import internals
 from greenroom.hosted.rtc.rates import Allowance
+from greenroom.hosted.rtc.sctp_packets import chunk_cost
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +23,11 @@ _MESSAGE_SIZE: Final = 65_536  # bytes
 _MESSAGES_PER_S: Final = 50
 _MOST_BUFFERED: Final = 262_144  # bytes of messages that wait to be sent
 _UNREAD_BYTES: Final = 1 << 20  # of messages that are not complete
-_UNREAD_PACKETS: Final = 1000
+# The longest message has 60 parts. Each of these numbers costs time with every part that comes.
+_UNREAD_PARTS: Final = 256
+_MISORDERED: Final = 256
+_STREAMS: Final = 64
+_CHUNKS_PER_S: Final = 1000
 
 
 class Channels:
@@ -44,6 +49,19 @@ class Channels:
         self._on_message = on_message
         self._channels: list[RTCDataChannel] = []
         self._allowance = Allowance(_MESSAGES_PER_S)
+        self._chunks = Allowance(_CHUNKS_PER_S)
+
+    def guard(self, sctp: RTCSctpTransport) -> None:
+        """Leave out packets that would hold up the loop; `is_flooded` says when to end."""
+        internals.guard_messages(sctp, functools.partial(self._admit, sctp))
+
+    def _admit(self, sctp: RTCSctpTransport, packet: bytes) -> bool:
+        cost = chunk_cost(packet)
+        now_s = time.monotonic()
+        if cost is None or is_flooded(sctp):
+            self.dropped["message packets"] += 1
+            return False
+        return all(self._chunks.take(now_s) for _ in range(cost))
 
     def add(self, channel: RTCDataChannel) -> None:
         """Take a channel that was opened."""
@@ -77,8 +95,13 @@ class Channels:
 
 def is_flooded(sctp: RTCSctpTransport) -> bool:
     """Return whether parts of messages that are never complete pile up."""
-    held, misordered = internals.unread_messages(sctp)
-    return held > _UNREAD_BYTES or misordered > _UNREAD_PACKETS
+    unread = internals.unread_messages(sctp)
+    return (
+        unread.bytes > _UNREAD_BYTES
+        or unread.parts > _UNREAD_PARTS
+        or unread.misordered > _MISORDERED
+        or unread.streams > _STREAMS
+    )
 
 
 def send_text(channel: RTCDataChannel, text: str) -> None:

@@ -7,6 +7,7 @@ import math
 import threading
 from collections import Counter, deque
 from fractions import Fraction
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final
 
 import av
@@ -74,7 +75,8 @@ class Decoding:
         self._on_refused = on_refused
         self._max_size = max_size
         self._waiting: deque[EncodedFrame] = deque()
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._tokens: SimpleQueue[None] = SimpleQueue()  # one for each frame, and for the end
         self._awaits_key = True
         self._closed = False
         self._refused = False
@@ -85,7 +87,7 @@ class Decoding:
 
     def put(self, frame: EncodedFrame) -> None:
         """Take a coded frame; never blocks."""
-        with self._changed:
+        with self._lock:
             if len(self._waiting) >= _MOST_WAITING and not frame.key:
                 self.dropped["overload"] += len(self._waiting)
                 self._waiting.clear()
@@ -98,16 +100,16 @@ class Decoding:
                     self._waiting.clear()  # nothing after it refers to them
                 self._awaits_key = False
                 self._waiting.append(frame)
-                self._changed.notify()
+                self._tokens.put(None)
                 return
         self._on_key_needed()
 
     def close(self) -> None:
         """End the thread as soon as the frame that it is busy with is done."""
-        with self._changed:
+        with self._lock:
             self._closed = True
             self._waiting.clear()
-            self._changed.notify()
+            self._tokens.put(None)
 
     @property
     def alive(self) -> bool:
@@ -131,9 +133,13 @@ class Decoding:
 
     def _taken(self) -> EncodedFrame | None:
         """Return the next coded frame; None at the end."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._closed)
-            return None if self._closed else self._waiting.popleft()
+        while True:
+            self._tokens.get()
+            with self._lock:
+                if self._closed:
+                    return None
+                if self._waiting:
+                    return self._waiting.popleft()
 
     def _hand_on(self, picture: av.VideoFrame, arrived_s: float) -> None:
         try:
@@ -158,7 +164,7 @@ class Decoding:
         except av.FFmpegError as error:
             logger.debug("a %s frame cannot be decoded: %s", frame.codec, error)
             self._decoder = None
-            with self._changed:
+            with self._lock:
                 self.dropped["damaged"] += 1
                 self._waiting.clear()
                 self._awaits_key = True

@@ -118,6 +118,7 @@ async def _bound(
         except OSError as error:
             logger.debug("no socket on %s port %d: %s", address, port, error)
             continue
+        internals.read_small_datagrams(transport)
         transport.get_extra_info("socket").setsockopt(
             socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER
         )

@@ -7,7 +7,7 @@ packages in the same process notice nothing.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pylibsrtp
 from aioice import stun
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "GuardedStunProtocol",
     "SecureRtp",
+    "Unread",
     "add_socket",
     "announce_level",
     "bound_addresses",
@@ -37,8 +38,10 @@ __all__ = [
     "connection_of",
     "consent_request",
     "end_gathering",
+    "guard_messages",
     "keep_codec",
     "nominated",
+    "read_small_datagrams",
     "replace_gathering",
     "replace_receiver",
     "replace_sender",
@@ -47,6 +50,9 @@ __all__ = [
     "takes_media",
     "unread_messages",
 ]
+
+
+_DATAGRAM: Final = 2048  # bytes; all that is sent fits into a packet of Ethernet
 
 
 class GuardedStunProtocol(StunProtocol):
@@ -128,6 +134,15 @@ async def consent_request(connection: Connection) -> bool:
     return True
 
 
+def read_small_datagrams(transport: asyncio.DatagramTransport) -> None:
+    """Have asyncio read datagrams of the size that WebRTC's have.
+
+    It takes memory for 256 KiB at each read otherwise, which is two thirds of what a packet costs.
+    """
+    if hasattr(transport, "max_size"):  # of the standard library's event loops
+        transport.max_size = _DATAGRAM
+
+
 class SecureRtp:
     """The encryption of RTP that a DTLS transport has negotiated.
 
@@ -160,7 +175,7 @@ class SecureRtp:
         """Encrypt and send a packet; return the bytes sent, 0 if there is no connection."""
         target = nominated(self._connection)
         session: pylibsrtp.Session | None = self._dtls._tx_srtp  # noqa: SLF001
-        if target is None or session is None or not self.ready:
+        if target is None or session is None:
             return 0
         transport, address = target
         if isinstance(transport, asyncio.BaseTransport) and transport.is_closing():
@@ -235,11 +250,41 @@ def announce_level(transceiver: RTCRtpTransceiver, level: int) -> None:
             codec.parameters["profile-level-id"] = f"{profile[:4]}{level:02x}"
 
 
-def unread_messages(sctp: RTCSctpTransport) -> tuple[int, int]:
-    """Return what waits for missing parts of messages: bytes, and packets out of order."""
+class Unread(NamedTuple):
+    """What waits for missing parts of messages.
+
+    Attributes
+    ----------
+    bytes, parts : int
+        Of messages that are not complete.
+    misordered : int
+        Parts that came out of order.
+    streams : int
+        Streams that there ever were.
+    """
+
+    bytes: int
+    parts: int
+    misordered: int
+    streams: int
+
+
+def unread_messages(sctp: RTCSctpTransport) -> Unread:
+    """Return what waits for missing parts of messages."""
     streams = sctp._inbound_streams.values()  # noqa: SLF001
-    held = sum(len(chunk.user_data) for stream in streams for chunk in stream.reassembly)
-    return held, len(sctp._sack_misordered)  # noqa: SLF001
+    sizes = [len(chunk.user_data) for stream in streams for chunk in stream.reassembly]
+    return Unread(sum(sizes), len(sizes), len(sctp._sack_misordered), len(streams))  # noqa: SLF001
+
+
+def guard_messages(sctp: RTCSctpTransport, admit: Callable[[bytes], bool]) -> None:
+    """Have a transport of messages handle only packets that are admitted."""
+    handle = sctp._handle_data  # noqa: SLF001
+
+    async def handle_data(data: bytes) -> None:
+        if admit(data):
+            await handle(data)
+
+    sctp._handle_data = handle_data  # type: ignore[method-assign]  # noqa: SLF001
 
 
 def replace_sender(

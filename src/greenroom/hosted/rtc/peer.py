@@ -152,6 +152,8 @@ class Peer:
         connection.on("datachannel", self._channels.add)
         connection.on("connectionstatechange", self._check_state)
         await connection.setRemoteDescription(RTCSessionDescription(offer.sdp, "offer"))
+        if connection.sctp is not None:
+            self._channels.guard(connection.sctp)
         transceivers = connection.getTransceivers()
         if transceivers:
             dtls = transceivers[0].receiver.transport
@@ -276,7 +278,7 @@ class Peer:
 
     @property
     def target_bitrate(self) -> int:
-        """What the peer says that gets through to it, within `PeerOptions.bitrates`; bits/s."""
+        """Bit rate that the peer estimates to get through, within the options, in bits/s."""
         least, first, most = self._options.bitrates
         estimate = self._media.remb if self._media is not None else None
         return max(least, min(most, first if estimate is None else estimate))

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import secrets
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from greenroom.errors import SinkError
@@ -52,6 +53,7 @@ class LocalFleet(Fleet):
             for number in range(count)
         )
         self._keeping: list[asyncio.Task[None]] = []
+        self._ending = asyncio.Event()
         super().__init__(options, self.workers, secret)
 
     async def start(self) -> None:
@@ -73,7 +75,7 @@ class LocalFleet(Fleet):
 
     async def drain(self, grace_s: float) -> None:
         """Admit nobody any more, and end all workers within a time."""
-        self.draining = True
+        self._begin_end()
         logger.info("the service ends within %g s", grace_s)
         for worker in self.workers:
             worker.drain(grace_s)
@@ -83,13 +85,17 @@ class LocalFleet(Fleet):
 
     async def close(self) -> None:
         """End all workers at once."""
-        self.draining = True
+        self._begin_end()
         for worker in self.workers:
             worker.kill()
         for task in self._keeping:
             task.cancel()
         await asyncio.gather(*self._keeping, return_exceptions=True)
         self._keeping.clear()
+
+    def _begin_end(self) -> None:
+        self.draining = True
+        self._ending.set()
 
     async def _keep(self, worker: Worker) -> None:
         """Run a worker's processes, one after the other."""
@@ -111,5 +117,6 @@ class LocalFleet(Fleet):
             "has ended, and its sessions with it" if has_started else "did not start",
             backoff_s,
         )
-        await asyncio.sleep(backoff_s)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._ending.wait(), backoff_s)
         return min(2 * backoff_s, _BACKOFF_MAX_S)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from greenroom.hosted.workers.reached_worker import ReachedWorker
 
-__all__ = ["MergedMetrics", "merge"]
+__all__ = ["MergedMetrics", "counts_alone", "merge"]
 
 # Families whose samples only ever grow: what a worker counted stays when it has ended.
 _GROWING: Final = ("counter", "histogram")
@@ -57,8 +57,7 @@ class MergedMetrics(Collector):
         """Keep the counts of a worker that has ended."""
         if not was_expected:
             self._restarts.inc()
-        growing = [one for one in merge([self._ended, text]) if one.type in _GROWING]
-        self._ended = _text(growing)
+        self._ended = counts_alone(self._ended, text)
 
     def text(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
@@ -83,6 +82,11 @@ class MergedMetrics(Collector):
             cores.add_metric(label, worker.report.cores_used)
             sessions.add_metric(label, worker.session_count)
         yield from (running, cores, sessions)
+
+
+def counts_alone(*texts: str) -> str:
+    """Return what only ever grows of several texts, added up."""
+    return _text(one for one in merge(texts) if one.type in _GROWING)
 
 
 def merge(texts: Iterable[str]) -> list[Metric]:

@@ -67,6 +67,7 @@ class _Worker:
 
     def run(self) -> None:
         """Serve until the end."""
+        log_json(self._server.sessions.session_of)
         self._server.run()
         self._unsent.put(None)
         self._sending.join(_ORPHAN_S)

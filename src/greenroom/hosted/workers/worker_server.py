@@ -14,7 +14,6 @@ from starlette.responses import PlainTextResponse
 
 from greenroom.errors import GreenroomError
 from greenroom.hosted.app import create_app, sessions_of
-from greenroom.hosted.logs import log_json
 from greenroom.hosted.server import DrainingServer, listen, server_config
 from greenroom.hosted.tokens import AccessDeniedError, Action, Grant
 from greenroom.hosted.workers.reports import (
@@ -123,7 +122,6 @@ class WorkerServer:
         GreenroomError
             If it does not start.
         """
-        log_json(self.sessions.session_of)
         with self._listening:
             self._server.run(sockets=[self._listening])
         if not self._server.started:

@@ -1,0 +1,95 @@
+"""The connection to a cluster of Ray's, or to one of this process' own."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Final
+
+from greenroom.errors import MissingExtraError, SinkError
+from greenroom.hosted.cluster import ray_internals
+from greenroom.hosted.cluster.names import NAMESPACE
+from greenroom.hosted.options import RAY_HERE, is_loopback, parse_ray_address
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["connected"]
+
+_LOOPBACK: Final = "127.0.0.1"
+_REACH_S: Final = 5.0
+# The least that Ray takes: nothing is kept in its store.
+_STORE_BYTES: Final = 80 << 20
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def connected(address: str) -> Iterator[None]:
+    """Be connected to a cluster within the block.
+
+    Parameters
+    ----------
+    address : str
+        Of its head, or `RAY_HERE`: Ray is started here then, at the loopback interface, and ends
+        with the block.
+
+    Raises
+    ------
+    GreenroomError
+        If Ray is not installed, the cluster is not to be reached or does not let this process
+        in, or token authentication is turned off.
+    """
+    if find_spec("ray") is None:
+        message = (
+            "--ray needs an extra that is not installed. To install it: "
+            "pip install 'greenroom[hosted,cluster]'"
+        )
+        raise MissingExtraError(message)
+    arguments = _arguments(address)
+    import ray  # noqa: PLC0415 - it reads its environment, which was set just now
+
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
+    before = {one: signal.getsignal(one) for one in _SIGNALS}
+    try:
+        ray.init(
+            namespace=NAMESPACE,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            **arguments,
+        )
+    except Exception as error:  # Ray has no class of its own for all of them
+        message = f"Ray at '{address}' lets this process not in: {error}"
+        raise SinkError(message, address) from error
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _arguments(address: str) -> dict[str, Any]:
+    """Prepare Ray's environment; return how to connect."""
+    if address == RAY_HERE:
+        ray_internals.prepare(is_loopback=True, is_own=True)
+        return {
+            "address": "local",
+            "_node_ip_address": _LOOPBACK,
+            "include_dashboard": False,
+            "object_store_memory": _STORE_BYTES,
+        }
+    host, port = parse_ray_address(address)
+    try:
+        socket.create_connection((host, port), _REACH_S).close()
+    except OSError as error:
+        message = (
+            f"no Ray answers at {host}:{port} ({error}). Start it with: ray start --head "
+            f"--node-ip-address {host} --port {port}"
+        )
+        raise SinkError(message, address) from error
+    ray_internals.prepare(is_loopback=is_loopback(host), is_own=False)
+    return {"address": f"{host}:{port}"}
