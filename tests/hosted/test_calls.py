@@ -260,6 +260,29 @@ async def test_drain() -> None:
         assert not service.sessions.calls
 
 
+@pytest.mark.usefixtures("no_thread_left")
+@asynchronous
+async def test_end_while_a_session_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session whose model is being loaded when the service ends is not begun any more."""
+    loading, loaded = threading.Event(), threading.Event()
+
+    def load(*_: object) -> PersonSegmenter:
+        loading.set()
+        loaded.wait(10)
+        return PersonSegmenter()
+
+    monkeypatch.setattr(segmenter_pool, "create_segmenter", load)
+    async with serving() as service, Client(service.http, PersonTrack()) as client:
+        connecting = asyncio.ensure_future(client.connect())
+        await until(loading.is_set, "the loading")
+        await service.sessions.close()
+        loaded.set()
+        response = await connecting
+        assert response.status_code == 503
+        assert not service.sessions.calls
+        assert service.sessions.pool.count == 0
+
+
 @pytest.mark.usefixtures("drawn")
 @asynchronous
 async def test_one_session_too_many_is_refused() -> None:

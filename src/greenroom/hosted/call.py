@@ -19,6 +19,7 @@ from greenroom.hosted.messages import (
     status_message,
 )
 from greenroom.hosted.metrics import SessionCounts
+from greenroom.hosted.refusals import UnavailableError
 from greenroom.hosted.rtc import Peer
 from greenroom.hosted.session import HostedSession
 from greenroom.web.page_state import run_quick, run_slow
@@ -150,11 +151,16 @@ class Call:
         Raises
         ------
         GreenroomError
-            If the offer cannot be answered, or a setting is refused. Nothing is left then.
+            If the offer cannot be answered, a setting is refused, or it was closed meanwhile.
+            Nothing is left then.
         """
         self._session = session = await run_slow(
             HostedSession, self.stream, context, start.settings, share
         )
+        if self._ended:
+            await asyncio.shield(run_slow(session.stop))
+            message = "the service has ended"
+            raise UnavailableError(message, "draining", 1)
         try:
             if start.cover is not None:
                 session.cover(on=start.cover)
