@@ -540,6 +540,31 @@ async def test_noise_on_the_socket_changes_nothing() -> None:
 
 
 @asynchronous
+async def test_a_flood_of_strangers_does_not_drown_the_peer() -> None:
+    """Whoever finds the port can send thousands of datagrams, and the peer's own still count."""
+    echo = Echo()
+    async with client_of(echo.peer) as client:
+        client.video()
+        client.messaging()
+        answer = await client.connect(echo.peer)
+        await until(lambda: len(echo.frames) > 3 and client.channel.readyState == "open")
+        port = int(re.findall(r"a=candidate:\S+ 1 udp \d+ 127\.0\.0\.1 (\d+)", answer)[0])
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            stranger.connect(("127.0.0.1", port))
+            for _ in range(50):
+                for datagram in [b"\x80\x60" + bytes(20)] * 100 + [b"\x14" + bytes(20)] * 20:
+                    stranger.send(datagram)
+                await asyncio.sleep(0.005)
+            client.channel.send("still there")
+            count = len(echo.frames)
+            await until(lambda: echo.messages and len(echo.frames) > count + 5)
+        stats = echo.peer.stats()
+        assert stats["refused_flood"] == 0
+        assert stats["refused_not_of_the_peer"] < 4000
+        assert echo.reasons == []
+
+
+@asynchronous
 async def test_a_second_video_is_refused_and_the_first_goes_on() -> None:
     """Nobody reads it, so it is not sent at all."""
     echo = Echo()

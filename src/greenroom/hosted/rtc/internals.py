@@ -65,14 +65,15 @@ class GuardedStunProtocol(StunProtocol):
     on_media : callable
         Takes encrypted RTP and RTCP packets, on the loop.
     admit : callable
-        Returns whether one more of the other datagrams is handled.
+        Told whether a datagram is of media, and whether it comes from the address that ICE has
+        chosen; returns whether it is handled.
     """
 
     def __init__(
         self,
         connection: Connection,
         on_media: Callable[[bytes], None],
-        admit: Callable[[], bool],
+        admit: Callable[[bool, bool], bool],
     ) -> None:
         super().__init__(connection)
         self._on_media = on_media
@@ -83,9 +84,14 @@ class GuardedStunProtocol(StunProtocol):
         assert isinstance(data, bytes)
         if not data:
             return  # aiortc ends the connection over it
-        if 128 <= data[0] <= 191:
+        chosen = nominated(self.receiver)
+        is_known = chosen is not None and addr[:2] == chosen[1][:2]
+        is_media = 128 <= data[0] <= 191
+        if not self._admit(is_media, is_known):
+            return
+        if is_media:
             self._on_media(data)
-        elif self._admit():
+        else:
             try:
                 super().datagram_received(data, addr)
             except Exception:  # noqa: BLE001 - whoever sends noise must not fill the log

@@ -45,6 +45,10 @@ _WATCH_S: Final = 0.25
 _LATE_S: Final = 0.75  # a loop that comes back this late was blocked
 _THREAD_S: Final = 2.0  # time-out for the decoder's thread
 _CONTROL_PER_S: Final = 500  # datagrams of ICE, DTLS and messages
+# The same, and media, from other addresses than the chosen one: ICE may change to one of them, but
+# whoever finds the port must not use up what the peer may send.
+_STRANGERS_PER_S: Final = 250
+_STRANGERS_MEDIA_PER_S: Final = 1000
 _AIORTC_ERRORS: Final = (
     *(AssertionError, AttributeError, KeyError, IndexError, TypeError, ValueError),
     *(InternalError, InvalidAccessError, InvalidStateError, OperationError),
@@ -187,12 +191,19 @@ class Peer:
         assert self._media is not None
         self._ice = connection
         internals.bound_addresses(connection, ice.MOST_ADDRESSES)
-        admitted = Allowance(_CONTROL_PER_S)
+        own, strangers = Allowance(_CONTROL_PER_S), Allowance(_STRANGERS_PER_S)
+        strangers_media = Allowance(_STRANGERS_MEDIA_PER_S)
+
+        def admit(is_media: bool, is_known: bool) -> bool:  # noqa: FBT001 - as it is called
+            if is_media:  # the peer's have a limit of their own
+                return is_known or strangers_media.take(time.monotonic())
+            return (own if is_known else strangers).take(time.monotonic())
+
         make = functools.partial(
             internals.GuardedStunProtocol,
             connection,
             self._media.received,
-            lambda: admitted.take(time.monotonic()),
+            admit,
         )
         internals.replace_gathering(
             connection,
