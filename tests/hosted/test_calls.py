@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -313,6 +315,50 @@ async def test_unwatched_stream_is_not_processed() -> None:
             await viewer.connect("/whep/studio")
             await until(lambda: viewer.count > 10, "frames")
             assert viewer.room_pixels == 0
+
+
+@pytest.mark.usefixtures("drawn")
+@asynchronous
+async def test_processors_are_divided() -> None:
+    """Two sessions get as much each; the one that was there loses no frame by it."""
+    async with (
+        serving() as service,
+        Client(service.http, PersonTrack()) as first,
+        Client(service.http, PersonTrack()) as second,
+    ):
+        await first.connect()
+        await until(lambda: first.count > 10, "frames")
+        session = service.sessions.calls[0].session
+        alone, refused = session.settings.budget_cpu, dict(session.status().drops)
+        await second.connect()
+        await until(lambda: session.settings.budget_cpu < alone, "the other share")
+        shares = {call.session.settings.budget_cpu for call in service.sessions.calls}
+        assert len(shares) == 1
+        assert session.status().drops.get("settings") == refused.get("settings")
+        await service.http.delete(second.location)
+        await until(lambda: session.settings.budget_cpu == alone, "the whole share again")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not say what is open")
+@pytest.mark.usefixtures("drawn")
+@asynchronous
+async def test_clients_come_and_go() -> None:
+    """After many calls there are no more threads and open files than after the first ones."""
+    async with serving() as service:
+        used = []
+        for _ in range(8):
+            async with Client(service.http, PersonTrack()) as client:
+                await client.connect()
+                await until(lambda client=client: client.count > 3, "frames")  # type: ignore[misc]
+                await service.http.delete(client.location)
+            await until(lambda: not service.sessions.calls, "the end")
+            used.append((threading.active_count(), _open_files()))
+        assert used[-1][0] <= used[1][0] + 1
+        assert used[-1][1] <= used[1][1] + 1
+
+
+def _open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 @pytest.mark.usefixtures("drawn")
