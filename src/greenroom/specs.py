@@ -21,12 +21,15 @@ __all__ = [
     "LIVE_OUTPUTS",
     "NAMES",
     "ROOM_WORDS",
+    "SOURCE_KINDS",
     "Argument",
     "BackgroundKind",
     "LiveOutput",
     "Rectangle",
+    "SourceKind",
     "parse_regions",
     "rgb_of",
+    "source_kind",
 ]
 
 # The named colours of CSS Color Module Level 4, section 6.1.
@@ -288,6 +291,58 @@ BUILTIN: Final = {
     "studio": "Studio",
 }
 """Built-in pictures by their word, with the names that the page shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceKind:
+    """A kind of live source.
+
+    Attributes
+    ----------
+    help : str
+        Notation, in the help of the setting ``source``; empty where the help does not list it.
+    word : str
+        The whole name of the source; empty where there is none.
+    schemes : tuple of str
+        Beginnings of its addresses, without the colon.
+    suffix : str
+        End of the names of its files.
+    """
+
+    help: str = ""
+    word: str = ""
+    schemes: tuple[str, ...] = ()
+    suffix: str = ""
+
+    def fits(self, name: str) -> bool:
+        """Whether a name is of this kind by its notation."""
+        scheme, colon, _ = name.partition(":")
+        return (
+            name == self.word != ""
+            or (colon != "" and scheme.lower() in self.schemes)
+            or (self.suffix != "" and name.lower().endswith(self.suffix) and Path(name).is_file())
+        )
+
+
+SOURCE_KINDS: Final = {
+    "camera": SourceKind("A camera by its number, name or path (greenroom devices lists them)"),
+    "file": SourceKind("a video file played in real time"),
+    "stream": SourceKind(
+        "an address (rtsp:, http:, https:, rtp:, udp:)",
+        schemes=("rtsp", "rtsps", "http", "https", "rtp", "udp"),
+        suffix=".sdp",
+    ),
+    "test picture": SourceKind(schemes=("lavfi",)),
+    "screen": SourceKind("screen", word="screen"),
+    "demo": SourceKind("demo", word="demo"),
+}
+"""Kinds of live source; `greenroom.live.sources` opens them. A file or a camera is what is none of
+the others: only the file system can tell which."""
+
+
+def source_kind(name: str) -> str | None:
+    """Return the kind of live source that a name has by its notation; None for file or camera."""
+    return next((kind for kind, source in SOURCE_KINDS.items() if source.fits(name)), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,18 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from greenroom.errors import SettingsError
-from greenroom.matting.plate_picture import read_plate, share_known
+from greenroom.matting.plate_picture import decode_plate, fitted_plate, share_known
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from numpy.typing import NDArray
+
+
+def read_plate(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Read a picture of the room for frames of a size."""
+    return fitted_plate(decode_plate(path), path, size)
 
 
 def test_is_read_as_it_was_written(make_picture: Callable[..., Path]) -> None:

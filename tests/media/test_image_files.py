@@ -17,7 +17,7 @@ from PIL import Image, ImageCms
 from greenroom.backgrounds import Scene, create_background
 from greenroom.effects import create_overlay
 from greenroom.errors import GreenroomError
-from greenroom.matting.plate_picture import read_plate
+from greenroom.matting.plate_picture import decode_plate
 from greenroom.media.frame import Frame
 from greenroom.media.image_files import decode_picture, decode_with_alpha, is_picture
 from greenroom.media.layout import Layout
@@ -339,7 +339,7 @@ def test_names_that_cannot_be(tmp_path: Path, name: str) -> None:
     uses: tuple[Callable[[], object], ...] = (
         lambda: create_source(name, Settings()),
         lambda: create_overlay(name),
-        lambda: read_plate(name, (32, 18)),
+        lambda: decode_plate(name),
         lambda: create_background(Settings(background=name)),
         write,
     )

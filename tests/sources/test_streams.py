@@ -22,7 +22,7 @@ from greenroom.errors import (
 from greenroom.live.sources import create_live_source
 from greenroom.settings import Settings
 from greenroom.sources import stream
-from greenroom.sources.stream import is_stream
+from greenroom.specs import source_kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -235,9 +235,10 @@ def test_closing_from_another_thread_ends_the_stream(server: StreamServer) -> No
 def test_addresses_are_told_from_names_and_paths() -> None:
     """Only known schemes are addresses: a drive letter or a name with a colon is none."""
     streams = ("rtsp://a/b", "HTTP://a", "https://a", "rtp://a:5004", "udp://@:1234")
-    assert all(is_stream(name) for name in streams)
-    names = ("0", "C:\\clip.mp4", "Camera: front", "lavfi:testsrc", "/dev/video0", "file:a.mp4")
-    assert not any(is_stream(name) for name in names)
+    assert {source_kind(name) for name in streams} == {"stream"}
+    names = ("0", "C:\\clip.mp4", "Camera: front", "/dev/video0", "file:a.mp4")
+    assert {source_kind(name) for name in names} == {None}
+    assert source_kind("lavfi:testsrc") == "test picture"
 
 
 def test_a_test_picture_that_ffmpeg_does_not_know_says_how_one_looks() -> None:

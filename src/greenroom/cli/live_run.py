@@ -31,8 +31,7 @@ from greenroom.media.workers import Worker
 from greenroom.segmenters import check_model
 from greenroom.settings import OnFailure
 from greenroom.sinks.destinations import PAGE, create_live_sinks, destinations
-from greenroom.sources.stream import is_stream
-from greenroom.specs import BACKGROUND_KINDS
+from greenroom.specs import BACKGROUND_KINDS, source_kind
 from greenroom.web.port import check_port
 
 if TYPE_CHECKING:
@@ -136,7 +135,7 @@ def _unexpected_name(name: str) -> SettingsError:
     background, source = f"--background {quoted}", f"--source {quoted}"
     if is_picture(path) or is_folder(path) or name.partition(":")[0] in BACKGROUND_KINDS:
         hint = f"To have it behind you: greenroom run {background}"
-    elif name.isdigit() or name.startswith("/dev/") or is_stream(name) or name == "demo":
+    elif name.isdigit() or name.startswith("/dev/") or source_kind(name) is not None:
         hint = f"It belongs to --source: greenroom run {source}"
     elif path.suffix and name != STDIN:
         hint = (

@@ -8,7 +8,7 @@
 
 #include "core.h"
 
-/* Smaller coverage is none, as with `greenroom.media.frame.NOTHING`: fading values would become
+/* Coverage below this is treated as zero, as in `greenroom.media.matte`: fading values would become
  * denormal numbers. */
 #define GR_NOTHING 0x1p-20f
 /* Coverage from which a sample is somebody's. */

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from greenroom.devices.video_nodes import video_nodes
 from greenroom.doctor.finding import CheckContext, Finding, Section, join_group
+from greenroom.specs import source_kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["check_cameras"]
 
 _SECTION: Final = Section("Camera")
-# Sources that need no camera: addresses, files, and generated pictures.
-_WITHOUT_CAMERA: Final = re.compile(r"^(demo|screen|[a-z]+:.*|.*\.[a-z0-9]{2,4})$", re.IGNORECASE)
+# Files, as far as their names tell.
+_FILE: Final = re.compile(r".*\.[a-z0-9]{2,4}", re.IGNORECASE)
 _CONSENT: Final = (
     r"HKCU\Software\Microsoft\Windows\CurrentVersion\CapabilityAccessManager\ConsentStore\webcam"
 )
@@ -43,7 +44,8 @@ def check_cameras(context: CheckContext) -> Iterator[Finding]:
             yield _describe(camera)
     if not cameras and not refused:
         message, fix = _no_camera(system)
-        wanted = not _WITHOUT_CAMERA.match(context.settings.source)
+        source = context.settings.source
+        wanted = source_kind(source) is None and not _FILE.fullmatch(source)
         yield _SECTION.missing("cameras", message, fix, wanted=wanted)
 
 

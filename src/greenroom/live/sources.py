@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from greenroom.devices.cameras import CameraInfo, cameras_text, find_camera, list_cameras
 from greenroom.engine.demo import demo_source
@@ -17,9 +17,10 @@ from greenroom.sources import create_source
 from greenroom.sources.camera import camera_source
 from greenroom.sources.opencv_camera import OpenCvCamera
 from greenroom.sources.realtime import RealTimeSource
-from greenroom.sources.screen import SCREEN, check_screen, screen_source
+from greenroom.sources.screen import check_screen, screen_source
 from greenroom.sources.source import Source
-from greenroom.sources.stream import TEST_SCHEME, is_stream, stream_source, test_source
+from greenroom.sources.stream import stream_source, test_source
+from greenroom.specs import SOURCE_KINDS, source_kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check_live_source", "create_live_source"]
 
-DEMO: Final = "demo"
+_WORDS: Final = tuple(kind.word for kind in SOURCE_KINDS.values() if kind.word)
 # Length of the demonstration's loop, in frames.
 _DEMO_FRAMES: Final = 100
 
@@ -57,19 +58,8 @@ def create_live_source(
     SourceError
         Of the kind that says why it cannot be opened.
     """
-    clock = clock or MonotonicClock()
-    name = settings.source
-    if name == DEMO:
-        return _demo_source(clock)
-    if name == SCREEN:
-        return screen_source(settings, clock)
-    if name.startswith(TEST_SCHEME):
-        return test_source(name, clock)
-    if is_stream(name):
-        return stream_source(name, settings, clock)
-    if not name.isdigit() and _is_file(name):
-        return _file_source(settings, clock)
-    return _camera_source(_chosen_camera(settings, cameras()), settings, clock)
+    request = _Request(settings, clock or MonotonicClock(), cameras)
+    return _OPENERS[_kind(settings.source)](request)
 
 
 def check_live_source(
@@ -85,15 +75,21 @@ def check_live_source(
     SourceError
         As in `create_live_source`.
     """
-    name = settings.source
-    if name == SCREEN:
+    kind = _kind(settings.source)
+    if kind == "screen":
         check_screen()
-    if name in (DEMO, SCREEN) or name.startswith(TEST_SCHEME) or is_stream(name):
-        return
-    if name.isdigit() or not _is_file(name):
+    elif kind == "camera":
         _chosen_camera(settings, cameras())
-    elif not Path(name).is_fifo():  # reading a pipe would consume its content
+    elif kind == "file" and not Path(settings.source).is_fifo():  # reading a pipe consumes it
         _file_source(settings, MonotonicClock()).close()
+
+
+def _kind(name: str) -> str:
+    """Return the kind of a source, one of `greenroom.specs.SOURCE_KINDS`."""
+    kind = source_kind(name)
+    if kind is not None:
+        return kind
+    return "file" if not name.isdigit() and _is_file(name) else "camera"
 
 
 def _is_file(name: str) -> bool:
@@ -125,7 +121,7 @@ def _chosen_camera(settings: Settings, cameras: list[CameraInfo]) -> CameraInfo:
     except CameraMissingError as error:
         if name.isdigit():
             raise
-        near = difflib.get_close_matches(name.lower(), (SCREEN, DEMO), n=1)
+        near = difflib.get_close_matches(name.lower(), _WORDS, n=1)
         hint = f"Did you mean '{near[0]}'? " if near else ""
         message = f"'{name}' is neither a file nor a camera here. {hint}{cameras_text(cameras)}"
         raise CameraMissingError(message, name) from error
@@ -175,3 +171,26 @@ class _CachedFrames(Source):
 
     def close(self) -> None:
         """See `Source.close`."""
+
+
+class _Request(NamedTuple):
+    """What a source is opened with."""
+
+    settings: Settings
+    clock: Clock
+    cameras: Callable[[], list[CameraInfo]]
+
+
+_OPENERS: Final[dict[str, Callable[[_Request], Source]]] = {
+    "camera": lambda request: _camera_source(
+        _chosen_camera(request.settings, request.cameras()), request.settings, request.clock
+    ),
+    "file": lambda request: _file_source(request.settings, request.clock),
+    "stream": lambda request: stream_source(
+        request.settings.source, request.settings, request.clock
+    ),
+    "test picture": lambda request: test_source(request.settings.source, request.clock),
+    "screen": lambda request: screen_source(request.settings, request.clock),
+    "demo": lambda request: _demo_source(request.clock),
+}
+"""Opens each of `greenroom.specs.SOURCE_KINDS`."""

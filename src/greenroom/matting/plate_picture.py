@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Plane = NDArray[np.uint8]
 
-__all__ = ["check_shape", "decode_plate", "fitted_plate", "read_plate", "share_known"]
+__all__ = ["check_shape", "decode_plate", "fitted_plate", "share_known"]
 
 # Relative difference of the picture's aspect ratio from the frame's, for rounded odd sizes.
 _MAX_STRETCH: Final = 0.01
@@ -28,16 +28,15 @@ def share_known(rgba: Plane) -> float:
     return float((rgba[..., 3] > 0).mean())
 
 
-def read_plate(path: str | Path, size: tuple[int, int]) -> Plane:
-    """Read the picture that the setting ``plate`` names, for frames of a size.
-
-    A picture of the same shape but another size is scaled; one without alpha is known
-    everywhere.
+def fitted_plate(picture: Plane, path: object, size: tuple[int, int]) -> Plane:
+    """Scale a picture of the room, read from ``path``, to frames of a size.
 
     Parameters
     ----------
-    path : path
-        A PNG of ``greenroom plate record``, or any other picture of the empty room.
+    picture : (h, w, 4) uint8
+        See `decode_plate`.
+    path : object
+        Its name, for messages.
     size : (int, int)
         Width and height of the frames.
 
@@ -45,17 +44,6 @@ def read_plate(path: str | Path, size: tuple[int, int]) -> Plane:
     -------
     (H, W, 4) uint8
         Straight RGBA, alpha 0 (unknown) or 255.
-
-    Raises
-    ------
-    SettingsError
-        If it cannot be read or has another shape than the frames.
-    """
-    return fitted_plate(decode_plate(path), path, size)
-
-
-def fitted_plate(picture: Plane, path: object, size: tuple[int, int]) -> Plane:
-    """Scale a picture of the room, read from ``path``, to frames of a size.
 
     Raises
     ------
@@ -91,7 +79,12 @@ def check_shape(picture: Plane, path: object, size: tuple[int, int]) -> None:
 
 
 def decode_plate(path: str | Path) -> Plane:
-    """Read a picture of the room with its alpha, which is made 0 or 255.
+    """Read a picture of the room, one of ``greenroom plate record`` or any other.
+
+    Returns
+    -------
+    (h, w, 4) uint8
+        Straight RGBA, alpha 0 (unknown) or 255; one without alpha is known everywhere.
 
     Raises
     ------

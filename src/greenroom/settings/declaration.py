@@ -34,7 +34,14 @@ from greenroom.settings.choices import (
 )
 from greenroom.settings.messages import repeated, settings_error
 from greenroom.settings.metadata import About, Group, PathKind, Stage
-from greenroom.specs import BACKGROUND_KINDS, BUILTIN, LIVE_OUTPUTS, parse_regions, rgb_of
+from greenroom.specs import (
+    BACKGROUND_KINDS,
+    BUILTIN,
+    LIVE_OUTPUTS,
+    SOURCE_KINDS,
+    parse_regions,
+    rgb_of,
+)
 
 __all__ = ["Settings"]
 
@@ -49,12 +56,15 @@ _MAX_PIXELS: Final = 2 * 7680 * 4320
 
 *_FIRST_KINDS, _LAST_KIND = (kind.help for kind in BACKGROUND_KINDS.values())
 _KINDS_OF_BACKGROUND: Final = f"{', '.join(_FIRST_KINDS)}, or {_LAST_KIND}"
-# Without the kinds that have a button on the page.
+# Showing the room is not offered for typing.
 _BACKGROUND_ON_PAGE: Final = (
     "What is put behind, also what is not in the gallery: the path of a picture, a video or "
-    "GIF, or a folder of pictures; color:#204060 or color:NAME, blur:0.6 (0.4 to 1), "
-    "pixelate:0.6, or grayscale (shows the room, without its colours)"
+    "GIF, or a folder of pictures; "
+    + ", ".join(
+        kind.help for kind in BACKGROUND_KINDS.values() if kind.label and not kind.room_warning
+    )
 )
+*_FIRST_SOURCES, _LAST_SOURCE = (kind.help for kind in SOURCE_KINDS.values() if kind.help)
 
 
 class Settings(BaseModel):
@@ -287,7 +297,7 @@ class Settings(BaseModel):
     low_light: Annotated[
         float,
         About(Group.PICTURE, hosted=True),
-        Field(ge=0, le=1, description="Brighten a dark picture by so much; 0 turns it off"),
+        Field(ge=0, le=1, description="Strength of brightening dark pictures; 0 turns it off"),
     ] = 0.0
     keep_interlaced: Annotated[
         bool,
@@ -309,14 +319,7 @@ class Settings(BaseModel):
     source: Annotated[
         str,
         About(Group.CAMERA, stage=Stage.CAMERA, path=PathKind.FILE),
-        Field(
-            min_length=1,
-            description=(
-                "A camera by its number, name or path (greenroom devices lists them), a video file "
-                "played in real time, an address (rtsp:, http:, https:, rtp:, udp:), screen, or "
-                "demo"
-            ),
-        ),
+        Field(min_length=1, description=f"{', '.join(_FIRST_SOURCES)}, or {_LAST_SOURCE}"),
     ] = "0"
     capture: Annotated[
         CaptureLibrary,

@@ -11,6 +11,7 @@ from greenroom.errors import CameraError, CameraForbiddenError, CameraMissingErr
 from greenroom.media.decoding import reason_of
 from greenroom.sources.camera import CameraRequest
 from greenroom.sources.live_decoder import LiveDecoder, LiveInput
+from greenroom.specs import SOURCE_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
     from greenroom.media.clock import Clock
     from greenroom.settings import Settings
 
-__all__ = ["SCREEN", "check_screen", "screen_source"]
+__all__ = ["check_screen", "screen_source"]
 
-SCREEN: Final = "screen"
+_SCREEN: Final = SOURCE_KINDS["screen"].word
 _DEFAULT_RATE: Final = Fraction(30)
 
 
@@ -43,7 +44,7 @@ def screen_source(
     if platform == "darwin":
         options["capture_cursor"] = "1"
     asked = LiveInput(
-        SCREEN, address, format=backend, options={"fpsprobesize": "0", **options}, size=wanted.size
+        _SCREEN, address, format=backend, options={"fpsprobesize": "0", **options}, size=wanted.size
     )
 
     def explain(error: Exception) -> CameraError:
@@ -52,12 +53,12 @@ def screen_source(
                 "the screen may not be grabbed. Allow it in System Settings > Privacy & Security "
                 "> Screen & System Audio Recording, for the program that greenroom is started from."
             )
-            return CameraForbiddenError(message, SCREEN)
+            return CameraForbiddenError(message, _SCREEN)
         message = (
             f"the screen '{address}' cannot be grabbed: {reason_of(error)}. See whether a program "
             "can be shown on it: the variable DISPLAY says which it is."
         )
-        return CameraMissingError(message, SCREEN)
+        return CameraMissingError(message, _SCREEN)
 
     return LiveDecoder(asked, clock, explain)
 
@@ -85,8 +86,8 @@ def _device(platform: str, environment: Mapping[str, str]) -> tuple[str, str]:
             "the screen cannot be grabbed under Wayland, which lets no program look at others. "
             "Log in to a session of X11 (Xorg), or have OBS show the screen as a virtual camera."
         )
-        raise CameraForbiddenError(message, SCREEN)
+        raise CameraForbiddenError(message, _SCREEN)
     if not display:
         message = "there is no screen to grab: the variable DISPLAY is not set. Set it, as in :0"
-        raise CameraMissingError(message, SCREEN)
+        raise CameraMissingError(message, _SCREEN)
     return display, "x11grab"

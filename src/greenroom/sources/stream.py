@@ -20,17 +20,15 @@ from greenroom.media.decoding import reason_of
 from greenroom.media.demuxers import forbidden_filter, stream_options
 from greenroom.sources.live_decoder import LiveDecoder, LiveInput
 from greenroom.sources.realtime import RealTimeSource
+from greenroom.specs import SOURCE_KINDS
 
 if TYPE_CHECKING:
     from greenroom.media.clock import Clock
     from greenroom.settings import Settings
     from greenroom.sources.source import Source
 
-__all__ = ["STREAM_SCHEMES", "TEST_SCHEME", "is_stream", "stream_source", "test_source"]
+__all__ = ["stream_source", "test_source"]
 
-STREAM_SCHEMES: Final = ("rtsp", "rtsps", "http", "https", "rtp", "udp")
-TEST_SCHEME: Final = "lavfi:"
-_SDP_SUFFIX: Final = ".sdp"
 
 # Timeout for opening, and time without a frame after which a stream counts as lost.
 _OPEN_S: Final = 10.0
@@ -42,12 +40,6 @@ _OPTIONS: Final = {
     "fpsprobesize": "0",
 }
 _RTSP: Final = {"rtsp_flags": "prefer_tcp", "reorder_queue_size": "16"}
-
-
-def is_stream(name: str) -> bool:
-    """Whether a source is a network address or a session description file (.sdp)."""
-    scheme, colon, _ = name.partition(":")
-    return (bool(colon) and scheme.lower() in STREAM_SCHEMES) or _is_sdp_file(name)
 
 
 def stream_source(address: str, settings: Settings, clock: Clock) -> Source:
@@ -95,7 +87,7 @@ def test_source(name: str, clock: Clock) -> RealTimeSource:
     CameraError
         If FFmpeg does not understand it, or a filter could read files.
     """
-    graph = name.removeprefix(TEST_SCHEME)
+    graph = name.partition(":")[2]
     reaching = forbidden_filter(graph)
     if reaching is not None:
         message = (
@@ -118,7 +110,7 @@ def test_source(name: str, clock: Clock) -> RealTimeSource:
 
 
 def _is_sdp_file(name: str) -> bool:
-    return name.lower().endswith(_SDP_SUFFIX) and Path(name).is_file()
+    return name.lower().endswith(SOURCE_KINDS["stream"].suffix) and Path(name).is_file()
 
 
 def _without_password(address: str) -> str:
