@@ -3,7 +3,7 @@
 PYTHON ?= python3
 
 .DELETE_ON_ERROR:
-.PHONY: core demo test test-slow sanitize lint bench soak bench-hosted soak-hosted docs lowest wheels clean
+.PHONY: core demo test test-cluster test-slow sanitize lint bench soak bench-hosted soak-hosted docs lowest wheels clean
 
 PIP := -m pip --quiet --disable-pip-version-check
 # The extras that a target needs, by a stamp each: `.venv/.has-dev` says that `.[dev]` is in.
@@ -21,7 +21,11 @@ core: | .venv/bin/python
 test: $(INSTALLED)-dev
 	.venv/bin/python -m pytest -n 2 -m "not slow" --cov --cov-report=term-missing:skip-covered
 
-test-slow: $(INSTALLED)-dev
+# Those that need Ray, which is not in dev: it wants a newer FastAPI than `make lowest` has.
+test-cluster: $(INSTALLED)-dev $(INSTALLED)-cluster
+	.venv/bin/python -m pytest -m "not slow" tests/hosted/cluster
+
+test-slow: $(INSTALLED)-dev $(INSTALLED)-cluster
 	.venv/bin/python -m pytest -m slow
 
 # The fuzzer and the tests of the core, on a build that watches its memory.

@@ -247,7 +247,7 @@ def gather_here(dtls: Any, media: Media | None = None) -> None:
     make: Callable[[], StunProtocol] = functools.partial(StunProtocol, connection)
     if media is not None:
         make = functools.partial(
-            internals.GuardedStunProtocol, connection, media.received, lambda: True
+            internals.GuardedStunProtocol, connection, media.received, lambda *_: True
         )
     gather = functools.partial(ice.gather, connection, OPTIONS, make)
     internals.replace_gathering(connection, gather, connection.query_consent)

@@ -45,7 +45,7 @@ def connected(address: str) -> Iterator[None]:
     if find_spec("ray") is None:
         message = (
             "--ray needs an extra that is not installed. To install it: "
-            "pip install 'greenroom[hosted,cluster]'"
+            "pip install 'greenroom[cluster]'"
         )
         raise MissingExtraError(message)
     arguments = _arguments(address)
