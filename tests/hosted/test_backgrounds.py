@@ -111,6 +111,17 @@ def test_uploads_end_with_the_session(tmp_path: Path) -> None:
     assert tmp_path.exists()
 
 
+@asynchronous
+async def test_thumbnails_are_documented_as_pictures() -> None:
+    """The description of the interface says JPEG, not JSON."""
+    async with serving() as service:
+        paths = (await service.http.get("/openapi.json")).json()["paths"]
+        thumbnails = [path for path in paths if path.endswith("/thumbnail")]
+        assert len(thumbnails) == 2
+        for path in thumbnails:
+            assert [*paths[path]["get"]["responses"]["200"]["content"]] == ["image/jpeg"]
+
+
 def test_uploads_under_way_count() -> None:
     """Uploads that never end are no more than those that a session may keep."""
     uploads = Uploads(OperatorBackgrounds())

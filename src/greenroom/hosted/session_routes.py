@@ -49,6 +49,9 @@ _CHANGES: Final[dict[str, Any]] = {
         },
     }
 }
+_JPEG: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}
+}
 _FILE: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
@@ -103,7 +106,7 @@ def background_routes(sessions: Sessions, gatekeeper: Gatekeeper) -> APIRouter:
             choice.told(f"/backgrounds/{choice.id}/thumbnail") for choice in backgrounds.choices
         ]
 
-    @router.get("/backgrounds/{picture}/thumbnail")
+    @router.get("/backgrounds/{picture}/thumbnail", response_class=Response, responses=_JPEG)
     async def thumbnail(request: Request, picture: str) -> Response:
         """Return a small JPEG of a background."""
         await gatekeeper.grant(request)
@@ -131,7 +134,11 @@ def background_routes(sessions: Sessions, gatekeeper: Gatekeeper) -> APIRouter:
             await run_quick(uploads.end_upload, path)
         return choice.told(f"/sessions/{number}/backgrounds/{choice.id}/thumbnail")
 
-    @router.get("/sessions/{number}/backgrounds/{picture}/thumbnail")
+    @router.get(
+        "/sessions/{number}/backgrounds/{picture}/thumbnail",
+        response_class=Response,
+        responses=_JPEG,
+    )
     async def own_thumbnail(request: Request, number: str, picture: str) -> Response:
         """Return a small JPEG of an upload."""
         call = sessions.find(number, await gatekeeper.grant(request))

@@ -64,6 +64,7 @@ class ThreadReplicas(Replicas):
         }
         self.directory = Directory(SECRET)
         self.has_ended = False
+        self.failure = ""
 
     async def start(self) -> str:
         """See `Replicas.start`."""
@@ -77,7 +78,7 @@ class ThreadReplicas(Replicas):
 
     async def trouble(self) -> str:
         """See `Replicas.trouble`."""
-        return "for a test"
+        return self.failure
 
     async def end(self) -> None:
         """See `Replicas.end`."""

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from greenroom.errors import SinkError
+from greenroom.hosted.cluster.cluster_fleet import ClusterFleet
 from greenroom.hosted.cluster.directory import Directory
+from greenroom.hosted.options import ServeOptions
 from hosted.client import Client, PersonTrack, until
-from hosted.cluster.replicas import HOST, SECRET, InFront, in_front
+from hosted.cluster.replicas import HOST, SECRET, InFront, ThreadReplicas, in_front
 from hosted.service import SDP, asynchronous
 
 if TYPE_CHECKING:
@@ -64,6 +67,7 @@ async def test_replica_that_leaves_is_no_loss() -> None:
     async with in_front() as service:
         await service.replicas.directory.leave("a")
         await until(lambda: not worker(service, "a").is_listed, "that it leaves")
+        assert not worker(service, "a").has_room
         await asyncio.to_thread(service.replicas.running.pop("a").end)
         await until(lambda: worker(service, "a").address is None, "its end")
         assert total(service, "greenroom_worker_ends_total") == 0
@@ -130,6 +134,19 @@ async def test_drain_gives_sessions_their_time() -> None:
             await service.http.delete(client.location)
         await asyncio.wait_for(draining, 2.0)
         assert service.replicas.has_ended
+
+
+@asynchronous
+async def test_service_without_replicas_does_not_start() -> None:
+    """If no replica can start, the reason is told, and nothing is left."""
+    options = ServeOptions()
+    replicas = ThreadReplicas(0, options)
+    replicas.failure = "the folder is not there"
+    fleet = ClusterFleet(options, replicas)
+    with pytest.raises(SinkError, match="no replica starts: the folder is not there"):
+        await fleet.start()
+    assert "the folder is not there" in fleet.failure
+    assert replicas.has_ended
 
 
 class two_clients:  # noqa: N801 - used as a function

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from abc import ABC, abstractmethod
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from greenroom.errors import SinkError
+from greenroom.errors import GreenroomError, SinkError
 from greenroom.hosted.cluster.remote_worker import RemoteWorker
 from greenroom.hosted.workers.fleet import Fleet
 
@@ -24,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 # Time-out for the start of the first replica: a process of Ray's imports everything anew.
 _START_S: Final = 120.0
+_FIRST_LOOK_S: Final = 0.2
 _LOOK_S: Final = 1.0
 _RETRY_S: Final = 1.0
 
@@ -53,7 +55,7 @@ class Replicas(ABC):
 
     @abstractmethod
     async def trouble(self) -> str:
-        """Return why no replica runs; empty if nothing is known of it."""
+        """Return why no replica starts; empty while one still may."""
 
     @abstractmethod
     async def end(self) -> None:
@@ -84,7 +86,6 @@ class ClusterFleet(Fleet):
         super().__init__(options, self.workers, "")
         self._replicas = replicas
         self._holds_name = holds_name
-        self._found = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -95,13 +96,11 @@ class ClusterFleet(Fleet):
                 asyncio.create_task(self._follow_directory()),
                 asyncio.create_task(self._look_after_tokens()),
             ]
-            await asyncio.wait_for(self._await_first(), _START_S)
-        except TimeoutError:
-            trouble = await self._replicas.trouble()
-            self.failure = f"no replica has started within {_START_S:g} s. {trouble}".strip()
+            await self._await_first()
+        except GreenroomError as error:
+            self.failure = str(error)
             await self.close()
-            await self._replicas.end()
-            raise SinkError(self.failure) from None
+            raise
 
     async def drain(self, grace_s: float) -> None:
         """See `Fleet.drain`."""
@@ -124,15 +123,17 @@ class ClusterFleet(Fleet):
         await asyncio.gather(*(worker.close() for worker in self.workers))
 
     async def _await_first(self) -> None:
+        """Wait until a replica has reported; end all if none does."""
+        end_s = time.monotonic() + _START_S
         while not any(worker.address for worker in self.workers):
-            await self._found.wait()
-            self._found.clear()
-            if self.workers:
-                await asyncio.wait(
-                    [asyncio.create_task(worker.heard.wait()) for worker in self.workers],
-                    timeout=_LOOK_S,
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
+            trouble = await self._replicas.trouble()
+            if not trouble and time.monotonic() > end_s:
+                trouble = f"none came within {_START_S:g} s"
+            if trouble:
+                await self._replicas.end()
+                message = f"no replica starts: {trouble}"
+                raise SinkError(message)
+            await asyncio.sleep(_FIRST_LOOK_S)
 
     async def _follow_directory(self) -> None:
         """Follow which replicas there are."""
@@ -146,7 +147,6 @@ class ClusterFleet(Fleet):
                 continue
             known = listing.version
             await self._take(listing)
-            self._found.set()
 
     async def _take(self, listing: Listing) -> None:
         """Follow those that are new, and forget those that are gone.

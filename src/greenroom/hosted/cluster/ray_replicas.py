@@ -11,7 +11,7 @@ import ray
 from ray import serve
 from ray.exceptions import GetTimeoutError, RayError
 from ray.serve.config import AutoscalingConfig, AutoscalingPolicy
-from ray.serve.schema import LoggingConfig
+from ray.serve.schema import ApplicationStatus, LoggingConfig
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from greenroom.errors import SinkError
@@ -30,6 +30,7 @@ _ASK_S: Final = 15.0
 # Time for a replica to end once its sessions have.
 _END_S: Final = 10.0
 _POLICY: Final = "greenroom.hosted.cluster.scaling:replicas_wanted"
+_FAILED: Final = (ApplicationStatus.DEPLOY_FAILED, ApplicationStatus.UNHEALTHY)
 _QUIET: Final = LoggingConfig(log_level="WARNING", enable_access_log=False)
 
 
@@ -128,10 +129,12 @@ class RayReplicas(Replicas):
 
     def _trouble(self) -> str:
         application = serve.status().applications.get(APPLICATION)
-        if application is None:
+        if application is None or application.status not in _FAILED:
             return ""
         told = [one.message for one in application.deployments.values()]
-        return " ".join(one for one in (application.message, *told) if one)
+        return (
+            " ".join(one for one in (*told, application.message) if one) or "Ray does not say why"
+        )
 
     def _end(self) -> None:
         try:

@@ -53,12 +53,15 @@ class RemoteWorker(ReachedWorker):
         self.replica = replica
         self.is_listed = True
         """Whether the directory lists it; a replica that is about to end leaves there before."""
-        self.heard = asyncio.Event()
-        """Set with its first report."""
         self._reported = asyncio.Event()
         self._secret = secret
         self._on_lost = on_lost
         self._following = asyncio.create_task(self._follow(), name=f"replica {replica.name}")
+
+    @property
+    def has_room(self) -> bool:
+        """See `ReachedWorker.has_room`."""
+        return self.is_listed and super().has_room
 
     async def close(self) -> Report:
         """Ask it no more; return its last report."""
@@ -105,6 +108,8 @@ class RemoteWorker(ReachedWorker):
                 event = await anext(events, None)
             if event is None:
                 return
+            if isinstance(event, h11.Response) and event.status_code != 200:
+                return  # a replica of an earlier service, which is about to end
             if not isinstance(event, h11.Data):
                 continue
             *lines, buffered = (buffered + bytes(event.data)).split(b"\n")
@@ -113,7 +118,6 @@ class RemoteWorker(ReachedWorker):
             for line in lines:
                 self.take(Report.from_told(decode(line)["report"]))
                 self.address = (self.replica.host, self.replica.port)
-                self.heard.set()
                 self._reported.set()
 
     async def _asked(self, method: str, kind: str, body: bytes) -> AsyncIterator[Any]:
