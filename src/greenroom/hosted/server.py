@@ -154,7 +154,8 @@ def run_server(
         log_json(session_of)
         url = _url(options, listening.getsockname()[1])
         server = DrainingServer(config, drain, options.grace_s, lambda: on_started(url))
-        server.run(sockets=[listening])
+        with suppress(SystemExit):  # uvicorn's way to say that the application did not start
+            server.run(sockets=[listening])
     if not server.started:
         message = "the service did not start; its log says why"
         raise SinkError(message)

@@ -51,7 +51,7 @@ def connected(address: str) -> Iterator[None]:
     arguments = _arguments(address)
     import ray  # noqa: PLC0415 - it reads its environment, which was set just now
 
-    logging.getLogger("ray.serve").setLevel(logging.WARNING)
+    logging.getLogger("ray.serve").addFilter(_is_serious)
     before = {one: signal.getsignal(one) for one in _SIGNALS}
     try:
         ray.init(
@@ -70,6 +70,11 @@ def connected(address: str) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _is_serious(record: logging.LogRecord) -> bool:
+    """Whether a record says more than what goes on; Ray Serve sets its logger's level itself."""
+    return record.levelno >= logging.WARNING
 
 
 def _arguments(address: str) -> dict[str, Any]:

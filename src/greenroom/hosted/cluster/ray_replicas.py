@@ -131,10 +131,10 @@ class RayReplicas(Replicas):
         application = serve.status().applications.get(APPLICATION)
         if application is None or application.status not in _FAILED:
             return ""
-        told = [one.message for one in application.deployments.values()]
-        return (
-            " ".join(one for one in (*told, application.message) if one) or "Ray does not say why"
-        )
+        told = [one.message.strip() for one in application.deployments.values()]
+        # The last line of a traceback is the error.
+        lines = [one.splitlines()[-1] for one in (application.message.strip(), *told) if one]
+        return " ".join(lines) or "Ray does not say why"
 
     def _end(self) -> None:
         try:

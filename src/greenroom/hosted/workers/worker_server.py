@@ -7,6 +7,7 @@ import hmac
 import json
 import time
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -122,7 +123,8 @@ class WorkerServer:
         GreenroomError
             If it does not start.
         """
-        with self._listening:
+        # SystemExit is uvicorn's way to say that the application did not start.
+        with self._listening, suppress(SystemExit):
             self._server.run(sockets=[self._listening])
         if not self._server.started:
             message = "its log says why"
