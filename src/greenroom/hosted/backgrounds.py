@@ -6,7 +6,9 @@ A client names a file only by an id that it was told: no path or address of its 
 from __future__ import annotations
 
 import hashlib
+import os
 import secrets
+import shutil
 import tempfile
 import threading
 from dataclasses import dataclass
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import BinaryIO
 
-__all__ = ["Choice", "OperatorBackgrounds", "Uploads"]
+__all__ = ["Choice", "OperatorBackgrounds", "Uploads", "delete_uploads_of"]
 
 _PREFIX: Final = "picture:"
 _MAX_UPLOADS: Final = 8
@@ -234,7 +236,8 @@ class Uploads:
 
     def _private_folder(self) -> str:
         if self._folder is None:
-            folder = tempfile.TemporaryDirectory(prefix="greenroom-", ignore_cleanup_errors=True)
+            prefix = _folder_prefix(os.getpid())
+            folder = tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True)
             private_folder(Path(folder.name))
             self._folder = folder
         return self._folder.name
@@ -256,6 +259,16 @@ class Uploads:
     def _all(self) -> tuple[Choice, ...]:
         with self._lock:
             return (*self._shared.choices, *self._own.values())
+
+
+def delete_uploads_of(pid: int) -> None:
+    """Delete the uploads of a process that was killed, and so could not do it itself."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_folder_prefix(pid)}*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _folder_prefix(pid: int) -> str:
+    return f"greenroom-{pid}-"
 
 
 def _is_word(background: str) -> bool:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from greenroom.hosted.backgrounds import delete_uploads_of
 from greenroom.hosted.options import Part
 from greenroom.hosted.workers.process import WORKER_HOST, run_worker
 from greenroom.hosted.workers.reached_worker import ReachedWorker
@@ -172,8 +173,10 @@ class Worker(ReachedWorker):
                 process.kill()
                 process.join(_END_S)
             pipe.close()
-            code = process.exitcode
+            code, pid = process.exitcode, process.pid
             process.close()
+            if pid is not None:
+                await asyncio.to_thread(delete_uploads_of, pid)
             self._on_ended(last)
             self.settled.set()
         logger.info("worker %s has ended, with status %s", self.name, code)
