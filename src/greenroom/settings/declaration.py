@@ -163,7 +163,7 @@ class Settings(BaseModel):
     ] = None
     key_color: Annotated[
         str | None,
-        About(Group.MODEL, stage=Stage.SEGMENTER, hosted=True),
+        About(Group.MODEL, stage=Stage.SEGMENTER),
         Field(
             max_length=_MAX_NAME_CHARACTERS,
             description=(
