@@ -60,8 +60,9 @@ def test_call_over_a_replica(config: str) -> None:
 
 
 @pytest.mark.slow
-def test_replicas_follow_the_sessions(config: str) -> None:
+def test_replicas_follow_the_sessions(config: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the room of one replica is taken there is another one; a dead one is replaced."""
+    monkeypatch.setenv("RAY_SERVE_REPLICA_AUTOSCALING_METRIC_PUSH_INTERVAL_S", "1")
     with served("--ray", "--replicas=1-2", "--max-sessions=2", config) as service:
 
         @asynchronous
@@ -81,6 +82,7 @@ def test_replicas_follow_the_sessions(config: str) -> None:
                 await reach(http, "greenroom_worker_up", 2)
 
         scale()
+        assert service.end() == 0
 
 
 def asking(service: Served) -> httpx.AsyncClient:
