@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import av
 
+from greenroom.media.scheduling import keeping_scheduling
 from greenroom.sinks.staging import check_free_space
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ class Muxer:
             return
         try:
             check_free_space(self._path, HEADER_BYTES)
-            self.container.start_encoding()
+            with keeping_scheduling():
+                self.container.start_encoding()
         except BaseException as error:
             self._failure = error
             raise
