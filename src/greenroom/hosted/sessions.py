@@ -15,6 +15,7 @@ from greenroom.errors import GreenroomError
 from greenroom.hosted.admission import Load, RateLimit, measure_capacity
 from greenroom.hosted.backgrounds import OperatorBackgrounds
 from greenroom.hosted.call import Call, Viewer, new_id
+from greenroom.hosted.freed_memory import return_freed_memory
 from greenroom.hosted.messages import ClientMessage
 from greenroom.hosted.metrics import Metrics
 from greenroom.hosted.refusals import UnavailableError, UnknownSessionError
@@ -112,6 +113,7 @@ class Sessions:
         self._housekeeping: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
         self._emptied = asyncio.Event()
+        self._keeps_freed = False
         self.draining = False
 
     @property
@@ -369,6 +371,7 @@ class Sessions:
     def _note_end(self, call: Call, reason: str) -> None:
         if self._calls.pop(call.id, None) is None:
             return
+        self._keeps_freed = True
         self.metrics.session_ended(call.counts())
         self._divide()
         if not self._calls:
@@ -399,6 +402,9 @@ class Sessions:
                 logger.exception("%s", error)
 
     async def _look(self) -> None:
+        if self._keeps_freed:
+            self._keeps_freed = False
+            await run_quick(return_freed_memory)
         calls = self.calls
         statuses = await run_quick(lambda: [call.session.status() for call in calls])
         self._load.look(statuses)
