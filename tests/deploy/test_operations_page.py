@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from greenroom.hosted.metrics import Metrics, SessionCounts
 from greenroom.hosted.options import ServeOptions
 from greenroom.hosted.workers.merged_metrics import MergedMetrics
-from greenroom.hosted.workers.worker import Worker, worker_options
+from greenroom.hosted.workers.worker import SessionWorker, worker_options
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "hosted-operations.md").read_text()
@@ -27,7 +27,7 @@ def test_every_metric_is_described() -> None:
     metrics = Metrics(lambda: [counts])
     metrics.note_refusal("full")
     metrics.observe_frame({"matting": 1.0}, 1.0)
-    worker = Worker(worker_options(ServeOptions(), 0, 1), "", lambda _: None)
+    worker = SessionWorker(worker_options(ServeOptions(), 0, 1), "", lambda _: None)
     text = (metrics.text() + MergedMetrics([worker]).text()).decode()
     suffixes = {"counter": "_total", "info": "_info"}
     names = {

@@ -33,8 +33,8 @@ class Gatekeeper:
     Parameters
     ----------
     options : ServeOptions
-        Without tokens, everybody may do everything: `greenroom.hosted.guard.Guard` lets only this
-        machine in then.
+        Without tokens, everybody may do everything: `greenroom.hosted.guard.RequestGuard` lets only
+        this machine in then.
     authorize : callable, optional
         An application's own rule, in place of the tokens.
 

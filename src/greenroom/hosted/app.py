@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 
 from greenroom.hosted.access import Authorize, Gatekeeper
-from greenroom.hosted.guard import Guard
+from greenroom.hosted.guard import RequestGuard
 from greenroom.hosted.operation_routes import operation_routes
 from greenroom.hosted.options import ServeOptions
 from greenroom.hosted.page_routes import page_routes
@@ -93,7 +93,7 @@ def create_app(
         page_routes(),
     ):
         app.include_router(router)
-    app.add_middleware(Guard, origins=options.origins, local_only=gatekeeper.is_local)
+    app.add_middleware(RequestGuard, origins=options.origins, local_only=gatekeeper.is_local)
     answer_errors(app, sessions.metrics.note_refusal)
     return app
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from greenroom.hosted.rtc import CodedFrame
     from greenroom.media.frame import Frame
 
-__all__ = ["Broadcast", "Receiver"]
+__all__ = ["Broadcast", "CodedReceiver"]
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ _KEY_INTERVAL_S: Final = 0.3
 _LEAST_SHARE: Final = 0.25
 
 
-class Receiver(Protocol):
+class CodedReceiver(Protocol):
     """What a broadcast needs of a `greenroom.hosted.rtc.Peer`."""
 
     @property
@@ -70,19 +70,19 @@ class Broadcast(LiveSink):
     def __init__(self, create_encoder: Callable[[str], VideoEncoder] = VideoEncoder) -> None:
         self._create_encoder = create_encoder
         self._lock = threading.Lock()
-        self._receivers: dict[Receiver, bool] = {}  # whether it lacks a key frame
+        self._receivers: dict[CodedReceiver, bool] = {}  # whether it lacks a key frame
         self._encoders: dict[str, VideoEncoder] = {}
         self._key_s: dict[str, float] = {}
         self.frames = 0
         """Frames that were sent to somebody."""
 
-    def add(self, receiver: Receiver) -> None:
+    def add(self, receiver: CodedReceiver) -> None:
         """Send to a receiver from now on, with a key frame first."""
         with self._lock:
             self._receivers[receiver] = True
         self._tell()
 
-    def remove(self, receiver: Receiver) -> None:
+    def remove(self, receiver: CodedReceiver) -> None:
         """Send to a receiver no longer."""
         with self._lock:
             self._receivers.pop(receiver, None)
@@ -115,16 +115,16 @@ class Broadcast(LiveSink):
         """See `Sink.abort`."""
         self.close()
 
-    def _groups(self) -> dict[str, list[Receiver]]:
+    def _groups(self) -> dict[str, list[CodedReceiver]]:
         """Return the receivers by codec."""
-        groups: dict[str, list[Receiver]] = {}
+        groups: dict[str, list[CodedReceiver]] = {}
         with self._lock:
             for receiver in self._receivers:
                 if receiver.codec:
                     groups.setdefault(receiver.codec, []).append(receiver)
         return groups
 
-    def _send(self, codec: str, receivers: list[Receiver], planes: av.VideoFrame) -> None:
+    def _send(self, codec: str, receivers: list[CodedReceiver], planes: av.VideoFrame) -> None:
         encoder = self._encoders.get(codec)
         if encoder is None:
             encoder = self._encoders[codec] = self._create_encoder(codec)
@@ -143,7 +143,7 @@ class Broadcast(LiveSink):
                     if receiver in self._receivers:
                         self._receivers[receiver] = False
 
-    def _is_key_due(self, codec: str, receivers: Iterable[Receiver]) -> bool:
+    def _is_key_due(self, codec: str, receivers: Iterable[CodedReceiver]) -> bool:
         """Whether somebody lacks a key frame and the last one is not just past."""
         with self._lock:
             for receiver in receivers:
@@ -157,7 +157,7 @@ class Broadcast(LiveSink):
             self.on_readers()
 
 
-def _shared_bitrate(receivers: Iterable[Receiver]) -> int:
+def _shared_bitrate(receivers: Iterable[CodedReceiver]) -> int:
     """Return the bit rate that suits all receivers, as far as one may slow down the others."""
     rates = [receiver.target_bitrate for receiver in receivers]
     return max(min(rates), round(_LEAST_SHARE * max(rates)))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["Guard"]
+__all__ = ["RequestGuard"]
 
 _UNIQUE_HEADERS: Final = ("host", "origin", "authorization", "content-length", "content-type")
 _HOST: Final = re.compile(r"(\[[0-9a-f:.]+\]|[0-9a-z._-]+)(:[0-9]{1,5})?")
@@ -42,7 +42,7 @@ _HEADERS: Final = {
 }
 
 
-class Guard:
+class RequestGuard:
     """Refuses requests of foreign pages, and adds security headers to every answer.
 
     Parameters

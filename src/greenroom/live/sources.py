@@ -58,7 +58,7 @@ def create_live_source(
     SourceError
         Of the kind that says why it cannot be opened.
     """
-    request = _Request(settings, clock or MonotonicClock(), cameras)
+    request = _SourceRequest(settings, clock or MonotonicClock(), cameras)
     return _OPENERS[_kind(settings.source)](request)
 
 
@@ -173,7 +173,7 @@ class _CachedFrames(Source):
         """See `Source.close`."""
 
 
-class _Request(NamedTuple):
+class _SourceRequest(NamedTuple):
     """What a source is opened with."""
 
     settings: Settings
@@ -181,7 +181,7 @@ class _Request(NamedTuple):
     cameras: Callable[[], list[CameraInfo]]
 
 
-_OPENERS: Final[dict[str, Callable[[_Request], Source]]] = {
+_OPENERS: Final[dict[str, Callable[[_SourceRequest], Source]]] = {
     "camera": lambda request: _camera_source(
         _chosen_camera(request.settings, request.cameras()), request.settings, request.clock
     ),

@@ -9,13 +9,13 @@ from typing import Any, cast
 import pytest
 
 from greenroom.hosted.cluster.scaling import load_of, replicas_wanted, wanted
-from greenroom.hosted.workers.reports import Held, Report
+from greenroom.hosted.workers.reports import Held, WorkerReport
 
 
 def test_load_is_what_is_taken_of_the_room() -> None:
     """Sessions count, and so does CPU time if that is more; a replica that is new has no load."""
     sessions = tuple(Held(str(number), "", "") for number in range(2))
-    report = asdict(Report(capacity=4, sessions=sessions, cores_used=0.1))
+    report = asdict(WorkerReport(capacity=4, sessions=sessions, cores_used=0.1))
     assert load_of(report, 1.0) == 0.5
     assert load_of(report | {"cores_used": 0.9}, 1.0) == 0.9
     assert load_of(report | {"cores_used": 0.9}, 2.0) == 0.5

@@ -11,21 +11,21 @@ from greenroom.hosted.tokens import Grant
 from greenroom.hosted.workers.local_fleet import LocalFleet
 from greenroom.hosted.workers.placement import least_loaded
 from greenroom.hosted.workers.process import WORKER_HOST
-from greenroom.hosted.workers.reports import Held, Report, decode, encode
-from greenroom.hosted.workers.worker import Worker, worker_options
+from greenroom.hosted.workers.reports import Held, WorkerReport, decode, encode
+from greenroom.hosted.workers.worker import SessionWorker, worker_options
 
 ANNA = Grant("anna")
 BEN = Grant("ben")
 
 
 def reported(
-    worker: Worker, *sessions: Held, number: int = 1, cores: float = 0.0, young: int = 0
+    worker: SessionWorker, *sessions: Held, number: int = 1, cores: float = 0.0, young: int = 0
 ) -> None:
     """Have a worker run, and report some sessions."""
     owners = [one.owner for one in sessions]
     worker.address = (WORKER_HOST, 1)
     worker.take(
-        Report(
+        WorkerReport(
             number=number,
             is_ready=True,
             capacity=4,
@@ -72,10 +72,10 @@ def test_each_worker_needs_a_port() -> None:
 
 def test_report_is_what_was_sent() -> None:
     """A report that went through the pipe is the one before."""
-    report = Report(
+    report = WorkerReport(
         number=3, is_ready=True, sessions=tuple(held(0, 2)), connections={"anna": 2}, metrics="# x"
     )
-    assert Report.from_told(decode(encode({"report": report.told()}))["report"]) == report
+    assert WorkerReport.from_told(decode(encode({"report": report.told()}))["report"]) == report
 
 
 def test_next_session_goes_where_least_cpu_is_taken() -> None:
@@ -156,7 +156,7 @@ def test_full_busy_and_draining_are_told_apart() -> None:
     assert not fleet.is_ready
     fleet = fleet_of()
     for worker in fleet.workers:
-        worker.take(Report(1, is_ready=False, capacity=4))
+        worker.take(WorkerReport(1, is_ready=False, capacity=4))
     assert refusal(fleet) == "busy"
     for worker in fleet.workers:
         worker.address = None

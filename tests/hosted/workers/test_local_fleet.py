@@ -12,7 +12,7 @@ from greenroom.errors import SinkError
 from greenroom.hosted.options import ServeOptions
 from greenroom.hosted.workers import local_fleet
 from greenroom.hosted.workers.local_fleet import LocalFleet
-from greenroom.hosted.workers.worker import Worker
+from greenroom.hosted.workers.worker import SessionWorker
 from hosted.client import until
 from hosted.service import asynchronous
 
@@ -22,13 +22,13 @@ def tries(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Have every process end at once; return when each was started."""
     began_s: list[float] = []
 
-    async def run(worker: Worker) -> bool:
+    async def run(worker: SessionWorker) -> bool:
         began_s.append(time.monotonic())
         worker.failure = "no model"
         worker.settled.set()
         return False
 
-    monkeypatch.setattr(Worker, "run", run)
+    monkeypatch.setattr(SessionWorker, "run", run)
     return began_s
 
 

@@ -10,8 +10,8 @@ from greenroom.hosted.metrics import Metrics, SessionCounts
 from greenroom.hosted.options import ServeOptions
 from greenroom.hosted.workers.merged_metrics import MergedMetrics
 from greenroom.hosted.workers.process import WORKER_HOST
-from greenroom.hosted.workers.reports import Report
-from greenroom.hosted.workers.worker import Worker, worker_options
+from greenroom.hosted.workers.reports import WorkerReport
+from greenroom.hosted.workers.worker import SessionWorker, worker_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,15 +40,15 @@ def values(text: bytes) -> Mapping[str, float]:
     }
 
 
-def workers() -> tuple[Worker, ...]:
+def workers() -> tuple[SessionWorker, ...]:
     """Return two workers that have reported."""
     options = ServeOptions()
     made = tuple(
-        Worker(worker_options(options, number, 2), "", lambda _: None) for number in range(2)
+        SessionWorker(worker_options(options, number, 2), "", lambda _: None) for number in range(2)
     )
     for worker, (frames, sessions) in zip(made, ((100, 1), (50, 2)), strict=True):
         worker.address = (WORKER_HOST, 1)
-        worker.report = Report(cores_used=0.5, metrics=text_of(frames, sessions))
+        worker.report = WorkerReport(cores_used=0.5, metrics=text_of(frames, sessions))
     return made
 
 
@@ -73,7 +73,7 @@ def test_counts_of_an_ended_worker_stay() -> None:
     made = workers()
     merged = MergedMetrics(made)
     last = made[1].report
-    made[1].report, made[1].address = Report(), None
+    made[1].report, made[1].address = WorkerReport(), None
     merged.note_end(last.metrics, was_expected=False)
     told = values(merged.text())
     assert told["greenroom_frames_total in"] == 150
@@ -90,6 +90,6 @@ def test_counts_of_an_ended_worker_stay() -> None:
 def test_an_empty_text_is_no_fault() -> None:
     """A worker that has not reported yet adds nothing."""
     options = worker_options(ServeOptions(), 0, 1)
-    told = values(MergedMetrics([Worker(options, "", lambda _: None)]).text())
+    told = values(MergedMetrics([SessionWorker(options, "", lambda _: None)]).text())
     assert told["greenroom_worker_up 0"] == 0
     assert "greenroom_sessions" not in told

@@ -12,7 +12,7 @@ import h11
 from greenroom.hosted.cluster.control import CONTROL_HEADER
 from greenroom.hosted.workers.merged_metrics import counts_alone
 from greenroom.hosted.workers.reached_worker import ReachedWorker
-from greenroom.hosted.workers.reports import SECRET_HEADER, Report, decode, encode
+from greenroom.hosted.workers.reports import SECRET_HEADER, WorkerReport, decode, encode
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -63,7 +63,7 @@ class RemoteWorker(ReachedWorker):
         """See `ReachedWorker.has_room`."""
         return self.is_listed and super().has_room
 
-    async def close(self) -> Report:
+    async def close(self) -> WorkerReport:
         """Ask it no more; return its last report."""
         self._following.cancel()
         await asyncio.gather(self._following, return_exceptions=True)
@@ -93,7 +93,7 @@ class RemoteWorker(ReachedWorker):
             if self.address is not None:
                 last = self.note_end()
                 # Its sessions are given up; what it counted stays.
-                self.report = Report(metrics=counts_alone(last.metrics))
+                self.report = WorkerReport(metrics=counts_alone(last.metrics))
                 if self.is_listed:
                     logger.error("replica %s is lost, and its sessions with it", self.name)
                 self._on_lost(self)
@@ -116,7 +116,7 @@ class RemoteWorker(ReachedWorker):
             if len(buffered) > _MAX_LINE_BYTES:
                 return
             for line in lines:
-                self.take(Report.from_told(decode(line)["report"]))
+                self.take(WorkerReport.from_told(decode(line)["report"]))
                 self.address = (self.replica.host, self.replica.port)
                 self._reported.set()
 

@@ -29,7 +29,7 @@ def load_of(report: Mapping[str, Any], cores: float) -> float:
     Parameters
     ----------
     report : mapping
-        The last `greenroom.hosted.workers.reports.Report` as JSON has it; may be empty.
+        The last `greenroom.hosted.workers.reports.WorkerReport` as JSON has it; may be empty.
     cores : float
         Processors that it has.
     """

@@ -100,33 +100,33 @@ class GuardedStunProtocol(StunProtocol):
 
 def connection_of(dtls: RTCDtlsTransport) -> Connection:
     """Return the ICE connection below a DTLS transport."""
-    return dtls.transport.iceGatherer._connection  # noqa: SLF001
+    return dtls.transport.iceGatherer._connection
 
 
 def add_socket(connection: Connection, protocol: StunProtocol, advertised: Candidate) -> None:
     """Add a socket and the candidate that is advertised for it."""
-    if protocol not in connection._protocols:  # noqa: SLF001
-        connection._protocols.append(protocol)  # noqa: SLF001
-    connection._local_candidates.append(advertised)  # noqa: SLF001
+    if protocol not in connection._protocols:
+        connection._protocols.append(protocol)
+    connection._local_candidates.append(advertised)
 
 
 def end_gathering(connection: Connection) -> None:
     """Note that all candidates of this side are known."""
-    connection._local_candidates_start = True  # noqa: SLF001
-    connection._local_candidates_end = True  # noqa: SLF001
+    connection._local_candidates_start = True
+    connection._local_candidates_end = True
 
 
 def nominated(
     connection: Connection,
 ) -> tuple[asyncio.DatagramTransport | TurnTransport, tuple[str, int]] | None:
     """Return the socket and the remote address that ICE has chosen; None before and after."""
-    pair = connection._nominated.get(1)  # noqa: SLF001
+    pair = connection._nominated.get(1)
     return None if pair is None else (pair.protocol.transport, pair.remote_addr)
 
 
 async def consent_request(connection: Connection) -> bool:
     """Ask the other side once whether it still wants to be sent to (RFC 7675)."""
-    pair = connection._nominated.get(1)  # noqa: SLF001
+    pair = connection._nominated.get(1)
     password = connection.remote_password
     if pair is None or password is None:
         return False
@@ -168,7 +168,7 @@ class SecureRtp:
 
     def unprotect(self, data: bytes) -> tuple[bytes, bool] | None:
         """Decrypt a packet; return it and whether it is RTCP. None if it is not of the peer."""
-        session: pylibsrtp.Session | None = self._dtls._rx_srtp  # noqa: SLF001
+        session: pylibsrtp.Session | None = self._dtls._rx_srtp
         if session is None or len(data) < 2:
             return None
         is_rtcp = 192 <= data[1] <= 223
@@ -180,7 +180,7 @@ class SecureRtp:
     def send(self, packet: bytes, *, is_rtcp: bool = False) -> int:
         """Encrypt and send a packet; return the bytes sent, 0 if there is no connection."""
         target = nominated(self._connection)
-        session: pylibsrtp.Session | None = self._dtls._tx_srtp  # noqa: SLF001
+        session: pylibsrtp.Session | None = self._dtls._tx_srtp
         if target is None or session is None:
             return 0
         transport, address = target
@@ -203,12 +203,12 @@ def replace_gathering(
 
 def ssrc_of(sender: RTCRtpSender) -> int:
     """Return the SSRC that the answer announces for a sender."""
-    return sender._ssrc  # noqa: SLF001
+    return sender._ssrc
 
 
 def retransmission_ssrc(sender: RTCRtpSender) -> int:
     """Return the SSRC of a sender's retransmissions (RFC 4588)."""
-    return sender._rtx_ssrc  # noqa: SLF001
+    return sender._rtx_ssrc
 
 
 def bound_addresses(connection: Connection, most: int) -> None:
@@ -222,11 +222,8 @@ def bound_addresses(connection: Connection, most: int) -> None:
     def check_incoming(
         message: stun.Message, addr: tuple[str, int], protocol: StunProtocol
     ) -> None:
-        known = connection._remote_candidates  # noqa: SLF001
-        if len(known) < most or any(
-            (one._network_host, one.port) == addr  # noqa: SLF001
-            for one in known
-        ):
+        known = connection._remote_candidates
+        if len(known) < most or any((one._network_host, one.port) == addr for one in known):
             accept(message, addr, protocol)
 
     connection.check_incoming = check_incoming  # type: ignore[method-assign]
@@ -234,23 +231,23 @@ def bound_addresses(connection: Connection, most: int) -> None:
 
 def takes_media(transceiver: RTCRtpTransceiver) -> bool:
     """Return whether the offer asks for media of this kind."""
-    return transceiver._offerDirection in {"sendonly", "sendrecv"}  # noqa: SLF001 - seen from here
+    return transceiver._offerDirection in {"sendonly", "sendrecv"}
 
 
 def codecs_of(transceiver: RTCRtpTransceiver) -> list[RTCRtpCodecParameters]:
     """Return the codecs that both sides have, by the other side's preference; may be changed."""
-    return transceiver._codecs  # noqa: SLF001
+    return transceiver._codecs
 
 
 def keep_codec(transceiver: RTCRtpTransceiver, name: str) -> None:
     """Answer with no other codec than one, where both sides have it."""
-    codecs = transceiver._codecs  # noqa: SLF001
+    codecs = transceiver._codecs
     codecs[:] = [codec for codec in codecs if codec.name.lower() == name.lower()] or codecs
 
 
 def announce_level(transceiver: RTCRtpTransceiver, level: int) -> None:
     """Answer that H.264 of up to a level is received, in tenths."""
-    for codec in transceiver._codecs:  # noqa: SLF001
+    for codec in transceiver._codecs:
         profile = codec.parameters.get("profile-level-id")
         if isinstance(profile, str):
             codec.parameters["profile-level-id"] = f"{profile[:4]}{level:02x}"
@@ -277,20 +274,20 @@ class Unread(NamedTuple):
 
 def unread_messages(sctp: RTCSctpTransport) -> Unread:
     """Return what waits for missing parts of messages."""
-    streams = sctp._inbound_streams.values()  # noqa: SLF001
+    streams = sctp._inbound_streams.values()
     sizes = [len(chunk.user_data) for stream in streams for chunk in stream.reassembly]
-    return Unread(sum(sizes), len(sizes), len(sctp._sack_misordered), len(streams))  # noqa: SLF001
+    return Unread(sum(sizes), len(sizes), len(sctp._sack_misordered), len(streams))
 
 
 def guard_messages(sctp: RTCSctpTransport, admit: Callable[[bytes], bool]) -> None:
     """Have a transport of messages handle only packets that are admitted."""
-    handle = sctp._handle_data  # noqa: SLF001
+    handle = sctp._handle_data
 
     async def handle_data(data: bytes) -> None:
         if admit(data):
             await handle(data)
 
-    sctp._handle_data = handle_data  # type: ignore[method-assign]  # noqa: SLF001
+    sctp._handle_data = handle_data  # type: ignore[method-assign]
 
 
 def replace_sender(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from greenroom.hosted.options import ServeOptions
     from greenroom.hosted.tokens import Grant
     from greenroom.hosted.workers.reached_worker import Given, ReachedWorker
-    from greenroom.hosted.workers.reports import Report
+    from greenroom.hosted.workers.reports import WorkerReport
 
 __all__ = ["Fleet"]
 
@@ -154,7 +154,7 @@ class Fleet(ABC):
         with worker.giving(grant.name, stream, is_session=False) as given:
             yield worker, given
 
-    def note_end(self, last: Report) -> None:
+    def note_end(self, last: WorkerReport) -> None:
         """Keep the counts of a worker that has ended."""
         self.metrics.note_end(last.metrics, was_expected=self.draining)
 

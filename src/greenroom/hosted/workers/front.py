@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from fastapi import FastAPI, Request, Response
 
 from greenroom.hosted.access import Gatekeeper
-from greenroom.hosted.guard import Guard
+from greenroom.hosted.guard import RequestGuard
 from greenroom.hosted.operation_routes import operation_routes
 from greenroom.hosted.page_routes import page_routes
 from greenroom.hosted.refusals import answer_errors
@@ -66,7 +66,7 @@ def create_front(options: ServeOptions, fleet: Fleet) -> FastAPI:
     )
     app.include_router(page_routes())
     app.add_api_route("/{path:path}", _Forwarding(fleet, gatekeeper).answer, methods=[*_METHODS])
-    app.add_middleware(Guard, origins=options.origins, local_only=gatekeeper.is_local)
+    app.add_middleware(RequestGuard, origins=options.origins, local_only=gatekeeper.is_local)
     answer_errors(app, fleet.metrics.note_refusal)
     return app
 

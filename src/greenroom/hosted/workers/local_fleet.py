@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from greenroom.errors import SinkError
 from greenroom.hosted.workers.fleet import Fleet
-from greenroom.hosted.workers.worker import Worker, worker_options
+from greenroom.hosted.workers.worker import SessionWorker, worker_options
 
 if TYPE_CHECKING:
     from greenroom.hosted.options import ServeOptions
@@ -40,7 +40,7 @@ class LocalFleet(Fleet):
 
     Attributes
     ----------
-    workers : tuple of Worker
+    workers : tuple of SessionWorker
 
     State: a task for each worker, which starts its process again whenever it ends.
     """
@@ -49,7 +49,7 @@ class LocalFleet(Fleet):
         secret = secrets.token_urlsafe(_SECRET_BYTES)
         count = options.worker_count
         self.workers = tuple(
-            Worker(worker_options(options, number, count), secret, self.note_end)
+            SessionWorker(worker_options(options, number, count), secret, self.note_end)
             for number in range(count)
         )
         self._keeping: list[asyncio.Task[None]] = []
@@ -97,13 +97,13 @@ class LocalFleet(Fleet):
         self.draining = True
         self._ending.set()
 
-    async def _keep(self, worker: Worker) -> None:
+    async def _keep(self, worker: SessionWorker) -> None:
         """Run a worker's processes, one after the other."""
         backoff_s = _BACKOFF_S
         while not self.draining:
             backoff_s = await self._run_once(worker, backoff_s)
 
-    async def _run_once(self, worker: Worker, backoff_s: float) -> float:
+    async def _run_once(self, worker: SessionWorker, backoff_s: float) -> float:
         """Run one process of a worker, and pause; return the next pause."""
         began_s = time.monotonic()
         has_started = await worker.run()

@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from greenroom.hosted.workers.reports import Report
+from greenroom.hosted.workers.reports import WorkerReport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +44,7 @@ class ReachedWorker:
     Attributes
     ----------
     name : str
-    report : Report
+    report : WorkerReport
         The last one; an empty one while it does not run.
     address : (str, int) or None
         Host and port where it takes requests; None while it does not run.
@@ -54,7 +54,7 @@ class ReachedWorker:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.report = Report()
+        self.report = WorkerReport()
         self.address: tuple[str, int] | None = None
         self.unreported: list[Given] = []
 
@@ -101,7 +101,7 @@ class ReachedWorker:
             if given.report is None or given.report <= self.report.number:
                 self._forget(given)
 
-    def take(self, report: Report) -> None:
+    def take(self, report: WorkerReport) -> None:
         """Take a report."""
         if not report.metrics:
             report = replace(report, metrics=self.report.metrics)
@@ -110,9 +110,9 @@ class ReachedWorker:
             if given.report is not None and given.report <= report.number:
                 self._forget(given)
 
-    def note_end(self) -> Report:
+    def note_end(self) -> WorkerReport:
         """Note that it takes no requests any more; return its last report."""
-        last, self.report, self.address = self.report, Report(), None
+        last, self.report, self.address = self.report, WorkerReport(), None
         self.unreported.clear()
         return last
 

@@ -19,7 +19,15 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Self
 
-__all__ = ["GRANT_HEADER", "REPORT_HEADER", "SECRET_HEADER", "Held", "Report", "decode", "encode"]
+__all__ = [
+    "GRANT_HEADER",
+    "REPORT_HEADER",
+    "SECRET_HEADER",
+    "Held",
+    "WorkerReport",
+    "decode",
+    "encode",
+]
 
 SECRET_HEADER: Final = "greenroom-secret"  # noqa: S105 - a name
 """Header of a request to a worker: only the process in front knows the secret."""
@@ -46,7 +54,7 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class WorkerReport:
     """State of a worker.
 
     Attributes

@@ -15,7 +15,7 @@ from greenroom.hosted.backgrounds import delete_uploads_of
 from greenroom.hosted.options import Part
 from greenroom.hosted.workers.process import WORKER_HOST, run_worker
 from greenroom.hosted.workers.reached_worker import ReachedWorker
-from greenroom.hosted.workers.reports import Report, decode, encode
+from greenroom.hosted.workers.reports import WorkerReport, decode, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from greenroom.hosted.options import ServeOptions
 
-__all__ = ["Worker", "worker_options"]
+__all__ = ["SessionWorker", "worker_options"]
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def worker_options(options: ServeOptions, number: int, count: int) -> ServeOptio
     )
 
 
-class Worker(ReachedWorker):
+class SessionWorker(ReachedWorker):
     """One worker, which is started again and again. Everything is called on the loop's thread.
 
     Parameters
@@ -71,7 +71,7 @@ class Worker(ReachedWorker):
     """
 
     def __init__(
-        self, options: ServeOptions, secret: str, on_ended: Callable[[Report], None]
+        self, options: ServeOptions, secret: str, on_ended: Callable[[WorkerReport], None]
     ) -> None:
         super().__init__(options.part.name)
         self.failure = ""
@@ -156,7 +156,7 @@ class Worker(ReachedWorker):
         elif "failed" in message:
             self.failure = str(message["failed"])
         else:
-            self.take(Report.from_told(message["report"]))
+            self.take(WorkerReport.from_told(message["report"]))
             self.settled.set()
 
     async def _clean_up(self) -> None:

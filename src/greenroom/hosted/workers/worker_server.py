@@ -22,7 +22,7 @@ from greenroom.hosted.workers.reports import (
     REPORT_HEADER,
     SECRET_HEADER,
     Held,
-    Report,
+    WorkerReport,
 )
 from greenroom.web.page_state import run_quick
 
@@ -160,7 +160,7 @@ class _Reporter:
         self._task = asyncio.create_task(self._report_regularly())
 
     def report(self, metrics: str = "") -> None:
-        """Report now; on the loop."""
+        """WorkerReport now; on the loop."""
         sessions = self._sessions
         calls = sessions.calls
         now_s = time.monotonic()
@@ -168,7 +168,7 @@ class _Reporter:
         for call in calls:
             connections.update(viewer.grant.name for viewer in call.viewers.values())
         self.number += 1
-        report = Report(
+        report = WorkerReport(
             number=self.number,
             is_ready=sessions.is_ready,
             capacity=sessions.capacity or 0,
