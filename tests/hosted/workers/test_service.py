@@ -74,6 +74,17 @@ async def reach(http: httpx.AsyncClient, name: str, value: float) -> None:
     pytest.fail(f"{name} did not become {value}")
 
 
+async def idle(http: httpx.AsyncClient) -> None:
+    """Wait until the workers have nothing left to do, by which the next sessions are placed."""
+    for _ in range(300):
+        if all(
+            [await count(http, f'greenroom_worker_cores{{worker="{one}"}}') < 0.05 for one in "01"]
+        ):
+            return
+        await asyncio.sleep(0.05)
+    pytest.fail("the workers did not become idle")
+
+
 async def empty(http: httpx.AsyncClient) -> None:
     """Wait until no session is left."""
     await reach(http, "greenroom_sessions ", 0)
@@ -93,6 +104,7 @@ async def test_two_sessions_are_on_two_workers(service: Served) -> None:
         Client(http, PersonTrack()) as first,
         Client(http, PersonTrack()) as second,
     ):
+        await idle(http)
         answers = [await client.connect() for client in (first, second)]
         owners = [
             client.location.removeprefix("/sessions/").split(".")[0] for client in (first, second)
