@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from greenroom.media.frame import Frame
     from greenroom.settings import Settings
 
-__all__ = ["Load", "RateLimit", "measure_capacity"]
+__all__ = ["Load", "RateLimit", "measure_capacity", "request_limit"]
 
 # What is measured: the size and rate that calls mostly have.
 _SIZE: Final = (640, 480)
@@ -46,6 +46,9 @@ _HELD: Final = 0.85
 _BUSY: Final = 0.95
 # Overload has to last this long, in looks of one a second.
 _LOOKS: Final = 2
+# Requests for sessions of one client: each takes CPU time of all.
+_REQUESTS_PER_S: Final = 5.0
+_REQUESTS_AT_ONCE: Final = 20
 # Clients that a limit remembers.
 _MAX_CLIENTS: Final = 4096
 
@@ -163,3 +166,8 @@ class RateLimit:
         allowed = left >= 1
         self._clients[client] = (left - allowed, now_s)
         return allowed
+
+
+def request_limit() -> RateLimit:
+    """Return the limit of requests for sessions."""
+    return RateLimit(_REQUESTS_PER_S, _REQUESTS_AT_ONCE)

@@ -18,7 +18,18 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.requests import Request
 
-__all__ = ["UnavailableError", "UnknownSessionError", "answer_errors"]
+__all__ = [
+    "UnavailableError",
+    "UnknownSessionError",
+    "answer_errors",
+    "busy",
+    "draining",
+    "full",
+    "no_session",
+    "not_published",
+    "over_limit",
+    "too_many_requests",
+]
 
 # After this long a client that was refused may try again.
 _RETRY_S: Final = 5
@@ -47,6 +58,43 @@ class UnavailableError(GreenroomError):
 
 class UnknownSessionError(GreenroomError):
     """There is no such session or stream, or not for this client."""
+
+
+def draining() -> UnavailableError:
+    """Return the refusal of a service that ends."""
+    return UnavailableError("this server is being shut down", "draining", 1)
+
+
+def full(count: int) -> UnavailableError:
+    """Return the refusal of a service that holds as many sessions as it can."""
+    return UnavailableError(f"this server holds {count} sessions, and all are taken", "full")
+
+
+def busy() -> UnavailableError:
+    """Return the refusal of a service whose processors are taken."""
+    message = "this server is busy: another session would slow down the others"
+    return UnavailableError(message, "busy")
+
+
+def over_limit(sessions: int) -> UnavailableError:
+    """Return the refusal of a token that has as many sessions as it allows."""
+    message = f"this token allows {sessions} sessions at once, and all are taken"
+    return UnavailableError(message, "limit")
+
+
+def too_many_requests() -> UnavailableError:
+    """Return the refusal of a client that asks too often."""
+    return UnavailableError("too many sessions are asked for: wait a little", "rate")
+
+
+def no_session() -> UnknownSessionError:
+    """Return the error of an id that names no session of the client's."""
+    return UnknownSessionError("there is no such session; it may have ended")
+
+
+def not_published(stream: str) -> UnknownSessionError:
+    """Return the error of a stream that has no session."""
+    return UnknownSessionError(f"nobody publishes the stream '{stream}' now")
 
 
 def answer_errors(app: Starlette, count: Callable[[str], None]) -> None:

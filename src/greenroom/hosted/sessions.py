@@ -12,13 +12,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from greenroom.errors import GreenroomError
-from greenroom.hosted.admission import Load, RateLimit, measure_capacity
+from greenroom.hosted.admission import Load, measure_capacity, request_limit
 from greenroom.hosted.backgrounds import OperatorBackgrounds
 from greenroom.hosted.call import Call, Viewer, new_id
 from greenroom.hosted.freed_memory import return_freed_memory
 from greenroom.hosted.messages import ClientMessage
 from greenroom.hosted.metrics import Metrics
-from greenroom.hosted.refusals import UnavailableError, UnknownSessionError
+from greenroom.hosted.refusals import (
+    UnavailableError,
+    busy,
+    draining,
+    full,
+    no_session,
+    not_published,
+    over_limit,
+    too_many_requests,
+)
 from greenroom.hosted.rtc.signalling import read_offer
 from greenroom.hosted.segmenter_pool import SegmenterPool
 from greenroom.hosted.session import SessionContext, hosted_settings
@@ -37,10 +46,8 @@ logger = logging.getLogger(__name__)
 
 _STREAM: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LOOK_S: Final = 1.0
-# Negotiations at once, and requests a second of one client: each takes CPU time of all.
+# Negotiations at once: each takes CPU time of all.
 _MAX_NEGOTIATIONS: Final = 4
-_REQUESTS_PER_S: Final = 5.0
-_REQUESTS_AT_ONCE: Final = 20
 # Share of all processors that frames may take, in %, and the most that one session gets.
 _USABLE_PERCENT: Final = 80.0
 _MOST_PERCENT: Final = 50.0
@@ -108,7 +115,7 @@ class Sessions:
         self._capacity = options.max_sessions
         self._measuring: asyncio.Task[int] | None = None
         self._load = Load(options.part.cores)
-        self._limit = RateLimit(_REQUESTS_PER_S, _REQUESTS_AT_ONCE)
+        self._limit = request_limit()
         self._negotiations = 0
         self._housekeeping: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
@@ -225,10 +232,9 @@ class Sessions:
         """
         call = self._of_stream(stream)
         if call is None:
-            message = f"nobody publishes the stream '{stream}' now"
-            raise UnknownSessionError(message)
+            raise not_published(stream)
         if self.draining:
-            raise _draining()
+            raise draining()
         if len(call.viewers) >= self.options.max_viewers:
             message = f"the stream '{stream}' has as many viewers as it may: {len(call.viewers)}"
             raise UnavailableError(message, "viewers")
@@ -249,8 +255,7 @@ class Sessions:
         """
         call = self._calls.get(number)
         if call is None or not call.is_running or call.grant.name != grant.name:
-            message = "there is no such session; it may have ended"
-            raise UnknownSessionError(message)
+            raise no_session()
         return call
 
     def find_viewer(self, number: str, grant: Grant) -> tuple[Call, Viewer]:
@@ -265,8 +270,7 @@ class Sessions:
             viewer = call.viewers.get(number)
             if viewer is not None and viewer.grant.name == grant.name:
                 return call, viewer
-        message = "there is no such session; it may have ended"
-        raise UnknownSessionError(message)
+        raise no_session()
 
     def session_of(self, thread: int) -> str:
         """Return the id of the session that a thread belongs to, for logs; on any thread."""
@@ -316,13 +320,11 @@ class Sessions:
         """Refuse a session that others would suffer from."""
         assert self._capacity is not None
         if self.draining:
-            raise _draining()
+            raise draining()
         if len(self._calls) >= self._capacity:
-            message = f"this server holds {self._capacity} sessions, and all are taken"
-            raise UnavailableError(message, "full")
+            raise full(self._capacity)
         if self._load.is_high:
-            message = "this server is busy: another session would slow down the others"
-            raise UnavailableError(message, "busy")
+            raise busy()
         self._check_limit(grant)
 
     def _check_limit(self, grant: Grant) -> None:
@@ -336,15 +338,13 @@ class Sessions:
             for viewer in call.viewers.values()
         )
         if own >= grant.sessions:
-            message = f"this token allows {grant.sessions} sessions at once, and all are taken"
-            raise UnavailableError(message, "limit")
+            raise over_limit(grant.sessions)
 
     @contextmanager
     def _negotiation(self, client: str) -> Iterator[None]:
         """Count a negotiation that goes on, and refuse too many."""
         if not self._limit.allows(client):
-            message = "too many sessions are asked for: wait a little"
-            raise UnavailableError(message, "rate")
+            raise too_many_requests()
         if self._negotiations >= _MAX_NEGOTIATIONS:
             message = "too many sessions begin at once: wait a little"
             raise UnavailableError(message, "rate", 1)
@@ -433,8 +433,3 @@ class Sessions:
 
 def _age_s(call: Call) -> float:
     return time.monotonic() - call.began_s
-
-
-def _draining() -> UnavailableError:
-    message = "this server is being shut down"
-    return UnavailableError(message, "draining", 1)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from greenroom.errors import SinkError
 from greenroom.hosted.cluster.cluster_fleet import ClusterFleet
 from greenroom.hosted.cluster.connection import connected
-from greenroom.hosted.server import run_server
 from greenroom.hosted.tokens import TokenFile
-from greenroom.hosted.workers.front import create_front
+from greenroom.hosted.workers.front import run_front
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,10 +44,4 @@ def serve_with_ray(
 
         holds_name = (lambda _name: True) if tokens is None else tokens.holds_name
         fleet = ClusterFleet(options, RayReplicas(options), holds_name)
-        try:
-            run_server(create_front(options, fleet), options, fleet.drain, on_started)
-        except SinkError:
-            if fleet.failure:
-                message = f"the service did not start: {fleet.failure}"
-                raise SinkError(message) from None
-            raise
+        run_front(options, fleet, on_started)

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from greenroom.hosted.admission import RateLimit
-from greenroom.hosted.refusals import UnavailableError, UnknownSessionError
+from greenroom.hosted.admission import request_limit
+from greenroom.hosted.refusals import (
+    UnavailableError,
+    busy,
+    draining,
+    full,
+    no_session,
+    not_published,
+    over_limit,
+    too_many_requests,
+)
 from greenroom.hosted.workers.merged_metrics import MergedMetrics
 from greenroom.hosted.workers.placement import least_loaded
 
@@ -20,9 +29,6 @@ if TYPE_CHECKING:
     from greenroom.hosted.workers.reports import WorkerReport
 
 __all__ = ["Fleet"]
-
-_REQUESTS_PER_S: Final = 5.0
-_REQUESTS_AT_ONCE: Final = 20
 
 
 class Fleet(ABC):
@@ -48,7 +54,7 @@ class Fleet(ABC):
         self.metrics = MergedMetrics(workers)
         self._workers = workers
         self._options = options
-        self._limit = RateLimit(_REQUESTS_PER_S, _REQUESTS_AT_ONCE)
+        self._limit = request_limit()
 
     @property
     def is_ready(self) -> bool:
@@ -97,8 +103,7 @@ class Fleet(ABC):
         for worker in self._workers:
             if worker.address is not None and number.startswith(f"{worker.name}."):
                 return worker
-        message = "there is no such session; it may have ended"
-        raise UnknownSessionError(message)
+        raise no_session()
 
     @contextmanager
     def place(
@@ -148,8 +153,7 @@ class Fleet(ABC):
         self._check(grant)
         worker = self._publisher(stream)
         if worker is None:
-            message = f"nobody publishes the stream '{stream}' now"
-            raise UnknownSessionError(message)
+            raise not_published(stream)
         self._check_own_limit(grant)
         with worker.giving(grant.name, stream, is_session=False) as given:
             yield worker, given
@@ -169,11 +173,9 @@ class Fleet(ABC):
 
     def _check(self, grant: Grant) -> None:
         if self.draining:
-            message = "this server is being shut down"
-            raise UnavailableError(message, "draining", 1)
+            raise draining()
         if not self._limit.allows(grant.name):
-            message = "too many sessions are asked for: wait a little"
-            raise UnavailableError(message, "rate")
+            raise too_many_requests()
 
     def _check_limits(self, grant: Grant) -> None:
         if self._is_full:
@@ -186,8 +188,7 @@ class Fleet(ABC):
             return
         own = sum(worker.connections_of(grant.name) for worker in self._workers)
         if own >= grant.sessions:
-            message = f"this token allows {grant.sessions} sessions at once, and all are taken"
-            raise UnavailableError(message, "limit")
+            raise over_limit(grant.sessions)
 
     def _refusal(self) -> UnavailableError:
         """Return why no worker takes another session."""
@@ -196,10 +197,8 @@ class Fleet(ABC):
             return _none_runs()
         if self._is_full or all(one.session_count >= one.report.capacity for one in running):
             count = sum(worker.session_count for worker in running)
-            message = f"this server holds {count} sessions, and all are taken"
-            return UnavailableError(message, "full")
-        message = "this server is busy: another session would slow down the others"
-        return UnavailableError(message, "busy")
+            return full(count)
+        return busy()
 
 
 def _none_runs() -> UnavailableError:

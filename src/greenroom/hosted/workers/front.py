@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 from fastapi import FastAPI, Request, Response
 
+from greenroom.errors import SinkError
 from greenroom.hosted.access import Gatekeeper
 from greenroom.hosted.guard import RequestGuard
 from greenroom.hosted.operation_routes import operation_routes
 from greenroom.hosted.page_routes import page_routes
 from greenroom.hosted.refusals import answer_errors
+from greenroom.hosted.server import run_server
 from greenroom.hosted.tokens import Action
 from greenroom.hosted.workers.forwarding import WorkerEndedError, forward, worker_headers
 from greenroom.hosted.workers.reports import REPORT_HEADER
@@ -19,14 +21,14 @@ from greenroom.web.request_bodies import stream_body
 from greenroom.web.uploads import MAX_UPLOAD_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from greenroom.hosted.options import ServeOptions
     from greenroom.hosted.tokens import Grant
     from greenroom.hosted.workers.fleet import Fleet
     from greenroom.hosted.workers.reached_worker import Given, ReachedWorker
 
-__all__ = ["create_front"]
+__all__ = ["create_front", "run_front"]
 
 _METHODS: Final = ("GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS", "PUT")
 _OPENAPI: Final = "openapi.json"
@@ -69,6 +71,23 @@ def create_front(options: ServeOptions, fleet: Fleet) -> FastAPI:
     app.add_middleware(RequestGuard, origins=options.origins, local_only=gatekeeper.is_local)
     answer_errors(app, fleet.metrics.note_refusal)
     return app
+
+
+def run_front(options: ServeOptions, fleet: Fleet, on_started: Callable[[str], None]) -> None:
+    """Serve the application in front until a signal ends it; on the main thread.
+
+    Raises
+    ------
+    SinkError
+        If the port cannot be used, or the workers do not start, with their reason.
+    """
+    try:
+        run_server(create_front(options, fleet), options, fleet.drain, on_started)
+    except SinkError:
+        if fleet.failure:
+            message = f"the service did not start: {fleet.failure}"
+            raise SinkError(message) from None
+        raise
 
 
 class _Forwarding:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from greenroom.errors import SinkError
-from greenroom.hosted.server import run_server
-from greenroom.hosted.workers.front import create_front
+from greenroom.hosted.workers.front import run_front
 from greenroom.hosted.workers.local_fleet import LocalFleet
 
 if TYPE_CHECKING:
@@ -42,10 +40,4 @@ def serve_with_workers(
     options.check()
     os.environ.setdefault(*_ARENAS)
     fleet = LocalFleet(options)
-    try:
-        run_server(create_front(options, fleet), options, fleet.drain, on_started)
-    except SinkError:
-        if fleet.failure:
-            message = f"the service did not start: {fleet.failure}"
-            raise SinkError(message) from None
-        raise
+    run_front(options, fleet, on_started)
