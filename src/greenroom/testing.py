@@ -10,6 +10,7 @@ import threading
 import time
 from enum import StrEnum
 from fractions import Fraction
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -92,19 +93,26 @@ class FaultySegmenter(PersonSegmenter):
 
     Attributes
     ----------
+    fault : Fault or None
+        Fault of every call that `faults` does not name, while it is set. It fails a frame for sure
+        where calls cannot be counted: work that has not begun in time is never begun.
+    hanging : threading.Event
+        Set once a call hangs.
     released : threading.Event
         Set it to release a hanging segmenter.
     """
 
-    def __init__(self, faults: Mapping[int, Fault]) -> None:
+    def __init__(self, faults: Mapping[int, Fault] = MappingProxyType({})) -> None:
         super().__init__()
         self._faults = faults
         self._calls = 0
+        self.fault: Fault | None = None
+        self.hanging = threading.Event()
         self.released = threading.Event()
 
     def segment(self, frame: Frame) -> NDArray[np.float32]:
         """See `Segmenter.segment`."""
-        fault = self._faults.get(self._calls)
+        fault = self._faults.get(self._calls, self.fault)
         self._calls += 1
         coarse = super().segment(frame)
         if fault is None:
@@ -113,6 +121,7 @@ class FaultySegmenter(PersonSegmenter):
             message = "a fault was asked for"
             raise RuntimeError(message)
         if fault is Fault.HANG:
+            self.hanging.set()
             self.released.wait()
             return np.ones_like(coarse)
         if fault is Fault.NAN:

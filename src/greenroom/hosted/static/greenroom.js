@@ -144,7 +144,7 @@ export function createGreenroom({ server = ".", token = null, settings = {}, ice
 
   async function stayConnected() {
     for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(2 * waitMs, LONGEST_WAIT_MS)) {
-      tell({ connection: "connecting" });
+      tell({ connection: "connecting", status: null });
       const problem = await connect().catch((error) => error);
       if (state.connection === "closed") return;
       if (!problem) waitMs = FIRST_WAIT_MS;
