@@ -271,6 +271,49 @@ def test_a_restart_of_the_server(application: Page, service: Service, case: str)
     assert room_pixels(application) == 0
 
 
+def test_a_server_that_is_shut_down_is_left(application: Page, service: Service) -> None:
+    """At once, and it says why; the person is shown again when the server is back."""
+    connect(application)
+    shut_down(application, service)
+    service.wait()  # not for long, as nobody is left there
+    service.start()
+    began = time.monotonic()
+    until(application, "states.at(-1).connection === 'connected'")
+    until_shown(application, FIRST)
+    assert time.monotonic() - began <= 5
+    assert application.evaluate("states.at(-1).error") is None
+    assert room_pixels(application) == 0
+
+
+def test_another_server_takes_over(application: Page, service: Service, tmp_path: Path) -> None:
+    """Where another server answers at the same address, it shows the person soon."""
+    arguments = ("--workers", "1", "--max-sessions", "1", "--allow-origin", service.url[:-1])
+    with Service(tmp_path, *arguments) as other:
+        connect(application)
+        application.route(
+            "**/sessions*",
+            lambda route: route.continue_(url=route.request.url.replace(service.url, other.url)),
+        )
+        began = time.monotonic()
+        shut_down(application, service)
+        until(application, "states.at(-1).connection === 'connected'")
+        until_shown(application, FIRST)
+        assert time.monotonic() - began <= 5
+        assert room_pixels(application) == 0
+        service.wait()
+        service.start()
+
+
+def shut_down(page: Page, service: Service) -> None:
+    """Shut the service down, which the page is told; it does not wait for the end."""
+    page.evaluate("states.splice(0)")
+    service.shut_down()
+    until(page, "states.some((one) => one.connection === 'lost')")
+    lost = page.evaluate("states.find((one) => one.connection === 'lost').error")
+    assert lost["status"] == 503
+    assert "is being shut down" in lost["message"]
+
+
 # Keeps what connections are made with.
 CONFIGURATIONS: Final = """
 window.configurations = [];
@@ -583,7 +626,7 @@ def test_another_size_and_camera(shown: HostedPage, script: str) -> None:
 
 def test_a_full_server_is_waited_for(shown: HostedPage, context: BrowserContext) -> None:
     """It says so, shows nobody, and goes on by itself when there is room."""
-    answer = {"name": None, "message": "This server is full."}
+    answer = {"name": None, "message": "this server is full"}
     shown.expected = "status of 503"
     shown.page.route(
         "**/sessions?*",

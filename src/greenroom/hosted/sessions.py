@@ -283,7 +283,7 @@ class Sessions:
         """Admit nobody any more, tell those who are there, and close all after a grace."""
         self.draining = True
         logger.info("the service ends within %g s", grace_s)
-        message = "This server is being shut down. Begin a new session: another one may serve it."
+        message = "This server is being shut down. Another one may take a new session."
         for call in self.calls:
             call.tell_closing(message, grace_s)
         self._emptied.clear()

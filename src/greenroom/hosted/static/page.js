@@ -204,6 +204,8 @@ function headline() {
   return [describedBackground(settings.background), "person"];
 }
 
+// The server's messages may be put into others.
+const asSentence = (text) => `${text[0].toUpperCase()}${text.slice(1).replace(/\.?$/, ".")}`;
 const ms = (value) => (value ? `${Math.round(value)} ms` : "–");
 
 function show() {
@@ -214,7 +216,7 @@ function show() {
   document.title = `${sentence} – greenroom`;
   const isLost = connection === "lost" || connection === "refused";
   $("problem").hidden = !isLost;
-  const why = error?.status ? error.message : "The connection to the server is lost.";
+  const why = error?.status ? asSentence(error.message) : "The connection to the server is lost.";
   if (isLost) say($("problem"), connection === "lost" ? `${why} Trying again; it continues by itself.` : why);
   const notices = (connection === "connected" && status?.notices) || [];
   $("notices").hidden = notices.length === 0;
