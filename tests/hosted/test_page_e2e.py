@@ -641,6 +641,35 @@ def test_a_full_server_is_waited_for(shown: HostedPage, context: BrowserContext)
     assert context.pages
 
 
+# The server's status is not heard while `isDeaf`.
+DEAF: Final = """
+const make = RTCPeerConnection.prototype.createDataChannel;
+RTCPeerConnection.prototype.createDataChannel = function (...named) {
+  const channel = make.apply(this, named);
+  channel.addEventListener("message", (event) => {
+    if (window.isDeaf && JSON.parse(event.data).status) event.stopImmediatePropagation();
+  });
+  return channel;
+};
+"""
+
+
+def test_nothing_is_promised_before_the_first_status(
+    context: BrowserContext, service: Service
+) -> None:
+    """Once it is connected one may be seen: so it says until it is told what is sent."""
+    context.add_init_script(DEAF)
+    page = opened(context, service.url)
+    page.page.evaluate("window.isDeaf = true")
+    page.page.click("#start-camera")
+    page.headline("Connected: you may be seen already", "wait")
+    assert not page.page.is_visible("#problem")
+    page.page.evaluate("window.isDeaf = false")
+    page.headline("You are shown", "person")
+    page.page.close()
+    page.check()
+
+
 def test_a_token_is_asked_for(
     context: BrowserContext, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

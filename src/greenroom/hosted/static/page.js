@@ -199,7 +199,8 @@ function headline() {
   if (connection === "off") return ["Your camera is off", "wait"];
   if (isHidden) return ["You are hidden", "cover"];
   if (connection === "connecting") return [`Connecting to ${folder.host}…`, "wait"];
-  if (connection !== "connected" || !status) return ["Not connected: nothing of you is shown", "wait"];
+  if (connection !== "connected") return ["Not connected: nothing of you is shown", "wait"];
+  if (!status) return ["Connected: you may be seen already", "wait"];
   if (status.showing === "cover") return [status.message || "You are hidden", "cover"];
   return [describedBackground(settings.background), "person"];
 }
