@@ -28,6 +28,7 @@ __all__ = [
     "no_session",
     "not_published",
     "over_limit",
+    "too_many_at_once",
     "too_many_requests",
 ]
 
@@ -85,6 +86,15 @@ def over_limit(sessions: int) -> UnavailableError:
 def too_many_requests() -> UnavailableError:
     """Return the refusal of a client that asks too often."""
     return UnavailableError("too many sessions are asked for: wait a little", "rate")
+
+
+def too_many_at_once(requests: int) -> UnavailableError:
+    """Return the refusal of a client that has as many requests with a body as it may."""
+    message = (
+        f"{requests} requests of this client are under way, which are all it may have: wait until "
+        "one of them has been answered"
+    )
+    return UnavailableError(message, "limit", 1)
 
 
 def no_session() -> UnknownSessionError:

@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request, Response
 
 from greenroom.errors import SinkError
 from greenroom.hosted.access import Gatekeeper
+from greenroom.hosted.body_limit import BodyLimitMiddleware, has_body
 from greenroom.hosted.guard import RequestGuard
 from greenroom.hosted.operation_routes import operation_routes
 from greenroom.hosted.page_routes import page_routes
@@ -68,6 +69,7 @@ def create_front(options: ServeOptions, fleet: Fleet) -> FastAPI:
     )
     app.include_router(page_routes())
     app.add_api_route("/{path:path}", _Forwarding(fleet, gatekeeper).answer, methods=[*_METHODS])
+    app.add_middleware(BodyLimitMiddleware, limit=gatekeeper.body_limit)
     app.add_middleware(RequestGuard, origins=options.origins, local_only=gatekeeper.is_local)
     answer_errors(app, fleet.metrics.note_refusal)
     return app
@@ -151,7 +153,7 @@ class _Forwarding:
     ) -> Response:
         headers = worker_headers(request, self._fleet.secret, grant)
         body: bytes | AsyncIterator[bytes] = b""
-        if _has_body(request):
+        if has_body(request):
             body = stream_body(request, MAX_UPLOAD_BYTES, "the body is too large", _BODY_S)
         response, _ = await forward(request, _address(worker), headers, body)
         return response
@@ -161,11 +163,6 @@ def _address(worker: ReachedWorker) -> tuple[str, int]:
     if worker.address is None:
         raise WorkerEndedError
     return worker.address
-
-
-def _has_body(request: Request) -> bool:
-    headers = request.headers
-    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
 
 
 async def _whole_body(request: Request) -> bytes:
