@@ -214,12 +214,11 @@ def _providers() -> Sequence[str]:
 
 def _run_on(path: Path, device: Device) -> str:
     """Run the model on a device; return the name of the device used."""
-    import numpy as np
-
     from greenroom.segmenters.runtimes.onnx import OnnxRuntime
+    from greenroom.segmenters.runtimes.runtime import Trial
 
-    def example(inputs: Any) -> dict[str, Any]:
-        return {each.name: np.zeros((1, 4), np.float32) for each in inputs}
+    def example(inputs: Any) -> Trial:
+        return Trial(inputs[0].name, (1, 4), {})
 
     runtime = OnnxRuntime(path, device=device, example=example)
     used = runtime.device

@@ -118,6 +118,7 @@ def _create_network_segmenter(
         threads=settings.threads,
         device=settings.device,
         outputs=output_names(card),
+        states={} if card.input is None else card.input.states,
         member=None if card.file is None else card.file.member,
         example=example_inputs(card, path),
     )

@@ -15,6 +15,7 @@ from greenroom.segmenters.foreground import recolour
 from greenroom.segmenters.inputs import PictureInput, check_further_inputs, crop_output, ratio_input
 from greenroom.segmenters.output_decoders import CoverageReader, picture_axes
 from greenroom.segmenters.recurrent_states import RecurrentStates
+from greenroom.segmenters.runtimes.runtime import Trial
 from greenroom.segmenters.segmenter import Segmenter, SegmenterInfo, check_coarse_matte
 
 if TYPE_CHECKING:
@@ -71,11 +72,11 @@ class NetworkSegmenter(Segmenter):
         self._reader = CoverageReader(card, keep)
         self._picture = PictureInput(card, runtime.inputs, runtime.path)
         check_further_inputs(card, runtime.inputs, self._picture.name, runtime.path)
-        self._states = RecurrentStates(self._spec.states, runtime.inputs)
+        self._states = RecurrentStates(runtime.new_states()) if self._spec.states else None
         self.info = SegmenterInfo(
             card.name, str(runtime.path), runtime.name, runtime.device, runtime.threads
         )
-        self.remembers = bool(self._states)
+        self.remembers = self._states is not None
         self.makes_mattes = self.remembers or card.task is Task.MATTING
         self._output = card.output.name or runtime.outputs[0].name
         shapes = {info.name: info.shape for info in runtime.outputs}
@@ -94,11 +95,12 @@ class NetworkSegmenter(Segmenter):
             filled = time.perf_counter()
 
         try:
-            others = self._states.of(frame)
-            if self._spec.ratio is not None:
-                others = {**others, **ratio_input(self._spec, self._runtime.inputs, size)}
             outputs = self._runtime.run(
-                self._picture.name, self._picture.shape_of(size), fill, others
+                self._picture.name,
+                self._picture.shape_of(size),
+                fill,
+                ratio_input(self._spec, self._runtime.inputs, size),
+                None if self._states is None else self._states.of(frame),
             )
             self._timings.add("prepare", filled - start)
             self._timings.add("invoke", time.perf_counter() - filled)
@@ -108,7 +110,7 @@ class NetworkSegmenter(Segmenter):
                 self._colours = crop_output(self._colours, part, size)
             return np.ascontiguousarray(crop_output(coverage, part, size))
         except Exception as error:
-            self._states.reset()  # the states may have caused the failure
+            self.reset()  # the states may have caused the failure, or come of it
             # The error's frames would keep views of the runtime's memory alive.
             traceback.clear_frames(error.__traceback__)
             raise
@@ -124,7 +126,8 @@ class NetworkSegmenter(Segmenter):
 
     def reset(self) -> None:
         """See `Segmenter.reset`."""
-        self._states.reset()
+        if self._states is not None:
+            self._states.reset()
 
     def close(self) -> None:
         """See `Segmenter.close`."""
@@ -136,9 +139,8 @@ class NetworkSegmenter(Segmenter):
     ) -> tuple[NDArray[np.float32], NDArray[Any] | None]:
         """Return the coverage, and the foreground colours of a matting network."""
         coverage = self._reader.read(outputs[self._output])
-        if self._states:
-            check_coarse_matte(coverage)  # before the states are kept
-            self._states.take(outputs)
+        if self._states is not None:
+            check_coarse_matte(coverage)  # or the states are reset
         name = self._card.output.foreground
         if name is None:
             return coverage, None
@@ -165,12 +167,10 @@ def example_inputs(card: Card, path: object) -> Example:
     assert card.input is not None
     spec = card.input
 
-    def make(inputs: Sequence[TensorInfo]) -> dict[str, NDArray[Any]]:
+    def make(inputs: Sequence[TensorInfo]) -> Trial:
         picture = PictureInput(card, inputs, path)
         check_further_inputs(card, inputs, picture.name, path)
         size = picture.size_for(_EXAMPLE_SIZE)
-        states = RecurrentStates(spec.states, inputs).first
-        black = np.zeros(picture.shape_of(size), picture.info.dtype)
-        return {picture.name: black, **states, **ratio_input(spec, inputs, size)}
+        return Trial(picture.name, picture.shape_of(size), ratio_input(spec, inputs, size))
 
     return make

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from greenroom.errors import ModelError
 from greenroom.segmenters.runtimes.compute_devices import open_session
+from greenroom.segmenters.runtimes.onnx_binding import BoundSession, DeviceStates
 from greenroom.segmenters.runtimes.onnx_library import load_onnxruntime
 from greenroom.segmenters.runtimes.runtime import (
     Runtime,
@@ -22,19 +25,22 @@ from greenroom.segmenters.runtimes.runtime import (
 from greenroom.settings import Device
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from greenroom.segmenters.runtimes.compute_devices import Provider
     from greenroom.segmenters.runtimes.runtime import Example, Fill
+    from greenroom.segmenters.runtimes.states import States
 
 __all__ = ["OnnxRuntime"]
 
 _LIBRARY: Final = "ONNX Runtime"
 _CUDA_PROVIDERS: Final = ("CUDAExecutionProvider", "TensorrtExecutionProvider")
 _FATAL_ONLY: Final = 4
+# Runs to try a recurrent model: from zeros, whose sizes differ, and with both sets of tensors.
+_TRIALS_OF_STATES: Final = 3
 # ONNX Runtime's names of tensor types where NumPy's differ.
 _TYPES: Final = {"float": "float32", "double": "float64"}
 
@@ -46,7 +52,7 @@ class OnnxRuntime(Runtime):
     model at 25 frames a second takes ten times the CPU time, nearly all of it spinning between
     frames (``benchmarks/onnx_threads.py``).
 
-    State: the buffer of the input.
+    State: the tensors on the device (`BoundSession`).
     """
 
     def __init__(
@@ -56,6 +62,7 @@ class OnnxRuntime(Runtime):
         threads: int = 1,
         device: Device = Device.AUTO,
         outputs: Sequence[str] = (),
+        states: Mapping[str, str] = MappingProxyType({}),
         example: Example | None = None,
     ) -> None:
         try:
@@ -68,16 +75,14 @@ class OnnxRuntime(Runtime):
         self.name = f"{_LIBRARY} {onnxruntime.__version__}"
         self._onnxruntime = onnxruntime
         self._errors = _runtime_errors(onnxruntime)
-        self._buffer: NDArray[Any] = np.empty(0)
+        self.states = states
+        self._wanted = outputs
         if example is None:
-            self._session, self.device = self._open([("CPUExecutionProvider", {})]), "cpu"
+            session, self.device = self._open([("CPUExecutionProvider", {})]), str(Device.CPU)
+            self._bound = self._bind(session)
         else:
-            self._session, self.device = self._open_on(device, example)
-        inputs = _infos(path, self._session.get_inputs())
-        self.inputs = inputs
-        self.outputs = select_outputs(path, _infos(path, self._session.get_outputs()), outputs)
-        self._names = [info.name for info in self.outputs]
-        self._types = {info.name: info.dtype for info in inputs}
+            self._bound, self.device = self._open_on(device, example)
+        self.inputs, self.outputs = self._bound.inputs, self._bound.outputs
 
     def run(
         self,
@@ -85,33 +90,64 @@ class OnnxRuntime(Runtime):
         shape: tuple[int, ...],
         fill: Fill,
         others: Mapping[str, NDArray[Any]],
+        states: States | None = None,
     ) -> dict[str, NDArray[Any]]:
-        """See `Runtime.run`; the outputs are new arrays here."""
-        if self._buffer.shape != shape:
-            self._buffer = np.zeros(shape, self._types[picture])
-        fill(self._buffer)
-        try:
-            results = self._session.run(self._names, {picture: self._buffer, **others})
-        except self._errors as error:
-            raise run_error(self.path, error) from error
-        return dict(zip(self._names, results, strict=True))
+        """See `Runtime.run`; outputs that feed states are not returned."""
+        kept = DeviceStates.checked(states)
+        with self._model_faults():
+            memory = self._bound.picture(picture, shape)
+        fill(memory)
+        with self._model_faults():
+            return self._bound.run(picture, others, kept)
+
+    def new_states(self) -> DeviceStates:
+        """See `Runtime.new_states`."""
+        return DeviceStates(self._bound)
 
     def close(self) -> None:
         """See `Runtime.close`."""
-        del self._session, self._buffer
+        del self._bound
 
-    def _open_on(self, device: Device, example: Example) -> tuple[Any, str]:
+    @contextmanager
+    def _model_faults(self) -> Iterator[None]:
+        """Raise the library's errors as `ModelOutputError`."""
+        try:
+            yield
+        except self._errors as error:
+            raise run_error(self.path, error) from error
+
+    def _open_on(self, device: Device, example: Example) -> tuple[BoundSession, str]:
+        tried: list[BoundSession] = []
+
         def try_out(session: Any) -> None:
-            inputs = _infos(self.path, session.get_inputs())
-            session.run(None, dict(example(inputs)))
+            bound = self._bind(session)
+            tried[:] = [bound]
+            trial = example(bound.inputs)
+            states = DeviceStates(bound) if self.states else None
+            for _ in range(1 if states is None else _TRIALS_OF_STATES):
+                bound.picture(trial.picture, trial.shape)
+                bound.run(trial.picture, trial.others, states)
 
-        return open_session(
+        _, used = open_session(
             device,
             available=self._onnxruntime.get_available_providers(),
             create=self._open,
             try_out=try_out,
             errors=self._errors,
             path=self.path,
+        )
+        return tried[0], used
+
+    def _bind(self, session: Any) -> BoundSession:
+        outputs = _infos(self.path, session.get_outputs())
+        return BoundSession(
+            self._onnxruntime,
+            session,
+            memory="cuda" if session.get_providers()[0] in _CUDA_PROVIDERS else "cpu",
+            inputs=_infos(self.path, session.get_inputs()),
+            outputs=select_outputs(self.path, outputs, self._wanted),
+            carried=self.states,
+            errors=self._errors,
         )
 
     def _open(self, providers: list[Provider]) -> Any:

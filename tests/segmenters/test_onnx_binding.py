@@ -1,0 +1,285 @@
+"""ONNX Runtime by IO binding: the same answers, in fixed memory, with states on the device."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from greenroom.segmenters.runtimes import load_runtime, onnx
+from greenroom.segmenters.runtimes.runtime import Trial
+from greenroom.segmenters.runtimes.states import HostStates
+from greenroom.settings import Device
+from segmenters.fake_onnxruntime import counting_model
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from greenroom.segmenters.runtimes.onnx import OnnxRuntime
+    from greenroom.segmenters.runtimes.states import States
+    from segmenters.conftest import MakeOnnx, SharedModel
+    from segmenters.fake_onnxruntime import FakeOnnxRuntime
+
+ort = pytest.importorskip("onnxruntime", reason="onnxruntime, of the extra onnx")
+
+RVM = "rvm_mobilenetv3_from_tfjs_int8.onnx"
+RVM_STATES = {"r1i": "r1o", "r2i": "r2o", "r3i": "r3o", "r4i": "r4o"}
+
+
+def ran(
+    runtime: Any,
+    values: NDArray[Any],
+    others: Mapping[str, NDArray[Any]] | None = None,
+    states: States | None = None,
+) -> dict[str, NDArray[Any]]:
+    """Run a picture through a runtime, and return copies of its outputs."""
+
+    def fill(tensor: NDArray[Any]) -> None:
+        tensor[...] = values
+
+    outputs = runtime.run(runtime.inputs[0].name, values.shape, fill, others or {}, states)
+    return {name: np.array(output) for name, output in outputs.items()}
+
+
+def plain_session(path: Path) -> Any:
+    """Open a session of the library that is fed with NumPy arrays."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def accumulating(make_onnx: MakeOnnx) -> Path:
+    """Write a recurrent model: ``ro`` is ``ri + x``, ``y`` twice that."""
+    return make_onnx(
+        [("Add", ["ri", "x"], ["ro"], {}), ("Add", ["ro", "ro"], ["y"], {})],
+        {"x": [1, "h", "w", 3], "ri": [1, "a", "b", 3]},
+        {"y": [1, "h", "w", 3], "ro": [1, "h", "w", 3]},
+    )
+
+
+class TestAnswers:
+    """Answers of models."""
+
+    @pytest.mark.parametrize(
+        "name",
+        ["sinet_320.onnx", "pphumanseg_lite_portrait_398x224.onnx", "selfie_general.onnx"],
+    )
+    def test_are_the_librarys(
+        self, name: str, shared_model: SharedModel, rng: np.random.Generator
+    ) -> None:
+        """They are equal, bit for bit, to those of a session that is fed with NumPy arrays."""
+        path = shared_model(name)
+        session = plain_session(path)
+        (given,) = session.get_inputs()
+        runtime = load_runtime("onnx", path)
+        for _ in range(3):
+            values = rng.random(given.shape).astype(np.float32)
+            expected = session.run(None, {given.name: values})
+            for wanted, found in zip(expected, ran(runtime, values).values(), strict=True):
+                np.testing.assert_array_equal(found, wanted)
+        runtime.close()
+
+    def test_of_a_recurrent_model(
+        self, shared_model: SharedModel, rng: np.random.Generator
+    ) -> None:
+        """RVM's too, over frames, a reset, and another size with a ratio of its own."""
+        path = shared_model(RVM)
+        session = plain_session(path)
+        runtime = load_runtime("onnx", path, outputs=_rvm_outputs(), states=RVM_STATES)
+        states = runtime.new_states()
+        for shape, ratio in (((1, 96, 128, 3), 1.0), ((1, 128, 96, 3), 0.5), ((1, 96, 128, 3), 1)):
+            others = {"downsample_ratio": np.array(ratio, np.float32)}
+            for _ in range(2):
+                states.reset()
+                kept = {
+                    name: np.zeros((1, 1, 1, channels), np.float32)
+                    for name, channels in zip(RVM_STATES, (16, 20, 40, 64), strict=True)
+                }
+                for _ in range(3):
+                    picture = rng.random(shape).astype(np.float32)
+                    expected = dict(
+                        zip(
+                            _rvm_outputs(),
+                            session.run(_rvm_outputs(), {"src": picture, **others, **kept}),
+                            strict=True,
+                        )
+                    )
+                    kept = {name: expected[output] for name, output in RVM_STATES.items()}
+                    found = ran(runtime, picture, others, states)
+                    assert set(found) == {"pha", "fgr"}
+                    np.testing.assert_array_equal(found["pha"], expected["pha"])
+                    np.testing.assert_array_equal(found["fgr"], expected["fgr"])
+        runtime.close()
+
+    def test_whose_size_depends_on_the_picture(self, make_onnx: MakeOnnx) -> None:
+        """An output that is of another size each time is right each time."""
+        path = make_onnx(
+            [("NonZero", ["x"], ["y"], {})], {"x": [1, "h", "w", 3]}, {"y": ("INT64", [4, "n"])}
+        )
+        runtime = load_runtime("onnx", path)
+        for count in (3, 3, 1, 5, 5, 2):
+            values = np.zeros((1, 2, 3, 3), np.float32)
+            values.reshape(-1)[:count] = 1
+            (answer,) = ran(runtime, values).values()
+            np.testing.assert_array_equal(answer, np.nonzero(values))
+        runtime.close()
+
+    def test_are_read_only_and_of_the_last_run(
+        self, make_onnx: MakeOnnx, rng: np.random.Generator
+    ) -> None:
+        """They lie in the same memory each time, which the caller cannot write."""
+        runtime = load_runtime("onnx", accumulating(make_onnx), states={"ri": "ro"})
+        states = runtime.new_states()
+        addresses = set()
+        for _ in range(5):
+            picture = rng.random((1, 5, 7, 3)).astype(np.float32)
+            (answer,) = runtime.run("x", picture.shape, _filler(picture), {}, states).values()
+            addresses.add(answer.ctypes.data)
+            assert not answer.flags.writeable
+        assert len(addresses) == 1
+        runtime.close()
+
+
+class TestStates:
+    """Recurrent states."""
+
+    def test_are_not_copied(
+        self, make_onnx: MakeOnnx, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
+    ) -> None:
+        """A run reads them where the last one wrote them; none becomes a NumPy array."""
+        runtime = load_runtime(
+            "onnx", accumulating(make_onnx), outputs=["y", "ro"], states={"ri": "ro"}
+        )
+        states = runtime.new_states()
+        read, written, arrays = [], [], []
+        bind_input, bind_output = ort.IOBinding.bind_ortvalue_input, ort.IOBinding.get_outputs
+        to_numpy = ort.OrtValue.numpy
+
+        def seen_input(binding: Any, name: str, value: Any) -> None:
+            if name == "ri":
+                read.append(value.data_ptr())
+            bind_input(binding, name, value)
+
+        def seen_outputs(binding: Any) -> list[Any]:
+            values: list[Any] = bind_output(binding)
+            written.append(values[1].data_ptr())
+            return values
+
+        def seen_array(value: Any) -> NDArray[Any]:
+            arrays.append(value.data_ptr())
+            array: NDArray[Any] = to_numpy(value)
+            return array
+
+        monkeypatch.setattr(ort.IOBinding, "bind_ortvalue_input", seen_input)
+        monkeypatch.setattr(ort.IOBinding, "get_outputs", seen_outputs)
+        monkeypatch.setattr(ort.OrtValue, "numpy", seen_array)
+        total = np.zeros((1, 5, 7, 3), np.float32)
+        for _ in range(6):
+            picture = rng.random(total.shape).astype(np.float32)
+            total = total + picture
+            np.testing.assert_array_equal(ran(runtime, picture, states=states)["y"], total + total)
+        assert read[1:] == written[:-1]
+        assert len(set(written)) == 2  # two tensors take turns
+        assert not set(arrays) & set(written)
+        states.reset()
+        ran(runtime, picture, states=states)
+        assert written[-1] in written[:-1]  # the same memory after a reset
+        runtime.close()
+
+    def test_of_two_streams(self, make_onnx: MakeOnnx) -> None:
+        """Streams of one model do not share them."""
+        runtime = load_runtime("onnx", accumulating(make_onnx), states={"ri": "ro"})
+        streams = [runtime.new_states(), runtime.new_states()]
+        ones = np.ones((1, 2, 2, 3), np.float32)
+        sums = [
+            float(ran(runtime, ones * (1 + number), states=streams[number])["y"].max())
+            for _ in range(3)
+            for number in range(2)
+        ]
+        assert sums == [2, 4, 4, 8, 6, 12]
+        runtime.close()
+
+    def test_survive_another_size(self, make_onnx: MakeOnnx) -> None:
+        """A stream that changes its size without a reset goes on if the model can."""
+        path = make_onnx(
+            [("ReduceMax", ["x"], ["m"], {}), ("Add", ["ri", "m"], ["ro"], {}),
+             ("Add", ["x", "ro"], ["y"], {})],
+            {"x": [1, "h", "w", 3], "ri": [1, "a", "b", 1]},
+            {"y": [1, "h", "w", 3], "ro": [1, "a", "b", 1]},
+        )  # fmt: skip
+        runtime = load_runtime("onnx", path, states={"ri": "ro"})
+        states = runtime.new_states()
+        sums = [
+            float(ran(runtime, np.ones((1, size, size, 3), np.float32), states=states)["y"].max())
+            for size in (2, 2, 3, 3, 2, 2)
+        ]
+        assert sums == [2, 3, 4, 5, 6, 7]
+        runtime.close()
+
+    def test_of_another_runtime(self, make_onnx: MakeOnnx) -> None:
+        """They are refused."""
+        runtime = load_runtime("onnx", accumulating(make_onnx), states={"ri": "ro"})
+        with pytest.raises(TypeError, match="HostStates were made by another runtime"):
+            ran(runtime, np.ones((1, 2, 2, 3), np.float32), states=HostStates({}, {}))
+        runtime.close()
+
+
+class TestDevice:
+    """A device with memory of its own, by a fake of the library."""
+
+    @pytest.fixture
+    def library(self, monkeypatch: pytest.MonkeyPatch) -> FakeOnnxRuntime:
+        """Put the fake in the library's place."""
+        fake = counting_model()
+        monkeypatch.setattr(onnx, "load_onnxruntime", lambda: fake)
+        return fake
+
+    def test_only_the_picture_and_the_matte_are_copied(
+        self, library: FakeOnnxRuntime, tmp_path: Path
+    ) -> None:
+        """A run uploads the picture once and downloads one output; states stay there."""
+        runtime = opened(tmp_path, Device.CUDA)
+        assert runtime.device == "cuda"
+        states = runtime.new_states()
+        for number in range(5):
+            library.transfers.clear()
+            answer = ran(runtime, np.ones((1, 6, 8, 3), np.float32), states=states)["y"]
+            assert float(answer.max()) == 1 + number
+            assert library.transfers == [
+                ("upload", "cuda", (1, 6, 8, 3)),
+                ("download", "cuda", (1, 6, 8, 1)),
+            ]
+
+    def test_is_tried_with_states(self, library: FakeOnnxRuntime, tmp_path: Path) -> None:
+        """Before the first frame it has run from zeros and from states of their later size."""
+        opened(tmp_path, Device.CUDA)
+        assert len(library.runs) == 3
+
+
+def opened(folder: Path, device: Device) -> OnnxRuntime:
+    """Load the fake's model."""
+    path = folder / "model.onnx"
+    path.write_bytes(b"a model")
+    return onnx.OnnxRuntime(
+        path,
+        device=device,
+        outputs=["y", "ro"],
+        states={"ri": "ro"},
+        example=lambda _: Trial("x", (1, 6, 8, 3), {}),
+    )
+
+
+def _rvm_outputs() -> list[str]:
+    return ["pha", "fgr", *RVM_STATES.values()]
+
+
+def _filler(values: NDArray[Any]) -> Any:
+    def fill(tensor: NDArray[Any]) -> None:
+        tensor[...] = values
+
+    return fill
