@@ -21,6 +21,7 @@ import platformdirs
 from pydantic import BaseModel, ConfigDict
 
 from greenroom.errors import GreenroomError
+from greenroom.media.file_locks import lock_file
 from greenroom.media.file_writing import atomic_file
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ class Instance:
             lock = _open(_lock_path(self._folder))
         except OSError as error:
             raise unwritable(self._folder, error) from error
-        if not _locked(lock, _LOOK_S):
+        if not lock_file(lock, _LOOK_S):
             lock.close()
             raise _runs_already(_read(self._folder))
         self._lock = lock
@@ -209,7 +210,7 @@ def running(folder: Path | None = None) -> InstanceRecord | None:
     except OSError:  # nobody has run yet
         return None
     with lock:
-        if _locked(lock, _LOOK_S if sys.platform == "win32" else 0, shared=True):
+        if lock_file(lock, _LOOK_S if sys.platform == "win32" else 0, shared=True):
             return None
         return _read(folder)
 
@@ -272,41 +273,6 @@ def _read(folder: Path) -> InstanceRecord:
             if time.monotonic() > end:
                 return InstanceRecord()
             time.sleep(_STEP_S)
-
-
-def _locked(file: IO[bytes], wait_s: float, *, shared: bool = False) -> bool:
-    """Lock a file until it is closed; return False on time-out."""
-    end = time.monotonic() + wait_s
-    while not _lock_now(file, _SHARED if shared else _EXCLUSIVE):
-        if time.monotonic() >= end:
-            return False
-        time.sleep(_STEP_S)
-    return True
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    _SHARED = _EXCLUSIVE = msvcrt.LK_NBLCK  # there is but one kind
-
-    def _lock_now(file: IO[bytes], kind: int) -> bool:
-        try:
-            msvcrt.locking(file.fileno(), kind, 1)
-        except OSError:
-            return False
-        return True
-
-else:
-    import fcntl
-
-    _SHARED, _EXCLUSIVE = fcntl.LOCK_SH | fcntl.LOCK_NB, fcntl.LOCK_EX | fcntl.LOCK_NB
-
-    def _lock_now(file: IO[bytes], kind: int) -> bool:
-        try:
-            fcntl.flock(file, kind)
-        except BlockingIOError:
-            return False
-        return True
 
 
 def _runs_already(record: InstanceRecord) -> GreenroomError:
