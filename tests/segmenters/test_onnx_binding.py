@@ -6,12 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from cards import card_of
 
+from greenroom import VirtualBackground
+from greenroom.errors import ModelOutputError
+from greenroom.media.colour import Colour
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Layout
+from greenroom.segmenters.network import NetworkSegmenter
 from greenroom.segmenters.runtimes import load_runtime, onnx
 from greenroom.segmenters.runtimes.runtime import Trial
 from greenroom.segmenters.runtimes.states import HostStates
 from greenroom.settings import Device
-from segmenters.fake_onnxruntime import counting_model
+from segmenters.fake_onnxruntime import CUDA, Fail, InvalidArgument, counting_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +33,8 @@ if TYPE_CHECKING:
 
 ort = pytest.importorskip("onnxruntime", reason="onnxruntime, of the extra onnx")
 
+CARD = card_of(input={"name": "x", "longest": 8, "states": {"ri": "ro"}}, output={"name": "y"})
+ONES = np.ones((1, 6, 8, 3), np.float32)
 RVM = "rvm_mobilenetv3_from_tfjs_int8.onnx"
 RVM_STATES = {"r1i": "r1o", "r2i": "r2o", "r3i": "r3o", "r4i": "r4o"}
 
@@ -248,12 +257,87 @@ class TestDevice:
         states = runtime.new_states()
         for number in range(5):
             library.transfers.clear()
-            answer = ran(runtime, np.ones((1, 6, 8, 3), np.float32), states=states)["y"]
+            answer = ran(runtime, ONES, states=states)["y"]
             assert float(answer.max()) == 1 + number
             assert library.transfers == [
                 ("upload", "cuda", (1, 6, 8, 3)),
                 ("download", "cuda", (1, 6, 8, 1)),
             ]
+
+    @pytest.mark.parametrize("fault", [Fail("CUDA error 2: out of memory"), RuntimeError("lost")])
+    def test_that_fails(self, library: FakeOnnxRuntime, tmp_path: Path, fault: Exception) -> None:
+        """A named device that fails is a fault of each frame until it works again."""
+        runtime = opened(tmp_path, Device.CUDA)
+        states = runtime.new_states()
+        ran(runtime, ONES, states=states)
+        library.fault = lambda provider, _: fault if provider == CUDA else None
+        for _ in range(2):
+            with pytest.raises(ModelOutputError, match=rf"{fault} \(device 'cuda'\)"):
+                ran(runtime, ONES, states=states)
+        assert (runtime.device, len(library.opened)) == ("cuda", 1)
+        library.fault = lambda *_: None
+        states.reset()
+        assert float(ran(runtime, ONES, states=states)["y"].max()) == 1
+
+    @pytest.mark.usefixtures("every_matte_believed")
+    def test_that_fails_shows_the_cover(self, library: FakeOnnxRuntime, tmp_path: Path) -> None:
+        """A frame for which the device has no memory is covered, and the reason told."""
+        library.compute = _all_person
+        segmenter = NetworkSegmenter(CARD, opened(tmp_path, Device.CUDA))
+        with VirtualBackground(segmenter=segmenter, background="color:#000000") as vb:
+            assert vb.render(frame_of((200, 200, 200))).valid
+            library.fault = lambda *_: Fail("out of memory")
+            covered = vb.render(frame_of((200, 200, 200)))
+            assert not covered.valid
+            assert "out of memory (device 'cuda')" in covered.error
+            assert covered.frame.to_rgb().max() < 3
+            library.fault = lambda *_: None
+            assert vb.render(frame_of((200, 200, 200))).valid
+
+    def test_that_fails_if_any_will_do(
+        self, library: FakeOnnxRuntime, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """By auto the CPU takes over within the same frame, from first states, and stays."""
+        runtime = opened(tmp_path, Device.AUTO)
+        assert runtime.device == "cuda"
+        states = runtime.new_states()
+        for number in range(2):
+            assert float(ran(runtime, ONES, states=states)["y"].max()) == 1 + number
+        library.fault = lambda provider, _: Fail("lost") if provider == CUDA else None
+        for number in range(3):
+            assert float(ran(runtime, ONES, states=states)["y"].max()) == 1 + number
+        assert (runtime.device, len(library.opened)) == ("cpu", 2)
+        (record,) = caplog.records
+        assert "lost (device 'cuda'); it runs on the CPU from now on" in record.message
+
+    def test_that_cannot_be_replaced(self, library: FakeOnnxRuntime, tmp_path: Path) -> None:
+        """If the CPU cannot run it either, each frame is a fault."""
+        runtime = opened(tmp_path, Device.AUTO)
+        library.fault = lambda *_: Fail("broken")
+        for _ in range(2):
+            with pytest.raises(ModelOutputError, match=r"broken$"):
+                ran(runtime, ONES, states=runtime.new_states())
+            assert runtime.device == "cpu"
+
+    def test_wrong_inputs_are_no_fault_of_it(
+        self, library: FakeOnnxRuntime, tmp_path: Path
+    ) -> None:
+        """A picture that the model does not take does not make the CPU take over."""
+        runtime = opened(tmp_path, Device.AUTO)
+        library.fault = lambda *_: InvalidArgument("Got invalid dimensions")
+        with pytest.raises(ModelOutputError, match=r"invalid dimensions$"):
+            ran(runtime, ONES, states=runtime.new_states())
+        assert (runtime.device, len(library.opened)) == ("cuda", 1)
+
+    def test_is_told_of_after_it_was_left(self, library: FakeOnnxRuntime, tmp_path: Path) -> None:
+        """What a segmenter says of itself is what ran last."""
+        library.compute = _all_person
+        segmenter = NetworkSegmenter(CARD, opened(tmp_path, Device.AUTO))
+        segmenter.segment(frame_of((9, 9, 9)))
+        assert segmenter.info.device == "cuda"
+        library.fault = lambda provider, _: Fail("lost") if provider == CUDA else None
+        segmenter.segment(frame_of((9, 9, 9)))
+        assert segmenter.info.device == "cpu"
 
     def test_is_tried_with_states(self, library: FakeOnnxRuntime, tmp_path: Path) -> None:
         """Before the first frame it has run from zeros and from states of their later size."""
@@ -272,6 +356,15 @@ def opened(folder: Path, device: Device) -> OnnxRuntime:
         states={"ri": "ro"},
         example=lambda _: Trial("x", (1, 6, 8, 3), {}),
     )
+
+
+def frame_of(rgb: tuple[int, int, int]) -> Frame:
+    """Make a small frame of one colour."""
+    return Frame.filled(Layout(8, 6, "yuv420p", Colour(1, 1)), rgb)
+
+
+def _all_person(given: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {"y": np.ones_like(given["x"][..., :1]), "ro": np.zeros((1, 3, 4, 2), np.float32)}
 
 
 def _rvm_outputs() -> list[str]:

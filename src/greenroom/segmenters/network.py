@@ -73,9 +73,7 @@ class NetworkSegmenter(Segmenter):
         self._picture = PictureInput(card, runtime.inputs, runtime.path)
         check_further_inputs(card, runtime.inputs, self._picture.name, runtime.path)
         self._states = RecurrentStates(runtime.new_states()) if self._spec.states else None
-        self.info = SegmenterInfo(
-            card.name, str(runtime.path), runtime.name, runtime.device, runtime.threads
-        )
+        self.info = self._described()
         self.remembers = self._states is not None
         self.makes_mattes = self.remembers or card.task is Task.MATTING
         self._output = card.output.name or runtime.outputs[0].name
@@ -102,6 +100,8 @@ class NetworkSegmenter(Segmenter):
                 ratio_input(self._spec, self._runtime.inputs, size),
                 None if self._states is None else self._states.of(frame),
             )
+            if self._runtime.device != self.info.device:  # another one took over
+                self.info = self._described()
             self._timings.add("prepare", filled - start)
             self._timings.add("invoke", time.perf_counter() - filled)
             part = self._picture.part_for(frame.size, size)
@@ -133,6 +133,12 @@ class NetworkSegmenter(Segmenter):
         """See `Segmenter.close`."""
         self._colours = None
         self._runtime.close()
+
+    def _described(self) -> SegmenterInfo:
+        runtime = self._runtime
+        return SegmenterInfo(
+            self._card.name, str(runtime.path), runtime.name, runtime.device, runtime.threads
+        )
 
     def _decode(
         self, outputs: Mapping[str, NDArray[Any]]

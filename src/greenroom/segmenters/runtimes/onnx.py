@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from contextlib import contextmanager
 from types import MappingProxyType
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from greenroom.errors import ModelError
+from greenroom.errors import ModelError, ModelOutputError
 from greenroom.segmenters.runtimes.compute_devices import open_session
 from greenroom.segmenters.runtimes.onnx_binding import BoundSession, DeviceStates
 from greenroom.segmenters.runtimes.onnx_library import load_onnxruntime
@@ -36,13 +37,20 @@ if TYPE_CHECKING:
 
 __all__ = ["OnnxRuntime"]
 
+logger = logging.getLogger(__name__)
+
 _LIBRARY: Final = "ONNX Runtime"
 _CUDA_PROVIDERS: Final = ("CUDAExecutionProvider", "TensorrtExecutionProvider")
+_CPU_PROVIDER: Final = "CPUExecutionProvider"
 _FATAL_ONLY: Final = 4
 # Runs to try a recurrent model: from zeros, whose sizes differ, and with both sets of tensors.
 _TRIALS_OF_STATES: Final = 3
 # ONNX Runtime's names of tensor types where NumPy's differ.
 _TYPES: Final = {"float": "float32", "double": "float64"}
+
+
+class _DeviceFaultError(ModelOutputError):
+    """A device failed that had run the model."""
 
 
 class OnnxRuntime(Runtime):
@@ -52,7 +60,7 @@ class OnnxRuntime(Runtime):
     model at 25 frames a second takes ten times the CPU time, nearly all of it spinning between
     frames (``benchmarks/onnx_threads.py``).
 
-    State: the tensors on the device (`BoundSession`).
+    State: the tensors on the device (`BoundSession`), and the device that is left.
     """
 
     def __init__(
@@ -75,10 +83,13 @@ class OnnxRuntime(Runtime):
         self.name = f"{_LIBRARY} {onnxruntime.__version__}"
         self._onnxruntime = onnxruntime
         self._errors = _runtime_errors(onnxruntime)
+        self._input_errors = onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument
+        self._asked = device
+        self._failed: BoundSession | None = None
         self.states = states
         self._wanted = outputs
         if example is None:
-            session, self.device = self._open([("CPUExecutionProvider", {})]), str(Device.CPU)
+            session, self.device = self._open([(_CPU_PROVIDER, {})]), str(Device.CPU)
             self._bound = self._bind(session)
         else:
             self._bound, self.device = self._open_on(device, example)
@@ -92,13 +103,19 @@ class OnnxRuntime(Runtime):
         others: Mapping[str, NDArray[Any]],
         states: States | None = None,
     ) -> dict[str, NDArray[Any]]:
-        """See `Runtime.run`; outputs that feed states are not returned."""
+        """See `Runtime.run`; outputs that feed states are not returned.
+
+        If a device chosen by ``auto`` fails, the CPU takes over, with first states.
+        """
         kept = DeviceStates.checked(states)
-        with self._model_faults():
-            memory = self._bound.picture(picture, shape)
-        fill(memory)
-        with self._model_faults():
-            return self._bound.run(picture, others, kept)
+        try:
+            return self._run(picture, shape, fill, others, kept)
+        except _DeviceFaultError as error:
+            if self._asked is not Device.AUTO:
+                raise
+            logger.warning("%s; it runs on the CPU from now on", error)
+        self._take_over()
+        return self._run(picture, shape, fill, others, kept)
 
     def new_states(self) -> DeviceStates:
         """See `Runtime.new_states`."""
@@ -106,7 +123,21 @@ class OnnxRuntime(Runtime):
 
     def close(self) -> None:
         """See `Runtime.close`."""
-        del self._bound
+        del self._bound, self._failed
+
+    def _run(
+        self,
+        picture: str,
+        shape: tuple[int, ...],
+        fill: Fill,
+        others: Mapping[str, NDArray[Any]],
+        states: DeviceStates | None,
+    ) -> dict[str, NDArray[Any]]:
+        with self._model_faults():
+            memory = self._bound.picture(picture, shape)
+        fill(memory)
+        with self._model_faults():
+            return self._bound.run(picture, others, states)
 
     @contextmanager
     def _model_faults(self) -> Iterator[None]:
@@ -114,7 +145,20 @@ class OnnxRuntime(Runtime):
         try:
             yield
         except self._errors as error:
-            raise run_error(self.path, error) from error
+            fault = run_error(self.path, error)
+            if self.device == Device.CPU or isinstance(error, self._input_errors):
+                raise fault from error
+            # Out of memory, lost, or whatever else: it ran the model before.
+            message = f"{fault} (device '{self.device}')"
+            raise _DeviceFaultError(message, self.path) from error
+
+    def _take_over(self) -> None:
+        """Go on on the CPU."""
+        session = self._open([(_CPU_PROVIDER, {})])
+        # Freed with the runtime: to free what a lost device holds can end the process.
+        self._failed = self._bound
+        self._bound = self._bind(session)
+        self.device = str(Device.CPU)
 
     def _open_on(self, device: Device, example: Example) -> tuple[BoundSession, str]:
         tried: list[BoundSession] = []
@@ -157,7 +201,7 @@ class OnnxRuntime(Runtime):
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.inter_op.allow_spinning", "0")
         first = providers[0][0]
-        if first == "CPUExecutionProvider":
+        if first == _CPU_PROVIDER:
             options.log_severity_level = _FATAL_ONLY  # errors are also raised
         elif first == "DmlExecutionProvider":
             options.enable_mem_pattern = False  # required by DirectML
@@ -168,7 +212,7 @@ class OnnxRuntime(Runtime):
                 str(self.path), options, providers=providers, enable_fallback=0
             )
         except self._errors as error:
-            if first != "CPUExecutionProvider":
+            if first != _CPU_PROVIDER:
                 raise
             raise load_error(self.path, _LIBRARY, error) from error
 
