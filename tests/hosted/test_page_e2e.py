@@ -13,12 +13,12 @@ import time
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import cv2
 import numpy as np
 import pytest
-from e2e.browser import Seen, chromium, eventually
+from e2e.browser import NARROW, WIDE, Seen, chromium, eventually
 
 from hosted.browser_rig import BROWSER, WATCH, Clip, Service, filmed_clip, marked_clip
 
@@ -36,7 +36,6 @@ FILMS: Final = Path(
 EXAMPLES: Final = Path(__file__).parents[2] / "docs" / "examples"
 FIRST, SECOND, GREY = [100, 120, 160], [170, 120, 110], [38, 42, 48]
 COLOURS: Final = {"color:#6478a0": FIRST, "color:#aa786e": SECOND}
-WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 360, "height": 740}
 # As an application would: the module alone, with its own camera. What it returns is looked at from
 # the first frame on.
 CONNECT: Final = """async (settings) => {
@@ -108,7 +107,7 @@ def service(
 def context(browser: Browser) -> Iterator[BrowserContext]:
     """Make a window in which the camera is allowed."""
     made = browser.new_context(
-        viewport=WIDE,  # type: ignore[arg-type]
+        viewport=WIDE,
         reduced_motion="reduce",
         permissions=["camera"],
     )
@@ -711,22 +710,14 @@ def test_it_fits_every_window(shown: HostedPage, *, is_on: bool) -> None:
     """Nothing is wider than a window, be it 360 or 1440 pixels wide, light or dark."""
     if is_on:
         shown.start(None)
-    backs = set()
-    for size in (WIDE, NARROW):
-        shown.page.set_viewport_size(size)  # type: ignore[arg-type]
-        for scheme in ("light", "dark"):
-            shown.page.emulate_media(color_scheme=scheme)
-            width = shown.page.evaluate("document.documentElement.scrollWidth")
-            assert width <= size["width"]
-            backs.add((scheme, shown.picture()[2, 2].mean() > 128))
-    assert backs == {("light", True), ("dark", False)}
+    shown.check_fit()
     shown.page.click("#call")
     assert shown.page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
 
 
 def test_the_picture_stays_in_sight(shown: HostedPage) -> None:
     """However far one scrolls in a narrow window, the sentence and the picture are there."""
-    shown.page.set_viewport_size(NARROW)  # type: ignore[arg-type]
+    shown.page.set_viewport_size(NARROW)
     shown.start(None)
     shown.page.evaluate("scrollTo(0, document.body.scrollHeight)")
     sentence = shown.page.locator("#headline").bounding_box()
@@ -743,17 +734,7 @@ def test_every_control_has_a_name_and_shows_its_focus(
     """A screen reader has something to say of everything, and the tab key gets everywhere."""
     shown.start(None)
     shown.page.keyboard.press("b")
-    devtools = context.new_cdp_session(shown.page)
-    nodes = devtools.send("Accessibility.getFullAXTree")["nodes"]
-    controls = [
-        node
-        for node in nodes
-        if not node["ignored"]
-        and any(one["name"] == "focusable" for one in node.get("properties", ()))
-        and node["role"]["value"] not in ("RootWebArea", "generic")
-    ]
-    assert len(controls) > 15
-    assert [node for node in controls if not node.get("name", {}).get("value")] == []
+    assert len(shown.roles(context)) > 15
     reached = set()
     for _ in range(20):
         shown.page.keyboard.press("Tab")
@@ -764,11 +745,8 @@ def test_every_control_has_a_name_and_shows_its_focus(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_can_be_read(shown: HostedPage, scheme: str) -> None:
+def test_text_can_be_read(shown: HostedPage, scheme: Literal["light", "dark"]) -> None:
     """Text stands out from what is behind it by 4.5 to 1, as WCAG 2.2 asks for (1.4.3)."""
     shown.start(None)
     shown.page.locator(".tile", has_text="Beach").click()
-    shown.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-    ratios = shown.contrasts(TEXTS, PRESSED, ())
-    assert len(ratios) > 25
-    assert {what: ratio for what, ratio in ratios.items() if ratio < 4.5} == {}
+    shown.check_contrasts(scheme, TEXTS, PRESSED, ())
