@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from greenroom.errors import BackgroundError, GreenroomError, ModelError, SettingsError
-from greenroom.hosted.rtc import SignallingError
+from greenroom.hosted.rtc import NoCandidateError, SignallingError
 from greenroom.hosted.tokens import AccessDeniedError
 
 if TYPE_CHECKING:
@@ -135,6 +135,9 @@ def _refusing(count: Callable[[str], None]) -> Callable[[Request, Exception], Re
             headers["Retry-After"] = str(error.retry_s)
         elif isinstance(error, UnknownSessionError):
             status, reason = 404, "unknown"
+        elif isinstance(error, NoCandidateError):
+            status, reason = 503, "ports"
+            headers["Retry-After"] = str(_RETRY_S)
         elif isinstance(error, SignallingError):
             status, reason = 400, "offer"
         count(reason)
