@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict
 
 from greenroom.errors import GreenroomError
 from greenroom.media.file_locks import lock_file
-from greenroom.media.file_writing import atomic_file
+from greenroom.media.file_writing import atomic_file, private_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +32,6 @@ __all__ = [
     "Instance",
     "InstanceRecord",
     "machine_name",
-    "make_private",
     "running",
     "state_folder",
     "unwritable",
@@ -120,7 +119,7 @@ class Instance:
             If another one runs, with its process and page; or if the folder cannot be written to.
         """
         try:
-            make_private(self._folder)
+            private_folder(self._folder, must_own=True)
             lock = _open(_lock_path(self._folder))
         except OSError as error:
             raise unwritable(self._folder, error) from error
@@ -244,18 +243,6 @@ def _lock_path(folder: Path) -> Path:
 def machine_name() -> str:
     """Name this machine: the folder may be on a disk that several share."""
     return re.sub(r"[^\w.-]", "_", platform.node()) or "machine"
-
-
-def make_private(folder: Path) -> None:
-    """Create a folder that only this user can enter.
-
-    Raises
-    ------
-    OSError
-        If it cannot be made, or is somebody else's.
-    """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    folder.chmod(0o700)
 
 
 def _open(path: Path) -> IO[bytes]:
