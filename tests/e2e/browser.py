@@ -222,7 +222,7 @@ class Seen:
 
     def check(self) -> None:
         """Fail if something went wrong in the page, or it asked another server for anything."""
-        own = (self._origin, self._origin.replace("http:", "ws:"), "blob:", "data:")
+        own = (self._origin, self._origin.replace("http:", "ws:"), "blob:")
         foreign = [url for url in self._asked if not url.startswith(own)]
         assert not foreign, foreign
         ignored = self.expected or r"(?!)"
