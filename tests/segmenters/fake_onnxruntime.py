@@ -8,10 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from greenroom.segmenters.runtimes.acceleration import NO_ACCELERATION
+from greenroom.segmenters.runtimes.onnx import OnnxRuntime
+from greenroom.segmenters.runtimes.runtime import Trial
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from greenroom.segmenters.runtimes.acceleration import Acceleration
+    from greenroom.settings import Device
 
     Values = dict[str, NDArray[Any]]
 
@@ -85,7 +93,7 @@ class Session:
     library: FakeOnnxRuntime
     model: Any
     providers: list[tuple[str, dict[str, str]]]
-    binding: Binding = field(default_factory=Binding)
+    graphs: dict[str, tuple[dict[str, Value], dict[str, Any]]] = field(default_factory=dict)
 
     def get_providers(self) -> list[str]:
         """Return the names of its providers."""
@@ -115,9 +123,16 @@ class Session:
         assert {value.device for value in binding.inputs.values()} == {device}
         if (error := library.fault(first, len(library.runs))) is not None:
             raise error
-        results = library.compute({name: each.memory for name, each in binding.inputs.items()})
+        inputs, outputs = dict(binding.inputs), dict(binding.outputs)
+        if "enable_cuda_graph" in self.providers[0][1]:
+            number = options.entries["gpu_graph_id"]
+            if number != "-1":  # a replay works on the tensors of the recording, whatever is bound
+                assert not any(isinstance(target, str) for target in outputs.values())
+                inputs, outputs = self.graphs.setdefault(number, (inputs, outputs))
+        given = {name: each.memory for name, each in inputs.items()}
+        results = library.compute(given, self.model)
         binding.computed = []
-        for name, target in binding.outputs.items():
+        for name, target in outputs.items():
             result = results[name]
             if isinstance(target, str):
                 assert target == device
@@ -148,7 +163,7 @@ class FakeOnnxRuntime:
     inputs, outputs : dict
         Shapes by name; all are float32.
     compute : callable
-        Returns outputs for inputs.
+        Returns outputs for inputs and a model.
     available : list of str
         Providers of this build.
     fault : callable
@@ -162,7 +177,7 @@ class FakeOnnxRuntime:
 
     inputs: dict[str, list[Any]]
     outputs: dict[str, list[Any]]
-    compute: Callable[[Values], Values]
+    compute: Callable[[Values, Any], Values]
     available: list[str] = field(default_factory=lambda: [CUDA, CPU])
     fault: Callable[[str, int], Exception | None] = lambda _, __: None
     refusal: Callable[[Any, list[Any]], Exception | None] = lambda _, __: None
@@ -215,7 +230,7 @@ def _described(name: str, shape: list[Any]) -> Any:
 def counting_model() -> FakeOnnxRuntime:
     """Return a recurrent model: ``y`` is ``x`` plus the state, which counts the runs."""
 
-    def compute(given: Values) -> Values:
+    def compute(given: Values, _: Any) -> Values:
         x, state = given["x"], given["ri"]
         new = np.broadcast_to(state + 1, (1, 3, 4, 2)).astype(np.float32)
         return {"y": (x[..., :1] + state.max()).astype(np.float32), "ro": new}
@@ -225,3 +240,21 @@ def counting_model() -> FakeOnnxRuntime:
         {"y": [1, "h", "w", 1], "ro": [1, "a", "b", 2]},
         compute,
     )
+
+
+def opened(folder: Path, device: Device, allowed: Acceleration = NO_ACCELERATION) -> OnnxRuntime:
+    """Load the fake's model."""
+    path = folder / "model.onnx"
+    path.write_bytes(b"a model")
+    return OnnxRuntime(
+        path,
+        device=device,
+        outputs=["y", "ro"],
+        states={"ri": "ro"},
+        example=lambda _: Trial("x", (1, 6, 8, 3), _fill_with_stripes, {}),
+        allowed=allowed,
+    )
+
+
+def _fill_with_stripes(tensor: NDArray[Any]) -> None:
+    tensor[...] = np.linspace(0, 1, tensor.shape[-1])

@@ -14,11 +14,10 @@ from greenroom.media.colour import Colour
 from greenroom.media.frame import Frame
 from greenroom.media.layout import Layout
 from greenroom.segmenters.network import NetworkSegmenter
-from greenroom.segmenters.runtimes import load_runtime, onnx
-from greenroom.segmenters.runtimes.runtime import Trial
+from greenroom.segmenters.runtimes import load_runtime
 from greenroom.segmenters.runtimes.states import HostStates
 from greenroom.settings import Device
-from segmenters.fake_onnxruntime import CUDA, Fail, InvalidArgument, counting_model
+from segmenters.fake_onnxruntime import CUDA, Fail, InvalidArgument, opened
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from greenroom.segmenters.runtimes.onnx import OnnxRuntime
     from greenroom.segmenters.runtimes.states import States
     from segmenters.conftest import MakeOnnx, SharedModel
     from segmenters.fake_onnxruntime import FakeOnnxRuntime
@@ -241,13 +239,6 @@ class TestStates:
 class TestDevice:
     """A device with memory of its own, by a fake of the library."""
 
-    @pytest.fixture
-    def library(self, monkeypatch: pytest.MonkeyPatch) -> FakeOnnxRuntime:
-        """Put the fake in the library's place."""
-        fake = counting_model()
-        monkeypatch.setattr(onnx, "load_onnxruntime", lambda: fake)
-        return fake
-
     def test_only_the_picture_and_the_matte_are_copied(
         self, library: FakeOnnxRuntime, tmp_path: Path
     ) -> None:
@@ -345,25 +336,12 @@ class TestDevice:
         assert len(library.runs) == 3
 
 
-def opened(folder: Path, device: Device) -> OnnxRuntime:
-    """Load the fake's model."""
-    path = folder / "model.onnx"
-    path.write_bytes(b"a model")
-    return onnx.OnnxRuntime(
-        path,
-        device=device,
-        outputs=["y", "ro"],
-        states={"ri": "ro"},
-        example=lambda _: Trial("x", (1, 6, 8, 3), {}),
-    )
-
-
 def frame_of(rgb: tuple[int, int, int]) -> Frame:
     """Make a small frame of one colour."""
     return Frame.filled(Layout(8, 6, "yuv420p", Colour(1, 1)), rgb)
 
 
-def _all_person(given: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+def _all_person(given: dict[str, NDArray[Any]], _: Any) -> dict[str, NDArray[Any]]:
     return {"y": np.ones_like(given["x"][..., :1]), "ro": np.zeros((1, 3, 4, 2), np.float32)}
 
 

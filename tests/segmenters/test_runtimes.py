@@ -317,7 +317,7 @@ class TestOnnx:
 
         def example(inputs: Any) -> Trial:
             tried.extend(inputs)
-            return Trial("x", (1, 6, 8, 3), {})
+            return Trial("x", (1, 6, 8, 3), lambda x: x.fill(0), {})
 
         runtime = load_runtime("onnx", green_onnx, device=device, example=example)
         assert [info.name for info in tried] == ["x"]
@@ -334,7 +334,7 @@ class TestOnnx:
         )
 
         def example(_: Any) -> Trial:
-            return Trial("x", (1, 6, 8, 3), {})
+            return Trial("x", (1, 6, 8, 3), lambda x: x.fill(0), {})
 
         with pytest.raises(ModelError, match=r"'cpu' cannot run it: .*Reshape"):
             load_runtime("onnx", path, example=example)
@@ -346,7 +346,10 @@ class TestOnnx:
             pytest.skip("this build of ONNX Runtime has TensorRT")
         with pytest.raises(ModelError, match="no TensorrtExecutionProvider"):
             load_runtime(
-                "onnx", green_onnx, device=Device.TENSORRT, example=lambda _: Trial("x", (), {})
+                "onnx",
+                green_onnx,
+                device=Device.TENSORRT,
+                example=lambda _: Trial("x", (), lambda x: x.fill(0), {}),
             )
 
 

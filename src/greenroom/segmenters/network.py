@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from greenroom.errors import ModelOutputError
+from greenroom.media.colour import Colour
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Layout
 from greenroom.media.timings import Timings
 from greenroom.segmenters.card import Task
 from greenroom.segmenters.foreground import recolour
@@ -23,7 +26,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from greenroom.media.frame import Frame
     from greenroom.segmenters.card import Card
     from greenroom.segmenters.runtimes.runtime import Example, Runtime, TensorInfo
 
@@ -169,7 +171,7 @@ def output_names(card: Card) -> tuple[str, ...]:
 
 
 def example_inputs(card: Card, path: object) -> Example:
-    """Return a factory of inputs to try a model with: black, at a common frame size."""
+    """Return a factory of inputs to try a model with: stripes, at a common frame size."""
     assert card.input is not None
     spec = card.input
 
@@ -177,6 +179,14 @@ def example_inputs(card: Card, path: object) -> Example:
         picture = PictureInput(card, inputs, path)
         check_further_inputs(card, inputs, picture.name, path)
         size = picture.size_for(_EXAMPLE_SIZE)
-        return Trial(picture.name, picture.shape_of(size), ratio_input(spec, inputs, size))
+        frame = Frame.filled(Layout(*_EXAMPLE_SIZE, "yuv420p", Colour(1, 1)), (128, 128, 128))
+        # Edges everywhere, and every brightness.
+        frame.planes[0][...] = np.add.outer(*map(np.arange, frame.planes[0].shape)) % 256
+
+        def fill(tensor: NDArray[Any]) -> None:
+            picture.fill(frame, size, tensor)
+
+        others = ratio_input(spec, inputs, size)
+        return Trial(picture.name, picture.shape_of(size), fill, others)
 
     return make

@@ -6,6 +6,7 @@ import importlib.util
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from greenroom.segmenters.runtimes.acceleration import NO_ACCELERATION, Acceleration
 from greenroom.segmenters.runtimes.compute_devices import cpu_only
 from greenroom.segmenters.runtimes.onnx import OnnxRuntime
 from greenroom.segmenters.runtimes.runtime import missing_extra_error
@@ -65,6 +66,7 @@ def load_runtime(
     states: Mapping[str, str] = MappingProxyType({}),
     member: str | None = None,
     example: Example | None = None,
+    allowed: Acceleration = NO_ACCELERATION,
 ) -> Runtime:
     """Load a model file.
 
@@ -87,6 +89,8 @@ def load_runtime(
     example : callable, optional
         Creates inputs to try an ONNX model with on each candidate device. Without it the CPU is
         used, untried.
+    allowed : Acceleration
+        What an ONNX model may use on NVIDIA's GPUs. It is used if the answers agree.
 
     Raises
     ------
@@ -101,7 +105,13 @@ def load_runtime(
         cpu_only(device, _CPU_ONLY[kind], path.name)
     if kind == "onnx":
         return OnnxRuntime(
-            path, threads=threads, device=device, outputs=outputs, states=states, example=example
+            path,
+            threads=threads,
+            device=device,
+            outputs=outputs,
+            states=states,
+            example=example,
+            allowed=allowed,
         )
     if kind == "tensorflow":
         return TensorFlowRuntime(

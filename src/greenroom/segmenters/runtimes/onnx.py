@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import re
-from contextlib import contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from greenroom.errors import ModelError, ModelOutputError
+from greenroom.segmenters.runtimes.acceleration import (
+    NO_ACCELERATION,
+    Acceleration,
+    outputs_agree,
+    ways_within,
+)
 from greenroom.segmenters.runtimes.compute_devices import open_session
+from greenroom.segmenters.runtimes.half_precision import in_half_precision
+from greenroom.segmenters.runtimes.native_stderr import captured_stderr
 from greenroom.segmenters.runtimes.onnx_binding import BoundSession, DeviceStates
 from greenroom.segmenters.runtimes.onnx_library import load_onnxruntime
 from greenroom.segmenters.runtimes.runtime import (
@@ -32,7 +41,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from greenroom.segmenters.runtimes.compute_devices import Provider
-    from greenroom.segmenters.runtimes.runtime import Example, Fill
+    from greenroom.segmenters.runtimes.runtime import Example, Fill, Trial
     from greenroom.segmenters.runtimes.states import States
 
 __all__ = ["OnnxRuntime"]
@@ -40,11 +49,14 @@ __all__ = ["OnnxRuntime"]
 logger = logging.getLogger(__name__)
 
 _LIBRARY: Final = "ONNX Runtime"
-_CUDA_PROVIDERS: Final = ("CUDAExecutionProvider", "TensorrtExecutionProvider")
+_CUDA_PROVIDER: Final = "CUDAExecutionProvider"
+_CUDA_PROVIDERS: Final = (_CUDA_PROVIDER, "TensorrtExecutionProvider")
 _CPU_PROVIDER: Final = "CPUExecutionProvider"
 _FATAL_ONLY: Final = 4
 # Runs to try a recurrent model: from zeros, whose sizes differ, and with both sets of tensors.
 _TRIALS_OF_STATES: Final = 3
+# Runs to compare: each graph is recorded and then replayed with another picture.
+_TRIALS_TO_COMPARE: Final = 7
 # ONNX Runtime's names of tensor types where NumPy's differ.
 _TYPES: Final = {"float": "float32", "double": "float64"}
 
@@ -72,6 +84,7 @@ class OnnxRuntime(Runtime):
         outputs: Sequence[str] = (),
         states: Mapping[str, str] = MappingProxyType({}),
         example: Example | None = None,
+        allowed: Acceleration = NO_ACCELERATION,
     ) -> None:
         try:
             onnxruntime = load_onnxruntime()
@@ -80,7 +93,7 @@ class OnnxRuntime(Runtime):
         check_file(path)
         self.path = path
         self.threads = threads
-        self.name = f"{_LIBRARY} {onnxruntime.__version__}"
+        self.name = self._library = f"{_LIBRARY} {onnxruntime.__version__}"
         self._onnxruntime = onnxruntime
         self._errors = _runtime_errors(onnxruntime)
         self._input_errors = onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument
@@ -88,6 +101,7 @@ class OnnxRuntime(Runtime):
         self._failed: BoundSession | None = None
         self.states = states
         self._wanted = outputs
+        self._allowed = allowed
         if example is None:
             session, self.device = self._open([(_CPU_PROVIDER, {})]), str(Device.CPU)
             self._bound = self._bind(session)
@@ -139,7 +153,7 @@ class OnnxRuntime(Runtime):
         with self._model_faults():
             return self._bound.run(picture, others, states)
 
-    @contextmanager
+    @contextlib.contextmanager
     def _model_faults(self) -> Iterator[None]:
         """Raise the library's errors as `ModelOutputError`."""
         try:
@@ -159,6 +173,7 @@ class OnnxRuntime(Runtime):
         self._failed = self._bound
         self._bound = self._bind(session)
         self.device = str(Device.CPU)
+        self.name = self._library
 
     def _open_on(self, device: Device, example: Example) -> tuple[BoundSession, str]:
         tried: list[BoundSession] = []
@@ -167,10 +182,7 @@ class OnnxRuntime(Runtime):
             bound = self._bind(session)
             tried[:] = [bound]
             trial = example(bound.inputs)
-            states = DeviceStates(bound) if self.states else None
-            for _ in range(1 if states is None else _TRIALS_OF_STATES):
-                bound.picture(trial.picture, trial.shape)
-                bound.run(trial.picture, trial.others, states)
+            self._trial_outputs(bound, trial, _TRIALS_OF_STATES if self.states else 1)
 
         _, used = open_session(
             device,
@@ -180,9 +192,56 @@ class OnnxRuntime(Runtime):
             errors=self._errors,
             path=self.path,
         )
-        return tried[0], used
+        bound = tried[0]
+        if used == Device.CUDA:
+            bound = self._accelerated(bound, example(bound.inputs))
+        return bound, used
 
-    def _bind(self, session: Any) -> BoundSession:
+    def _accelerated(self, plain: BoundSession, trial: Trial) -> BoundSession:
+        """Return a faster session if the card allows one and its answers agree."""
+        ways = ways_within(self._allowed)
+        expected = self._trial_outputs(plain, trial, _TRIALS_TO_COMPARE) if ways else []
+        faults: tuple[type[Exception], ...] = (*self._errors, ImportError)
+        for way in ways:
+            try:
+                with contextlib.redirect_stdout(io.StringIO()), captured_stderr():
+                    bound = self._bind(self._open_way(way), graphs=way.graph)
+                    found = self._trial_outputs(bound, trial, _TRIALS_TO_COMPARE)
+            except faults as error:
+                reason = str(error)
+            else:
+                if outputs_agree(found, expected):
+                    self.name = f"{self.name}, {way}"
+                    return bound
+                reason = "its answers differ"
+            logger.info("model '%s' is not run with %s: %s", self.path.name, way, reason)
+        return plain
+
+    def _open_way(self, way: Acceleration) -> Any:
+        options = {"enable_cuda_graph": "1"} if way.graph else {}
+        model = in_half_precision(self.path) if way.half else str(self.path)
+        session = self._open([(_CUDA_PROVIDER, options), (_CPU_PROVIDER, {})], model)
+        if session.get_providers()[0] != _CUDA_PROVIDER:
+            message = f"ONNX Runtime did not take {_CUDA_PROVIDER}"
+            raise RuntimeError(message)
+        return session
+
+    def _trial_outputs(
+        self, bound: BoundSession, trial: Trial, count: int
+    ) -> list[dict[str, NDArray[Any]]]:
+        """Run a trial's picture, every third time mirrored; return copies of the outputs."""
+        states = DeviceStates(bound) if self.states else None
+        results = []
+        for number in range(count):
+            picture = bound.picture(trial.picture, trial.shape)
+            trial.fill(picture)
+            if number % 3 == 1:  # a graph is replayed with a picture that it was not recorded with
+                picture[...] = picture[..., ::-1].copy()
+            outputs = bound.run(trial.picture, trial.others, states)
+            results.append({name: np.array(values) for name, values in outputs.items()})
+        return results
+
+    def _bind(self, session: Any, *, graphs: bool = False) -> BoundSession:
         outputs = _infos(self.path, session.get_outputs())
         return BoundSession(
             self._onnxruntime,
@@ -192,9 +251,11 @@ class OnnxRuntime(Runtime):
             outputs=select_outputs(self.path, outputs, self._wanted),
             carried=self.states,
             errors=self._errors,
+            graphs=graphs,
         )
 
-    def _open(self, providers: list[Provider]) -> Any:
+    def _open(self, providers: list[Provider], model: str | bytes | None = None) -> Any:
+        """Open a session for the file, or for a model made of it."""
         options = self._onnxruntime.SessionOptions()
         options.intra_op_num_threads = self.threads
         options.inter_op_num_threads = 1
@@ -209,7 +270,7 @@ class OnnxRuntime(Runtime):
             self._onnxruntime.preload_dlls()  # finds CUDA libraries installed by pip
         try:
             return self._onnxruntime.InferenceSession(
-                str(self.path), options, providers=providers, enable_fallback=0
+                model or str(self.path), options, providers=providers, enable_fallback=0
             )
         except self._errors as error:
             if first != _CPU_PROVIDER:

@@ -28,6 +28,9 @@ __all__ = ["BoundSession", "DeviceStates"]
 
 _CPU: Final = "cpu"
 _NONE: Final = np.empty(0)
+# Runs without a graph, and the most graphs of a session: one stream has three at one size.
+_NO_GRAPH: Final = -1
+_MAX_GRAPHS: Final = 12
 
 
 class _TensorSet(NamedTuple):
@@ -99,8 +102,10 @@ class BoundSession:
         Each state's input, and the output that feeds it in the next run.
     errors : tuple of exception classes
         Exceptions of the library.
+    graphs : bool
+        Whether the session can record runs as CUDA graphs (``enable_cuda_graph``).
 
-    State: the tensors.
+    State: the tensors, and the graphs recorded for them.
     """
 
     def __init__(
@@ -113,8 +118,12 @@ class BoundSession:
         outputs: tuple[TensorInfo, ...],
         carried: Mapping[str, str],
         errors: tuple[type[Exception], ...],
+        graphs: bool = False,
     ) -> None:
+        self._onnxruntime = onnxruntime
         self._values = onnxruntime.OrtValue
+        self._has_graphs = graphs
+        self._graphs: dict[tuple[int, ...], list[Value]] = {}
         self._session = session
         self._binding = session.io_binding()
         self._memory = memory
@@ -156,18 +165,16 @@ class BoundSession:
         if self._memory != _CPU:
             self._input.update_inplace(self._buffer)
         self._note_sizes(others)
-        self._binding.bind_ortvalue_input(picture, self._input)
-        for name, values in others.items():
-            self._binding.bind_ortvalue_input(name, self._constant(name, values))
+        given = {picture: self._input}
+        given.update((name, self._constant(name, values)) for name, values in others.items())
         if states is None:
-            return self._read(self._computed(self._known()))
+            return self._read(self._computed(given, self._known()))
         if states.session is not self:
             states.begin_on(self)
-        for name, value in states.values.items():
-            self._binding.bind_ortvalue_input(name, value)
+        given.update(states.values)
         targets = states.targets(self._fits)
         fed = {output: targets[name] for output, name in self._feeds.items() if name in targets}
-        computed = self._computed({**self._known(), **fed})
+        computed = self._computed(given, {**self._known(), **fed})
         states.take(
             {name: computed.pop(output) for output, name in self._feeds.items()}, self._fits
         )
@@ -185,27 +192,44 @@ class BoundSession:
         """Return the outputs' tensors of the last run."""
         return {name: value for name, (_, value) in self._outputs.items()}
 
-    def _computed(self, known: Mapping[str, Value]) -> dict[str, Value]:
+    def _computed(self, given: Mapping[str, Value], known: Mapping[str, Value]) -> dict[str, Value]:
         """Run the model; return its outputs, in the known tensors where there are some."""
+        for name, value in given.items():
+            self._binding.bind_ortvalue_input(name, value)
         if self._sizes_vary or not known:
-            return self._run({})
+            return self._run({}, _NO_GRAPH)
         try:
-            return self._run(known)
+            return self._run(known, self._graph_of([*given.values(), *known.values()], known))
         except self._errors:
             # Perhaps they do not fit: the sizes of some models' outputs depend on the content.
-            computed = self._run({})
+            computed = self._run({}, _NO_GRAPH)
             self._sizes_vary = True
             return computed
 
-    def _run(self, known: Mapping[str, Value]) -> dict[str, Value]:
+    def _run(self, known: Mapping[str, Value], graph: int) -> dict[str, Value]:
         self._binding.clear_binding_outputs()
         for name in self._names:
             if name in known:
                 self._binding.bind_ortvalue_output(name, known[name])
             else:
                 self._binding.bind_output(name, self._memory)
-        self._session.run_with_iobinding(self._binding)
+        options = None
+        if self._has_graphs:
+            options = self._onnxruntime.RunOptions()
+            options.add_run_config_entry("gpu_graph_id", str(graph))
+        self._session.run_with_iobinding(self._binding, options)
         return dict(zip(self._names, self._binding.get_outputs(), strict=True))
+
+    def _graph_of(self, bound: list[Value], known: Mapping[str, Value]) -> int:
+        """Return the number of the graph for these tensors, whose addresses it holds."""
+        if not self._has_graphs or len(known) < len(self._names):
+            return _NO_GRAPH
+        key = tuple(map(id, bound))
+        if key not in self._graphs:
+            if len(self._graphs) >= _MAX_GRAPHS:  # the library never frees one
+                return _NO_GRAPH
+            self._graphs[key] = bound  # alive, so that no other tensor has its identity
+        return 1 + list(self._graphs).index(key)
 
     def _read(self, computed: Mapping[str, Value]) -> dict[str, NDArray[Any]]:
         """Return outputs as arrays, and keep their tensors for the next run."""

@@ -48,10 +48,11 @@ class TensorInfo(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """Inputs to try a model with: a black picture, and the others but for states."""
+    """Arguments of `Runtime.run` to try a model with."""
 
     picture: str
     shape: tuple[int, ...]
+    fill: Fill
     others: Mapping[str, NDArray[Any]]
 
 
