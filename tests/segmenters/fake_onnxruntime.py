@@ -77,10 +77,6 @@ class Binding:
         """Bind an output to a tensor that the run makes."""
         self.outputs[name] = device
 
-    def clear_binding_outputs(self) -> None:
-        """Forget the outputs."""
-        self.outputs.clear()
-
     def get_outputs(self) -> list[Value]:
         """Return the outputs in the order of their binding."""
         return self.computed

@@ -125,7 +125,6 @@ class BoundSession:
         self._has_graphs = graphs
         self._graphs: dict[tuple[int, ...], list[Value]] = {}
         self._session = session
-        self._binding = session.io_binding()
         self._memory = memory
         self.inputs = inputs
         self.outputs = outputs
@@ -194,36 +193,40 @@ class BoundSession:
 
     def _computed(self, given: Mapping[str, Value], known: Mapping[str, Value]) -> dict[str, Value]:
         """Run the model; return its outputs, in the known tensors where there are some."""
-        for name, value in given.items():
-            self._binding.bind_ortvalue_input(name, value)
         if self._sizes_vary or not known:
-            return self._run({}, _NO_GRAPH)
+            return self._run(given, {}, _NO_GRAPH)
         try:
-            return self._run(known, self._graph_of([*given.values(), *known.values()], known))
+            return self._run(given, known, self._graph_of(given, known))
         except self._errors:
             # Perhaps they do not fit: the sizes of some models' outputs depend on the content.
-            computed = self._run({}, _NO_GRAPH)
+            computed = self._run(given, {}, _NO_GRAPH)
             self._sizes_vary = True
             return computed
 
-    def _run(self, known: Mapping[str, Value], graph: int) -> dict[str, Value]:
-        self._binding.clear_binding_outputs()
+    def _run(
+        self, given: Mapping[str, Value], known: Mapping[str, Value], graph: int
+    ) -> dict[str, Value]:
+        # A new one each time, for some microseconds: to clear one corrupts it (1.20).
+        binding = self._session.io_binding()
+        for name, value in given.items():
+            binding.bind_ortvalue_input(name, value)
         for name in self._names:
             if name in known:
-                self._binding.bind_ortvalue_output(name, known[name])
+                binding.bind_ortvalue_output(name, known[name])
             else:
-                self._binding.bind_output(name, self._memory)
+                binding.bind_output(name, self._memory)
         options = None
         if self._has_graphs:
             options = self._onnxruntime.RunOptions()
             options.add_run_config_entry("gpu_graph_id", str(graph))
-        self._session.run_with_iobinding(self._binding, options)
-        return dict(zip(self._names, self._binding.get_outputs(), strict=True))
+        self._session.run_with_iobinding(binding, options)
+        return dict(zip(self._names, binding.get_outputs(), strict=True))
 
-    def _graph_of(self, bound: list[Value], known: Mapping[str, Value]) -> int:
+    def _graph_of(self, given: Mapping[str, Value], known: Mapping[str, Value]) -> int:
         """Return the number of the graph for these tensors, whose addresses it holds."""
         if not self._has_graphs or len(known) < len(self._names):
             return _NO_GRAPH
+        bound = [*given.values(), *known.values()]
         key = tuple(map(id, bound))
         if key not in self._graphs:
             if len(self._graphs) >= _MAX_GRAPHS:  # the library never frees one
