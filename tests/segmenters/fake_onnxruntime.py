@@ -126,7 +126,7 @@ class Session:
                 assert not any(isinstance(target, str) for target in outputs.values())
                 inputs, outputs = self.graphs.setdefault(number, (inputs, outputs))
         given = {name: each.memory for name, each in inputs.items()}
-        results = library.compute(given, self.model)
+        results = library.compute(given, self)
         binding.computed = []
         for name, target in outputs.items():
             result = results[name]
@@ -159,7 +159,7 @@ class FakeOnnxRuntime:
     inputs, outputs : dict
         Shapes by name; all are float32.
     compute : callable
-        Returns outputs for inputs and a model.
+        Returns outputs for inputs and a session.
     available : list of str
         Providers of this build.
     fault : callable
@@ -173,7 +173,7 @@ class FakeOnnxRuntime:
 
     inputs: dict[str, list[Any]]
     outputs: dict[str, list[Any]]
-    compute: Callable[[Values, Any], Values]
+    compute: Callable[[Values, Session], Values]
     available: list[str] = field(default_factory=lambda: [CUDA, CPU])
     fault: Callable[[str, int], Exception | None] = lambda _, __: None
     refusal: Callable[[Any, list[Any]], Exception | None] = lambda _, __: None
@@ -238,7 +238,12 @@ def counting_model() -> FakeOnnxRuntime:
     )
 
 
-def opened(folder: Path, device: Device, allowed: Acceleration = NO_ACCELERATION) -> OnnxRuntime:
+def opened(
+    folder: Path,
+    device: Device,
+    allowed: Acceleration = NO_ACCELERATION,
+    engines: Path | None = None,
+) -> OnnxRuntime:
     """Load the fake's model."""
     path = folder / "model.onnx"
     path.write_bytes(b"a model")
@@ -249,6 +254,7 @@ def opened(folder: Path, device: Device, allowed: Acceleration = NO_ACCELERATION
         states={"ri": "ro"},
         example=lambda _: Trial("x", (1, 6, 8, 3), _fill_with_stripes, {}),
         allowed=allowed,
+        engines=engines,
     )
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from segmenters.conftest import MakeOnnx, SharedModel
-    from segmenters.fake_onnxruntime import FakeOnnxRuntime, Values
+    from segmenters.fake_onnxruntime import FakeOnnxRuntime, Session, Values
 
 HALF, GRAPH, BOTH = Acceleration(half=True), Acceleration(graph=True), Acceleration(True, True)  # noqa: FBT003
 CONVERTED = b"converted"
@@ -101,9 +101,9 @@ class TestOnTheDevice:
         """A model that overflows in half precision runs in full, still with graphs."""
         compute = library.compute
 
-        def overflow(given: Values, model: Any) -> Values:
-            outputs = compute(given, model)
-            return {**outputs, "y": outputs["y"] * (np.nan if model == CONVERTED else 1)}
+        def overflow(given: Values, session: Session) -> Values:
+            outputs = compute(given, session)
+            return {**outputs, "y": outputs["y"] * (np.nan if session.model == CONVERTED else 1)}
 
         library.compute = overflow
         with caplog.at_level(logging.INFO):
@@ -138,10 +138,10 @@ class TestOnTheDevice:
         compute = library.compute
         seen: Values = {}
 
-        def stale(given: Values, model: Any) -> Values:
-            if library.opened[-1].providers[0][1]:
+        def stale(given: Values, session: Session) -> Values:
+            if session.providers[0][1]:
                 given = {**given, "x": seen.setdefault("x", given["x"].copy())}
-            return compute(given, model)
+            return compute(given, session)
 
         library.compute = stale
         assert opened(tmp_path, Device.CUDA, GRAPH).name == "ONNX Runtime 1.99.0"

@@ -180,7 +180,7 @@ def _without_onnx(context: CheckContext, *, has_gpu: bool, cuda: str) -> Finding
 
 def _try_devices(context: CheckContext, available: Sequence[str]) -> Iterator[Finding]:
     """Try the requested device and every available one."""
-    from greenroom.segmenters.runtimes.compute_devices import DEVICES
+    from greenroom.segmenters.runtimes.compute_devices import DEVICES, DOCTOR_HINT
 
     asked = context.settings.device
     good = []
@@ -195,14 +195,33 @@ def _try_devices(context: CheckContext, available: Sequence[str]) -> Iterator[Fi
             except GreenroomError as error:
                 text = str(error).partition(f"device '{device}' cannot run it: ")[2] or str(error)
                 reason = text.removesuffix(" Use --device cpu or auto.")
+                reason = reason.replace(DOCTOR_HINT, "")
                 yield _SECTION.missing(
                     str(device),
                     f"models do not run on {device}: {reason}",
-                    f"What brings it: {spec.package}.",
+                    _fix(context, device, is_built=spec.provider in available),
                     wanted=device is asked,
                 )
     if good:
         yield _SECTION.ok("devices", f"models for ONNX Runtime run on {', '.join(good)}")
+
+
+def _fix(context: CheckContext, device: Device, *, is_built: bool) -> str:
+    """Return the commands that install what a device needs."""
+    from greenroom.segmenters.runtimes.compute_devices import DEVICES
+    from greenroom.segmenters.runtimes.tensorrt import PACKAGE
+
+    if device not in (Device.CUDA, Device.TENSORRT):
+        return f"What brings it: {DEVICES[device].package}."
+    pip = context.system.pip
+    lines = ["# The GPU needs NVIDIA's driver, which no package of Python brings."]
+    if not is_built:
+        lines.append(pip("uninstall", "-y", "onnxruntime"))
+    # The second brings NVIDIA's libraries, unless the system has them.
+    lines.append(pip("install", "greenroom[cuda]", "onnxruntime-gpu[cuda,cudnn]"))
+    if device is Device.TENSORRT:
+        lines.append(pip("install", PACKAGE))
+    return "\n".join(lines)
 
 
 def _providers() -> Sequence[str]:

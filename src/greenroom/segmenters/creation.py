@@ -13,6 +13,7 @@ from greenroom.segmenters.output_decoders import selectable_classes
 from greenroom.segmenters.runtimes import check_runtime, load_runtime
 from greenroom.segmenters.runtimes.acceleration import Acceleration
 from greenroom.segmenters.runtimes.runtime import check_file
+from greenroom.segmenters.runtimes.tensorrt import engine_cache
 from greenroom.segmenters.segmenter import Segmenter
 from greenroom.segmenters.store import Store
 
@@ -123,6 +124,7 @@ def _create_network_segmenter(
         member=None if card.file is None else card.file.member,
         example=example_inputs(card, path),
         allowed=Acceleration(card.gpu.half, card.gpu.graph),
+        engines=engine_cache(),
     )
     try:
         return NetworkSegmenter(card, runtime, settings.keep, timings)

@@ -67,6 +67,7 @@ def load_runtime(
     member: str | None = None,
     example: Example | None = None,
     allowed: Acceleration = NO_ACCELERATION,
+    engines: Path | None = None,
 ) -> Runtime:
     """Load a model file.
 
@@ -91,6 +92,8 @@ def load_runtime(
         used, untried.
     allowed : Acceleration
         What an ONNX model may use on NVIDIA's GPUs. It is used if the answers agree.
+    engines : Path, optional
+        Folder in which TensorRT keeps compiled models. Without it each start compiles.
 
     Raises
     ------
@@ -112,6 +115,7 @@ def load_runtime(
             states=states,
             example=example,
             allowed=allowed,
+            engines=engines,
         )
     if kind == "tensorflow":
         return TensorFlowRuntime(

@@ -32,6 +32,7 @@ from greenroom.segmenters.runtimes.runtime import (
     run_error,
     select_outputs,
 )
+from greenroom.segmenters.runtimes.tensorrt import load_libraries, provider_options
 from greenroom.settings import Device
 
 if TYPE_CHECKING:
@@ -50,8 +51,10 @@ logger = logging.getLogger(__name__)
 
 _LIBRARY: Final = "ONNX Runtime"
 _CUDA_PROVIDER: Final = "CUDAExecutionProvider"
-_CUDA_PROVIDERS: Final = (_CUDA_PROVIDER, "TensorrtExecutionProvider")
+_TENSORRT_PROVIDER: Final = "TensorrtExecutionProvider"
+_CUDA_PROVIDERS: Final = (_CUDA_PROVIDER, _TENSORRT_PROVIDER)
 _CPU_PROVIDER: Final = "CPUExecutionProvider"
+_ERRORS_ONLY: Final = 3
 _FATAL_ONLY: Final = 4
 # Runs to try a recurrent model: from zeros, whose sizes differ, and with both sets of tensors.
 _TRIALS_OF_STATES: Final = 3
@@ -85,6 +88,7 @@ class OnnxRuntime(Runtime):
         states: Mapping[str, str] = MappingProxyType({}),
         example: Example | None = None,
         allowed: Acceleration = NO_ACCELERATION,
+        engines: Path | None = None,
     ) -> None:
         try:
             onnxruntime = load_onnxruntime()
@@ -102,6 +106,7 @@ class OnnxRuntime(Runtime):
         self.states = states
         self._wanted = outputs
         self._allowed = allowed
+        self._engines = engines
         if example is None:
             session, self.device = self._open([(_CPU_PROVIDER, {})]), str(Device.CPU)
             self._bound = self._bind(session)
@@ -195,7 +200,20 @@ class OnnxRuntime(Runtime):
         bound = tried[0]
         if used == Device.CUDA:
             bound = self._accelerated(bound, example(bound.inputs))
+        elif used == Device.TENSORRT and self._allowed.half:
+            if not self._agrees_with_cpu(bound, example(bound.inputs)):
+                logger.info("model '%s' is compiled without half precision", self.path.name)
+                self._allowed = NO_ACCELERATION
+                return self._open_on(device, example)
+            self.name += ", half precision"
         return bound, used
+
+    def _agrees_with_cpu(self, bound: BoundSession, trial: Trial) -> bool:
+        cpu = self._bind(self._open([(_CPU_PROVIDER, {})]))
+        return outputs_agree(
+            self._trial_outputs(bound, trial, _TRIALS_TO_COMPARE),
+            self._trial_outputs(cpu, trial, _TRIALS_TO_COMPARE),
+        )
 
     def _accelerated(self, plain: BoundSession, trial: Trial) -> BoundSession:
         """Return a faster session if the card allows one and its answers agree."""
@@ -261,6 +279,7 @@ class OnnxRuntime(Runtime):
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+        options.log_severity_level = _ERRORS_ONLY  # warnings about the file would hide others
         first = providers[0][0]
         if first == _CPU_PROVIDER:
             options.log_severity_level = _FATAL_ONLY  # errors are also raised
@@ -268,6 +287,10 @@ class OnnxRuntime(Runtime):
             options.enable_mem_pattern = False  # required by DirectML
         elif first in _CUDA_PROVIDERS and hasattr(self._onnxruntime, "preload_dlls"):
             self._onnxruntime.preload_dlls()  # finds CUDA libraries installed by pip
+        if first == _TENSORRT_PROVIDER:
+            load_libraries()
+            tuned = provider_options(self.path, self._engines, half=self._allowed.half)
+            providers = [(first, tuned), *providers[1:]]
         try:
             return self._onnxruntime.InferenceSession(
                 model or str(self.path), options, providers=providers, enable_fallback=0
