@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import ssl
 import sys
@@ -131,6 +132,42 @@ async def test_no_address_displaces_another(
                 one.setblocking(False)  # noqa: FBT003
                 with pytest.raises(BlockingIOError):
                     one.recv(1)
+
+
+@pytest.mark.parametrize(
+    ("address", "client"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+    ],
+)
+def test_addresses_of_one_customer_are_one_client(address: str, client: str) -> None:
+    """With IPv6 everybody has as many addresses as they like."""
+    assert listener._client_of((address, 50_000)) == client  # noqa: SLF001
+
+
+@asynchronous
+async def test_without_descriptors_it_goes_on_later(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A connection that cannot be accepted now is served when there is room, and that is told."""
+    monkeypatch.setattr(listener, "_ACCEPT_RETRY_S", 0.05)
+    loop = asyncio.get_running_loop()
+    accept, refusals = loop.sock_accept, [errno.EMFILE, errno.EMFILE, errno.ECONNABORTED]
+
+    async def accept_later(one: socket.socket) -> object:
+        if refusals:
+            raise OSError(refusals.pop(), "no room")
+        return await accept(one)
+
+    monkeypatch.setattr(loop, "sock_accept", accept_later)
+    async with listening(certificate) as (_, port):
+        assert await echoed(port, certificate) == b"word"
+    assert [record.getMessage() for record in caplog.records] == [
+        "no connection can be accepted: no room"
+    ]
 
 
 @asynchronous

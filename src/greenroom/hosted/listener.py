@@ -176,6 +176,8 @@ class Listener:
 def _client_of(address: tuple[Any, ...]) -> str:
     """Return the address of a client, or the network that an IPv6 address is of."""
     client = ipaddress.ip_address(str(address[0]).partition("%")[0])
-    if isinstance(client, ipaddress.IPv6Address) and client.ipv4_mapped is None:
-        return str(ipaddress.IPv6Network((client, _IPV6_PREFIX), strict=False))
-    return str(client)
+    if isinstance(client, ipaddress.IPv4Address):
+        return str(client)
+    if client.ipv4_mapped is not None:
+        return str(client.ipv4_mapped)
+    return str(ipaddress.IPv6Network((client, _IPV6_PREFIX), strict=False))
