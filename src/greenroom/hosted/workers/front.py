@@ -13,7 +13,7 @@ from greenroom.hosted.body_limit import BodyLimitMiddleware, has_body
 from greenroom.hosted.guard import RequestGuard
 from greenroom.hosted.operation_routes import operation_routes
 from greenroom.hosted.page_routes import page_routes
-from greenroom.hosted.refusals import answer_errors
+from greenroom.hosted.refusals import UnavailableError, answer_errors
 from greenroom.hosted.server import run_server
 from greenroom.hosted.tokens import Action
 from greenroom.hosted.workers.forwarding import WorkerEndedError, forward, worker_headers
@@ -37,6 +37,7 @@ _OPENAPI: Final = "openapi.json"
 _MAX_OFFER_BYTES: Final = 65536
 _OFFER_S: Final = 5.0
 _BODY_S: Final = 125.0
+_UNAVAILABLE: Final = 503
 
 
 def create_front(options: ServeOptions, fleet: Fleet) -> FastAPI:
@@ -123,7 +124,7 @@ class _Forwarding:
         return await self._pass_on(request, worker, grant)
 
     async def _begin(self, request: Request, kind: str, stream: str, grant: Grant) -> Response:
-        """Place a new session or viewer."""
+        """Place a new session or viewer; a session on another worker if the first takes none."""
         stream = stream or request.query_params.get("stream", "")
         if stream:
             grant.check(Action.WATCH if kind == "whep" else Action.PUBLISH, stream)
@@ -131,12 +132,22 @@ class _Forwarding:
         if kind == "whep":
             with self._fleet.watch(grant, stream) as (worker, given):
                 return await self._give(request, grant, offer, worker, given)
+        refusal = None
         try:
             with self._fleet.place(grant, stream, None) as (worker, given):
-                return await self._give(request, grant, offer, worker, given)
+                response = await self._give(request, grant, offer, worker, given)
+            if response.status_code != _UNAVAILABLE:
+                return response
+            refusal = response  # by one that has no port left, say
         except WorkerEndedError:
+            pass
+        try:
             with self._fleet.place(grant, stream, worker) as (other, given):
                 return await self._give(request, grant, offer, other, given)
+        except UnavailableError:
+            if refusal is None:
+                raise
+            return refusal
 
     async def _give(
         self, request: Request, grant: Grant, offer: bytes, worker: ReachedWorker, given: Given
