@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from greenroom.segmenters import create_segmenter
 from greenroom.segmenters.runtimes import load_runtime, onnx
 from greenroom.segmenters.runtimes.acceleration import Acceleration, outputs_agree, ways_within
 from greenroom.segmenters.runtimes.half_precision import in_half_precision
-from greenroom.settings import Device
-from segmenters.fake_onnxruntime import CPU, CUDA, Fail, opened
+from greenroom.settings import Device, Settings
+from segmenters.fake_onnxruntime import CPU, CUDA, TENSORRT, Fail, opened
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -24,6 +26,14 @@ if TYPE_CHECKING:
 
 HALF, GRAPH, BOTH = Acceleration(half=True), Acceleration(graph=True), Acceleration(True, True)  # noqa: FBT003
 CONVERTED = b"converted"
+COUNTING_CARD = """
+name = "mine"
+description = "A model that counts"
+runtime = "onnx"
+file = { name = "mine.onnx" }
+input = { name = "x", longest = 8, states = { ri = "ro" } }
+output = { name = "y" }
+"""
 
 
 class TestWays:
@@ -82,6 +92,23 @@ class TestOnTheDevice:
         assert numbers[0] == "-1"  # whose outputs' sizes are not known
         assert len(set(numbers[2:])) == 3  # from zeros, and two that take turns
         assert "-1" not in numbers[2:]
+
+    def test_by_the_card(
+        self, library: FakeOnnxRuntime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A card's [gpu] is what a model may use; without it the model runs as it is."""
+        monkeypatch.setattr("platformdirs.user_cache_path", lambda *_, **__: tmp_path / "cache")
+        library.available = [TENSORRT, CUDA, CPU]
+        (tmp_path / "mine.onnx").write_bytes(b"a model")
+        card = tmp_path / "mine.toml"
+        names = []
+        for allowed in ("", "[gpu]\nhalf = true", "[gpu]\nhalf = true\ngraph = true"):
+            card.write_text(f"{COUNTING_CARD}\n{allowed}\n")
+            segmenter = create_segmenter(Settings(model=str(card), device=Device.CUDA))
+            names.append(segmenter.info.runtime.partition("1.99.0")[2])
+        assert names == ["", ", half precision", ", half precision, CUDA graphs"]
+        create_segmenter(Settings(model=str(card), device=Device.TENSORRT))
+        assert (tmp_path / "cache" / "tensorrt").is_dir()
 
     def test_another_size(self, library: FakeOnnxRuntime, tmp_path: Path) -> None:
         """A graph is of one size; after many of them runs are made without."""
@@ -183,6 +210,31 @@ class TestConversion:
         assert np.abs(answers[0]["y"] - answers[1]["y"]).max() > 0  # it was converted
         assert outputs_agree(answers[1:], answers[:1])
 
+    def test_answers_of_a_recurrent_model_agree(
+        self, shared_model: SharedModel, tmp_path: Path, portrait: Any
+    ) -> None:
+        """RVM's mattes and colours are those in full, also after some frames."""
+        path = shared_model("rvm_mobilenetv3_from_tfjs_int8.onnx")
+        half = tmp_path / "half.onnx"
+        half.write_bytes(in_half_precision(path))
+        states = {f"r{number}i": f"r{number}o" for number in range(1, 5)}
+        ratio = {"downsample_ratio": np.array(1, np.float32)}
+        answers = []
+        for each in (path, half):
+            runtime = load_runtime(
+                "onnx", each, outputs=["pha", "fgr", *states.values()], states=states
+            )
+            stream = runtime.new_states()
+            found = []
+            for number in range(4):
+                values = (np.roll(portrait, 4 * number, 1)[None, ::2, ::2] / 255).astype(np.float32)
+                outputs = runtime.run("src", values.shape, filler(values), ratio, stream)
+                found.append({name: np.array(output) for name, output in outputs.items()})
+            answers.append(found)
+            runtime.close()
+        assert outputs_agree(answers[1], answers[0])
+        assert np.abs(answers[1][-1]["pha"] - answers[0][-1]["pha"]).mean() < 0.002
+
     def test_constants_that_are_shared(self, make_onnx: MakeOnnx, tmp_path: Path) -> None:
         """Constants of several nodes, also if they are listed as inputs, are converted."""
         resize = {"coordinate_transformation_mode": "asymmetric", "mode": "nearest"}
@@ -220,13 +272,18 @@ class TestConversion:
 
 def run(runtime: Any, values: NDArray[Any], states: Any) -> NDArray[Any]:
     """Run a picture; return a copy of the first output."""
+    others = {} if states is not None or len(runtime.inputs) == 1 else FIRST
+    outputs = runtime.run(runtime.inputs[0].name, values.shape, filler(values), others, states)
+    return np.array(next(iter(outputs.values())))
+
+
+def filler(values: NDArray[Any]) -> Callable[[NDArray[Any]], None]:
+    """Return a function that writes values."""
 
     def fill(tensor: NDArray[Any]) -> None:
         tensor[...] = values
 
-    others = {} if states is not None or len(runtime.inputs) == 1 else FIRST
-    outputs = runtime.run(runtime.inputs[0].name, values.shape, fill, others, states)
-    return np.array(next(iter(outputs.values())))
+    return fill
 
 
 FIRST = {"ri": np.zeros((1, 1, 1, 2), np.float32)}

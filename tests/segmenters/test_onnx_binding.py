@@ -191,11 +191,7 @@ class TestStates:
             total = total + picture
             np.testing.assert_array_equal(ran(runtime, picture, states=states)["y"], total + total)
         assert read[1:] == written[:-1]
-        assert len(set(written)) == 2  # two tensors take turns
         assert not set(arrays) & set(written)
-        states.reset()
-        ran(runtime, picture, states=states)
-        assert written[-1] in written[:-1]  # the same memory after a reset
         runtime.close()
 
     def test_of_two_streams(self, make_onnx: MakeOnnx) -> None:
@@ -334,6 +330,8 @@ class TestDevice:
         """Before the first frame it has run from zeros and from states of their later size."""
         opened(tmp_path, Device.CUDA)
         assert len(library.runs) == 3
+        opened(tmp_path, Device.CPU)  # which prepares nothing
+        assert len(library.runs) == 4
 
 
 def frame_of(rgb: tuple[int, int, int]) -> Frame:
