@@ -22,7 +22,7 @@ from hosted_load import (
     Server,
     Service,
     calling,
-    coded_clip,
+    coded_clips,
     leave,
     serving,
     window,
@@ -31,7 +31,7 @@ from hosted_load import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from greenroom.hosted.rtc import CodedFrame
+    from hosted_load import Clips
 
 HELD_RATE: Final = 28.0
 SETTLE_S: Final = 5.0
@@ -53,17 +53,17 @@ def main() -> None:
 
 async def measure(workers: int) -> None:
     """Measure all, and print each line as it is known."""
-    clip = coded_clip()
+    clips = coded_clips()
     print(f"| VP8 640x480 at 30/s, {os.cpu_count()} cores, {workers} workers | | asked |")
     print("|---|---:|---:|")
-    relay = await held(lambda: Relays.start(workers), clip)
+    relay = await held(lambda: Relays.start(workers), clips)
     line("sessions that the relay holds at 28 frames/s", relay, "")
-    ours = await held(lambda: Service.start(workers, "--max-sessions=64"), clip)
+    ours = await held(lambda: Service.start(workers, "--max-sessions=64"), clips)
     line("sessions that the service holds, governed", ours, "")
     line("service beside relay", f"{ours / max(1, relay):.2f}", f">= {LEAST_OF_RELAY}")
-    admitted = await at_the_limit(workers, clip)
+    admitted = await at_the_limit(workers, clips)
     async with serving(lambda: Relays.start(workers)) as relays:
-        callers = await calling(relays, clip, admitted)
+        callers = await calling(relays, clips, admitted)
         await asyncio.sleep(SETTLE_S)
         p95 = (await window(callers)).p95_ms
         line(
@@ -75,12 +75,12 @@ async def measure(workers: int) -> None:
     print(f"\nload of the machine over the last minutes: {os.getloadavg()}")
 
 
-async def held(start: Callable[[], Awaitable[Server]], clip: Sequence[CodedFrame]) -> int:
+async def held(start: Callable[[], Awaitable[Server]], clips: Clips) -> int:
     """Return how many sessions a server holds at 28 frames/s, all of them."""
     async with serving(start) as server:
         callers: list[Caller] = []
         for count in range(1, MOST_SESSIONS + 1):
-            callers += await calling(server, clip, 1, probe=not callers)
+            callers += await calling(server, clips, 1, probe=not callers)
             if not await holds(callers):
                 await leave(callers)
                 return count - 1
@@ -99,16 +99,16 @@ async def holds(callers: Sequence[Caller]) -> bool:
     return False
 
 
-async def at_the_limit(workers: int, clip: Sequence[CodedFrame]) -> int:
+async def at_the_limit(workers: int, clips: Clips) -> int:
     """Measure a service that admits as many as it thinks fit; return how many that were."""
     async with serving(lambda: Service.start(workers)) as server:
         # One each, as the first one of a worker has it load the model.
-        callers = await calling(server, clip, workers)
+        callers = await calling(server, clips, workers)
         await asyncio.sleep(SETTLE_S)
         first_mib = server.memory_mib()
         with contextlib.suppress(RefusedError):
             while len(callers) < MOST_SESSIONS:
-                callers += await calling(server, clip, 1, probe=False)
+                callers += await calling(server, clips, 1, probe=False)
                 await asyncio.sleep(1)
         admitted = len(callers)
         line("sessions admitted", admitted, "")
@@ -118,7 +118,7 @@ async def at_the_limit(workers: int, clip: Sequence[CodedFrame]) -> int:
         refused = 0
         for _ in range(3):
             try:
-                callers += await calling(server, clip, 1, probe=False)
+                callers += await calling(server, clips, 1, probe=False)
             except RefusedError:
                 refused += 1
         after = await window(callers[:admitted], 2 * WINDOW_S)

@@ -21,12 +21,11 @@ import urllib.request
 from collections import deque
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import cycle
+from itertools import count, cycle
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeVar
 
 import av
-import cv2
 import numpy as np
 from hosted_relay import BITRATE, OPTIONS, RATE, SIZE, Client
 
@@ -37,15 +36,22 @@ from greenroom.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 
-CLIP_S: Final = 10
+CLIP_S: Final = 20
 WINDOW_S: Final = 5.0
-# The least that is taken: the number of a frame can still be read, wherever the person is.
-BACKGROUND: Final = "blur:0.4"
-_SQUARE: Final = 64  # side of one bit of a frame's number, in pixels
-_BITS: Final = 10
+BACKGROUND: Final = "office"
+# The bits of a frame's number: side of their squares, and where these are, in pixels.
+_SQUARE: Final = 32
+_SQUARES: Final = [(400 + 32 * row, 240 + 32 * column) for row in range(2) for column in range(5)]
 _MIB: Final = 2**20
 _CLOCK: Final = 90_000
 _START_S: Final = 120.0
+
+
+class Clips(NamedTuple):
+    """Two clips of a person who talks: as it is, and with its number written into each frame."""
+
+    plain: Sequence[CodedFrame]
+    numbered: Sequence[CodedFrame]
 
 
 class RefusedError(Exception):
@@ -61,14 +67,14 @@ class Caller(Client):
 
     Parameters
     ----------
-    clip : sequence of CodedFrame
+    clips : Clips
     probe : bool
         Whether to decode what comes back, for the round trips.
     """
 
-    def __init__(self, clip: Sequence[CodedFrame], *, probe: bool) -> None:
+    def __init__(self, clips: Clips, *, probe: bool) -> None:
         super().__init__("VP8")
-        self.clip = clip
+        self.clip = clips.numbered if probe else clips.plain
         self.location = ""
         self.trips_ms: deque[float] = deque(maxlen=100_000)
         self._probe = probe
@@ -116,13 +122,11 @@ class Caller(Client):
         await super().close()
 
 
-async def calling(
-    server: Server, clip: Sequence[CodedFrame], count: int, *, probe: bool = True
-) -> list[Caller]:
+async def calling(server: Server, clips: Clips, number: int, *, probe: bool = True) -> list[Caller]:
     """Return some clients that play; the first is a probe."""
     callers: list[Caller] = []
-    for number in range(count):
-        caller = Caller(clip, probe=probe and number == 0)
+    for is_probe in [probe, *[False] * number][:number]:
+        caller = Caller(clips, probe=is_probe)
         try:
             answer, caller.location = await server.answer(await caller.offer())
             await caller.take(answer)
@@ -191,7 +195,7 @@ class Server:
         raise NotImplementedError
 
     def memory_mib(self) -> float:
-        """Return the memory of all its processes, shared pages counted once."""
+        """Return the memory of all its processes, without the pages of files."""
         return sum(_memory_mib(pid) for pid in self.pids())
 
     def pids(self) -> list[int]:
@@ -274,7 +278,7 @@ class Relays(Server):
         return cls([await asyncio.create_subprocess_exec(*command, **pipes) for _ in range(count)])
 
     async def answer(self, offer: str) -> tuple[str, str]:
-        """See `Server.answer`."""
+        """See `Server.answer`; there is nothing to set."""
         process = next(self._next)
         assert process.stdin is not None
         assert process.stdout is not None
@@ -327,46 +331,53 @@ def _relaying() -> Peer:
     return peer
 
 
-def coded_clip() -> list[CodedFrame]:
-    """Return the demonstration's person in front of a room, each frame with its number."""
+def coded_clips() -> Clips:
+    """Return the demonstration's person, who moves as one who talks, in front of a room."""
+    frames = CLIP_S * RATE
+    pictures = [
+        frame.to_av() for frame in demo_source(Settings(), frames, size=SIZE, period=frames)
+    ]
+    return Clips(_coded(pictures), _coded(map(_numbered, pictures, count())))
+
+
+def _coded(pictures: Iterable[av.VideoFrame]) -> list[CodedFrame]:
     encoder = VideoEncoder("VP8", RATE, BITRATE)
     clip = []
-    for number, frame in enumerate(demo_source(Settings(), CLIP_S * RATE)):
-        rgb = frame.to_rgb()
-        height, width = rgb.shape[:2]
-        left = (width - height * SIZE[0] // SIZE[1]) // 2
-        picture = cv2.resize(rgb[:, left : width - left], SIZE, interpolation=cv2.INTER_AREA)
-        planes = av.VideoFrame.from_ndarray(picture.astype(np.uint8), "rgb24")
-        stamped = _stamped(planes.reformat(format="yuv420p"), number)
+    for number, picture in enumerate(pictures):
+        picture.pts, picture.time_base = number * _CLOCK // RATE, Fraction(1, _CLOCK)
         # Nobody is asked for key frames: one a second has to do.
-        clip.append(encoder.encode(stamped, key=number % RATE == 0, bitrate=BITRATE))
+        clip.append(encoder.encode(picture, key=number % RATE == 0, bitrate=BITRATE))
     encoder.close()
     return clip
 
 
-def _stamped(frame: av.VideoFrame, number: int) -> av.VideoFrame:
-    """Write a frame's number into its uppermost rows, in squares that outlast the blur."""
+def _numbered(frame: av.VideoFrame, number: int) -> av.VideoFrame:
+    """Write a frame's number on the person's chest, in squares that outlast the encoders.
+
+    In Gray code: between two frames one square changes, so that nearly nothing has moved.
+    """
     planes = frame.to_ndarray().astype(np.uint8)
-    for bit in range(_BITS):
-        left = bit * _SQUARE
-        planes[:_SQUARE, left : left + _SQUARE] = 235 if number >> bit & 1 else 16
-    stamped = av.VideoFrame.from_ndarray(planes, "yuv420p")
-    stamped.pts, stamped.time_base = number * _CLOCK // RATE, Fraction(1, _CLOCK)
-    return stamped
+    for bit, (top, left) in enumerate(_SQUARES):
+        is_set = (number ^ number >> 1) >> bit & 1
+        planes[top : top + _SQUARE, left : left + _SQUARE] = 235 if is_set else 16
+    return av.VideoFrame.from_ndarray(planes, "yuv420p")
 
 
 def _number_in(frame: av.VideoFrame) -> int:
     """Read a frame's number."""
     plane = frame.planes[0]
     luma = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
-    squares = luma[8 : _SQUARE // 2, : _BITS * _SQUARE].reshape(-1, _BITS, _SQUARE)
-    levels = squares[:, :, _SQUARE // 2 - 4 : _SQUARE // 2 + 4].mean(axis=(0, 2))
-    return sum(1 << bit for bit, level in enumerate(levels) if level > 125)
+    half = _SQUARE // 2
+    number = 0
+    for bit, (top, left) in reversed(list(enumerate(_SQUARES))):
+        middle = luma[top + half - 8 : top + half + 8, left + half - 8 : left + half + 8]
+        number |= ((middle.mean() > 125) ^ (number >> bit + 1 & 1)) << bit
+    return number
 
 
 def _memory_mib(pid: int) -> float:
     rows = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return next(int(row.split()[1]) for row in rows if row.startswith("Pss:")) * 1024 / _MIB
+    return next(int(row.split()[1]) for row in rows if row.startswith("Pss_Anon:")) * 1024 / _MIB
 
 
 def _children(pid: int) -> list[int]:

@@ -17,12 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from hosted_load import Caller, RefusedError, Service, coded_clip, serving
+from hosted_load import Caller, RefusedError, Service, coded_clips, serving
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from greenroom.hosted.rtc import CodedFrame
+    from hosted_load import Clips
 
 MOST_MIB: Final = 10.0
 WAYS: Final = ("ends", "ends", "vanishes", "never comes")
@@ -57,14 +55,14 @@ class Left:
 
 async def soak(workers: int, seconds: float) -> None:
     """Let clients come and go, and fail if something is left of them."""
-    clip = coded_clip()
+    clips = coded_clips()
     async with serving(lambda: Service.start(workers, "--max-sessions=4")) as service:
-        calls = await come_and_go(service, clip, min(WARM_UP_S, seconds / 3))
+        calls = await come_and_go(service, clips, min(WARM_UP_S, seconds / 3))
         first = await left(service)
         print(f"after {calls} calls: {first}", flush=True)
         end_s = time.monotonic() + seconds * 2 / 3
         while time.monotonic() < end_s:
-            calls += await come_and_go(service, clip, min(LOOK_S, end_s - time.monotonic()))
+            calls += await come_and_go(service, clips, min(LOOK_S, end_s - time.monotonic()))
             last = await left(service)
             print(f"after {calls} calls: {last}", flush=True)
     grown_mib = last.memory_mib - first.memory_mib
@@ -73,20 +71,20 @@ async def soak(workers: int, seconds: float) -> None:
         sys.exit("something is left of clients that are gone")
 
 
-async def come_and_go(service: Service, clip: Sequence[CodedFrame], seconds: float) -> int:
+async def come_and_go(service: Service, clips: Clips, seconds: float) -> int:
     """Let a few clients at once come and go for a while; return how many came."""
     end_s = time.monotonic() + seconds
     calls = 0
     while time.monotonic() < end_s:
         ways = random.choices(WAYS, k=random.randint(1, 3))  # noqa: S311 - no secret
-        await asyncio.gather(*(one_call(service, clip, way) for way in ways))
+        await asyncio.gather(*(one_call(service, clips, way) for way in ways))
         calls += len(ways)
     return calls
 
 
-async def one_call(service: Service, clip: Sequence[CodedFrame], way: str) -> None:
+async def one_call(service: Service, clips: Clips, way: str) -> None:
     """Be a client for a while."""
-    caller = Caller(clip, probe=False)
+    caller = Caller(clips, probe=False)
     try:
         answer, location = await service.answer(await caller.offer())
         if way == "never comes":

@@ -142,13 +142,14 @@ def marked_clip(path: Path) -> Clip:
         room[mark] = _MARK
     # The same before black and before white: what differs is not the person.
     dark, light = (
-        DemoSource(portrait, matte, SIZE, _FRAMES, np.full_like(room, value)) for value in (0, 255)
+        DemoSource(portrait, matte, SIZE, _FRAMES, room=np.full_like(room, value))
+        for value in (0, 255)
     )
     masks = [
         one.to_rgb().mean(2) - other.to_rgb().mean(2) < 128
         for one, other in zip(light, dark, strict=True)
     ]
-    return Clip(path, DemoSource(portrait, matte, SIZE, _FRAMES, room), masks)
+    return Clip(path, DemoSource(portrait, matte, SIZE, _FRAMES, room=room), masks)
 
 
 def filmed_clip(path: Path, film: Path) -> Clip:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from greenroom.engine.engine import VirtualBackground
 from greenroom.errors import ProcessingError
@@ -34,7 +34,7 @@ def portrait_photograph() -> NDArray[np.uint8] | None:
     return photograph
 
 
-def demo_source(settings: Settings, frames: int) -> DemoSource:
+def demo_source(settings: Settings, frames: int, **otherwise: Any) -> DemoSource:
     """Return a source that shows a person moving before a drawn room.
 
     The person is a photograph, cut out, where scikit-image is installed, which carries one;
@@ -46,6 +46,8 @@ def demo_source(settings: Settings, frames: int) -> DemoSource:
         The model that cuts the person out, and its edges.
     frames : int
         Number of frames.
+    **otherwise
+        Other parameters of `DemoSource`.
 
     Raises
     ------
@@ -54,11 +56,11 @@ def demo_source(settings: Settings, frames: int) -> DemoSource:
     """
     portrait = portrait_photograph()
     if portrait is None:
-        return DemoSource(*draw_portrait(), frames=frames)
+        return DemoSource(*draw_portrait(), frames=frames, **otherwise)
     with VirtualBackground(settings, background="transparent", edge_shift=-0.4) as engine:
         engine.process_rgb(portrait)
         matte = engine.matte
     if matte is None:  # such as with on_failure="cover"
         message = "the person of the demonstration could not be cut out."
         raise ProcessingError(message)
-    return DemoSource(portrait, matte, frames=frames)
+    return DemoSource(portrait, matte, frames=frames, **otherwise)

@@ -39,6 +39,9 @@ class DemoSource(Source):
         Number of frames, at 25 frames/s.
     room : (H, W, 3) uint8, optional
         Picture behind the person, of the frames' size. None draws a study.
+    period : int
+        Frames of one sway from side to side and back. 100 is as fast as somebody who dances;
+        somebody who talks moves a sixth of that.
     """
 
     def __init__(
@@ -47,8 +50,11 @@ class DemoSource(Source):
         matte: NDArray[np.uint8],
         size: tuple[int, int] = (1280, 720),
         frames: int = 100,
+        *,
         room: NDArray[np.uint8] | None = None,
+        period: int = 100,
     ) -> None:
+        self._period = period
         self._portrait = portrait.astype(np.float32)
         self._matte = matte.astype(np.float32) / 255
         self._layout = Layout(*size, "yuv420p", Colour(1, 1, 1, 1))
@@ -69,7 +75,7 @@ class DemoSource(Source):
     def _picture(self, number: int) -> NDArray[np.uint8]:
         """Draw one frame: the portrait swaying, leaning in and out, and sensor noise."""
         width, height = self._layout.size
-        phase = 2 * np.pi * number / 100
+        phase = 2 * np.pi * number / self._period
         scale = height / self._portrait.shape[0] * (1.06 + 0.05 * np.sin(phase))
         turn = np.deg2rad(2.5 * np.sin(2 * phase))
         middle = self._portrait.shape[1] / 2, float(self._portrait.shape[0])
