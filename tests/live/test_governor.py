@@ -302,6 +302,23 @@ class TestConvergence:
         assert all(loads[one] > 0.85 for one in above)
         assert governor.plan == asked[-1] or loads[governor.plan] < 1.15
 
+    def test_others_on_the_machine_do_not_count(self) -> None:
+        """Where many sessions wait for each other, a plan is chosen by CPU time alone."""
+        values = Settings(budget_cpu=20)
+        alone, one_of_many = (
+            Governor(values, rate=RATE, cores=2, is_alone=is_alone) for is_alone in (True, False)
+        )
+        for governor in (alone, one_of_many):
+            first = governor.plan
+            for number in range(60):
+                stages = {"segment": 20.0, "matte": 15.0}
+                governor.observe(number / RATE, 60.0, 5.0, stages, plan=governor.plan)
+            assert (governor.plan == first) == (governor is one_of_many)
+            for number in range(60, 120):
+                stages = {"segment": 4.0, "matte": 3.0}
+                governor.observe(number / RATE, 60.0, 40.0, stages, plan=governor.plan)
+            assert governor.plan != first
+
 
 class TestChange:
     """Machines that become slower and faster again."""

@@ -108,9 +108,8 @@ class HostedSession(Session):
         settings = context.settings.changed(**self.uploads.resolve(values), budget_cpu=share)
         engine = VirtualBackground(settings, load=context.pool.take)
         try:
-            steering = Steering(
-                Governor(settings, rate=float(wanted_rate(settings)), cores=os.cpu_count() or 1)
-            )
+            rate, cores = float(wanted_rate(settings)), os.cpu_count() or 1
+            steering = Steering(Governor(settings, rate=rate, cores=cores, is_alone=False))
             parts = SessionParts(
                 engine, [self.broadcast], self.feed.open, steering=steering, clock=clock
             )

@@ -68,6 +68,10 @@ class Governor:
         Frames a second that the camera gives.
     cores : int
         Processors of the machine.
+    is_alone : bool
+        Whether the machine does little else. Where it has many sessions, the time of a frame by
+        the clock says how busy the others are, which no plan of this one changes: then only CPU
+        time counts, and `budget_ms` if there is one.
 
     State: the plan, what frames took since it is in force, and what is known of other plans.
     """
@@ -78,8 +82,10 @@ class Governor:
         *,
         rate: float,
         cores: int,
+        is_alone: bool = True,
     ) -> None:
         self._cores = cores
+        self._is_alone = is_alone
         self._settings = settings
         self._rate_given = rate
         self._hopeless = 0
@@ -220,7 +226,8 @@ class Governor:
         """Return the load: the cost as a share of the budget."""
         period_ms = self._period_ms(plan)
         most_ms = min(period_ms, self._settings.budget_ms or period_ms)
-        load = cost.frame_ms / most_ms
+        is_timed = self._is_alone or self._settings.budget_ms is not None
+        load = cost.frame_ms / most_ms if is_timed else 0.0
         if self._settings.budget_cpu < _NO_BUDGET_PERCENT:
             cpu_ms = self._settings.budget_cpu / 100 * self._cores * period_ms
             load = max(load, cost.cpu_ms / cpu_ms)

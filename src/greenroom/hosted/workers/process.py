@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import queue
+import sys
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -18,7 +19,7 @@ from greenroom.hosted.workers.worker_server import WorkerServer
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-    from greenroom.hosted.options import ServeOptions
+    from greenroom.hosted.options import Part, ServeOptions
 
 __all__ = ["WORKER_HOST", "run_worker"]
 
@@ -28,6 +29,9 @@ WORKER_HOST: Final = "127.0.0.1"
 """Where the workers of this machine take requests."""
 # A process whose front has died ends within this.
 _ORPHAN_S: Final = 3.0
+# Time after which a thread has another one run Python code. Threads of sessions give way by
+# themselves, whenever they call C; to be interrupted in between costs more than it saves.
+_SWITCH_INTERVAL_S: Final = 0.02
 
 
 def run_worker(options: ServeOptions, secret: str, pipe: Connection) -> None:
@@ -43,12 +47,27 @@ def run_worker(options: ServeOptions, secret: str, pipe: Connection) -> None:
         To the process in front.
     """
     log_json()
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    take_processor(options.part)
     try:
         _Worker(options, secret, pipe).run()
     except GreenroomError as error:
         with suppress(OSError):
             pipe.send_bytes(encode({"failed": str(error)}))
         raise SystemExit(1) from None
+
+
+def take_processor(part: Part) -> None:
+    """Have this thread, and those that it starts, run on one processor, if each worker has its own.
+
+    The threads of a worker take turns in running Python code. On two processors they wait for each
+    other and wake each other up; with one each, two workers held 9 sessions in place of 8.
+    """
+    if not hasattr(os, "sched_setaffinity") or not part.name.isdecimal():
+        return
+    processors = sorted(os.sched_getaffinity(0))
+    if part.count >= len(processors):
+        os.sched_setaffinity(0, {processors[int(part.name) % len(processors)]})
 
 
 class _Worker:
