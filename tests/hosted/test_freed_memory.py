@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import platform
 import resource
+import weakref
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,27 @@ def test_freed_memory_is_returned() -> None:
     for block in blocks[1::2]:
         libc.free(block)
     assert returned_mib > 40
+
+
+def test_objects_that_refer_to_each_other_are_freed() -> None:
+    """Without waiting until Python looks for them by itself."""
+
+    class Left:
+        """Something with a reference to itself."""
+
+        itself: Left
+
+    left = Left()
+    left.itself = left
+    freed = weakref.ref(left)
+    gc.disable()
+    try:
+        del left
+        assert freed() is not None
+        return_freed_memory()
+        assert freed() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.allow_hosts(["127.0.0.1"])

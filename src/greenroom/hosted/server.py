@@ -12,6 +12,7 @@ import uvicorn
 
 from greenroom.errors import SinkError
 from greenroom.hosted.app import create_app, sessions_of
+from greenroom.hosted.freed_memory import keep_what_is_there
 from greenroom.hosted.listener import Listener, listen
 from greenroom.hosted.logs import log_json
 from greenroom.hosted.tls import self_signed
@@ -133,6 +134,7 @@ def serve(options: ServeOptions, on_started: Callable[[str], None] = lambda _url
     options.check()
     app = create_app(options)
     sessions = sessions_of(app)
+    keep_what_is_there()
     run_server(app, options, sessions.drain, on_started, sessions.session_of)
 
 
