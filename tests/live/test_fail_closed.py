@@ -340,7 +340,7 @@ class TestGoverned:
         """Under plans that look at every second frame, and at half the rate, nothing is seen."""
         segmenter = Acting(lambda: time.sleep(0.02))
         with Rig(segmenter, governed=True, budget_ms=4.0) as rig:
-            rig.until(lambda: rig.engine.cadence is Cadence.SECOND, "every second frame")
+            rig.until(lambda: rig.engine.cadence is Cadence.FOURTH, "every second frame")
             rig.until_shown()
             rig.until_sent()
             for fault in (raising(MemoryError()), raising(RuntimeError("it failed"))):
@@ -357,7 +357,7 @@ class TestGoverned:
         """A matte of before is never moved on into the pictures after that."""
         segmenter = Acting(lambda: time.sleep(0.02))
         with Rig(segmenter, governed=True, budget_ms=4.0) as rig:
-            rig.until(lambda: rig.engine.cadence is Cadence.SECOND, "every second frame")
+            rig.until(lambda: rig.engine.cadence is Cadence.FOURTH, "every second frame")
             rig.until_shown()
             for _ in range(3):
                 rig.camera.unplug()

@@ -63,15 +63,14 @@ class Machine:
         look = self.looks[plan.model] * (2 if plan.quality is Quality.BEST else 1)
         segment = look if looks else 0.0
         matte = self.mattes[plan.quality]
-        if plan.cadence is Cadence.SECOND and not looks:
+        if plan.cadence is Cadence.FOURTH and not looks:
             matte *= 1.2
         return segment + matte + self.rest, segment, matte
 
     def mean_load(self, plan: Plan, values: Settings, cores: int, slower: float = 1.0) -> float:
         """Return the share of the budget that a plan takes while somebody moves."""
         frames = [slower * self.cost(plan, looks=True)[0]]
-        if plan.cadence is Cadence.SECOND:
-            frames.append(slower * self.cost(plan, looks=False)[0])
+        frames += plan.cadence.most_followed * [slower * self.cost(plan, looks=False)[0]]
         mean = sum(frames) / len(frames)
         period = (2 if plan.half_rate else 1) * 1000 / RATE
         load = mean / min(period, values.budget_ms or period)
@@ -89,8 +88,8 @@ class Machine:
                 self.changes.append((self.now_s, plan))
             moves = self.moves(self.now_s)
             looks = moves or self._since_look >= 14
-            if moves and plan.cadence is Cadence.SECOND:
-                looks = self._since_look >= 1
+            if moves:
+                looks = self._since_look >= plan.cadence.most_followed
             self._since_look = 0 if looks else self._since_look + 1
             frame, segment, matte = self.cost(plan, looks=looks)
             if not moves and not looks:
@@ -171,9 +170,9 @@ class TestLadder:
     @pytest.mark.parametrize(
         ("quality", "cadences"),
         [
-            ("best", [Cadence.MOVED, Cadence.SECOND, Cadence.SECOND]),
-            ("balanced", [Cadence.SECOND, Cadence.SECOND]),
-            ("fast", [Cadence.MOVED, Cadence.SECOND]),
+            ("best", [Cadence.MOVED, Cadence.FOURTH, Cadence.FOURTH]),
+            ("balanced", [Cadence.FOURTH, Cadence.FOURTH]),
+            ("fast", [Cadence.MOVED, Cadence.FOURTH]),
         ],
     )
     def test_looks_are_left_out_before_quality_is(
@@ -394,7 +393,7 @@ class TestSettings:
         machine.run(governor, 20)
         assert governor.is_off
         assert len(machine.changes) == 1
-        assert governor.plan == Plan(Quality.BALANCED, "selfie", Cadence.SECOND)
+        assert governor.plan == Plan(Quality.BALANCED, "selfie", Cadence.FOURTH)
         best = governor_of(budget_cpu=100, quality="best").plan
         assert best == Plan(Quality.BEST, "selfie", Cadence.EVERY)
 
@@ -476,8 +475,8 @@ def test_an_engine_whose_model_sleeps() -> None:
             took_ms = 1000 * (now_s - begun_s)
             stages = {n: one.median_ms for n, one in engine.timings.summary().items()}
             governor.observe(now_s, took_ms, took_ms, stages, plan=plan)
-            if plan.cadence is Cadence.SECOND or now_s - start_s > 10:
+            if plan.cadence is Cadence.FOURTH or now_s - start_s > 10:
                 break
-        assert governor.plan.cadence is Cadence.SECOND
+        assert governor.plan.cadence is Cadence.FOURTH
         assert number < 30
         assert engine.settings.quality is Quality.FAST

@@ -111,7 +111,7 @@ class VirtualBackground:
     def cadence(self) -> Cadence:
         """Inference cadence: the quality's default until it is set.
 
-        With quality ``balanced`` the model runs on every second frame while the picture is calm,
+        With quality ``balanced`` the model runs on every fourth frame while the picture is calm,
         otherwise on all of them. It may be changed on any thread, from the next frame on.
         """
         return self._maker.cadence or self._exchange.stages.matting.cadence

@@ -51,8 +51,11 @@ _RETRY_BACKOFF_MAX_S: Final = 960.0
 _DEFAULT_RATE: Final = 30.0
 # A CPU budget of the whole machine, in %, counts as no budget.
 _NO_BUDGET_PERCENT: Final = 100.0
-# Window, in frames, of which at least half need inference for movement, with `SECOND`.
-_MOVEMENT_WINDOW_FRAMES: Final = 4
+# Where detections are followed something moves if there were this many looks in as many frames as
+# they are for: while it rests, a look comes every half a second.
+_MOVEMENT_LOOKS: Final = 2
+_MOVEMENT_WINDOW_FRAMES: Final = _MOVEMENT_LOOKS * (1 + Cadence.FOURTH.most_followed)
+# A plan is judged by no fewer looks, unless it exceeds the budget by far.
 
 
 class Governor:
@@ -140,11 +143,12 @@ class Governor:
             return
         segment_ms = stages_ms.get("segment", 0.0)
         self._looks.append(segment_ms > 0)
-        if "segment" in stages_ms and not self._has_moved():
-            return
         cost = Cost(frame_ms, cpu_ms, segment_ms, stages_ms.get("matte", 0.0))
         is_hopeless = self._load(cost, self._plan) > _WARM_UP_MAX_LOAD
         self._hopeless = self._hopeless + 1 if is_hopeless else 0
+        rests = "segment" in stages_ms and not self._has_moved()
+        if rests and self._hopeless < _WARM_UP_FRAMES:
+            return
         if self._left_out <= _WARM_UP_FRAMES and self._hopeless < _WARM_UP_FRAMES:
             return  # it may improve shortly
         self._frames.append(cost)
@@ -211,13 +215,17 @@ class Governor:
 
     def _has_moved(self) -> bool:
         """Return whether something moved in the last frame, judged by the inferences."""
-        if self._plan.cadence is Cadence.SECOND:
-            return 2 * sum(self._looks) >= _MOVEMENT_WINDOW_FRAMES
-        return self._looks[-1]
+        if not self._plan.cadence.most_followed:
+            return self._looks[-1]
+        return sum(self._looks) >= _MOVEMENT_LOOKS
 
     def _too_much(self, cost: Cost, load: float) -> Cost | None:
         """Return which budget is exceeded; empty if none is."""
-        latest = _typical(list(self._frames)[-_SHORT_WINDOW_FRAMES:], _LONG_WINDOW_OUTLIERS)
+        frames = list(self._frames)
+        is_known = sum(one.segment_ms > 0 for one in frames) >= _MOVEMENT_LOOKS
+        if not is_known and self._hopeless < _CHECK_INTERVAL_FRAMES:
+            return None
+        latest = _typical(frames[-_SHORT_WINDOW_FRAMES:], _LONG_WINDOW_OUTLIERS)
         if self._load(latest, self._plan) > _SHORT_WINDOW_MAX_LOAD:
             return latest
         return cost if len(self._frames) == _LONG_WINDOW_FRAMES and load > 1 else None
@@ -336,11 +344,27 @@ def _differ(one: Settings, other: Settings, names: Sequence[str]) -> bool:
 
 
 def _typical(frames: Sequence[Cost], outliers: float = _SHORT_WINDOW_OUTLIERS) -> Cost:
-    """Return the mean cost of frame pairs, dropping the most expensive ones."""
-    means = []
-    for name in ("frame_ms", "cpu_ms", "segment_ms", "matte_ms"):
-        values = [getattr(one, name) for one in frames]
-        sums = sorted(map(sum, zip(values[-2::-2], values[::-2], strict=False)))
-        kept = len(sums) - max(1, round(outliers * len(sums))) if len(sums) > 1 else len(sums)
-        means.append(sum(sums[:kept]) / (2 * kept))
+    """Return the mean cost of a frame, dropping the most expensive ones, looked at and not."""
+    looks = [one for one in frames if one.segment_ms > 0]
+    others = [one for one in frames if not one.segment_ms > 0]
+    share = _look_share(frames)
+    means = [
+        share * _mean_of_most([getattr(one, name) for one in looks], outliers)
+        + (1 - share) * _mean_of_most([getattr(one, name) for one in others], outliers)
+        for name in ("frame_ms", "cpu_ms", "segment_ms", "matte_ms")
+    ]
     return Cost(*means)
+
+
+def _look_share(frames: Sequence[Cost]) -> float:
+    """Return the share of frames that are looked at: between looks, if there are two."""
+    numbers = [number for number, one in enumerate(frames) if one.segment_ms > 0]
+    if len(numbers) < 2:
+        return len(numbers) / len(frames)
+    return (len(numbers) - 1) / (numbers[-1] - numbers[0])
+
+
+def _mean_of_most(values: Sequence[float], outliers: float) -> float:
+    """Return the mean without a share of the largest, at least one; 0 of none."""
+    kept = len(values) - max(1, round(outliers * len(values))) if len(values) > 1 else len(values)
+    return sum(sorted(values)[:kept]) / max(1, kept)

@@ -37,7 +37,7 @@ _SAVINGS_SHARE: Final = 0.5
 _CADENCES: Final = {
     Cadence.EVERY: "every frame is looked at",
     Cadence.MOVED: "frames are looked at when something has moved",
-    Cadence.SECOND: "every second frame is looked at, when something has moved",
+    Cadence.FOURTH: "every fourth frame is looked at, when something has moved",
 }
 
 
@@ -104,7 +104,7 @@ def ladder(settings: Settings) -> tuple[Plan, ...]:
     """
     is_refined = _is_refined(settings.model)
     is_every = not is_refined or cadence_of(settings.quality) is Cadence.EVERY
-    cadence = Cadence.MOVED if is_every else Cadence.SECOND
+    cadence = Cadence.MOVED if is_every else Cadence.FOURTH
     first = Plan(settings.quality, settings.model, cadence)
     plans = [first, *(_less(first, settings) if is_refined else ())]
     for model in _CHEAPER_MODELS if _has_substitutes(settings) else ():
@@ -128,9 +128,9 @@ def _less(plan: Plan, settings: Settings) -> list[Plan]:
     """
     plans = []
     if plan.quality is Quality.BEST:
-        plans.append(replace(plan, quality=Quality.BALANCED, cadence=Cadence.SECOND))
-    elif plan.cadence is not Cadence.SECOND:
-        plans.append(replace(plan, cadence=Cadence.SECOND))
+        plans.append(replace(plan, quality=Quality.BALANCED, cadence=Cadence.FOURTH))
+    elif plan.cadence is not Cadence.FOURTH:
+        plans.append(replace(plan, cadence=Cadence.FOURTH))
     # Quality fast does not learn the room.
     if plan.quality is not Quality.FAST and not _needs_room(settings):
         plans.append(replace((plans or [plan])[-1], quality=Quality.FAST))
@@ -192,8 +192,7 @@ def least_cost(cost: Cost, now: Plan, other: Plan) -> Cost:
     """Return a lower bound of the cost under a cheaper plan, from the cost now."""
     looks = _looks(other) / _looks(now) * (1.0 if other.model == now.model else _SAVINGS_SHARE)
     rest = _MIN_MATTING_SHARE[other.quality] / _MIN_MATTING_SHARE[now.quality]
-    if other.cadence is Cadence.SECOND and now.cadence is not Cadence.SECOND:
-        looks *= _SAVINGS_SHARE
+    looks *= min(1.0, (1 + now.cadence.most_followed) / (1 + other.cadence.most_followed))
     segment_ms, matte_ms = cost.segment_ms * looks, cost.matte_ms * rest
     saved_ms = cost.segment_ms - segment_ms + cost.matte_ms - matte_ms
     frame_ms = max(0.0, cost.frame_ms - saved_ms)

@@ -31,7 +31,7 @@ __all__ = [
 
 _STEPS = {
     Quality.FAST: Steps(colours=False, plate=False, guide=False),
-    Quality.BALANCED: Steps(cadence=Cadence.SECOND),
+    Quality.BALANCED: Steps(cadence=Cadence.FOURTH),
     Quality.BEST: Steps(mirror=True),
 }
 

@@ -47,9 +47,14 @@ class Cadence(StrEnum):
     """For every frame."""
     MOVED = "moved"
     """Not while nothing moves: the last matte is used again, for up to half a second."""
-    SECOND = "second"
-    """As `MOVED`; and while something moves every second frame, if the last detection can be
-    followed into the next frame: not where somebody moves fast."""
+    FOURTH = "fourth"
+    """As `MOVED`; and while something moves every fourth frame, if the last detection can be
+    followed into the three between: not where somebody moves fast."""
+
+    @property
+    def most_followed(self) -> int:
+        """Number of frames in a row, at most, into which a detection is followed."""
+        return 3 if self is Cadence.FOURTH else 0
 
 
 class StillTest:

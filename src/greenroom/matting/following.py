@@ -1,7 +1,7 @@
 """Following: the model's coverage of one frame, moved along with the motion into the next.
 
-This saves every other look: the motion between two frames in a row is small and can be estimated.
-Where it cannot, nothing is followed, and the model looks.
+This saves looks: the motion between two frames in a row is small and can be estimated. Where it
+cannot, nothing is followed, and the model looks.
 """
 
 from __future__ import annotations
@@ -95,13 +95,14 @@ class Follower:
 
     A try costs a tenth of a look, so while somebody moves fast it is made in every fourth frame.
 
-    State: the coverage, luma of its frame on the half grid, the number of failures in a row, and
-    the number of frames left of a pause.
+    State: the coverage, luma of its frame on the half grid, into how many frames it was followed,
+    the number of failures in a row, and the number of frames left of a pause.
     """
 
     def __init__(self) -> None:
         self._coarse: Floats | None = None
         self._luma: Bytes | None = None
+        self._followed = 0
         self._failed = 0
         self._waits = 0
 
@@ -120,12 +121,18 @@ class Follower:
         if self._waits:
             self._waits -= 1
             return
-        self._coarse, self._luma = coarse.copy(), frame.half_planes[0]
+        self._keep(frame, coarse)
+        self._followed = 0
 
-    def follow(self, frame: Frame) -> Floats | None:
+    def follow(self, frame: Frame, most: int) -> Floats | None:
         """Return the last coverage moved into a frame, or None if unsure; then forget it.
 
-        Coverage is followed into one frame only, so that errors do not add up.
+        Parameters
+        ----------
+        frame : Frame
+        most : int
+            Into how many frames in a row coverage is followed; then it is forgotten, too, as errors
+            add up.
         """
         coarse, luma = self._coarse, self._luma
         self._coarse = self._luma = None
@@ -133,8 +140,14 @@ class Follower:
             return None
         if follow_motion(luma, frame.half_planes[0], coarse).is_sure:
             self._failed = 0
+            self._followed += 1
+            if self._followed < most:
+                self._keep(frame, coarse)
             return coarse
         self._failed += 1
         if self._failed >= _FAILURES_BEFORE_PAUSE:
             self._waits = _PAUSE_FRAMES
         return None
+
+    def _keep(self, frame: Frame, coarse: Floats) -> None:
+        self._coarse, self._luma = coarse.copy(), frame.half_planes[0]

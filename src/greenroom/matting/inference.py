@@ -33,8 +33,8 @@ class Inference(Step):
     """Asks the model for coverage, and places it on the working grid.
 
     The model looks at the tracked region, or at the whole frame where that is needed. People whom
-    it begins to find are confirmed by further looks. With `Work.may_follow` the last detection is
-    moved into every other frame instead.
+    it begins to find are confirmed by further looks. With `Work.most_followed` the last
+    detection is moved into the frames between instead.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class Inference(Step):
             self._follower.reset()
             return self._look(work)
         if self._follower.has_answer and not self.region.needs_whole(work.frame):
-            followed = self._follower.follow(work.frame)
+            followed = self._follower.follow(work.frame, work.most_followed)
             if followed is not None:
                 return Detection.everywhere(followed)
         detection = self._look(work)
@@ -89,7 +89,7 @@ class Inference(Step):
         """Whether the model may miss a frame: not while several people are told apart."""
         is_warm = work.number >= WARM_UP_FRAMES and work.frame.time_s is not None
         is_alone = not self.newcomers.is_waiting and not self.is_crowded
-        return work.may_follow and is_warm and is_alone
+        return work.most_followed > 0 and is_warm and is_alone
 
     def _look(self, work: Work) -> Detection:
         """Return the model's coverage of the region, or of the whole frame where needed."""

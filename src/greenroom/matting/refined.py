@@ -177,8 +177,8 @@ class RefinedMatting(Matting):
             self.reset()
             self._size = frame.size
             self._cuts.is_cut(frame)  # the next frame is compared with this one
-        may_follow = self.cadence is Cadence.SECOND and self._rest.moving > 1
-        work = Work(frame, look, self._temporal.frames, may_follow)
+        most_followed = self.cadence.most_followed if self._rest.moving > 1 else 0
+        work = Work(frame, look, self._temporal.frames, most_followed)
         for step in self.steps:
             step.apply(work)
         return work.matte

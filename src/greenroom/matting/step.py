@@ -36,8 +36,9 @@ class Work:
         Asks the model, see `Matting.matte`.
     number : int
         Frames made since the last reset.
-    may_follow : bool
-        Whether the cadence allows following the last detection instead of asking the model.
+    most_followed : int
+        Into how many frames in a row the cadence allows following a detection instead of asking
+        the model.
     detection : Detection
         The model's coverage.
     probability : (h, w) float32 or None
@@ -61,7 +62,7 @@ class Work:
     frame: Frame
     look: Look
     number: int
-    may_follow: bool
+    most_followed: int
     detection: Detection = field(init=False)
     probability: Floats | None = None
     is_nobody: bool = False
