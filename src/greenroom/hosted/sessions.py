@@ -50,7 +50,7 @@ _LOOK_S: Final = 1.0
 # Negotiations at once: each takes CPU time of all.
 _MAX_NEGOTIATIONS: Final = 4
 # Share of all processors that frames may take, in %, and the most that one session gets.
-_USABLE_PERCENT: Final = 80.0
+_USABLE_PERCENT: Final = 82.0
 _MOST_PERCENT: Final = 50.0
 _LEAST_PERCENT: Final = 1.0
 
