@@ -52,10 +52,10 @@ _DEFAULT_RATE: Final = 30.0
 # A CPU budget of the whole machine, in %, counts as no budget.
 _NO_BUDGET_PERCENT: Final = 100.0
 # Where detections are followed something moves if there were this many looks in as many frames as
-# they are for: while it rests, a look comes every half a second.
+# they are for: while it rests, a look comes every half a second. No plan is judged by fewer, unless
+# it exceeds the budget by far.
 _MOVEMENT_LOOKS: Final = 2
 _MOVEMENT_WINDOW_FRAMES: Final = _MOVEMENT_LOOKS * (1 + Cadence.FOURTH.most_followed)
-# A plan is judged by no fewer looks, unless it exceeds the budget by far.
 
 
 class Governor:
@@ -228,7 +228,7 @@ class Governor:
         latest = _typical(frames[-_SHORT_WINDOW_FRAMES:], _LONG_WINDOW_OUTLIERS)
         if self._load(latest, self._plan) > _SHORT_WINDOW_MAX_LOAD:
             return latest
-        return cost if len(self._frames) == _LONG_WINDOW_FRAMES and load > 1 else None
+        return cost if len(frames) == _LONG_WINDOW_FRAMES and load > 1 else None
 
     def _load(self, cost: Cost, plan: Plan) -> float:
         """Return the load: the cost as a share of the budget."""
