@@ -11,7 +11,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.errors import GreenroomError
-from greenroom.hosted.freed_memory import keep_what_is_there
 from greenroom.hosted.logs import log_json
 from greenroom.hosted.tokens import TokenFile
 from greenroom.hosted.workers.reports import decode, encode
@@ -88,7 +87,6 @@ class _Worker:
     def run(self) -> None:
         """Serve until the end."""
         log_json(self._server.sessions.session_of)
-        keep_what_is_there()
         self._server.run()
         self._unsent.put(None)
         self._sending.join(_ORPHAN_S)

@@ -15,6 +15,7 @@ from starlette.responses import PlainTextResponse
 
 from greenroom.errors import GreenroomError
 from greenroom.hosted.app import create_app, sessions_of
+from greenroom.hosted.freed_memory import keep_what_is_there
 from greenroom.hosted.listener import listen
 from greenroom.hosted.server import DrainingServer, server_config
 from greenroom.hosted.tokens import AccessDeniedError, Action, Grant
@@ -124,6 +125,7 @@ class WorkerServer:
         GreenroomError
             If it does not start.
         """
+        keep_what_is_there()
         # SystemExit is uvicorn's way to say that the application did not start.
         with self._listening, suppress(SystemExit):
             self._server.run(sockets=[self._listening])
