@@ -125,8 +125,8 @@ class Caller(Client):
 async def calling(server: Server, clips: Clips, number: int, *, probe: bool = True) -> list[Caller]:
     """Return some clients that play; the first is a probe."""
     callers: list[Caller] = []
-    for is_probe in [probe, *[False] * number][:number]:
-        caller = Caller(clips, probe=is_probe)
+    for place in range(number):
+        caller = Caller(clips, probe=probe and place == 0)
         try:
             answer, caller.location = await server.answer(await caller.offer())
             await caller.take(answer)
