@@ -13,6 +13,7 @@ import numpy as np
 
 from greenroom import core
 from greenroom.compositing.edge_colours import EdgeColours
+from greenroom.cuda import calls
 from greenroom.media.pyramid import halved, reduced
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from greenroom.media.frame import Frame
     from greenroom.media.matte import Matte
 
-__all__ = ["edge_colours"]
+__all__ = ["edge_colours", "edge_maps"]
 
 # Number of cells along the shorter side of a frame, at least; and the width of a cell, which is a
 # power of two.
@@ -65,11 +66,26 @@ def edge_colours(frame: Frame, matte: Matte) -> EdgeColours:
     half = cell_px // 2
     rows, columns = -(-height // half), -(-width // half)
     planes = _halved_to(frame, (rows, columns))
-    return EdgeColours(_edge_maps(planes, matte.reduced_to((rows, columns))), cell_px)
+    return EdgeColours(edge_maps(planes, matte.reduced_to((rows, columns))), cell_px)
 
 
-def _edge_maps(planes: NDArray[np.uint8], matte: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return the maps of small planes (n, h, w) and their matte, over cells of 2x2 samples."""
+def edge_maps(planes: NDArray[np.uint8], matte: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the maps of small planes and their matte, over cells of 2x2 samples.
+
+    Parameters
+    ----------
+    planes : (n, h, w) uint8
+        Contiguous. Read only.
+    matte : (h, w) uint8
+        Contiguous. Read only.
+
+    Returns
+    -------
+    (n, 3, rows + 1, columns + 1) float32
+        In new memory: see `EdgeColours`.
+    """
+    if calls.on_device(planes, matte):
+        return calls.edge_maps(planes, matte)  # type: ignore[no-any-return]
     count, height, width = planes.shape
     maps = np.empty((count, 3, (height + 1) // 2 + 1, (width + 1) // 2 + 1), np.float32)
     _edge_colours(
