@@ -30,6 +30,7 @@ __all__ = [
     "copied",
     "copy_plane",
     "coverage_bytes",
+    "device_of",
     "difference",
     "edge_maps",
     "empty",
@@ -45,6 +46,7 @@ __all__ = [
     "multiply",
     "on_device",
     "over",
+    "packed",
     "picked",
     "resize",
     "scale_chroma",
@@ -69,6 +71,11 @@ def empty(shape: Shape, like: Array, dtype: DTypeLike = np.uint8) -> Any:
     if isinstance(like, DeviceArray):
         return like.device.empty(shape, dtype)
     return np.empty(shape, dtype)
+
+
+def device_of(array: object) -> Device | None:
+    """Return the device that an array is on; None for the host's."""
+    return array.device if isinstance(array, DeviceArray) else None
 
 
 def halve(plane: Array, out: Array) -> None:
@@ -132,6 +139,11 @@ def copied(plane: Array) -> Any:
     out = _device(plane).empty(plane.shape)
     copy_plane(plane, out)
     return out
+
+
+def packed(plane: Array) -> Any:
+    """Return a plane itself, or a contiguous copy of one whose rows are apart."""
+    return plane if isinstance(plane, DeviceArray) and plane.is_contiguous else copied(plane)
 
 
 def fill_plane(sample: int, out: Array) -> None:

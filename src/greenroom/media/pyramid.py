@@ -135,8 +135,8 @@ def _on_device(planes: tuple[Any, ...]) -> Pyramid:
         if small.shape != wanted:
             large, small = small, calls.empty(wanted, first)
             calls.two_thirds(large, small)
-        elif not small.is_contiguous:
-            small = calls.copied(small)
+        else:
+            small = calls.packed(small)
         (calls.copy_plane if is_half else halve)(small, target)
         smalls.append(small)
     return Pyramid(tuple(smalls), halves, halved((halves[0],), 2)[0], plan.halvings)
