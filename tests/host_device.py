@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import tempfile
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,11 +25,13 @@ from greenroom.cuda.streams import BLOCK, Event, Stream
 from greenroom.errors import DeviceError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from greenroom.cuda.program import Kernel
 
-__all__ = ["HostDevice", "compiler", "placed", "read"]
+__all__ = ["HostDevice", "LazyDevice", "compiler", "placed", "read"]
 
 _PATTERN: Final = 0xA5
 _MARGIN: Final = 256
@@ -146,6 +148,62 @@ class HostDevice(Device):
         for block in self._blocks.values():
             assert (block[:_MARGIN] == _PATTERN).all(), "a kernel wrote before its memory"
             assert (block[-_MARGIN:] == _PATTERN).all(), "a kernel wrote beyond its memory"
+
+
+class LazyDevice(HostDevice):
+    """A host device whose streams work as late as they may, each by itself.
+
+    Only what is waited for is done, and what that has to wait for: results are wrong if a stream
+    does not wait for another one, or memory is used again too early.
+    """
+
+    name = "lazy device"
+
+    def _stream(self) -> Stream:
+        return _LazyStream(self)
+
+
+class _LazyEvent(Event):
+    """The end of a stream's first so many pieces of work."""
+
+    def __init__(self, stream: _LazyStream, count: int) -> None:
+        self._stream, self._count = stream, count
+
+    @property
+    def is_done(self) -> bool:
+        return self._stream.done >= self._count
+
+    def wait(self) -> None:
+        self._stream.do(self._count)
+
+
+class _LazyStream(Stream):
+    def __init__(self, device: HostDevice) -> None:
+        self._eager = _HostStream(device)
+        self._work: list[Callable[[], None]] = []
+        self.done = 0
+
+    def do(self, count: int) -> None:
+        """Do work until so many pieces are done."""
+        while self.done < count:
+            work = self._work.pop(0)
+            work()
+            self.done += 1
+
+    def record(self) -> Event:
+        return _LazyEvent(self, self.done + len(self._work))
+
+    def wait_for(self, event: Event) -> None:
+        self._work.append(event.wait)
+
+    def copy_in(self, address: int, pinned: NDArray[np.uint8]) -> None:
+        self._work.append(partial(self._eager.copy_in, address, pinned))
+
+    def copy_out(self, pinned: NDArray[np.uint8], address: int) -> None:
+        self._work.append(partial(self._eager.copy_out, pinned, address))
+
+    def launch(self, kernel: Kernel, blocks: tuple[int, int, int], arguments: list[Any]) -> None:
+        self._work.append(partial(self._eager.launch, kernel, blocks, arguments))
 
 
 class _Done(Event):

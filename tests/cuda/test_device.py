@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from host_device import read
+from host_device import LazyDevice, read
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
@@ -93,6 +93,44 @@ class TestTransfers:
         assert device.constant(values((9,), "f4")) is first
         assert len(device.moved) == moved
         assert device.constant(values((9,), "i4")) is not first
+
+
+@pytest.mark.usefixtures("device")
+class TestStreams:
+    """Streams that work as late as they may."""
+
+    def test_downloads_wait_for_kernels_and_these_for_uploads(self) -> None:
+        """What comes back is what the kernels made of what was sent last."""
+        lazy = LazyDevice()
+        for seed in range(5):
+            plane = values((30, 40), "u1", seed)
+            (there,) = lazy.upload(plane)
+            copy = calls.copied(there)
+            plane[...] = 0
+            assert_array_equal(lazy.download(copy)[0], values((30, 40), "u1", seed))
+        lazy.check_margins()
+
+    def test_uploads_do_not_overwrite_what_kernels_still_read(self) -> None:
+        """Memory of an array that was dropped is written again only when it has been read."""
+        lazy = LazyDevice()
+        kept = []
+        for seed in range(5):
+            (there,) = lazy.upload(values((30, 40), "u1", seed))
+            kept.append(calls.copied(there))
+            del there
+        for seed, back in enumerate(lazy.download(*kept)):
+            assert_array_equal(back, values((30, 40), "u1", seed))
+        assert len(lazy._blocks) < 2 * len(kept) + 1
+
+    def test_a_download_that_nobody_waits_for_keeps_its_array(self) -> None:
+        """Its memory is not given to a kernel before the copy has ended."""
+        lazy = LazyDevice()
+        (there,) = lazy.upload(values((30, 40), "u1"))
+        download = lazy.start_download(there)
+        del there
+        others = [calls.copied(lazy.constant(values((30, 40), "u1", seed))) for seed in (1, 2)]
+        lazy.download(*others)
+        assert_array_equal(download.wait()[0], values((30, 40), "u1"))
 
 
 class TestArrays:

@@ -14,9 +14,39 @@ from greenroom.media.matte import Matte
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from greenroom.cuda import Device
+
     Bytes = NDArray[np.uint8]
 
-__all__ = ["TiledMatte"]
+__all__ = ["GuidedMatte", "TiledMatte"]
+
+
+class GuidedMatte(Matte):
+    """A guided matte on a device, whose small versions come from the working grid.
+
+    Parameters
+    ----------
+    values : (H, W) uint8
+        See `Matte`.
+    small : (h, w) uint8
+        Coverage on the working grid, on the same device.
+    """
+
+    _small: Bytes
+
+    def __init__(self, values: Bytes, small: Bytes) -> None:
+        vars(self).update(values=values, _small=small)
+
+    def reduced_to(self, shape: tuple[int, int]) -> Bytes:
+        """See `Matte.reduced_to`: from the working grid if that is fine enough."""
+        height, width = self._small.shape
+        if shape[0] <= height and shape[1] <= width:
+            return Matte(self._small).reduced_to(shape)
+        return super().reduced_to(shape)
+
+    def sampled(self, shape: tuple[int, int]) -> Bytes:
+        """See `Matte.sampled`: of the working grid."""
+        return Matte(self._small).sampled(shape)
 
 
 class TiledMatte(Matte):
@@ -62,6 +92,17 @@ class TiledMatte(Matte):
     def is_settled(self) -> bool:
         """Whether the frame is no longer needed."""
         return self._guide is None
+
+    def uploaded(self, device: Device) -> Matte:
+        """See `Matte.uploaded`: computed on the device, unless that was done here."""
+        if self._guide is None:
+            return super().uploaded(device)
+        return GuidedMatte(*self._guide.on(device))
+
+    @property
+    def device(self) -> None:
+        """It is in the host's memory."""
+        return None
 
     def settle(self) -> None:
         """Compute the soft tiles, unless that was done."""

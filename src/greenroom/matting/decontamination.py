@@ -7,7 +7,7 @@ at low resolution; `greenroom.compositing.composite` separates the mixture at fu
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -106,9 +106,13 @@ def _halved_to(frame: Frame, shape: tuple[int, int]) -> NDArray[np.uint8]:
     if (height, width) == (2 * shape[0], 2 * shape[1]):  # all at once, one below the other
         (below,) = halved((planes.reshape(count * height, width),), 1)
         return below.reshape(count, *shape)
-    out = np.empty((len(planes), *shape), np.uint8)
+    out: Any = calls.empty((len(planes), *shape), planes)
     # Of a small frame even the half grid is too coarse.
     sources = frame.small_planes if planes.shape[1] < shape[0] else tuple(planes)
     for plane, target in zip(sources, out, strict=True):
-        target[...] = reduced(plane, shape)
-    return out
+        small = reduced(plane, shape)
+        if frame.device is not None:
+            calls.copy_plane(small, target)
+        else:
+            target[...] = small
+    return out  # type: ignore[no-any-return]

@@ -28,9 +28,13 @@ class Matting(ABC):
     ----------
     cadence : Cadence
         The frames for which the model looks; may be changed between any two.
+    takes_device_frames : bool
+        Whether planes of the frames may be a device's; then so is the matte. By default they are
+        NumPy's, and the matte, too.
     """
 
     cadence: Cadence
+    takes_device_frames: bool = False
 
     @property
     def plate(self) -> CleanPlate | None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from greenroom.cuda import calls
 from greenroom.matting.cadence import Cadence, Rest
 from greenroom.matting.matting import Matting
 from greenroom.matting.shaping import hardened, shifted, softened
@@ -34,6 +33,8 @@ class UpsampledMatting(Matting):
     followed from frame to frame: that would lose the detail that these models are chosen for.
     """
 
+    takes_device_frames = True
+
     def __init__(self, settings: Settings, *, remembers: bool = True) -> None:
         self._settings = settings
         self._remembers = remembers
@@ -49,8 +50,9 @@ class UpsampledMatting(Matting):
         settings = self._settings
         coarse = shifted(look(frame), settings.edge_shift / 100, frame.size)
         coarse = softened(coarse, settings.edge_softness / 100, frame.size)
-        values = np.empty(frame.layout.plane_shapes[0], np.uint8)
-        upsample(coarse, values)
+        values = calls.empty(frame.layout.plane_shapes[0], frame.planes[0])
+        there: Any = coarse if frame.device is None else frame.device.upload(coarse)[0]
+        upsample(there, values)
         return Matte(hardened(values, settings.threshold))
 
     def reset(self) -> None:

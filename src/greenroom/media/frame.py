@@ -113,7 +113,8 @@ class Frame:
             _check_plane(plane, shape)
         if self.alpha is not None:
             _check_plane(self.alpha, self.layout.plane_shapes[0])
-        if len({calls.device_of(plane) for plane in self.all_planes}) > 1:
+        planes = self.all_planes
+        if calls.on_device(*planes) and len({calls.device_of(plane) for plane in planes}) > 1:
             message = "expected planes that are all the host's, or all on one device"
             raise FormatError(message)
 
@@ -133,13 +134,16 @@ class Frame:
             return self.downloaded().uploaded(device)
         return self._with_planes(device.upload(*self.all_planes))
 
-    def downloaded(self) -> Frame:
-        """Return the frame with its planes in the host's memory; itself if they are there."""
+    def downloaded(self, into: Frame | None = None) -> Frame:
+        """Return the frame with its planes in the host's memory; itself if they are there.
+
+        Memory that they are put into may be given: of a frame of this layout.
+        """
         device = self.device
         if device is None:
             return self
         packed = [calls.packed(plane) for plane in self.all_planes]
-        frame = Frame.empty(self.layout, alpha=self.alpha is not None)
+        frame = into or Frame.empty(self.layout, alpha=self.alpha is not None)
         device.start_download(*packed).into(frame.all_planes)
         return frame.at(self)
 
