@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import pytest
 import requests
-from host_device import HostDevice, compiler
+from host_device import HostDevice, WatchedDevice, WatchedGpu, compiler
 from hypothesis import HealthCheck, settings
 from model_server import ModelServer, adapter_to
 
@@ -93,8 +93,14 @@ def _allow_descriptors() -> None:
 
 
 @pytest.fixture
-def device() -> Iterator[HostDevice]:
-    """Return a device that is the host, and check that kernels wrote nowhere else in the end."""
+def device() -> Iterator[WatchedDevice]:
+    """Return a device: the host, or the GPU with ``GREENROOM_TEST_DEVICE=cuda``.
+
+    On the host it is checked that kernels wrote nowhere else in the end.
+    """
+    if os.environ.get("GREENROOM_TEST_DEVICE") == "cuda":
+        yield WatchedGpu()
+        return
     if compiler() is None:
         pytest.skip("the kernels need a compiler of C++ to run on the host")
     made = HostDevice()

@@ -7,8 +7,6 @@ here, too. Memory is surrounded by bytes that have to stay as they are.
 from __future__ import annotations
 
 import ctypes
-import hashlib
-import os
 import shutil
 import subprocess
 import tempfile
@@ -19,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from greenroom.cuda import Device, DeviceArray
+from greenroom.cuda import CupyDevice, Device, DeviceArray
 from greenroom.cuda.program import kernels, program
 from greenroom.cuda.streams import BLOCK, Event, Stream
 from greenroom.errors import DeviceError
@@ -31,7 +29,7 @@ if TYPE_CHECKING:
 
     from greenroom.cuda.program import Kernel
 
-__all__ = ["HostDevice", "LazyDevice", "compiler", "placed", "read"]
+__all__ = ["HostDevice", "LazyDevice", "WatchedGpu", "compiler", "placed", "read"]
 
 _PATTERN: Final = 0xA5
 _MARGIN: Final = 256
@@ -92,22 +90,17 @@ def _library() -> ctypes.CDLL:
     text = _BEFORE + program() + _AFTER + runs
     found = compiler()
     assert found is not None
-    key = hashlib.sha256((found + text).encode()).hexdigest()[:16]
-    path = Path(tempfile.gettempdir(), f"greenroom-kernels-{os.getuid()}-{key}.so")
-    if not path.exists():
-        with tempfile.TemporaryDirectory() as folder:
-            source, made = Path(folder, "kernels.cpp"), Path(folder, "kernels.so")
-            source.write_text(text)
-            options = ["-std=c++17", "-O2", "-ffp-contract=off", "-fPIC", "-shared", "-Wall"]
-            options += ["-Wextra", "-Werror", "-Wno-unused-function"]
-            subprocess.run([found, *options, source, "-o", made], check=True)
-            shutil.copy(made, path.with_suffix(f".{os.getpid()}"))
-            path.with_suffix(f".{os.getpid()}").rename(path)
-    return ctypes.CDLL(str(path))
+    with tempfile.TemporaryDirectory() as folder:
+        source, made = Path(folder, "kernels.cpp"), Path(folder, "kernels.so")
+        source.write_text(text)
+        options = ["-std=c++17", "-O2", "-ffp-contract=off", "-fPIC", "-shared", "-Wall"]
+        options += ["-Wextra", "-Werror", "-Wno-unused-function"]
+        subprocess.run([found, *options, source, "-o", made], check=True)
+        return ctypes.CDLL(str(made))
 
 
-class HostDevice(Device):
-    """See the module.
+class WatchedDevice(Device):
+    """A device that keeps what it was asked for, and fails on demand.
 
     Attributes
     ----------
@@ -115,6 +108,34 @@ class HostDevice(Device):
         A kernel that fails, as on a device that is lost.
     launched : list of str
         The kernels that were run.
+    """
+
+    def __init__(self) -> None:
+        self.fails_at: str | None = None
+        self.launched: list[str] = []
+        super().__init__()
+
+    def launch(self, name: str, extent: tuple[int, ...], *arguments: Any) -> None:
+        """See `Device.launch`."""
+        if name == self.fails_at:
+            message = f"kernel '{name}' failed: the device is lost"
+            raise DeviceError(message)
+        super().launch(name, extent, *arguments)
+        self.launched.append(name)
+
+    def check_margins(self) -> None:
+        """Check that nothing was written beside the memory that was given, where that is known."""
+
+
+class WatchedGpu(WatchedDevice, CupyDevice):
+    """A GPU, for the tests where there is one."""
+
+
+class HostDevice(WatchedDevice):
+    """See the module.
+
+    Attributes
+    ----------
     moved : list of int
         The sizes of all transfers.
     """
@@ -122,8 +143,6 @@ class HostDevice(Device):
     name = "host device"
 
     def __init__(self) -> None:
-        self.fails_at: str | None = None
-        self.launched: list[str] = []
         self.moved: list[int] = []
         self._blocks: dict[int, NDArray[np.uint8]] = {}
         super().__init__()
@@ -236,10 +255,6 @@ class _HostStream(Stream):
         ctypes.memmove(pinned.ctypes.data, address, pinned.nbytes)
 
     def launch(self, kernel: Kernel, blocks: tuple[int, int, int], arguments: list[Any]) -> None:
-        if kernel.name == self._device.fails_at:
-            message = f"kernel '{kernel.name}' failed: the device is lost"
-            raise DeviceError(message)
-        self._device.launched.append(kernel.name)
         values = [
             _TYPES[kind](value.item()) for kind, value in zip(kernel.kinds, arguments, strict=True)
         ]
@@ -249,24 +264,24 @@ class _HostStream(Stream):
 
 
 def read(array: DeviceArray) -> NDArray[Any]:
-    """Return the values of an array of a host device, rows that are apart too; for checks only."""
-    return _viewed(array).copy()
+    """Return the values of an array of any strides; for checks only."""
+    memory = array.device.download(_all_of(array))[0]
+    return np.ndarray(array.shape, array.dtype, memory.data, 0, array.strides).copy()
 
 
-def placed(device: HostDevice, array: NDArray[Any]) -> DeviceArray:
-    """Return a copy of an array on a host device, with its strides."""
-    span = array.itemsize + sum(
-        (length - 1) * stride for length, stride in zip(array.shape, array.strides, strict=True)
-    )
-    memory = device.empty((max(span, 0),))
-    copy = replace(memory, shape=array.shape, strides=array.strides, dtype=array.dtype)
-    _viewed(copy)[...] = array
-    return copy
+def placed(device: Device, array: NDArray[Any]) -> DeviceArray:
+    """Return a copy of an array on a device, with its strides."""
+    memory = np.zeros(_span(array), np.uint8)
+    np.ndarray(array.shape, array.dtype, memory.data, 0, array.strides)[...] = array
+    (there,) = device.upload(memory)
+    return replace(there, shape=array.shape, strides=array.strides, dtype=array.dtype)
 
 
-def _viewed(array: DeviceArray) -> NDArray[Any]:
-    span = array.itemsize + sum(
-        (length - 1) * stride for length, stride in zip(array.shape, array.strides, strict=True)
-    )
-    memory = memoryview((ctypes.c_uint8 * max(span, 0)).from_address(array.address))
-    return np.ndarray(array.shape, array.dtype, memory, 0, array.strides)
+def _all_of(array: DeviceArray) -> DeviceArray:
+    """Return the memory from the first value of an array to the last, as bytes."""
+    return replace(array, shape=(_span(array),), strides=(1,), dtype=np.dtype(np.uint8))
+
+
+def _span(array: NDArray[Any] | DeviceArray) -> int:
+    pairs = zip(array.shape, array.strides, strict=True)
+    return int(array.itemsize + sum((length - 1) * stride for length, stride in pairs))

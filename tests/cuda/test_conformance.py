@@ -22,7 +22,7 @@ from greenroom.media import pyramid, resizing
 
 if TYPE_CHECKING:
     from core_fuzz import Case
-    from host_device import HostDevice
+    from host_device import WatchedDevice
 
     Shape = tuple[int, int]
 
@@ -57,7 +57,7 @@ def make_meaningful(case: str, arrays: list[Any]) -> None:
 @pytest.mark.parametrize(
     "case", [case for case in core_cases.CASES if name(case) in CASES], ids=name
 )
-def test_kernel_does_what_the_core_does(case: Case, device: HostDevice) -> None:
+def test_kernel_does_what_the_core_does(case: Case, device: WatchedDevice) -> None:
     """All that a call writes is the same up to rounding, for shapes and strides of every kind."""
     launched = len(device.launched)
     for seed in range(ROUNDS):
@@ -92,7 +92,7 @@ def random_plane(seed: int, shape: Shape) -> Any:
     "size", [(1, 1), (2, 1), (1, 9), (3, 200), (511, 1), (640, 480), (1025, 769), (854, 482)]
 )
 @pytest.mark.parametrize("kind", ["yuv420p", "yuv444p", "gray"])
-def test_pyramid_is_equal(size: Shape, kind: str, device: HostDevice) -> None:
+def test_pyramid_is_equal(size: Shape, kind: str, device: WatchedDevice) -> None:
     """Small planes, halves and glance are those of the core, sample by sample."""
     width, height = size
     shape = height, width
@@ -109,7 +109,7 @@ def test_pyramid_is_equal(size: Shape, kind: str, device: HostDevice) -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_resized_planes(seed: int, device: HostDevice) -> None:
+def test_resized_planes(seed: int, device: WatchedDevice) -> None:
     """A plane of any size is resized to any other as by the core."""
     rng = np.random.default_rng(seed)
     shape, wanted = ((int(a), int(b)) for a, b in rng.integers(1, 90, (2, 2)))
@@ -119,7 +119,7 @@ def test_resized_planes(seed: int, device: HostDevice) -> None:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_edge_colours(seed: int, device: HostDevice) -> None:
+def test_edge_colours(seed: int, device: WatchedDevice) -> None:
     """The colours beside soft edges are those of the core, also without person or room."""
     rng = np.random.default_rng(seed)
     height, width = (int(n) for n in rng.integers(1, 60, 2))
@@ -138,7 +138,7 @@ def test_edge_colours(seed: int, device: HostDevice) -> None:
 @pytest.mark.parametrize("with_maps", [False, True])
 @pytest.mark.parametrize("shape", [(1, 1), (2, 3), (17, 33), (40, 95), (64, 128)])
 def test_composites(
-    shape: Shape, halved: bool, straight: bool, with_maps: bool, device: HostDevice
+    shape: Shape, halved: bool, straight: bool, with_maps: bool, device: WatchedDevice
 ) -> None:
     """A composite of whole planes is that of the tile pass, within a level."""
     rng = np.random.default_rng(shape[0] + 2 * halved)
@@ -177,7 +177,7 @@ def test_composites(
 
 @pytest.mark.parametrize("factor", [1.0, 1.4, 2.0, 3.7])
 @pytest.mark.parametrize("shape", [(1, 1), (9, 17), (40, 95), (90, 160)])
-def test_guided_mattes(shape: Shape, factor: float, device: HostDevice) -> None:
+def test_guided_mattes(shape: Shape, factor: float, device: WatchedDevice) -> None:
     """A full-size matte from the small grids is that of the tile pass, within a level."""
     rng = np.random.default_rng(shape[1])
     low = max(1, int(shape[0] / factor)), max(1, int(shape[1] / factor))
@@ -198,7 +198,7 @@ def test_guided_mattes(shape: Shape, factor: float, device: HostDevice) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["shape", "type", "host"])
-def test_wrong_arrays_are_refused(wrong: str, device: HostDevice) -> None:
+def test_wrong_arrays_are_refused(wrong: str, device: WatchedDevice) -> None:
     """An array of another shape, type or memory is a `TypeError`, and no kernel runs."""
     plane: Any = device.empty((6, 8))
     out: Any = {

@@ -28,7 +28,7 @@ from greenroom.testing import PersonSegmenter, PersonSource, count_room_pixels
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from host_device import HostDevice
+    from host_device import WatchedDevice
     from numpy.typing import NDArray
 
     from greenroom.segmenters import Segmenter
@@ -86,7 +86,7 @@ def difference(one: Frame, other: Frame) -> int:
 
 def check_alike(
     frames: list[Frame],
-    device: HostDevice,
+    device: WatchedDevice,
     make: Callable[[], Segmenter] = SoftSegmenter,
     **values: Any,
 ) -> None:
@@ -128,19 +128,19 @@ SETTINGS: Final[dict[str, dict[str, Any]]] = {
 @pytest.mark.parametrize("format_", ["yuv420p", "yuv444p", "gbrp"])
 @pytest.mark.parametrize("name", SETTINGS)
 def test_pictures_are_those_of_the_processor(
-    name: str, format_: Format, device: HostDevice
+    name: str, format_: Format, device: WatchedDevice
 ) -> None:
     """Every background and effect gives the same picture, views and matte up to rounding."""
     check_alike(pictures(format_), device, **SETTINGS[name])
 
 
 @pytest.mark.parametrize("size", [(321, 181), (641, 483), (33, 19)])
-def test_odd_sizes(size: tuple[int, int], device: HostDevice) -> None:
+def test_odd_sizes(size: tuple[int, int], device: WatchedDevice) -> None:
     """Frames of odd sizes give the same, mirrored and blurred."""
     check_alike(pictures("yuv420p", size=size), device, background="blur", mirror=True)
 
 
-def test_picture_and_overlay(make_picture: Make, device: HostDevice) -> None:
+def test_picture_and_overlay(make_picture: Make, device: WatchedDevice) -> None:
     """A picture behind and one in front give the same, also over a transparent background."""
     logo = make_picture(np.full((20, 30, 4), (200, 40, 90, 140), np.uint8))
     check_alike(pictures("yuv420p"), device, background="beach", overlay=str(logo))
@@ -148,13 +148,13 @@ def test_picture_and_overlay(make_picture: Make, device: HostDevice) -> None:
 
 
 @pytest.mark.parametrize("background", ["blur", "color:#204060"])
-def test_refined_mattes(background: str, device: HostDevice) -> None:
+def test_refined_mattes(background: str, device: WatchedDevice) -> None:
     """A matte that is refined from a coarse one by the frame's edges gives the same."""
     frames = pictures("yuv420p", count=6)
     check_alike(frames, device, lambda: SoftSegmenter(makes_mattes=False), background=background)
 
 
-def test_segmenters_of_users_see_frames_of_the_host(device: HostDevice) -> None:
+def test_segmenters_of_users_see_frames_of_the_host(device: WatchedDevice) -> None:
     """A segmenter that knows nothing of devices gets planes of NumPy's."""
     segmenter = SoftSegmenter()
     with VirtualBackground(segmenter=segmenter, compute=device, background="blur") as engine:
@@ -164,7 +164,7 @@ def test_segmenters_of_users_see_frames_of_the_host(device: HostDevice) -> None:
 
 
 @pytest.mark.parametrize("kernel", ["halve", "upsample", "blend", "edge_maps"])
-def test_a_device_that_fails_shows_the_cover(kernel: str, device: HostDevice) -> None:
+def test_a_device_that_fails_shows_the_cover(kernel: str, device: WatchedDevice) -> None:
     """Whatever fails on the device, what leaves is the cover, and says why; then all goes on."""
     source = PersonSource(frames=3)
     frames = list(source)
@@ -184,7 +184,7 @@ def test_a_device_that_fails_shows_the_cover(kernel: str, device: HostDevice) ->
         assert engine.render(frames[2]).valid
 
 
-def test_a_device_that_fails_is_an_error_without_a_cover(device: HostDevice) -> None:
+def test_a_device_that_fails_is_an_error_without_a_cover(device: WatchedDevice) -> None:
     """With the setting ``stop`` the error says what the device said."""
     device.fails_at = "upsample"
     frame = PersonSource(frames=1).frame(0)
@@ -195,7 +195,7 @@ def test_a_device_that_fails_is_an_error_without_a_cover(device: HostDevice) -> 
         engine.process(frame)
 
 
-def test_what_leaves_does_not_change(device: HostDevice) -> None:
+def test_what_leaves_does_not_change(device: WatchedDevice) -> None:
     """A picture that somebody holds is not written again by later frames."""
     frames = pictures("yuv420p", count=6)
     with VirtualBackground(segmenter=SoftSegmenter(), compute=device, background="blur") as engine:
@@ -208,7 +208,7 @@ def test_what_leaves_does_not_change(device: HostDevice) -> None:
 
 
 @pytest.mark.parametrize("name", ["blur", "transparent", "low light", "light"])
-def test_streams_wait_for_each_other(name: str, device: HostDevice) -> None:
+def test_streams_wait_for_each_other(name: str, device: WatchedDevice) -> None:
     """A device whose streams work as late as they may gives exactly what one gives at once."""
     lazy = LazyDevice()
     frames = pictures("yuv420p", count=6)
@@ -224,7 +224,7 @@ def test_streams_wait_for_each_other(name: str, device: HostDevice) -> None:
     lazy.check_margins()
 
 
-def test_demonstration_with_the_default_model(device: HostDevice) -> None:
+def test_demonstration_with_the_default_model(device: WatchedDevice) -> None:
     """The demonstration's clip through the default model gives the same, within two levels."""
     settings = Settings(background="blur")
     with (
@@ -279,7 +279,7 @@ class Colours(Runtime):
 @pytest.mark.parametrize("planar", [False, True])
 @pytest.mark.parametrize("kind", ["f4", "f2", "u1"])
 def test_networks_that_make_mattes_and_colours(
-    kind: str, planar: bool, format_: Format, device: HostDevice
+    kind: str, planar: bool, format_: Format, device: WatchedDevice
 ) -> None:
     """A network's input, states and colours on the device give what they give without one."""
     card = card_of(
@@ -299,7 +299,7 @@ def test_networks_that_make_mattes_and_colours(
 
 @pytest.mark.parametrize("source", ["demonstration", "clip"])
 @pytest.mark.parametrize("background", ["blur", "color:#2040ff"])
-def test_robust_video_matting(source: str, background: str, device: HostDevice) -> None:
+def test_robust_video_matting(source: str, background: str, device: WatchedDevice) -> None:
     """A model that makes mattes and colours gives the same from end to end, within two levels."""
     pytest.importorskip("onnxruntime")
     if not RVM.exists() or not CLIP.exists():

@@ -27,7 +27,7 @@ from greenroom.media.matte import Matte
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from host_device import HostDevice
+    from host_device import WatchedDevice
     from numpy.typing import NDArray
 
     Plane = NDArray[np.uint8]
@@ -48,7 +48,7 @@ def place(request: pytest.FixtureRequest) -> Place:
     """Return what puts a frame or a matte where the tests look at it: for either memory."""
     if request.param == "host":
         return lambda made: made
-    device: HostDevice = request.getfixturevalue("device")
+    device: WatchedDevice = request.getfixturevalue("device")
     return lambda made: made.uploaded(device)
 
 
@@ -711,7 +711,7 @@ class TestDevice:
 
     @given(sizes, st.sampled_from((*FORMATS, "gray")), st.booleans())
     def test_frames_come_back_as_they_were(
-        self, device: HostDevice, size: tuple[int, int], format_: Format, alpha: bool
+        self, device: WatchedDevice, size: tuple[int, int], format_: Format, alpha: bool
     ) -> None:
         """A frame has the same samples, layout and time after the way to a device and back."""
         alpha = alpha and format_ != "gray"
@@ -727,7 +727,7 @@ class TestDevice:
         for ours, theirs in zip(back.all_planes, frame.all_planes, strict=True):
             assert_array_equal(ours, theirs)
 
-    def test_the_source_may_be_changed_at_once(self, device: HostDevice) -> None:
+    def test_the_source_may_be_changed_at_once(self, device: WatchedDevice) -> None:
         """What is on the device does not follow the frame that was uploaded."""
         frame = random_frame(Layout(6, 4, "yuv420p"))
         there, expected = frame.uploaded(device), frame.copy()
@@ -735,14 +735,14 @@ class TestDevice:
             plane[...] = 0
         assert_array_equal(there.downloaded().planes[0], expected.planes[0])
 
-    def test_parts_are_downloaded(self, device: HostDevice) -> None:
+    def test_parts_are_downloaded(self, device: WatchedDevice) -> None:
         """A part, whose rows are apart, gives its own samples to FFmpeg and as RGB."""
         frame = random_frame(Layout(32, 16, "gbrp", FULL_RANGE_RGB))
         part, expected = frame.uploaded(device).part((4, 2, 20, 10)), frame.part((4, 2, 20, 10))
         assert_array_equal(part.to_rgb(), expected.to_rgb())
         assert_array_equal(part.to_av().to_ndarray(), expected.to_av().to_ndarray())
 
-    def test_frames_are_converted(self, device: HostDevice) -> None:
+    def test_frames_are_converted(self, device: WatchedDevice) -> None:
         """A conversion gives what that of the same frame of the host gives, on the device."""
         frame = random_frame(Layout(32, 16, "yuv420p"))
         layout = Layout(16, 16, "gbrp", FULL_RANGE_RGB)
@@ -752,7 +752,7 @@ class TestDevice:
 
     @given(sizes, sizes, st.integers(0, 2**32 - 1))
     def test_reduced_planes_and_mattes(
-        self, device: HostDevice, size: tuple[int, int], small: tuple[int, int], seed: int
+        self, device: WatchedDevice, size: tuple[int, int], small: tuple[int, int], seed: int
     ) -> None:
         """Planes and coverage at a smaller size are those of the host, within a level."""
         frame = random_frame(Layout(*size, "yuv444p"), seed)
@@ -767,14 +767,14 @@ class TestDevice:
         assert_array_equal(there.sampled(shape), matte.sampled(shape))
         assert_array_equal(there.again().downloaded().values, matte.values)
 
-    def test_planes_are_in_one_place(self, device: HostDevice) -> None:
+    def test_planes_are_in_one_place(self, device: WatchedDevice) -> None:
         """Planes of the host beside those of a device are refused."""
         host = np.zeros((2, 4), np.uint8)
         planes: Any = (host, host, device.empty((2, 4)))
         with pytest.raises(FormatError, match="one device"):
             Frame(planes, Layout(4, 2, "yuv444p"))
 
-    def test_wrong_planes_are_refused(self, device: HostDevice) -> None:
+    def test_wrong_planes_are_refused(self, device: WatchedDevice) -> None:
         """Planes of another shape, type or order than the layout's are refused there, too."""
         layout = Layout(4, 2, "gray")
         wrong: list[Any] = [device.empty((4, 2)), device.empty((2, 4), np.float32)]
