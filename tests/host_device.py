@@ -41,6 +41,8 @@ _BEFORE: Final = """
 #define __global__
 struct Place { int x, y, z; };
 static thread_local Place blockIdx, blockDim, threadIdx;
+static inline void atomicMin(int *at, int value) { *at = value < *at ? value : *at; }
+static inline void atomicMax(int *at, int value) { *at = value > *at ? value : *at; }
 """
 _AFTER: Final = """
 template <typename... Types, std::size_t... Numbers>

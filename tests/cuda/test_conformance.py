@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import cv2
 import numpy as np
 import pytest
 from host_device import placed, read
@@ -18,6 +19,7 @@ from greenroom.compositing import tiles
 from greenroom.cuda import DeviceArray, calls
 from greenroom.cuda.program import kernels
 from greenroom.matting.decontamination import edge_maps
+from greenroom.matting.grid_kernels import settle
 from greenroom.media import pyramid, resizing
 
 if TYPE_CHECKING:
@@ -195,6 +197,57 @@ def test_guided_mattes(shape: Shape, factor: float, device: WatchedDevice) -> No
     found = calls.guided_matte(maps, placed(device, kinds), placed(device, luma), 2.0)
     check(read(found), expected)
     check(read(calls.coverage_bytes(maps[0])), guide.small())
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_guided_filter(seed: int, device: WatchedDevice) -> None:
+    """Kinds and coverage are those of the core, and maps are wherever they matter."""
+    case = next(case for case in core_cases.CASES if name(case) == "guide")
+    call = case(Draw(seed, tame=True))
+    reference, matte, picture, kinds, maps, coverage = call.arguments
+    reference[...] = 255 * (reference % 1)
+    matte[...] = np.clip(3 * (matte % 1) - 1, 0, 1)
+    picture[...] = np.abs(picture) % (255 * 128)
+    copies = [placed(device, array) for array in call.arguments]
+    call.run(copies)
+    call.run()
+    differ = read(copies[3]) != kinds
+    assert differ.mean() < 0.02  # at a limit, by rounding
+    near = cv2.dilate((kinds == 2).astype(np.uint8), np.ones((3, 3), np.uint8))
+    where = np.repeat(np.repeat(near, 2, 0), 2, 1)[: picture.shape[0], : picture.shape[1]] > 0
+    where &= ~np.repeat(np.repeat(differ, 2, 0), 2, 1)[: picture.shape[0], : picture.shape[1]]
+    scale = np.abs(maps[:, where]).max(axis=1, initial=1.0)[:, None]
+    apart = np.abs(read(copies[4])[:, where] - maps[:, where]) / scale
+    assert apart.max(initial=0) < 2e-3
+    if not differ.any():
+        assert np.abs(read(copies[5]).astype(int) - coverage).max(initial=0) <= LEVELS
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_temporal_filter(seed: int, device: WatchedDevice) -> None:
+    """The steadied matte and the picture are those of the core, over several frames."""
+    rng = np.random.default_rng(seed)
+    height, width = (int(n) for n in rng.integers(1, 70, 2))
+    shape = height, width
+    half = (height + 1) // 2, (width + 1) // 2
+    history = np.zeros(height * width + 3 * half[0] * half[1], np.float32)
+    reference = np.zeros(shape, np.int16)
+    there, picture = placed(device, history), placed(device, reference)
+    for number in range(6):
+        luma = random_plane(number // 3, shape)
+        half_luma = np.ascontiguousarray(random_plane(number // 3, half))
+        coarse = np.clip(random_plane(seed + number, shape) / 90 - 1, 0, 1).astype(np.float32)
+        prior = np.full(half, 0.5, np.float32)
+        odds = rng.uniform(0.02, 0.98, half).astype(np.float32) if seed % 2 else None
+        named: dict[str, Any] = {"surest": 0.997, "still": 3.0, "least": 0.2}
+        named["is_nobody"] = seed == 0 and number == 4
+        expected = settle(history, reference, coarse, prior, odds, half_luma, luma, **named)
+        arrays: list[Any] = [coarse, prior, odds, half_luma, luma]
+        copies = [None if one is None else placed(device, one) for one in arrays]
+        found = settle(there, picture, *copies, **named)  # type: ignore[arg-type]
+        np.testing.assert_allclose(read(there), history, rtol=1e-3, atol=1e-3)
+        assert np.abs(read(picture).astype(int) - reference).max() <= 2
+        assert np.abs(np.subtract(found, expected)).max() <= 1
 
 
 @pytest.mark.parametrize("wrong", ["shape", "type", "host"])

@@ -52,7 +52,7 @@ static int make_stretched(int wide, int width, Stretched *made) {
     }
     for (int x = 0; x < width; x++) {
         int before;
-        share[x] = gr_place(x, wide, width, &before);
+        share[x] = gr_placed(x, wide, width, &before);
         left[x] = (uint32_t)before;
     }
     return GR_OK;
@@ -104,7 +104,7 @@ GR_EXPORT int gr_spill(const float *light, const float *weight, int high, int wi
         uint8_t *target = out + y * out_stride;
         if (is_empty(cover, width)) continue;
         int top;
-        float down = gr_place(y, high, height, &top);
+        float down = gr_placed(y, high, height, &top);
         int bottom = gr_min(top + 1, high - 1);
         for (int row = top; row <= bottom; row++) {
             if (by.held[row & 1] == row) continue;

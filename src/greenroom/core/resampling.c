@@ -48,7 +48,7 @@ GR_EXPORT int gr_upsample(const float *coarse, int high, int wide, uint8_t *out,
     }
     for (int x = 0; x < width; x++) {
         int before;
-        weight[x] = gr_place(x, wide, width, &before);
+        weight[x] = gr_placed(x, wide, width, &before);
         left[x] = (uint32_t)before;
     }
     int step = gr_min(1, wide - 1);
@@ -57,7 +57,7 @@ GR_EXPORT int gr_upsample(const float *coarse, int high, int wide, uint8_t *out,
     int held[2] = {-1, -1};
     for (int y = 0; y < height; y++) {
         int top;
-        float share = gr_place(y, high, height, &top);
+        float share = gr_placed(y, high, height, &top);
         int bottom = gr_min(top + 1, high - 1);
         for (int index = top; index <= bottom; index++) {
             if (held[index & 1] == index) continue;

@@ -37,7 +37,7 @@ GR_SAMPLE int gr_third_start(int pair, int pairs, int length) {
 
 /* Position of a sample on a grid that is enlarged from `count` to `length` samples: the sample
  * before it, and the share of the one after that. Sample centres are aligned, edges repeat. */
-GR_SAMPLE float gr_place(int index, int count, int length, int *before) {
+GR_SAMPLE float gr_placed(int index, int count, int length, int *before) {
     double place = (index + 0.5) * count / length - 0.5;
     place = place < 0 ? 0 : place > count - 1 ? count - 1 : place;
     *before = gr_min((int)place, gr_max(count - 2, 0));

@@ -37,6 +37,7 @@ __all__ = [
     "enlarge",
     "fill",
     "fill_plane",
+    "guide",
     "guided_matte",
     "halve",
     "look_up",
@@ -51,6 +52,7 @@ __all__ = [
     "picked",
     "resize",
     "scale_chroma",
+    "settle",
     "shrink",
     "shrunk",
     "spill",
@@ -382,6 +384,78 @@ def edge_maps(planes: Array, matte: Array) -> Any:
     maps = device.empty((count, 3, rows + 1, columns + 1), np.float32)
     _launch("edge_maps", (columns + 1, rows + 1), near, whole, count, rows, columns, maps)
     return maps
+
+
+def guide(
+    reference: Array,
+    matte: Array,
+    picture: Array,
+    kinds: Array,
+    maps: Array,
+    coverage: Array,
+    *,
+    flat: float,
+    largest: float,
+    middle: float,
+    gain: float,
+) -> None:
+    """See `greenroom.matting.guided_kernels.guide`; the maps are written everywhere.
+
+    ``largest`` is the largest value of the reference.
+    """
+    shape = height, width = picture.shape
+    half = (height + 1) // 2, (width + 1) // 2
+    fitted = _contiguous(reference, "f", half), _contiguous(matte, "f", half)
+    written = _contiguous(maps, "f", (3, *shape)), _contiguous(coverage, "B", shape)
+    joined = _contiguous(kinds, "B", half)
+    device = _device(reference)
+    slopes, offsets, mean_slopes, mean_offsets = device.empties([half] * 4, np.float32)
+    own = device.empty(half)
+    _launch("guide_fit", half[::-1], *fitted, flat, slopes, offsets, *half)
+    models = slopes, offsets, largest, middle, gain, mean_slopes, mean_offsets, own
+    _launch("guide_mean", half[::-1], *models, *half)
+    _launch("guide_kinds", half[::-1], own, joined, *half)
+    applied = mean_slopes, mean_offsets, _contiguous(picture, "h", shape), middle, gain
+    _launch("guide_apply", shape[::-1], *applied, *written, *shape)
+
+
+def settle(
+    history: Array,
+    reference: Array,
+    coarse: Array,
+    probability: Array | None,
+    half_luma: Array,
+    luma: Array,
+    *,
+    surest: float,
+    still: float,
+    least: float,
+    is_nobody: bool,
+) -> tuple[int, int, int, int]:
+    """See `greenroom.matting.grid_kernels.settle`; the box is waited for."""
+    shape = height, width = coarse.shape
+    half = (height + 1) // 2, (width + 1) // 2
+    whole, part = height * width, half[0] * half[1]
+    _contiguous(history, "f", (whole + 3 * part,))
+    steady = history[:whole].reshape(*shape)
+    steady_half, reference_half, age = (
+        history[whole + index * part : whole + (index + 1) * part].reshape(*half)
+        for index in range(3)
+    )
+    there = None if probability is None else _contiguous(probability, "f", half)
+    device = _device(history)
+    changes, shares = device.empty(half, np.float32), device.empty(half, np.int16)
+    small = _contiguous(half_luma, "B", half)
+    _launch("settle_changes", (part,), small, reference_half, changes, part)
+    moved = changes, small, still, least, age, reference_half, shares
+    _launch("settle_shares", half[::-1], *moved, *half)
+    applied = shares, *_plane(luma, shape), _contiguous(coarse, "f", shape), surest, there
+    changed = _contiguous(reference, "h", shape), steady
+    _launch("settle_apply", shape[::-1], *applied, is_nobody, *changed, *shape)
+    (box,) = device.upload(np.array([*half[::-1], 0, 0], np.int32))
+    _launch("settle_half", half[::-1], steady, steady_half, box, *shape)
+    left, top, right, bottom = device.download(box)[0].tolist()
+    return (left, top, right, bottom) if right else (0, 0, 0, 0)
 
 
 def look_up(plane: Array, table: Array, out: Array) -> None:

@@ -13,7 +13,9 @@ OPTIONS: Final = ("--std=c++17", "--fmad=true", "--diag-suppress=177")
 """Options of NVRTC. Products and sums are contracted, as in the core; not all of the headers'
 functions are used."""
 
-_FILES: Final = ("resampling.cu", "network.cu", "compositing.cu", "edges.cu", "effects.cu")
+_FILES: Final = (
+    *("resampling.cu", "network.cu", "compositing.cu", "edges.cu", "effects.cu", "grids.cu"),
+)
 _FOLDERS: Final = ("greenroom.cuda.kernels", "greenroom.core")
 _INCLUDE: Final = re.compile(r'^#include "([\w.]+)"$', re.MULTILINE)
 _KERNEL: Final = re.compile(r"^GR_KERNEL\((\w+)\)\(([^)]*)\)", re.MULTILINE)

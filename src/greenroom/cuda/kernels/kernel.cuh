@@ -24,7 +24,7 @@ GR_SAMPLE GrLimits gr_numbers(void) {
 GR_SAMPLE float gr_bilinear(const float *grid, int high, int wide, int x, int y, int height,
                             int width) {
     int left, top;
-    float across = gr_place(x, wide, width, &left), down = gr_place(y, high, height, &top);
+    float across = gr_placed(x, wide, width, &left), down = gr_placed(y, high, height, &top);
     int right = gr_min(left + 1, wide - 1), bottom = gr_min(top + 1, high - 1);
     const float *upper = grid + (ptrdiff_t)top * wide, *lower = grid + (ptrdiff_t)bottom * wide;
     float first = upper[left] + (upper[right] - upper[left]) * across;
