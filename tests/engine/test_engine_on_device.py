@@ -147,11 +147,23 @@ def test_picture_and_overlay(make_picture: Make, device: WatchedDevice) -> None:
     check_alike(pictures("yuv420p"), device, background="transparent", overlay=str(logo))
 
 
-@pytest.mark.parametrize("background", ["blur", "color:#204060"])
-def test_refined_mattes(background: str, device: WatchedDevice) -> None:
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"background": "blur"},
+        {"background": "color:#204060", "threshold": 0.5},
+        {"background": "color:#204060", "edge_shift": 0.8, "low_light": 1.0},
+        {"background": "transparent", "edge_softness": 1.0},
+        {"background": "blur", "quality": "fast"},
+    ],
+    ids=str,
+)
+def test_refined_mattes(values: dict[str, Any], device: WatchedDevice) -> None:
     """A matte that is refined from a coarse one by the frame's edges gives the same."""
     frames = pictures("yuv420p", count=6)
-    check_alike(frames, device, lambda: SoftSegmenter(makes_mattes=False), background=background)
+    check_alike(frames, device, lambda: SoftSegmenter(makes_mattes=False), **values)
+    is_guided = not {"edge_softness", "quality"} & values.keys()
+    assert ("guide_apply" in device.launched) == is_guided
 
 
 def test_segmenters_of_users_see_frames_of_the_host(device: WatchedDevice) -> None:

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from greenroom.compositing.tiles import Composition, Coverage, Guide, make
+from greenroom.cuda import calls
 from greenroom.media.matte import Matte
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from greenroom.cuda import Device
 
     Bytes = NDArray[np.uint8]
 
@@ -36,6 +35,10 @@ class GuidedMatte(Matte):
 
     def __init__(self, values: Bytes, small: Bytes) -> None:
         vars(self).update(values=values, _small=small)
+
+    def again(self) -> Matte:
+        """See `Matte.again`."""
+        return GuidedMatte(calls.copied(self.values), self._small)
 
     def reduced_to(self, shape: tuple[int, int]) -> Bytes:
         """See `Matte.reduced_to`: from the working grid if that is fine enough."""
@@ -92,17 +95,6 @@ class TiledMatte(Matte):
     def is_settled(self) -> bool:
         """Whether the frame is no longer needed."""
         return self._guide is None
-
-    def uploaded(self, device: Device) -> Matte:
-        """See `Matte.uploaded`: computed on the device, unless that was done here."""
-        if self._guide is None:
-            return super().uploaded(device)
-        return GuidedMatte(*self._guide.on(device))
-
-    @property
-    def device(self) -> None:
-        """It is in the host's memory."""
-        return None
 
     def settle(self) -> None:
         """Compute the soft tiles, unless that was done."""

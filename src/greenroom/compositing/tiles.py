@@ -14,14 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from greenroom import core
-from greenroom.cuda import calls
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
-
-    from greenroom.cuda import Device
 
     Bytes = NDArray[np.uint8]
     Floats = NDArray[np.float32]
@@ -186,12 +183,6 @@ class Guide:
     def shape(self) -> tuple[int, int]:
         """(height, width) of the frame."""
         return self.luma.shape
-
-    def on(self, device: Device) -> tuple[Bytes, Bytes]:
-        """Return the coverage at full size and on the working grid, on a device."""
-        small, *maps, kinds, luma = device.upload(self.small(), *self._arrays, self.luma)
-        values = calls.guided_matte(maps, kinds, luma, self.fields.noise)
-        return values, small  # type: ignore[return-value]
 
     def small(self) -> Bytes:
         """Return the coverage on the working grid, (h, w) uint8, without detail."""

@@ -145,8 +145,9 @@ class PictureMaker:
         """
         if not stages.background.needs_matte:
             return self._camera(stages, frame, self._lit(stages, frame), views)
-        seen = self._lit(stages, self._placed_for_work(frame))
-        matte = self._find(stages, seen)
+        placed = self._placed_for_work(frame)
+        seen = self._lit(stages, placed)
+        matte = self._find(stages, seen, frame if seen is placed else seen.downloaded())
         layers = self._layers(stages, seen, matte)
         canvas = self._pool.take(seen.layout, layers.background)
         result = compose(layers, self.timings, canvas)
@@ -169,7 +170,10 @@ class PictureMaker:
 
     def matte(self, frame: Frame, stages: Stages) -> Rendered:
         """Make the matte of a frame, as a gray picture."""
-        matte = self._find(stages, self._lit(stages, self._placed_for_work(frame))).downloaded()
+        placed = self._placed_for_work(frame)
+        seen = self._lit(stages, placed)
+        matte = self._find(stages, seen, frame if seen is placed else seen.downloaded())
+        matte = matte.downloaded()
         return Rendered(gray(matte.values, frame), matte=matte)
 
     def _placed_for_work(self, frame: Frame) -> Frame:
@@ -287,7 +291,8 @@ class PictureMaker:
             rendered.views["matte"] = gray(np.full(shape, 255, np.uint8), frame)
         return rendered
 
-    def _find(self, stages: Stages, frame: Frame) -> Matte:
+    def _find(self, stages: Stages, frame: Frame, own: Frame) -> Matte:
+        """Return the matte of a frame, where that is; ``own`` is it in the host's memory."""
         looked_s = 0.0
         whole = frame.size, frame.halved_size
 
@@ -304,9 +309,11 @@ class PictureMaker:
         start = time.perf_counter()
         if self.cadence is not None:
             stages.matting.cadence = self.cadence
-        seen = frame if stages.matting.takes_device_frames else frame.downloaded()
         try:
-            matte = stages.matting.matte(seen, look)
+            if frame.device is None:
+                matte = stages.matting.matte(frame, look)
+            else:
+                matte = stages.matting.matte_there(own, frame, look)
         except ImplausibleMatteError as error:
             return self._where(frame, self._plausibility.refused(frame, error))
         self.timings.add("segment", looked_s)

@@ -38,6 +38,8 @@ class Work:
         Frames made since the last reset.
     may_follow : bool
         Whether the cadence allows following the last detection instead of asking the model.
+    there : Frame or None
+        The same frame on a device, where the full-size matte is wanted.
     detection : Detection
         The model's coverage.
     probability : (h, w) float32 or None
@@ -62,6 +64,7 @@ class Work:
     look: Look
     number: int
     may_follow: bool
+    there: Frame | None = None
     detection: Detection = field(init=False)
     probability: Floats | None = None
     is_nobody: bool = False

@@ -33,8 +33,6 @@ class UpsampledMatting(Matting):
     followed from frame to frame: that would lose the detail that these models are chosen for.
     """
 
-    takes_device_frames = True
-
     def __init__(self, settings: Settings, *, remembers: bool = True) -> None:
         self._settings = settings
         self._remembers = remembers
@@ -45,6 +43,10 @@ class UpsampledMatting(Matting):
         """See `Matting.matte`."""
         cadence = Cadence.EVERY if self._remembers else self.cadence
         return self._rest.matte(frame, cadence, lambda: self._make(frame, look))
+
+    def matte_there(self, frame: Frame, there: Frame, look: Look) -> Matte:  # noqa: ARG002
+        """See `Matting.matte_there`: all of it is made on the device."""
+        return self.matte(there, look)
 
     def _make(self, frame: Frame, look: Look) -> Matte:
         settings = self._settings
