@@ -3,7 +3,7 @@
 PYTHON ?= python3
 
 .DELETE_ON_ERROR:
-.PHONY: core demo test test-cluster test-slow sanitize lint bench gpu-check soak bench-hosted soak-hosted docs lowest wheels clean
+.PHONY: core demo test test-cluster test-clients test-slow sanitize lint bench gpu-check soak bench-hosted soak-hosted docs lowest wheels clean
 
 PIP := -m pip --quiet --disable-pip-version-check
 # The extras that a target needs, by a stamp each: `.venv/.has-dev` says that `.[dev]` is in.
@@ -25,6 +25,10 @@ test: $(INSTALLED)-dev
 # Those that need Ray, which is not in dev: it wants a newer FastAPI than `make lowest` has.
 test-cluster: $(INSTALLED)-dev $(INSTALLED)-cluster
 	.venv/bin/python -m pytest -m "not slow" tests/hosted/cluster
+
+# Those with clients in JavaScript, which need Node.js.
+test-clients: $(INSTALLED)-dev tests/hosted/clients/node_modules
+	.venv/bin/python -m pytest tests/hosted/test_werift.py
 
 test-slow: $(INSTALLED)-dev $(INSTALLED)-cluster
 	.venv/bin/python -m pytest -m slow
@@ -71,10 +75,14 @@ lowest: .venv-lowest/.has-dev
 wheels: .venv-wheels/.has
 	.venv-wheels/bin/python build_wheels.py
 
+tests/hosted/clients/node_modules: tests/hosted/clients/package.json
+	npm install --prefix tests/hosted/clients
+	@touch $@
+
 clean:
 	rm -rf .venv .venv-lowest .venv-wheels .venv-gpu benchmarks/.venv-* build demo dist site htmlcov .coverage .coverage.*
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache src/greenroom/segmenters/embedded
-	rm -rf src/greenroom/core/core_* __pycache__
+	rm -rf src/greenroom/core/core_* tests/hosted/clients/node_modules __pycache__
 	find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/bin/python .venv-gpu/bin/python .venv-lowest/bin/python .venv-wheels/bin/python:

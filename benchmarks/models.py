@@ -68,6 +68,30 @@ $ python benchmarks/models.py --data DATA --measure NAME...
 
 """
 OWN: Final = """
+## On a GPU
+
+`--device` says where a model for ONNX Runtime runs. `auto`, the default, takes the best device on
+which it really runs, and goes on on the CPU, with a warning, should that device fail in use (out of
+memory, lost). A device that is named stays: while it fails, every frame is covered, or the
+conversion stops. `greenroom doctor` lists what works, and for `cuda` and `tensorrt` the commands
+that install what is missing.
+
+- `cuda` needs an NVIDIA GPU with its driver, and `pip install 'greenroom[cuda]'` in place of
+  `onnxruntime`. Frames go up once, the matte (and the foreground's colours) come down; a recurrent
+  model's states stay on the GPU.
+- `tensorrt` needs TensorRT 10 too (`pip install 'tensorrt-cu13<11'`, or `tensorrt-cu12` with a
+  build of ONNX Runtime for CUDA 12). It compiles a model when it is first used, for minutes, and
+  keeps the engine in greenroom's cache (`tensorrt/`). A model that takes frames of any size is
+  compiled for 1280x720, and again at the first frame of another size: until then frames are
+  covered.
+- A card can allow half precision and, with `cuda`, CUDA graphs (`[gpu]`, `half` and `graph`). They
+  are used if the answers agree when the model is loaded. What runs is told with the model's name,
+  as in `ONNX Runtime 1.31.1, half precision, CUDA graphs`; the log says (INFO) why something is
+  not used.
+
+Half precision, CUDA graphs and TensorRT have been tested without a GPU only: see
+[performance](performance.md#onnx-runtime-by-io-binding).
+
 ## A model of your own
 
 A model needs no code, only a card: a TOML file that describes its file, input and output. The
@@ -93,6 +117,10 @@ std = [127.5, 127.5, 127.5]
 layout = "NCHW"
 reading = "probabilities"      # or coverage, logit, logits, labels
 classes = ["background", "person"]
+
+[gpu]                          # only if its mattes are as good with it
+half = true                    # half precision
+graph = true                   # CUDA graphs
 ```
 
 - `--model mine.toml` uses the model.

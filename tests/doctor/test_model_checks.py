@@ -153,7 +153,9 @@ class TestDevices:
         broken, working = check_devices(machine.context())
         assert (broken.name, broken.status) == ("cuda", "warning")
         assert "CUDAExecutionProvider" in broken.message
-        assert "greenroom[cuda]" in broken.fix
+        assert broken.fix.splitlines()[1:] == [
+            "/venv/bin/python -m pip install 'greenroom[cuda]' 'onnxruntime-gpu[cuda,cudnn]'"
+        ]
         assert working.message.endswith("run on cpu")
         broken, _ = check_devices(machine.context(Settings(device=Device.CUDA)))
         assert broken.status == "problem"
@@ -164,6 +166,11 @@ class TestDevices:
         asked, _ = check_devices(machine.context(Settings(device=Device.TENSORRT)))
         assert (asked.name, asked.status) == ("tensorrt", "problem")
         assert f"only {CPU}" in asked.message
+        assert asked.fix.splitlines()[1:] == [
+            "/venv/bin/python -m pip uninstall -y onnxruntime",
+            "/venv/bin/python -m pip install 'greenroom[cuda]' 'onnxruntime-gpu[cuda,cudnn]'",
+            "/venv/bin/python -m pip install 'tensorrt-cu13<11'",
+        ]
 
     def test_gpu_that_is_not_used(self, machine: Machine, available: list[str]) -> None:
         """A GPU that lies idle is told, with what would use it."""

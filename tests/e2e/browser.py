@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
 
 import cv2
@@ -18,11 +19,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
-    from playwright.sync_api import Browser, ConsoleMessage, Page
+    from playwright.sync_api import (
+        Browser,
+        BrowserContext,
+        ConsoleMessage,
+        Page,
+        ViewportSize,
+    )
 
     Picture = NDArray[np.uint8]
 
 DEADLINE_S: Final = 15.0
+WIDE: Final[ViewportSize] = {"width": 1440, "height": 900}
+NARROW: Final[ViewportSize] = {"width": 360, "height": 740}
 _ARGUMENTS: Final = (
     "--no-sandbox",
     "--disable-gpu",
@@ -213,7 +222,7 @@ class Seen:
 
     def check(self) -> None:
         """Fail if something went wrong in the page, or it asked another server for anything."""
-        own = (self._origin, self._origin.replace("http:", "ws:"), "blob:", "data:")
+        own = (self._origin, self._origin.replace("http:", "ws:"), "blob:")
         foreign = [url for url in self._asked if not url.startswith(own)]
         assert not foreign, foreign
         ignored = self.expected or r"(?!)"
@@ -243,16 +252,48 @@ class Seen:
         name, outline = self.page.evaluate(_FOCUSED)
         return name, outline
 
-    def contrasts(
+    def check_contrasts(
         self,
+        scheme: Literal["light", "dark"],
         texts: Sequence[str] = _TEXTS,
         pressed: Sequence[str] = _PRESSED,
         badges: Sequence[str] = _BADGES,
-    ) -> dict[str, float]:
-        """Return the contrast of each kind of text with what is behind it, by CSS selectors."""
+    ) -> None:
+        """Fail if some text does not stand out by 4.5 to 1 (WCAG 2.2, 1.4.3); by CSS selectors."""
+        self.page.emulate_media(color_scheme=scheme)
         asked = [list(texts), list(pressed), list(badges)]
         found: dict[str, float] = self.page.evaluate(_CONTRASTS, asked)
-        return found
+        assert len(found) > 25
+        assert {what: ratio for what, ratio in found.items() if ratio < 4.5} == {}
+
+    def check_fit(self, prepare: Callable[[], None] = lambda: None) -> None:
+        """Fail if something is wider than a window, or light and dark look alike."""
+        backs = set()
+        schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+        for size, scheme in itertools.product((WIDE, NARROW), schemes):
+            self.page.set_viewport_size(size)
+            self.page.emulate_media(color_scheme=scheme)
+            prepare()
+            assert self.page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+            shown = self.picture()
+            assert shown.shape == (size["height"], size["width"], 3)
+            backs.add((scheme, shown[2, 2].mean() > 128))
+        assert backs == {("light", True), ("dark", False)}
+
+    def roles(self, context: BrowserContext) -> list[str]:
+        """Return the roles of all that can be focused; fail if a part of it has no name."""
+        devtools = context.new_cdp_session(self.page)
+        nodes = devtools.send("Accessibility.getFullAXTree")["nodes"]
+        devtools.detach()
+        controls = [
+            node
+            for node in nodes
+            if not node["ignored"]
+            and any(one["name"] == "focusable" for one in node.get("properties", ()))
+            and node["role"]["value"] not in ("RootWebArea", "generic")
+        ]
+        assert [node for node in controls if not node.get("name", {}).get("value")] == []
+        return [node["role"]["value"] for node in controls]
 
     def picture(self) -> Picture:
         """Return a picture of the window, (H, W, 3) RGB."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import cv2
 import numpy as np
 import pytest
 
-from e2e.browser import Api, Seen, chromium, eventually
+from e2e.browser import NARROW, WIDE, Api, Seen, chromium, eventually
 from e2e.test_run import Running
 from greenroom.backgrounds.softened import MIN_STRENGTH
 
@@ -23,7 +23,6 @@ pytestmark = [pytest.mark.allow_hosts(["127.0.0.1"])]
 
 TEAL: Final = (0, 128, 128)
 BLUE: Final = (30, 60, 200)
-WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 360, "height": 740}
 # Every text that may be long, being very long.
 SAY_LONG: Final = """(text) => {
   for (const part of document.querySelectorAll("#camera, .setting .error, #headline"))
@@ -80,7 +79,7 @@ def known(url: str) -> Api:
 def context(browser: Browser, url: str) -> Iterator[BrowserContext]:
     """Make a window for the pages of the run."""
     assert url
-    made = browser.new_context(viewport=WIDE, reduced_motion="reduce")  # type: ignore[arg-type]
+    made = browser.new_context(viewport=WIDE, reduced_motion="reduce")
     made.set_default_timeout(15_000)
     yield made
     assert made.cookies() == []
@@ -511,25 +510,18 @@ def test_arrows_enter_the_gallery(seen: Seen) -> None:
 def test_it_fits_every_window(seen: Seen, tab: str) -> None:
     """Nothing is wider than a window, be it 360 or 1440 pixels wide, light or dark."""
     seen.page.click(f"#tab-{tab}")
-    backs = set()
-    for size in (WIDE, NARROW):
-        seen.page.set_viewport_size(size)  # type: ignore[arg-type]
-        for scheme in ("light", "dark"):
-            seen.page.emulate_media(color_scheme=scheme)
-            seen.page.evaluate(SAY_LONG, LONG)
-            width = seen.page.evaluate("document.documentElement.scrollWidth")
-            assert width <= size["width"]
-            panel = "(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)"
-            assert seen.page.evaluate(f"{panel}(document.getElementById('panel'))") == 0
-            shown = seen.picture()
-            assert shown.shape == (size["height"], size["width"], 3)
-            backs.add((scheme, shown[2, 2].mean() > 128))
-    assert backs == {("light", True), ("dark", False)}
+    panel = "document.getElementById('panel')"
+
+    def say_long() -> None:
+        seen.page.evaluate(SAY_LONG, LONG)
+        assert seen.page.evaluate(f"{panel}.scrollWidth - {panel}.clientWidth") == 0
+
+    seen.check_fit(say_long)
 
 
 def test_what_is_sent_stays_in_sight(seen: Seen) -> None:
     """However far one scrolls, the sentence and, in a narrow window, the preview are there."""
-    seen.page.set_viewport_size(NARROW)  # type: ignore[arg-type]
+    seen.page.set_viewport_size(NARROW)
     seen.page.evaluate("scrollTo(0, document.body.scrollHeight)")
     sentence = seen.page.locator("#headline").bounding_box()
     preview = seen.page.locator("#screen").bounding_box()
@@ -567,20 +559,9 @@ def test_every_control_has_a_name(seen: Seen, context: BrowserContext) -> None:
     seen.page.evaluate("for (const part of document.querySelectorAll('details')) part.open = true")
     seen.page.click("#arrange")
     seen.page.click("#compare")
-    devtools = context.new_cdp_session(seen.page)
-    nodes = devtools.send("Accessibility.getFullAXTree")["nodes"]
-    devtools.detach()
-    roles = {node["role"]["value"] for node in nodes}
-    assert {"button", "checkbox", "combobox", "radio", "slider", "spinbutton", "tab"} <= roles
-    controls = [
-        node
-        for node in nodes
-        if not node["ignored"]
-        and any(one["name"] == "focusable" for one in node.get("properties", ()))
-        and node["role"]["value"] not in ("RootWebArea", "generic")
-    ]
-    assert len(controls) > 60
-    assert [node for node in controls if not node.get("name", {}).get("value")] == []
+    roles = seen.roles(context)
+    assert {"button", "checkbox", "combobox", "radio", "slider", "spinbutton", "tab"} <= {*roles}
+    assert len(roles) > 60
 
 
 def test_the_focus_is_seen(seen: Seen) -> None:
@@ -596,12 +577,9 @@ def test_the_focus_is_seen(seen: Seen) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_can_be_read(seen: Seen, scheme: str) -> None:
+def test_text_can_be_read(seen: Seen, scheme: Literal["light", "dark"]) -> None:
     """Text stands out from what is behind it by 4.5 to 1, as WCAG 2.2 asks for (1.4.3)."""
-    seen.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-    ratios = seen.contrasts()
-    assert len(ratios) > 25
-    assert {what: ratio for what, ratio in ratios.items() if ratio < 4.5} == {}
+    seen.check_contrasts(scheme)
 
 
 # The end.

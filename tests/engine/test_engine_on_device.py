@@ -21,6 +21,7 @@ from greenroom.media.layout import Format, Layout
 from greenroom.segmenters.network import NetworkSegmenter, example_inputs, output_names
 from greenroom.segmenters.runtimes import load_runtime
 from greenroom.segmenters.runtimes.runtime import Runtime, TensorInfo
+from greenroom.segmenters.runtimes.states import HostStates
 from greenroom.settings import Settings
 from greenroom.sources import VideoSource
 from greenroom.testing import PersonSegmenter, PersonSource, count_room_pixels
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from greenroom.segmenters import Segmenter
     from greenroom.segmenters.runtimes.runtime import Fill
+    from greenroom.segmenters.runtimes.states import States
 
     Make = Callable[..., Path]
 
@@ -253,6 +255,7 @@ class Colours(Runtime):
     def __init__(self, kind: str, *, planar: bool) -> None:
         self.name, self.device, self.threads, self.path = "fake", "cpu", 1, Path("fake.onnx")
         self._planar = planar
+        self.states = {"state": "next"}
         shape = (1, 3, None, None) if planar else (1, None, None, 3)
         self.inputs = (
             TensorInfo("picture", shape, np.dtype(kind)),
@@ -266,9 +269,12 @@ class Colours(Runtime):
         picture: str,  # noqa: ARG002 - the only one
         shape: tuple[int, ...],
         fill: Fill,
-        others: Mapping[str, NDArray[Any]],
+        others: Mapping[str, NDArray[Any]],  # noqa: ARG002 - there are none
+        states: States | None = None,
     ) -> Mapping[str, NDArray[Any]]:
         """See `Runtime.run`."""
+        kept = HostStates.checked(states)
+        assert kept is not None
         tensor = np.zeros(shape, self.inputs[0].dtype)
         fill(tensor)
         seen = tensor[0].astype(np.float32)
@@ -278,10 +284,12 @@ class Colours(Runtime):
         y, x = np.mgrid[:rows, :columns]
         apart = np.hypot((x - columns / 2) / columns, (y - rows / 2) / rows)
         matte = np.clip(8 * (0.35 - apart) + 0.05 * seen[..., 0], 0, 1)[None, ..., None]
-        if others["state"].shape == matte.shape:
-            matte = (matte + others["state"]) / 2
+        if kept.values["state"].shape == matte.shape:
+            matte = (matte + kept.values["state"]) / 2
         matte = matte.astype(np.float32)
-        return {"pha": matte, "fgr": (0.7 * seen + 0.1)[None], "next": matte}
+        outputs = {"pha": matte, "fgr": (0.7 * seen + 0.1)[None], "next": matte}
+        kept.take(outputs)
+        return outputs
 
     def close(self) -> None:
         """See `Runtime.close`."""
@@ -316,13 +324,14 @@ def test_robust_video_matting(source: str, background: str, device: WatchedDevic
     pytest.importorskip("onnxruntime")
     if not RVM.exists() or not CLIP.exists():
         pytest.skip("the weights of Robust Video Matting, or the clips, are not at hand")
+    states = {f"r{number}i": f"r{number}o" for number in range(1, 5)}
     card = card_of(
         input={
             "name": "src",
             "longest": 512,
             "ratio": "downsample_ratio",
             "ratio_longest": 256,
-            "states": {f"r{number}i": f"r{number}o" for number in range(1, 5)},
+            "states": states,
         },
         output={"name": "pha", "reading": "coverage", "foreground": "fgr"},
         task="matting",
@@ -330,7 +339,9 @@ def test_robust_video_matting(source: str, background: str, device: WatchedDevic
 
     def make() -> Segmenter:
         example = example_inputs(card, RVM)
-        runtime = load_runtime("onnx", RVM, outputs=output_names(card), example=example)
+        runtime = load_runtime(
+            "onnx", RVM, outputs=output_names(card), states=states, example=example
+        )
         return NetworkSegmenter(card, runtime)
 
     if source == "demonstration":

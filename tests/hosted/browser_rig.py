@@ -214,6 +214,16 @@ class Service:
         """End it as a crash does."""
         assert self._process is not None
         self._process.kill()
+        self.wait()
+
+    def shut_down(self) -> None:
+        """End it as an operator does: it tells its clients."""
+        assert self._process is not None
+        self._process.terminate()
+
+    def wait(self) -> None:
+        """Wait until it has ended."""
+        assert self._process is not None
         self._process.wait(DEADLINE_S)
 
     def _is_ready(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from hosted.client import Client, PersonTrack
 from hosted.service import SDP, asynchronous, serving
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from starlette.requests import Request
@@ -200,6 +202,35 @@ async def test_session_ends_with_its_token(file: Path, monkeypatch: pytest.Monke
         _replace(file, entry("ben", BEN))
         await client.until(lambda: service.events[-1].kind == "ended", "the end")
         assert "token" in service.events[-1].reason
+
+
+@asynchronous
+async def test_slow_bodies_of_one_token(file: Path) -> None:
+    """A token has 32 bodies under way and no more; others are served, and it is when they end."""
+    ends = asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"v="
+        await ends.wait()
+
+    async with serving(tokens=file, headers=bearer(ANNA)) as service:
+        post = service.http.post
+        under_way = [
+            asyncio.create_task(post("/whip/anna", content=slow(), headers=SDP)) for _ in range(32)
+        ]
+        await asyncio.sleep(0.1)
+        refused = await post("/whip/anna", content="v=", headers=SDP)
+        assert refused.status_code == 429
+        assert refused.headers["retry-after"] == "1"
+        assert "32 requests of this client are under way" in refused.json()["message"]
+        assert (await service.http.get("/backgrounds")).status_code == 200
+        other = await post("/whep/anna", content="v=", headers=SDP | bearer(BEN))
+        assert other.status_code == 404
+        ends.set()
+        answers = await asyncio.gather(*under_way)  # no offers, and too many in a second
+        answers.append(await post("/whip/anna", content="v=", headers=SDP))
+        assert {answer.status_code for answer in answers} <= {400, 429}
+        assert not any("under way" in answer.text for answer in answers)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import os
 import threading
 import time
 from pathlib import Path
@@ -16,7 +15,7 @@ import pytest
 
 from greenroom.errors import BackgroundError, SettingsError
 from greenroom.hosted import backgrounds, segmenter_pool
-from greenroom.hosted.backgrounds import OperatorBackgrounds, Uploads, delete_uploads_of
+from greenroom.hosted.backgrounds import OperatorBackgrounds, Uploads
 from greenroom.specs import BUILTIN
 from greenroom.testing import PersonSegmenter
 from hosted.client import Client, PersonTrack, until
@@ -139,20 +138,6 @@ def test_uploads_under_way_count() -> None:
     uploads.close()
     uploads.end_upload(path)
     assert not path.parent.exists()
-
-
-def test_uploads_of_a_killed_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are deleted by the process that notices its end, and no other's are."""
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    other = tmp_path / f"greenroom-{os.getpid()}0-abc"
-    other.mkdir()
-    uploads = Uploads(OperatorBackgrounds())
-    file, path = uploads.open_upload()
-    file.close()
-    delete_uploads_of(os.getpid())
-    assert [*tmp_path.iterdir()] == [other]
-    assert not path.exists()
-    uploads.close()
 
 
 def test_no_room_for_uploads(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import pytest
 from greenroom.hosted import broadcast
 from greenroom.hosted.broadcast import Broadcast
 from greenroom.hosted.feed import Feed
-from greenroom.hosted.rtc import CodedFrame, VideoEncoder
+from greenroom.hosted.rtc import CodedFrame, Peer, VideoEncoder
 from greenroom.testing import PersonSource
 
 if TYPE_CHECKING:
@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 FRAME = PersonSource((160, 120)).frame(0)
 
 
-class Receiver:
-    """Keeps what it is sent."""
+class Receiver(Peer):
+    """A peer without a connection, which keeps what it is sent."""
+
+    codec = ""
+    target_bitrate = 0
 
     def __init__(self, codec: str = "VP8", bitrate: int = 1_000_000) -> None:
         self.codec = codec
@@ -31,12 +34,12 @@ class Receiver:
         self.fails = False
 
     def wants_key_frame(self) -> bool:
-        """See `Receiver.wants_key_frame`."""
+        """See `Peer.wants_key_frame`."""
         asks, self.asks = self.asks, False
         return asks
 
     def send_video(self, coded: CodedFrame) -> None:
-        """See `Receiver.send_video`."""
+        """See `Peer.send_video`."""
         if self.fails:
             message = "it is closed"
             raise RuntimeError(message)

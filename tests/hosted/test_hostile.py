@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -107,6 +108,39 @@ async def test_flood_of_offers() -> None:
         assert {answer.status_code for answer in answers} <= {201, 429, 503}
         assert sum(answer.status_code == 201 for answer in answers) <= 1
         assert all("retry-after" in answer.headers for answer in answers if not answer.is_success)
+
+
+@asynchronous
+async def test_ports_that_are_all_taken() -> None:
+    """One session too many for the ports is refused for a while; nothing of it is left."""
+    async with (
+        serving(udp_ports=range(46_300, 46_302)) as service,
+        Client(service.http, PersonTrack()) as first,
+        Client(service.http, PersonTrack()) as second,
+        Client(service.http, PersonTrack()) as third,
+        Client(service.http) as viewer,
+    ):
+        assert (await first.connect("/whip/studio", direction="sendonly")).status_code == 201
+        assert (await second.connect()).status_code == 201
+        await until(lambda: second.count > 10, "frames")
+        threads = set(threading.enumerate())
+        for refused in (await third.connect(), await viewer.connect("/whep/studio")):
+            assert refused.status_code == 503
+            assert refused.headers["retry-after"] == "5"
+            assert "no UDP port of 46300-46301 is free" in refused.json()["message"]
+        await until(lambda: threads.issuperset(threading.enumerate()), "the end of its threads")
+        assert len(service.sessions.calls) == 2
+        assert (
+            'greenroom_refusals_total{reason="ports"} 2.0'
+            in (await service.http.get("/metrics")).text
+        )
+        count = second.count
+        await until(lambda: second.count > count + 10, "more frames")
+        await service.http.delete(first.location)
+        again = await service.http.post(
+            "/sessions", content=third.pc.localDescription.sdp, headers=SDP
+        )
+        assert again.status_code == 201
 
 
 @asynchronous

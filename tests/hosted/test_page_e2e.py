@@ -13,12 +13,12 @@ import time
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import cv2
 import numpy as np
 import pytest
-from e2e.browser import Seen, chromium, eventually
+from e2e.browser import NARROW, WIDE, Seen, chromium, eventually
 
 from hosted.browser_rig import BROWSER, WATCH, Clip, Service, filmed_clip, marked_clip
 
@@ -36,7 +36,6 @@ FILMS: Final = Path(
 EXAMPLES: Final = Path(__file__).parents[2] / "docs" / "examples"
 FIRST, SECOND, GREY = [100, 120, 160], [170, 120, 110], [38, 42, 48]
 COLOURS: Final = {"color:#6478a0": FIRST, "color:#aa786e": SECOND}
-WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 360, "height": 740}
 # As an application would: the module alone, with its own camera. What it returns is looked at from
 # the first frame on.
 CONNECT: Final = """async (settings) => {
@@ -108,7 +107,7 @@ def service(
 def context(browser: Browser) -> Iterator[BrowserContext]:
     """Make a window in which the camera is allowed."""
     made = browser.new_context(
-        viewport=WIDE,  # type: ignore[arg-type]
+        viewport=WIDE,
         reduced_motion="reduce",
         permissions=["camera"],
     )
@@ -269,6 +268,49 @@ def test_a_restart_of_the_server(application: Page, service: Service, case: str)
         assert application.evaluate("states.every((one) => one.status?.showing !== 'person')")
     assert application.evaluate("track.readyState") == "live"
     assert room_pixels(application) == 0
+
+
+def test_a_server_that_is_shut_down_is_left(application: Page, service: Service) -> None:
+    """At once, and it says why; the person is shown again when the server is back."""
+    connect(application)
+    shut_down(application, service)
+    service.wait()  # not for long, as nobody is left there
+    service.start()
+    began = time.monotonic()
+    until(application, "states.at(-1).connection === 'connected'")
+    until_shown(application, FIRST)
+    assert time.monotonic() - began <= 5
+    assert application.evaluate("states.at(-1).error") is None
+    assert room_pixels(application) == 0
+
+
+def test_another_server_takes_over(application: Page, service: Service, tmp_path: Path) -> None:
+    """Where another server answers at the same address, it shows the person soon."""
+    arguments = ("--workers", "1", "--max-sessions", "1", "--allow-origin", service.url[:-1])
+    with Service(tmp_path, *arguments) as other:
+        connect(application)
+        application.route(
+            "**/sessions*",
+            lambda route: route.continue_(url=route.request.url.replace(service.url, other.url)),
+        )
+        began = time.monotonic()
+        shut_down(application, service)
+        until(application, "states.at(-1).connection === 'connected'")
+        until_shown(application, FIRST)
+        assert time.monotonic() - began <= 5
+        assert room_pixels(application) == 0
+        service.wait()
+        service.start()
+
+
+def shut_down(page: Page, service: Service) -> None:
+    """Shut the service down, which the page is told; it does not wait for the end."""
+    page.evaluate("states.splice(0)")
+    service.shut_down()
+    until(page, "states.some((one) => one.connection === 'lost')")
+    lost = page.evaluate("states.find((one) => one.connection === 'lost').error")
+    assert lost["status"] == 503
+    assert "is being shut down" in lost["message"]
 
 
 # Keeps what connections are made with.
@@ -583,7 +625,7 @@ def test_another_size_and_camera(shown: HostedPage, script: str) -> None:
 
 def test_a_full_server_is_waited_for(shown: HostedPage, context: BrowserContext) -> None:
     """It says so, shows nobody, and goes on by itself when there is room."""
-    answer = {"name": None, "message": "This server is full."}
+    answer = {"name": None, "message": "this server is full"}
     shown.expected = "status of 503"
     shown.page.route(
         "**/sessions?*",
@@ -596,6 +638,35 @@ def test_a_full_server_is_waited_for(shown: HostedPage, context: BrowserContext)
     shown.headline("You are shown", "person")
     assert not shown.page.is_visible("#problem")
     assert context.pages
+
+
+# The server's status is not heard while `isDeaf`.
+DEAF: Final = """
+const make = RTCPeerConnection.prototype.createDataChannel;
+RTCPeerConnection.prototype.createDataChannel = function (...named) {
+  const channel = make.apply(this, named);
+  channel.addEventListener("message", (event) => {
+    if (window.isDeaf && JSON.parse(event.data).status) event.stopImmediatePropagation();
+  });
+  return channel;
+};
+"""
+
+
+def test_nothing_is_promised_before_the_first_status(
+    context: BrowserContext, service: Service
+) -> None:
+    """Once it is connected one may be seen: so it says until it is told what is sent."""
+    context.add_init_script(DEAF)
+    page = opened(context, service.url)
+    page.page.evaluate("window.isDeaf = true")
+    page.page.click("#start-camera")
+    page.headline("Connected: you may be seen already", "wait")
+    assert not page.page.is_visible("#problem")
+    page.page.evaluate("window.isDeaf = false")
+    page.headline("You are shown", "person")
+    page.page.close()
+    page.check()
 
 
 def test_a_token_is_asked_for(
@@ -639,22 +710,14 @@ def test_it_fits_every_window(shown: HostedPage, *, is_on: bool) -> None:
     """Nothing is wider than a window, be it 360 or 1440 pixels wide, light or dark."""
     if is_on:
         shown.start(None)
-    backs = set()
-    for size in (WIDE, NARROW):
-        shown.page.set_viewport_size(size)  # type: ignore[arg-type]
-        for scheme in ("light", "dark"):
-            shown.page.emulate_media(color_scheme=scheme)
-            width = shown.page.evaluate("document.documentElement.scrollWidth")
-            assert width <= size["width"]
-            backs.add((scheme, shown.picture()[2, 2].mean() > 128))
-    assert backs == {("light", True), ("dark", False)}
+    shown.check_fit()
     shown.page.click("#call")
     assert shown.page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
 
 
 def test_the_picture_stays_in_sight(shown: HostedPage) -> None:
     """However far one scrolls in a narrow window, the sentence and the picture are there."""
-    shown.page.set_viewport_size(NARROW)  # type: ignore[arg-type]
+    shown.page.set_viewport_size(NARROW)
     shown.start(None)
     shown.page.evaluate("scrollTo(0, document.body.scrollHeight)")
     sentence = shown.page.locator("#headline").bounding_box()
@@ -671,17 +734,7 @@ def test_every_control_has_a_name_and_shows_its_focus(
     """A screen reader has something to say of everything, and the tab key gets everywhere."""
     shown.start(None)
     shown.page.keyboard.press("b")
-    devtools = context.new_cdp_session(shown.page)
-    nodes = devtools.send("Accessibility.getFullAXTree")["nodes"]
-    controls = [
-        node
-        for node in nodes
-        if not node["ignored"]
-        and any(one["name"] == "focusable" for one in node.get("properties", ()))
-        and node["role"]["value"] not in ("RootWebArea", "generic")
-    ]
-    assert len(controls) > 15
-    assert [node for node in controls if not node.get("name", {}).get("value")] == []
+    assert len(shown.roles(context)) > 15
     reached = set()
     for _ in range(20):
         shown.page.keyboard.press("Tab")
@@ -692,11 +745,8 @@ def test_every_control_has_a_name_and_shows_its_focus(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_can_be_read(shown: HostedPage, scheme: str) -> None:
+def test_text_can_be_read(shown: HostedPage, scheme: Literal["light", "dark"]) -> None:
     """Text stands out from what is behind it by 4.5 to 1, as WCAG 2.2 asks for (1.4.3)."""
     shown.start(None)
     shown.page.locator(".tile", has_text="Beach").click()
-    shown.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-    ratios = shown.contrasts(TEXTS, PRESSED, ())
-    assert len(ratios) > 25
-    assert {what: ratio for what, ratio in ratios.items() if ratio < 4.5} == {}
+    shown.check_contrasts(scheme, TEXTS, PRESSED, ())

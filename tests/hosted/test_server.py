@@ -10,7 +10,8 @@ import ssl
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
@@ -23,7 +24,6 @@ from greenroom.hosted.tls import self_signed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = [
     pytest.mark.allow_hosts(["127.0.0.1"]),
@@ -175,3 +175,50 @@ def test_connections_that_send_nothing_are_closed() -> None:
         assert time.monotonic() - began_s < 15
         for one in slow:
             one.close()
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_bodies_that_do_not_come(workers: str) -> None:
+    """So many that they would take all connections are refused, and others are served."""
+    with (
+        running("--max-sessions", "2", "--workers", workers) as service,
+        ExitStack() as stack,
+    ):
+        port = int(service.url.rstrip("/").rpartition(":")[2])
+        slow = []
+        for _ in range(300):
+            one = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S)
+            slow.append(stack.enter_context(one))
+            one.sendall(
+                b"POST /sessions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/sdp\r\n"
+                b"Content-Length: 9\r\n\r\nv"
+            )
+        began_s = time.monotonic()
+        assert httpx.get(f"{service.url}backgrounds").status_code == 200
+        assert time.monotonic() - began_s < 3
+        assert slow[-1].recv(100).startswith(b"HTTP/1.1 429 ")
+        assert slow[0].recv(100).startswith(b"HTTP/1.1 408 ")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="others do not tell a process' descriptors")
+def test_handshakes_that_never_end(tmp_path: Path) -> None:
+    """Half-open TLS connections take few descriptors, end after seconds, and keep nobody out."""
+    kept = tmp_path / "greenroom" / "tls" / "self-signed.pem"
+    with (
+        running("--tls-self-signed", "--max-sessions", "1", data=tmp_path) as service,
+        ExitStack() as stack,
+    ):
+        port = int(service.url.rstrip("/").rpartition(":")[2])
+        half_open = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S))
+            for _ in range(300)
+        ]
+        trusted = ssl.create_default_context(cafile=str(kept))
+        began_s = time.monotonic()
+        assert httpx.get(f"{service.url}healthz", verify=trusted).status_code == 200
+        assert time.monotonic() - began_s < 3
+        assert len(list(Path(f"/proc/{service.process.pid}/fd").iterdir())) < 100
+        for one in (half_open[0], half_open[-1]):
+            with suppress(ConnectionError):
+                assert one.recv(100) == b""
+        assert time.monotonic() - began_s < 15

@@ -150,6 +150,26 @@ class TestWhatLeaves:
         clock.now_s += 2.0
         assert gate.current().showing is Showing.COVER
 
+    def test_frames_slower_than_the_least_time_are_awaited(self, gate: Gate, clock: Hands) -> None:
+        """At a little more than a second each, the cover is seen between the first few alone."""
+        covered = []
+        for number in range(60):
+            assert offered(gate)
+            clock.now_s += 1.1
+            if gate.current().showing is Showing.COVER:
+                covered.append(number)
+        assert covered == [0, 1, 2]
+
+    def test_a_pause_is_no_interval(self, gate: Gate, clock: Hands) -> None:
+        """After an hour without a frame the next ones are shown for about as long as before."""
+        for pause_s in (0.03, 3600.0):
+            offered(gate)
+            clock.now_s += pause_s
+            gate.current()
+        offered(gate)
+        clock.now_s += 1.25
+        assert gate.current().showing is Showing.COVER
+
     def test_what_took_long_is_not_shown(self, gate: Gate, clock: Hands) -> None:
         """A frame from before the lid was closed does not appear after it was opened."""
         ticket = gate.ticket()

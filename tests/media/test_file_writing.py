@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from greenroom.media.file_writing import atomic_file, new_file, write_atomically
+from greenroom.media.file_writing import (
+    atomic_file,
+    new_file,
+    private_folder,
+    write_atomically,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +38,19 @@ def test_other_files_follow_the_umask(tmp_path: Path) -> None:
     write_atomically(tmp_path / "new" / "a", b"1", private=False)
     (tmp_path / "b").write_bytes(b"1")
     assert mode_of(tmp_path / "new" / "a") == mode_of(tmp_path / "b")
+
+
+def test_a_folder_of_somebody_elses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is used as it is, or an error where it must be this user's own."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    private_folder(tmp_path / "new", must_own=True)
+    monkeypatch.setattr(type(tmp_path), "chmod", refuse)
+    private_folder(tmp_path)
+    with pytest.raises(PermissionError):
+        private_folder(tmp_path, must_own=True)
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -11,9 +11,12 @@ import pytest
 
 from greenroom.matting import Plausibility
 from greenroom.segmenters.runtimes.native_stderr import captured_stderr
+from segmenters.fake_onnxruntime import counting_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from segmenters.fake_onnxruntime import FakeOnnxRuntime
 
     MakeOnnx = Callable[..., Path]
     MakeGraph = Callable[..., Path]
@@ -118,3 +121,11 @@ def green_onnx(make_onnx: MakeOnnx) -> Path:
         {"y": [1, 6, 8, 1]},
         {"from": np.array([1]), "to": np.array([2]), "axis": np.array([3])},
     )
+
+
+@pytest.fixture
+def library(monkeypatch: pytest.MonkeyPatch) -> FakeOnnxRuntime:
+    """Put a fake of ONNX Runtime in the library's place, with a recurrent model that counts."""
+    fake = counting_model()
+    monkeypatch.setattr("greenroom.segmenters.runtimes.onnx.load_onnxruntime", lambda: fake)
+    return fake

@@ -47,6 +47,7 @@ class Library:
     available: list[str]
     dropped: dict[str, str] = field(default_factory=dict)
     raising: dict[str, str] = field(default_factory=dict)
+    raising_after: dict[str, str] = field(default_factory=dict)
     failing: dict[str, str] = field(default_factory=dict)
     tried: list[str] = field(default_factory=list)
 
@@ -58,6 +59,8 @@ class Library:
             raise LibraryError(self.raising[names[0]])
         if names[0] in self.dropped:
             os.write(2, f"\x1b[0;93m{self.dropped[names[0]]}\x1b[m\n".encode())
+            if names[0] in self.raising_after:
+                raise LibraryError(self.raising_after[names[0]])
             names = names[1:]
         return Session(names)
 
@@ -107,6 +110,16 @@ class TestNamed:
         """A provider that the library leaves out is an error in the library's own words."""
         library = Library([CUDA, CPU], dropped={CUDA: "libcudnn.so.9: no such file"})
         with pytest.raises(ModelError, match=r"libcudnn\.so\.9: no such file\. Use --device cpu"):
+            library.open(Device.CUDA)
+
+    @pytest.mark.parametrize("raises", [False, True])
+    def test_missing_library(self, raises: bool) -> None:
+        """A shared library that is not there is named, out of all that the library prints."""
+        told = "E: x.so with error: libcublasLt.so.13: cannot open shared object file: No such file"
+        library = Library([CUDA, CPU], dropped={CUDA: told + " W: " * 300})
+        if raises:
+            library.raising_after = {CUDA: "Please install"}
+        with pytest.raises(ModelError, match=r"libcublasLt\.so\.13 is not installed; greenroom"):
             library.open(Device.CUDA)
 
     def test_that_raises(self) -> None:

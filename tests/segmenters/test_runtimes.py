@@ -15,7 +15,7 @@ from greenroom.errors import MissingExtraError, ModelError, ModelOutputError, Se
 from greenroom.segmenters.catalogue import card_named
 from greenroom.segmenters.runtimes import load_runtime
 from greenroom.segmenters.runtimes.native_stderr import captured_stderr
-from greenroom.segmenters.runtimes.runtime import Runtime, TensorInfo
+from greenroom.segmenters.runtimes.runtime import Runtime, TensorInfo, Trial
 from greenroom.segmenters.store import Store
 from greenroom.settings import Device
 
@@ -315,9 +315,9 @@ class TestOnnx:
         """The model is run once on the device, with what the example gives."""
         tried = []
 
-        def example(inputs: Any) -> dict[str, NDArray[Any]]:
+        def example(inputs: Any) -> Trial:
             tried.extend(inputs)
-            return {"x": np.zeros((1, 6, 8, 3), np.float32)}
+            return Trial("x", (1, 6, 8, 3), lambda x: x.fill(0), {})
 
         runtime = load_runtime("onnx", green_onnx, device=device, example=example)
         assert [info.name for info in tried] == ["x"]
@@ -333,8 +333,8 @@ class TestOnnx:
             {"shape": np.array([5, 5])},
         )
 
-        def example(_: Any) -> dict[str, NDArray[Any]]:
-            return {"x": np.zeros((1, 6, 8, 3), np.float32)}
+        def example(_: Any) -> Trial:
+            return Trial("x", (1, 6, 8, 3), lambda x: x.fill(0), {})
 
         with pytest.raises(ModelError, match=r"'cpu' cannot run it: .*Reshape"):
             load_runtime("onnx", path, example=example)
@@ -345,7 +345,12 @@ class TestOnnx:
         if "TensorrtExecutionProvider" in onnxruntime.get_available_providers():
             pytest.skip("this build of ONNX Runtime has TensorRT")
         with pytest.raises(ModelError, match="no TensorrtExecutionProvider"):
-            load_runtime("onnx", green_onnx, device=Device.TENSORRT, example=lambda _: {})
+            load_runtime(
+                "onnx",
+                green_onnx,
+                device=Device.TENSORRT,
+                example=lambda _: Trial("x", (), lambda x: x.fill(0), {}),
+            )
 
 
 class TestTelemetry:

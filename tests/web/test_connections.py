@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import socket
@@ -13,14 +14,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 import requests
+import uvicorn
+from starlette.responses import Response
+from uvicorn.server import ServerState
 
-from greenroom.web.connections import MAX_CONNECTIONS
+from greenroom.web.connections import MAX_CONNECTIONS, Connection
 from web.conftest import TOKEN
 from web.test_server import BEARER, opened
 from web.test_sockets import eventually
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from starlette.types import Receive, Scope, Send
 
     from greenroom.web.server import PageServer
     from web.fake_session import FakeSession
@@ -180,6 +186,39 @@ def test_who_takes_nothing_is_ended(server: PageServer) -> None:
         with suppress(TimeoutError):  # until nothing more is taken
             greedy.sendall(request * 20_000)
         eventually(lambda: server.connections == 0)
+
+
+@pytest.mark.usefixtures("hurried")
+def test_an_unread_last_answer_holds_nothing_up() -> None:
+    """A connection that is to be closed is, though its client does not take the last answer."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        await Response(bytes(60_000))(scope, receive, send)
+
+    config = uvicorn.Config(answer, http=Connection, lifespan="off", log_config=None, ws="none")
+
+    async def ask_and_read_nothing() -> None:
+        lost = asyncio.Event()
+
+        class Noted(Connection):
+            def connection_lost(self, exc: Exception | None) -> None:
+                super().connection_lost(exc)
+                lost.set()
+
+        # Accepted connections inherit the size: the answer stays in the process.
+        listening = socket.create_server(("127.0.0.1", 0))
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+        server = await asyncio.get_running_loop().create_server(
+            lambda: Noted(config, ServerState(), {}), sock=listening
+        )
+        with socket.socket() as greedy:
+            greedy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+            greedy.connect(listening.getsockname())
+            greedy.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            await asyncio.wait_for(lost.wait(), DEADLINE_S)
+        server.close()
+
+    asyncio.run(ask_and_read_nothing())
 
 
 @pytest.mark.parametrize("how", ["silent", "slow"])

@@ -182,7 +182,7 @@ def test_every_answer_is_protected(client: TestClient, path: str) -> None:
 def test_the_page_has_nothing_inline_and_nothing_from_elsewhere(client: TestClient) -> None:
     """The page's files name no other host, and nothing that the policy would forbid."""
     page = client.get("/").text
-    names = [part.split('"')[0] for part in page.split('"/static/')[1:]]
+    names = [part.split('"')[0] for part in page.split('"static/')[1:]]
     scripts = [
         "access.js",
         "session.js",

@@ -21,7 +21,8 @@ import platformdirs
 from pydantic import BaseModel, ConfigDict
 
 from greenroom.errors import GreenroomError
-from greenroom.media.file_writing import atomic_file
+from greenroom.media.file_locks import lock_file
+from greenroom.media.file_writing import atomic_file, private_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +32,6 @@ __all__ = [
     "Instance",
     "InstanceRecord",
     "machine_name",
-    "make_private",
     "running",
     "state_folder",
     "unwritable",
@@ -119,11 +119,11 @@ class Instance:
             If another one runs, with its process and page; or if the folder cannot be written to.
         """
         try:
-            make_private(self._folder)
+            private_folder(self._folder, must_own=True)
             lock = _open(_lock_path(self._folder))
         except OSError as error:
             raise unwritable(self._folder, error) from error
-        if not _locked(lock, _LOOK_S):
+        if not lock_file(lock, _LOOK_S):
             lock.close()
             raise _runs_already(_read(self._folder))
         self._lock = lock
@@ -209,7 +209,7 @@ def running(folder: Path | None = None) -> InstanceRecord | None:
     except OSError:  # nobody has run yet
         return None
     with lock:
-        if _locked(lock, _LOOK_S if sys.platform == "win32" else 0, shared=True):
+        if lock_file(lock, _LOOK_S if sys.platform == "win32" else 0, shared=True):
             return None
         return _read(folder)
 
@@ -245,18 +245,6 @@ def machine_name() -> str:
     return re.sub(r"[^\w.-]", "_", platform.node()) or "machine"
 
 
-def make_private(folder: Path) -> None:
-    """Create a folder that only this user can enter.
-
-    Raises
-    ------
-    OSError
-        If it cannot be made, or is somebody else's.
-    """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    folder.chmod(0o700)
-
-
 def _open(path: Path) -> IO[bytes]:
     """Open or create a file that only this user can read."""
     return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
@@ -272,41 +260,6 @@ def _read(folder: Path) -> InstanceRecord:
             if time.monotonic() > end:
                 return InstanceRecord()
             time.sleep(_STEP_S)
-
-
-def _locked(file: IO[bytes], wait_s: float, *, shared: bool = False) -> bool:
-    """Lock a file until it is closed; return False on time-out."""
-    end = time.monotonic() + wait_s
-    while not _lock_now(file, _SHARED if shared else _EXCLUSIVE):
-        if time.monotonic() >= end:
-            return False
-        time.sleep(_STEP_S)
-    return True
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    _SHARED = _EXCLUSIVE = msvcrt.LK_NBLCK  # there is but one kind
-
-    def _lock_now(file: IO[bytes], kind: int) -> bool:
-        try:
-            msvcrt.locking(file.fileno(), kind, 1)
-        except OSError:
-            return False
-        return True
-
-else:
-    import fcntl
-
-    _SHARED, _EXCLUSIVE = fcntl.LOCK_SH | fcntl.LOCK_NB, fcntl.LOCK_EX | fcntl.LOCK_NB
-
-    def _lock_now(file: IO[bytes], kind: int) -> bool:
-        try:
-            fcntl.flock(file, kind)
-        except BlockingIOError:
-            return False
-        return True
 
 
 def _runs_already(record: InstanceRecord) -> GreenroomError:

@@ -12,8 +12,8 @@ import secrets
 import stat
 from typing import TYPE_CHECKING, Final
 
-from greenroom.desktop.instance import machine_name, make_private, state_folder, unwritable
-from greenroom.media.file_writing import write_atomically
+from greenroom.desktop.instance import machine_name, state_folder, unwritable
+from greenroom.media.file_writing import private_folder, write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,7 +73,7 @@ def renew_key(folder: Path | None = None) -> bytes:
     folder = folder or state_folder()
     key = secrets.token_bytes(_KEY_BYTES)
     try:
-        make_private(folder)
+        private_folder(folder, must_own=True)
         write_atomically(_key_path(folder), key.hex().encode("ascii"), private=True)
     except OSError as error:
         raise unwritable(folder, error) from error

@@ -180,7 +180,7 @@ def _without_onnx(context: CheckContext, *, has_gpu: bool, cuda: str) -> Finding
 
 def _try_devices(context: CheckContext, available: Sequence[str]) -> Iterator[Finding]:
     """Try the requested device and every available one."""
-    from greenroom.segmenters.runtimes.compute_devices import DEVICES
+    from greenroom.segmenters.runtimes.compute_devices import DEVICES, DOCTOR_HINT
 
     asked = context.settings.device
     good = []
@@ -195,14 +195,33 @@ def _try_devices(context: CheckContext, available: Sequence[str]) -> Iterator[Fi
             except GreenroomError as error:
                 text = str(error).partition(f"device '{device}' cannot run it: ")[2] or str(error)
                 reason = text.removesuffix(" Use --device cpu or auto.")
+                reason = reason.replace(DOCTOR_HINT, "")
                 yield _SECTION.missing(
                     str(device),
                     f"models do not run on {device}: {reason}",
-                    f"What brings it: {spec.package}.",
+                    _fix(context, device, is_built=spec.provider in available),
                     wanted=device is asked,
                 )
     if good:
         yield _SECTION.ok("devices", f"models for ONNX Runtime run on {', '.join(good)}")
+
+
+def _fix(context: CheckContext, device: Device, *, is_built: bool) -> str:
+    """Return the commands that install what a device needs."""
+    from greenroom.segmenters.runtimes.compute_devices import DEVICES
+    from greenroom.segmenters.runtimes.tensorrt import PACKAGE
+
+    if device not in (Device.CUDA, Device.TENSORRT):
+        return f"What brings it: {DEVICES[device].package}."
+    pip = context.system.pip
+    lines = ["# The GPU needs NVIDIA's driver, which no package of Python brings."]
+    if not is_built:
+        lines.append(pip("uninstall", "-y", "onnxruntime"))
+    # The second brings NVIDIA's libraries, unless the system has them.
+    lines.append(pip("install", "greenroom[cuda]", "onnxruntime-gpu[cuda,cudnn]"))
+    if device is Device.TENSORRT:
+        lines.append(pip("install", PACKAGE))
+    return "\n".join(lines)
 
 
 def _providers() -> Sequence[str]:
@@ -214,12 +233,11 @@ def _providers() -> Sequence[str]:
 
 def _run_on(path: Path, device: Device) -> str:
     """Run the model on a device; return the name of the device used."""
-    import numpy as np
-
     from greenroom.segmenters.runtimes.onnx import OnnxRuntime
+    from greenroom.segmenters.runtimes.runtime import Trial
 
-    def example(inputs: Any) -> dict[str, Any]:
-        return {each.name: np.zeros((1, 4), np.float32) for each in inputs}
+    def example(inputs: Any) -> Trial:
+        return Trial(inputs[0].name, (1, 4), lambda tensor: tensor.fill(0), {})
 
     runtime = OnnxRuntime(path, device=device, example=example)
     used = runtime.device

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from starlette.requests import Request
 
+from greenroom.hosted.body_limit import BodyLimit
 from greenroom.hosted.tokens import Action, Grant, TokenFile
 from greenroom.web.security import trust
 
@@ -38,6 +39,11 @@ class Gatekeeper:
     authorize : callable, optional
         An application's own rule, in place of the tokens.
 
+    Attributes
+    ----------
+    body_limit : BodyLimit
+        Has to be told of the end of requests.
+
     Raises
     ------
     SettingsError
@@ -45,6 +51,7 @@ class Gatekeeper:
     """
 
     def __init__(self, options: ServeOptions, authorize: Authorize | None = None) -> None:
+        self.body_limit = BodyLimit()
         self._authorize = authorize
         needs_file = authorize is None and options.tokens is not None
         self._tokens = TokenFile(options.tokens) if needs_file and options.tokens else None
@@ -61,6 +68,8 @@ class Gatekeeper:
         ------
         AccessDeniedError
             If that is nothing.
+        UnavailableError
+            If it has too many requests with a body under way.
         """
         if self._authorize is not None:
             grant = await self._authorize(request)
@@ -68,6 +77,7 @@ class Gatekeeper:
             grant = self._tokens.grant(bearer_token(request))
         else:
             grant = _LOCAL
+        self.body_limit.enter(request, grant.name)
         trust(request.scope)
         return grant
 

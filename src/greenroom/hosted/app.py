@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 
 from greenroom.hosted.access import Authorize, Gatekeeper
+from greenroom.hosted.body_limit import BodyLimitMiddleware
 from greenroom.hosted.guard import RequestGuard
 from greenroom.hosted.operation_routes import operation_routes
 from greenroom.hosted.options import ServeOptions
@@ -93,6 +94,7 @@ def create_app(
         page_routes(),
     ):
         app.include_router(router)
+    app.add_middleware(BodyLimitMiddleware, limit=gatekeeper.body_limit)
     app.add_middleware(RequestGuard, origins=options.origins, local_only=gatekeeper.is_local)
     answer_errors(app, sessions.metrics.note_refusal)
     return app

@@ -6,27 +6,25 @@ A client names a file only by an id that it was told: no path or address of its 
 from __future__ import annotations
 
 import hashlib
-import os
 import secrets
-import shutil
-import tempfile
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.backgrounds.builtin import builtin_path
 from greenroom.errors import BackgroundError, SettingsError
-from greenroom.media.file_writing import new_file, private_folder
+from greenroom.hosted.upload_folders import UploadFolder
+from greenroom.media.file_writing import new_file
 from greenroom.specs import BACKGROUND_KINDS, BUILTIN, ROOM_WORDS, Argument
 from greenroom.web.gallery import display_name
 from greenroom.web.uploads import first_picture, make_background
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
     from typing import BinaryIO
 
-__all__ = ["Choice", "OperatorBackgrounds", "Uploads", "delete_uploads_of"]
+__all__ = ["Choice", "OperatorBackgrounds", "Uploads"]
 
 _PREFIX: Final = "picture:"
 _MAX_UPLOADS: Final = 8
@@ -139,7 +137,7 @@ class Uploads:
     def __init__(self, shared: OperatorBackgrounds) -> None:
         self._shared = shared
         self._lock = threading.Lock()
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: UploadFolder | None = None
         self._own: dict[str, Choice] = {}
         self._coming: set[Path] = set()
         self._closed = False
@@ -160,7 +158,7 @@ class Uploads:
                 message = f"there are {_MAX_UPLOADS} uploads in this session, which are all it may"
                 raise BackgroundError(message)
             try:
-                path = Path(self._private_folder(), f"upload-{secrets.token_hex(8)}")
+                path = self._private_folder() / f"upload-{secrets.token_hex(8)}"
                 file = new_file(path, private=True)
             except OSError as error:
                 message = f"the upload cannot be kept: {error.strerror}"
@@ -232,15 +230,12 @@ class Uploads:
             self._own.clear()
             folder, self._folder = self._folder, None
         if folder is not None:
-            folder.cleanup()
+            folder.delete()
 
-    def _private_folder(self) -> str:
+    def _private_folder(self) -> Path:
         if self._folder is None:
-            prefix = _folder_prefix(os.getpid())
-            folder = tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True)
-            private_folder(Path(folder.name))
-            self._folder = folder
-        return self._folder.name
+            self._folder = UploadFolder()
+        return self._folder.path
 
     def _resolved(self, background: object) -> str:
         if isinstance(background, str):
@@ -259,16 +254,6 @@ class Uploads:
     def _all(self) -> tuple[Choice, ...]:
         with self._lock:
             return (*self._shared.choices, *self._own.values())
-
-
-def delete_uploads_of(pid: int) -> None:
-    """Delete the uploads of a process that was killed, and so could not do it itself."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_folder_prefix(pid)}*"):
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _folder_prefix(pid: int) -> str:
-    return f"greenroom-{pid}-"
 
 
 def _is_word(background: str) -> bool:

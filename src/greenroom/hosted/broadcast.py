@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from greenroom.hosted.rtc import VideoEncoder
 from greenroom.sinks.sink import LiveSink
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
     import av
 
-    from greenroom.hosted.rtc import CodedFrame
+    from greenroom.hosted.rtc import Peer
     from greenroom.media.frame import Frame
 
-__all__ = ["Broadcast", "CodedReceiver"]
+__all__ = ["Broadcast"]
 
 logger = logging.getLogger(__name__)
 
@@ -29,26 +29,8 @@ _KEY_INTERVAL_S: Final = 0.3
 _LEAST_SHARE: Final = 0.25
 
 
-class CodedReceiver(Protocol):
-    """What a broadcast needs of a `greenroom.hosted.rtc.Peer`."""
-
-    @property
-    def codec(self) -> str:
-        """The codec that it receives; empty if it receives nothing."""
-
-    def wants_key_frame(self) -> bool:
-        """Return whether it asked for a key frame since this was called last."""
-
-    @property
-    def target_bitrate(self) -> int:
-        """Bits/s that it can take."""
-
-    def send_video(self, coded: CodedFrame) -> None:
-        """Send a frame, without waiting."""
-
-
 class Broadcast(LiveSink):
-    """Sends what a session gives to any number of receivers.
+    """Sends what a session gives to any number of receivers, each of them a peer.
 
     The size follows that of the frames. See `LiveSink` for the threads: `add` and `remove` may be
     called on any, all else on the outlet's.
@@ -70,19 +52,19 @@ class Broadcast(LiveSink):
     def __init__(self, create_encoder: Callable[[str], VideoEncoder] = VideoEncoder) -> None:
         self._create_encoder = create_encoder
         self._lock = threading.Lock()
-        self._receivers: dict[CodedReceiver, bool] = {}  # whether it lacks a key frame
+        self._receivers: dict[Peer, bool] = {}  # whether it lacks a key frame
         self._encoders: dict[str, VideoEncoder] = {}
         self._key_s: dict[str, float] = {}
         self.frames = 0
         """Frames that were sent to somebody."""
 
-    def add(self, receiver: CodedReceiver) -> None:
+    def add(self, receiver: Peer) -> None:
         """Send to a receiver from now on, with a key frame first."""
         with self._lock:
             self._receivers[receiver] = True
         self._tell()
 
-    def remove(self, receiver: CodedReceiver) -> None:
+    def remove(self, receiver: Peer) -> None:
         """Send to a receiver no longer."""
         with self._lock:
             self._receivers.pop(receiver, None)
@@ -115,16 +97,16 @@ class Broadcast(LiveSink):
         """See `Sink.abort`."""
         self.close()
 
-    def _groups(self) -> dict[str, list[CodedReceiver]]:
+    def _groups(self) -> dict[str, list[Peer]]:
         """Return the receivers by codec."""
-        groups: dict[str, list[CodedReceiver]] = {}
+        groups: dict[str, list[Peer]] = {}
         with self._lock:
             for receiver in self._receivers:
                 if receiver.codec:
                     groups.setdefault(receiver.codec, []).append(receiver)
         return groups
 
-    def _send(self, codec: str, receivers: list[CodedReceiver], planes: av.VideoFrame) -> None:
+    def _send(self, codec: str, receivers: list[Peer], planes: av.VideoFrame) -> None:
         encoder = self._encoders.get(codec)
         if encoder is None:
             encoder = self._encoders[codec] = self._create_encoder(codec)
@@ -143,7 +125,7 @@ class Broadcast(LiveSink):
                     if receiver in self._receivers:
                         self._receivers[receiver] = False
 
-    def _is_key_due(self, codec: str, receivers: Iterable[CodedReceiver]) -> bool:
+    def _is_key_due(self, codec: str, receivers: Iterable[Peer]) -> bool:
         """Whether somebody lacks a key frame and the last one is not just past."""
         with self._lock:
             for receiver in receivers:
@@ -157,7 +139,7 @@ class Broadcast(LiveSink):
             self.on_readers()
 
 
-def _shared_bitrate(receivers: Iterable[CodedReceiver]) -> int:
+def _shared_bitrate(receivers: Iterable[Peer]) -> int:
     """Return the bit rate that suits all receivers, as far as one may slow down the others."""
     rates = [receiver.target_bitrate for receiver in receivers]
     return max(min(rates), round(_LEAST_SHARE * max(rates)))

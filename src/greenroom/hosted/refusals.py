@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from greenroom.errors import BackgroundError, GreenroomError, ModelError, SettingsError
-from greenroom.hosted.rtc import SignallingError
+from greenroom.hosted.rtc import NoCandidateError, SignallingError
 from greenroom.hosted.tokens import AccessDeniedError
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ __all__ = [
     "no_session",
     "not_published",
     "over_limit",
+    "too_many_at_once",
     "too_many_requests",
 ]
 
@@ -87,6 +88,15 @@ def too_many_requests() -> UnavailableError:
     return UnavailableError("too many sessions are asked for: wait a little", "rate")
 
 
+def too_many_at_once(requests: int) -> UnavailableError:
+    """Return the refusal of a client that has as many requests with a body as it may."""
+    message = (
+        f"{requests} requests of this client are under way, which are all it may have: wait until "
+        "one of them has been answered"
+    )
+    return UnavailableError(message, "limit", 1)
+
+
 def no_session() -> UnknownSessionError:
     """Return the error of an id that names no session of the client's."""
     return UnknownSessionError("there is no such session; it may have ended")
@@ -125,6 +135,9 @@ def _refusing(count: Callable[[str], None]) -> Callable[[Request, Exception], Re
             headers["Retry-After"] = str(error.retry_s)
         elif isinstance(error, UnknownSessionError):
             status, reason = 404, "unknown"
+        elif isinstance(error, NoCandidateError):
+            status, reason = 503, "ports"
+            headers["Retry-After"] = str(_RETRY_S)
         elif isinstance(error, SignallingError):
             status, reason = 400, "offer"
         count(reason)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import signal
-import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,11 +12,13 @@ import uvicorn
 
 from greenroom.errors import SinkError
 from greenroom.hosted.app import create_app, sessions_of
+from greenroom.hosted.listener import Listener, listen
 from greenroom.hosted.logs import log_json
 from greenroom.hosted.tls import self_signed
-from greenroom.web.connections import BACKLOG, Connection
+from greenroom.web.connections import Connection
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Awaitable, Callable
     from types import FrameType
 
@@ -26,12 +26,10 @@ if TYPE_CHECKING:
 
     from greenroom.hosted.options import ServeOptions
 
-__all__ = ["DrainingServer", "listen", "run_server", "serve", "server_config"]
+__all__ = ["DrainingServer", "run_server", "serve", "server_config"]
 
 logger = logging.getLogger(__name__)
 
-# Connections that the system queues before they are accepted.
-_MAX_QUEUED_CONNECTIONS: Final = 512
 # uvicorn cancels requests that still run after this.
 _SHUTDOWN_GRACE_S: Final = 1
 
@@ -69,15 +67,29 @@ class DrainingServer(uvicorn.Server):
         self._on_started = on_started
         self._loop: asyncio.AbstractEventLoop | None = None
         self._draining: asyncio.Task[None] | None = None
+        self._listeners: list[Listener] = []
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to listen."""
+        """Start the application, and accept connections."""
         self._loop = asyncio.get_running_loop()
-        await super().startup(sockets)
-        for one in sockets or []:  # uvicorn set it to BACKLOG
-            one.listen(_MAX_QUEUED_CONNECTIONS)
-        if self.started:
-            self._on_started()
+        await super().startup([])  # uvicorn would accept without limits
+        self._listeners = [
+            Listener(one, self._make_connection, self.config.ssl) for one in sockets or []
+        ]
+        for listener in self._listeners:
+            listener.start()
+        self._on_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept no connection any more, and end the application."""
+        for listener in self._listeners:
+            await listener.close()
+        await super().shutdown(sockets)
+
+    def _make_connection(self) -> _HostedConnection:
+        return _HostedConnection(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """Begin to end; called by a signal, between any two steps of the main thread."""
@@ -173,7 +185,6 @@ def server_config(app: ASGIApp, **tls: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         access_log=False,
-        backlog=BACKLOG,
         http=_HostedConnection,
         lifespan="on",
         log_config=None,
@@ -201,25 +212,6 @@ def _tls(options: ServeOptions) -> dict[str, Any]:
             message = f"'{path}' is no file: expected a certificate and its key, PEM"
             raise SinkError(message, path)
     return {"ssl_certfile": str(options.tls_cert), "ssl_keyfile": str(options.tls_key)}
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Listen at an address.
-
-    Raises
-    ------
-    SinkError
-        If that is not possible.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except (OSError, OverflowError) as error:
-        if getattr(error, "errno", None) == errno.EADDRINUSE:
-            message = f"port {port} of {host} is in use. Take another with --port."
-        else:
-            message = f"port {port} of {host} cannot be opened: {error}"
-        raise SinkError(message, port) from error
 
 
 def _url(options: ServeOptions, port: int) -> str:

@@ -31,6 +31,7 @@ from greenroom.hosted.refusals import (
 from greenroom.hosted.rtc.signalling import read_offer
 from greenroom.hosted.segmenter_pool import SegmenterPool
 from greenroom.hosted.session import SessionContext, hosted_settings
+from greenroom.hosted.upload_folders import delete_abandoned_uploads
 from greenroom.web.page_state import run_quick, run_slow
 
 if TYPE_CHECKING:
@@ -283,7 +284,7 @@ class Sessions:
         """Admit nobody any more, tell those who are there, and close all after a grace."""
         self.draining = True
         logger.info("the service ends within %g s", grace_s)
-        message = "This server is being shut down. Begin a new session: another one may serve it."
+        message = "This server is being shut down. Another one may take a new session."
         for call in self.calls:
             call.tell_closing(message, grace_s)
         self._emptied.clear()
@@ -394,6 +395,7 @@ class Sessions:
 
     async def _look_after(self) -> None:
         """Close what is idle or has ended, and watch the load."""
+        await run_slow(delete_abandoned_uploads)
         while True:
             await asyncio.sleep(_LOOK_S)
             try:

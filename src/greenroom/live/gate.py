@@ -139,6 +139,7 @@ class Gate:
         self._last: Shown | None = None
         self._passed = 0
         self._interval_s = 0.0
+        self._accepted_s: float | None = None  # when the last frame was, until a fall
         self._reason = "start"
         self._message = _MESSAGES["start"]
         self._besides = self._reason, self._message  # reason for a cover besides the user's request
@@ -185,9 +186,11 @@ class Gate:
                 if reason == "failure":
                     self._fall("failure", f"Covered: {rendered.error}")
                 return False
-            if self._last is not None:
-                interval_s = now_s - self._last.since_s
+            if self._accepted_s is not None:
+                # Longer ones are no interval, but a pause.
+                interval_s = min(now_s - self._accepted_s, _MAX_FRESH_S)
                 self._interval_s += _INTERVAL_SMOOTHING * (interval_s - self._interval_s)
+            self._accepted_s = now_s
             self._number += 1
             self._layout = rendered.frame.layout
             showing = Showing.CAMERA if rendered.is_camera else Showing.PERSON
@@ -332,7 +335,8 @@ class Gate:
         if self._covered:
             reason, message = "key", ""
         self._last = None
-        self._interval_s = 0.0
+        if reason != "late":  # slow frames are late until their interval is known
+            self._interval_s, self._accepted_s = 0.0, None
         self._reason = reason
         self._message = message or _MESSAGES.get(reason, "Covered.")
         self._number += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 if TYPE_CHECKING:
@@ -17,16 +17,22 @@ _OWNER_ONLY: Final = 0o600
 _BY_UMASK: Final = 0o666
 
 
-def private_folder(folder: Path) -> None:
+def private_folder(folder: Path, *, must_own: bool = False) -> None:
     """Make a folder if it is missing, and close it to others if it belongs to this user.
+
+    Parameters
+    ----------
+    folder : Path
+    must_own : bool
+        Whether a folder of somebody else's is an error; an administrator may have set one up.
 
     Raises
     ------
     OSError
-        If it cannot be made.
+        If it cannot be made, or may not be somebody else's and is.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with suppress(OSError):  # an administrator may have set it up
+    with nullcontext() if must_own else suppress(OSError):
         folder.chmod(0o700)
 
 

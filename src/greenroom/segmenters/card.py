@@ -29,6 +29,7 @@ __all__ = [
     "Card",
     "ChooseSpec",
     "FileSpec",
+    "GpuSpec",
     "InputSpec",
     "OutputSpec",
     "Reading",
@@ -223,6 +224,21 @@ class OutputSpec(_CardModel):
         return self
 
 
+class GpuSpec(_CardModel):
+    """What a model may use on NVIDIA's GPUs. Each is used only if its answers agree on loading.
+
+    Attributes
+    ----------
+    half : bool
+        Half precision: its mattes are as good with it.
+    graph : bool
+        CUDA graphs: it has no control flow, and equal inputs' sizes give equal outputs' sizes.
+    """
+
+    half: bool = False
+    graph: bool = False
+
+
 class ChooseSpec(_CardModel):
     """Choice of a model by aspect ratio.
 
@@ -264,6 +280,8 @@ class Card(_CardModel):
         Its input.
     output : OutputSpec
         Its output.
+    gpu : GpuSpec
+        What it may use on NVIDIA's GPUs.
     choose : ChooseSpec, optional
         Instead of weights: other models by aspect ratio.
     """
@@ -280,6 +298,7 @@ class Card(_CardModel):
     file: FileSpec | None = None
     input: InputSpec | None = None
     output: OutputSpec = OutputSpec()
+    gpu: GpuSpec = GpuSpec()
     choose: ChooseSpec | None = None
     _folder: Path | None = PrivateAttr(None)
 

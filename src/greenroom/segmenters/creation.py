@@ -11,7 +11,9 @@ from greenroom.segmenters.inspection import MODEL_SUFFIXES, card_of_file, runtim
 from greenroom.segmenters.network import NetworkSegmenter, example_inputs, output_names
 from greenroom.segmenters.output_decoders import selectable_classes
 from greenroom.segmenters.runtimes import check_runtime, load_runtime
+from greenroom.segmenters.runtimes.acceleration import Acceleration
 from greenroom.segmenters.runtimes.runtime import check_file
+from greenroom.segmenters.runtimes.tensorrt import engine_cache
 from greenroom.segmenters.segmenter import Segmenter
 from greenroom.segmenters.store import Store
 
@@ -118,8 +120,11 @@ def _create_network_segmenter(
         threads=settings.threads,
         device=settings.device,
         outputs=output_names(card),
+        states={} if card.input is None else card.input.states,
         member=None if card.file is None else card.file.member,
         example=example_inputs(card, path),
+        allowed=Acceleration(card.gpu.half, card.gpu.graph),
+        engines=engine_cache(),
     )
     try:
         return NetworkSegmenter(card, runtime, settings.keep, timings)

@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from greenroom.errors import ModelOutputError
+from greenroom.media.colour import Colour
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Layout
 from greenroom.media.timings import Timings
 from greenroom.segmenters.card import Task
 from greenroom.segmenters.foreground import recolour
 from greenroom.segmenters.inputs import PictureInput, check_further_inputs, crop_output, ratio_input
 from greenroom.segmenters.output_decoders import CoverageReader, picture_axes
 from greenroom.segmenters.recurrent_states import RecurrentStates
+from greenroom.segmenters.runtimes.runtime import Trial
 from greenroom.segmenters.segmenter import Segmenter, SegmenterInfo, check_coarse_matte
 
 if TYPE_CHECKING:
@@ -22,7 +26,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from greenroom.media.frame import Frame
     from greenroom.segmenters.card import Card
     from greenroom.segmenters.runtimes.runtime import Example, Runtime, TensorInfo
 
@@ -73,11 +76,9 @@ class NetworkSegmenter(Segmenter):
         self._reader = CoverageReader(card, keep)
         self._picture = PictureInput(card, runtime.inputs, runtime.path)
         check_further_inputs(card, runtime.inputs, self._picture.name, runtime.path)
-        self._states = RecurrentStates(self._spec.states, runtime.inputs)
-        self.info = SegmenterInfo(
-            card.name, str(runtime.path), runtime.name, runtime.device, runtime.threads
-        )
-        self.remembers = bool(self._states)
+        self._states = RecurrentStates(runtime.new_states()) if self._spec.states else None
+        self.info = self._described()
+        self.remembers = self._states is not None
         self.makes_mattes = self.remembers or card.task is Task.MATTING
         self._output = card.output.name or runtime.outputs[0].name
         shapes = {info.name: info.shape for info in runtime.outputs}
@@ -96,12 +97,15 @@ class NetworkSegmenter(Segmenter):
             filled = time.perf_counter()
 
         try:
-            others = self._states.of(frame)
-            if self._spec.ratio is not None:
-                others = {**others, **ratio_input(self._spec, self._runtime.inputs, size)}
             outputs = self._runtime.run(
-                self._picture.name, self._picture.shape_of(size), fill, others
+                self._picture.name,
+                self._picture.shape_of(size),
+                fill,
+                ratio_input(self._spec, self._runtime.inputs, size),
+                None if self._states is None else self._states.of(frame),
             )
+            if self._runtime.device != self.info.device:  # another one took over
+                self.info = self._described()
             self._timings.add("prepare", filled - start)
             self._timings.add("invoke", time.perf_counter() - filled)
             part = self._picture.part_for(frame.size, size)
@@ -110,7 +114,7 @@ class NetworkSegmenter(Segmenter):
                 self._colours = crop_output(self._colours, part, size)
             return np.ascontiguousarray(crop_output(coverage, part, size))
         except Exception as error:
-            self._states.reset()  # the states may have caused the failure
+            self.reset()  # the states may have caused the failure, or come of it
             # The error's frames would keep views of the runtime's memory alive.
             traceback.clear_frames(error.__traceback__)
             raise
@@ -126,21 +130,27 @@ class NetworkSegmenter(Segmenter):
 
     def reset(self) -> None:
         """See `Segmenter.reset`."""
-        self._states.reset()
+        if self._states is not None:
+            self._states.reset()
 
     def close(self) -> None:
         """See `Segmenter.close`."""
         self._colours = None
         self._runtime.close()
 
+    def _described(self) -> SegmenterInfo:
+        runtime = self._runtime
+        return SegmenterInfo(
+            self._card.name, str(runtime.path), runtime.name, runtime.device, runtime.threads
+        )
+
     def _decode(
         self, outputs: Mapping[str, NDArray[Any]]
     ) -> tuple[NDArray[np.float32], NDArray[Any] | None]:
         """Return the coverage, and the foreground colours of a matting network."""
         coverage = self._reader.read(outputs[self._output])
-        if self._states:
-            check_coarse_matte(coverage)  # before the states are kept
-            self._states.take(outputs)
+        if self._states is not None:
+            check_coarse_matte(coverage)  # or the states are reset
         name = self._card.output.foreground
         if name is None:
             return coverage, None
@@ -163,16 +173,22 @@ def output_names(card: Card) -> tuple[str, ...]:
 
 
 def example_inputs(card: Card, path: object) -> Example:
-    """Return a factory of inputs to try a model with: black, at a common frame size."""
+    """Return a factory of inputs to try a model with: stripes, at a common frame size."""
     assert card.input is not None
     spec = card.input
 
-    def make(inputs: Sequence[TensorInfo]) -> dict[str, NDArray[Any]]:
+    def make(inputs: Sequence[TensorInfo]) -> Trial:
         picture = PictureInput(card, inputs, path)
         check_further_inputs(card, inputs, picture.name, path)
         size = picture.size_for(_EXAMPLE_SIZE)
-        states = RecurrentStates(spec.states, inputs).first
-        black = np.zeros(picture.shape_of(size), picture.info.dtype)
-        return {picture.name: black, **states, **ratio_input(spec, inputs, size)}
+        frame = Frame.filled(Layout(*_EXAMPLE_SIZE, "yuv420p", Colour(1, 1)), (128, 128, 128))
+        # Edges everywhere, and every brightness.
+        frame.planes[0][...] = np.add.outer(*map(np.arange, frame.planes[0].shape)) % 256
+
+        def fill(tensor: NDArray[Any]) -> None:
+            picture.fill(frame, size, tensor)
+
+        others = ratio_input(spec, inputs, size)
+        return Trial(picture.name, picture.shape_of(size), fill, others)
 
     return make

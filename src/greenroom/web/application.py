@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from dataclasses import asdict
-from importlib import resources
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -14,15 +11,15 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from greenroom.errors import BackgroundError, GreenroomError, ModelError, SettingsError
-from greenroom.specs import BACKGROUND_KINDS
 from greenroom.web.api import api_routes, inspection_routes
 from greenroom.web.background_routes import background_routes
 from greenroom.web.entry_routes import entry_routes
+from greenroom.web.page_files import file_routes, page_files
 from greenroom.web.security import Guard
 from greenroom.web.sockets import socket_routes
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Mapping
 
     from starlette.requests import Request
     from starlette.types import ASGIApp
@@ -34,14 +31,6 @@ __all__ = ["create_app"]
 
 logger = logging.getLogger(__name__)
 
-# Not from the system's MIME database: some systems list scripts as plain text there.
-_TYPES: Final = {
-    ".css": "text/css; charset=utf-8",
-    ".html": "text/html; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".svg": "image/svg+xml",
-}
-
 
 def create_app(page: PageState) -> ASGIApp:
     """Make the application that serves the page of a session on a port of 127.0.0.1."""
@@ -51,39 +40,12 @@ def create_app(page: PageState) -> ASGIApp:
     app.include_router(inspection_routes(page), prefix="/api")
     app.include_router(background_routes(page), prefix="/api/backgrounds")
     app.include_router(socket_routes(page))
-    files = _files() | {"kinds.js": (_kinds_module(), _TYPES[".js"])}
-    for name, (data, kind) in files.items():
-        path = "/" if name == "index.html" else f"/static/{name}"
-        app.add_route(path, _serving(data, kind), methods=["GET"])
+    app.include_router(file_routes(page_files("greenroom.web")))
     app.add_exception_handler(GreenroomError, _on_greenroom_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(Exception, _on_unexpected_error)
     return Guard(app, page.access)
-
-
-def _files() -> dict[str, tuple[bytes, str]]:
-    """Read the page's files into memory, so that no request's path is used as a file name."""
-    folder = resources.files("greenroom.web") / "static"
-    return {
-        file.name: (file.read_bytes(), kind)
-        for file in folder.iterdir()
-        for suffix, kind in _TYPES.items()
-        if file.name.endswith(suffix)
-    }
-
-
-def _kinds_module() -> bytes:
-    """Return a module of the page that holds the kinds of background."""
-    kinds = {word: asdict(kind) for word, kind in BACKGROUND_KINDS.items()}
-    return f"export const KINDS = {json.dumps(kinds)};\n".encode()
-
-
-def _serving(data: bytes, kind: str) -> Callable[[Request], Awaitable[Response]]:
-    async def serve(_: Request) -> Response:
-        return Response(data, media_type=kind)
-
-    return serve
 
 
 def _error_response(

@@ -52,9 +52,10 @@ class Connection(H11Protocol):
 
     Notes
     -----
-    State: one timer while a request is awaited, another while the client does not read. If there
-    are too many connections, the one idle for longest is closed; if none is idle, the oldest
-    request without the token. A request with the token is never closed.
+    State: one timer while a request is awaited, another while the client does not read, or does not
+    take the rest of what was sent before the end. If there are too many connections, the one idle
+    for longest is closed; if none is idle, the oldest request without the token. A request with the
+    token is never closed.
     """
 
     max_connections: ClassVar[int] = MAX_CONNECTIONS
@@ -83,8 +84,12 @@ class Connection(H11Protocol):
         super().connection_made(transport)
         self.since_s = self.loop.time()
         self._watch()
-        # Closing connections are still listed until the event loop removes them.
-        open_connections = [one for one in self.connections if not one.transport.is_closing()]
+        # Closing connections are still listed until their clients have taken everything.
+        closing = [one for one in self.connections if one.transport.is_closing()]
+        own_closing = [one for one in closing if isinstance(one, Connection)]
+        if len(own_closing) > self.max_connections:
+            min(own_closing, key=lambda one: one.since_s).end()
+        open_connections = self.connections.difference(closing)
         if len(open_connections) > self.max_connections:
             self._make_room([one for one in open_connections if isinstance(one, Connection)])
 
@@ -121,13 +126,12 @@ class Connection(H11Protocol):
     def pause_writing(self) -> None:
         """Start the timer for a client that does not read."""
         super().pause_writing()
-        if self._stalling is None:
-            self._stalling = self.loop.call_later(_WRITE_TIMEOUT_S, self.end)
+        self._limit_reading()
 
     def resume_writing(self) -> None:
         """Stop the timer: the client reads again."""
         super().resume_writing()
-        if self._stalling is not None:
+        if self._stalling is not None and not self.transport.is_closing():
             self._stalling.cancel()
             self._stalling = None
 
@@ -167,10 +171,19 @@ class Connection(H11Protocol):
 
     def _watch(self) -> None:
         """Start or stop the timer for the head of a request."""
-        if self.is_answered or self.transport.get_protocol() is not self:
+        is_lost = self.transport.get_protocol() is not self  # or upgraded
+        if self.transport.is_closing() and not is_lost:
             self._stop_waiting()
-        elif self._waiting is None and not self.transport.is_closing():
+            self._limit_reading()
+        elif self.is_answered or is_lost:
+            self._stop_waiting()
+        elif self._waiting is None:
             self._waiting = self.loop.call_later(_HEAD_TIMEOUT_S, self.end)
+
+    def _limit_reading(self) -> None:
+        """Start the timer for a client that does not read."""
+        if self._stalling is None:
+            self._stalling = self.loop.call_later(_WRITE_TIMEOUT_S, self.end)
 
     def _stop_waiting(self) -> None:
         if self._waiting is not None:

@@ -165,7 +165,7 @@ def _security_headers(host: str) -> dict[str, str]:
         "default-src 'none'",
         "script-src 'self'",
         "style-src 'self'",
-        "img-src 'self' blob: data:",
+        "img-src 'self' blob:",
         f"connect-src 'self' ws://{host}" if host else "connect-src 'none'",
         "base-uri 'none'",
         "form-action 'none'",

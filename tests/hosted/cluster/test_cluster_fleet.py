@@ -12,6 +12,7 @@ from greenroom.errors import SinkError
 from greenroom.hosted.cluster.cluster_fleet import ClusterFleet
 from greenroom.hosted.cluster.directory import Directory
 from greenroom.hosted.options import ServeOptions
+from greenroom.hosted.rtc import NoCandidateError
 from hosted.client import Client, PersonTrack, until
 from hosted.cluster.replicas import HOST, SECRET, InFront, ThreadReplicas, in_front
 from hosted.service import SDP, asynchronous
@@ -34,6 +35,28 @@ async def test_sessions_are_spread_and_asked_where_they_are() -> None:
             assert changed.status_code == 200
             assert (await service.http.delete(client.location)).status_code == 200
         assert (await service.http.get("/sessions/c.none")).status_code == 404
+
+
+@asynchronous
+async def test_session_that_one_refuses_begins_on_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replica without a free port refuses; only when none has one is the client told so."""
+
+    async def refuse(*_: object, **__: object) -> None:
+        message = "no UDP port of 40000-40001 is free"
+        raise NoCandidateError(message)
+
+    async with in_front() as service, Client(service.http, PersonTrack()) as client:
+        for name in ("a", "b"):
+            sessions = service.replicas.running[name].server.sessions
+            if name == "b":
+                assert (await client.connect()).status_code == 201
+                assert owner(client) == "b"
+            monkeypatch.setattr(sessions, "begin", refuse)
+        offer = client.pc.localDescription.sdp
+        refused = await service.http.post("/sessions", content=offer, headers=SDP)
+        assert refused.status_code == 503
+        assert refused.headers["retry-after"] == "5"
+        assert "no UDP port" in refused.json()["message"]
 
 
 @asynchronous

@@ -9,7 +9,9 @@ from typing import Any, cast
 import pytest
 
 from greenroom.hosted.cluster.scaling import load_of, replicas_wanted, wanted
+from greenroom.hosted.options import ServeOptions
 from greenroom.hosted.workers.reports import Held, WorkerReport
+from hosted.cluster.conftest import NEEDS_RAY
 
 
 def test_load_is_what_is_taken_of_the_room() -> None:
@@ -52,3 +54,14 @@ def test_ray_serve_asks_it() -> None:
     assert replicas_wanted(cast("Any", context)) == (3, {})
     context.aggregated_metrics = None
     assert replicas_wanted(cast("Any", context))[0] == 2
+
+
+@NEEDS_RAY
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Ray's own
+def test_ray_serve_does_at_once_what_is_wanted() -> None:
+    """The times are the policy's own: one fewer is wanted once, and not for minutes in a row."""
+    from greenroom.hosted.cluster.ray_replicas import RayReplicas  # noqa: PLC0415 - an extra
+
+    deployment = RayReplicas(ServeOptions(replicas=(1, 4)))._deployment()  # noqa: SLF001
+    config = deployment._deployment_config.autoscaling_config  # noqa: SLF001
+    assert (config.upscale_delay_s, config.downscale_delay_s) == (0, 0)

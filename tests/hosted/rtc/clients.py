@@ -92,6 +92,7 @@ class Client:
         self.received: dict[str, list[Any]] = {"video": [], "audio": []}
         self.messages: list[str] = []
         self.channel: Any = None
+        self.answer = ""
         self._tasks: set[asyncio.Task[None]] = set()
         self.connection.on("track", self._take)
 
@@ -152,9 +153,9 @@ class Client:
     async def connect(self, peer: Peer, **options: Any) -> str:
         """Offer to a peer, take its answer, and return that."""
         self.use_loopback()
-        answer = await peer.answer(await self.offer(), **options)
-        await self.connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
-        return answer
+        self.answer = await peer.answer(await self.offer(), **options)
+        await self.connection.setRemoteDescription(RTCSessionDescription(self.answer, "answer"))
+        return self.answer
 
     async def close(self) -> None:
         """End it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -20,6 +21,21 @@ if TYPE_CHECKING:
     import av
 
 DEADLINE_S = 10.0
+
+
+def mutated(data: bytes, chance: random.Random) -> bytes:
+    """Return a frame with a wrong bit, cut off, with noise at its end, or with noise within."""
+    at = chance.randrange(len(data))
+    noise = chance.randbytes(chance.randint(1, 300))
+    flipped = bytes([data[at] ^ 1 << chance.randrange(8)])
+    return chance.choice(
+        [
+            data[:at] + flipped + data[at + 1 :],
+            data[: at + 1],
+            data[:at] + noise,
+            data[:at] + noise + data[at:],
+        ]
+    )
 
 
 def coded_frames(
@@ -146,6 +162,24 @@ def test_nothing_is_decoded_before_a_key_frame(taker: Taker) -> None:
     assert taker.keys == 3
     taker.put(frames[4:], each=True)
     assert taker.arrivals == [4, 5, 6, 7]
+
+
+@pytest.mark.parametrize("codec", ["VP8", "H264"])
+def test_garbage_ends_nothing(taker: Taker, codec: str) -> None:
+    """However frames are mutated, the next key frame is shown; nothing is larger than it may be."""
+    chance = random.Random(7)  # noqa: S311 - no secret
+    frames = coded_frames(40, codec, key_every=4)
+    for frame in 10 * frames:
+        taker.put([frame._replace(data=mutated(frame.data, chance))])
+        time.sleep(0.001)
+    key = coded_frames(1, codec, (64, 48))
+    end_s = time.monotonic() + DEADLINE_S
+    while (64, 48) not in taker.sizes:
+        assert time.monotonic() < end_s
+        taker.put(key)
+        time.sleep(0.01)
+    assert taker.decoding.dropped["damaged"] > 0
+    assert all(max(size) <= 640 and min(size) <= 360 for size in taker.sizes)
 
 
 @pytest.mark.parametrize("codec", ["VP8", "H264"])

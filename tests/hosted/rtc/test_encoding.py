@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from greenroom.errors import FormatError
-from greenroom.hosted.rtc import CodedFrame, VideoEncoder
+from greenroom.hosted.rtc import CodedFrame, VideoEncoder, encoding
 from greenroom.hosted.rtc.payloads import parse_h264, parse_vp8
 from greenroom.hosted.rtc.picture_sizes import picture_size
 from hosted.rtc.clients import picture
@@ -159,6 +159,36 @@ def test_odd_sides_are_cut_to_even_ones(codec: str) -> None:
     frame = av.VideoFrame(321, 241, "yuv444p")
     frame.pts, frame.time_base = 0, Fraction(1, 30)
     assert VideoEncoder(codec).encode(frame, key=False, bitrate=RATE).size == (320, 240)
+
+
+class Refusing:
+    """An encoder that refuses every frame."""
+
+    width, height = 320, 240
+
+    def encode(self, _frame: av.VideoFrame) -> list[bytes]:
+        """Fail as libvpx does."""
+        raise av.error.InvalidDataError(1, "Invalid data found when processing input")
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_an_encoder_that_refuses_a_frame_is_built_anew(
+    codec: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The frame comes out of the next one, as a key frame; if that refuses it, it is an error."""
+    encoder = VideoEncoder(codec)
+    frames = [picture(number, (320, 240)) for number in range(3)]
+    assert encoder.encode(frames[0], key=False, bitrate=RATE).key
+    monkeypatch.setattr(encoder, "_context", Refusing())
+    coded = encoder.encode(frames[1], key=False, bitrate=RATE)
+    assert coded.key
+    assert decoded([coded])[0].shape == (240, 320)
+    monkeypatch.setattr(encoder, "_context", Refusing())
+    monkeypatch.setitem(encoding._CODECS, codec, lambda *_: Refusing())  # noqa: SLF001
+    before = frames[2].pts
+    with pytest.raises(av.FFmpegError):
+        encoder.encode(frames[2], key=True, bitrate=RATE)
+    assert (frames[2].pts, frames[2].pict_type) == (before, 0)
 
 
 def test_other_codecs_are_refused() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import errno
 import functools
 import socket
 from contextlib import suppress
@@ -13,7 +14,7 @@ import pytest
 from aioice import Candidate, Connection
 from aioice.ice import StunProtocol
 
-from greenroom.hosted.rtc import PeerOptions, SignallingError, ice
+from greenroom.hosted.rtc import NoCandidateError, PeerOptions, SignallingError, ice
 from hosted.rtc.clients import LOCAL
 
 if TYPE_CHECKING:
@@ -128,8 +129,23 @@ def test_a_full_range_is_an_error() -> None:
             await first.close()
             await second.close()
 
-    with pytest.raises(SignallingError, match="no UDP port of 46110-46110 is free"):
+    with pytest.raises(NoCandidateError, match="no UDP port of 46110-46110 is free"):
         asyncio.run(two())
+
+
+def test_a_process_without_descriptors_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message says that, and no port is said to be taken."""
+
+    async def none(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async def one() -> None:
+        connection = Connection(ice_controlling=False)
+        monkeypatch.setattr(asyncio.get_running_loop(), "create_datagram_endpoint", none)
+        await ice.gather(connection, LOCAL, functools.partial(StunProtocol, connection))
+
+    with pytest.raises(NoCandidateError, match="the limit of open files is reached"):
+        asyncio.run(one())
 
 
 def test_the_public_address_is_advertised(monkeypatch: pytest.MonkeyPatch) -> None:

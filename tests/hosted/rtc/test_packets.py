@@ -88,3 +88,11 @@ def test_ntp_time_begins_in_1900() -> None:
     """Seconds of NTP are seconds since 1970 and the 70 years before, 17 of them leap years."""
     years_s = (70 * 365 + 17) * 86_400
     assert packets.ntp_time() / 2**32 - years_s == pytest.approx(time.time(), abs=1)
+
+
+def test_ntp_time_goes_on_when_the_clock_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Receivers measure delays by it, and an hour's step would look like an hour's delay."""
+    before = packets.ntp_time()
+    there_s = time.time() + 3600
+    monkeypatch.setattr(time, "time", lambda: there_s)
+    assert 0 <= packets.ntp_time() - before < 60 << 32

@@ -9,7 +9,7 @@ import re
 import socket
 import threading
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,8 @@ from hosted.rtc.clients import LOCAL, Client, Drawn, client_of, until
 from hosted.service import asynchronous
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     import av
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
@@ -79,12 +81,44 @@ class Echo:
         self.peer.send_message(f"got {len(text)}")
 
 
+@asynccontextmanager
+async def echoing(options: PeerOptions = LOCAL) -> AsyncIterator[tuple[Echo, Client]]:
+    """Give an echo and a client, not connected yet."""
+    echo = Echo(options)
+    async with client_of(echo.peer) as client:
+        yield echo, client
+
+
+@asynccontextmanager
+async def calling(options: PeerOptions = LOCAL) -> AsyncIterator[tuple[Echo, Client]]:
+    """Give an echo and a client whose first frames it has."""
+    async with echoing(options) as (echo, client):
+        client.video()
+        await client.connect(echo.peer)
+        await until(lambda: len(echo.frames) > 3)
+        yield echo, client
+
+
+@asynccontextmanager
+async def chatting() -> AsyncIterator[tuple[Echo, Client]]:
+    """Give an echo and a client that has only an open channel to it."""
+    async with echoing() as (echo, client):
+        client.messaging()
+        await client.connect(echo.peer)
+        await until(lambda: client.channel.readyState == "open")
+        yield echo, client
+
+
+def port_of(answer: str) -> int:
+    """Return the loopback port of an answer."""
+    return int(re.findall(r"127\.0\.0\.1 (\d+) typ host", answer)[0])
+
+
 @pytest.mark.parametrize("codec", ["VP8", "H264"])
 @asynchronous
 async def test_video_goes_there_and_back(codec: str) -> None:
     """Frames come at once, in the codec that was offered, and come back."""
-    echo = Echo()
-    async with client_of(echo.peer) as client:
+    async with echoing() as (echo, client):
         client.video(codec=codec)
         await client.connect(echo.peer)
         await until(lambda: len(client.received["video"]) > 15)
@@ -105,8 +139,7 @@ async def test_video_goes_there_and_back(codec: str) -> None:
 @asynchronous
 async def test_a_client_that_only_sends_is_sent_nothing() -> None:
     """So WHIP works: its offer says that it takes nothing."""
-    echo = Echo()
-    async with client_of(echo.peer) as client:
+    async with echoing() as (echo, client):
         client.video("sendonly", "H264")
         answer = await client.connect(echo.peer)
         await until(lambda: len(echo.frames) > 3)
@@ -146,8 +179,7 @@ async def test_a_client_that_only_watches_gets_what_another_sends() -> None:
 @asynchronous
 async def test_a_peer_that_sends_nothing_answers_so() -> None:
     """Then it takes video only."""
-    echo = Echo()
-    async with client_of(echo.peer) as client:
+    async with echoing() as (echo, client):
         client.video()
         answer = await client.connect(echo.peer, send_video=False)
         assert "a=recvonly" in answer
@@ -158,8 +190,7 @@ async def test_a_peer_that_sends_nothing_answers_so() -> None:
 @asynchronous
 async def test_the_size_changes_in_mid_call() -> None:
     """A turned camera, and one that is switched, come back as they are."""
-    echo = Echo()
-    async with client_of(echo.peer) as client:
+    async with echoing() as (echo, client):
         drawn = client.video()
         await client.connect(echo.peer)
         for size in ((320, 240), (240, 320), (640, 360)):
@@ -170,8 +201,7 @@ async def test_the_size_changes_in_mid_call() -> None:
 @asynchronous
 async def test_audio_is_passed_through_late_enough() -> None:
     """Opus comes as it was sent and goes back decodable, delayed as it is told to."""
-    echo = Echo()
-    async with client_of(echo.peer) as client:
+    async with echoing() as (echo, client):
         client.video()
         client.audio()
         answer = await client.connect(echo.peer)
@@ -194,8 +224,7 @@ async def test_audio_is_passed_through_late_enough() -> None:
 @asynchronous
 async def test_messages_go_both_ways() -> None:
     """On whichever channel is open."""
-    echo = Echo()
-    async with client_of(echo.peer) as client:
+    async with echoing() as (echo, client):
         client.messaging()
         assert not echo.peer.send_message("too early")
         await client.connect(echo.peer)
@@ -209,11 +238,7 @@ async def test_messages_go_both_ways() -> None:
 @asynchronous
 async def test_a_flood_of_messages_is_dropped_and_counted() -> None:
     """Long ones and more than fifty in a second never reach the session."""
-    echo = Echo()
-    async with client_of(echo.peer) as client:
-        client.messaging()
-        await client.connect(echo.peer)
-        await until(lambda: client.channel.readyState == "open")
+    async with chatting() as (echo, client):
         client.channel.send("x" * 65_537)
         client.channel.send(b"bytes are no text")
         for number in range(200):
@@ -227,11 +252,7 @@ async def test_a_flood_of_messages_is_dropped_and_counted() -> None:
 @asynchronous
 async def test_acknowledgements_of_everything_do_not_hold_up_the_loop() -> None:
     """One packet of a kilobyte once took seconds to be read, in which nobody was served."""
-    echo = Echo()
-    async with client_of(echo.peer) as client:
-        client.messaging()
-        await client.connect(echo.peer)
-        await until(lambda: client.channel.readyState == "open")
+    async with chatting() as (echo, client):
         sctp = client.connection.sctp
         assert sctp is not None
         false = SackChunk()
@@ -249,11 +270,7 @@ async def test_acknowledgements_of_everything_do_not_hold_up_the_loop() -> None:
 @asynchronous
 async def test_parts_of_no_message_end_the_connection() -> None:
     """Parts of a byte each, of messages that never begin, are no more than a few hundred."""
-    echo = Echo()
-    async with client_of(echo.peer) as client:
-        client.messaging()
-        await client.connect(echo.peer)
-        await until(lambda: client.channel.readyState == "open")
+    async with chatting() as (echo, client):
         sctp = client.connection.sctp
         assert sctp is not None
         for number in range(400):
@@ -270,8 +287,7 @@ async def test_parts_of_no_message_end_the_connection() -> None:
 @asynchronous
 async def test_more_channels_than_four_are_closed() -> None:
     """Nobody needs them, and each has its memory."""
-    echo = Echo()
-    async with client_of(echo.peer) as client:
+    async with echoing() as (echo, client):
         client.messaging()
         others = [client.connection.createDataChannel(str(number)) for number in range(6)]
         await client.connect(echo.peer)
@@ -282,11 +298,7 @@ async def test_more_channels_than_four_are_closed() -> None:
 @asynchronous
 async def test_a_peer_that_vanishes_is_noticed_within_its_time() -> None:
     """Without media and without consent the connection ends by itself."""
-    echo = Echo(dataclasses.replace(LOCAL, silence_s=1.0))
-    async with client_of(echo.peer) as client:
-        client.video()
-        await client.connect(echo.peer)
-        await until(lambda: len(echo.frames) > 5)
+    async with calling(dataclasses.replace(LOCAL, silence_s=1.0)) as (echo, client):
         # Cut the wire: nothing is sent or answered any more.
         ice = internals.connection_of(client.connection.getTransceivers()[0].receiver.transport)
         for protocol in ice._protocols:  # noqa: SLF001 - of the client
@@ -300,11 +312,7 @@ async def test_a_peer_that_vanishes_is_noticed_within_its_time() -> None:
 @asynchronous
 async def test_a_loop_that_was_blocked_ends_no_connection() -> None:
     """What came meanwhile is read first, however long nobody listened."""
-    echo = Echo(dataclasses.replace(LOCAL, silence_s=1.0))
-    async with client_of(echo.peer) as client:
-        client.video()
-        await client.connect(echo.peer)
-        await until(lambda: len(echo.frames) > 3)
+    async with calling(dataclasses.replace(LOCAL, silence_s=1.0)) as (echo, _):
         await asyncio.sleep(0.3)
         time.sleep(1.5)  # noqa: ASYNC251 - blocks the loop, as a careless application would
         count = len(echo.frames)
@@ -327,11 +335,7 @@ async def test_a_silent_peer_that_consents_stays() -> None:
 @asynchronous
 async def test_a_goodbye_ends_it_at_once() -> None:
     """A client that closes is not waited for."""
-    echo = Echo()
-    async with client_of(echo.peer) as client:
-        client.video()
-        await client.connect(echo.peer)
-        await until(lambda: len(echo.frames) > 3)
+    async with calling() as (echo, client):
         await client.connection.close()
         await until(lambda: echo.reasons, 1.5)
         assert echo.reasons == ["the peer has left"]
@@ -352,8 +356,7 @@ async def test_a_peer_that_never_comes_is_given_up() -> None:
 @asynchronous
 async def test_a_larger_video_is_refused() -> None:
     """The connection ends with the reason, and no frame of it was handed on."""
-    echo = Echo(dataclasses.replace(LOCAL, max_size=(320, 240)))
-    async with client_of(echo.peer) as client:
+    async with echoing(dataclasses.replace(LOCAL, max_size=(320, 240))) as (echo, client):
         client.video(track=Drawn((640, 480)))
         await client.connect(echo.peer)
         await until(lambda: echo.reasons)
@@ -364,10 +367,7 @@ async def test_a_larger_video_is_refused() -> None:
 @asynchronous
 async def test_key_frames_are_sent_on_request() -> None:
     """A picture loss is answered by one key frame, and there are no others."""
-    echo = Echo()
-    async with client_of(echo.peer) as client:
-        client.video()
-        await client.connect(echo.peer)
+    async with calling() as (echo, client):
         await until(lambda: len(client.received["video"]) > 20)
         keys = echo.keys
         receiver = client.connection.getReceivers()[0]
@@ -401,8 +401,7 @@ async def test_the_bit_rate_follows_the_receiver_within_limits() -> None:
 @asynchronous
 async def test_trickled_candidates_connect() -> None:
     """An offer without candidates is answered, and a fragment brings them."""
-    echo = Echo()
-    async with client_of(echo.peer) as client:
+    async with echoing() as (echo, client):
         client.video()
         client.use_loopback()
         offer = await client.offer()
@@ -422,8 +421,7 @@ async def test_trickled_candidates_connect() -> None:
 @asynchronous
 async def test_candidates_of_another_offer_are_refused() -> None:
     """An ICE restart needs a new connection, and a closed one takes nothing."""
-    echo = Echo()
-    async with client_of(echo.peer) as client:
+    async with echoing() as (echo, client):
         client.video()
         with pytest.raises(SignallingError, match="is closed"):
             await echo.peer.add_candidates("a=end-of-candidates")
@@ -437,8 +435,7 @@ async def test_candidates_of_another_offer_are_refused() -> None:
 @asynchronous
 async def test_no_more_than_thirty_candidates_are_tried() -> None:
     """Ten thousand of them cost no more, and the real one works all the same."""
-    echo = Echo()
-    async with client_of(echo.peer) as client:
+    async with echoing() as (echo, client):
         client.video()
         client.use_loopback()
         offer = await client.offer()
@@ -464,8 +461,7 @@ async def test_only_checks_are_sent_to_a_candidate_that_points_elsewhere() -> No
     loop = asyncio.get_running_loop()
     transport, _ = await loop.create_datagram_endpoint(Victim, local_addr=("127.0.0.1", 0))
     port = transport.get_extra_info("sockname")[1]
-    echo = Echo()
-    async with client_of(echo.peer) as client:
+    async with echoing() as (echo, client):
         client.video()
         client.use_loopback()
         offer = await client.offer()
@@ -489,7 +485,7 @@ async def test_checks_from_ever_new_addresses_are_not_followed() -> None:
     answer = await echo.peer.answer(offer)
     names = [re.findall("a=ice-ufrag:(.*)\r", text)[0] for text in (answer, offer)]
     password = re.findall("a=ice-pwd:(.*)\r", answer)[0]
-    port = int(re.findall(r"127\.0\.0\.1 (\d+) typ host", answer)[0])
+    port = port_of(answer)
     with ExitStack() as opened:
         for number in range(150):
             request = stun.Message(stun.Method.BINDING, stun.Class.REQUEST)
@@ -510,12 +506,8 @@ async def test_checks_from_ever_new_addresses_are_not_followed() -> None:
 @asynchronous
 async def test_noise_on_the_socket_changes_nothing() -> None:
     """Empty datagrams, false media and false checks of others are dropped."""
-    echo = Echo()
-    async with client_of(echo.peer) as client:
-        client.video()
-        answer = await client.connect(echo.peer)
-        await until(lambda: len(echo.frames) > 3)
-        port = int(re.findall(r"a=candidate:\S+ 1 udp \d+ 127\.0\.0\.1 (\d+)", answer)[0])
+    async with calling() as (echo, client):
+        port = port_of(client.answer)
         loop = asyncio.get_running_loop()
         transport, _ = await loop.create_datagram_endpoint(
             asyncio.DatagramProtocol, remote_addr=("127.0.0.1", port)
@@ -542,13 +534,12 @@ async def test_noise_on_the_socket_changes_nothing() -> None:
 @asynchronous
 async def test_a_flood_of_strangers_does_not_drown_the_peer() -> None:
     """Whoever finds the port can send thousands of datagrams, and the peer's own still count."""
-    echo = Echo()
-    async with client_of(echo.peer) as client:
+    async with echoing() as (echo, client):
         client.video()
         client.messaging()
-        answer = await client.connect(echo.peer)
+        await client.connect(echo.peer)
         await until(lambda: len(echo.frames) > 3 and client.channel.readyState == "open")
-        port = int(re.findall(r"a=candidate:\S+ 1 udp \d+ 127\.0\.0\.1 (\d+)", answer)[0])
+        port = port_of(client.answer)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
             stranger.connect(("127.0.0.1", port))
             for _ in range(50):
@@ -567,8 +558,7 @@ async def test_a_flood_of_strangers_does_not_drown_the_peer() -> None:
 @asynchronous
 async def test_a_second_video_is_refused_and_the_first_goes_on() -> None:
     """Nobody reads it, so it is not sent at all."""
-    echo = Echo()
-    async with client_of(echo.peer) as client:
+    async with echoing() as (echo, client):
         client.video()
         client.video()
         answer = await client.connect(echo.peer)

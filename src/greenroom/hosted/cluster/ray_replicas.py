@@ -118,6 +118,10 @@ class RayReplicas(Replicas):
                 max_replicas=most,
                 metrics_interval_s=2.0,
                 look_back_period_s=4.0,
+                # The policy waits where that is meant. By default Ray waits until it has wanted
+                # another replica for half a minute, or one fewer for ten, which it never does.
+                upscale_delay_s=0.0,
+                downscale_delay_s=0.0,
                 policy=AutoscalingPolicy(policy_function=_POLICY),
             ),
             health_check_period_s=2.0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from av.video.codeccontext import VideoCodecContext
 
 __all__ = ["VIDEO_RATE", "CodedFrame", "VideoEncoder"]
+
+logger = logging.getLogger(__name__)
 
 VIDEO_RATE: Final = 90_000
 """Rate of the RTP clock of all video, in Hz."""
@@ -103,6 +106,11 @@ class VideoEncoder:
         Returns
         -------
         CodedFrame
+
+        Raises
+        ------
+        av.FFmpegError
+            If the encoder refuses the frame, and a new encoder does so, too.
         """
         frame = _in_420(planes)
         size = (frame.width, frame.height)
@@ -112,7 +120,11 @@ class VideoEncoder:
         frame.pts, frame.time_base = timestamp, _TIME_BASE
         frame.pict_type = PictureType.I if key else PictureType.NONE
         try:
-            packets = context.encode(frame)
+            try:
+                packets = context.encode(frame)
+            except av.FFmpegError as error:
+                logger.warning("the %s encoder is built anew: %s", self.codec, error)
+                packets = self._build(size, bitrate).encode(frame)
         finally:
             # The frame may be the caller's, and is encoded elsewhere, too.
             frame.pict_type = PictureType.NONE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import errno
 import ipaddress
 import logging
 import random
@@ -15,7 +16,7 @@ from aioice.candidate import candidate_foundation, candidate_priority
 from aioice.ice import get_host_addresses, relayed_candidate, server_reflexive_candidate
 
 from greenroom.hosted.rtc import internals
-from greenroom.hosted.rtc.signalling import SignallingError
+from greenroom.hosted.rtc.signalling import NoCandidateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -36,6 +37,7 @@ MOST_ADDRESSES: Final = 60
 """The same, with addresses that checks came from."""
 
 _LOOPBACK: Final = "127.0.0.1"
+_NO_DESCRIPTOR: Final = (errno.EMFILE, errno.ENFILE)
 _SERVER_S: Final = 5.0  # time-out for STUN and TURN servers
 _CONSENT_S: Final = 1.0  # interval at which consent is asked for
 # Room for a key frame of full HD that arrives while the loop is busy, in bytes.
@@ -79,8 +81,8 @@ async def gather(
 
     Raises
     ------
-    SignallingError
-        If no port of the range is free.
+    NoCandidateError
+        If no port of the range is free, or no server gave a candidate.
     """
     protocols: list[StunProtocol] = []
     if not options.relay_only:
@@ -91,11 +93,11 @@ async def gather(
                 _add_host(connection, protocol, options.public_address)
         if not protocols:
             message = _no_port(options.udp_ports)
-            raise SignallingError(message)
+            raise NoCandidateError(message)
     await _ask_servers(connection, protocols, make)
     if not connection.local_candidates:
         message = "no STUN or TURN server gave a candidate: see the log, and check --ice-servers"
-        raise SignallingError(message)
+        raise NoCandidateError(message)
     internals.end_gathering(connection)
 
 
@@ -116,6 +118,9 @@ async def _bound(
                 make, local_addr=(address, port)
             )
         except OSError as error:
+            if error.errno in _NO_DESCRIPTOR:
+                message = "no UDP socket could be opened: the limit of open files is reached"
+                raise NoCandidateError(message) from error
             logger.debug("no socket on %s port %d: %s", address, port, error)
             continue
         internals.read_small_datagrams(transport)

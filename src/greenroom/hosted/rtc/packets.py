@@ -22,6 +22,7 @@ MID: Final = "urn:ietf:params:rtp-hdrext:sdes:mid"
 
 _HEADER: Final = struct.Struct("!BBHII")
 _NTP_EPOCH_S: Final = 2_208_988_800  # 1970 in seconds since 1900
+_ZERO_S: Final = _NTP_EPOCH_S + time.time() - time.monotonic()  # zero of the monotonic clock
 
 
 class Packet(NamedTuple):
@@ -114,8 +115,11 @@ def build_packet(
 
 
 def ntp_time() -> int:
-    """Return the time of day as RTCP carries it, in 1/2**32 s since 1900."""
-    return int((time.time() + _NTP_EPOCH_S) * (1 << 32))
+    """Return the time of day as RTCP carries it, in 1/2**32 s since 1900.
+
+    A clock that is set meanwhile does not move it: receivers take delays and lip sync from it.
+    """
+    return int((time.monotonic() + _ZERO_S) * (1 << 32))
 
 
 def unwrapped(value: int, near: int, bits: int) -> int:

@@ -129,7 +129,8 @@ class Peer:
         Raises
         ------
         SignallingError
-            If the offer cannot be answered, or no UDP port is free. The peer is closed then.
+            If the offer cannot be answered, or no UDP port is free (`NoCandidateError`). The peer
+            is closed then.
         """
         if self._connection is not None or self._is_ending():
             message = "the connection was negotiated before: a new offer needs a new one"

@@ -11,7 +11,14 @@ from aiortc import sdp
 
 from greenroom.errors import GreenroomError
 
-__all__ = ["Fragment", "Offer", "SignallingError", "read_fragment", "read_offer"]
+__all__ = [
+    "Fragment",
+    "NoCandidateError",
+    "Offer",
+    "SignallingError",
+    "read_fragment",
+    "read_offer",
+]
 
 _MOST_BYTES: Final = 65_536
 _MOST_MEDIA: Final = 8
@@ -28,6 +35,10 @@ _PARSER_ERRORS: Final = (
 
 class SignallingError(GreenroomError):
     """An offer or a candidate cannot be used, or no candidate of this side was found."""
+
+
+class NoCandidateError(SignallingError):
+    """No candidate of this side was found: that is no fault of the offer."""
 
 
 @dataclass(frozen=True, slots=True)

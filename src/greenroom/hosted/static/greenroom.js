@@ -136,8 +136,9 @@ export function createGreenroom({ server = ".", token = null, settings = {}, ice
     tell({ error });
   }
 
-  function hear({ settings, status, error }) {
+  function hear({ settings, status, error, closing }) {
     link.heardMs = performance.now();
+    if (closing) link.end({ ...closing, status: 503 }); // as it answers who comes now
     if (error) refuse(error);
     tell({ ...(settings && { settings, error: null }), ...(status && { status }) });
   }
@@ -147,7 +148,7 @@ export function createGreenroom({ server = ".", token = null, settings = {}, ice
       tell({ connection: "connecting", status: null });
       const problem = await connect().catch((error) => error);
       if (state.connection === "closed") return;
-      if (!problem) waitMs = FIRST_WAIT_MS;
+      if (!(problem instanceof Error)) waitMs = FIRST_WAIT_MS;
       const { setting: name = null, status = null, message, retryMs } = problem ?? {};
       const isRefused = camera.readyState === "ended" || (status >= 400 && status < 500 && ![408, 429].includes(status));
       tell({ connection: isRefused ? "refused" : "lost", error: problem ? { name, status, message } : null });
@@ -158,7 +159,7 @@ export function createGreenroom({ server = ".", token = null, settings = {}, ice
     }
   }
 
-  // Makes a connection, and returns when it is lost.
+  // Makes a connection, and returns when it is lost: why, if the server has told it.
   async function connect() {
     const query = { method: "OPTIONS", signal: AbortSignal.timeout(CONNECTING_MS) };
     const links = iceServers ? null : (await ask(new URL("sessions", base), query)).headers.get("Link");
@@ -171,7 +172,7 @@ export function createGreenroom({ server = ".", token = null, settings = {}, ice
     own.sender = pc.addTransceiver(camera, { sendEncodings: [{ maxBitrate: MAX_BITRATE }] }).sender;
     pc.ontrack = ({ track }) => output.add((own.track = track));
     pc.onconnectionstatechange = () => ["failed", "closed"].includes(pc.connectionState) && own.end();
-    own.channel.onclose = own.end;
+    own.channel.onclose = () => own.end();
     own.channel.onmessage = ({ data }) => own === link && hear(JSON.parse(data));
     own.channel.onopen = () => {
       cover(isCovered);
@@ -193,7 +194,6 @@ export function createGreenroom({ server = ".", token = null, settings = {}, ice
     await pc.setRemoteDescription({ type: "answer", sdp });
     own.heardMs = performance.now() + CONNECTING_MS - SILENCE_MS;
     const timer = setInterval(() => performance.now() - own.heardMs > SILENCE_MS && own.end(), 500);
-    await ended;
-    clearInterval(timer);
+    return ended.finally(() => (clearInterval(timer), (own.channel.onmessage = null)));
   }
 }

@@ -199,11 +199,14 @@ function headline() {
   if (connection === "off") return ["Your camera is off", "wait"];
   if (isHidden) return ["You are hidden", "cover"];
   if (connection === "connecting") return [`Connecting to ${folder.host}…`, "wait"];
-  if (connection !== "connected" || !status) return ["Not connected: nothing of you is shown", "wait"];
+  if (connection !== "connected") return ["Not connected: nothing of you is shown", "wait"];
+  if (!status) return ["Connected: you may be seen already", "wait"];
   if (status.showing === "cover") return [status.message || "You are hidden", "cover"];
   return [describedBackground(settings.background), "person"];
 }
 
+// The server's messages may be put into others.
+const asSentence = (text) => `${text[0].toUpperCase()}${text.slice(1).replace(/\.?$/, ".")}`;
 const ms = (value) => (value ? `${Math.round(value)} ms` : "–");
 
 function show() {
@@ -214,7 +217,7 @@ function show() {
   document.title = `${sentence} – greenroom`;
   const isLost = connection === "lost" || connection === "refused";
   $("problem").hidden = !isLost;
-  const why = error?.status ? error.message : "The connection to the server is lost.";
+  const why = error?.status ? asSentence(error.message) : "The connection to the server is lost.";
   if (isLost) say($("problem"), connection === "lost" ? `${why} Trying again; it continues by itself.` : why);
   const notices = (connection === "connected" && status?.notices) || [];
   $("notices").hidden = notices.length === 0;

@@ -9,10 +9,11 @@ from fastapi import FastAPI, Request, Response
 
 from greenroom.errors import SinkError
 from greenroom.hosted.access import Gatekeeper
+from greenroom.hosted.body_limit import BodyLimitMiddleware, has_body
 from greenroom.hosted.guard import RequestGuard
 from greenroom.hosted.operation_routes import operation_routes
 from greenroom.hosted.page_routes import page_routes
-from greenroom.hosted.refusals import answer_errors
+from greenroom.hosted.refusals import UnavailableError, answer_errors
 from greenroom.hosted.server import run_server
 from greenroom.hosted.tokens import Action
 from greenroom.hosted.workers.forwarding import WorkerEndedError, forward, worker_headers
@@ -36,6 +37,7 @@ _OPENAPI: Final = "openapi.json"
 _MAX_OFFER_BYTES: Final = 65536
 _OFFER_S: Final = 5.0
 _BODY_S: Final = 125.0
+_UNAVAILABLE: Final = 503
 
 
 def create_front(options: ServeOptions, fleet: Fleet) -> FastAPI:
@@ -68,6 +70,7 @@ def create_front(options: ServeOptions, fleet: Fleet) -> FastAPI:
     )
     app.include_router(page_routes())
     app.add_api_route("/{path:path}", _Forwarding(fleet, gatekeeper).answer, methods=[*_METHODS])
+    app.add_middleware(BodyLimitMiddleware, limit=gatekeeper.body_limit)
     app.add_middleware(RequestGuard, origins=options.origins, local_only=gatekeeper.is_local)
     answer_errors(app, fleet.metrics.note_refusal)
     return app
@@ -121,7 +124,7 @@ class _Forwarding:
         return await self._pass_on(request, worker, grant)
 
     async def _begin(self, request: Request, kind: str, stream: str, grant: Grant) -> Response:
-        """Place a new session or viewer."""
+        """Place a new session or viewer; a session on another worker if the first takes none."""
         stream = stream or request.query_params.get("stream", "")
         if stream:
             grant.check(Action.WATCH if kind == "whep" else Action.PUBLISH, stream)
@@ -129,12 +132,22 @@ class _Forwarding:
         if kind == "whep":
             with self._fleet.watch(grant, stream) as (worker, given):
                 return await self._give(request, grant, offer, worker, given)
+        refusal = None
         try:
             with self._fleet.place(grant, stream, None) as (worker, given):
-                return await self._give(request, grant, offer, worker, given)
+                response = await self._give(request, grant, offer, worker, given)
+            if response.status_code != _UNAVAILABLE:
+                return response
+            refusal = response  # by one that has no port left, say
         except WorkerEndedError:
+            pass
+        try:
             with self._fleet.place(grant, stream, worker) as (other, given):
                 return await self._give(request, grant, offer, other, given)
+        except UnavailableError:
+            if refusal is None:
+                raise
+            return refusal
 
     async def _give(
         self, request: Request, grant: Grant, offer: bytes, worker: ReachedWorker, given: Given
@@ -151,7 +164,7 @@ class _Forwarding:
     ) -> Response:
         headers = worker_headers(request, self._fleet.secret, grant)
         body: bytes | AsyncIterator[bytes] = b""
-        if _has_body(request):
+        if has_body(request):
             body = stream_body(request, MAX_UPLOAD_BYTES, "the body is too large", _BODY_S)
         response, _ = await forward(request, _address(worker), headers, body)
         return response
@@ -161,11 +174,6 @@ def _address(worker: ReachedWorker) -> tuple[str, int]:
     if worker.address is None:
         raise WorkerEndedError
     return worker.address
-
-
-def _has_body(request: Request) -> bool:
-    headers = request.headers
-    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
 
 
 async def _whole_body(request: Request) -> bytes:

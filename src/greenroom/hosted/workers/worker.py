@@ -11,8 +11,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from greenroom.hosted.backgrounds import delete_uploads_of
 from greenroom.hosted.options import Part
+from greenroom.hosted.upload_folders import delete_abandoned_uploads
 from greenroom.hosted.workers.process import WORKER_HOST, run_worker
 from greenroom.hosted.workers.reached_worker import ReachedWorker
 from greenroom.hosted.workers.reports import WorkerReport, decode, encode
@@ -173,10 +173,9 @@ class SessionWorker(ReachedWorker):
                 process.kill()
                 process.join(_END_S)
             pipe.close()
-            code, pid = process.exitcode, process.pid
+            code = process.exitcode
             process.close()
-            if pid is not None:
-                await asyncio.to_thread(delete_uploads_of, pid)
+            await asyncio.to_thread(delete_abandoned_uploads)
             self._on_ended(last)
             self.settled.set()
         logger.info("worker %s has ended, with status %s", self.name, code)

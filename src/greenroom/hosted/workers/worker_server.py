@@ -15,7 +15,8 @@ from starlette.responses import PlainTextResponse
 
 from greenroom.errors import GreenroomError
 from greenroom.hosted.app import create_app, sessions_of
-from greenroom.hosted.server import DrainingServer, listen, server_config
+from greenroom.hosted.listener import listen
+from greenroom.hosted.server import DrainingServer, server_config
 from greenroom.hosted.tokens import AccessDeniedError, Action, Grant
 from greenroom.hosted.workers.reports import (
     GRANT_HEADER,

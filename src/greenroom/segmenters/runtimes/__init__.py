@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from greenroom.segmenters.runtimes.acceleration import NO_ACCELERATION, Acceleration
 from greenroom.segmenters.runtimes.compute_devices import cpu_only
 from greenroom.segmenters.runtimes.onnx import OnnxRuntime
 from greenroom.segmenters.runtimes.runtime import missing_extra_error
@@ -12,7 +14,7 @@ from greenroom.segmenters.runtimes.tensorflow import TensorFlowRuntime
 from greenroom.settings import Device
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from greenroom.segmenters.runtimes.runtime import Example, Runtime
@@ -61,8 +63,11 @@ def load_runtime(
     threads: int = 1,
     device: Device = Device.AUTO,
     outputs: Sequence[str] = (),
+    states: Mapping[str, str] = MappingProxyType({}),
     member: str | None = None,
     example: Example | None = None,
+    allowed: Acceleration = NO_ACCELERATION,
+    engines: Path | None = None,
 ) -> Runtime:
     """Load a model file.
 
@@ -77,12 +82,18 @@ def load_runtime(
     device : Device
         The requested device.
     outputs : sequence of str
-        Names of the outputs to return; by default all.
+        Names of the outputs to compute; by default all.
+    states : mapping of str to str
+        For recurrent models: each state's input, and the output that feeds it in the next run.
     member : str, optional
         Suffix of the file's name inside an archive.
     example : callable, optional
         Creates inputs to try an ONNX model with on each candidate device. Without it the CPU is
         used, untried.
+    allowed : Acceleration
+        What an ONNX model may use on NVIDIA's GPUs. It is used if the answers agree.
+    engines : Path, optional
+        Folder in which TensorRT keeps compiled models. Without it each start compiles.
 
     Raises
     ------
@@ -96,10 +107,21 @@ def load_runtime(
     if kind in _CPU_ONLY:
         cpu_only(device, _CPU_ONLY[kind], path.name)
     if kind == "onnx":
-        return OnnxRuntime(path, threads=threads, device=device, outputs=outputs, example=example)
+        return OnnxRuntime(
+            path,
+            threads=threads,
+            device=device,
+            outputs=outputs,
+            states=states,
+            example=example,
+            allowed=allowed,
+            engines=engines,
+        )
     if kind == "tensorflow":
-        return TensorFlowRuntime(path, threads=threads, outputs=outputs, member=member)
+        return TensorFlowRuntime(
+            path, threads=threads, outputs=outputs, states=states, member=member
+        )
     # It is not there on every platform, and a wrong command line is rejected without it.
     from greenroom.segmenters.runtimes.litert import LiteRTRuntime  # noqa: PLC0415
 
-    return LiteRTRuntime(path, threads=threads, outputs=outputs)
+    return LiteRTRuntime(path, threads=threads, outputs=outputs, states=states)

@@ -9,10 +9,12 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from greenroom.errors import ModelError, SettingsError
-from greenroom.segmenters.runtimes.native_stderr import captured_stderr
+from greenroom.segmenters.runtimes.native_stderr import CapturedText, captured_stderr
+from greenroom.segmenters.runtimes.tensorrt import PACKAGE
 from greenroom.settings import Device
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     Provider = tuple[str, dict[str, str]]
     CreateSession = Callable[[list[Provider]], Any]
 
-__all__ = ["AUTO_ORDER", "DEVICES", "cpu_only", "open_session"]
+__all__ = ["AUTO_ORDER", "DEVICES", "DOCTOR_HINT", "cpu_only", "open_session"]
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +54,7 @@ _GPU_PACKAGE: Final = "pip install 'greenroom[cuda]', after pip uninstall onnxru
 DEVICES: Final = {
     Device.CUDA: _DeviceSpec(_CUDA, _GPU_PACKAGE),
     Device.TENSORRT: _DeviceSpec(
-        "TensorrtExecutionProvider", f"{_GPU_PACKAGE}, and TensorRT itself", (_CUDA,)
+        "TensorrtExecutionProvider", f"{_GPU_PACKAGE}, and pip install '{PACKAGE}'", (_CUDA,)
     ),
     Device.OPENVINO: _DeviceSpec(
         "OpenVINOExecutionProvider", "pip install onnxruntime-openvino in place of onnxruntime"
@@ -64,6 +66,9 @@ DEVICES: Final = {
     ),
     Device.CPU: _DeviceSpec(_CPU, "every build of onnxruntime"),
 }
+
+# End of a reason that a command mends.
+DOCTOR_HINT: Final = "; greenroom doctor says how to get it"
 
 # Fastest first. TensorRT is left out: it compiles for minutes before the first frame.
 AUTO_ORDER: Final = (Device.CUDA, Device.DIRECTML, Device.COREML, Device.OPENVINO, Device.CPU)
@@ -157,6 +162,7 @@ def _open_verified(
     if device is not Device.CPU:
         names.append(_CPU)
     said = io.StringIO()
+    notes = CapturedText()
     try:
         with contextlib.redirect_stdout(said), captured_stderr() as notes:
             session = create([(name, {}) for name in names])
@@ -165,12 +171,20 @@ def _open_verified(
                 session.disable_fallback()
                 try_out(session)
     except errors as error:
-        raise _DeviceUnusableError(_single_line(str(error))) from error
+        reason = _missing_library(notes.text) or _single_line(str(error))
+        raise _DeviceUnusableError(reason) from error
     if spec.provider not in used:
-        reason = _single_line(said.getvalue() + notes.text) or "it does not say why"
+        reason = _missing_library(notes.text) or _single_line(said.getvalue() + notes.text)
+        reason = reason or "it does not say why"
         message = f"ONNX Runtime did not take {spec.provider}, but {', '.join(used)}: {reason}"
         raise _DeviceUnusableError(message)
     return session
+
+
+def _missing_library(text: str) -> str:
+    """Return which shared library could not be found, or an empty string."""
+    found = re.search(r"(lib[\w.+-]+): cannot open shared object file", text)
+    return f"{found[1]} is not installed{DOCTOR_HINT}" if found else ""
 
 
 def _single_line(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import ai_edge_litert
@@ -18,6 +19,7 @@ from greenroom.segmenters.runtimes.runtime import (
     run_error,
     select_outputs,
 )
+from greenroom.segmenters.runtimes.states import HostStates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from greenroom.segmenters.runtimes.runtime import Fill
+    from greenroom.segmenters.runtimes.states import States
 
 __all__ = ["LiteRTRuntime"]
 
@@ -40,10 +43,18 @@ class LiteRTRuntime(Runtime):
     State: the shape of the input.
     """
 
-    def __init__(self, path: Path, *, threads: int = 1, outputs: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        threads: int = 1,
+        outputs: Sequence[str] = (),
+        states: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         check_file(path)
         self.path = path
         self.threads = threads
+        self.states = states
         self.name = f"LiteRT {ai_edge_litert.__version__} XNNPACK"
         self.device = "cpu"
         try:
@@ -73,10 +84,12 @@ class LiteRTRuntime(Runtime):
         shape: tuple[int, ...],
         fill: Fill,
         others: Mapping[str, NDArray[Any]],
+        states: States | None = None,
     ) -> dict[str, NDArray[Any]]:
         """See `Runtime.run`."""
         self._resize(picture, shape)
-        for name, values in others.items():
+        kept = HostStates.checked(states)
+        for name, values in (others if kept is None else {**others, **kept.values}).items():
             self._resize(name, values.shape)
             self._views[name]()[...] = values
         try:
@@ -89,7 +102,10 @@ class LiteRTRuntime(Runtime):
             self._interpreter.invoke()
         except (ValueError, RuntimeError) as error:
             raise run_error(self.path, error) from error
-        return {info.name: self._views[info.name]() for info in self.outputs}
+        results = {info.name: self._views[info.name]() for info in self.outputs}
+        if kept is not None:
+            kept.take(results)
+        return results
 
     def close(self) -> None:
         """See `Runtime.close`."""

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import logging
 import re
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from greenroom.errors import ModelError
+from greenroom.errors import ModelError, ModelOutputError
+from greenroom.segmenters.runtimes.acceleration import (
+    NO_ACCELERATION,
+    Acceleration,
+    outputs_agree,
+    ways_within,
+)
 from greenroom.segmenters.runtimes.compute_devices import open_session
+from greenroom.segmenters.runtimes.half_precision import in_half_precision
+from greenroom.segmenters.runtimes.native_stderr import captured_stderr
+from greenroom.segmenters.runtimes.onnx_binding import BoundSession, DeviceStates
 from greenroom.segmenters.runtimes.onnx_library import load_onnxruntime
 from greenroom.segmenters.runtimes.runtime import (
     Runtime,
@@ -19,24 +32,41 @@ from greenroom.segmenters.runtimes.runtime import (
     run_error,
     select_outputs,
 )
+from greenroom.segmenters.runtimes.tensorrt import load_libraries, provider_options
 from greenroom.settings import Device
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from greenroom.segmenters.runtimes.compute_devices import Provider
-    from greenroom.segmenters.runtimes.runtime import Example, Fill
+    from greenroom.segmenters.runtimes.runtime import Example, Fill, Trial
+    from greenroom.segmenters.runtimes.states import States
 
 __all__ = ["OnnxRuntime"]
 
+logger = logging.getLogger(__name__)
+
 _LIBRARY: Final = "ONNX Runtime"
-_CUDA_PROVIDERS: Final = ("CUDAExecutionProvider", "TensorrtExecutionProvider")
+_CUDA_PROVIDER: Final = "CUDAExecutionProvider"
+_TENSORRT_PROVIDER: Final = "TensorrtExecutionProvider"
+_CUDA_PROVIDERS: Final = (_CUDA_PROVIDER, _TENSORRT_PROVIDER)
+_CPU_PROVIDER: Final = "CPUExecutionProvider"
+_ERRORS_ONLY: Final = 3
 _FATAL_ONLY: Final = 4
+# Runs to try a recurrent model on a device, which prepares for each size: from zeros, whose sizes
+# differ, and with both sets of tensors.
+_TRIALS_OF_STATES: Final = 3
+# Runs to compare: each graph is recorded and then replayed with another picture.
+_TRIALS_TO_COMPARE: Final = 7
 # ONNX Runtime's names of tensor types where NumPy's differ.
 _TYPES: Final = {"float": "float32", "double": "float64"}
+
+
+class _DeviceFaultError(ModelOutputError):
+    """A device failed that had run the model."""
 
 
 class OnnxRuntime(Runtime):
@@ -46,7 +76,7 @@ class OnnxRuntime(Runtime):
     model at 25 frames a second takes ten times the CPU time, nearly all of it spinning between
     frames (``benchmarks/onnx_threads.py``).
 
-    State: the buffer of the input.
+    State: the tensors on the device (`BoundSession`), and the device that is left.
     """
 
     def __init__(
@@ -56,7 +86,10 @@ class OnnxRuntime(Runtime):
         threads: int = 1,
         device: Device = Device.AUTO,
         outputs: Sequence[str] = (),
+        states: Mapping[str, str] = MappingProxyType({}),
         example: Example | None = None,
+        allowed: Acceleration = NO_ACCELERATION,
+        engines: Path | None = None,
     ) -> None:
         try:
             onnxruntime = load_onnxruntime()
@@ -65,19 +98,22 @@ class OnnxRuntime(Runtime):
         check_file(path)
         self.path = path
         self.threads = threads
-        self.name = f"{_LIBRARY} {onnxruntime.__version__}"
+        self.name = self._library = f"{_LIBRARY} {onnxruntime.__version__}"
         self._onnxruntime = onnxruntime
         self._errors = _runtime_errors(onnxruntime)
-        self._buffer: NDArray[Any] = np.empty(0)
+        self._input_errors = onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument
+        self._asked = device
+        self._failed: BoundSession | None = None
+        self.states = states
+        self._wanted = outputs
+        self._allowed = allowed
+        self._engines = engines
         if example is None:
-            self._session, self.device = self._open([("CPUExecutionProvider", {})]), "cpu"
+            session, self.device = self._open([(_CPU_PROVIDER, {})]), str(Device.CPU)
+            self._bound = self._bind(session)
         else:
-            self._session, self.device = self._open_on(device, example)
-        inputs = _infos(path, self._session.get_inputs())
-        self.inputs = inputs
-        self.outputs = select_outputs(path, _infos(path, self._session.get_outputs()), outputs)
-        self._names = [info.name for info in self.outputs]
-        self._types = {info.name: info.dtype for info in inputs}
+            self._bound, self.device = self._open_on(device, example)
+        self.inputs, self.outputs = self._bound.inputs, self._bound.outputs
 
     def run(
         self,
@@ -85,27 +121,79 @@ class OnnxRuntime(Runtime):
         shape: tuple[int, ...],
         fill: Fill,
         others: Mapping[str, NDArray[Any]],
+        states: States | None = None,
     ) -> dict[str, NDArray[Any]]:
-        """See `Runtime.run`; the outputs are new arrays here."""
-        if self._buffer.shape != shape:
-            self._buffer = np.zeros(shape, self._types[picture])
-        fill(self._buffer)
+        """See `Runtime.run`; outputs that feed states are not returned.
+
+        If a device chosen by ``auto`` fails, the CPU takes over, with first states.
+        """
+        kept = DeviceStates.checked(states)
         try:
-            results = self._session.run(self._names, {picture: self._buffer, **others})
-        except self._errors as error:
-            raise run_error(self.path, error) from error
-        return dict(zip(self._names, results, strict=True))
+            return self._run(picture, shape, fill, others, kept)
+        except _DeviceFaultError as error:
+            if self._asked is not Device.AUTO:
+                raise
+            logger.warning("%s; it runs on the CPU from now on", error)
+        self._take_over()
+        return self._run(picture, shape, fill, others, kept)
+
+    def new_states(self) -> DeviceStates:
+        """See `Runtime.new_states`."""
+        return DeviceStates(self._bound)
 
     def close(self) -> None:
         """See `Runtime.close`."""
-        del self._session, self._buffer
+        del self._bound, self._failed
 
-    def _open_on(self, device: Device, example: Example) -> tuple[Any, str]:
+    def _run(
+        self,
+        picture: str,
+        shape: tuple[int, ...],
+        fill: Fill,
+        others: Mapping[str, NDArray[Any]],
+        states: DeviceStates | None,
+    ) -> dict[str, NDArray[Any]]:
+        with self._model_faults():
+            memory = self._bound.picture(picture, shape)
+        fill(memory)
+        with self._model_faults():
+            return self._bound.run(picture, others, states)
+
+    @contextlib.contextmanager
+    def _model_faults(self) -> Iterator[None]:
+        """Raise the library's errors as `ModelOutputError`."""
+        try:
+            yield
+        except self._errors as error:
+            fault = run_error(self.path, error)
+            if self.device == Device.CPU or isinstance(error, self._input_errors):
+                raise fault from error
+            # Out of memory, lost, or whatever else: it ran the model before.
+            message = f"{fault} (device '{self.device}')"
+            raise _DeviceFaultError(message, self.path) from error
+
+    def _take_over(self) -> None:
+        """Go on on the CPU."""
+        session = self._open([(_CPU_PROVIDER, {})])
+        # Freed with the runtime: to free what a lost device holds can end the process.
+        self._failed = self._bound
+        self._bound = self._bind(session)
+        self.device = str(Device.CPU)
+        self.name = self._library
+
+    def _open_on(self, device: Device, example: Example) -> tuple[BoundSession, str]:
+        tried: list[BoundSession] = []
+
         def try_out(session: Any) -> None:
-            inputs = _infos(self.path, session.get_inputs())
-            session.run(None, dict(example(inputs)))
+            bound = self._bind(session)
+            tried[:] = [bound]
+            trial = example(bound.inputs)
+            is_cpu = session.get_providers()[0] == _CPU_PROVIDER
+            count = 1 if is_cpu or not self.states else _TRIALS_OF_STATES
+            for _ in self._trial_runs(bound, trial, count):
+                pass
 
-        return open_session(
+        _, used = open_session(
             device,
             available=self._onnxruntime.get_available_providers(),
             create=self._open,
@@ -113,26 +201,112 @@ class OnnxRuntime(Runtime):
             errors=self._errors,
             path=self.path,
         )
+        bound = tried[0]
+        if used == Device.CUDA:
+            bound = self._accelerated(bound, example(bound.inputs))
+        elif used == Device.TENSORRT and self._allowed.half:
+            if not self._agrees_with_cpu(bound, example(bound.inputs)):
+                logger.info("model '%s' is compiled without half precision", self.path.name)
+                self._allowed = NO_ACCELERATION
+                return self._open_on(device, example)
+            self.name += ", half precision"
+        return bound, used
 
-    def _open(self, providers: list[Provider]) -> Any:
+    def _agrees_with_cpu(self, bound: BoundSession, trial: Trial) -> bool:
+        try:
+            cpu = self._bind(self._open([(_CPU_PROVIDER, {})]))
+            expected = self._trial_outputs(cpu, trial)
+            return outputs_agree(self._trial_outputs(bound, trial), expected)
+        except self._errors as error:
+            logger.info("model '%s' cannot be compared: %s", self.path.name, error)
+            return False
+
+    def _accelerated(self, plain: BoundSession, trial: Trial) -> BoundSession:
+        """Return a faster session if the card allows one and its answers agree."""
+        expected: list[dict[str, NDArray[Any]]] = []
+        faults: tuple[type[Exception], ...] = (*self._errors, ImportError)
+        for way in ways_within(self._allowed):
+            try:
+                expected = expected or self._trial_outputs(plain, trial)
+                with contextlib.redirect_stdout(io.StringIO()), captured_stderr():
+                    bound = self._bind(self._open_way(way), graphs=way.graph)
+                    found = self._trial_outputs(bound, trial)
+            except faults as error:
+                reason = str(error)
+            else:
+                if outputs_agree(found, expected):
+                    self.name = f"{self.name}, {way}"
+                    return bound
+                reason = "its answers differ"
+            logger.info("model '%s' is not run with %s: %s", self.path.name, way, reason)
+        return plain
+
+    def _open_way(self, way: Acceleration) -> Any:
+        options = {"enable_cuda_graph": "1"} if way.graph else {}
+        model = in_half_precision(self.path) if way.half else str(self.path)
+        session = self._open([(_CUDA_PROVIDER, options), (_CPU_PROVIDER, {})], model)
+        if session.get_providers()[0] != _CUDA_PROVIDER:
+            message = f"ONNX Runtime did not take {_CUDA_PROVIDER}"
+            raise RuntimeError(message)
+        return session
+
+    def _trial_outputs(self, bound: BoundSession, trial: Trial) -> list[dict[str, NDArray[Any]]]:
+        """Return copies of the outputs of runs to compare."""
+        return [
+            {name: np.array(values) for name, values in outputs.items()}
+            for outputs in self._trial_runs(bound, trial, _TRIALS_TO_COMPARE)
+        ]
+
+    def _trial_runs(
+        self, bound: BoundSession, trial: Trial, count: int
+    ) -> Iterator[dict[str, NDArray[Any]]]:
+        """Run a trial's picture, every third time mirrored; yield the outputs."""
+        states = DeviceStates(bound) if self.states else None
+        for number in range(count):
+            picture = bound.picture(trial.picture, trial.shape)
+            trial.fill(picture)
+            if number % 3 == 1:  # a graph is replayed with a picture that it was not recorded with
+                picture[...] = picture[..., ::-1].copy()
+            yield bound.run(trial.picture, trial.others, states)
+
+    def _bind(self, session: Any, *, graphs: bool = False) -> BoundSession:
+        outputs = _infos(self.path, session.get_outputs())
+        return BoundSession(
+            self._onnxruntime,
+            session,
+            memory="cuda" if session.get_providers()[0] in _CUDA_PROVIDERS else "cpu",
+            inputs=_infos(self.path, session.get_inputs()),
+            outputs=select_outputs(self.path, outputs, self._wanted),
+            carried=self.states,
+            errors=self._errors,
+            graphs=graphs,
+        )
+
+    def _open(self, providers: list[Provider], model: str | bytes | None = None) -> Any:
+        """Open a session for the file, or for a model made of it."""
         options = self._onnxruntime.SessionOptions()
         options.intra_op_num_threads = self.threads
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+        options.log_severity_level = _ERRORS_ONLY  # warnings about the file would hide others
         first = providers[0][0]
-        if first == "CPUExecutionProvider":
+        if first == _CPU_PROVIDER:
             options.log_severity_level = _FATAL_ONLY  # errors are also raised
         elif first == "DmlExecutionProvider":
             options.enable_mem_pattern = False  # required by DirectML
         elif first in _CUDA_PROVIDERS and hasattr(self._onnxruntime, "preload_dlls"):
             self._onnxruntime.preload_dlls()  # finds CUDA libraries installed by pip
+        if first == _TENSORRT_PROVIDER:
+            load_libraries()
+            tuned = provider_options(self.path, self._engines, half=self._allowed.half)
+            providers = [(first, tuned), *providers[1:]]
         try:
             return self._onnxruntime.InferenceSession(
-                str(self.path), options, providers=providers, enable_fallback=0
+                model or str(self.path), options, providers=providers, enable_fallback=0
             )
         except self._errors as error:
-            if first != "CPUExecutionProvider":
+            if first != _CPU_PROVIDER:
                 raise
             raise load_error(self.path, _LIBRARY, error) from error
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import numpy as np
+
 from greenroom.errors import MissingExtraError, ModelError, ModelOutputError
+from greenroom.segmenters.runtimes.states import HostStates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
+
+    from greenroom.segmenters.runtimes.states import States
 
     Fill = Callable[[NDArray[Any]], None]
 
@@ -21,7 +25,9 @@ __all__ = [
     "Fill",
     "Runtime",
     "TensorInfo",
+    "Trial",
     "check_file",
+    "first_states",
     "load_error",
     "missing_extra_error",
     "run_error",
@@ -41,9 +47,17 @@ class TensorInfo(NamedTuple):
     dtype: np.dtype[Any]
 
 
+class Trial(NamedTuple):
+    """Arguments of `Runtime.run` to try a model with."""
+
+    picture: str
+    shape: tuple[int, ...]
+    fill: Fill
+    others: Mapping[str, NDArray[Any]]
+
+
 if TYPE_CHECKING:
-    # Creates inputs to try a model with.
-    Example = Callable[[Sequence[TensorInfo]], Mapping[str, NDArray[Any]]]
+    Example = Callable[[Sequence[TensorInfo]], Trial]
 
 
 class Runtime(ABC):
@@ -60,7 +74,9 @@ class Runtime(ABC):
     path : Path
         The model file.
     inputs, outputs : tuple of TensorInfo
-        Inputs of the model, and its outputs that are returned.
+        Inputs of the model, and its outputs that are computed.
+    states : mapping of str to str
+        For recurrent models: each state's input, and the output that feeds it in the next run.
     """
 
     name: str
@@ -69,6 +85,7 @@ class Runtime(ABC):
     path: Path
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
+    states: Mapping[str, str]
 
     @abstractmethod
     def run(
@@ -77,6 +94,7 @@ class Runtime(ABC):
         shape: tuple[int, ...],
         fill: Fill,
         others: Mapping[str, NDArray[Any]],
+        states: States | None = None,
     ) -> Mapping[str, NDArray[Any]]:
         """Run the model once.
 
@@ -90,11 +108,15 @@ class Runtime(ABC):
             Called with the input's memory, of that shape and the input's type.
         others : mapping
             The further inputs, by name. Read only.
+        states : States, optional
+            Of a recurrent model's stream, from `new_states`: read, and replaced by those of this
+            run. After a failure they are to be reset.
 
         Returns
         -------
         mapping
-            The outputs by name: read-only views, valid until the next call; not to be kept.
+            The outputs by name, but perhaps not those that feed states: read-only views, valid
+            until the next call; not to be kept.
 
         Raises
         ------
@@ -102,9 +124,22 @@ class Runtime(ABC):
             If the model fails.
         """
 
+    def new_states(self) -> States:
+        """Return first states for a stream of a recurrent model."""
+        return HostStates(self.states, first_states(self.states, self.inputs))
+
     @abstractmethod
     def close(self) -> None:
         """Release the model."""
+
+
+def first_states(names: Mapping[str, str], inputs: Sequence[TensorInfo]) -> dict[str, NDArray[Any]]:
+    """Return zeros for the states' inputs; a variable length starts as 1."""
+    return {
+        info.name: np.zeros([length or 1 for length in info.shape], info.dtype)
+        for info in inputs
+        if info.name in names
+    }
 
 
 def check_file(path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -20,6 +21,7 @@ from greenroom.segmenters.runtimes.runtime import (
     missing_extra_error,
     run_error,
 )
+from greenroom.segmenters.runtimes.states import HostStates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from greenroom.segmenters.runtimes.runtime import Fill
+    from greenroom.segmenters.runtimes.states import States
 
 __all__ = ["TensorFlowRuntime"]
 
@@ -54,6 +57,7 @@ class TensorFlowRuntime(Runtime):
         *,
         threads: int = 1,
         outputs: Sequence[str] = (),
+        states: Mapping[str, str] = MappingProxyType({}),
         member: str | None = None,
     ) -> None:
         check_file(path)
@@ -61,6 +65,7 @@ class TensorFlowRuntime(Runtime):
         v1 = tensorflow.compat.v1
         self.path = path
         self.threads = threads
+        self.states = states
         self.name = f"{_LIBRARY} {tensorflow.__version__}"
         self.device = "cpu"
         self._errors = (tensorflow.errors.OpError, ValueError, TypeError)
@@ -85,12 +90,14 @@ class TensorFlowRuntime(Runtime):
         shape: tuple[int, ...],
         fill: Fill,
         others: Mapping[str, NDArray[Any]],
+        states: States | None = None,
     ) -> dict[str, NDArray[Any]]:
         """See `Runtime.run`; the outputs are new arrays here."""
         if self._buffer.shape != shape:
             self._buffer = np.zeros(shape, self._types[picture])
         fill(self._buffer)
-        feeds = {picture: self._buffer, **others}
+        kept = HostStates.checked(states)
+        feeds = {picture: self._buffer, **others, **({} if kept is None else kept.values)}
         names = tuple(feeds)
         try:
             if self._callable is None or self._callable[0] != names:
@@ -101,7 +108,10 @@ class TensorFlowRuntime(Runtime):
         except self._errors as error:
             reason = error.message if isinstance(error, self._errors[0]) else error
             raise run_error(self.path, reason) from error
-        return {info.name: values for info, values in zip(self.outputs, results, strict=True)}
+        named = {info.name: values for info, values in zip(self.outputs, results, strict=True)}
+        if kept is not None:
+            kept.take(named)
+        return named
 
     def close(self) -> None:
         """See `Runtime.close`."""

@@ -1,0 +1,265 @@
+"""ONNX Runtime by IO binding: tensors in fixed memory on the device, copied only where needed.
+
+The input is uploaded into one tensor that is used again. Outputs are bound to tensors on the
+device, of which only those that the caller reads are downloaded. Recurrent states stay on the
+device: two sets of tensors take turns, so that a run reads one and writes the other. On the CPU
+input and outputs are NumPy's memory, states the library's, and nothing is copied.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+
+from greenroom.segmenters.runtimes.runtime import first_states
+from greenroom.segmenters.runtimes.states import States
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping
+
+    from numpy.typing import NDArray
+
+    from greenroom.segmenters.runtimes.runtime import TensorInfo
+
+    Value = Any  # an OrtValue
+
+__all__ = ["BoundSession", "DeviceStates"]
+
+_CPU: Final = "cpu"
+_NONE: Final = np.empty(0)
+# Runs without a graph, and the most graphs of a session: one stream has three at one size.
+_NO_GRAPH: Final = -1
+_MAX_GRAPHS: Final = 12
+
+
+class _TensorSet(NamedTuple):
+    """Tensors of all states by input, and what their sizes depend on."""
+
+    fits: Hashable
+    values: Mapping[str, Value]
+
+
+class DeviceStates(States):
+    """States of one stream as tensors on the device.
+
+    Parameters
+    ----------
+    session : BoundSession
+        Runs the model.
+
+    State: two sets of tensors, and which of them holds the states.
+    """
+
+    def __init__(self, session: BoundSession) -> None:
+        self.begin_on(session)
+
+    def begin_on(self, session: BoundSession) -> None:
+        """Move to a session, with the first states."""
+        self.session = session
+        self._first: Mapping[str, Value] = session.first_tensors()
+        self._sets = [_TensorSet(None, {}), _TensorSet(None, {})]
+        self._last: int | None = None
+
+    @property
+    def values(self) -> Mapping[str, Value]:
+        """The states now, by input."""
+        return self._first if self._last is None else self._sets[self._last].values
+
+    def targets(self, fits: Hashable) -> Mapping[str, Value]:
+        """Return tensors for the next states; none if there are none of these sizes."""
+        target = self._sets[self._next]
+        return target.values if target.fits == fits else {}
+
+    def take(self, values: Mapping[str, Value], fits: Hashable) -> None:
+        """Make tensors the states."""
+        self._sets[self._next] = _TensorSet(fits, values)
+        self._last = self._next
+
+    def reset(self) -> None:
+        """See `States.reset`; the tensors are used again."""
+        self._last = None
+
+    @property
+    def _next(self) -> int:
+        return 0 if self._last is None else 1 - self._last
+
+
+class BoundSession:
+    """A session with its tensors bound. One thread at a time.
+
+    Parameters
+    ----------
+    onnxruntime : module
+        The library.
+    session : InferenceSession
+        The loaded model.
+    memory : str
+        Where its tensors are: ``cpu`` or ``cuda``.
+    inputs, outputs : tuple of TensorInfo
+        Inputs of the model, and the outputs to compute.
+    carried : mapping of str to str
+        Each state's input, and the output that feeds it in the next run.
+    errors : tuple of exception classes
+        Exceptions of the library.
+    graphs : bool
+        Whether the session can record runs as CUDA graphs (``enable_cuda_graph``).
+
+    State: the tensors, and the graphs recorded for them.
+    """
+
+    def __init__(
+        self,
+        onnxruntime: Any,
+        session: Any,
+        *,
+        memory: str,
+        inputs: tuple[TensorInfo, ...],
+        outputs: tuple[TensorInfo, ...],
+        carried: Mapping[str, str],
+        errors: tuple[type[Exception], ...],
+        graphs: bool = False,
+    ) -> None:
+        self._onnxruntime = onnxruntime
+        self._values = onnxruntime.OrtValue
+        self._has_graphs = graphs
+        self._graphs: dict[tuple[int, ...], list[Value]] = {}
+        self._session = session
+        self._memory = memory
+        self.inputs = inputs
+        self.outputs = outputs
+        self._types = {info.name: info.dtype for info in inputs}
+        self._first = first_states(carried, inputs)
+        self._feeds = {output: name for name, output in carried.items()}
+        self._names = [info.name for info in outputs]
+        self._errors = errors
+        self._buffer: NDArray[Any] = np.empty(0)
+        self._input: Value = None
+        self._constants: dict[str, tuple[NDArray[Any], Value]] = {}
+        self._fits: Hashable = None
+        self._outputs: dict[str, tuple[NDArray[Any], Value]] = {}
+        self._sizes_vary = False
+
+    def first_tensors(self) -> dict[str, Value]:
+        """Upload first states for a stream."""
+        return {name: self._uploaded(values) for name, values in self._first.items()}
+
+    def picture(self, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
+        """Return the memory from which the picture of the next run is taken."""
+        if self._input is None or self._buffer.shape != shape:
+            self._buffer = np.zeros(shape, self._types[name])
+            self._input = self._uploaded(self._buffer)
+        return self._buffer
+
+    def run(
+        self,
+        picture: str,
+        others: Mapping[str, NDArray[Any]],
+        states: DeviceStates | None = None,
+    ) -> dict[str, NDArray[Any]]:
+        """Run the model on what was written into `picture`.
+
+        The outputs that feed ``states`` are left out; see `Runtime.run`.
+        """
+        if self._memory != _CPU:
+            self._input.update_inplace(self._buffer)
+        self._note_sizes(others)
+        given = {picture: self._input}
+        given.update((name, self._constant(name, values)) for name, values in others.items())
+        if states is None:
+            return self._read(self._computed(given, self._known()))
+        if states.session is not self:
+            states.begin_on(self)
+        given.update(states.values)
+        # Not on the CPU: the library's memory, freed a moment ago, is in its caches (2 % of RVM).
+        targets = {} if self._memory == _CPU else states.targets(self._fits)
+        fed = {output: targets[name] for output, name in self._feeds.items() if name in targets}
+        computed = self._computed(given, {**self._known(), **fed})
+        states.take(
+            {name: computed.pop(output) for output, name in self._feeds.items()}, self._fits
+        )
+        return self._read(computed)
+
+    def _note_sizes(self, others: Mapping[str, NDArray[Any]]) -> None:
+        """Release the outputs' tensors if their sizes may be others now."""
+        more = ((name, values.shape, values.tobytes()) for name, values in others.items())
+        fits = (self._buffer.shape, *more)
+        if fits != self._fits:
+            self._fits = fits
+            self._outputs.clear()
+
+    def _known(self) -> dict[str, Value]:
+        """Return the outputs' tensors of the last run."""
+        return {name: value for name, (_, value) in self._outputs.items()}
+
+    def _computed(self, given: Mapping[str, Value], known: Mapping[str, Value]) -> dict[str, Value]:
+        """Run the model; return its outputs, in the known tensors where there are some."""
+        if self._sizes_vary or not known:
+            return self._run(given, {}, _NO_GRAPH)
+        try:
+            return self._run(given, known, self._graph_of(given, known))
+        except self._errors:
+            # Perhaps they do not fit: the sizes of some models' outputs depend on the content.
+            computed = self._run(given, {}, _NO_GRAPH)
+            self._sizes_vary = True
+            return computed
+
+    def _run(
+        self, given: Mapping[str, Value], known: Mapping[str, Value], graph: int
+    ) -> dict[str, Value]:
+        # A new one each time, for some microseconds: to clear one corrupts it (1.20).
+        binding = self._session.io_binding()
+        for name, value in given.items():
+            binding.bind_ortvalue_input(name, value)
+        for name in self._names:
+            if name in known:
+                binding.bind_ortvalue_output(name, known[name])
+            else:
+                binding.bind_output(name, self._memory)
+        options = None
+        if self._has_graphs:
+            options = self._onnxruntime.RunOptions()
+            options.add_run_config_entry("gpu_graph_id", str(graph))
+        self._session.run_with_iobinding(binding, options)
+        return dict(zip(self._names, binding.get_outputs(), strict=True))
+
+    def _graph_of(self, given: Mapping[str, Value], known: Mapping[str, Value]) -> int:
+        """Return the number of the graph for these tensors, whose addresses it holds."""
+        if not self._has_graphs or len(known) < len(self._names):
+            return _NO_GRAPH
+        bound = [*given.values(), *known.values()]
+        key = tuple(map(id, bound))
+        if key not in self._graphs:
+            if len(self._graphs) >= _MAX_GRAPHS:  # the library never frees one
+                return _NO_GRAPH
+            self._graphs[key] = bound  # alive, so that no other tensor has its identity
+        return 1 + list(self._graphs).index(key)
+
+    def _read(self, computed: Mapping[str, Value]) -> dict[str, NDArray[Any]]:
+        """Return outputs as arrays, and keep their tensors for the next run."""
+        if self._memory != _CPU:
+            self._outputs = {name: (_NONE, value) for name, value in computed.items()}
+            return {name: value.numpy() for name, value in computed.items()}
+        for name, value in computed.items():
+            if name not in self._outputs or self._sizes_vary:
+                array = np.ascontiguousarray(value.numpy()).reshape(value.shape())
+                self._outputs[name] = _read_only(array), self._uploaded(array)
+        return {name: array for name, (array, _) in self._outputs.items()}
+
+    def _constant(self, name: str, values: NDArray[Any]) -> Value:
+        """Return the tensor of an input that seldom changes."""
+        kept = self._constants.get(name)
+        if kept is None or not np.array_equal(kept[0], values):
+            own = values.copy()
+            kept = self._constants[name] = own, self._uploaded(own)
+        return kept[1]
+
+    def _uploaded(self, values: NDArray[Any]) -> Value:
+        """Return a tensor with these values; on the CPU it is their memory."""
+        return self._values.ortvalue_from_numpy(values, self._memory, 0)
+
+
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    view = array.view()
+    view.flags.writeable = False
+    return view
