@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import weakref
 from abc import ABC, abstractmethod
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from contextlib import suppress
 from dataclasses import dataclass
 from math import prod
@@ -177,7 +177,9 @@ class Device(ABC):
     name: str = "device"
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()  # memory may be released while it is held
+        self._lock = threading.Lock()
+        # Appended to without a lock, in the middle of anything: where the last reference goes.
+        self._returned: deque[tuple[int, int, Event]] = deque()
         self._kept: dict[int, list[tuple[int, Event]]] = {}
         self._kept_bytes = 0
         self._staging: list[tuple[NDArray[np.uint8], Event | None]] = []
@@ -260,8 +262,8 @@ class Device(ABC):
             self._copies.copy_out(buffer[place : place + array.nbytes], array.address)
         event = self._copies.record()
         with self._lock:  # their memory is not used again before
-            self._downloads = [one for one in self._downloads if not one[0].is_done]
-            self._downloads.append((event, arrays))
+            going_on = [one for one in self._downloads if not one[0].is_done]
+            self._downloads = [*going_on, (event, arrays)]
         parts = [
             buffer[place : place + array.nbytes].view(array.dtype).reshape(array.shape)
             for array, place in zip(arrays, places, strict=False)
@@ -334,6 +336,7 @@ class Device(ABC):
     def _taken(self, count: int, stream: Stream) -> Memory:
         """Return a block for use on a stream, when nothing reads or writes it any more."""
         count = max(_rounded(count), _ALIGNMENT)
+        self._sort_returned()
         with self._lock:
             kept = self._kept.get(count)
             address, released = kept.pop() if kept else (0, None)
@@ -347,16 +350,25 @@ class Device(ABC):
         return memory
 
     def _released(self, address: int, count: int) -> None:
-        """Keep a block that nobody has any more; kernels launched so far may still use it."""
+        """Take back a block that nobody has any more; kernels launched so far may still use it."""
         with suppress(DeviceError):  # a device that is lost takes its memory with it
-            released = self._work.record()
+            self._returned.append((address, count, self._work.record()))
+
+    def _sort_returned(self) -> None:
+        """Keep the blocks that were taken back, or free them if too much is kept."""
+        while True:
+            try:
+                address, count, released = self._returned.popleft()
+            except IndexError:
+                return
             with self._lock:
-                if self._kept_bytes + count <= _MAX_KEPT:
+                is_kept = self._kept_bytes + count <= _MAX_KEPT
+                if is_kept:
                     self._kept.setdefault(count, []).append((address, released))
                     self._kept_bytes += count
-                    return
-            released.wait()
-            self._free(address)
+            if not is_kept:
+                released.wait()
+                self._free(address)
 
     def _staged(self, count: int) -> NDArray[np.uint8]:
         """Return pinned memory that no copy uses."""
