@@ -3,12 +3,13 @@
 PYTHON ?= python3
 
 .DELETE_ON_ERROR:
-.PHONY: core demo test test-cluster test-clients test-slow sanitize lint bench soak bench-hosted soak-hosted docs lowest wheels clean
+.PHONY: core demo test test-cluster test-clients test-slow sanitize lint bench gpu-check soak bench-hosted soak-hosted docs lowest wheels clean
 
 PIP := -m pip --quiet --disable-pip-version-check
 # The extras that a target needs, by a stamp each: `.venv/.has-dev` says that `.[dev]` is in.
 INSTALLED := .venv/.has
 WHEEL_TOOLS := 'auditwheel>=6' 'hatchling>=1.27' 'macholib>=1.16' 'pefile>=2023' 'pip>=23' 'ziglang>=0.13'
+TEST_TOOLS := hypothesis pytest pytest-randomly pytest-socket pytest-timeout scipy
 BUILD := pyproject.toml hatch_build.py build_core.py $(wildcard src/greenroom/core/*.[ch])
 
 demo: $(INSTALLED)-demo
@@ -45,6 +46,12 @@ lint: $(INSTALLED)-dev
 bench: $(INSTALLED)-dev
 	.venv/bin/python benchmarks/run.py
 
+# On a machine with a GPU of NVIDIA's: the kernels and the engine there, against the processor's. An
+# environment of its own, as ONNX Runtime for the GPU takes the place of that for the processor.
+GPU_MODELS ?= selfie
+gpu-check: .venv-gpu/.has
+	.venv-gpu/bin/python scripts/gpu_check.py --model $(GPU_MODELS)
+
 # Half an hour of live use: memory, threads and frame times have to stay flat.
 soak: $(INSTALLED)-dev
 	.venv/bin/python benchmarks/live_use.py --soak
@@ -73,12 +80,12 @@ tests/hosted/clients/node_modules: tests/hosted/clients/package.json
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-lowest .venv-wheels benchmarks/.venv-* build demo dist site htmlcov .coverage .coverage.*
+	rm -rf .venv .venv-lowest .venv-wheels .venv-gpu benchmarks/.venv-* build demo dist site htmlcov .coverage .coverage.*
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache src/greenroom/segmenters/embedded
 	rm -rf src/greenroom/core/core_* tests/hosted/clients/node_modules __pycache__
 	find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
-.venv/bin/python .venv-lowest/bin/python .venv-wheels/bin/python:
+.venv/bin/python .venv-gpu/bin/python .venv-lowest/bin/python .venv-wheels/bin/python:
 	$(PYTHON) -m venv $(@:/bin/python=)
 
 $(INSTALLED)-%: $(BUILD) | .venv/bin/python
@@ -87,6 +94,10 @@ $(INSTALLED)-%: $(BUILD) | .venv/bin/python
 
 .venv-lowest/.has-dev: $(BUILD) tests/lowest.txt | .venv-lowest/bin/python
 	.venv-lowest/bin/python $(PIP) install --constraint tests/lowest.txt --editable '.[dev]'
+	@touch $@
+
+.venv-gpu/.has: $(BUILD) | .venv-gpu/bin/python
+	.venv-gpu/bin/python $(PIP) install --editable '.[cuda,demo]' $(TEST_TOOLS)
 	@touch $@
 
 .venv-wheels/.has: build_core.py Makefile | .venv-wheels/bin/python

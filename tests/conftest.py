@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 import pytest
 import requests
+from host_device import HostDevice, WatchedDevice, WatchedGpu, compiler
 from hypothesis import HealthCheck, settings
 from model_server import ModelServer, adapter_to
 
@@ -89,6 +90,22 @@ def _allow_descriptors() -> None:
     wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+@pytest.fixture
+def device() -> Iterator[WatchedDevice]:
+    """Return a device: the host, or the GPU with ``GREENROOM_TEST_DEVICE=cuda``.
+
+    On the host it is checked that kernels wrote nowhere else in the end.
+    """
+    if os.environ.get("GREENROOM_TEST_DEVICE") == "cuda":
+        yield WatchedGpu()
+        return
+    if compiler() is None:
+        pytest.skip("the kernels need a compiler of C++ to run on the host")
+    made = HostDevice()
+    yield made
+    made.check_margins()
 
 
 @pytest.fixture(autouse=True)

@@ -115,13 +115,18 @@ def test_the_wheel_carries_the_models_and_their_licence(wheel: Path) -> None:
 
 
 def test_the_wheel_carries_the_core_of_this_machine_for_every_python(wheel: Path) -> None:
-    """The wheel has every build of the core, not its sources, and says which machine it is for."""
+    """The wheel has every build of the core, and of its sources what kernels include.
+
+    It says which machine it is for.
+    """
     machine = build_core.machine()
     assert wheel.name.endswith(f"-py3-none-{machine.tag}.whl")
     core = {name for name in members(wheel) if name.startswith("greenroom/core/")}
-    assert {name for name in core if not name.endswith(".py")} == {
+    assert {name for name in core if not name.endswith((".py", ".h"))} == {
         f"greenroom/core/{machine.library(build)}" for build in machine.builds
     }
+    included = {"greenroom/core/scalars.h", "greenroom/core/samples.h"}
+    assert included | {"greenroom/cuda/kernels/kernel.cuh"} <= members(wheel).keys()
     with zipfile.ZipFile(wheel) as archive:
         name = next(name for name in archive.namelist() if name.endswith(".dist-info/WHEEL"))
         facts = archive.read(name).decode().splitlines()

@@ -19,6 +19,7 @@
     │   └── ModelOutputError            its answer is not a matte
     │       └── ImplausibleMatteError   its answer cannot be right
     ├── IncompleteError                 some of several inputs were not converted
+    ├── DeviceError                     a GPU failed, is lost or has no memory left
     ├── ProcessingError                 a frame could not be processed and is not shown
     ├── SinkError                       an output cannot be written
     │   ├── ExistsError                 it exists already
@@ -43,6 +44,7 @@ __all__ = [
     "CameraFormatError",
     "CameraLostError",
     "CameraMissingError",
+    "DeviceError",
     "ExistsError",
     "FormatError",
     "GreenroomError",
@@ -163,6 +165,10 @@ class ModelOutputError(ModelError):
 
 class ImplausibleMatteError(ModelOutputError):
     """A model's output is a matte, but cannot be one of people in this picture."""
+
+
+class DeviceError(GreenroomError):
+    """A GPU failed, is lost, or has no memory left."""
 
 
 class ProcessingError(GreenroomError):

@@ -506,7 +506,7 @@ def edge_colours(draw: Draw) -> Call:
     """Small planes."""
     number, shape = int(draw.random.choice([1, 3])), draw.shape(40)
     arguments = draw.grid((number, *shape), "B"), draw.grid(shape, "B")
-    return Call(decontamination._edge_maps, arguments)
+    return Call(decontamination.edge_maps, arguments)
 
 
 @case

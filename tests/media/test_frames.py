@@ -11,11 +11,13 @@ import av
 import cv2
 import numpy as np
 import pytest
+from host_device import read
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import ndimage  # type: ignore[import-untyped, unused-ignore]
 
+from greenroom.cuda import DeviceArray
 from greenroom.errors import FormatError
 from greenroom.media.colour import FULL_RANGE_RGB, Colour
 from greenroom.media.frame import Frame, fraction
@@ -25,9 +27,11 @@ from greenroom.media.matte import Matte
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from host_device import WatchedDevice
     from numpy.typing import NDArray
 
     Plane = NDArray[np.uint8]
+    Place = Callable[[Any], Any]
 
 FORMATS: Final[tuple[Format, ...]] = ("yuv420p", "yuv444p", "gbrp")
 SIZES: Final = ((1, 1), (3, 5), (2, 2), (5, 3), (17, 1), (1, 9), (64, 36), (33, 19))
@@ -37,6 +41,33 @@ WEIGHTS: Final = {1: (0.2126, 0.0722), 5: (0.299, 0.114), 6: (0.299, 0.114), 9: 
 sizes = st.tuples(st.integers(1, 40), st.integers(1, 40))
 levels = st.integers(0, 255)
 rgbs = st.tuples(levels, levels, levels)
+
+
+@pytest.fixture(params=["host", "device"])
+def place(request: pytest.FixtureRequest) -> Place:
+    """Return what puts a frame or a matte where the tests look at it: for either memory."""
+    if request.param == "host":
+        return lambda made: made
+    device: WatchedDevice = request.getfixturevalue("device")
+    return lambda made: made.uploaded(device)
+
+
+def samples(array: Any) -> Plane:
+    """Return the samples of a plane, wherever it is."""
+    return read(array) if isinstance(array, DeviceArray) else np.asarray(array)
+
+
+def shares_memory(one: Any, other: Any) -> bool:
+    """Whether two planes have memory in common."""
+    if not isinstance(one, DeviceArray):
+        return np.shares_memory(one, other)
+    return max(map(_span, (one, other)))[0] <= min(_span(plane)[1] for plane in (one, other))
+
+
+def _span(plane: DeviceArray) -> tuple[int, int]:
+    """Return the addresses of the first and the last sample."""
+    pairs = zip(plane.shape, plane.strides, strict=True)
+    return plane.address, plane.address + sum((length - 1) * step for length, step in pairs)
 
 
 def colour_of(format: Format, matrix: int = 1, range: int = 1) -> Colour:  # noqa: A002 - the field's words
@@ -196,20 +227,21 @@ class TestFrame:
     @given(sizes, st.sampled_from(FORMATS), st.booleans())
     def test_copy_has_the_same_samples_in_memory_of_its_own(
         self,
+        place: Place,
         size: tuple[int, int],
         format_: Format,
         alpha: bool,
     ) -> None:
         """A copy has the samples, alpha and time of its frame, and shares no memory with it."""
-        frame = random_frame(Layout(*size, format_, colour_of(format_)), alpha=alpha)
+        frame = place(random_frame(Layout(*size, format_, colour_of(format_)), alpha=alpha))
         frame = frame.shown_at(7, Fraction(1, 30), 2)
         copy = frame.copy()
         assert copy.layout == frame.layout
         assert (copy.pts, copy.time_base, copy.duration) == (7, Fraction(1, 30), 2)
         assert (copy.alpha is None) == (not alpha)
         for ours, theirs in zip(copy.all_planes, frame.all_planes, strict=True):
-            assert_array_equal(ours, theirs)
-            assert not np.shares_memory(ours, theirs)
+            assert_array_equal(samples(ours), samples(theirs))
+            assert not shares_memory(ours, theirs)
 
     def test_wrong_planes_are_refused(self) -> None:
         """Planes of another shape, type or number than the layout's are refused."""
@@ -249,34 +281,33 @@ class TestFrame:
         assert frame.shown_at(3, Fraction(1001, 30000)).time_s == pytest.approx(0.1001)
         assert replace(frame, pts=3).time_s is None
 
-    def test_at_takes_the_time_and_shares_the_samples(self) -> None:
+    def test_at_takes_the_time_and_shares_the_samples(self, place: Place) -> None:
         """`at` gives another frame's time to the same memory."""
-        frame = random_frame(Layout(4, 4, "yuv420p"))
+        frame = place(random_frame(Layout(4, 4, "yuv420p")))
         other = frame.copy().shown_at(9, Fraction(1, 25), 1)
         moved = frame.at(other)
         assert (moved.pts, moved.time_base, moved.duration) == (9, Fraction(1, 25), 1)
-        assert all(map(np.shares_memory, moved.planes, frame.planes))
+        assert all(map(shares_memory, moved.planes, frame.planes))
         assert frame.pts is None
 
     @given(rgbs, st.sampled_from(FORMATS), st.sampled_from(SIZES))
     def test_filled_frame_has_the_colour(
-        self, rgb: tuple[int, int, int], format_: Format, size: tuple[int, int]
+        self, place: Place, rgb: tuple[int, int, int], format_: Format, size: tuple[int, int]
     ) -> None:
         """A filled frame read as RGB has its colour everywhere."""
-        frame = Frame.filled(Layout(*size, format_, colour_of(format_)), rgb)
+        frame = place(Frame.filled(Layout(*size, format_, colour_of(format_)), rgb))
         assert frame.alpha is None
         # Rounding to limited range costs up to 1.8 levels, libswscale one more.
         tolerance = 0 if format_ == "gbrp" else 3
         assert abs(frame.to_rgb().astype(int) - rgb).max() <= tolerance
 
-    def test_filled_frame_has_the_alpha_asked_for(self) -> None:
+    def test_filled_frame_has_the_alpha_asked_for(self, place: Place) -> None:
         """Alpha is there when asked for, with its value everywhere, and `opaque` leaves it out."""
-        frame = Frame.filled(Layout(5, 3, "yuv420p"), (1, 2, 3), alpha=7)
-        assert frame.alpha is not None
-        assert_array_equal(frame.alpha, np.full((3, 5), 7))
+        frame = place(Frame.filled(Layout(5, 3, "yuv420p"), (1, 2, 3), alpha=7))
+        assert_array_equal(samples(frame.alpha), np.full((3, 5), 7))
         opaque = frame.opaque()
         assert opaque.alpha is None
-        assert all(map(np.shares_memory, opaque.planes, frame.planes))
+        assert all(map(shares_memory, opaque.planes, frame.planes))
         assert opaque.to_av().format.name == "yuv420p"
 
     def test_empty_frames_share_no_memory(self) -> None:
@@ -299,16 +330,16 @@ class TestFrame:
         ],
     )
     def test_small_planes_have_a_shorter_side_of_256_to_383(
-        self, size: tuple[int, int], small: tuple[int, int]
+        self, place: Place, size: tuple[int, int], small: tuple[int, int]
     ) -> None:
         """They are reduced together, by halves and by a third, while 256 samples are left."""
-        frame = random_frame(Layout(*size, "yuv420p"))
+        frame = place(random_frame(Layout(*size, "yuv420p")))
         luma, *chroma = frame.small_planes
         assert luma.shape == (small[1], small[0])
         for plane in chroma:
             assert plane.shape == ((luma.shape[0] + 1) // 2, (luma.shape[1] + 1) // 2)
         assert luma is frame.small_planes[0]
-        assert_allclose(luma.mean(), frame.planes[0].mean(), atol=1)
+        assert_allclose(samples(luma).mean(), samples(frame.planes[0]).mean(), atol=1)
 
 
 class TestRgb:
@@ -625,24 +656,26 @@ class TestParts:
 
     @pytest.mark.parametrize("kind", ["yuv420p", "yuv444p", "gbrp", "gray"])
     @pytest.mark.parametrize("size", [(1, 1), (2, 1), (3, 200), (320, 180), (321, 181)])
-    def test_small_frames_give_their_own_samples(self, size: tuple[int, int], kind: Format) -> None:
+    def test_small_frames_give_their_own_samples(
+        self, place: Place, size: tuple[int, int], kind: Format
+    ) -> None:
         """A part of what was not halved is a view of it, odd borders included."""
-        frame = _noise(size, kind)
+        frame = place(_noise(size, kind))
         width, height = size
         for box in ((0, 0, width, height), (width // 4 * 2, height // 4 * 2, width, height)):
             left, top, right, bottom = box
             part = frame.part(box)
             assert part.size == (right - left, bottom - top)
-            assert_array_equal(part.planes[0], frame.planes[0][top:, left:])
+            assert_array_equal(samples(part.planes[0]), samples(frame.planes[0])[top:, left:])
             for ours, whole in zip(part.planes, frame.planes, strict=True):
-                assert np.shares_memory(ours, whole)
+                assert shares_memory(ours, whole)
                 step = 1 if whole.shape == frame.planes[0].shape else 2
-                assert_array_equal(ours, whole[top // step :, left // step :])
+                assert_array_equal(samples(ours), samples(whole)[top // step :, left // step :])
 
     @pytest.mark.parametrize("kind", ["yuv420p", "gbrp"])
-    def test_small_parts_are_not_halved_too_far(self, kind: Format) -> None:
+    def test_small_parts_are_not_halved_too_far(self, place: Place, kind: Format) -> None:
         """Of a large frame a small part keeps the detail that a model can use."""
-        frame = _noise((1920, 1080), kind)
+        frame = place(_noise((1920, 1080), kind))
         assert frame.small_planes[0].shape == (270, 480)
         large, medium, small = (
             frame.part(box) for box in ((0, 0, 480, 270), (100, 60, 300, 200), (100, 60, 180, 140))
@@ -650,27 +683,105 @@ class TestParts:
         assert large.size == (480, 270)
         assert medium.size == (400, 280)
         assert small.size == (320, 320)
-        assert_array_equal(small.planes[0], frame.planes[0][240:560, 400:720])
+        assert_array_equal(samples(small.planes[0]), samples(frame.planes[0])[240:560, 400:720])
 
-    def test_the_matrix_stays(self) -> None:
+    def test_the_matrix_stays(self, place: Place) -> None:
         """A part of a large picture is not taken for standard definition."""
-        frame = _noise((1920, 1080), "yuv420p")
+        frame = place(_noise((1920, 1080), "yuv420p"))
         part = frame.part((0, 0, 64, 64))
         assert part.layout.colour.resolved_matrix(part.size) == 1
         assert_allclose(part.layout.to_rgb_matrix(), frame.layout.to_rgb_matrix())
 
     @pytest.mark.parametrize("kind", ["yuv420p", "yuv444p", "gbrp", "gray"])
     @pytest.mark.parametrize("size", [(1, 1), (321, 181), (1280, 720)])
-    def test_half_planes(self, size: tuple[int, int], kind: Format) -> None:
+    def test_half_planes(self, place: Place, size: tuple[int, int], kind: Format) -> None:
         """All planes have half the size of the first small one, rounded up."""
-        frame = _noise(size, kind)
+        frame = place(_noise(size, kind))
         height, width = frame.small_planes[0].shape
-        halves = frame.half_planes
+        halves = samples(frame.half_planes)
         assert halves.shape == (len(frame.planes), (height + 1) // 2, (width + 1) // 2)
-        luma = frame.small_planes[0][: height // 2 * 2, : width // 2 * 2].astype(float)
+        luma = samples(frame.small_planes[0])[: height // 2 * 2, : width // 2 * 2].astype(float)
         if luma.size:
             means = luma.reshape(height // 2, 2, width // 2, 2).mean(axis=(1, 3))
             assert np.abs(halves[0][: height // 2, : width // 2] - means).max() <= 0.5
+
+
+class TestDevice:
+    """Frames and mattes on a device."""
+
+    @given(sizes, st.sampled_from((*FORMATS, "gray")), st.booleans())
+    def test_frames_come_back_as_they_were(
+        self, device: WatchedDevice, size: tuple[int, int], format_: Format, alpha: bool
+    ) -> None:
+        """A frame has the same samples, layout and time after the way to a device and back."""
+        alpha = alpha and format_ != "gray"
+        frame = random_frame(Layout(*size, format_, colour_of(format_)), alpha=alpha)
+        there = frame.shown_at(7, Fraction(1, 30), 2).uploaded(device)
+        assert there.device is device
+        assert there.uploaded(device) is there
+        back = there.downloaded()
+        assert back.device is None
+        assert back.downloaded() is back
+        assert back.layout is frame.layout
+        assert (back.pts, back.time_base, back.duration) == (7, Fraction(1, 30), 2)
+        for ours, theirs in zip(back.all_planes, frame.all_planes, strict=True):
+            assert_array_equal(ours, theirs)
+
+    def test_the_source_may_be_changed_at_once(self, device: WatchedDevice) -> None:
+        """What is on the device does not follow the frame that was uploaded."""
+        frame = random_frame(Layout(6, 4, "yuv420p"))
+        there, expected = frame.uploaded(device), frame.copy()
+        for plane in frame.planes:
+            plane[...] = 0
+        assert_array_equal(there.downloaded().planes[0], expected.planes[0])
+
+    def test_parts_are_downloaded(self, device: WatchedDevice) -> None:
+        """A part, whose rows are apart, gives its own samples to FFmpeg and as RGB."""
+        frame = random_frame(Layout(32, 16, "gbrp", FULL_RANGE_RGB))
+        part, expected = frame.uploaded(device).part((4, 2, 20, 10)), frame.part((4, 2, 20, 10))
+        assert_array_equal(part.to_rgb(), expected.to_rgb())
+        assert_array_equal(part.to_av().to_ndarray(), expected.to_av().to_ndarray())
+
+    def test_frames_are_converted(self, device: WatchedDevice) -> None:
+        """A conversion gives what that of the same frame of the host gives, on the device."""
+        frame = random_frame(Layout(32, 16, "yuv420p"))
+        layout = Layout(16, 16, "gbrp", FULL_RANGE_RGB)
+        converted = frame.uploaded(device).converted(layout)
+        assert converted.device is device
+        assert_array_equal(converted.to_rgb(), frame.converted(layout).to_rgb())
+
+    @given(sizes, sizes, st.integers(0, 2**32 - 1))
+    def test_reduced_planes_and_mattes(
+        self, device: WatchedDevice, size: tuple[int, int], small: tuple[int, int], seed: int
+    ) -> None:
+        """Planes and coverage at a smaller size are those of the host, within a level."""
+        frame = random_frame(Layout(*size, "yuv444p"), seed)
+        shape = min(small[1], size[1]), min(small[0], size[0])
+        pairs = zip(frame.uploaded(device).reduced(shape), frame.reduced(shape), strict=True)
+        for ours, theirs in pairs:
+            assert abs(samples(ours).astype(int) - theirs).max() <= 1
+        matte = Matte(frame.planes[0].copy())
+        there = matte.uploaded(device)
+        small_matte = samples(there.reduced_to(shape)).astype(int)
+        assert abs(small_matte - matte.reduced_to(shape)).max() <= 1
+        assert_array_equal(there.sampled(shape), matte.sampled(shape))
+        assert_array_equal(there.again().downloaded().values, matte.values)
+
+    def test_planes_are_in_one_place(self, device: WatchedDevice) -> None:
+        """Planes of the host beside those of a device are refused."""
+        host = np.zeros((2, 4), np.uint8)
+        planes: Any = (host, host, device.empty((2, 4)))
+        with pytest.raises(FormatError, match="one device"):
+            Frame(planes, Layout(4, 2, "yuv444p"))
+
+    def test_wrong_planes_are_refused(self, device: WatchedDevice) -> None:
+        """Planes of another shape, type or order than the layout's are refused there, too."""
+        layout = Layout(4, 2, "gray")
+        wrong: list[Any] = [device.empty((4, 2)), device.empty((2, 4), np.float32)]
+        wrong.append(device.empty((2, 8))[:, ::2])
+        for plane in wrong:
+            with pytest.raises(FormatError):
+                Frame((plane,), layout)
 
 
 class TestMatte:
@@ -678,17 +789,21 @@ class TestMatte:
 
     @settings(max_examples=40)
     @given(sizes, st.integers(0, 2**32 - 1))
-    def test_quarter_is_the_rounded_mean(self, size: tuple[int, int], seed: int) -> None:
+    def test_quarter_is_the_rounded_mean(
+        self, place: Place, size: tuple[int, int], seed: int
+    ) -> None:
         """Chroma coverage is the rounded mean of 2x2 samples, edges of odd sizes repeated."""
         width, height = size
         values = np.random.default_rng(seed).integers(0, 256, (height, width), np.uint8)
         padded = np.pad(values, ((0, height % 2), (0, width % 2)), mode="edge").astype(int)
         blocks = padded.reshape((height + 1) // 2, 2, (width + 1) // 2, 2)
-        assert_array_equal(Matte(values).quarter, (blocks.sum(axis=(1, 3)) + 2) // 4)
+        assert_array_equal(
+            samples(place(Matte(values)).quarter), (blocks.sum(axis=(1, 3)) + 2) // 4
+        )
 
-    def test_each_plane_gets_its_own(self) -> None:
+    def test_each_plane_gets_its_own(self, place: Place) -> None:
         """A plane gets the coverage of its size, made once."""
-        matte = Matte(np.zeros((5, 7), np.uint8))
+        matte = place(Matte(np.zeros((5, 7), np.uint8)))
         assert matte.for_plane((5, 7)) is matte.values
         assert matte.for_plane((3, 4)) is matte.quarter
         with pytest.raises(FormatError, match=r"\(5, 7\).*\(2, 2\)"):

@@ -28,6 +28,9 @@ class Background(ABC):
     shows_room: ClassVar[bool] = False
     """Whether the room is visible, by the user's explicit choice."""
 
+    takes_device_frames: ClassVar[bool] = False
+    """Whether planes of frame and matte may be a device's; then so are the picture's."""
+
     @abstractmethod
     def render(self, frame: Frame, matte: Matte, time_s: float) -> Frame:
         """Return the picture behind the person, in the frame's layout.

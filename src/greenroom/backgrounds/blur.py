@@ -8,6 +8,7 @@ import numpy as np
 
 from greenroom.backgrounds.background import Background
 from greenroom.backgrounds.softened import Softened
+from greenroom.cuda import calls
 from greenroom.media.frame import Frame
 from greenroom.media.resampling import upsample
 
@@ -28,13 +29,21 @@ class Blur(Background):
         Of `Softened`.
     """
 
+    takes_device_frames = True
+
     def __init__(self, strength: float) -> None:
         self._softened = Softened(strength)
 
     def render(self, frame: Frame, matte: Matte, time_s: float) -> Frame:
         """See `Background.render`."""
-        result = Frame.empty(frame.layout)
-        for grid, target in zip(self._softened.grids(frame, matte), result.planes, strict=True):
+        grids = self._softened.grids(frame, matte)
+        result = Frame.empty(frame.layout, device=frame.device)
+        if frame.device is not None:
+            uploaded = frame.device.upload(*(grid / np.float32(255) for grid in grids))
+            for grid_there, target in zip(uploaded, result.planes, strict=True):
+                calls.upsample(grid_there, target)
+            return result
+        for grid, target in zip(grids, result.planes, strict=True):
             enlarged = np.empty(target.shape, np.uint8)
             upsample(grid / np.float32(255), enlarged)
             target[:] = enlarged

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import cv2
 import numpy as np
 
+from greenroom.cuda import calls
 from greenroom.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -75,8 +76,12 @@ class Softened:
         self._sent = []
 
     def grids(self, frame: Frame, matte: Matte) -> list[Floats]:
-        """Return a grid (h, w) float32 of 0..255 for each plane, all of one size."""
-        halves = frame.half_planes
+        """Return a grid (h, w) float32 of 0..255 for each plane, all of one size.
+
+        They are NumPy's, wherever frame and matte are.
+        """
+        shape = frame.half_planes.shape[1:]
+        halves, coverage = calls.on_host(frame.half_planes, matte.reduced_to(shape))
         spacing_px = self._share * min(frame.size) / _SAMPLES_PER_SIGMA
         size = tuple(
             max(1, min(most, round(length / spacing_px)))
@@ -86,7 +91,7 @@ class Softened:
             self._share * min(frame.size) * count / length
             for count, length in zip(size, frame.size, strict=True)
         )
-        weight = clearness(matte.reduced_to(halves.shape[1:]))
+        weight = clearness(coverage)
         # All together, with the weights last: OpenCV does four channels in the time of two.
         values = np.empty((*weight.shape, len(halves) + 1), np.float32)
         for index, half in enumerate(halves):

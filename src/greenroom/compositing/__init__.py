@@ -9,6 +9,7 @@ import numpy as np
 from greenroom.compositing.pool import Canvas, FramePool
 from greenroom.compositing.tiled_matte import TiledMatte
 from greenroom.compositing.tiles import Composition, make
+from greenroom.cuda import calls
 from greenroom.errors import FormatError
 from greenroom.media.frame import Frame
 
@@ -48,7 +49,7 @@ def composite(
         Of this frame and matte. Read only.
     canvas : Canvas, optional
         Memory for the result: of that layout, with alpha if the background has alpha. None
-        allocates new memory.
+        allocates new memory. Frames on a device do not use it: their result is on the device.
 
     Returns
     -------
@@ -71,6 +72,8 @@ def composite(
         message = f"a matte of {matte.shape} does not fit a frame of {frame.size}"
         raise FormatError(message)
     straight = background.alpha is not None
+    if frame.device is not None:
+        return _composite_on_device(frame, matte, background, edges, straight=straight)
     result = canvas.frame if canvas else Frame.empty(frame.layout, alpha=straight)
     held = canvas.held if canvas else None
     maps, cell_px = (None, 1) if edges is None else (edges.maps, edges.cell_px)
@@ -81,6 +84,29 @@ def composite(
         matte.draw(picture, result.alpha)
     else:
         make(matte.shape, _checked(matte), picture=picture, whole=result.alpha)
+    return result.at(frame)
+
+
+def _composite_on_device(
+    frame: Frame,
+    matte: Matte,
+    background: Frame,
+    edges: EdgeColours | None,
+    *,
+    straight: bool,
+) -> Frame:
+    """Do the same on the device that everything is on, in new memory there."""
+    result = Frame.empty(frame.layout, alpha=straight, device=frame.device)
+    planes = zip(frame.planes, background.planes, result.planes, strict=True)
+    for index, (front, back, target) in enumerate(planes):
+        maps, side = None, 1
+        if edges is not None:
+            maps = edges.maps[index]
+            side = edges.cell_px if target.shape == matte.shape else edges.cell_px // 2
+        cover = matte.for_plane(target.shape)
+        calls.blend(front, back, cover, target, maps=maps, side=side, straight=straight)
+    if result.alpha is not None:
+        calls.copy_plane(matte.values, result.alpha)
     return result.at(frame)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from greenroom import core
+from greenroom.cuda import calls
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +28,9 @@ def over(
     The matte is contiguous. The result may be the background's own memory, and overlaps nothing
     else.
     """
+    if calls.on_device(foreground, background, matte, out):
+        calls.over(foreground, background, matte, out)
+        return
     shape = matte.shape
     _over(
         *(core.plane(foreground, shape), foreground.strides[0]),
@@ -61,6 +65,9 @@ def spill(
     out : (H, W) uint8
         The composite, changed in place.
     """
+    if calls.on_device(light, weight, background, matte, out):
+        calls.spill(light, weight, background, matte, out, only_lighter=only_lighter)
+        return
     shape = matte.shape
     _spill(
         core.contiguous(light, "f"),

@@ -7,12 +7,13 @@ effect.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import cv2
 import numpy as np
 
 from greenroom.compositing.blend_kernels import spill
+from greenroom.cuda import calls
 from greenroom.media.frame import Frame
 from greenroom.media.resampling import shrink
 
@@ -69,23 +70,28 @@ def wrap_light(result: Frame, matte: Matte, background: Frame, strength: float) 
     strength : float
         0 to 1.
     """
-    height, width = matte.values.shape
+    height, width = matte.shape
     scale = min(1.0, _BLUR_SIZE_PX / min(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
     sigma = max(_BLUR_SIGMA * min(height, width) * scale, 0.5)
-    clear = 255 - _reduced(matte.reduced_to(background.small_planes[0].shape), size)
-    lights = [_blurred(_reduced(plane, size), 2 * sigma) for plane in background.small_planes]
+    smalls = background.small_planes
+    coverage, *planes = calls.on_host(matte.reduced_to(smalls[0].shape), *smalls)
+    clear = 255 - _reduced(coverage, size)
+    lights = [_blurred(_reduced(plane, size), 2 * sigma) for plane in planes]
     black, white = _range(result.layout)
     brightness = np.clip((lights[0] - black) / (white - black), 0, 1)
     # At an edge half of the blurred inverse matte is left: there the light has full strength.
     near = np.minimum(_blurred(clear, sigma) * (2 / 255), 1)
     weight = np.asarray(strength * near * brightness, np.float32)
+    grids: Any = (weight, *lights)
+    if result.device is not None:
+        grids = result.device.upload(*grids)
+    share, *lights = grids
     for index, (target, behind, light) in enumerate(
         zip(result.planes, background.planes, lights, strict=True)
     ):
         only_lighter = not _is_chroma(result.layout, index)
-        coverage = matte.for_plane(target.shape)
-        spill(light, weight, behind, coverage, only_lighter, target)
+        spill(light, share, behind, matte.for_plane(target.shape), only_lighter, target)
 
 
 class LightMatch:
@@ -137,10 +143,13 @@ class LightMatch:
             self._layout = frame.layout
         wanted = _wanted(frame, matte, background)
         change = self._settle(wanted, frame.time_s)
-        result = Frame.empty(person.layout)
+        result = Frame.empty(person.layout, device=person.device)
         for index, (plane, target) in enumerate(zip(person.planes, result.planes, strict=True)):
             table = _table(person.layout, index, strength * float(change[index]))
-            cv2.LUT(plane, table, target)
+            if person.device is not None:
+                calls.look_up(plane, table, target)
+            else:
+                cv2.LUT(plane, table, target)
         return result.at(person)
 
     def _settle(self, wanted: NDArray[np.float64], time_s: float | None) -> NDArray[np.float64]:
@@ -160,8 +169,10 @@ class LightMatch:
 def _wanted(frame: Frame, matte: Matte, background: Frame) -> NDArray[np.float64]:
     """Return the wanted change for each plane: the logarithm of a gain, or a shift of chroma."""
     olds, news = [], []
-    for old, new in zip(frame.small_planes, background.small_planes, strict=True):
-        coverage = matte.reduced_to(old.shape)[::_STRIDE, ::_STRIDE]
+    pictures = (calls.on_host(*one.small_planes) for one in (frame, background))
+    for old, new in zip(*pictures, strict=True):
+        (small,) = calls.on_host(matte.reduced_to(old.shape))
+        coverage = small[::_STRIDE, ::_STRIDE]
         seen = coverage == 0
         if seen.mean() < _MIN_ROOM:
             seen = coverage == coverage.max()

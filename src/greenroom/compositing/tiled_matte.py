@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from greenroom.compositing.tiles import Composition, Coverage, Guide, make
+from greenroom.cuda import calls
 from greenroom.media.matte import Matte
 
 if TYPE_CHECKING:
@@ -16,7 +17,39 @@ if TYPE_CHECKING:
 
     Bytes = NDArray[np.uint8]
 
-__all__ = ["TiledMatte"]
+__all__ = ["GuidedMatte", "TiledMatte"]
+
+
+class GuidedMatte(Matte):
+    """A guided matte on a device, whose small versions come from the working grid.
+
+    Parameters
+    ----------
+    values : (H, W) uint8
+        See `Matte`.
+    small : (h, w) uint8
+        Coverage on the working grid, on the same device.
+    """
+
+    _small: Bytes
+
+    def __init__(self, values: Bytes, small: Bytes) -> None:
+        vars(self).update(values=values, _small=small)
+
+    def again(self) -> Matte:
+        """See `Matte.again`."""
+        return GuidedMatte(calls.copied(self.values), self._small)
+
+    def reduced_to(self, shape: tuple[int, int]) -> Bytes:
+        """See `Matte.reduced_to`: from the working grid if that is fine enough."""
+        height, width = self._small.shape
+        if shape[0] <= height and shape[1] <= width:
+            return Matte(self._small).reduced_to(shape)
+        return super().reduced_to(shape)
+
+    def sampled(self, shape: tuple[int, int]) -> Bytes:
+        """See `Matte.sampled`: of the working grid."""
+        return Matte(self._small).sampled(shape)
 
 
 class TiledMatte(Matte):

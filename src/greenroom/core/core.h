@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "scalars.h"
+
 #if defined(_WIN32)
 #define GR_EXPORT __declspec(dllexport)
 #else
@@ -23,24 +25,6 @@
 
 /* Return codes. */
 enum { GR_OK = 0, GR_NO_MEMORY = 1 };
-
-static inline int gr_min(int a, int b) { return a < b ? a : b; }
-static inline int gr_max(int a, int b) { return a > b ? a : b; }
-static inline float gr_minf(float a, float b) { return a < b ? a : b; }
-static inline float gr_maxf(float a, float b) { return a > b ? a : b; }
-static inline float gr_clampf(float value, float low, float high) {
-    return gr_minf(gr_maxf(value, low), high);
-}
-/* Truncated, not rounded; the value is in 0..255.99. Compilers vectorise the conversion by way
- * of int. */
-static inline uint8_t gr_byte(float value) { return (uint8_t)(int32_t)value; }
-/* Clamped to 0..255, in 16 bits: twice as fast as clamping a float before truncation. */
-static inline uint8_t gr_limited(int16_t value) {
-    value = value > 0 ? value : 0;
-    return (uint8_t)(value < 255 ? value : 255);
-}
-/* Truncated and clamped; the value may be slightly outside 0..255. */
-static inline uint8_t gr_limited_byte(float value) { return gr_limited((int16_t)(int32_t)value); }
 
 /* Prefetch bytes that are needed soon; without it, loops over a frame wait for memory. A row or
  * two ahead, into the innermost cache, it more than doubles the speed. (Measured with a pointer

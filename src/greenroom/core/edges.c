@@ -5,20 +5,8 @@
  * first plane. A row of cells stores its channels one after the other, each with the last cell
  * repeated, so that loops over all channels are long. */
 #include "core.h"
+#include "edge_colours.h"
 
-/* Weights of the wider neighbourhood and of the whole picture relative to the near one, in
- * certain samples. */
-#define WIDE 0.8f
-#define WHOLE 0.02f
-/* Colour, and its small weight, where the picture has no person or no room at all. */
-#define MIDDLE 128.0f
-#define SOME 1e-3f
-/* Variance of a camera's noise after compression, in squared 8-bit levels. */
-#define NOISE 20.0f
-/* Limits of the ratio of trust in both sides: below the smaller one, noise would be amplified
- * where coverage is low. */
-#define LEAST_DOUBT 0.1f
-#define MOST_DOUBT 8.0f
 
 static void read_row(const uint8_t *restrict samples, int count, float *restrict out) {
     for (int x = 0; x < count; x++) out[x] = samples[x];
@@ -28,11 +16,8 @@ static void read_row(const uint8_t *restrict samples, int count, float *restrict
 static void weigh(const float *restrict coverage, int count, float *restrict person,
                   float *restrict room) {
     for (int x = 0; x < count; x++) {
-        float share = coverage[x] * (1.0f / 255.0f), rest = 1.0f - share;
-        share *= share, share *= share;
-        rest *= rest, rest *= rest;
-        person[x] = share * share;
-        room[x] = rest * rest;
+        person[x] = gr_certainty(coverage[x], 0);
+        room[x] = gr_certainty(coverage[x], 1);
     }
 }
 
@@ -135,18 +120,15 @@ static void average(const float *restrict near, const float *restrict far,
                     const float *restrict near_inverse, const float *restrict far_inverse,
                     float rest, int count, float *restrict out) {
     for (int x = 0; x < count; x++)
-        out[x] = (near[x] + WIDE * ((far[x] + rest) * far_inverse[x])) * near_inverse[x];
+        out[x] = gr_mean_beside(near[x], far[x], near_inverse[x], far_inverse[x], rest);
 }
 
 /* Compute the ratio of the room's variance to the person's. */
 static void compare(const float *restrict person, const float *restrict person_squares,
                     const float *restrict room, const float *restrict room_squares, int count,
                     float *restrict out) {
-    for (int x = 0; x < count; x++) {
-        float varied = gr_maxf(room_squares[x] - room[x] * room[x], 0.0f) + NOISE;
-        float plain = gr_maxf(person_squares[x] - person[x] * person[x], 0.0f) + NOISE;
-        out[x] = gr_clampf(varied / plain, LEAST_DOUBT, MOST_DOUBT);
-    }
+    for (int x = 0; x < count; x++)
+        out[x] = gr_doubt(person[x], person_squares[x], room[x], room_squares[x]);
 }
 
 /* Make the maps (count, 3, rows + 1, columns + 1) at the corners of cells of 2x2 samples: the
@@ -185,12 +167,11 @@ GR_EXPORT int gr_edge_colours(const uint8_t *planes, const uint8_t *matte, int c
         float *target = maps + (size_t)y * corners;
         for (int side = 0; side < 2; side++) {
             int first = side * (count + 2);
-            invert(close + (size_t)first * corners, WIDE, corners, inverses[0]);
-            invert(far + (size_t)first * corners, WHOLE, corners, inverses[1]);
+            invert(close + (size_t)first * corners, GR_WIDER, corners, inverses[0]);
+            invert(far + (size_t)first * corners, GR_WHOLE, corners, inverses[1]);
             for (int index = 0; index <= count; index++) {
                 int channel = first + 1 + index;
-                float middle = index < count ? MIDDLE : MIDDLE * MIDDLE;
-                float rest = WHOLE * (whole[channel] + SOME * middle) / (whole[first] + SOME);
+                float rest = gr_rest(whole[channel], whole[first], index == count);
                 float *out = index < count ? target + map * (3 * index + side) : squares[side];
                 average(close + (size_t)channel * corners, far + (size_t)channel * corners,
                         inverses[0], inverses[1], rest, corners, out);

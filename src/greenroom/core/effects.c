@@ -1,31 +1,6 @@
 /* Loops over planes for the effects. */
 #include "core.h"
-
-#include <math.h>
-
-/* Weights of four neighbours for a position between the middle two: linear, or Keys's cubic with
- * a = -1/2 (R. Keys, "Cubic Convolution Interpolation for Digital Image Processing", 1981). */
-static void weigh(double share, int sharp, float *weights) {
-    if (!sharp) {
-        weights[0] = weights[3] = 0;
-        weights[1] = (float)(1 - share), weights[2] = (float)share;
-        return;
-    }
-    for (int index = 0; index < 4; index++) {
-        double d = fabs(share + 1 - index);
-        double near = (1.5 * d - 2.5) * d * d + 1, far = ((-0.5 * d + 2.5) * d - 4) * d + 2;
-        weights[index] = (float)(d <= 1 ? near : far);
-    }
-}
-
-/* Return the position of a sample of the result relative to the sample before it, `before`. */
-static double find_place(double start, int index, double scale, int count, int *before) {
-    double place = start + (index + 0.5) * scale - 0.5;
-    place = place > 0 ? place : 0;
-    place = place < count - 1 ? place : count - 1;
-    *before = gr_min((int)place, gr_max(count - 2, 0));
-    return place - *before;
-}
+#include "samples.h"
 
 enum { STRIP = 512 }; /* columns enlarged at a time, which fit into the cache */
 
@@ -99,14 +74,14 @@ typedef struct {
 
 static void prepare(const Part *part, int x, int count, Strip *strip) {
     int first, last;
-    find_place(part->left, x, part->scale, part->wide, &first);
-    find_place(part->left, x + count - 1, part->scale, part->wide, &last);
+    gr_place_in_part(part->left, x, part->scale, part->wide, &first);
+    gr_place_in_part(part->left, x + count - 1, part->scale, part->wide, &last);
     strip->start = gr_min(first, last) - 1, strip->stop = gr_max(first, last) + 3;
     for (int index = 0; index < count; index++) {
         int before;
         float weights[4];
-        double share = find_place(part->left, x + index, part->scale, part->wide, &before);
-        weigh(share, part->sharp, weights);
+        double share = gr_place_in_part(part->left, x + index, part->scale, part->wide, &before);
+        gr_weigh_four(share, part->sharp, weights);
         strip->lefts[index] = (uint32_t)(before - 1 - strip->start);
         for (int number = 0; number < 4; number++) strip->columns[number][index] = weights[number];
     }
@@ -129,8 +104,8 @@ static void enlarge_strip(const Part *part, int height, int count, Strip *strip,
     for (int y = 0; y < height; y++) {
         int before;
         float weights[4];
-        double share = find_place(part->top, y, part->scale, part->high, &before);
-        weigh(share, part->sharp, weights);
+        double share = gr_place_in_part(part->top, y, part->scale, part->high, &before);
+        gr_weigh_four(share, part->sharp, weights);
         for (int index = before - part->sharp; index < before + 2 + part->sharp; index++)
             if (held[index & 3] != index) {
                 held[index & 3] = index;
@@ -169,10 +144,7 @@ GR_EXPORT int gr_enlarge(const uint8_t *plane, ptrdiff_t stride, int high, int w
 
 static void scale_row(const uint8_t *restrict chroma, const uint8_t *restrict gain,
                       uint8_t *restrict out, int count) {
-    for (int x = 0; x < count; x++) {
-        int16_t scaled = (int16_t)((int16_t)(chroma[x] - 128) * gain[x] + 32);
-        out[x] = gr_limited((int16_t)((scaled >> 6) + 128));
-    }
+    for (int x = 0; x < count; x++) out[x] = gr_scaled_chroma(chroma[x], gain[x]);
 }
 
 /* Multiply chroma (height, width), less 128, by gains in 64ths, which are contiguous. */
@@ -205,7 +177,7 @@ static void move(const uint8_t *restrict from, const float *restrict luma,
                  const float *restrict moved, const float *restrict factor, uint8_t *restrict out,
                  int count) {
     for (int x = 0; x < count; x++)
-        out[x] = gr_limited_byte(moved[x] + (from[x] - luma[x]) * factor[x] + 0.5f);
+        out[x] = gr_toned(from[x], luma[x], moved[x], factor[x]);
 }
 
 static void tone_samples(const Tone *tone, const uint8_t *const *from, uint8_t *const *to, int start,

@@ -7,12 +7,8 @@
 #define GREENROOM_GRIDS_H
 
 #include "core.h"
+#include "grid_samples.h"
 
-/* Coverage below this is treated as zero, as in `greenroom.media.matte`: fading values would become
- * denormal numbers. */
-#define GR_NOTHING 0x1p-20f
-/* Coverage from which a sample is somebody's. */
-#define GR_SOMEBODY 0.5f
 
 /* Start and stop (exclusive) of a part of a row; both 0 if it is empty. */
 typedef struct {
@@ -87,11 +83,6 @@ static inline GrSpan gr_span(const float *values, float least, int count) {
     return span;
 }
 
-/* The row that mirrors one just outside a picture. */
-static inline int gr_mirrored(int y, int height) {
-    return y < 0 ? gr_min(1, height - 1) : y < height ? y : gr_max(height - 2, 0);
-}
-
 /* Halve two rows, for a span of the half grid; of an odd width the last sample repeats. */
 static inline void gr_halve_pairs(const float *restrict one, const float *restrict two, int count,
                                   float *restrict row) {
@@ -132,11 +123,6 @@ static inline void gr_enlarge(const float *near, const float *far, GrSpan span, 
     if (read.start == 0) line[0] = line[1];
     if (read.stop == wide) line[wide + 1] = line[wide];
     gr_double(line + span.start, row + 2 * span.start, span.stop - span.start);
-}
-
-/* The neighbour, on the half grid, of a row of the working grid. */
-static inline int gr_far(int y, int high) {
-    return gr_min(gr_max(y % 2 ? y / 2 + 1 : y / 2 - 1, 0), high - 1);
 }
 
 /* Mean of 3x3 samples of three rows, for a span; mirrored beyond the border. The rows extend one

@@ -38,7 +38,7 @@ static void fit_samples(const Sums *sums, float flat, int start, float *restrict
     for (int x = 0; x < count; x++) {
         float guide = a[x] + a[x + 1] + a[x + 2], mean = b[x] + b[x + 1] + b[x + 2];
         float both = c[x] + c[x + 1] + c[x + 2], square = d[x] + d[x + 1] + d[x + 2];
-        float slope = (both - guide * mean) / (square - guide * guide + flat);
+        float slope = gr_slope(guide, mean, both, square, flat);
         slopes[x] = slope;
         offsets[x] = mean - slope * guide;
     }
@@ -71,12 +71,8 @@ static void fit_row(const float *guide, const float *matte, int y, int height, i
 
 static void classify(const float *restrict slope, const float *restrict offset, float guides,
                      float low, float high, uint8_t *restrict row, int count) {
-    for (int x = 0; x < count; x++) {
-        float least = offset[x] + gr_minf(guides * slope[x], 0);
-        float most = offset[x] + gr_maxf(guides * slope[x], 0);
-        int kind = least >= high ? FULL : EDGE;
-        row[x] = (uint8_t)(most <= low ? EMPTY : kind);
-    }
+    for (int x = 0; x < count; x++)
+        row[x] = (uint8_t)gr_model_kind(slope[x], offset[x], guides, low, high);
 }
 
 static void join(const uint8_t *restrict one, const uint8_t *restrict here,
@@ -123,7 +119,7 @@ static void guide_samples(const float *restrict steep, const float *restrict off
                           int count) {
     for (int x = 0; x < count; x++) {
         float level = picture[x] * (1 / 128.0f);
-        base[x] = (steep[x] * level + offset[x] - middle) * gain + 0.5f;
+        base[x] = gr_modelled(steep[x], offset[x], level, middle, gain);
         slope[x] = steep[x] * gain;
         levels[x] = level;
     }

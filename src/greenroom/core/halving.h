@@ -3,6 +3,7 @@
 #define GREENROOM_HALVING_H
 
 #include "core.h"
+#include "samples.h"
 
 /* Reads two samples as one number, which compilers vectorise best. */
 static inline void gr_halve_pairs_of_bytes(const uint8_t *restrict first,
@@ -12,7 +13,7 @@ static inline void gr_halve_pairs_of_bytes(const uint8_t *restrict first,
         uint16_t a, b;
         memcpy(&a, first + 2 * x, 2);
         memcpy(&b, second + 2 * x, 2);
-        out[x] = (uint8_t)(((a & 255) + (a >> 8) + (b & 255) + (b >> 8) + 2) >> 2);
+        out[x] = GR_MEAN_OF_FOUR(a & 255, a >> 8, b & 255, b >> 8);
     }
 }
 

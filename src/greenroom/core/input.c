@@ -94,11 +94,8 @@ static void mix_row(const float *restrict rows, int count, const float *restrict
     for (int x = 0; x < count; x++) {
         float a = gr_clampf(rows[x], none, full), b = gr_clampf(rows[count + x], none, full);
         float c = gr_clampf(rows[2 * count + x], none, full);
-        for (int channel = 0; channel < 3; channel++) {
-            const float *by = matrix + 4 * channel;
-            out[3 * x + channel] = gr_clampf(by[0] * a + by[1] * b + by[2] * c + by[3],
-                                             limits[2 * channel], limits[2 * channel + 1]);
-        }
+        for (int channel = 0; channel < 3; channel++)
+            out[3 * x + channel] = gr_mixed(matrix + 4 * channel, limits + 2 * channel, a, b, c);
     }
 }
 

@@ -51,10 +51,9 @@ static int make_stretched(int wide, int width, Stretched *made) {
         made->weight[row] = share + (size_t)(3 + row) * width;
     }
     for (int x = 0; x < width; x++) {
-        double place = (x + 0.5) * wide / width - 0.5;
-        place = place < 0 ? 0 : place > wide - 1 ? wide - 1 : place;
-        left[x] = (uint32_t)gr_min((int)place, gr_max(wide - 2, 0));
-        share[x] = (float)(place - left[x]);
+        int before;
+        share[x] = gr_placed(x, wide, width, &before);
+        left[x] = (uint32_t)before;
     }
     return GR_OK;
 }
@@ -104,16 +103,15 @@ GR_EXPORT int gr_spill(const float *light, const float *weight, int high, int wi
         const uint8_t *cover = coverage + (size_t)y * width, *behind = back + y * back_stride;
         uint8_t *target = out + y * out_stride;
         if (is_empty(cover, width)) continue;
-        double place = (y + 0.5) * high / height - 0.5;
-        place = place < 0 ? 0 : place > high - 1 ? high - 1 : place;
-        int top = gr_min((int)place, gr_max(high - 2, 0)), bottom = gr_min(top + 1, high - 1);
+        int top;
+        float down = gr_placed(y, high, height, &top);
+        int bottom = gr_min(top + 1, high - 1);
         for (int row = top; row <= bottom; row++) {
             if (by.held[row & 1] == row) continue;
             by.held[row & 1] = row;
             stretch(light + (size_t)row * wide, &by, by.light[row & 1], width);
             stretch(weight + (size_t)row * wide, &by, by.weight[row & 1], width);
         }
-        float down = (float)(place - top);
         int upper = top & 1, lower = bottom & 1, x = 0;
         for (; x + TOGETHER <= width; x += TOGETHER)
             if (!is_empty(cover + x, TOGETHER))

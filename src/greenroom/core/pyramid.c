@@ -30,26 +30,15 @@ static const uint8_t *row_of(const Level *level, int y) {
     return level->rows + (ptrdiff_t)(y & level->mask) * level->stride;
 }
 
-/* First of the three samples that a pair is made of. The last three end with the plane; none is
- * half a sample away from its exact place. */
-static int start_of(int pair, int pairs, int length) {
-    int start = (int)((2 * (int64_t)pair * length + pairs) / (2 * pairs));
-    return gr_max(0, gr_min(start, length - 3));
-}
-
-/* Three samples become two: two thirds of the first and one third of the second, and so on, in
- * sixteenths, so that two rows and rounding fit into 16 bits. */
 static void mix_rows(const uint8_t *restrict near, const uint8_t *restrict far, int width,
                      uint16_t *restrict line) {
-    for (int x = 0; x < width; x++) line[x] = (uint16_t)(11 * near[x] + 5 * far[x]);
+    for (int x = 0; x < width; x++) line[x] = GR_THIRD_OF_ROWS(near[x], far[x]);
 }
 
 static void mix_samples(const uint16_t *restrict line, int pairs, uint8_t *restrict out) {
     for (int x = 0; x < pairs; x++) {
-        uint16_t middle = (uint16_t)(5 * line[3 * x + 1] + 128);
-        uint16_t other = (uint16_t)(11 * line[3 * x + 1] + 128);
-        out[2 * x] = (uint8_t)((uint16_t)(11 * line[3 * x] + middle) >> 8);
-        out[2 * x + 1] = (uint8_t)((uint16_t)(5 * line[3 * x + 2] + other) >> 8);
+        out[2 * x] = GR_THIRD_OF_SAMPLES(line[3 * x], line[3 * x + 1]);
+        out[2 * x + 1] = GR_THIRD_OF_SAMPLES(line[3 * x + 1], line[3 * x + 2]);
     }
 }
 
@@ -58,7 +47,7 @@ static void mix_samples(const uint16_t *restrict line, int pairs, uint8_t *restr
 static void find_runs(int length, int pairs, int (*runs)[2]) {
     int count = 0, next = -1;
     for (int pair = 0; pair < pairs; pair++) {
-        int start = start_of(pair, pairs, length);
+        int start = gr_third_start(pair, pairs, length);
         if (start != next) runs[count][0] = pair, runs[count++][1] = start;
         next = start + 3;
     }
@@ -98,7 +87,7 @@ static void pass_on(Chain *chain, int index, int y) {
             make_row(chain, index + 1, row_of(level, y & ~1), row_of(level, y));
     } else
         while (next->made < next->height) {
-            int start = start_of(next->made / 2, next->height / 2, level->height);
+            int start = gr_third_start(next->made / 2, next->height / 2, level->height);
             if (start + 2 > y) return;
             const uint8_t *middle = row_of(level, start + 1);
             make_row(chain, index + 1, row_of(level, start), middle);

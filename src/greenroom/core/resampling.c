@@ -1,5 +1,4 @@
 /* Resizing of planes and mattes. */
-#include "core.h"
 #include "halving.h"
 
 /* Smaller values round to 0 of 255. */
@@ -48,19 +47,18 @@ GR_EXPORT int gr_upsample(const float *coarse, int high, int wide, uint8_t *out,
         return GR_NO_MEMORY;
     }
     for (int x = 0; x < width; x++) {
-        double place = (x + 0.5) * wide / width - 0.5;
-        place = place < 0 ? 0 : place > wide - 1 ? wide - 1 : place;
-        left[x] = (uint32_t)gr_min((int)place, gr_max(wide - 2, 0));
-        weight[x] = (float)(place - left[x]);
+        int before;
+        weight[x] = gr_placed(x, wide, width, &before);
+        left[x] = (uint32_t)before;
     }
     int step = gr_min(1, wide - 1);
     for (int y = 0; y < high; y++) find_span(coarse + (size_t)y * wide, wide, width, spans[y]);
     float *rows[2] = {weight + width, weight + 2 * (size_t)width}; /* even and odd rows */
     int held[2] = {-1, -1};
     for (int y = 0; y < height; y++) {
-        double place = (y + 0.5) * high / height - 0.5;
-        place = place < 0 ? 0 : place > high - 1 ? high - 1 : place;
-        int top = gr_min((int)place, gr_max(high - 2, 0)), bottom = gr_min(top + 1, high - 1);
+        int top;
+        float share = gr_placed(y, high, height, &top);
+        int bottom = gr_min(top + 1, high - 1);
         for (int index = top; index <= bottom; index++) {
             if (held[index & 1] == index) continue;
             held[index & 1] = index;
@@ -77,7 +75,7 @@ GR_EXPORT int gr_upsample(const float *coarse, int high, int wide, uint8_t *out,
         int stop = gr_max(gr_max(spans[top][1], spans[bottom][1]), start);
         uint8_t *target = out + (size_t)y * width;
         memset(target, 0, (size_t)start);
-        interpolate(rows[top & 1] + start, rows[bottom & 1] + start, (float)(place - top),
+        interpolate(rows[top & 1] + start, rows[bottom & 1] + start, share,
                     target + start, stop - start);
         memset(target + stop, 0, (size_t)(width - stop));
     }
@@ -104,12 +102,6 @@ static void add_weighted(const uint8_t *restrict samples, float weight, float *r
     for (int x = 0; x < count; x++) sums[x] += weight * (float)samples[x];
 }
 
-/* Share of a sample that lies between two positions. */
-static float share_between(double start, double stop, int index) {
-    double low = start > index ? start : index, high = stop < index + 1 ? stop : index + 1;
-    return (float)(high > low ? high - low : 0);
-}
-
 /* First and last sample covered by a sample of a smaller row, and their shares. */
 typedef struct {
     int first, last;
@@ -121,8 +113,8 @@ static void find_covered(int count, int width, Covered *covered) {
     for (int x = 0; x < width; x++) {
         double start = x * scale, stop = (x + 1) * scale;
         int first = (int)start, last = gr_min((int)stop, count - 1);
-        covered[x] = (Covered){first, last, share_between(start, stop, first),
-                               last > first ? share_between(start, stop, last) : 0};
+        covered[x] = (Covered){first, last, gr_share_between(start, stop, first),
+                               last > first ? gr_share_between(start, stop, last) : 0};
     }
 }
 
@@ -142,7 +134,7 @@ GR_EXPORT int gr_shrink(const uint8_t *plane, ptrdiff_t stride, int high, int wi
         double top = y * down, bottom = (y + 1) * down;
         memset(sums, 0, (size_t)wide * sizeof *sums);
         for (int row = (int)top; row < gr_min((int)bottom + 1, high); row++)
-            add_weighted(plane + row * stride, area * share_between(top, bottom, row), sums, wide);
+            add_weighted(plane + row * stride, area * gr_share_between(top, bottom, row), sums, wide);
         float *target = out + (size_t)y * width;
         for (int x = 0; x < width; x++) {
             Covered column = columns[x];

@@ -15,31 +15,24 @@ static void change_row(const uint8_t *restrict luma, const float *restrict refer
 static void share_row(const float *restrict change, const uint8_t *restrict luma, float still,
                       float least, float *restrict age, float *restrict reference,
                       float *restrict share, int count) {
-    const float scale = 1 / still, none = gr_limits.none, all = gr_limits.all;
+    const float scale = 1 / still;
+    const GrLimits limits = gr_limits;
     for (int x = 0; x < count; x++) {
-        float moving = gr_clampf(change[x] * scale - 1, none, all);
+        float moving = gr_moving(change[x], scale, limits);
         age[x] = age[x] * (1 - moving) + 1;
-        share[x] = gr_maxf(gr_maxf(1 / age[x], moving), least);
+        share[x] = gr_share(age[x], moving, least);
         reference[x] += share[x] * (luma[x] - reference[x]);
     }
 }
 
-/* Shares are whole numbers until they reach the working grid: in units of this on the half grid,
- * and of a quarter of it after enlargement. */
-enum { ALL_HALF = 8191, ALL = 4 * ALL_HALF };
-
 static void quantise(const float *restrict share, int16_t *restrict whole, int count) {
-    const float none = gr_limits.none, all = gr_limits.all;
-    for (int x = 0; x < count; x++)
-        whole[x] = (int16_t)(int32_t)(gr_clampf(share[x], none, all) * ALL_HALF + 0.5f);
+    const GrLimits limits = gr_limits;
+    for (int x = 0; x < count; x++) whole[x] = gr_whole_share(share[x], limits);
 }
 
 static void mix_shares(const int16_t *restrict near, const int16_t *restrict far,
                        int16_t *restrict line, int count) {
-    for (int x = 0; x < count; x++) {
-        uint16_t sum = (uint16_t)(3 * near[x] + far[x] + 2);
-        line[x] = (int16_t)(sum >> 2);
-    }
+    for (int x = 0; x < count; x++) line[x] = gr_share_between_rows(near[x], far[x]);
 }
 
 static void double_shares(const int16_t *restrict line, int16_t *restrict row, int count) {
@@ -58,25 +51,16 @@ static void enlarge_shares(const int16_t *near, const int16_t *far, int wide, in
     double_shares(line, row, wide);
 }
 
-/* The picture is stored in 128ths of a level. */
 static void approach(const uint8_t *restrict luma, const int16_t *restrict share,
                      int16_t *restrict reference, int count) {
-    for (int x = 0; x < count; x++) {
-        int16_t step = (int16_t)((luma[x] << 7) - reference[x]);
-        int16_t way = (int16_t)(((((int32_t)step * share[x]) >> 14) + 1) >> 1);
-        reference[x] = (int16_t)(reference[x] + way);
-    }
+    for (int x = 0; x < count; x++) reference[x] = gr_approached(reference[x], luma[x], share[x]);
 }
 
-/* Combine by Bayes' rule; NaN becomes 0. */
 static void settle_row(const float *restrict coarse, float surest, const float *restrict odds,
                        const int16_t *restrict share, float *restrict steady, int count) {
     for (int x = 0; x < count; x++) {
         float value = surest < coarse[x] ? surest : coarse[x];
-        float person = value * odds[x];
-        float found = person / (person + (1 - value) * (1 - odds[x]));
-        float moved = steady[x] + share[x] * (1.0f / ALL) * (found - steady[x]);
-        steady[x] = moved > GR_NOTHING ? moved : 0;
+        steady[x] = gr_steadied(steady[x], gr_combined(value, odds[x]), share[x]);
     }
 }
 
@@ -84,8 +68,7 @@ static void settle_alone(const float *restrict coarse, float surest, const int16
                          float *restrict steady, int count) {
     for (int x = 0; x < count; x++) {
         float value = surest < coarse[x] ? surest : coarse[x];
-        float moved = steady[x] + share[x] * (1.0f / ALL) * (value - steady[x]);
-        steady[x] = moved > GR_NOTHING ? moved : 0;
+        steady[x] = gr_steadied(steady[x], value, share[x]);
     }
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from greenroom import core
+from greenroom.cuda import calls
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,6 +36,9 @@ def enlarge(
     Sample (x, y) of the result is the plane's value at ``left + (x + 0.5) * scale - 0.5`` and
     likewise down: linearly interpolated, or cubically where ``sharp``. Edges are repeated.
     """
+    if calls.on_device(plane, out):
+        calls.enlarge(plane, left, top, scale, out, sharp=sharp)
+        return
     source, target = core.plane(plane), core.plane(out, writable=True)
     _enlarge(
         *(source, plane.strides[0], *plane.shape),
@@ -45,6 +49,9 @@ def enlarge(
 
 def scale_chroma(plane: Plane, gain: Plane, out: Plane) -> None:
     """Multiply the difference of chroma from 128 by a gain in 64ths, which is contiguous."""
+    if calls.on_device(plane, gain, out):
+        calls.scale_chroma(plane, gain, out)
+        return
     shape = out.shape
     _scale_chroma(
         *(core.plane(plane, shape), plane.strides[0]),
@@ -69,9 +76,13 @@ def tone_rgb(
 
     Both tables have 256 entries, indexed by rounded luma.
     """
+    if calls.on_device(green, blue, red, out_green, out_blue, out_red):
+        targets = out_green, out_blue, out_red
+        calls.tone_rgb((green, blue, red), (coefficients, curve, gain), targets)
+        return
     shape = green.shape
     sources = [(core.plane(one, shape), one.strides[0]) for one in (green, blue, red)]
-    targets = [
+    written = [
         (core.plane(one, shape, writable=True), one.strides[0])
         for one in (out_green, out_blue, out_red)
     ]
@@ -81,5 +92,5 @@ def tone_rgb(
         core.contiguous(coefficients, "f", (3,)),
         core.contiguous(curve, "f", _LEVELS),
         core.contiguous(gain, "f", _LEVELS),
-        *(number for one in targets for number in one),
+        *(number for one in written for number in one),
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from greenroom.cuda import calls
 from greenroom.effects.effect_kernels import enlarge
 from greenroom.media.frame import Frame
 from greenroom.media.matte import Matte
@@ -140,8 +141,8 @@ def crop(frame: Frame, matte: Matte, box: CropBox) -> tuple[Frame, Matte]:
     """
     if box.size >= _WHOLE_SIZE:
         return frame, matte
-    height, width = matte.values.shape
-    values = np.empty((height, width), np.uint8)
+    height, width = matte.shape
+    values = calls.empty((height, width), matte.values)
     enlarge(matte.values, box.left * width, box.top * height, box.size, False, values)  # noqa: FBT003
     return cropped(frame, box), Matte(values)
 
@@ -154,7 +155,7 @@ def cropped(frame: Frame, box: CropBox) -> Frame:
     if box.size >= _WHOLE_SIZE:
         return frame
     width, height = frame.size
-    result = Frame.empty(frame.layout)
+    result = Frame.empty(frame.layout, device=frame.device)
     for index, (plane, target) in enumerate(zip(frame.planes, result.planes, strict=True)):
         # Not the plane's own size, which is rounded up where chroma has half of an odd one.
         step = 1 if plane.shape == (height, width) else 2
@@ -293,6 +294,6 @@ def _distance(first: CropBox, second: CropBox) -> float:
 
 def _small(matte: Matte) -> NDArray[np.uint8]:
     """Return a subsampled matte, fine enough to find people."""
-    values = matte.quarter
+    (values,) = calls.on_host(matte.quarter)
     step = max(1, min(values.shape) // 128)
-    return values[::step, ::step]
+    return values[::step, ::step]  # type: ignore[no-any-return]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import cv2
 import numpy as np
 
+from greenroom.cuda import calls
 from greenroom.effects.effect_kernels import scale_chroma, tone_rgb
 from greenroom.media.frame import Frame
 from greenroom.media.resampling import halve
@@ -120,9 +121,11 @@ class LowLight:
 def brightness(frame: Frame) -> float:
     """Return the trimmed mean luma of a frame, as a share of white."""
     step = max(1, min(frame.small_planes[0].shape) // _SAMPLED_ROWS)
-    luma = frame.small_planes[0][::step, ::step]
+    used = frame.small_planes if frame.format == "gbrp" else frame.small_planes[:1]
+    smalls: tuple[Plane, ...] = calls.on_host(*used)
+    luma = smalls[0][::step, ::step]
     if frame.format == "gbrp":
-        planes = np.stack([plane[::step, ::step] for plane in frame.small_planes])
+        planes = np.stack([plane[::step, ::step] for plane in smalls])
         weighted = np.tensordot(_coefficients(frame.layout), planes, 1)
         luma = np.rint(weighted).astype(np.uint8)
     counts = np.bincount(luma.ravel(), minlength=256)
@@ -149,19 +152,21 @@ def brightened(frame: Frame, exponent: float) -> Frame:
     """
     layout = frame.layout
     tone = Tone.of(layout, exponent)
-    result = Frame.empty(layout)
+    result = Frame.empty(layout, device=frame.device)
     if layout.format == "gbrp":
         green, blue, red = frame.planes
         weights = _coefficients(layout)
         tone_rgb(green, blue, red, weights, tone.curve, tone.gain, *result.planes)
         return result.at(frame)
     luma = frame.planes[0]
-    cv2.LUT(luma, np.rint(tone.curve).astype(np.uint8), result.planes[0])
+    _look_up(luma, np.rint(tone.curve).astype(np.uint8), result.planes[0])
     gains = np.rint(np.minimum(_CHROMA_UNIT * tone.gain, 255)).astype(np.uint8)
-    gain = None
+    gain: Plane | None = None
     for plane, target in zip(frame.planes[1:], result.planes[1:], strict=True):
-        gain = cv2.LUT(_at(luma, plane.shape), gains) if gain is None else gain
-        scale_chroma(plane, np.asarray(gain, np.uint8), target)
+        if gain is None:
+            gain = calls.empty(plane.shape, plane)
+            _look_up(_at(luma, plane.shape), gains, gain)
+        scale_chroma(plane, gain, target)
     return result.at(frame)
 
 
@@ -173,11 +178,18 @@ def _missing(brightness: float) -> float:
     return math.log(min(exponent, _MAX_GAIN))
 
 
+def _look_up(plane: Plane, table: Plane, out: Plane) -> None:
+    if calls.on_device(plane):
+        calls.look_up(plane, table, out)
+    else:
+        cv2.LUT(plane, table, out)
+
+
 def _at(luma: Plane, shape: tuple[int, ...]) -> Plane:
     """Return luma at the resolution of a plane of chroma."""
     if luma.shape == shape:
         return luma
-    half = np.empty(shape, np.uint8)
+    half: Plane = calls.empty(shape, luma)
     halve(luma, half)
     return half
 

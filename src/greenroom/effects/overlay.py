@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from greenroom.compositing.blend_kernels import over
+from greenroom.cuda import calls
 from greenroom.errors import SettingsError
 from greenroom.media.frame import Frame
 from greenroom.media.image_files import decode_with_alpha
@@ -21,6 +22,7 @@ from greenroom.media.paths import unreadable_reason, user_path
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from greenroom.cuda import Device
     from greenroom.media.frame import Plane
     from greenroom.media.layout import Layout
 
@@ -124,6 +126,7 @@ class Overlay:
         self._picture = picture
         self._place = POSITIONS[position]
         self._placed = lru_cache(maxsize=2)(self._fit)  # the output, and the preview
+        self._uploaded = lru_cache(maxsize=2)(self._upload)
 
     def draw(self, frame: Frame, halvings: int = 0) -> None:
         """Draw it over a frame, in place; a frame's alpha grows by it.
@@ -135,7 +138,12 @@ class Overlay:
         halvings : int
             Number of times that the frame was halved; the overlay is halved as often.
         """
+        if frame.device is not None and frame.alpha is not None:
+            self._draw_on_host(frame, halvings)
+            return
         placed = self._placed(frame.layout, halvings)
+        if frame.device is not None:
+            placed = self._uploaded(frame.layout, halvings, frame.device)
         rows, columns = placed.matte.values.shape
         alpha = None
         if frame.alpha is not None:
@@ -152,6 +160,20 @@ class Overlay:
         if frame.alpha is not None:
             view = frame.alpha[placed.top :, placed.left :][:rows, :columns]
             over(np.full_like(placed.matte.values, 255), view, placed.matte.values, view)
+
+    def _draw_on_host(self, frame: Frame, halvings: int) -> None:
+        """Draw it over a frame with alpha on a device: where alpha is divided by."""
+        drawn = frame.downloaded()
+        self.draw(drawn, halvings)
+        assert frame.device is not None
+        there = drawn.uploaded(frame.device)
+        for plane, target in zip(there.all_planes, frame.all_planes, strict=True):
+            calls.copy_plane(plane, target)
+
+    def _upload(self, layout: Layout, halvings: int, device: Device) -> _Placed:
+        placed = self._placed(layout, halvings)
+        picture, matte = placed.picture.uploaded(device), placed.matte.uploaded(device)
+        return replace(placed, picture=picture, matte=matte)
 
     def _fit(self, layout: Layout, halvings: int) -> _Placed:
         height, width = self._picture.shape[:2]

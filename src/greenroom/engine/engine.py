@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from greenroom.cuda import Device
     from greenroom.matting import Cadence, Matting
     from greenroom.matting.clean_plate import CleanPlate
     from greenroom.media.layout import Layout
@@ -69,6 +70,9 @@ class VirtualBackground:
     load : callable, optional
         Makes the segmenter for settings, which adds its stages to timings; that of the setting
         ``model`` if it is not given.
+    compute : Device, optional
+        Where what is full-size is computed, such as `greenroom.cuda.CupyDevice`: for this engine
+        alone. The processor if it is not given. A device that fails is a frame that fails.
     **values
         Single settings by name, such as ``background="beach.jpg"``; they take precedence.
 
@@ -96,11 +100,12 @@ class VirtualBackground:
         segmenter: Segmenter | None = None,
         matting: Callable[[Settings, Segmenter], Matting] = create_matting,
         load: Callable[[Settings, Timings], Segmenter] | None = None,
+        compute: Device | None = None,
         **values: Any,
     ) -> None:
         settings = (settings or Settings()).changed(**values)
         self.timings = Timings()
-        self._maker = PictureMaker(self.timings)
+        self._maker = PictureMaker(self.timings, compute)
         self._exchange = StageExchange(settings, segmenter, matting, load, self._maker)
         self._supervisor: Supervisor[Rendered] = Supervisor()
         self._matte: Matte | None = None
@@ -137,7 +142,7 @@ class VirtualBackground:
         It belongs to the input frame, before framing and mirroring. Every frame has memory of its
         own. Read only.
         """
-        return None if self._matte is None else self._matte.values
+        return None if self._matte is None else self._matte.downloaded().values
 
     @property
     def clean_plate(self) -> CleanPlate | None:

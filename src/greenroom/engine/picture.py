@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from greenroom.backgrounds import Background
+    from greenroom.compositing import Canvas
+    from greenroom.cuda import Device
     from greenroom.effects import Overlay
     from greenroom.matting import Matting
     from greenroom.media.frame import Frame
@@ -94,6 +96,9 @@ class PictureMaker:
     ----------
     timings : Timings
         Where it notes how long each stage takes.
+    compute : Device, optional
+        Where frames are processed: on it what is full-size, and the stages that take frames on a
+        device. Results are in the host's memory. None is the host.
 
     Attributes
     ----------
@@ -107,8 +112,10 @@ class PictureMaker:
         For which frames the model looks; None leaves that to the matting.
     """
 
-    def __init__(self, timings: Timings) -> None:
+    def __init__(self, timings: Timings, compute: Device | None = None) -> None:
         self.timings = timings
+        self._compute = compute
+        self._background: tuple[Frame, Frame] | None = None  # the last scene, and it uploaded
         self.clock = BackgroundClock()
         self._pool = FramePool()
         self._light = LightMatch()
@@ -136,10 +143,11 @@ class PictureMaker:
 
         If the picture is read-only, it is remembered what it shows, once nobody has it any more.
         """
-        seen = self._lit(stages, frame)
         if not stages.background.needs_matte:
-            return self._camera(stages, frame, seen, views)
-        matte = self._find(stages, seen)
+            return self._camera(stages, frame, self._lit(stages, frame), views)
+        placed = self._placed_for_work(frame)
+        seen = self._lit(stages, placed)
+        matte = self._find(stages, seen, frame if seen is placed else seen.downloaded())
         layers = self._layers(stages, seen, matte)
         canvas = self._pool.take(seen.layout, layers.background)
         result = compose(layers, self.timings, canvas)
@@ -153,6 +161,8 @@ class PictureMaker:
                 if "matte" in views:
                     rendered.views["matte"] = matte_view(matte, frame)
         self._decorate(stages, result)
+        if result.device is not None:
+            return self._downloaded(rendered, canvas)
         is_plain = stages.overlay is None and not layers.light_wrap
         if is_read_only and is_plain and isinstance(stages.background, Scene):
             self._pool.remember(canvas, layers.background)
@@ -160,8 +170,25 @@ class PictureMaker:
 
     def matte(self, frame: Frame, stages: Stages) -> Rendered:
         """Make the matte of a frame, as a gray picture."""
-        matte = self._find(stages, self._lit(stages, frame))
+        placed = self._placed_for_work(frame)
+        seen = self._lit(stages, placed)
+        matte = self._find(stages, seen, frame if seen is placed else seen.downloaded())
+        matte = matte.downloaded()
         return Rendered(gray(matte.values, frame), matte=matte)
+
+    def _placed_for_work(self, frame: Frame) -> Frame:
+        """Return the frame where it is processed."""
+        if self._compute is None:
+            return frame
+        with self.timings.stage("upload"):
+            return frame.uploaded(self._compute)
+
+    def _downloaded(self, rendered: Rendered, canvas: Canvas) -> Rendered:
+        """Return results on a device in the host's memory: the picture in that of the pool."""
+        with self.timings.stage("download"):
+            views = {name: view.downloaded() for name, view in rendered.views.items()}
+            frame = rendered.frame.downloaded(canvas.frame)
+        return replace(rendered, frame=frame, views=views)
 
     def _lit(self, stages: Stages, frame: Frame) -> Frame:
         """Brighten a dark frame, which helps the model too."""
@@ -176,7 +203,7 @@ class PictureMaker:
         frame, matte, colours = self._placed(settings, frame, matte, stages.segmenter)
         with self.timings.stage("background"), self.clock.used:
             time_s = self.clock.time_s(frame.time_s or 0.0)
-            background = stages.background.render(frame, matte, time_s)
+            background = self._rendered(stages.background, frame, matte, time_s)
         person = frame if colours is None else colours
         if background.alpha is None and settings.match_light:
             with self.timings.stage("light"):
@@ -187,11 +214,24 @@ class PictureMaker:
                 edges = edge_colours(person, matte)
         return Layers(person, matte, background, edges, settings.light_wrap)
 
+    def _rendered(self, background: Background, frame: Frame, matte: Matte, time_s: float) -> Frame:
+        """Render the background where the frame is."""
+        device = frame.device
+        if device is None or background.takes_device_frames:
+            return background.render(frame, matte, time_s)
+        if not isinstance(background, Scene):
+            room = background.render(frame.downloaded(), matte.downloaded(), time_s)
+            return room.uploaded(device)
+        scene = background.at(frame.layout, time_s)
+        if self._background is None or self._background[0] is not scene:
+            self._background = scene, scene.uploaded(device)
+        return self._background[1]
+
     def _placed(
         self, settings: Settings, frame: Frame, matte: Matte, segmenter: Segmenter
     ) -> tuple[Frame, Matte, Frame | None]:
         """Crop and mirror a frame, its matte, and the person's own colours if there are any."""
-        colours = segmenter.foreground(frame)
+        colours = self._foreground(segmenter, frame)
         if settings.framing is Framing.FOLLOW:
             with self.timings.stage("framing"):
                 box = self.framing.step(matte, frame.time_s)
@@ -202,6 +242,13 @@ class PictureMaker:
                 frame, matte = mirrored(frame), mirrored_matte(matte)
                 colours = None if colours is None else mirrored(colours)
         return frame, matte, colours
+
+    def _foreground(self, segmenter: Segmenter, frame: Frame) -> Frame | None:
+        """Return the person's own colours, where the frame is."""
+        if frame.device is None or segmenter.takes_device_frames:
+            return segmenter.foreground(frame)
+        colours = segmenter.foreground(frame.downloaded())
+        return None if colours is None else colours.uploaded(frame.device)
 
     def _decorate(self, stages: Stages, frame: Frame) -> None:
         """Draw the overlay over a frame that was made here."""
@@ -244,13 +291,16 @@ class PictureMaker:
             rendered.views["matte"] = gray(np.full(shape, 255, np.uint8), frame)
         return rendered
 
-    def _find(self, stages: Stages, frame: Frame) -> Matte:
+    def _find(self, stages: Stages, frame: Frame, own: Frame) -> Matte:
+        """Return the matte of a frame, where that is; ``own`` is it in the host's memory."""
         looked_s = 0.0
         whole = frame.size, frame.halved_size
 
         def look(part: Frame) -> NDArray[np.float32]:
             nonlocal looked_s
             start = time.perf_counter()
+            if not stages.segmenter.takes_device_frames:
+                part = part.downloaded()
             coarse = check_coarse_matte(stages.segmenter.segment(part))
             looked_s += time.perf_counter() - start
             self._plausibility.check(coarse, is_whole=part.size in whole)
@@ -260,14 +310,23 @@ class PictureMaker:
         if self.cadence is not None:
             stages.matting.cadence = self.cadence
         try:
-            matte = stages.matting.matte(frame, look)
+            if frame.device is None:
+                matte = stages.matting.matte(frame, look)
+            else:
+                matte = stages.matting.matte_there(own, frame, look)
         except ImplausibleMatteError as error:
-            return self._plausibility.refused(frame, error)
+            return self._where(frame, self._plausibility.refused(frame, error))
         self.timings.add("segment", looked_s)
         self.timings.add("matte", time.perf_counter() - start - looked_s)
         _check_matte(matte, frame)
+        matte = self._where(frame, matte)
         with self.timings.stage("plausibility"):
-            return self._plausibility.believed(frame, matte, stages.matting.exempt)
+            matte = self._plausibility.believed(frame, matte, stages.matting.exempt)
+        return self._where(frame, matte)
+
+    def _where(self, frame: Frame, matte: Matte) -> Matte:
+        """Return a matte where its frame is."""
+        return matte if frame.device is None else matte.uploaded(frame.device)
 
 
 def _check_matte(matte: Matte, frame: Frame) -> None:

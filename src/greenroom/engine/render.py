@@ -194,7 +194,7 @@ def gray(values: Plane, frame: Frame) -> Frame:
 
 
 def _halved_matte(matte: Matte, times: int) -> Matte:
-    height, width = matte.values.shape
+    height, width = matte.shape
     for _ in range(times):
         height, width = (height + 1) // 2, (width + 1) // 2
     return Matte(matte.reduced_to((height, width)))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from greenroom.cuda import calls
 from greenroom.matting.cadence_kernels import (
     BINS,
     MAX_NOISE,
@@ -80,7 +81,8 @@ class StillTest:
         """Make a frame the reference of later comparisons. Its small planes are kept."""
         planes, now = frame.small_planes, self._now
         if planes is frame.planes:  # whose memory may be overwritten
-            planes = tuple(np.array(plane) for plane in planes)
+            planes = tuple(np.array(plane) for plane in calls.on_host(*planes))
+        planes = calls.on_host(*planes)
         is_checked = now is not None and now.planes is planes
         self._reference = now if is_checked else checked_planes(planes)
         self._now = None
@@ -92,7 +94,7 @@ class StillTest:
         reference = self._reference
         if reference is None:
             return False
-        self._now = now = checked_planes(frame.small_planes)
+        self._now = now = checked_planes(calls.on_host(*frame.small_planes))
         return now.shapes == reference.shapes and tell_still(now, reference, self._noise)
 
 

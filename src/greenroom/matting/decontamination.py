@@ -7,12 +7,13 @@ at low resolution; `greenroom.compositing.composite` separates the mixture at fu
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from greenroom import core
 from greenroom.compositing.edge_colours import EdgeColours
+from greenroom.cuda import calls
 from greenroom.media.pyramid import halved, reduced
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from greenroom.media.frame import Frame
     from greenroom.media.matte import Matte
 
-__all__ = ["edge_colours"]
+__all__ = ["edge_colours", "edge_maps"]
 
 # Number of cells along the shorter side of a frame, at least; and the width of a cell, which is a
 # power of two.
@@ -65,11 +66,26 @@ def edge_colours(frame: Frame, matte: Matte) -> EdgeColours:
     half = cell_px // 2
     rows, columns = -(-height // half), -(-width // half)
     planes = _halved_to(frame, (rows, columns))
-    return EdgeColours(_edge_maps(planes, matte.reduced_to((rows, columns))), cell_px)
+    return EdgeColours(edge_maps(planes, matte.reduced_to((rows, columns))), cell_px)
 
 
-def _edge_maps(planes: NDArray[np.uint8], matte: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return the maps of small planes (n, h, w) and their matte, over cells of 2x2 samples."""
+def edge_maps(planes: NDArray[np.uint8], matte: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the maps of small planes and their matte, over cells of 2x2 samples.
+
+    Parameters
+    ----------
+    planes : (n, h, w) uint8
+        Contiguous. Read only.
+    matte : (h, w) uint8
+        Contiguous. Read only.
+
+    Returns
+    -------
+    (n, 3, rows + 1, columns + 1) float32
+        In new memory: see `EdgeColours`.
+    """
+    if calls.on_device(planes, matte):
+        return calls.edge_maps(planes, matte)  # type: ignore[no-any-return]
     count, height, width = planes.shape
     maps = np.empty((count, 3, (height + 1) // 2 + 1, (width + 1) // 2 + 1), np.float32)
     _edge_colours(
@@ -90,9 +106,13 @@ def _halved_to(frame: Frame, shape: tuple[int, int]) -> NDArray[np.uint8]:
     if (height, width) == (2 * shape[0], 2 * shape[1]):  # all at once, one below the other
         (below,) = halved((planes.reshape(count * height, width),), 1)
         return below.reshape(count, *shape)
-    out = np.empty((len(planes), *shape), np.uint8)
+    out: Any = calls.empty((len(planes), *shape), planes)
     # Of a small frame even the half grid is too coarse.
     sources = frame.small_planes if planes.shape[1] < shape[0] else tuple(planes)
     for plane, target in zip(sources, out, strict=True):
-        target[...] = reduced(plane, shape)
-    return out
+        small = reduced(plane, shape)
+        if frame.device is not None:
+            calls.copy_plane(small, target)
+        else:
+            target[...] = small
+    return out  # type: ignore[no-any-return]

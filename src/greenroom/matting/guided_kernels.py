@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from greenroom import core
+from greenroom.cuda import calls
 from greenroom.matting.grid_kernels import half_of
 
 if TYPE_CHECKING:
@@ -73,6 +74,10 @@ def guide(
     if middle * gain < 0.5:
         message = f"with a middle of {middle:g} and a gain of {gain:g} nothing becomes something"
         raise ValueError(message)
+    if calls.on_device(reference, matte, picture, kinds, maps, coverage):
+        arrays = reference, matte, picture, kinds, maps, coverage
+        calls.guide(*arrays, flat=flat, largest=_LARGEST, middle=middle, gain=gain)
+        return
     _guide(
         core.contiguous(reference, "f", half),
         core.contiguous(matte, "f", half),

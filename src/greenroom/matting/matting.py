@@ -75,6 +75,21 @@ class Matting(ABC):
             (h, w) float32 in 0..1, of any size, that stands for what it was shown.
         """
 
+    def matte_there(self, frame: Frame, there: Frame, look: Look) -> Matte:  # noqa: ARG002
+        """Return a matte of a frame that is also on a device, where the matte is wanted.
+
+        By default it is made of the frame in the host's memory, and is there.
+
+        Parameters
+        ----------
+        frame, there : Frame
+            The same frame, with planes of NumPy's and of the device. Read only, and not to be
+            kept after the call.
+        look : callable
+            See `matte`; it takes parts of either.
+        """
+        return self.matte(frame, look)
+
     def take_over(self, previous: Matting) -> None:
         """Continue where another matting of the same stream is, as far as that is useful."""
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import cv2
 import numpy as np
 
+from greenroom.cuda import calls
 from greenroom.errors import ImplausibleMatteError
 from greenroom.matting.plausibility_kernels import (
     CHANGED,
@@ -155,7 +156,7 @@ class Plausibility:
         ImplausibleMatteError
             See the class.
         """
-        planes = frame.half_planes
+        (planes,) = calls.on_host(frame.half_planes)
         number, high, wide = planes.shape
         shape = (high + 1) // 2, (wide + 1) // 2
         values = matte.sampled(shape)
@@ -243,6 +244,9 @@ def _without(matte: Matte, wrong: Bytes, marks: Bytes) -> Matte:
     stays = 255 - 255 * gone
     size = matte.values.shape[::-1]
     weights = cv2.resize(stays, size, interpolation=cv2.INTER_LINEAR)
+    if matte.device is not None:
+        uploaded = matte.device.upload(np.asarray(weights, np.uint8))
+        return Matte(calls.multiply(matte.values, *uploaded))
     return Matte(np.asarray(cv2.multiply(matte.values, weights, scale=1 / 255), np.uint8))
 
 

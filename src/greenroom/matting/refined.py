@@ -172,13 +172,17 @@ class RefinedMatting(Matting):
         """
         return self._rest.matte(frame, self.cadence, lambda: self._make(frame, look))
 
-    def _make(self, frame: Frame, look: Look) -> Matte:
+    def matte_there(self, frame: Frame, there: Frame, look: Look) -> Matte:
+        """See `Matting.matte_there`: the full size, and the guided filter, are there."""
+        return self._rest.matte(frame, self.cadence, lambda: self._make(frame, look, there))
+
+    def _make(self, frame: Frame, look: Look, there: Frame | None = None) -> Matte:
         if frame.size != self._size or self._cuts.is_cut(frame):
             self.reset()
             self._size = frame.size
             self._cuts.is_cut(frame)  # the next frame is compared with this one
         most_followed = self.cadence.most_followed if self._rest.moving > 1 else 0
-        work = Work(frame, look, self._temporal.frames, most_followed)
+        work = Work(frame, look, self._temporal.frames, most_followed, there)
         for step in self.steps:
             step.apply(work)
         return work.matte

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 import cv2
 import numpy as np
 
+from greenroom.cuda import calls
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -34,6 +36,10 @@ def hardened(
     if threshold is None:
         return values
     least = 255 * threshold - 0.5
+    if calls.on_device(values):
+        hard_table = np.where(np.arange(256) >= least, 255, 0).astype(np.uint8)
+        calls.look_up(values, hard_table, values)
+        return values
     if before is not None and before.shape == values.shape:
         # Full and zero coverage are never held back, however near to 0 or 1 the threshold is.
         on, off = min(255.0, least + _HYSTERESIS), max(0.5, least - _HYSTERESIS)

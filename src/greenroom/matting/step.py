@@ -39,6 +39,8 @@ class Work:
     most_followed : int
         Into how many frames in a row the cadence allows following a detection instead of asking
         the model.
+    there : Frame or None
+        The same frame on a device, where the full-size matte is wanted.
     detection : Detection
         The model's coverage.
     probability : (h, w) float32 or None
@@ -63,6 +65,7 @@ class Work:
     look: Look
     number: int
     most_followed: int
+    there: Frame | None = None
     detection: Detection = field(init=False)
     probability: Floats | None = None
     is_nobody: bool = False

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from greenroom.cuda import calls
 from greenroom.matting.cadence import Cadence, Rest
 from greenroom.matting.matting import Matting
 from greenroom.matting.shaping import hardened, shifted, softened
@@ -45,12 +44,17 @@ class UpsampledMatting(Matting):
         cadence = Cadence.EVERY if self._remembers else self.cadence
         return self._rest.matte(frame, cadence, lambda: self._make(frame, look))
 
+    def matte_there(self, frame: Frame, there: Frame, look: Look) -> Matte:  # noqa: ARG002
+        """See `Matting.matte_there`: all of it is made on the device."""
+        return self.matte(there, look)
+
     def _make(self, frame: Frame, look: Look) -> Matte:
         settings = self._settings
         coarse = shifted(look(frame), settings.edge_shift / 100, frame.size)
         coarse = softened(coarse, settings.edge_softness / 100, frame.size)
-        values = np.empty(frame.layout.plane_shapes[0], np.uint8)
-        upsample(coarse, values)
+        values = calls.empty(frame.layout.plane_shapes[0], frame.planes[0])
+        there: Any = coarse if frame.device is None else frame.device.upload(coarse)[0]
+        upsample(there, values)
         return Matte(hardened(values, settings.threshold))
 
     def reset(self) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import cv2
 import numpy as np
 
-from greenroom.compositing.tiled_matte import TiledMatte
+from greenroom.compositing.tiled_matte import GuidedMatte, TiledMatte
 from greenroom.compositing.tiles import CHUNK, Guide
+from greenroom.cuda import calls
 from greenroom.matting.detection import halved
 from greenroom.matting.guided_kernels import guide
 from greenroom.matting.photograph import refine_photograph
@@ -20,6 +21,7 @@ from greenroom.media.resampling import upsample
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from greenroom.cuda import Device
     from greenroom.matting.step import Work
     from greenroom.media.frame import Frame
     from greenroom.settings import Settings
@@ -79,7 +81,8 @@ class Upsampling(Step):
         frame = work.frame
         work.coarse = coarse = shifted(work.coarse, self._shift, frame.size)
         if self._is_guided and min(coarse.shape) > 1 and not work.is_photograph:
-            work.matte = self._guided(work)
+            device = None if work.there is None else work.there.device
+            work.matte = self._guided(work) if device is None else self._guided_on(device, work)
             return
         values = np.empty(frame.layout.plane_shapes[0], np.uint8)
         if self._is_guided and min(coarse.shape) > 1:
@@ -106,9 +109,27 @@ class Upsampling(Step):
             gain=_GAIN,
             beside=1 + -(-CHUNK * coarse.shape[1] // (2 * frame.size[0])),
         )
-        noise = _NOISE_SIGMAS * self._noise.follow(frame, work.number + 1)
+        noise = self._noise_of(work)
         luma = frame.planes[0]
         return TiledMatte(Guide(maps[0], maps[1], maps[2], kinds, luma, noise, coverage))
+
+    def _guided_on(self, device: Device, work: Work) -> Matte:
+        """Return the same made on a device, from the small grids of the host."""
+        assert work.there is not None
+        coarse, history = work.coarse, work.history
+        half = history.steady_half if coarse is history.steady else halved(coarse)
+        uploaded: Any = device.upload(history.reference_half, half, history.reference)
+        kinds, coverage = device.empties([half.shape, coarse.shape])
+        maps = device.empty((3, *coarse.shape), np.float32)
+        written: Any = (kinds, maps, coverage)
+        guide(*uploaded, *written, flat=_FLAT, middle=_MIDDLE, gain=_GAIN, beside=1)
+        luma = work.there.planes[0]
+        values = calls.guided_matte(tuple(maps), kinds, luma, self._noise_of(work))
+        return GuidedMatte(values, written[2])
+
+    def _noise_of(self, work: Work) -> float:
+        """Return the difference of luma that counts as the camera's noise."""
+        return _NOISE_SIGMAS * self._noise.follow(work.frame, work.number + 1)
 
 
 class _NoiseEstimate:
@@ -153,5 +174,6 @@ class Hardening(Step):
     def apply(self, work: Work) -> None:
         """See `Step.apply`."""
         if self._threshold is not None:
-            self._last = hardened(work.matte.values, self._threshold, self._last)
+            values = work.matte.downloaded().values
+            self._last = hardened(values, self._threshold, self._last)
             work.matte = Matte(self._last)

@@ -6,6 +6,7 @@ import ctypes
 from typing import TYPE_CHECKING, Final
 
 from greenroom import core
+from greenroom.cuda import calls
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,7 +79,7 @@ class CutDetector:
 
     def is_cut(self, frame: Frame) -> bool:
         """Compare a frame with the previous one, and remember it."""
-        look = frame.glance
+        (look,) = calls.on_host(frame.glance)
         last, self._last = self._last, look
         return last is not None and changes(look, last)[0] > _CUT * look.size
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import av
 import numpy as np
 
+from greenroom.cuda import calls
 from greenroom.errors import FormatError
 from greenroom.media.colour import BT709, FULL, FULL_RANGE_RGB, LIMITED, RGB, UNSPECIFIED, Colour
 from greenroom.media.layout import WITH_ALPHA, Format, Layout
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
+
+    from greenroom.cuda import Device
 
     Plane = NDArray[np.uint8]
     # pts, time base and duration
@@ -77,7 +80,9 @@ class Frame:
     planes : tuple of (H, W) uint8
         Y, U, V or G, B, R, or one of gray, with the shapes of ``layout.plane_shapes``.
         Samples of a row lie side by side; rows may be padded. Whoever made the frame owns
-        the memory; readers do not write to it, and it may be read-only.
+        the memory; readers do not write to it, and it may be read-only. All are arrays of
+        NumPy's, or all are arrays of one device (`greenroom.cuda.DeviceArray`): then what is
+        made of them is on that device, too, and FFmpeg gets a copy.
     layout : Layout
         Size, format and colour.
     pts, time_base : int and Fraction, optional
@@ -108,6 +113,45 @@ class Frame:
             _check_plane(plane, shape)
         if self.alpha is not None:
             _check_plane(self.alpha, self.layout.plane_shapes[0])
+        planes = self.all_planes
+        if calls.on_device(*planes) and len({calls.device_of(plane) for plane in planes}) > 1:
+            message = "expected planes that are all the host's, or all on one device"
+            raise FormatError(message)
+
+    @property
+    def device(self) -> Device | None:
+        """The device that the planes are on; None if they are NumPy's."""
+        return calls.device_of(self.planes[0])
+
+    def uploaded(self, device: Device) -> Frame:
+        """Return the frame with its planes on a device; itself if they are there.
+
+        The frame may be changed at once.
+        """
+        if self.device is device:
+            return self
+        if self.device is not None:
+            return self.downloaded().uploaded(device)
+        return self._with_planes(device.upload(*self.all_planes))
+
+    def downloaded(self, into: Frame | None = None) -> Frame:
+        """Return the frame with its planes in the host's memory; itself if they are there.
+
+        Memory that they are put into may be given: of a frame of this layout.
+        """
+        device = self.device
+        if device is None:
+            return self
+        packed = [calls.packed(plane) for plane in self.all_planes]
+        frame = into or Frame.empty(self.layout, alpha=self.alpha is not None)
+        device.start_download(*packed).into(frame.all_planes)
+        return frame.at(self)
+
+    def _with_planes(self, planes: tuple[Any, ...]) -> Frame:
+        """Return a frame of this layout and time with other planes, alpha the last if there is."""
+        alpha = planes[-1] if self.alpha is not None else None
+        samples = planes[: len(self.planes)]
+        return Frame(samples, self.layout, self.pts, self.time_base, self.duration, alpha)
 
     @property
     def small_planes(self) -> tuple[Plane, ...]:
@@ -209,8 +253,15 @@ class Frame:
         return self.pts * numerator / denominator
 
     @classmethod
-    def empty(cls, layout: Layout, *, alpha: bool = False) -> Frame:
-        """Allocate a frame with undefined samples, in memory that encoders use without a copy."""
+    def empty(cls, layout: Layout, *, alpha: bool = False, device: Device | None = None) -> Frame:
+        """Allocate a frame with undefined samples, in memory that encoders use without a copy.
+
+        With a device, in its memory.
+        """
+        if device is not None:
+            shapes = layout.plane_shapes
+            made: Any = device.empties([*shapes, shapes[0]] if alpha else shapes)
+            return cls(made[: len(shapes)], layout, alpha=made[-1] if alpha else None)
         name = layout.name(alpha=alpha)
         return cls._view(av.VideoFrame(layout.width, layout.height, name), layout)
 
@@ -223,7 +274,7 @@ class Frame:
     def filled(
         cls, layout: Layout, rgb: tuple[int, int, int], *, alpha: int | None = None
     ) -> Frame:
-        """Allocate a frame of one sRGB colour."""
+        """Allocate a frame of one sRGB colour, in the host's memory."""
         frame = cls.empty(layout, alpha=alpha is not None)
         for plane, sample in zip(frame.planes, layout.samples(*rgb), strict=True):
             plane[:] = sample
@@ -287,6 +338,8 @@ class Frame:
             Colour to convert to; the frame's own if it is not given. The matrix of an RGB format
             is `RGB`.
         """
+        if self.device is not None:
+            return self.downloaded().to_av(name, colour)
         name = name or self._name
         own = self.layout.colour
         colour = colour or own
@@ -305,6 +358,8 @@ class Frame:
 
     def to_rgb(self) -> NDArray[np.uint8]:
         """Copy to an (H, W, 3) uint8 array of full-range sRGB, without alpha."""
+        if self.device is not None:
+            return self.downloaded().to_rgb()
         if self.format == "gbrp":
             green, blue, red = self.planes
             return np.stack([red, green, blue], axis=2)
@@ -313,8 +368,13 @@ class Frame:
     def converted(self, layout: Layout) -> Frame:
         """Convert size, format and colour by libswscale, without alpha.
 
-        If nothing changes, the result shares the frame's memory.
+        If nothing changes, the result shares the frame's memory. Frames of a device are converted
+        by the host, and uploaded again.
         """
+        if self.device is not None:
+            if layout == self.layout:
+                return self.opaque()
+            return self.downloaded().converted(layout).uploaded(self.device)
         if self.alpha is not None:
             return self.opaque().converted(layout)
         with self._av_lock:
@@ -367,7 +427,9 @@ class Frame:
         return self.shown_at(other.pts, other.time_base, other.duration)
 
     def copy(self) -> Frame:
-        """Copy the samples into new memory."""
+        """Copy the samples into new memory, on the same device."""
+        if self.device is not None:
+            return self._with_planes(tuple([calls.copied(plane) for plane in self.all_planes]))
         frame = Frame.empty(self.layout, alpha=self.alpha is not None)
         for target, plane in zip(frame.all_planes, self.all_planes, strict=True):
             target[:] = plane

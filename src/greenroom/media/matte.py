@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import cv2
 import numpy as np
 
+from greenroom.cuda import calls
 from greenroom.errors import FormatError
 from greenroom.media.pyramid import halved, reduced
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from greenroom.cuda import Device
 
     Plane = NDArray[np.uint8]
 
@@ -34,7 +37,8 @@ class Matte:
     Attributes
     ----------
     values : (H, W) uint8, contiguous
-        Coverage at frame resolution, 0 (background) to 255 (foreground).
+        Coverage at frame resolution, 0 (background) to 255 (foreground). An array of NumPy's or,
+        for a frame on a device, of that device: then it gives coverage on that device.
     """
 
     values: Plane
@@ -43,6 +47,25 @@ class Matte:
     def shape(self) -> tuple[int, int]:
         """(height, width) of the frame."""
         return self.values.shape
+
+    @property
+    def device(self) -> Device | None:
+        """The device that the coverage is on; None if it is NumPy's."""
+        return calls.device_of(self.values)
+
+    def downloaded(self) -> Matte:
+        """Return the matte with its coverage in the host's memory; itself if it is there."""
+        if self.device is None:
+            return self
+        values: Any = self.values
+        return Matte(self.device.download(values)[0])
+
+    def uploaded(self, device: Device) -> Matte:
+        """Return the matte with its coverage on a device; itself if it is there."""
+        if self.device is device:
+            return self
+        values: Any = device.upload(self.downloaded().values)[0]
+        return Matte(values)
 
     @property
     def is_settled(self) -> bool:
@@ -54,10 +77,15 @@ class Matte:
 
     def again(self) -> Matte:
         """Return a copy of the coverage, for another frame."""
+        if self.device is not None:
+            return Matte(calls.copied(self.values))
         return Matte(self.values.copy())
 
     def sampled(self, shape: tuple[int, int]) -> Plane:
-        """Return evenly spaced samples of the coverage, in new memory."""
+        """Return evenly spaced samples of the coverage, in new memory of the host."""
+        if self.device is not None:
+            samples: Plane = self.device.download(calls.picked(self.values, shape))[0]
+            return samples
         height, width = shape
         down, across = self.shape[0] // height, self.shape[1] // width
         if self.shape == (down * height, across * width):  # as cv2.resize does, and faster

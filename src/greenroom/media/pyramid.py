@@ -10,11 +10,12 @@ from __future__ import annotations
 from functools import lru_cache
 from itertools import accumulate
 from math import prod
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
 from greenroom import core
+from greenroom.cuda import calls
 from greenroom.media.resampling import halve, shrunk
 
 if TYPE_CHECKING:
@@ -89,6 +90,8 @@ def pyramid(planes: tuple[Plane, ...]) -> Pyramid:
     TypeError
         If the planes have other types or shapes.
     """
+    if calls.on_device(*planes):
+        return _on_device(planes)
     shapes, contiguous = zip(*[(one.shape, one.flags.c_contiguous) for one in planes], strict=True)
     plan = _plan(shapes, are_contiguous=all(contiguous))
     first = planes[0]
@@ -116,6 +119,27 @@ def pyramid(planes: tuple[Plane, ...]) -> Pyramid:
     )
     *smalls, halved_planes, seen = [memory[part].reshape(shape) for part, shape in plan.parts]
     return Pyramid(tuple(smalls) or planes, halved_planes, seen, plan.halvings)
+
+
+def _on_device(planes: tuple[Any, ...]) -> Pyramid:
+    """Make the small planes of a frame on the device that its planes are on."""
+    first = planes[0]
+    plan = _plan(tuple([plane.shape for plane in planes]), are_contiguous=True)
+    half = _half(plan.working)
+    halves = calls.empty((len(planes), *half), first)
+    smalls = []
+    for plane, target in zip(planes, halves, strict=True):
+        is_half = plane.shape != first.shape
+        wanted = half if is_half else plan.working
+        small: Any = halved((plane,), plan.halvings)[0]
+        if small.shape != wanted:
+            large, small = small, calls.empty(wanted, first)
+            calls.two_thirds(large, small)
+        else:
+            small = calls.packed(small)
+        (calls.copy_plane if is_half else halve)(small, target)
+        smalls.append(small)
+    return Pyramid(tuple(smalls), halves, halved((halves[0],), 2)[0], plan.halvings)
 
 
 class _PyramidLayout(NamedTuple):
@@ -256,7 +280,7 @@ def reduced(plane: Plane, shape: tuple[int, int]) -> Plane:
 
 
 def _halved(plane: Plane) -> Plane:
-    out = np.empty(_half(plane.shape), np.uint8)
+    out: Plane = calls.empty(_half(plane.shape), plane)
     halve(plane, out)
     return out
 

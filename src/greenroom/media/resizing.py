@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from greenroom import core
+from greenroom.cuda import calls
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,6 +44,8 @@ _fill = core.function("fill", "pnipp pnipp pnipp ppp")
 
 def resized(plane: Plane, shape: tuple[int, int]) -> Plane:
     """Return a plane (H, W) resized to a shape, in new memory; rows may be padded."""
+    if calls.on_device(plane):
+        return _resized_on_device(plane, shape)
     out = np.empty(shape, np.uint8)
     source, target = core.plane(plane), core.contiguous(out, "B", writable=True)
     down, across = (_table(*lengths) for lengths in zip(plane.shape, shape, strict=True))
@@ -64,6 +67,10 @@ def fill(planes: tuple[Plane, ...], matrix: Floats, limits: Floats, out: Floats)
     out : (h, w, 3) float32
         The result: as from `resized`, but without rounding before the matrix.
     """
+    if calls.on_device(*planes, out):
+        tables = [_numbers(plane.shape, out.shape[:2]) for plane in planes]
+        calls.fill(planes, tables, matrix, limits, out)
+        return
     first, second, third = planes
     height, width, _ = out.shape
     target = core.contiguous(out, "f", (height, width, 3), writable=True)
@@ -76,6 +83,19 @@ def fill(planes: tuple[Plane, ...], matrix: Floats, limits: Floats, out: Floats)
         kept += [down, across]
         arguments += [down.address, across.address]
     _fill(*arguments, by, ends, target)
+
+
+def _resized_on_device(plane: Any, shape: tuple[int, int]) -> Plane:
+    """Return a plane of a device resized, in new memory of the device."""
+    out: Plane = plane.device.empty(shape)
+    down, across = _numbers(plane.shape, shape)
+    calls.resize(plane, down, across, out)
+    return out
+
+
+def _numbers(source: tuple[int, ...], target: tuple[int, ...]) -> tuple[NDArray[np.int32], ...]:
+    """Return the tables of rows and columns."""
+    return tuple([_table(*lengths).numbers for lengths in zip(source, target, strict=True)])
 
 
 def weights(length: int, wanted: int) -> tuple[NDArray[np.int32], Floats]:
@@ -136,9 +156,9 @@ class _Table:
 
     def __init__(self, length: int, wanted: int) -> None:
         starts, found = weights(length, wanted)
-        numbers = np.array(found.shape, np.int32)
-        self._memory = np.concatenate([numbers, starts, found.ravel().view(np.int32)])
-        self.address = core.contiguous(self._memory, "i", self._memory.shape)
+        lengths = np.array(found.shape, np.int32)
+        self.numbers = np.concatenate([lengths, starts, found.ravel().view(np.int32)])
+        self.address = core.contiguous(self.numbers, "i", self.numbers.shape)
 
 
 _table = lru_cache(_CACHED_TABLES)(_Table)

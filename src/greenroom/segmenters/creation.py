@@ -178,3 +178,4 @@ class SegmenterByShape(Segmenter):
             self._loaded[name] = self._load(card_named(name))
         self._current = used = self._loaded[name]
         self.info, self.makes_mattes, self.remembers = used.info, used.makes_mattes, used.remembers
+        self.takes_device_frames = used.takes_device_frames

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import cv2
 import numpy as np
 
+from greenroom.cuda import calls
 from greenroom.errors import ModelOutputError
 from greenroom.media.frame import Frame
 from greenroom.segmenters.tensor_kernels import difference
@@ -14,7 +15,11 @@ from greenroom.segmenters.tensor_kernels import difference
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from greenroom.cuda import Device
+
 __all__ = ["recolour"]
+
+_NO_NUMBERS: Final = "the model's foreground is not a picture: it has values that are no numbers"
 
 
 def recolour(frame: Frame, colours: NDArray[Any]) -> Frame:
@@ -42,18 +47,36 @@ def recolour(frame: Frame, colours: NDArray[Any]) -> Frame:
     """
     height, width = colours.shape[:2]
     seen = frame.reduced((height, width))
-    changes = np.empty((3, height, width), np.float32)
     matrix = _from_rgb(frame.layout.to_rgb_matrix())
+    if frame.device is not None:
+        return _recoloured_on_device(frame, frame.device, colours, seen, matrix)
+    changes = np.empty((3, height, width), np.float32)
     difference(colours.astype(np.float32, copy=False), seen, matrix, changes)
     low, high = float(changes.min()), float(changes.max())
     if not (np.isfinite(low) and np.isfinite(high)):
-        message = "the model's foreground is not a picture: it has values that are no numbers"
-        raise ModelOutputError(message)
+        raise ModelOutputError(_NO_NUMBERS)
     result = Frame.empty(frame.layout)
     for plane, change, target in zip(frame.planes, changes, result.planes, strict=True):
         rows, columns = plane.shape
         enlarged = cv2.resize(change, (columns, rows), interpolation=cv2.INTER_LINEAR)
         cv2.add(plane, enlarged, target, dtype=cv2.CV_8U)
+    return result.at(frame)
+
+
+def _recoloured_on_device(
+    frame: Frame, device: Device, colours: NDArray[Any], seen: Any, matrix: NDArray[np.float32]
+) -> Frame:
+    """Do the same on a device; only whether all is finite comes back."""
+    uploaded, wrong = device.upload(
+        np.ascontiguousarray(colours, np.float32), np.zeros(1, np.int32)
+    )
+    changes = device.empty((3, *colours.shape[:2]), np.float32)
+    calls.difference(uploaded, seen, matrix, changes, wrong)
+    result = Frame.empty(frame.layout, device=device)
+    for plane, change, target in zip(frame.planes, changes, result.planes, strict=True):
+        calls.add_enlarged(plane, change, target)
+    if calls.on_host(wrong)[0].any():
+        raise ModelOutputError(_NO_NUMBERS)
     return result.at(frame)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from greenroom.cuda import calls
 from greenroom.errors import ModelError
 from greenroom.media.pyramid import halved, halvings_to
 from greenroom.media.resizing import fill
@@ -107,8 +108,11 @@ class PictureInput:
             target[...] = self._black
             target = target[:, *part] if self._planar else target[part]
         shape = target.shape[1:] if self._planar else target.shape[:2]
-        direct = target.dtype != np.float16 and target.flags.c_contiguous
         matrix = self._matrix_of(frame.layout)
+        if frame.device is not None:
+            target[...] = self._filled_on_device(frame, shape, matrix)
+            return
+        direct = target.dtype != np.float16 and target.flags.c_contiguous
         if direct and target.dtype == np.float32 and not self._planar:
             planes = halved(frame.planes, halvings_to(frame.size, shape[::-1]))
             fill(planes, matrix, self._limits, target)
@@ -118,6 +122,21 @@ class PictureInput:
         mix(seen, matrix, self._limits, samples, planar=self._planar)
         if not direct:
             target[...] = samples
+
+    def _filled_on_device(
+        self, frame: Frame, shape: tuple[int, ...], matrix: Floats
+    ) -> NDArray[Any]:
+        """Return the samples of an input (height, width) of a frame on a device, downloaded."""
+        dtype = np.dtype(np.uint8 if self.info.dtype == np.uint8 else np.float32)
+        wanted = (3, *shape) if self._planar else (*shape, 3)
+        samples: Any = calls.empty(wanted, frame.planes[0], dtype)
+        if self.info.dtype == np.float32 and not self._planar:
+            planes = halved(frame.planes, halvings_to(frame.size, (shape[1], shape[0])))
+            fill(planes, matrix, self._limits, samples)
+        else:
+            seen = frame.reduced((shape[0], shape[1]))
+            mix(seen, matrix, self._limits, samples, planar=self._planar)
+        return calls.on_host(samples)[0]  # type: ignore[no-any-return]
 
     def _scratch_for(self, target: NDArray[Any]) -> NDArray[Any]:
         """Return a buffer for tensors that the kernel cannot write directly."""

@@ -59,6 +59,8 @@ class NetworkSegmenter(Segmenter):
     State: a recurrent network's states, reset at scene changes and changes of size.
     """
 
+    takes_device_frames = True
+
     def __init__(
         self,
         card: Card,

@@ -62,11 +62,15 @@ class Segmenter(ABC):
         Whether its results are final mattes, made from whole frames in order, as by default.
         Otherwise it may be called with parts of frames, and repeatedly with one frame, and its
         results are refined.
+    takes_device_frames : bool
+        Whether planes of the frames may be a device's (`Frame.device`), not as by default. The
+        matte is NumPy's all the same.
     remembers : bool
         Whether its results depend on earlier frames, as by default. One that makes mattes and
         does not remember is not called for frames without movement, except for their `foreground`.
     """
 
+    takes_device_frames: bool = False
     info: SegmenterInfo = SegmenterInfo("unnamed", file="", runtime="", device="cpu", threads=1)
     makes_mattes: bool = True
     remembers: bool = True

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from greenroom import core
+from greenroom.cuda import calls
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,6 +41,9 @@ def mix(planes: Planes, matrix: Floats, limits: Floats, out: NDArray[Any], *, pl
     planar : bool
         Whether `out` is (3, h, w).
     """
+    if calls.on_device(*planes, out):
+        calls.mix(planes, matrix, limits, out, planar=planar)
+        return
     first, second, third = planes
     shape = first.shape
     is_whole = out.dtype == np.uint8
@@ -71,6 +75,9 @@ def margin(logits: Floats, handicaps: Floats, out: Floats) -> None:
     out : (h, w) float32
         Written: the best kept logit minus the best other one; NaN if any logit is not finite.
     """
+    if calls.on_device(logits, out):
+        calls.margin(logits, handicaps, out)
+        return
     address, strides = _strided(logits)
     height, width, channels = logits.shape
     _margin(

@@ -1,0 +1,168 @@
+"""A GPU of NVIDIA's, through CuPy."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from greenroom.cuda.device import Device
+from greenroom.cuda.program import OPTIONS, program
+from greenroom.cuda.streams import BLOCK, Event, Stream
+from greenroom.errors import DeviceError, MissingExtraError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from greenroom.cuda.program import Kernel
+
+__all__ = ["CupyDevice"]
+
+_TO_DEVICE: Final = 1
+_TO_HOST: Final = 2
+
+
+class _Gpu:
+    """CuPy's calls for one GPU.
+
+    Parameters
+    ----------
+    cupy : module
+    index : int
+        Number of the GPU.
+    """
+
+    def __init__(self, cupy: Any, index: int) -> None:
+        self.cupy = cupy
+        self.name = f"CUDA device {index}"
+        self._index = index
+
+    @contextmanager
+    def calls(self) -> Iterator[None]:
+        """Make this GPU the thread's for calls of CuPy, whose errors become `DeviceError`."""
+        cuda = self.cupy.cuda
+        try:
+            with cuda.Device(self._index):
+                yield
+        except (
+            cuda.runtime.CUDARuntimeError,
+            cuda.driver.CUDADriverError,
+            cuda.memory.OutOfMemoryError,
+            cuda.compiler.CompileException,
+        ) as error:
+            message = f"{self.name} failed: {' '.join(str(error).split())[:300]}"
+            raise DeviceError(message) from error
+
+
+class CupyDevice(Device):
+    """One GPU, in the process's primary context.
+
+    Kernels are compiled by NVRTC for this GPU when the first one runs; CuPy keeps the compiled
+    program in a folder of the user's (``CUPY_CACHE_DIR``), so that later processes load it.
+
+    Parameters
+    ----------
+    index : int
+        Number of the GPU.
+
+    Raises
+    ------
+    MissingExtraError
+        If CuPy is not installed.
+    DeviceError
+        If there is no such GPU, or it cannot be used.
+    """
+
+    def __init__(self, index: int = 0) -> None:
+        self._gpu = _Gpu(_load_cupy(), index)
+        self.name = self._gpu.name
+        self._blocks: dict[int, Any] = {}
+        super().__init__()
+
+    def _allocate(self, count: int) -> int:
+        with self._gpu.calls():
+            block = self._gpu.cupy.cuda.Memory(count)
+        self._blocks[block.ptr] = block
+        return int(block.ptr)
+
+    def _free(self, address: int) -> None:
+        del self._blocks[address]
+
+    def _pinned(self, count: int) -> NDArray[np.uint8]:
+        with self._gpu.calls():
+            memory = self._gpu.cupy.cuda.alloc_pinned_memory(count)
+        return np.frombuffer(memory, np.uint8, count)
+
+    def _stream(self) -> Stream:
+        return _CupyStream(self._gpu)
+
+
+class _CupyEvent(Event):
+    def __init__(self, gpu: _Gpu, event: Any) -> None:
+        self._gpu = gpu
+        self.event = event
+
+    @property
+    def is_done(self) -> bool:
+        with self._gpu.calls():
+            return bool(self.event.done)
+
+    def wait(self) -> None:
+        with self._gpu.calls():
+            self.event.synchronize()
+
+
+class _CupyStream(Stream):
+    def __init__(self, gpu: _Gpu) -> None:
+        self._gpu = gpu
+        with gpu.calls():
+            self._stream = gpu.cupy.cuda.Stream(non_blocking=True)
+
+    def record(self) -> Event:
+        with self._gpu.calls():
+            event = self._gpu.cupy.cuda.Event(block=True, disable_timing=True)
+            event.record(self._stream)
+            return _CupyEvent(self._gpu, event)
+
+    def wait_for(self, event: Event) -> None:
+        assert isinstance(event, _CupyEvent)
+        with self._gpu.calls():
+            self._stream.wait_event(event.event)
+
+    def copy_in(self, address: int, pinned: NDArray[np.uint8]) -> None:
+        self._copy(address, pinned.ctypes.data, pinned.nbytes, _TO_DEVICE)
+
+    def copy_out(self, pinned: NDArray[np.uint8], address: int) -> None:
+        self._copy(pinned.ctypes.data, address, pinned.nbytes, _TO_HOST)
+
+    def _copy(self, target: int, source: int, count: int, direction: int) -> None:
+        with self._gpu.calls():
+            runtime = self._gpu.cupy.cuda.runtime
+            runtime.memcpyAsync(target, source, count, direction, self._stream.ptr)
+
+    def launch(self, kernel: Kernel, blocks: tuple[int, int, int], arguments: list[Any]) -> None:
+        with self._gpu.calls(), self._stream:
+            function = _compiled(self._gpu.cupy).get_function(kernel.symbol)
+            function(blocks, (*BLOCK, 1), tuple(arguments))
+
+
+@lru_cache(maxsize=1)
+def _compiled(cupy: Any) -> Any:
+    """Return the program as CuPy's module, which compiles it for each GPU when it is used."""
+    return cupy.RawModule(code=program(), options=OPTIONS, backend="nvrtc")
+
+
+def _load_cupy() -> Any:
+    try:
+        import cupy  # noqa: PLC0415 - an extra, and 0.3 s of start-up
+    except ImportError as error:
+        message = (
+            f"the GPU needs CuPy, which cannot be imported ({error}). Install it with "
+            "pip install 'greenroom[cuda]'."
+        )
+        raise MissingExtraError(message) from error
+    return cupy

@@ -1,0 +1,1 @@
+"""CUDA C of the kernels, as text: see `greenroom.cuda.program`."""
