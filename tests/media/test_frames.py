@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 from host_device import read
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import ndimage  # type: ignore[import-untyped, unused-ignore]
@@ -750,6 +750,7 @@ class TestDevice:
         assert converted.device is device
         assert_array_equal(converted.to_rgb(), frame.converted(layout).to_rgb())
 
+    @example((39, 1), (15, 1), 0)  # whose steps are just below whole numbers
     @given(sizes, sizes, st.integers(0, 2**32 - 1))
     def test_reduced_planes_and_mattes(
         self, device: WatchedDevice, size: tuple[int, int], small: tuple[int, int], seed: int

@@ -63,12 +63,13 @@ GR_KERNEL(shrink_to_bytes)(const uint8_t *plane, ptrdiff_t stride, int high, int
     out[(ptrdiff_t)y * width + x] = gr_byte(gr_within(rintf(mean), 0.0f, 255.0f));
 }
 
-/* Take evenly spaced samples of a plane (high, wide). */
+/* Take evenly spaced samples of a plane (high, wide): those that OpenCV takes, whose steps are one by
+ * the ratio of the lengths in double, rounded twice. */
 GR_KERNEL(pick_samples)(const uint8_t *plane, ptrdiff_t stride, int high, int wide, uint8_t *out,
                         int height, int width) {
     GR_WITHIN(width, height)
-    int row = gr_min((int)(y * ((double)high / height)), high - 1);
-    int column = gr_min((int)(x * ((double)wide / width)), wide - 1);
+    int row = gr_min((int)(y * (1.0 / ((double)height / high))), high - 1);
+    int column = gr_min((int)(x * (1.0 / ((double)width / wide))), wide - 1);
     out[(ptrdiff_t)y * width + x] = plane[row * stride + column];
 }
 
