@@ -1,0 +1,1 @@
+"""Archives: many files in one run that can be interrupted, and taken up again."""
