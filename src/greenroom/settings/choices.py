@@ -55,6 +55,11 @@ class Device(StrEnum):
     COREML = "coreml"
     DIRECTML = "directml"
 
+    @property
+    def is_nvidia(self) -> bool:
+        """Whether it is a GPU of NVIDIA's, asked for by name."""
+        return self in (Device.CUDA, Device.TENSORRT)
+
 
 class Quality(StrEnum):
     """Quality preset of the matting."""

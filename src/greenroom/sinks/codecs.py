@@ -22,7 +22,16 @@ if TYPE_CHECKING:
     from greenroom.media.layout import Layout
     from greenroom.settings import Settings
 
-__all__ = ["CONTAINERS", "Codec", "Container", "check_choice", "check_fits", "choose_codec"]
+__all__ = [
+    "CODECS",
+    "CONTAINERS",
+    "Codec",
+    "Container",
+    "check_choice",
+    "check_fits",
+    "choose_codec",
+    "named_codec",
+]
 
 Options = dict[str, str]
 
@@ -31,7 +40,16 @@ BT601: Final = 6
 
 def _crf(worst: int, best: int) -> Callable[[int], Options]:
     """Map quality 0 to 100 linearly to a constant rate factor."""
-    return lambda quality: {"crf": str(round(worst + (best - worst) * quality / 100))}
+    return lambda quality: {"crf": _scaled(worst, best, quality)}
+
+
+def _cq(worst: int, best: int) -> Callable[[int], Options]:
+    """Map quality 0 to 100 linearly to NVENC's constant quality, which has no bit rate."""
+    return lambda quality: {"rc": "vbr", "cq": _scaled(worst, best, quality), "b": "0"}
+
+
+def _scaled(worst: int, best: int, quality: int) -> str:
+    return str(round(worst + (best - worst) * quality / 100))
 
 
 def _lossless(_quality: int) -> Options:
@@ -68,6 +86,10 @@ class Codec:
         Default preset.
     environment : tuple of pairs
         Environment variables for the encoder; those already set stay.
+    is_hardware : bool
+        Whether a GPU encodes, which not every machine has.
+    on_gpu : str or None
+        Name of the codec that writes the same kind of stream on a GPU, if there is one.
     """
 
     name: str
@@ -82,6 +104,8 @@ class Codec:
     presets: tuple[str, ...] = ()
     preset: str | None = None
     environment: tuple[tuple[str, str], ...] = ()
+    is_hardware: bool = False
+    on_gpu: str | None = None
 
     def pixel_format(self, layout: Layout, *, alpha: bool) -> str:
         """Choose the pixel format in which frames of a layout are encoded."""
@@ -131,6 +155,9 @@ _PRESETS: Final = (
     *("ultrafast", "superfast", "veryfast", "faster", "fast"),
     *("medium", "slow", "slower", "veryslow", "placebo"),
 )
+# NVENC's, from the fastest to the best. It is far from being the slowest stage with any of them.
+_NVENC_PRESETS: Final = tuple(f"p{number}" for number in range(1, 8))
+_NVENC: Final = (("tune", "hq"), ("spatial-aq", "1"))
 
 # The fast presets make file conversion several times faster than real time on two cores; at the
 # same rate factor they cost size, not quality.
@@ -145,6 +172,7 @@ CODECS: Final = {
             options=_crf(50, 10),
             presets=_PRESETS,
             preset="veryfast",
+            on_gpu="h264_nvenc",
         ),
         Codec(
             "hevc",
@@ -184,6 +212,40 @@ CODECS: Final = {
             "ffv1",
             pixel_formats=("yuv420p", "yuv444p", "bgr0", "gray"),
             alpha_formats=("yuva420p", "yuva444p", "bgra"),
+        ),
+        # Encoders of NVIDIA's GPUs, on the scales of the ones above. As many B-frames as x264's
+        # presets have; which the others may have depends on the GPU.
+        Codec(
+            "h264_nvenc",
+            "h264_nvenc",
+            even=True,
+            says_aspect=True,
+            options=_cq(50, 10),
+            fixed=(*_NVENC, ("bf", "3")),
+            presets=_NVENC_PRESETS,
+            preset="p5",
+            is_hardware=True,
+        ),
+        Codec(
+            "hevc_nvenc",
+            "hevc_nvenc",
+            even=True,
+            says_aspect=True,
+            options=_cq(51, 12),
+            fixed=_NVENC,
+            presets=_NVENC_PRESETS,
+            preset="p5",
+            is_hardware=True,
+        ),
+        Codec(
+            "av1_nvenc",
+            "av1_nvenc",
+            even=True,
+            options=_cq(63, 20),
+            fixed=_NVENC,
+            presets=_NVENC_PRESETS,
+            preset="p5",
+            is_hardware=True,
         ),
     )
 }
@@ -261,7 +323,7 @@ def choose_codec(path: Path, settings: Settings, layout: Layout, *, alpha: bool)
     container = CONTAINERS[path.suffix.lower()]
     default = container.matte_codec if layout.format == "gray" else container.codec
     name = settings.codec or (container.alpha_codec if alpha else default)
-    codec = _named(name) if name else None
+    codec = named_codec(name) if name else None
     if codec is None or (alpha and not codec.alpha_formats):
         message = (
             f"'{path.name}' cannot carry transparency{f' with codec {name}' if name else ''}. "
@@ -281,7 +343,7 @@ def check_choice(path: Path, settings: Settings) -> None:
     """
     if settings.codec is None:
         return
-    codec = _named(settings.codec)
+    codec = named_codec(settings.codec)
     codec.all_options(settings)
     with av.open(io.BytesIO(), "w", format=CONTAINERS[path.suffix.lower()].format) as container:
         check_fits(codec, path, container)
@@ -305,8 +367,14 @@ def check_fits(codec: Codec, path: Path, container: OutputContainer) -> None:
         raise SettingsError(message, "codec")
 
 
-def _named(name: str) -> Codec:
-    """Return the codec of a name, which may be that of any of FFmpeg's encoders."""
+def named_codec(name: str) -> Codec:
+    """Return the codec of a name, which may be that of any of FFmpeg's encoders.
+
+    Raises
+    ------
+    SettingsError
+        If FFmpeg has no such encoder.
+    """
     known = CODECS | {codec.encoder: codec for codec in CODECS.values()}
     return known.get(name) or _by_encoder(name)
 

@@ -16,6 +16,7 @@ from greenroom.media.frame import fraction
 from greenroom.media.paths import file_url
 from greenroom.media.shapes import padded_to_even, scaled_to_square_pixels, square_size
 from greenroom.sinks.codecs import CONTAINERS, check_choice, check_fits, choose_codec
+from greenroom.sinks.encoders import check_encoder, choose_encoder
 from greenroom.sinks.muxer import HEADER_BYTES, Muxer
 from greenroom.sinks.sink import Sink, check_layout
 from greenroom.sinks.staging import Staging, check_free_space, unused_path, writing
@@ -62,8 +63,8 @@ class VideoSink(Sink):
     Raises
     ------
     SinkError, SettingsError
-        If the file cannot be written, or the codec is unknown or does not fit the container.
-        Later errors are raised from the first frame on.
+        If the file cannot be written, or the codec is unknown, does not fit the container, or
+        needs a GPU that does not encode it. Later errors are raised from the first frame on.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class VideoSink(Sink):
         # The first frame creates the file: the caller may be interrupted before it can abort.
         self._staging.check(path)
         check_choice(path, settings)
+        check_encoder(settings)
         self._temporary: Path | None = None
         self._muxer: Muxer | None = None
         self._stream: VideoStream | None = None
@@ -167,6 +169,9 @@ class VideoSink(Sink):
         kind = CONTAINERS[self._path.suffix.lower()]
         self._layout, self._alpha = frame.layout, frame.alpha is not None
         codec = choose_codec(self._path, self._settings, self._layout, alpha=self._alpha)
+        size = self._encoded_size(frame, codec)
+        if not self._live:  # which has to be played if it is cut off, and need not be fast
+            codec = choose_encoder(codec, self._settings, size, self._layout, self._path)
         options = codec.all_options(self._settings)
         self._temporary = temporary = self._staging.add(self._path)
         for name, value in codec.environment:
@@ -184,7 +189,7 @@ class VideoSink(Sink):
             "VideoStream",
             container.add_stream(codec.encoder, rate=self._info.rate, options=options),
         )
-        self._describe(stream, codec, frame)
+        self._describe(stream, codec, frame, size)
         if self._info.streams_from is not None:
             self._stream_copier = StreamCopier(
                 self._info.streams_from,
@@ -197,10 +202,12 @@ class VideoSink(Sink):
         self._muxer.begin()
         return stream
 
-    def _describe(self, stream: VideoStream, codec: Codec, frame: Frame) -> None:
+    def _describe(
+        self, stream: VideoStream, codec: Codec, frame: Frame, size: tuple[int, int]
+    ) -> None:
         """Set the stream's size, format, time and colour."""
         self._even = codec.even
-        width, height = self._encoded_size(frame, codec)
+        width, height = size
         if codec.even:
             if width % 2 or height % 2:
                 logger.warning(
