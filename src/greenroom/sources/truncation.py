@@ -71,6 +71,10 @@ class EndTracker:
         """Record a packet; in decoding order."""
         self._of[packet.stream.index].add(packet)
 
+    def pass_over(self, packets: int) -> None:
+        """Count packets of the video that were not read, before the first that is."""
+        self._of[self._stream.index].packets += packets
+
     @property
     def is_known_by_size(self) -> bool:
         """Whether the header is one that `is_short_of_its_header` reads."""

@@ -6,9 +6,9 @@ import logging
 import threading
 from dataclasses import replace
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import av
 
@@ -27,15 +27,9 @@ from greenroom.media.deinterlacing import Deinterlacer
 from greenroom.media.frame import Frame, fraction
 from greenroom.media.limits import MAX_SIDE_PX
 from greenroom.media.source_info import SourceInfo
-from greenroom.media.timeline import (
-    DecodingTimes,
-    Timeline,
-    browser_duration_s,
-    may_be_discontinuous,
-    start_time_s,
-)
+from greenroom.media.timeline import DecodingTimes, browser_duration_s, start_time_s
 from greenroom.sources.source import Source
-from greenroom.sources.truncation import EndTracker, is_short_of_its_header
+from greenroom.sources.video_packets import VideoPackets
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -45,13 +39,12 @@ if TYPE_CHECKING:
 
     from greenroom.media.layout import Layout
     from greenroom.settings import Settings
+    from greenroom.sources.video_packets import PacketPlace
 
 __all__ = ["VideoSource"]
 
 logger = logging.getLogger(__name__)
 
-# Pictures skipped at most while waiting for a key frame; after that they are decoded anyway.
-_MAX_BEFORE_KEY: Final = 600
 _HDR_TRANSFERS: Final = (16, 18)
 
 
@@ -84,7 +77,9 @@ class VideoSource(Source):
         self._closed = False
         self._orientation = UPRIGHT
         self._is_read = False
+        self._layout: Layout | None = None
         self._found: list[str] = []
+        self._said: set[str] = set()
         self._allow_truncated = settings.allow_truncated
         try:
             self._input = StandardInput() if name == STDIN else None
@@ -94,8 +89,8 @@ class VideoSource(Source):
         try:
             self._stream = video_stream(self._container)
             check_size(self._stream.width, self._stream.height, MAX_SIDE_PX)
-            shown = None if settings.keep_interlaced else Deinterlacer(self._warn_of_fields)
-            self._decoder = Decoder(self._stream, shown)
+            self._keeps_fields = settings.keep_interlaced
+            self._decoder = self._new_decoder()
         except ValueError as error:
             self._container.close()
             raise self._error(str(error)) from error
@@ -151,6 +146,49 @@ class VideoSource(Source):
             self._first = first
             return True
 
+    def begin_at(self, place: PacketPlace) -> None:
+        """Decode from a packet on, instead of from the first; before the first iteration.
+
+        The first frame still decides about start time, layout and rotation.
+
+        Parameters
+        ----------
+        place : PacketPlace
+            A key frame, after which no picture depends on one before it, except for leading
+            ones, which are decoded after and shown before it: these are left out.
+        """
+        with self._reading:
+            self._layout = self._upright(self._first).layout
+            del self._first
+            self._decoding.close()
+            self._decoding = self._pictures_from(place)
+
+    def packets(self) -> Iterator[av.Packet[VideoStream]]:
+        """Yield the packets of the video, from the first on, without decoding them.
+
+        Instead of the frames, and once. Times are those of the frames plus the start
+        (``info.begin_s``).
+
+        Raises
+        ------
+        TruncatedError
+            As in `__iter__`, except for damage that only a decoder notices.
+        """
+        with self._reading:
+            self._log_found()
+            self._decoding.close()
+            self._reopen()
+            packets = self._begin()
+            try:
+                yield from packets
+            except av.error.FFmpegError as error:
+                self._stopped(error)
+            packets.check_end()
+
+    def _new_decoder(self) -> Decoder:
+        shown = None if self._keeps_fields else Deinterlacer(self._warn_of_fields)
+        return Decoder(self._stream, shown)
+
     def _decode_first(self) -> av.VideoFrame:
         """Decode the first frame, which holds the rotation and the start time."""
         first = next(self._decoding, None)
@@ -176,9 +214,9 @@ class VideoSource(Source):
 
     def _frames(self) -> Iterator[Frame]:
         """Yield every frame in the layout of the first."""
-        layout: Layout | None = None
-        first = [self._first]
-        del self._first  # frees it
+        layout = self._layout
+        first = [self._first] if hasattr(self, "_first") else []
+        vars(self).pop("_first", None)  # frees it
         for number, picture in enumerate(chain(first, self._decoding)):
             frame = self._upright(picture)
             if layout is None:
@@ -206,7 +244,9 @@ class VideoSource(Source):
                 yield held
             raise
         if held is not None:
-            end_s = self._extents.last_end_s(_seconds(held) + self._begin_s, _length_s(held))
+            end_s = self._packets.extents.last_end_s(
+                _seconds(held) + self._begin_s, _length_s(held)
+            )
             yield held if end_s is None else self._ended(held, end_s - self._begin_s)
 
     def _ended(self, last: Frame, end_s: Fraction) -> Frame:
@@ -231,46 +271,60 @@ class VideoSource(Source):
 
     def _pictures(self) -> Generator[av.VideoFrame]:
         """Decode the video, and check whether any of it is missing."""
-        self._times = DecodingTimes(self._container)
-        self._extents = extents = EndTracker(
-            self._container, self._stream, next(iter(self.info.files), None)
-        )
+        packets = self._begin()
+        yield from self._decoded_all(iter(packets))
+
+    def _pictures_from(self, place: PacketPlace) -> Generator[av.VideoFrame]:
+        """Decode the video from a packet on: after a seek, or after reading all before it."""
+        packets = self._begin()
         try:
-            for packet in self._from_key_frame(Timeline(self._container).packets(*extents.streams)):
-                extents.add(packet)
-                if packet.stream.index != self._stream.index:
-                    continue
-                if packet.is_corrupt:
-                    self._truncated("some of its data is missing or wrong")
+            found = packets.sought(place)
+        except av.error.FFmpegError as error:
+            logger.debug("input '%s' is read from its start: %s", self._name, error)
+            found = None
+        if found is None:
+            self._reopen()
+            found = islice(self._begin(), place.number, None)
+        self._decoder.restart()
+        first = place.pts
+        yield from self._decoded_all(
+            one for one in found if one.pts is None or first is None or one.pts >= first
+        )
+
+    def _begin(self) -> VideoPackets:
+        """Begin to read the file."""
+        self._times = DecodingTimes(self._container)
+        self._packets = VideoPackets(
+            self._container,
+            self._stream,
+            next(iter(self.info.files), None),
+            on_damage=self._truncated,
+            on_joined=self._warn_of_joining,
+        )
+        return self._packets
+
+    def _reopen(self) -> None:
+        """Open the file anew, as not every container can seek to its start."""
+        self._container.close()
+        try:
+            self._container = open_media(self._name)
+            self._stream = video_stream(self._container)
+        except ValueError as error:
+            raise self._error(str(error)) from error
+        self._decoder = self._new_decoder()
+
+    def _decoded_all(self, packets: Iterator[av.Packet[VideoStream]]) -> Iterator[av.VideoFrame]:
+        """Decode packets, and check after the last one whether any are missing."""
+        try:
+            for packet in packets:
                 yield from self._decoded(packet)
         except av.error.FFmpegError as error:
-            self._truncated(f"reading stopped with '{error.strerror}'")
+            self._stopped(error)
             yield from self._decoder.finish()
-        declared_s = extents.missing_to_s()
-        if declared_s is not None:
-            self._truncated(
-                f"it ends after {float(extents.end_s):.2f} s, where its header says "
-                f"{float(declared_s):.2f} s"
-            )
-        elif extents.is_known_by_size and any(map(is_short_of_its_header, self.info.files)):
-            self._truncated("it is shorter than its header says")
+        self._packets.check_end()
 
-    def _from_key_frame(self, packets: Iterator[av.Packet[Any]]) -> Iterator[av.Packet[Any]]:
-        """Skip pictures of a broadcast that depend on ones before the recording."""
-        before = 0
-        may_join = may_be_discontinuous(self._container)
-        for packet in packets:
-            if may_join and packet.size and packet.stream.index == self._stream.index:
-                if not packet.is_keyframe and before < _MAX_BEFORE_KEY:
-                    before += 1
-                    continue
-                may_join = False
-                if before:
-                    self._warn(
-                        f"input '{self._name}' begins in the middle of a broadcast: its first "
-                        f"{before} pictures cannot be decoded and are left out"
-                    )
-            yield packet
+    def _stopped(self, error: av.error.FFmpegError) -> None:
+        self._truncated(f"reading stopped with '{error.strerror}'")
 
     def _decoded(self, packet: av.Packet[VideoStream]) -> list[av.VideoFrame]:
         try:
@@ -321,8 +375,14 @@ class VideoSource(Source):
                 f"input '{self._name}' has a high dynamic range: it is tone-mapped to BT.709"
             )
 
+    def _warn_of_joining(self, before: int) -> None:
+        self._warn_once(
+            f"input '{self._name}' begins in the middle of a broadcast: its first "
+            f"{before} pictures cannot be decoded and are left out"
+        )
+
     def _warn_of_fields(self) -> None:
-        self._warn(f"input '{self._name}' is interlaced: it is deinterlaced")
+        self._warn_once(f"input '{self._name}' is interlaced: it is deinterlaced")
 
     def _warn(self, message: str) -> None:
         """Log a warning; those found at opening are logged when iteration starts."""
@@ -330,6 +390,12 @@ class VideoSource(Source):
             logger.warning(message)
         else:
             self._found.append(message)
+
+    def _warn_once(self, message: str) -> None:
+        """Log a warning, unless it was found before the file was opened anew."""
+        if message not in self._said:
+            self._said.add(message)
+            self._warn(message)
 
     def _log_found(self) -> None:
         self._is_read = True
