@@ -30,8 +30,9 @@ import numpy as np
 from greenroom.errors import SinkError
 from greenroom.media.frame import Frame, Layout
 from greenroom.settings import Settings
-from greenroom.sinks import muxer, video_sink
+from greenroom.sinks import muxer, video_file
 from greenroom.sinks.live_recording import RecordingSink
+from greenroom.sinks.video_sink import VideoSink
 from greenroom.media.source_info import SourceInfo
 
 rng = np.random.default_rng(1)
@@ -55,14 +56,14 @@ LIMITED: Final = (
     COMMON
     + """
 folder, name, kind = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
-check_free_space = video_sink.check_free_space
+check_free_space = video_file.check_free_space
 
 def set_up(when):
     within = folder / when
     within.mkdir()
     # "header": the disk fills up after the check for free space.
     check = (lambda *_: None) if when == "header" else check_free_space
-    muxer.check_free_space = video_sink.check_free_space = check
+    muxer.check_free_space = video_file.check_free_space = check
     limit({"at once": 0, "header": 10, "middle": 300_000, "end": None}[when])
     return within
 
@@ -83,7 +84,7 @@ def record(when):
         except SinkError as error:
             said.append(str(error))
     limit(0)  # it stays full
-    muxer.check_free_space = video_sink.check_free_space = check_free_space
+    muxer.check_free_space = video_file.check_free_space = check_free_space
     kept = names(within)
     for _ in range(4):
         try:
@@ -101,7 +102,7 @@ def record(when):
 def convert(when):
     within, said = set_up(when), []
     info = SourceInfo("noise", rate=RATE, time_base=1 / RATE)
-    sink = video_sink.VideoSink(within / name, SETTINGS, info)
+    sink = VideoSink(within / name, SETTINGS, info)
     try:
         for number in range(150 if when == "end" else 2000):
             sink.write(frame(number))
