@@ -89,8 +89,27 @@ that install what is missing.
   as in `ONNX Runtime 1.31.1, half precision, CUDA graphs`; the log says (INFO) why something is
   not used.
 
-Half precision, CUDA graphs and TensorRT have been tested without a GPU only: see
-[performance](performance.md#onnx-runtime-by-io-binding).
+### The other work
+
+With `cuda` and `tensorrt`, and with `auto` where CuPy (`greenroom[cuda]`) and NVIDIA's driver are
+installed, a GPU does more than run the model: frames go up, and what is full-size (mattes, edges,
+blur, composite, effects) is done there. This holds for `run`, `convert`, the page, and `serve`.
+
+- Before the first frame the GPU has to prove that it gives what the processor gives: all kernels
+  are compiled, and a few small frames go through all stages in both places. If the results differ
+  by more than two levels, or CuPy, the driver or the GPU is missing, the processor does this work,
+  and the model may use the GPU all the same. With `cuda` and `tensorrt` a warning, which the page
+  shows too, names the reason and what mends it; `auto` only logs it (INFO). `greenroom doctor`
+  says the same with the commands.
+- A GPU that fails in use (lost, out of memory) never shows the room. With `auto` the processor
+  takes over, from the very frame on, with a warning. With `cuda` and `tensorrt` frames are covered,
+  or the conversion stops, while it fails. One that hangs is given up after `timeout_s`, like a
+  model.
+- The page, `greenroom bench`, `convert --json` (`compute`) and the metrics of `serve` say where it
+  was done: `rvm-mobilenetv3 on ONNX Runtime 1.31.1, cuda; the rest on CUDA device 0`.
+
+Half precision, CUDA graphs, TensorRT and the other work have been tested without a GPU only: see
+[performance](performance.md#the-engines-work-on-a-gpu).
 
 ## A model of your own
 

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from doctor.conftest import only
-from greenroom.doctor.model_checks import check_devices, check_engine, check_model, one_node_model
+from greenroom.doctor.model_checks import (
+    check_devices,
+    check_engine,
+    check_gpu_work,
+    check_model,
+    one_node_model,
+)
+from greenroom.engine.device_selection import MISSING_CUPY
 from greenroom.errors import ModelError
 from greenroom.settings import Device, Settings
 
@@ -221,3 +228,44 @@ class TestDevices:
         assert [node.op_type for node in model.graph.node] == ["Relu"]
         shape = model.graph.input[0].type.tensor_type.shape
         assert [each.dim_value for each in shape.dim] == [1, 4]
+
+
+class TestGpuWork:
+    """The engine's own work on a GPU."""
+
+    @pytest.fixture
+    def reason(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """Choose why the GPU cannot be used."""
+        reasons = [""]
+        monkeypatch.setattr(
+            "greenroom.engine.device_selection.reason_against_gpu", lambda: reasons[0]
+        )
+        return reasons
+
+    def test_nobody_asks(self, machine: Machine) -> None:
+        """Without a GPU, or with another device, nothing is said."""
+        assert not list(check_gpu_work(machine.context()))
+        machine.write({"/proc/driver/nvidia/version": "NVRM version: 550"})
+        assert not list(check_gpu_work(machine.context(Settings(device=Device.CPU))))
+
+    def test_works(self, machine: Machine, reason: list[str]) -> None:
+        """A GPU that is there and has proved itself is in order."""
+        assert reason == [""]
+        machine.write({"/proc/driver/nvidia/version": "NVRM version: 550"})
+        assert only(check_gpu_work(machine.context())).status == "ok"
+
+    def test_cupy_is_missing(self, machine: Machine, reason: list[str]) -> None:
+        """What is missing is told with the command that installs it."""
+        reason[0] = MISSING_CUPY
+        finding = only(check_gpu_work(machine.context(Settings(device=Device.CUDA))))
+        assert (finding.name, finding.status, finding.blocks) == ("gpu", "warning", False)
+        assert "CuPy is not installed" in finding.message
+        assert finding.fix == "/venv/bin/python -m pip install 'greenroom[cuda]'"
+
+    def test_something_else(self, machine: Machine, reason: list[str]) -> None:
+        """Otherwise the driver's own program says more, and CuPy may be too old."""
+        reason[0] = "CUDA device 0 failed: cudaErrorInsufficientDriver"
+        finding = only(check_gpu_work(machine.context(Settings(device=Device.TENSORRT))))
+        assert "cudaErrorInsufficientDriver" in finding.message
+        assert "nvidia-smi" in finding.fix.splitlines()
+        assert "--upgrade" in finding.fix

@@ -94,7 +94,7 @@ def check_alike(
 ) -> None:
     """Check that frames, views and mattes of two engines differ by rounding at most."""
     with (
-        VirtualBackground(segmenter=make(), **values) as host,
+        VirtualBackground(segmenter=make(), device="cpu", **values) as host,
         VirtualBackground(segmenter=make(), compute=device, **values) as there,
     ):
         for frame in frames:
@@ -240,7 +240,7 @@ def test_streams_wait_for_each_other(name: str, device: WatchedDevice) -> None:
 
 def test_demonstration_with_the_default_model(device: WatchedDevice) -> None:
     """The demonstration's clip through the default model gives the same, within two levels."""
-    settings = Settings(background="blur")
+    settings = Settings(background="blur", device="cpu")
     with (
         VirtualBackground(settings) as host,
         VirtualBackground(settings, compute=device) as there,

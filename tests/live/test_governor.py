@@ -480,3 +480,37 @@ def test_an_engine_whose_model_sleeps() -> None:
         assert governor.plan.cadence is Cadence.FOURTH
         assert number < 30
         assert engine.settings.quality is Quality.FAST
+
+
+class TestWaiting:
+    """Frames for which the processor waits, as for a GPU: they take time, and little CPU time."""
+
+    @staticmethod
+    def wait(governor: Governor, frame_ms: float, cpu_ms: float) -> None:
+        """Make frames for ten seconds, nearly all of whose time is waiting."""
+        stages = {"segment": frame_ms / 2, "matte": frame_ms / 4}
+        for number in range(int(10 * RATE)):
+            governor.observe(number / RATE, frame_ms, cpu_ms, stages, plan=governor.plan)
+
+    @pytest.mark.parametrize("budget_cpu", [10, 50])
+    def test_within_the_period(self, budget_cpu: int) -> None:
+        """To wait for as long as the camera leaves costs no quality, whatever the CPU budget."""
+        governor = governor_of(cores=1, budget_cpu=budget_cpu, quality="best")
+        first = governor.plan
+        self.wait(governor, 30.0, 2.0)
+        assert governor.plan == first
+
+    def test_among_many_sessions(self) -> None:
+        """Where others make it wait, no plan of its own would help, and none is changed."""
+        values = Settings(budget_cpu=10, quality="best")
+        governor = Governor(values, rate=RATE, cores=1, is_alone=False)
+        first = governor.plan
+        self.wait(governor, 60.0, 2.0)
+        assert governor.plan == first
+
+    def test_longer_than_the_period(self) -> None:
+        """A frame that is late for its camera is late, whoever made it wait: less is done."""
+        governor = governor_of(cores=1, budget_cpu=50, quality="best")
+        first = governor.plan
+        self.wait(governor, 60.0, 2.0)
+        assert governor.plan != first

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,8 @@ from live.rig import Rig
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from greenroom.live.previews import Preview
     from greenroom.media.frame import Frame
@@ -200,3 +203,25 @@ class TestEnds:
         assert session.ended.wait(10)
         assert session.error is None
         session.stop()
+
+
+class _Waiting(PersonSegmenter):
+    """Takes most of a frame's time, somewhere."""
+
+    def __init__(self, device: str) -> None:
+        super().__init__()
+        self.info = replace(self.info, device=device)
+
+    def segment(self, frame: Frame) -> NDArray[np.float32]:
+        """See `Segmenter.segment`."""
+        time.sleep(0.02)
+        return super().segment(frame)
+
+
+@pytest.mark.parametrize(("device", "is_busy"), [("cpu", True), ("cuda", False)])
+def test_model_s_threads_count_where_they_work(device: str, *, is_busy: bool) -> None:
+    """Threads of a model on the processor are as busy as it is; a GPU's take none of its time."""
+    with Rig(_Waiting(device), threads=32, watches=False) as rig:
+        rig.until_shown()
+        rig.until_sent(20)
+        assert (rig.session.status().cpu_percent > 400) == is_busy

@@ -107,6 +107,7 @@ def _report(engine: VirtualBackground, size: tuple[int, int], frames: int) -> di
         "frames": frames,
         "background": engine.settings.background,
         "segmenter": asdict(engine.info),
+        "compute": engine.compute,
         "stages": {name: asdict(times) for name, times in engine.timings.summary().items()},
     }
 
@@ -117,6 +118,7 @@ def _table(report: dict[str, Any]) -> str:
     lines = [
         f"{width}x{height} yuv420p, background {report['background']}, {report['frames']} frames",
         "{model} on {runtime}, {device}, {threads} thread(s)".format(**segmenter),
+        *([] if report["compute"] == "cpu" else [f"the rest on {report['compute']}"]),
         "",
         f"{'stage':<14}{'median ms':>10}{'p95 ms':>10}",
     ]

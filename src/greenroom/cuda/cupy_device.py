@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
@@ -9,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from greenroom.cuda.device import Device
-from greenroom.cuda.program import OPTIONS, program
+from greenroom.cuda.program import OPTIONS, kernels, program
 from greenroom.cuda.streams import BLOCK, Event, Stream
 from greenroom.errors import DeviceError, MissingExtraError
 
@@ -20,10 +22,20 @@ if TYPE_CHECKING:
 
     from greenroom.cuda.program import Kernel
 
-__all__ = ["CupyDevice"]
+__all__ = ["CupyDevice", "has_driver"]
 
 _TO_DEVICE: Final = 1
 _TO_HOST: Final = 2
+_DRIVER: Final = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+
+
+def has_driver() -> bool:
+    """Whether NVIDIA's driver can be loaded, without which there is no need to import CuPy."""
+    try:
+        ctypes.CDLL(_DRIVER)
+    except OSError:
+        return False
+    return True
 
 
 class _Gpu:
@@ -44,16 +56,11 @@ class _Gpu:
     @contextmanager
     def calls(self) -> Iterator[None]:
         """Make this GPU the thread's for calls of CuPy, whose errors become `DeviceError`."""
-        cuda = self.cupy.cuda
         try:
-            with cuda.Device(self._index):
+            with self.cupy.cuda.Device(self._index):
                 yield
-        except (
-            cuda.runtime.CUDARuntimeError,
-            cuda.driver.CUDADriverError,
-            cuda.memory.OutOfMemoryError,
-            cuda.compiler.CompileException,
-        ) as error:
+        # CUDA's errors have no common base, and a library that is missing is found missing here.
+        except Exception as error:
             message = f"{self.name} failed: {' '.join(str(error).split())[:300]}"
             raise DeviceError(message) from error
 
@@ -99,6 +106,13 @@ class CupyDevice(Device):
 
     def _stream(self) -> Stream:
         return _CupyStream(self._gpu)
+
+    def compile(self) -> None:
+        """See `Device.compile`."""
+        with self._gpu.calls():
+            compiled = _compiled(self._gpu.cupy)
+            for kernel in kernels().values():
+                compiled.get_function(kernel.symbol)
 
 
 class _CupyEvent(Event):

@@ -293,6 +293,9 @@ class Device(ABC):
         pairs = zip(kernel.kinds, arguments, strict=True)
         self._work.launch(kernel, blocks, [self._typed(kind, value) for kind, value in pairs])
 
+    def compile(self) -> None:
+        """Compile all kernels now, not when the first one runs."""
+
     def adopt(
         self, address: int, shape: tuple[int, ...], dtype: DTypeLike, owner: object
     ) -> DeviceArray:

@@ -15,7 +15,12 @@ from greenroom.doctor.installation_checks import (
     check_rivals,
 )
 from greenroom.doctor.loopback_checks import check_loopback, check_secure_boot
-from greenroom.doctor.model_checks import check_devices, check_engine, check_model
+from greenroom.doctor.model_checks import (
+    check_devices,
+    check_engine,
+    check_gpu_work,
+    check_model,
+)
 from greenroom.doctor.output_checks import check_other_cameras, check_pipewire, check_window
 from greenroom.doctor.system import System
 from greenroom.settings import Settings
@@ -57,6 +62,7 @@ CHECKS: Final = (
     Check("Model", "engine", check_engine, 30, blocks=True),
     Check("Model", "model", check_model),
     Check("Model", "devices", check_devices, 60),
+    Check("Model", "gpu", check_gpu_work, 70),
     Check("Camera", "cameras", check_cameras),
     Check("Virtual camera", "v4l2loopback", check_loopback),
     Check("Virtual camera", "secure boot", check_secure_boot),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from greenroom.segmenters.card import Card
     from greenroom.segmenters.store import Store
 
-__all__ = ["check_devices", "check_engine", "check_model", "one_node_model"]
+__all__ = ["check_devices", "check_engine", "check_gpu_work", "check_model", "one_node_model"]
 
 _SECTION: Final = Section("Model")
 _EMBEDDED: Final = "selfie"
@@ -48,15 +48,12 @@ def check_engine(context: CheckContext) -> Iterator[Finding]:
                 begin_s = time.perf_counter()
                 engine.process(frame)
                 times.append(1000 * (time.perf_counter() - begin_s))
-            info = engine.info
+            ran_on = engine.ran_on
     except GreenroomError as error:
         fix = context.system.pip("install", "--force-reinstall", "greenroom")
         yield _SECTION.problem("engine", f"a frame cannot be processed: {error}", fix, blocks=True)
         return
-    text = (
-        f"{info.model} on {info.runtime}, {info.device}: {statistics.median(times):.1f} ms for a "
-        f"frame of {_SIZE[0]}x{_SIZE[1]}"
-    )
+    text = f"{ran_on}: {statistics.median(times):.1f} ms for a frame of {_SIZE[0]}x{_SIZE[1]}"
     yield _SECTION.ok("engine", text)
 
 
@@ -168,6 +165,33 @@ def check_devices(context: CheckContext) -> Iterator[Finding]:
         message = "an NVIDIA GPU is here, but this build of ONNX Runtime cannot use it"
         remove = system.pip("uninstall", "-y", "onnxruntime")
         yield _SECTION.warning("cuda", message, f"{remove}\n{cuda}")
+
+
+def check_gpu_work(context: CheckContext) -> Iterator[Finding]:
+    """Compare the GPU with the processor, where there is one or the settings name it.
+
+    Besides the model, the engine's own work can be done there.
+    """
+    from greenroom.engine.device_selection import MISSING_CUPY, ON_GPU, reason_against_gpu
+
+    asked = context.settings.device
+    if asked not in ON_GPU and not context.system.read("/proc/driver/nvidia/version"):
+        return
+    if asked not in (*ON_GPU, Device.AUTO):
+        return
+    reason = reason_against_gpu()
+    if not reason:
+        yield _SECTION.ok("gpu", "all work but the cover's can be done on the GPU")
+        return
+    pip = context.system.pip
+    lines = [pip("install", "greenroom[cuda]")]
+    if reason is not MISSING_CUPY:
+        lines = [
+            "# This lists the GPU and its driver, which must be as new as CuPy's CUDA.",
+            "nvidia-smi",
+            pip("install", "--upgrade", "greenroom[cuda]"),
+        ]
+    yield _SECTION.warning("gpu", f"only models can use the GPU: {reason}", "\n".join(lines))
 
 
 def _without_onnx(context: CheckContext, *, has_gpu: bool, cuda: str) -> Finding:

@@ -72,7 +72,8 @@ class VirtualBackground:
         ``model`` if it is not given.
     compute : Device, optional
         Where what is full-size is computed, such as `greenroom.cuda.CupyDevice`: for this engine
-        alone. The processor if it is not given. A device that fails is a frame that fails.
+        alone, and without a proof that it computes what the processor does. If it is not given,
+        the setting ``device`` says where.
     **values
         Single settings by name, such as ``background="beach.jpg"``; they take precedence.
 
@@ -91,6 +92,11 @@ class VirtualBackground:
     `process` raises; with ``"cover"`` it returns the background alone, as `render` always does.
     The work is done on a thread of the engine, so that a frame that takes longer than
     ``timeout_s`` can be given up: its late result is never shown.
+
+    With the devices ``cuda`` and ``tensorrt``, and with ``auto`` where there is a GPU of NVIDIA's
+    and CuPy, the engine's own work is done there once it has proved to give what the processor
+    gives. Otherwise the processor does it, and `notices` says why where a device was named. Should
+    it fail later, the processor takes over with ``auto``; one that was named is a frame that fails.
     """
 
     def __init__(
@@ -105,8 +111,10 @@ class VirtualBackground:
     ) -> None:
         settings = (settings or Settings()).changed(**values)
         self.timings = Timings()
-        self._maker = PictureMaker(self.timings, compute)
-        self._exchange = StageExchange(settings, segmenter, matting, load, self._maker)
+        self._maker = PictureMaker(self.timings)
+        self._exchange = StageExchange(
+            settings, segmenter, matting, load, self._maker, compute=compute
+        )
         self._supervisor: Supervisor[Rendered] = Supervisor()
         self._matte: Matte | None = None
         self._reason = ""  # for the last cover; empty after a valid frame
@@ -136,6 +144,18 @@ class VirtualBackground:
         return self._exchange.stages.segmenter.info
 
     @property
+    def compute(self) -> str:
+        """Where the engine's own work is done: ``cpu``, or a GPU such as ``CUDA device 0``."""
+        return self._exchange.stages.compute.name
+
+    @property
+    def ran_on(self) -> str:
+        """Which model ran, by which library and where, and where the rest was done if not there."""
+        info, compute = self.info, self.compute
+        rest = "" if compute == "cpu" else f"; the rest on {compute}"
+        return f"{info.model} on {info.runtime}, {info.device}{rest}"
+
+    @property
     def matte(self) -> NDArray[np.uint8] | None:
         """The matte of the last frame, (H, W) uint8; None before the first and after a failure.
 
@@ -161,9 +181,11 @@ class VirtualBackground:
     def notices(self) -> tuple[str, ...]:
         """Notices to the user about settings that have no effect yet, as sentences.
 
-        Such as where nothing is kept of the room yet. May be read on any thread.
+        Such as where nothing is kept of the room yet, or the GPU that was named cannot be used.
+        May be read on any thread.
         """
-        return self._exchange.stages.matting.notices
+        stages = self._exchange.stages
+        return (*stages.matting.notices, *filter(None, (stages.compute.notice,)))
 
     def process(self, frame: Frame) -> Frame:
         """Replace the background of a frame.

@@ -14,6 +14,7 @@ from greenroom.compositing import FramePool
 from greenroom.compositing.light import LightMatch
 from greenroom.compositing.tiled_matte import TiledMatte
 from greenroom.effects import Follow, LowLight, crop, cropped, mirrored, mirrored_matte
+from greenroom.engine.compute import HOST
 from greenroom.engine.render import (
     Layers,
     Rendered,
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
 
     from greenroom.backgrounds import Background
     from greenroom.compositing import Canvas
-    from greenroom.cuda import Device
     from greenroom.effects import Overlay
+    from greenroom.engine.compute import Compute
     from greenroom.matting import Matting
     from greenroom.media.frame import Frame
     from greenroom.media.matte import Matte
@@ -58,6 +59,7 @@ class Stages:
     matting: Matting
     background: Background
     overlay: Overlay | None = None
+    compute: Compute = HOST
 
 
 class BackgroundClock:
@@ -96,9 +98,9 @@ class PictureMaker:
     ----------
     timings : Timings
         Where it notes how long each stage takes.
-    compute : Device, optional
-        Where frames are processed: on it what is full-size, and the stages that take frames on a
-        device. Results are in the host's memory. None is the host.
+
+    Frames are processed where the stages say (`Stages.compute`): on a device what is full-size,
+    and the stages that take frames there. Results are in the host's memory.
 
     Attributes
     ----------
@@ -112,9 +114,8 @@ class PictureMaker:
         For which frames the model looks; None leaves that to the matting.
     """
 
-    def __init__(self, timings: Timings, compute: Device | None = None) -> None:
+    def __init__(self, timings: Timings) -> None:
         self.timings = timings
-        self._compute = compute
         self._background: tuple[Frame, Frame] | None = None  # the last scene, and it uploaded
         self.clock = BackgroundClock()
         self._pool = FramePool()
@@ -126,6 +127,7 @@ class PictureMaker:
 
     def reset(self) -> None:
         """Forget earlier frames."""
+        self._background = None
         self._light.reset()
         self._plausibility.reset()
         self.low_light.reset()
@@ -145,7 +147,7 @@ class PictureMaker:
         """
         if not stages.background.needs_matte:
             return self._camera(stages, frame, self._lit(stages, frame), views)
-        placed = self._placed_for_work(frame)
+        placed = self._placed_for_work(stages, frame)
         seen = self._lit(stages, placed)
         matte = self._find(stages, seen, frame if seen is placed else seen.downloaded())
         layers = self._layers(stages, seen, matte)
@@ -170,18 +172,19 @@ class PictureMaker:
 
     def matte(self, frame: Frame, stages: Stages) -> Rendered:
         """Make the matte of a frame, as a gray picture."""
-        placed = self._placed_for_work(frame)
+        placed = self._placed_for_work(stages, frame)
         seen = self._lit(stages, placed)
         matte = self._find(stages, seen, frame if seen is placed else seen.downloaded())
         matte = matte.downloaded()
         return Rendered(gray(matte.values, frame), matte=matte)
 
-    def _placed_for_work(self, frame: Frame) -> Frame:
+    def _placed_for_work(self, stages: Stages, frame: Frame) -> Frame:
         """Return the frame where it is processed."""
-        if self._compute is None:
+        device = stages.compute.device
+        if device is None:
             return frame
         with self.timings.stage("upload"):
-            return frame.uploaded(self._compute)
+            return frame.uploaded(device)
 
     def _downloaded(self, rendered: Rendered, canvas: Canvas) -> Rendered:
         """Return results on a device in the host's memory: the picture in that of the pool."""

@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import threading
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from greenroom.backgrounds import create_background
 from greenroom.effects import create_overlay
+from greenroom.engine.compute import Compute
+from greenroom.engine.device_selection import choose, forget_proof
 from greenroom.engine.picture import Stages
-from greenroom.errors import ProcessingError, SettingsError
+from greenroom.errors import DeviceError, ProcessingError, SettingsError
 from greenroom.segmenters import Segmenter, create_segmenter
 from greenroom.settings import Stage
 
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from greenroom.backgrounds import Background
+    from greenroom.cuda import Device
     from greenroom.engine.picture import PictureMaker
     from greenroom.matting import Matting
     from greenroom.media.timings import Timings
@@ -54,6 +58,8 @@ class StageExchange:
     maker : PictureMaker
         Its effects forget earlier frames where that is due, and its clock is held while a
         background is closed or begins anew.
+    compute : Device, optional
+        Where frames are processed, whatever the settings say; None leaves that to them.
 
     Attributes
     ----------
@@ -79,12 +85,16 @@ class StageExchange:
         create_matting: Callable[[Settings, Segmenter], Matting],
         load: Callable[[Settings, Timings], Segmenter] | None,
         maker: PictureMaker,
+        *,
+        compute: Device | None = None,
     ) -> None:
         self._maker = maker
         self._clock = maker.clock
         self._create_matting = create_matting
         self._load_segmenter = load
         self._own_segmenter = segmenter is None
+        self._own_compute = compute is None
+        self._failed: Compute | None = None
         self._updating = threading.Lock()  # held while new stages are built
         self._in_frame = threading.Lock()  # held while a frame is processed
         self._lock = threading.Lock()  # of the attributes below
@@ -95,7 +105,8 @@ class StageExchange:
         background, overlay = create_background(settings), create_overlay(settings.overlay)
         segmenter = self._load(settings) if segmenter is None else _checked(segmenter)
         matting = create_matting(settings, segmenter)
-        self.stages = Stages(settings, segmenter, matting, background, overlay)
+        placed = choose(settings.device) if compute is None else Compute(compute)
+        self.stages = Stages(settings, segmenter, matting, background, overlay, placed)
 
     def lend(self, make: Callable[[Stages], T]) -> T:
         """Process a frame with the stages in force; none is exchanged meanwhile."""
@@ -105,6 +116,15 @@ class StageExchange:
                 fault, self._fault = self._fault, None
                 if fault is not None:
                     raise fault
+                try:
+                    return make(stages)
+                except DeviceError as error:
+                    if stages.compute.device is None:
+                        raise
+                    forget_proof()
+                    if not stages.compute.is_replaceable:
+                        raise
+                    stages = self._leave_device(stages, error)
                 return make(stages)
         finally:
             self._settle_if_idle()
@@ -184,8 +204,11 @@ class StageExchange:
                 matting = self._create_matting(settings, segmenter)
                 if self.size is not None:
                     matting.check(self.size)
+            compute = old.compute
+            if self._own_compute and "device" in changed:
+                compute = choose(settings.device)
             on_failure.pop_all()
-        return Stages(settings, segmenter, matting, background, overlay)
+        return Stages(settings, segmenter, matting, background, overlay, compute)
 
     def _steps_to(self, new: Stages, old: Stages) -> list[Callable[[], None]]:
         """Return the actions to run between two frames."""
@@ -200,7 +223,22 @@ class StageExchange:
             steps.append(self._maker.framing.reset)
         if new.settings.low_light and not old.settings.low_light:
             steps.append(self._maker.low_light.reset)  # it has not seen recent frames
+        if new.compute is not old.compute:
+            steps.append(self._forget)  # what is remembered may be arrays of the device before
         return steps
+
+    def _leave_device(self, stages: Stages, error: DeviceError) -> Stages:
+        """Have the processor do a failed device's work, from the frame that failed on."""
+        notice = f"{error}. The processor does its work from now on."
+        logger.warning("%s", notice)
+        # Freed with the engine: to free what a lost device holds can end the process.
+        self._failed = stages.compute
+        host = Compute(notice=notice)
+        with self._lock:
+            self.stages = replace(self.stages, compute=host)
+        stages = replace(stages, compute=host)
+        self._forget_in(stages)
+        return stages
 
     def _load(self, settings: Settings) -> Segmenter:
         return (self._load_segmenter or create_segmenter)(settings, self._maker.timings)
@@ -244,7 +282,9 @@ class StageExchange:
         self._with_background(partial(_close, background))
 
     def _forget(self) -> None:
-        stages = self.stages
+        self._forget_in(self.stages)
+
+    def _forget_in(self, stages: Stages) -> None:
         with ExitStack() as all_of_them:  # each runs even if another fails
             all_of_them.callback(self._maker.reset)
             all_of_them.callback(stages.matting.reset)

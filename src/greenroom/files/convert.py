@@ -45,6 +45,8 @@ class Summary:
         Model, file, runtime, device and threads.
     stages : dict
         Median and 95th percentile of each stage in milliseconds.
+    compute : str
+        Where all but the model's work was done: ``cpu``, or a GPU such as ``CUDA device 0``.
     """
 
     input: str
@@ -55,6 +57,7 @@ class Summary:
     first_frame_s: float
     segmenter: SegmenterInfo
     stages: dict[str, StageTime]
+    compute: str = "cpu"
 
     def to_dict(self) -> dict[str, Any]:
         """Return all fields as plain values, for JSON."""
@@ -154,6 +157,7 @@ def _run(
             first_frame_s=statistics.first_frame_s or 0.0,
             segmenter=engine.info,
             stages=engine.timings.summary(),
+            compute=engine.compute,
         )
         if info.unreadable:
             raise IncompleteError(info.unreadable, len(info.pictures), summary)

@@ -38,7 +38,7 @@ from greenroom.live.status import CaptureState, CaptureStatus, OutletStatus, Sta
 from greenroom.live.thread_times import ThreadTimes
 from greenroom.media.channel import Channel, ChannelClosedError
 from greenroom.media.workers import Worker
-from greenroom.settings import Settings, Stage
+from greenroom.settings import Device, Settings, Stage
 from greenroom.specs import ROOM_WORDS
 
 if TYPE_CHECKING:
@@ -278,7 +278,6 @@ class Session:
         outlets = [outlet.status for outlet in self.outlets]
         if self._has_page:
             outlets.append(OutletStatus("page", state="running", readers=self.previews.readers))
-        info = self._engine.info
         plan, plan_reason = ("", "") if self._steering is None else self._steering.said
         return Status(
             showing=showing,
@@ -295,7 +294,7 @@ class Session:
                 name: times.median_ms
                 for name, times in self._engine.timings.summary(_TIMINGS_FRAMES).items()
             },
-            device=f"{info.model} on {info.runtime}, {info.device}",
+            device=self._engine.ran_on,
             plan=plan,
             plan_reason=plan_reason,
             notices=(*self._engine.notices, *self._faults),
@@ -354,14 +353,26 @@ class Session:
             return
         measured = self.measures.frame()
         rendered = self._engine.render(frame, self.previews.due())
-        # The model's own threads are as busy as the one that waits for it.
-        looked_ms = self._engine.timings.latest.get("segment", 0.0)
-        self._model_s += (self._engine.settings.threads - 1) * looked_ms / 1000
+        self._model_s += self._model_threads * self._looked_s
         if self.gate.offer(rendered, ticket):
             measured.done(frame)
             self._note_frame(measured)
             if self._steering is not None:
                 self._steering.observe(measured, self._engine.timings)
+
+    @property
+    def _looked_s(self) -> float:
+        """Time of the last frame's looks, by the clock."""
+        return self._engine.timings.latest.get("segment", 0.0) / 1000
+
+    @property
+    def _model_threads(self) -> int:
+        """The model's own threads, which are as busy as the one that waits for it.
+
+        While a GPU runs it, nothing of the processor is busy.
+        """
+        is_on_processor = self._engine.info.device == Device.CPU
+        return self._engine.settings.threads - 1 if is_on_processor else 0
 
     def _note_frame(self, measured: Measured) -> None:
         """Run a subclass's own work after each frame that is shown, on the thread of frames."""

@@ -120,7 +120,8 @@ class Status:
     cpu_percent : float
         CPU time of this process, in % of one core.
     device : str
-        Which model ran, by which library, on which device.
+        Which model ran, by which library, on which device; and where the rest was done, if that
+        was a GPU.
     plan : str
         What the governor chose.
     plan_reason : str

@@ -45,7 +45,7 @@ class Framing(StrEnum):
 
 
 class Device(StrEnum):
-    """Compute device of the model."""
+    """Compute device of the model, and on a GPU of NVIDIA's of the other work, too."""
 
     AUTO = "auto"
     CPU = "cpu"

@@ -146,7 +146,8 @@ class Settings(BaseModel):
         Field(
             description=(
                 "Where the model runs; auto takes the best device that really runs it, any other "
-                "that cannot is an error"
+                "that cannot is an error. With cuda, tensorrt and auto a GPU does the other work, "
+                "too, if it can"
             )
         ),
     ] = Device.AUTO
