@@ -172,12 +172,11 @@ def check_gpu_work(context: CheckContext) -> Iterator[Finding]:
 
     Besides the model, the engine's own work can be done there.
     """
-    from greenroom.engine.device_selection import MISSING_CUPY, ON_GPU, reason_against_gpu
+    from greenroom.engine.device_selection import MISSING_CUPY, reason_against_gpu
 
     asked = context.settings.device
-    if asked not in ON_GPU and not context.system.read("/proc/driver/nvidia/version"):
-        return
-    if asked not in (*ON_GPU, Device.AUTO):
+    has_gpu = bool(context.system.read("/proc/driver/nvidia/version"))
+    if not asked.is_nvidia and not (has_gpu and asked is Device.AUTO):
         return
     reason = reason_against_gpu()
     if not reason:

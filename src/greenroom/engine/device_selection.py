@@ -21,12 +21,9 @@ from greenroom.settings import Device
 if TYPE_CHECKING:
     from greenroom import cuda
 
-__all__ = ["MISSING_CUPY", "ON_GPU", "choose", "forget_proof", "reason_against_gpu"]
+__all__ = ["MISSING_CUPY", "choose", "forget_proof", "reason_against_gpu"]
 
 logger = logging.getLogger(__name__)
-
-ON_GPU: Final = (Device.CUDA, Device.TENSORRT)
-"""Devices whose name asks for the engine's work on the GPU, too."""
 
 MISSING_CUPY: Final = "CuPy is not installed. Install it with pip install 'greenroom[cuda]'"
 """Reason where only a package is missing."""
@@ -77,7 +74,7 @@ def choose(device: Device) -> Compute:
         As in the settings. Those other than ``auto``, ``cuda`` and ``tensorrt`` have the engine
         on the processor.
     """
-    is_named = device in ON_GPU
+    is_named = device.is_nvidia
     if not is_named and device is not Device.AUTO:
         return HOST
     reason = _PROOFS.reason()
