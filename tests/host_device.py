@@ -143,6 +143,7 @@ class HostDevice(WatchedDevice):
     """
 
     name = "host device"
+    place = "cpu", 0
 
     def __init__(self) -> None:
         self.moved: list[int] = []
@@ -174,14 +175,26 @@ class HostDevice(WatchedDevice):
 class LazyDevice(HostDevice):
     """A host device whose streams work as late as they may, each by itself.
 
+    Its streams have addresses, by which other libraries give them work (`stream_at`).
+
     Only what is waited for is done, and what that has to wait for: results are wrong if a stream
     does not wait for another one, or memory is used again too early.
     """
 
     name = "lazy device"
 
+    def __init__(self) -> None:
+        self._streams: dict[int, _LazyStream] = {}
+        super().__init__()
+
+    def stream_at(self, address: int) -> _LazyStream:
+        """Return the stream with an address."""
+        return self._streams[address]
+
     def _stream(self) -> Stream:
-        return _LazyStream(self)
+        made = _LazyStream(self)
+        self._streams[made.address] = made
+        return made
 
 
 class _LazyEvent(Event):
@@ -203,6 +216,11 @@ class _LazyStream(Stream):
         self._eager = _HostStream(device)
         self._work: list[Callable[[], None]] = []
         self.done = 0
+        self.address = id(self)
+
+    def give(self, work: Callable[[], None]) -> None:
+        """Add a piece of work."""
+        self._work.append(work)
 
     def do(self, count: int) -> None:
         """Do work until so many pieces are done."""

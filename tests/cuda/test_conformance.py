@@ -18,9 +18,12 @@ from core_fuzz import Draw, name
 from greenroom.compositing import tiles
 from greenroom.cuda import DeviceArray, calls
 from greenroom.cuda.program import kernels
+from greenroom.errors import ImplausibleMatteError, ModelOutputError
+from greenroom.matting import Plausibility
 from greenroom.matting.decontamination import edge_maps
 from greenroom.matting.grid_kernels import settle
 from greenroom.media import pyramid, resizing
+from greenroom.segmenters.segmenter import check_matte_there
 
 if TYPE_CHECKING:
     from core_fuzz import Case
@@ -263,3 +266,27 @@ def test_wrong_arrays_are_refused(wrong: str, device: WatchedDevice) -> None:
         calls.halve(plane, out)
     assert not device.launched
     assert isinstance(plane, DeviceArray)
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_checks_of_answers(seed: int, device: WatchedDevice) -> None:
+    """A matte on a device is taken or refused as one of the host, whatever its strides and size."""
+    rng = np.random.default_rng(seed)
+    height, width = (int(n) for n in rng.integers(8, 300, 2))
+    values = np.clip(rng.normal(0.5, 2.0 if seed % 3 else 0.4, (width, height, 2)), 0, 1)
+    if seed % 2:  # one person
+        values[...] = (
+            np.hypot(*np.mgrid[-1 : 1 : width * 1j, -1 : 1 : height * 1j])[..., None] < 0.6
+        )
+    coarse = values.astype(np.float32).T[1]
+    coarse[3, 5] = (1e-9, 1.0005, -0.0005, 0.3, np.nan, 1.01, -np.inf, -0.01)[seed % 8]
+
+    def outcome(taken: Any) -> object:
+        try:
+            found = check_matte_there(taken)
+            Plausibility().check(found, is_whole=True)
+        except (ModelOutputError, ImplausibleMatteError) as error:
+            return type(error)
+        return calls.on_host(found)[0].tobytes()
+
+    assert outcome(placed(device, coarse)) == outcome(coarse)

@@ -13,7 +13,7 @@ from greenroom.segmenters.runtimes.onnx import OnnxRuntime
 from greenroom.segmenters.runtimes.runtime import Trial
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -51,6 +51,10 @@ class Value:
         self.library.transfers.append(("download", self.device, self.memory.shape))
         return self.memory.copy()
 
+    def data_ptr(self) -> int:
+        """Return the address of its memory, as its device knows it."""
+        return int(self.memory.ctypes.data)
+
     def update_inplace(self, values: NDArray[Any]) -> None:
         """Copy new values into it."""
         self.library.transfers.append(("upload", self.device, values.shape))
@@ -73,7 +77,7 @@ class Binding:
         """Bind an output to a tensor."""
         self.outputs[name] = value
 
-    def bind_output(self, name: str, device: str) -> None:
+    def bind_output(self, name: str, device: str, _: int) -> None:
         """Bind an output to a tensor that the run makes."""
         self.outputs[name] = device
 
@@ -125,6 +129,28 @@ class Session:
             if number != "-1":  # a replay works on the tensors of the recording, whatever is bound
                 assert not any(isinstance(target, str) for target in outputs.values())
                 inputs, outputs = self.graphs.setdefault(number, (inputs, outputs))
+        entries = {} if options is None else options.entries
+        stream = library.stream_at(int(self.providers[0][1].get("user_compute_stream", 0)))
+        if stream is None:
+            assert "disable_synchronize_execution_providers" not in entries
+            self._compute(binding, inputs, outputs)
+            return
+        values: list[Value] = []
+        self._compute(binding, inputs, dict.fromkeys(outputs, device))  # for the sizes
+        for value, target in zip(binding.computed, outputs.values(), strict=True):
+            values.append(value if isinstance(target, str) else target)
+            values[-1].memory[...] = np.nan  # until it is computed
+        bound = dict(zip(outputs, values, strict=True))
+        stream.give(lambda: self._compute(Binding(), inputs, bound))
+        binding.computed = values
+        if "disable_synchronize_execution_providers" not in entries:
+            stream.record().wait()
+
+    def _compute(
+        self, binding: Binding, inputs: Mapping[str, Value], outputs: Mapping[str, Value | str]
+    ) -> None:
+        library = self.library
+        device = "cpu" if self.providers[0][0] == CPU else "cuda"
         given = {name: each.memory for name, each in inputs.items()}
         results = library.compute(given, self)
         binding.computed = []
@@ -166,6 +192,8 @@ class FakeOnnxRuntime:
         Returns what a run raises, from the provider and the number of the run, or None.
     refusal : callable
         Returns what opening a session raises, from the model and providers, or None.
+    stream_at : callable
+        Returns the stream with an address, on which a session works; None computes at once.
     transfers, runs, opened : list
         What happened: transfers with device and shape, runs with provider and options, and
         sessions.
@@ -177,6 +205,7 @@ class FakeOnnxRuntime:
     available: list[str] = field(default_factory=lambda: [CUDA, CPU])
     fault: Callable[[str, int], Exception | None] = lambda _, __: None
     refusal: Callable[[Any, list[Any]], Exception | None] = lambda _, __: None
+    stream_at: Callable[[int], Any] = lambda _: None
     transfers: list[tuple[str, str, tuple[int, ...]]] = field(default_factory=list)
     runs: list[tuple[str, dict[str, str] | None]] = field(default_factory=list)
     opened: list[Session] = field(default_factory=list)
@@ -243,6 +272,7 @@ def opened(
     device: Device,
     allowed: Acceleration = NO_ACCELERATION,
     engines: Path | None = None,
+    compute: Any = None,
 ) -> OnnxRuntime:
     """Load the fake's model."""
     path = folder / "model.onnx"
@@ -255,6 +285,7 @@ def opened(
         example=lambda _: Trial("x", (1, 6, 8, 3), _fill_with_stripes, {}),
         allowed=allowed,
         engines=engines,
+        compute=compute,
     )
 
 

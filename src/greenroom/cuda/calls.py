@@ -35,6 +35,7 @@ __all__ = [
     "edge_maps",
     "empty",
     "enlarge",
+    "every",
     "fill",
     "fill_plane",
     "guide",
@@ -56,6 +57,7 @@ __all__ = [
     "shrink",
     "shrunk",
     "spill",
+    "take_coverage",
     "tone_rgb",
     "two_thirds",
     "upsample",
@@ -219,6 +221,36 @@ def margin(logits: Array, handicaps: Array, out: Array) -> None:
         _table(handicaps, "f", (2, channels)),
         _contiguous(out, "f", (height, width)),
     )
+
+
+def take_coverage(
+    values: Array, out: Array, wrong: Array, *, least: float, tolerance: float
+) -> None:
+    """Copy coverage (h, w) float32 of any strides; what is not over ``least`` becomes 0.
+
+    ``wrong`` (1,) int32 becomes 1 if any value is further than ``tolerance`` from 0..1, or is no
+    number; otherwise it stays.
+    """
+    shape = values.shape
+    _launch(
+        "take_coverage",
+        shape[::-1],
+        *_strided(values, shape),
+        *shape,
+        least,
+        tolerance,
+        _contiguous(out, "f", shape),
+        _contiguous(wrong, "i", (1,)),
+    )
+
+
+def every(values: Array, step: int) -> Any:
+    """Return one value of every ``step`` in each direction of (h, w) float32, in new memory."""
+    height, width = (-(-length // step) for length in values.shape)
+    out = _device(values).empty((height, width), np.float32)
+    arguments = (*_strided(values, values.shape), step, out, height, width)
+    _launch("pick_values", (width, height), *arguments)
+    return out
 
 
 def difference(
@@ -542,7 +574,7 @@ def _contiguous(array: Array, kind: str, shape: Shape | None = None) -> DeviceAr
 
 
 def _strided(array: Array, shape: Shape) -> tuple[Any, ...]:
-    """Return a float32 array of three dimensions and its strides in values, checked."""
+    """Return a float32 array of a shape and its strides in values, checked."""
     if (
         not isinstance(array, DeviceArray)
         or array.dtype.char != "f"

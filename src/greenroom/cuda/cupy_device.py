@@ -87,6 +87,7 @@ class CupyDevice(Device):
     def __init__(self, index: int = 0) -> None:
         self._gpu = _Gpu(_load_cupy(), index)
         self.name = self._gpu.name
+        self.place = "cuda", index
         self._blocks: dict[int, Any] = {}
         super().__init__()
 
@@ -135,6 +136,7 @@ class _CupyStream(Stream):
         self._gpu = gpu
         with gpu.calls():
             self._stream = gpu.cupy.cuda.Stream(non_blocking=True)
+        self.address = int(self._stream.ptr)
 
     def record(self) -> Event:
         with self._gpu.calls():

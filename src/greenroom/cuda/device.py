@@ -115,6 +115,11 @@ class DeviceArray:
         pairs = zip(self.shape, self.strides, wanted, strict=True)
         return all(length == 1 or stride == own for length, stride, own in pairs)
 
+    def transpose(self, *axes: int) -> DeviceArray:
+        """Return a view with its dimensions in another order."""
+        shape, strides = (tuple(of[axis] for axis in axes) for of in (self.shape, self.strides))
+        return DeviceArray(self.device, shape, strides, self.dtype, self.address, self.memory)
+
     def __len__(self) -> int:
         return self.shape[0]
 
@@ -171,10 +176,19 @@ class Device(ABC):
     that is not there, a kernel that fails or a device that is lost is a `DeviceError`: the engine
     covers the frame.
 
+    Attributes
+    ----------
+    name : str
+        For messages.
+    place : (str, int)
+        Kind and number by which other libraries know its memory, such as ``("cuda", 0)``; the
+        kind is empty if none does.
+
     State: memory and pinned memory that nobody uses, and downloads that go on.
     """
 
     name: str = "device"
+    place: tuple[str, int] = ("", 0)
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -302,6 +316,15 @@ class Device(ABC):
         """Return a contiguous array in memory of this device that another library owns."""
         kind = np.dtype(dtype)
         return DeviceArray(self, shape, _strides_of(shape, kind.itemsize), kind, address, owner)
+
+    @property
+    def stream(self) -> int:
+        """Address of the stream of kernels, for other libraries that give it work."""
+        return self._work.address
+
+    def finish_kernels(self) -> None:
+        """Wait for all kernels launched so far, before others read or write what they do."""
+        self._work.record().wait()
 
     def synchronize(self) -> None:
         """Wait for all work given so far."""

@@ -31,7 +31,15 @@ class Event(ABC):
 
 
 class Stream(ABC):
-    """Work of a device, done in the order in which it is given."""
+    """Work of a device, done in the order in which it is given.
+
+    Attributes
+    ----------
+    address : int
+        By which other libraries know it; 0 if none does.
+    """
+
+    address: int = 0
 
     @abstractmethod
     def record(self) -> Event:

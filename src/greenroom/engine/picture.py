@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -27,14 +27,13 @@ from greenroom.engine.render import (
 )
 from greenroom.errors import FormatError, ImplausibleMatteError
 from greenroom.matting import Cadence, Plausibility, edge_colours
-from greenroom.segmenters import check_coarse_matte
+from greenroom.segmenters.segmenter import check_coarse_matte, check_matte_there
 from greenroom.settings import Framing
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from greenroom.backgrounds import Background
     from greenroom.compositing import Canvas
+    from greenroom.cuda import Array
     from greenroom.effects import Overlay
     from greenroom.engine.compute import Compute
     from greenroom.matting import Matting
@@ -299,12 +298,16 @@ class PictureMaker:
         looked_s = 0.0
         whole = frame.size, frame.halved_size
 
-        def look(part: Frame) -> NDArray[np.float32]:
+        def look(part: Frame) -> Any:
             nonlocal looked_s
             start = time.perf_counter()
             if not stages.segmenter.takes_device_frames:
                 part = part.downloaded()
-            coarse = check_coarse_matte(stages.segmenter.segment(part))
+            coarse: Array
+            if part.device is not None and stages.matting.takes_device_mattes:
+                coarse = check_matte_there(stages.segmenter.segment_there(part))
+            else:
+                coarse = check_coarse_matte(stages.segmenter.segment(part))
             looked_s += time.perf_counter() - start
             self._plausibility.check(coarse, is_whole=part.size in whole)
             return coarse

@@ -103,9 +103,9 @@ class StageExchange:
         self.closed = False
         self.size: tuple[int, int] | None = None
         background, overlay = create_background(settings), create_overlay(settings.overlay)
-        segmenter = self._load(settings) if segmenter is None else _checked(segmenter)
-        matting = create_matting(settings, segmenter)
         placed = choose(settings.device) if compute is None else Compute(compute)
+        segmenter = self._load(settings, placed) if segmenter is None else _checked(segmenter)
+        matting = create_matting(settings, segmenter)
         self.stages = Stages(settings, segmenter, matting, background, overlay, placed)
 
     def lend(self, make: Callable[[Stages], T]) -> T:
@@ -194,19 +194,19 @@ class StageExchange:
         overlay = create_overlay(settings.overlay) if Stage.OVERLAY in stages else old.overlay
         with ExitStack() as on_failure:
             background, segmenter, matting = old.background, old.segmenter, old.matting
+            compute = old.compute
+            if self._own_compute and "device" in changed:
+                compute = choose(settings.device)
             if Stage.BACKGROUND in stages:
                 background = create_background(settings)
                 on_failure.callback(background.close)
             if self._own_segmenter and Stage.SEGMENTER in stages:
-                segmenter = self._load(settings)
+                segmenter = self._load(settings, compute)
                 on_failure.callback(segmenter.close)
             if segmenter is not old.segmenter or Stage.MATTING in stages:
                 matting = self._create_matting(settings, segmenter)
                 if self.size is not None:
                     matting.check(self.size)
-            compute = old.compute
-            if self._own_compute and "device" in changed:
-                compute = choose(settings.device)
             on_failure.pop_all()
         return Stages(settings, segmenter, matting, background, overlay, compute)
 
@@ -240,8 +240,13 @@ class StageExchange:
         self._forget_in(stages)
         return stages
 
-    def _load(self, settings: Settings) -> Segmenter:
-        return (self._load_segmenter or create_segmenter)(settings, self._maker.timings)
+    def _load(self, settings: Settings, compute: Compute) -> Segmenter:
+        timings = self._maker.timings
+        if self._load_segmenter is not None:
+            return self._load_segmenter(settings, timings)
+        if compute.device is None:
+            return create_segmenter(settings, timings)
+        return create_segmenter(settings, timings, compute.device)
 
     def _settle_if_idle(self) -> None:
         """Run the waiting actions; if a frame is in progress, its end runs them."""

@@ -28,7 +28,11 @@ class Matting(ABC):
     ----------
     cadence : Cadence
         The frames for which the model looks; may be changed between any two.
+    takes_device_mattes : bool
+        Whether what a look at a frame on a device returns may be there, too, not as by default.
     """
+
+    takes_device_mattes: bool = False
 
     cadence: Cadence
 

@@ -8,7 +8,7 @@ the answer itself; for the last the look of the room is learned in coarse cells.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import cv2
 import numpy as np
@@ -31,6 +31,7 @@ from greenroom.media.matte import Matte
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from greenroom.cuda import Array
     from greenroom.media.frame import Frame
 
     Bytes = NDArray[np.uint8]
@@ -102,13 +103,13 @@ class Plausibility:
         self._share = 0.0
         self._since_s: float | None = None
 
-    def check(self, coarse: Floats, *, is_whole: bool) -> None:
+    def check(self, coarse: Array, *, is_whole: bool) -> None:
         """Check that a model's answer can be about people.
 
         Parameters
         ----------
         coarse : (h, w) float32
-            Coverage, 0 to 1. Read only.
+            Coverage, 0 to 1, also on a device. Read only.
         is_whole : bool
             Whether it is for a whole frame rather than a part.
 
@@ -124,8 +125,11 @@ class Plausibility:
         step = (
             max(1, min(coarse.shape) // _SAMPLED_SIDE) | 1
         )  # odd: an even one would miss patterns
+        sampled: Any = coarse
+        if calls.on_device(coarse):
+            (sampled,), step = calls.on_host(calls.every(coarse, step)), 1
         unsure, edges, surely = look_at(
-            np.ascontiguousarray(coarse), step, _UNSURE_FROM, _UNSURE_TO
+            np.ascontiguousarray(sampled), step, _UNSURE_FROM, _UNSURE_TO
         )
         if unsure > _MAX_UNSURE:
             what = f"it wavers in {100 * unsure:.0f} % of the picture"

@@ -33,6 +33,8 @@ class UpsampledMatting(Matting):
     followed from frame to frame: that would lose the detail that these models are chosen for.
     """
 
+    takes_device_mattes = True
+
     def __init__(self, settings: Settings, *, remembers: bool = True) -> None:
         self._settings = settings
         self._remembers = remembers
@@ -50,11 +52,15 @@ class UpsampledMatting(Matting):
 
     def _make(self, frame: Frame, look: Look) -> Matte:
         settings = self._settings
-        coarse = shifted(look(frame), settings.edge_shift / 100, frame.size)
-        coarse = softened(coarse, settings.edge_softness / 100, frame.size)
+        coarse: Any = look(frame)
+        if settings.edge_shift or settings.edge_softness:
+            (coarse,) = calls.on_host(coarse)
+            coarse = shifted(coarse, settings.edge_shift / 100, frame.size)
+            coarse = softened(coarse, settings.edge_softness / 100, frame.size)
         values = calls.empty(frame.layout.plane_shapes[0], frame.planes[0])
-        there: Any = coarse if frame.device is None else frame.device.upload(coarse)[0]
-        upsample(there, values)
+        if frame.device is not None and not calls.on_device(coarse):
+            (coarse,) = frame.device.upload(coarse)
+        upsample(coarse, values)
         return Matte(hardened(values, settings.threshold))
 
     def reset(self) -> None:

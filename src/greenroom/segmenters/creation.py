@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from greenroom.cuda import Array, Device
     from greenroom.media.frame import Frame
     from greenroom.media.timings import Timings
     from greenroom.segmenters.card import Card, ChooseSpec
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
 __all__ = ["check_model", "classes_of", "create_segmenter"]
 
 
-def create_segmenter(settings: Settings, timings: Timings | None = None) -> Segmenter:
+def create_segmenter(
+    settings: Settings, timings: Timings | None = None, compute: Device | None = None
+) -> Segmenter:
     """Create the segmenter for the settings.
 
     Parameters
@@ -41,6 +44,8 @@ def create_segmenter(settings: Settings, timings: Timings | None = None) -> Segm
         ``key_color``, ``threads``, ``models_dir`` and ``accept_license`` apply to it.
     timings : Timings, optional
         Receives its stages.
+    compute : greenroom.cuda.Device, optional
+        Device of the frames. A model that runs on the same GPU reads and writes its memory.
 
     Raises
     ------
@@ -52,8 +57,8 @@ def create_segmenter(settings: Settings, timings: Timings | None = None) -> Segm
         If its weights are unavailable, cannot be loaded, or do not match the card.
     """
     if path := _model_file(settings.model):
-        return _create_network_segmenter(card_of_file(path), path, settings, timings)
-    return _create_from_card(card_named(settings.model), settings, timings)
+        return _create_network_segmenter(card_of_file(path), path, settings, timings, compute)
+    return _create_from_card(card_named(settings.model), settings, timings, compute)
 
 
 def check_model(settings: Settings) -> None:
@@ -98,21 +103,27 @@ def _model_file(model: str) -> Path | None:
     return Path(model) if model.lower().endswith(MODEL_SUFFIXES) else None
 
 
-def _create_from_card(card: Card, settings: Settings, timings: Timings | None) -> Segmenter:
+def _create_from_card(
+    card: Card, settings: Settings, timings: Timings | None, compute: Device | None
+) -> Segmenter:
     if card.choose is not None:
         return SegmenterByShape(
-            card.choose, lambda part: _create_from_card(part, settings, timings)
+            card.choose, lambda part: _create_from_card(part, settings, timings, compute)
         )
     if card.runtime == "chroma":
         check_runtime(card.runtime, settings.device, card.name)
         return ChromaSegmenter(settings.key_color, timings)
     store = Store(settings.models_dir)
     path = store.get(card, accept_license=settings.accept_license)
-    return _create_network_segmenter(card, path, settings, timings)
+    return _create_network_segmenter(card, path, settings, timings, compute)
 
 
 def _create_network_segmenter(
-    card: Card, path: Path, settings: Settings, timings: Timings | None
+    card: Card,
+    path: Path,
+    settings: Settings,
+    timings: Timings | None,
+    compute: Device | None,
 ) -> Segmenter:
     runtime = load_runtime(
         card.runtime,
@@ -125,6 +136,7 @@ def _create_network_segmenter(
         example=example_inputs(card, path),
         allowed=Acceleration(card.gpu.half, card.gpu.graph),
         engines=engine_cache(),
+        compute=compute,
     )
     try:
         return NetworkSegmenter(card, runtime, settings.keep, timings)
@@ -154,9 +166,13 @@ class SegmenterByShape(Segmenter):
 
     def segment(self, frame: Frame) -> NDArray[np.float32]:
         """See `Segmenter.segment`."""
-        wide = frame.layout.width >= self._choose.wide_from * frame.layout.height
-        self._use(self._choose.wide if wide else self._choose.otherwise)
+        self._use_for(frame)
         return self._current.segment(frame)
+
+    def segment_there(self, frame: Frame) -> Array:
+        """See `Segmenter.segment_there`."""
+        self._use_for(frame)
+        return self._current.segment_there(frame)
 
     def foreground(self, frame: Frame) -> Frame | None:
         """See `Segmenter.foreground`."""
@@ -172,6 +188,10 @@ class SegmenterByShape(Segmenter):
         for segmenter in self._loaded.values():
             segmenter.close()
         self._loaded.clear()
+
+    def _use_for(self, frame: Frame) -> None:
+        wide = frame.layout.width >= self._choose.wide_from * frame.layout.height
+        self._use(self._choose.wide if wide else self._choose.otherwise)
 
     def _use(self, name: str) -> None:
         if name not in self._loaded:

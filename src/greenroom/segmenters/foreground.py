@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import cv2
 import numpy as np
 
-from greenroom.cuda import calls
+from greenroom.cuda import DeviceArray, calls
 from greenroom.errors import ModelOutputError
 from greenroom.media.frame import Frame
 from greenroom.segmenters.tensor_kernels import difference
@@ -15,14 +15,14 @@ from greenroom.segmenters.tensor_kernels import difference
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from greenroom.cuda import Device
+    from greenroom.cuda import Array, Device
 
 __all__ = ["recolour"]
 
 _NO_NUMBERS: Final = "the model's foreground is not a picture: it has values that are no numbers"
 
 
-def recolour(frame: Frame, colours: NDArray[Any]) -> Frame:
+def recolour(frame: Frame, colours: Array) -> Frame:
     """Return a frame with a matting network's foreground colours.
 
     The difference between the network's colours and its input is enlarged and added to the frame:
@@ -33,7 +33,8 @@ def recolour(frame: Frame, colours: NDArray[Any]) -> Frame:
     frame : Frame
         The segmented frame. Read only.
     colours : (h, w, 3) float
-        RGB in 0..1, at the size of the network's input. Read only.
+        RGB in 0..1, at the size of the network's input. Read only. On the frame's device or, of
+        any strides, NumPy's.
 
     Returns
     -------
@@ -50,8 +51,10 @@ def recolour(frame: Frame, colours: NDArray[Any]) -> Frame:
     matrix = _from_rgb(frame.layout.to_rgb_matrix())
     if frame.device is not None:
         return _recoloured_on_device(frame, frame.device, colours, seen, matrix)
+    given: NDArray[Any]
+    (given,) = calls.on_host(colours)
     changes = np.empty((3, height, width), np.float32)
-    difference(colours.astype(np.float32, copy=False), seen, matrix, changes)
+    difference(given.astype(np.float32, copy=False), seen, matrix, changes)
     low, high = float(changes.min()), float(changes.max())
     if not (np.isfinite(low) and np.isfinite(high)):
         raise ModelOutputError(_NO_NUMBERS)
@@ -64,14 +67,17 @@ def recolour(frame: Frame, colours: NDArray[Any]) -> Frame:
 
 
 def _recoloured_on_device(
-    frame: Frame, device: Device, colours: NDArray[Any], seen: Any, matrix: NDArray[np.float32]
+    frame: Frame, device: Device, colours: Array, seen: Any, matrix: NDArray[np.float32]
 ) -> Frame:
     """Do the same on a device; only whether all is finite comes back."""
-    uploaded, wrong = device.upload(
-        np.ascontiguousarray(colours, np.float32), np.zeros(1, np.int32)
-    )
+    wrong: Array
+    if isinstance(colours, DeviceArray):
+        (wrong,) = device.upload(np.zeros(1, np.int32))
+    else:
+        floats = np.ascontiguousarray(colours, np.float32)
+        colours, wrong = device.upload(floats, np.zeros(1, np.int32))
     changes = device.empty((3, *colours.shape[:2]), np.float32)
-    calls.difference(uploaded, seen, matrix, changes, wrong)
+    calls.difference(colours, seen, matrix, changes, wrong)
     result = Frame.empty(frame.layout, device=device)
     for plane, change, target in zip(frame.planes, changes, result.planes, strict=True):
         calls.add_enlarged(plane, change, target)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from greenroom.cuda import calls
+from greenroom.cuda import DeviceArray, calls
 from greenroom.errors import ModelError
 from greenroom.media.pyramid import halved, halvings_to
 from greenroom.media.resizing import fill
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from greenroom.cuda import Array
     from greenroom.media.frame import Frame
     from greenroom.media.layout import Layout
     from greenroom.segmenters.card import Card, InputSpec
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["PictureInput", "check_further_inputs", "crop_output", "ratio_input"]
 
 _TYPES: Final = ("float32", "float16", "uint8")
+# Those that kernels write.
+_TYPES_THERE: Final = ("float32", "uint8")
 
 
 class PictureInput:
@@ -101,16 +104,27 @@ class PictureInput:
         top, left = (height - high) // 2, (width - wide) // 2
         return slice(top, top + high), slice(left, left + wide)
 
-    def fill(self, frame: Frame, size: tuple[int, int], tensor: NDArray[Any]) -> None:
-        """Write a frame into the tensor of an input (height, width), in place."""
-        target = tensor[0]
+    def is_written_there(self, frame: Frame, size: tuple[int, int]) -> bool:
+        """Whether `fill` can write a frame on a device into an input there."""
+        return self.info.dtype.name in _TYPES_THERE and self.part_for(frame.size, size) is None
+
+    def fill(self, frame: Frame, size: tuple[int, int], tensor: Array) -> None:
+        """Write a frame into the tensor of an input (height, width), in place.
+
+        A tensor on a device is written by kernels, for which nothing waits; see
+        `is_written_there`.
+        """
+        target: Any = tensor[0]
+        if isinstance(tensor, DeviceArray):
+            self._fill_there(frame, size, target)
+            return
         if (part := self.part_for(frame.size, size)) is not None:
             target[...] = self._black
             target = target[:, *part] if self._planar else target[part]
         shape = target.shape[1:] if self._planar else target.shape[:2]
         matrix = self._matrix_of(frame.layout)
         if frame.device is not None:
-            target[...] = self._filled_on_device(frame, shape, matrix)
+            target[...] = self._downloaded(frame, shape)
             return
         direct = target.dtype != np.float16 and target.flags.c_contiguous
         if direct and target.dtype == np.float32 and not self._planar:
@@ -123,20 +137,23 @@ class PictureInput:
         if not direct:
             target[...] = samples
 
-    def _filled_on_device(
-        self, frame: Frame, shape: tuple[int, ...], matrix: Floats
-    ) -> NDArray[Any]:
-        """Return the samples of an input (height, width) of a frame on a device, downloaded."""
+    def _downloaded(self, frame: Frame, shape: tuple[int, int]) -> NDArray[Any]:
+        """Return the samples of an input (height, width) of a frame on a device."""
         dtype = np.dtype(np.uint8 if self.info.dtype == np.uint8 else np.float32)
         wanted = (3, *shape) if self._planar else (*shape, 3)
         samples: Any = calls.empty(wanted, frame.planes[0], dtype)
+        self._fill_there(frame, shape, samples)
+        return calls.on_host(samples)[0]  # type: ignore[no-any-return]
+
+    def _fill_there(self, frame: Frame, shape: tuple[int, int], samples: Any) -> None:
+        """Write a frame on a device to samples there of an input (height, width)."""
+        matrix = self._matrix_of(frame.layout)
         if self.info.dtype == np.float32 and not self._planar:
             planes = halved(frame.planes, halvings_to(frame.size, (shape[1], shape[0])))
             fill(planes, matrix, self._limits, samples)
         else:
             seen = frame.reduced((shape[0], shape[1]))
             mix(seen, matrix, self._limits, samples, planar=self._planar)
-        return calls.on_host(samples)[0]  # type: ignore[no-any-return]
 
     def _scratch_for(self, target: NDArray[Any]) -> NDArray[Any]:
         """Return a buffer for tensors that the kernel cannot write directly."""
@@ -180,7 +197,7 @@ class PictureInput:
         raise ModelError(message, path)
 
 
-def crop_output(values: NDArray[Any], part: Part | None, size: tuple[int, int]) -> NDArray[Any]:
+def crop_output(values: Array, part: Part | None, size: tuple[int, int]) -> Array:
     """Return a view of the output for the part of the input that a frame filled.
 
     Parameters

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from greenroom.cuda import DeviceArray, calls
 from greenroom.errors import ModelOutputError
 from greenroom.media.colour import Colour
 from greenroom.media.frame import Frame
@@ -19,13 +20,19 @@ from greenroom.segmenters.inputs import PictureInput, check_further_inputs, crop
 from greenroom.segmenters.output_decoders import CoverageReader, picture_axes
 from greenroom.segmenters.recurrent_states import RecurrentStates
 from greenroom.segmenters.runtimes.runtime import Trial
-from greenroom.segmenters.segmenter import Segmenter, SegmenterInfo, check_coarse_matte
+from greenroom.segmenters.segmenter import (
+    Segmenter,
+    SegmenterInfo,
+    check_coarse_matte,
+    check_matte_there,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from greenroom.cuda import Array
     from greenroom.segmenters.card import Card
     from greenroom.segmenters.runtimes.runtime import Example, Runtime, TensorInfo
 
@@ -83,36 +90,49 @@ class NetworkSegmenter(Segmenter):
         self._output = card.output.name or runtime.outputs[0].name
         shapes = {info.name: info.shape for info in runtime.outputs}
         self._reader.check(shapes[self._output], runtime.path)
-        self._colours: NDArray[Any] | None = None
+        self._colours: Array | None = None
 
     def segment(self, frame: Frame) -> NDArray[np.float32]:
         """See `Segmenter.segment`."""
+        coarse: NDArray[np.float32]
+        (coarse,) = calls.on_host(self._segmented(frame, self._read))
+        return coarse
+
+    def segment_there(self, frame: Frame) -> Array:
+        """See `Segmenter.segment_there`."""
+        return self._segmented(frame, self._read_there)
+
+    def _segmented(self, frame: Frame, read: Callable[[Array], Array]) -> Array:
         self._colours = None  # a view of the runtime's memory
         start = filled = time.perf_counter()
         size = self._picture.size_for(frame.size)
 
-        def fill(tensor: NDArray[Any]) -> None:
+        def fill(tensor: Array) -> None:
             nonlocal filled
             self._picture.fill(frame, size, tensor)
             filled = time.perf_counter()
 
         try:
-            outputs = self._runtime.run(
+            is_there = frame.device is not None and self._picture.is_written_there(frame, size)
+            outputs = self._runtime.run_on(
                 self._picture.name,
                 self._picture.shape_of(size),
                 fill,
                 ratio_input(self._spec, self._runtime.inputs, size),
                 None if self._states is None else self._states.of(frame),
+                device=frame.device if is_there else None,
             )
             if self._runtime.device != self.info.device:  # another one took over
                 self.info = self._described()
             self._timings.add("prepare", filled - start)
             self._timings.add("invoke", time.perf_counter() - filled)
             part = self._picture.part_for(frame.size, size)
-            coverage, self._colours = self._decode(outputs)
-            if self._colours is not None:
-                self._colours = crop_output(self._colours, part, size)
-            return np.ascontiguousarray(crop_output(coverage, part, size))
+            coverage, colours = self._decode(outputs, read)
+            self._colours = None if colours is None else crop_output(colours, part, size)
+            coarse = crop_output(coverage, part, size)
+            if isinstance(coarse, DeviceArray):
+                return coarse
+            return np.ascontiguousarray(coarse)
         except Exception as error:
             self.reset()  # the states may have caused the failure, or come of it
             # The error's frames would keep views of the runtime's memory alive.
@@ -144,17 +164,33 @@ class NetworkSegmenter(Segmenter):
             self._card.name, str(runtime.path), runtime.name, runtime.device, runtime.threads
         )
 
-    def _decode(
-        self, outputs: Mapping[str, NDArray[Any]]
-    ) -> tuple[NDArray[np.float32], NDArray[Any] | None]:
-        """Return the coverage, and the foreground colours of a matting network."""
-        coverage = self._reader.read(outputs[self._output])
+    def _read(self, output: Array) -> NDArray[np.float32]:
+        """Return coverage in the host's memory."""
+        coverage = self._reader.read(output)
         if self._states is not None:
             check_coarse_matte(coverage)  # or the states are reset
+        return coverage
+
+    def _read_there(self, output: Array) -> Array:
+        """Return coverage on the output's device, if it is there as it is."""
+        if isinstance(output, DeviceArray):
+            coverage = self._reader.read_there(output)
+            if coverage is not None:
+                return check_matte_there(coverage)  # in new memory
+        return self._read(output)
+
+    def _decode(
+        self, outputs: Mapping[str, Array], read: Callable[[Array], Array]
+    ) -> tuple[Array, Array | None]:
+        """Return the coverage, and the foreground colours of a matting network."""
+        coverage = read(outputs[self._output])
         name = self._card.output.foreground
         if name is None:
             return coverage, None
-        colours = picture_axes(outputs[name], self._card.output.layout, 3)
+        output: Any = outputs[name]
+        if output.dtype != np.float32:
+            (output,) = calls.on_host(output)
+        colours: Array | None = picture_axes(output, self._card.output.layout, 3)
         if colours is None or colours.shape[:2] != coverage.shape:
             message = (
                 f"the foreground of model '{self._card.name}' does not fit its matte: "

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import numpy as np
 
+from greenroom.cuda import DeviceArray, calls
 from greenroom.errors import ModelError, ModelOutputError, SettingsError
 from greenroom.segmenters.card import Reading, TensorLayout
 from greenroom.segmenters.tensor_kernels import margin
@@ -16,11 +17,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from greenroom.cuda import Array
     from greenroom.segmenters.card import Card, OutputSpec
 
     Floats = NDArray[np.float32]
 
 __all__ = ["CoverageReader", "picture_axes", "selectable_classes", "selected_classes"]
+
+AnyArray = TypeVar("AnyArray", "NDArray[Any]", DeviceArray)
 
 # Class that can never be foreground.
 _BACKGROUND: Final = "background"
@@ -110,13 +114,24 @@ class CoverageReader:
             Reading.LABELS: self._labels,
         }[self._spec.reading]
 
-    def read(self, output: NDArray[Any]) -> Floats:
+    def read_there(self, output: DeviceArray) -> DeviceArray | None:
+        """View an output on a device as coverage (h, w), of any strides.
+
+        None if it has to be computed: then `read` downloads what it needs.
+        """
+        spec = self._spec
+        if spec.reading is not Reading.COVERAGE or spec.threshold != _HALF:
+            return None
+        picture = self._check(output)
+        return picture[:, :, 0] if picture.dtype == np.float32 else None
+
+    def read(self, output: Array) -> Floats:
         """Decode an output to coverage.
 
         Parameters
         ----------
         output : array
-            The runtime's array, with a batch of 1. Read only, and not kept.
+            The runtime's array, NumPy's or a device's, with a batch of 1. Read only, and not kept.
 
         Returns
         -------
@@ -128,9 +143,11 @@ class CoverageReader:
         ModelOutputError
             If its shape or type does not match the card.
         """
+        if self._spec.reading is not Reading.LOGITS or output.dtype != np.float32:
+            (output,) = calls.on_host(output)  # of logits a device computes the margin
         if self._spec.reading is Reading.LABELS:
-            return self._read(self._labels_of(output))
-        coverage = self._read(self._check(output))
+            return self._read(self._labels_of(np.asarray(output)))
+        coverage = self._read(self._check(cast("NDArray[Any]", output)))
         return (
             coverage if self._spec.threshold == _HALF else _centre(coverage, self._spec.threshold)
         )
@@ -147,7 +164,7 @@ class CoverageReader:
             )
             raise ModelError(message, path)
 
-    def _check(self, output: NDArray[Any]) -> NDArray[Any]:
+    def _check(self, output: AnyArray) -> AnyArray:
         """View an output as (h, w, channels)."""
         if output.dtype not in (np.float32, np.float16, np.float64):
             raise self._wrong(output, "real numbers")
@@ -164,7 +181,7 @@ class CoverageReader:
             raise self._wrong(output, "a picture of labels")
         return picture[..., 0]
 
-    def _wrong(self, output: NDArray[Any], expected: str) -> ModelOutputError:
+    def _wrong(self, output: Array, expected: str) -> ModelOutputError:
         return ModelOutputError(
             f"the answer of model '{self._model}' is not what its card says: expected {expected}, "
             f"not {output.dtype} of shape {output.shape}"
@@ -177,10 +194,13 @@ class CoverageReader:
         # The sum may exceed 1 by rounding.
         return np.minimum(total, np.float32(1), out=total) if len(self._kept) > 1 else total
 
-    def _logits(self, picture: NDArray[Any]) -> Floats:
-        out = np.empty(picture.shape[:2], np.float32)
-        margin(picture.astype(np.float32, copy=False), self._exclusions, out)
-        return _sigmoid(out, self._spec.gain)
+    def _logits(self, picture: Any) -> Floats:
+        out: Any = calls.empty(picture.shape[:2], picture, np.float32)
+        if not calls.on_device(picture):
+            picture = picture.astype(np.float32, copy=False)
+        margin(picture, self._exclusions, out)
+        (best,) = calls.on_host(out)
+        return _sigmoid(best, self._spec.gain)
 
     def _labels(self, labels: NDArray[Any]) -> Floats:
         if len(self._kept) == 1:
@@ -188,7 +208,7 @@ class CoverageReader:
         return np.array(np.isin(labels, self._kept), np.float32)
 
 
-def picture_axes(output: NDArray[Any], layout: TensorLayout, channels: int) -> NDArray[Any] | None:
+def picture_axes(output: AnyArray, layout: TensorLayout, channels: int) -> AnyArray | None:
     """View an output, with or without batch, as (h, w, channels); None if it does not fit."""
     if output.ndim == 4 and output.shape[0] == 1:
         output = output[0]
@@ -196,7 +216,7 @@ def picture_axes(output: NDArray[Any], layout: TensorLayout, channels: int) -> N
             output = output.transpose(1, 2, 0)
     elif channels == 1 and output.ndim in (2, 3):
         output = output[0] if output.ndim == 3 and output.shape[0] == 1 else output
-        output = output[..., None] if output.ndim == 2 else output
+        output = output.reshape(*output.shape, 1) if output.ndim == 2 else output
     if output.ndim != 3 or output.shape[2] != channels or output.size == 0:
         return None
     return output

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Final
 import cv2
 import numpy as np
 
+from greenroom.cuda import DeviceArray, calls
 from greenroom.errors import ModelOutputError
 from greenroom.media.matte import NEGLIGIBLE_COVERAGE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from greenroom.cuda import Array
     from greenroom.media.frame import Frame
 
-__all__ = ["Segmenter", "SegmenterInfo", "check_coarse_matte"]
+__all__ = ["Segmenter", "SegmenterInfo", "check_coarse_matte", "check_matte_there"]
 
 # Rounding in a model's last layer may exceed 0..1 by this much.
 _TOLERANCE: Final = 1e-3
@@ -63,8 +65,7 @@ class Segmenter(ABC):
         Otherwise it may be called with parts of frames, and repeatedly with one frame, and its
         results are refined.
     takes_device_frames : bool
-        Whether planes of the frames may be a device's (`Frame.device`), not as by default. The
-        matte is NumPy's all the same.
+        Whether planes of the frames may be a device's (`Frame.device`), not as by default.
     remembers : bool
         Whether its results depend on earlier frames, as by default. One that makes mattes and
         does not remember is not called for frames without movement, except for their `foreground`.
@@ -87,9 +88,16 @@ class Segmenter(ABC):
         Returns
         -------
         (h, w) float32
-            Coverage of the person, 0 to 1. Any size; it covers the whole frame.
-            Owned by the caller; later calls do not change it.
+            Coverage of the person, 0 to 1. Any size; it covers the whole frame. NumPy's, also for
+            a frame on a device. Owned by the caller; later calls do not change it.
         """
+
+    def segment_there(self, frame: Frame) -> Array:
+        """Return the coarse matte of a frame on a device, there if that saves a transfer.
+
+        As `segment`, but the array may be the device's. By default it is NumPy's.
+        """
+        return self.segment(frame)
 
     def foreground(self, frame: Frame) -> Frame | None:
         """Return the foreground colours of the frame segmented last; by default none.
@@ -137,3 +145,28 @@ def check_coarse_matte(coarse: object) -> NDArray[np.float32]:
         raise ModelOutputError(message)
     coarse = np.ascontiguousarray(coarse)
     return cv2.threshold(coarse, NEGLIGIBLE_COVERAGE, 0, cv2.THRESH_TOZERO)[1]  # type: ignore[return-value]
+
+
+def check_matte_there(coarse: Array) -> Array:
+    """Check a coarse matte that may be on a device, where it is; see `check_coarse_matte`.
+
+    Returns
+    -------
+    (h, w) float32
+        On a device new memory of it, contiguous.
+    """
+    if not isinstance(coarse, DeviceArray):
+        return check_coarse_matte(coarse)
+    if coarse.ndim != 2 or coarse.dtype != np.float32 or not coarse.size:
+        what = f"{coarse.dtype} of shape {coarse.shape}"
+        message = f"the model's answer is not a matte: expected a float32 picture, not {what}"
+        raise ModelOutputError(message)
+    (wrong,) = coarse.device.upload(np.zeros(1, np.int32))
+    out = coarse.device.empty(coarse.shape, np.float32)
+    calls.take_coverage(coarse, out, wrong, least=NEGLIGIBLE_COVERAGE, tolerance=_TOLERANCE)
+    if calls.on_host(wrong)[0].any():
+        message = (
+            "the model's answer is not a matte: it has values outside of 0 to 1, or no numbers"
+        )
+        raise ModelOutputError(message)
+    return out

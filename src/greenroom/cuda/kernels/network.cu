@@ -29,6 +29,23 @@ GR_KERNEL(margin)(const float *logits, ptrdiff_t stride, ptrdiff_t step, ptrdiff
     out[(ptrdiff_t)y * width + x] = best - rest + (total - total);
 }
 
+/* Take coverage of any strides, with what is not over `least` as zero. `wrong` becomes 1 if any is
+ * no number, or further than `tolerance` from 0..1. */
+GR_KERNEL(take_coverage)(const float *values, ptrdiff_t stride, ptrdiff_t step, int height,
+                         int width, float least, float tolerance, float *out, int32_t *wrong) {
+    GR_WITHIN(width, height)
+    float value = values[y * stride + x * step];
+    if (!(value >= -tolerance && value <= 1.0f + tolerance)) *wrong = 1;
+    out[(ptrdiff_t)y * width + x] = value > least ? value : 0.0f;
+}
+
+/* Take one value of every `step` in each direction, from the first. */
+GR_KERNEL(pick_values)(const float *values, ptrdiff_t stride, ptrdiff_t apart, int step, float *out,
+                       int height, int width) {
+    GR_WITHIN(width, height)
+    out[(ptrdiff_t)y * width + x] = values[(ptrdiff_t)y * step * stride + (ptrdiff_t)x * step * apart];
+}
+
 /* Compute the difference between a foreground and the network's input planes; see
  * gr_difference. `wrong` becomes 1 if any is not a finite number. */
 GR_KERNEL(difference)(const float *colours, ptrdiff_t stride, ptrdiff_t step, ptrdiff_t apart,

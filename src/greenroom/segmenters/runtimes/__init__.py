@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from greenroom.cuda import Device as ComputeDevice
     from greenroom.segmenters.runtimes.runtime import Example, Runtime
 
 __all__ = ["check_runtime", "load_runtime"]
@@ -56,7 +57,7 @@ def check_runtime(kind: str, device: Device, model: str) -> None:
         raise missing_extra_error(library, kind, ModuleNotFoundError(module))
 
 
-def load_runtime(
+def load_runtime(  # noqa: PLR0913 - most are for one of the runtimes
     kind: str,
     path: Path,
     *,
@@ -68,6 +69,7 @@ def load_runtime(
     example: Example | None = None,
     allowed: Acceleration = NO_ACCELERATION,
     engines: Path | None = None,
+    compute: ComputeDevice | None = None,
 ) -> Runtime:
     """Load a model file.
 
@@ -94,6 +96,8 @@ def load_runtime(
         What an ONNX model may use on NVIDIA's GPUs. It is used if the answers agree.
     engines : Path, optional
         Folder in which TensorRT keeps compiled models. Without it each start compiles.
+    compute : greenroom.cuda.Device, optional
+        Device of the pictures. An ONNX model that runs on CUDA runs on that GPU.
 
     Raises
     ------
@@ -116,6 +120,7 @@ def load_runtime(
             example=example,
             allowed=allowed,
             engines=engines,
+            compute=compute,
         )
     if kind == "tensorflow":
         return TensorFlowRuntime(

@@ -36,13 +36,15 @@ from greenroom.segmenters.runtimes.tensorrt import load_libraries, provider_opti
 from greenroom.settings import Device
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from greenroom.cuda import Array
+    from greenroom.cuda import Device as ComputeDevice
     from greenroom.segmenters.runtimes.compute_devices import Provider
-    from greenroom.segmenters.runtimes.runtime import Example, Fill, Trial
+    from greenroom.segmenters.runtimes.runtime import Example, Fill, FillThere, Trial
     from greenroom.segmenters.runtimes.states import States
 
 __all__ = ["OnnxRuntime"]
@@ -76,6 +78,10 @@ class OnnxRuntime(Runtime):
     model at 25 frames a second takes ten times the CPU time, nearly all of it spinning between
     frames (``benchmarks/onnx_threads.py``).
 
+    On the GPU of a ``compute`` device it reads and writes the memory of that device's kernels. It
+    works on their stream, unless TensorRT or CUDA graphs are used: then each waits for the other
+    on the host.
+
     State: the tensors on the device (`BoundSession`), and the device that is left.
     """
 
@@ -90,6 +96,7 @@ class OnnxRuntime(Runtime):
         example: Example | None = None,
         allowed: Acceleration = NO_ACCELERATION,
         engines: Path | None = None,
+        compute: ComputeDevice | None = None,
     ) -> None:
         try:
             onnxruntime = load_onnxruntime()
@@ -108,6 +115,7 @@ class OnnxRuntime(Runtime):
         self._wanted = outputs
         self._allowed = allowed
         self._engines = engines
+        self._compute = None if compute is None or compute.place[0] != "cuda" else compute
         if example is None:
             session, self.device = self._open([(_CPU_PROVIDER, {})]), str(Device.CPU)
             self._bound = self._bind(session)
@@ -127,15 +135,41 @@ class OnnxRuntime(Runtime):
 
         If a device chosen by ``auto`` fails, the CPU takes over, with first states.
         """
+        return self._either(picture, shape, fill, others, states, there=None)
+
+    def run_on(
+        self,
+        picture: str,
+        shape: tuple[int, ...],
+        fill: FillThere,
+        others: Mapping[str, NDArray[Any]],
+        states: States | None = None,
+        *,
+        device: ComputeDevice | None,
+    ) -> dict[str, Array]:
+        """See `Runtime.run_on` and `run`."""
+        return self._either(picture, shape, fill, others, states, there=device)
+
+    def _either(
+        self,
+        picture: str,
+        shape: tuple[int, ...],
+        fill: Callable[[Any], None],
+        others: Mapping[str, NDArray[Any]],
+        states: States | None,
+        *,
+        there: ComputeDevice | None,
+    ) -> dict[str, Any]:
+        """Run on a device's memory or on NumPy's; go on on the CPU where that is asked for."""
         kept = DeviceStates.checked(states)
         try:
-            return self._run(picture, shape, fill, others, kept)
+            return self._run(picture, shape, fill, others, kept, there=there)
         except _DeviceFaultError as error:
             if self._asked is not Device.AUTO:
                 raise
             logger.warning("%s; it runs on the CPU from now on", error)
         self._take_over()
-        return self._run(picture, shape, fill, others, kept)
+        return self._run(picture, shape, fill, others, kept, there=there)
 
     def new_states(self) -> DeviceStates:
         """See `Runtime.new_states`."""
@@ -143,18 +177,21 @@ class OnnxRuntime(Runtime):
 
     def close(self) -> None:
         """See `Runtime.close`."""
+        self._bound.leave_device()
         del self._bound, self._failed
 
     def _run(
         self,
         picture: str,
         shape: tuple[int, ...],
-        fill: Fill,
+        fill: Callable[[Any], None],
         others: Mapping[str, NDArray[Any]],
         states: DeviceStates | None,
-    ) -> dict[str, NDArray[Any]]:
+        *,
+        there: ComputeDevice | None,
+    ) -> dict[str, Any]:
         with self._model_faults():
-            memory = self._bound.picture(picture, shape)
+            memory = self._bound.picture_on(there, picture, shape)
         fill(memory)
         with self._model_faults():
             return self._bound.run(picture, others, states)
@@ -242,7 +279,7 @@ class OnnxRuntime(Runtime):
         return plain
 
     def _open_way(self, way: Acceleration) -> Any:
-        options = {"enable_cuda_graph": "1"} if way.graph else {}
+        options = {"enable_cuda_graph": "1"} if way.graph else self._stream_options
         model = in_half_precision(self.path) if way.half else str(self.path)
         session = self._open([(_CUDA_PROVIDER, options), (_CPU_PROVIDER, {})], model)
         if session.get_providers()[0] != _CUDA_PROVIDER:
@@ -269,12 +306,32 @@ class OnnxRuntime(Runtime):
                 picture[...] = picture[..., ::-1].copy()
             yield bound.run(trial.picture, trial.others, states)
 
+    @property
+    def _index(self) -> int:
+        """Number of the GPU that runs the model if one does."""
+        return 0 if self._compute is None else self._compute.place[1]
+
+    @property
+    def _stream_options(self) -> dict[str, str]:
+        """Options of CUDA's provider that have it work on the stream of the device's kernels.
+
+        Not together with CUDA graphs: what other threads give to a stream while a graph is
+        recorded from it would become part of the graph, and not be done.
+        """
+        if self._compute is None:
+            return {}
+        return {"user_compute_stream": str(self._compute.stream)}
+
     def _bind(self, session: Any, *, graphs: bool = False) -> BoundSession:
         outputs = _infos(self.path, session.get_outputs())
+        provider = session.get_providers()[0]
+        place = ("cuda", self._index) if provider in _CUDA_PROVIDERS else ("cpu", 0)
+        shared = provider == _CUDA_PROVIDER and not graphs
         return BoundSession(
             self._onnxruntime,
             session,
-            memory="cuda" if session.get_providers()[0] in _CUDA_PROVIDERS else "cpu",
+            place=place,
+            stream_of=self._compute if shared else None,
             inputs=_infos(self.path, session.get_inputs()),
             outputs=select_outputs(self.path, outputs, self._wanted),
             carried=self.states,
@@ -297,10 +354,17 @@ class OnnxRuntime(Runtime):
             options.enable_mem_pattern = False  # required by DirectML
         elif first in _CUDA_PROVIDERS and hasattr(self._onnxruntime, "preload_dlls"):
             self._onnxruntime.preload_dlls()  # finds CUDA libraries installed by pip
+        if first == _CUDA_PROVIDER and not providers[0][1]:
+            providers = [(first, self._stream_options), *providers[1:]]
         if first == _TENSORRT_PROVIDER:
             load_libraries()
             tuned = provider_options(self.path, self._engines, half=self._allowed.half)
             providers = [(first, tuned), *providers[1:]]
+        if self._index:
+            providers = [
+                (name, {**more, "device_id": str(self._index)} if name in _CUDA_PROVIDERS else more)
+                for name, more in providers
+            ]
         try:
             return self._onnxruntime.InferenceSession(
                 model or str(self.path), options, providers=providers, enable_fallback=0

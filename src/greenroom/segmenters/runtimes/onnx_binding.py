@@ -4,14 +4,20 @@ The input is uploaded into one tensor that is used again. Outputs are bound to t
 device, of which only those that the caller reads are downloaded. Recurrent states stay on the
 device: two sets of tensors take turns, so that a run reads one and writes the other. On the CPU
 input and outputs are NumPy's memory, states the library's, and nothing is copied.
+
+For a picture on the same device (`BoundSession.picture_on`) nothing is copied either: its kernels
+write the input, and read the outputs. No run begins before these kernels have ended, and no kernel
+before the run: either the library works on their stream, or the host waits for both.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from greenroom.errors import DeviceError
 from greenroom.segmenters.runtimes.runtime import first_states
 from greenroom.segmenters.runtimes.states import States
 
@@ -20,6 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from greenroom.cuda import Array, Device
     from greenroom.segmenters.runtimes.runtime import TensorInfo
 
     Value = Any  # an OrtValue
@@ -30,6 +37,8 @@ _CPU: Final = "cpu"
 _NONE: Final = np.empty(0)
 # Runs without a graph, and the most graphs of a session: one stream has three at one size.
 _NO_GRAPH: Final = -1
+# Option of a run that ends when all work is given to the stream, not when that is done.
+_NO_WAIT: Final = "disable_synchronize_execution_providers"
 _MAX_GRAPHS: Final = 12
 
 
@@ -94,8 +103,10 @@ class BoundSession:
         The library.
     session : InferenceSession
         The loaded model.
-    memory : str
-        Where its tensors are: ``cpu`` or ``cuda``.
+    place : (str, int)
+        Where its tensors are: ``cpu`` or ``cuda``, and the number of the GPU.
+    stream_of : Device, optional
+        The device on whose stream of kernels the session works.
     inputs, outputs : tuple of TensorInfo
         Inputs of the model, and the outputs to compute.
     carried : mapping of str to str
@@ -113,7 +124,8 @@ class BoundSession:
         onnxruntime: Any,
         session: Any,
         *,
-        memory: str,
+        place: tuple[str, int],
+        stream_of: Device | None = None,
         inputs: tuple[TensorInfo, ...],
         outputs: tuple[TensorInfo, ...],
         carried: Mapping[str, str],
@@ -125,13 +137,18 @@ class BoundSession:
         self._has_graphs = graphs
         self._graphs: dict[tuple[int, ...], list[Value]] = {}
         self._session = session
-        self._memory = memory
+        self._place = place
+        self._memory = place[0]
+        self._stream_of = stream_of
+        self._there: Device | None = None  # whose memory the picture is in
+        self._is_running = False  # on the stream, without having been waited for
         self.inputs = inputs
         self.outputs = outputs
         self._types = {info.name: info.dtype for info in inputs}
         self._first = first_states(carried, inputs)
         self._feeds = {output: name for name, output in carried.items()}
         self._names = [info.name for info in outputs]
+        self._output_types = {info.name: info.dtype for info in outputs}
         self._errors = errors
         self._buffer: NDArray[Any] = np.empty(0)
         self._input: Value = None
@@ -146,22 +163,59 @@ class BoundSession:
 
     def picture(self, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
         """Return the memory from which the picture of the next run is taken."""
+        self._turn_to(None)
+        self._make_input(name, shape)
+        return self._buffer
+
+    def picture_on(self, device: Device | None, name: str, shape: tuple[int, ...]) -> Array:
+        """Return the same as an array of a device if its memory is the session's."""
+        if device is None or device.place != self._place:
+            return self.picture(name, shape)
+        self._turn_to(device)
+        self._make_input(name, shape)
+        return device.adopt(self._input.data_ptr(), shape, self._types[name], self._input)
+
+    def leave_device(self) -> None:
+        """Wait for what goes on, as far as the device still can: of a lost one nothing does."""
+        with suppress(DeviceError):
+            self._finish()
+        self._is_running = False
+
+    def _turn_to(self, device: Device | None) -> None:
+        """Take pictures from a device's memory, or from NumPy's."""
+        if device is not self._there:
+            self.leave_device()
+            self._there = device
+
+    def _finish(self) -> None:
+        """Wait for the kernels and runs so far, before memory is freed or changes its user."""
+        if self._there is not None:
+            self._there.finish_kernels()
+        if self._is_running and self._stream_of is not None:
+            self._stream_of.finish_kernels()
+        self._is_running = False
+
+    def _make_input(self, name: str, shape: tuple[int, ...]) -> None:
         if self._input is None or self._buffer.shape != shape:
+            self._finish()
             self._buffer = np.zeros(shape, self._types[name])
             self._input = self._uploaded(self._buffer)
-        return self._buffer
 
     def run(
         self,
         picture: str,
         others: Mapping[str, NDArray[Any]],
         states: DeviceStates | None = None,
-    ) -> dict[str, NDArray[Any]]:
+    ) -> dict[str, Any]:
         """Run the model on what was written into `picture`.
 
-        The outputs that feed ``states`` are left out; see `Runtime.run`.
+        The outputs that feed ``states`` are left out; see `Runtime.run`. They are arrays of the
+        device that the picture is on.
         """
-        if self._memory != _CPU:
+        if self._there is not None:
+            if self._there is not self._stream_of:
+                self._there.finish_kernels()
+        elif self._memory != _CPU:
             self._input.update_inplace(self._buffer)
         self._note_sizes(others)
         given = {picture: self._input}
@@ -183,8 +237,9 @@ class BoundSession:
     def _note_sizes(self, others: Mapping[str, NDArray[Any]]) -> None:
         """Release the outputs' tensors if their sizes may be others now."""
         more = ((name, values.shape, values.tobytes()) for name, values in others.items())
-        fits = (self._buffer.shape, *more)
+        fits = (self._buffer.shape, None if self._there is None else id(self._there), *more)
         if fits != self._fits:
+            self._finish()
             self._fits = fits
             self._outputs.clear()
 
@@ -215,11 +270,16 @@ class BoundSession:
             if name in known:
                 binding.bind_ortvalue_output(name, known[name])
             else:
-                binding.bind_output(name, self._memory)
+                binding.bind_output(name, *self._place)
+        entries = {"gpu_graph_id": str(graph)} if self._has_graphs else {}
+        if self._there is not None and self._there is self._stream_of:
+            entries[_NO_WAIT] = "1"
+            self._is_running = True
         options = None
-        if self._has_graphs:
+        if entries:
             options = self._onnxruntime.RunOptions()
-            options.add_run_config_entry("gpu_graph_id", str(graph))
+            for name, value in entries.items():
+                options.add_run_config_entry(name, value)
         self._session.run_with_iobinding(binding, options)
         return dict(zip(self._names, binding.get_outputs(), strict=True))
 
@@ -235,8 +295,16 @@ class BoundSession:
             self._graphs[key] = bound  # alive, so that no other tensor has its identity
         return 1 + list(self._graphs).index(key)
 
-    def _read(self, computed: Mapping[str, Value]) -> dict[str, NDArray[Any]]:
+    def _read(self, computed: Mapping[str, Value]) -> dict[str, Any]:
         """Return outputs as arrays, and keep their tensors for the next run."""
+        if self._there is not None:
+            self._outputs = {name: (_NONE, value) for name, value in computed.items()}
+            return {
+                name: self._there.adopt(
+                    value.data_ptr(), tuple(value.shape()), self._output_types[name], value
+                )
+                for name, value in computed.items()
+            }
         if self._memory != _CPU:
             self._outputs = {name: (_NONE, value) for name, value in computed.items()}
             return {name: value.numpy() for name, value in computed.items()}
@@ -250,13 +318,14 @@ class BoundSession:
         """Return the tensor of an input that seldom changes."""
         kept = self._constants.get(name)
         if kept is None or not np.array_equal(kept[0], values):
+            self._finish()
             own = values.copy()
             kept = self._constants[name] = own, self._uploaded(own)
         return kept[1]
 
     def _uploaded(self, values: NDArray[Any]) -> Value:
         """Return a tensor with these values; on the CPU it is their memory."""
-        return self._values.ortvalue_from_numpy(values, self._memory, 0)
+        return self._values.ortvalue_from_numpy(values, *self._place)
 
 
 def _read_only(array: NDArray[Any]) -> NDArray[Any]:

@@ -16,13 +16,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from greenroom.cuda import Array, Device
     from greenroom.segmenters.runtimes.states import States
 
     Fill = Callable[[NDArray[Any]], None]
+    FillThere = Callable[[Array], None]
 
 __all__ = [
     "Example",
     "Fill",
+    "FillThere",
     "Runtime",
     "TensorInfo",
     "Trial",
@@ -123,6 +126,24 @@ class Runtime(ABC):
         ModelOutputError
             If the model fails.
         """
+
+    def run_on(
+        self,
+        picture: str,
+        shape: tuple[int, ...],
+        fill: FillThere,
+        others: Mapping[str, NDArray[Any]],
+        states: States | None = None,
+        *,
+        device: Device | None,  # noqa: ARG002 - none by default
+    ) -> Mapping[str, Array]:
+        """Run the model on a picture on a device, without transfers if the model is there, too.
+
+        As `run`, but then ``fill`` is called with an array of that device, whose kernels may
+        write it without being waited for, and the outputs are such arrays: later kernels may read
+        them, until the next call. Otherwise, as by default, both are NumPy's.
+        """
+        return self.run(picture, shape, fill, others, states)
 
     def new_states(self) -> States:
         """Return first states for a stream of a recurrent model."""
