@@ -48,9 +48,10 @@ bench: $(INSTALLED)-dev
 
 # On a machine with a GPU of NVIDIA's: the kernels and the engine there, against the processor's. An
 # environment of its own, as ONNX Runtime for the GPU takes the place of that for the processor.
-GPU_MODELS ?= selfie
+GPU_MODEL ?= selfie
+GPU_MATTING_MODEL ?= rvm-mobilenetv3
 gpu-check: .venv-gpu/.has
-	.venv-gpu/bin/python scripts/gpu_check.py --model $(GPU_MODELS)
+	.venv-gpu/bin/python scripts/gpu_check.py --model $(GPU_MODEL) --matting-model $(GPU_MATTING_MODEL)
 
 # Half an hour of live use: memory, threads and frame times have to stay flat.
 soak: $(INSTALLED)-dev
@@ -97,7 +98,7 @@ $(INSTALLED)-%: $(BUILD) | .venv/bin/python
 	@touch $@
 
 .venv-gpu/.has: $(BUILD) | .venv-gpu/bin/python
-	.venv-gpu/bin/python $(PIP) install --editable '.[cuda,demo]' $(TEST_TOOLS)
+	.venv-gpu/bin/python $(PIP) install --editable '.[cuda,demo,hosted]' $(TEST_TOOLS)
 	@touch $@
 
 .venv-wheels/.has: build_core.py Makefile | .venv-wheels/bin/python

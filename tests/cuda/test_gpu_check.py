@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,9 +38,10 @@ def test_times_and_differences(device: WatchedDevice, capsys: pytest.CaptureFixt
     assert gpu.compare("selfie", frames, lambda: device)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("|")[2].strip() for line in lines] == [
-        *("processor", "model", "engine", "its stages"),
+        *("processor", "engine", "its stages", "model, too"),
     ]
-    assert "upload" in lines[-1]
+    assert "upload" in lines[2]
+    assert "runs on the CPU here" in lines[3]
 
 
 def test_a_device_that_is_wrong_is_found(
@@ -58,6 +61,45 @@ def test_a_device_that_is_wrong_is_found(
 
     monkeypatch.setattr(device, "launch", wrong)
     assert not gpu.compare("selfie", gpu.clip("320x180", 2), lambda: device)
+
+
+def test_pictures_on_clips(device: WatchedDevice) -> None:
+    """Pictures and mattes of clips are compared with the processor's."""
+    frames = script("benchmarks/gpu.py").clip("320x180", 3)
+    clips = script("benchmarks/gpu_clips.py")
+    assert max(clips.levels(frames, "selfie", device)) <= clips.MOST_LEVELS
+
+
+def test_metrics_are_alike() -> None:
+    """Metrics may differ by one percent, or by half of the last digit that is printed."""
+    clips = script("benchmarks/gpu_clips.py")
+    expected = {"iou": 0.9, "mad": 20.0, "leak": 0.001, "dtssd": math.nan}
+    found = {"iou": 0.892, "mad": 20.3, "leak": 0.005, "dtssd": math.nan}
+    same = {"iou": True, "mad": False, "leak": True, "dtssd": True}
+    assert clips.alike(expected, found) == same
+    assert not clips.alike({"dtssd": 1.0}, {"dtssd": math.nan})["dtssd"]
+
+
+def test_what_is_to_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every measure has its line beside the figure asked, and says where it ran."""
+    pictures = script("benchmarks/gpu.py").clip("320x180", 2)
+    targets = script("benchmarks/gpu_targets.py")
+    monkeypatch.setattr(targets, "clip", lambda *_: pictures)
+    monkeypatch.setattr(targets, "_WARM_UP", 1)
+    small = "320x180"
+    fast = targets.Target("one", "ms", lambda: targets.one_stream("selfie", small, 2), 1e4)
+    slow = targets.Target("all", "frames/s", lambda: targets.many_streams("selfie", small, 2, 0.2))
+    slow = replace(slow, least=1e6)
+    line = fast.line()
+    assert line.startswith("| one, ms | ")
+    assert "| ≤ 10000 | yes | selfie-" in line
+    assert "| ≥ 1e+06 | no | selfie-" in slow.line()
+    missing = targets.Target("gone", "ms", lambda: targets.one_stream("no-such", small, 2), 1.0)
+    assert "| not measured: " in missing.line()
+    speed, ran_on = targets.conversion("selfie", small, 4)
+    assert speed > 0
+    assert ran_on.endswith("; the rest on cpu")
+    assert 0 < targets.cpu_time("selfie", small, 2)[0] < 1000
 
 
 def test_without_a_gpu_nothing_is_passed() -> None:
