@@ -165,6 +165,9 @@ class HostDevice(WatchedDevice):
     def _stream(self) -> Stream:
         return _HostStream(self)
 
+    def _default_stream(self) -> Stream:
+        return _HostStream(self)
+
     def check_margins(self) -> None:
         """Check that nothing was written beside the memory that was given."""
         for block in self._blocks.values():
@@ -185,6 +188,7 @@ class LazyDevice(HostDevice):
 
     def __init__(self) -> None:
         self._streams: dict[int, _LazyStream] = {}
+        self.default_stream = _LazyStream(self)
         super().__init__()
 
     def stream_at(self, address: int) -> _LazyStream:
@@ -195,6 +199,9 @@ class LazyDevice(HostDevice):
         made = _LazyStream(self)
         self._streams[made.address] = made
         return made
+
+    def _default_stream(self) -> Stream:
+        return self.default_stream
 
 
 class _LazyEvent(Event):

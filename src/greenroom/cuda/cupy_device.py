@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from greenroom.cuda.program import Kernel
 
-__all__ = ["CupyDevice", "has_driver"]
+__all__ = ["CupyDevice", "has_driver", "make_context_current"]
 
 _TO_DEVICE: Final = 1
 _TO_HOST: Final = 2
@@ -108,6 +108,9 @@ class CupyDevice(Device):
     def _stream(self) -> Stream:
         return _CupyStream(self._gpu)
 
+    def _default_stream(self) -> Stream:
+        return _CupyStream(self._gpu, self._gpu.cupy.cuda.Stream.null)
+
     def compile(self) -> None:
         """See `Device.compile`."""
         with self._gpu.calls():
@@ -132,10 +135,10 @@ class _CupyEvent(Event):
 
 
 class _CupyStream(Stream):
-    def __init__(self, gpu: _Gpu) -> None:
+    def __init__(self, gpu: _Gpu, stream: Any = None) -> None:
         self._gpu = gpu
         with gpu.calls():
-            self._stream = gpu.cupy.cuda.Stream(non_blocking=True)
+            self._stream = gpu.cupy.cuda.Stream(non_blocking=True) if stream is None else stream
         self.address = int(self._stream.ptr)
 
     def record(self) -> Event:
@@ -164,6 +167,20 @@ class _CupyStream(Stream):
         with self._gpu.calls(), self._stream:
             function = _compiled(self._gpu.cupy).get_function(kernel.symbol)
             function(blocks, (*BLOCK, 1), tuple(arguments))
+
+
+def make_context_current(index: int = 0) -> None:
+    """Make the primary context of a GPU the calling thread's, for libraries that ask for that.
+
+    Raises
+    ------
+    MissingExtraError, DeviceError
+        As `CupyDevice`.
+    """
+    gpu = _Gpu(_load_cupy(), index)
+    with gpu.calls():
+        gpu.cupy.cuda.Device(index).use()
+        gpu.cupy.cuda.runtime.free(0)  # the call makes the context
 
 
 @lru_cache(maxsize=1)

@@ -176,6 +176,9 @@ class Device(ABC):
     that is not there, a kernel that fails or a device that is lost is a `DeviceError`: the engine
     covers the frame.
 
+    State: memory and pinned memory that nobody uses, downloads that go on, and memory of others
+    that kernels read.
+
     Attributes
     ----------
     name : str
@@ -183,8 +186,6 @@ class Device(ABC):
     place : (str, int)
         Kind and number by which other libraries know its memory, such as ``("cuda", 0)``; the
         kind is empty if none does.
-
-    State: memory and pinned memory that nobody uses, and downloads that go on.
     """
 
     name: str = "device"
@@ -198,6 +199,7 @@ class Device(ABC):
         self._kept_bytes = 0
         self._staging: list[tuple[NDArray[np.uint8], Event | None]] = []
         self._downloads: list[tuple[Event, tuple[DeviceArray, ...]]] = []
+        self._read_last: deque[tuple[Event, object]] = deque()
         self._constants: OrderedDict[tuple[Any, ...], DeviceArray] = OrderedDict()
         self._work = self._stream()
         self._copies = self._stream()
@@ -217,6 +219,10 @@ class Device(ABC):
     @abstractmethod
     def _stream(self) -> Stream:
         """Return a new stream."""
+
+    @abstractmethod
+    def _default_stream(self) -> Stream:
+        """Return the stream of libraries that have none of their own."""
 
     def empty(self, shape: tuple[int, ...], dtype: DTypeLike = np.uint8) -> DeviceArray:
         """Return a contiguous array with undefined values."""
@@ -311,11 +317,30 @@ class Device(ABC):
         """Compile all kernels now, not when the first one runs."""
 
     def adopt(
-        self, address: int, shape: tuple[int, ...], dtype: DTypeLike, owner: object
+        self,
+        address: int,
+        shape: tuple[int, ...],
+        dtype: DTypeLike,
+        owner: object,
+        strides: tuple[int, ...] | None = None,
     ) -> DeviceArray:
-        """Return a contiguous array in memory of this device that another library owns."""
+        """Return an array in memory of this device that another library owns.
+
+        It is contiguous unless strides, in bytes, are given.
+        """
         kind = np.dtype(dtype)
-        return DeviceArray(self, shape, _strides_of(shape, kind.itemsize), kind, address, owner)
+        strides = _strides_of(shape, kind.itemsize) if strides is None else strides
+        return DeviceArray(self, shape, strides, kind, address, owner)
+
+    def wait_for_others(self) -> None:
+        """Have kernels wait for what other libraries gave to the default stream so far."""
+        self._work.wait_for(self._default_stream().record())
+
+    def keep(self, owner: object) -> None:
+        """Keep memory of another library until the kernels launched so far have read it."""
+        while self._read_last and self._read_last[0][0].is_done:
+            self._read_last.popleft()
+        self._read_last.append((self._work.record(), owner))
 
     @property
     def stream(self) -> int:

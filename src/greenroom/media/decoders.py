@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from greenroom.media.deinterlacing import Deinterlacer
 
-__all__ = ["ALPHA_MODE", "Decoder", "has_alpha_mode"]
+__all__ = ["ALPHA_MODE", "Decoder", "has_alpha", "has_alpha_mode"]
 
 # FFmpeg's own decoders of these codecs drop alpha: the room behind it would be seen.
 _WITH_ALPHA: Final = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
@@ -57,12 +57,12 @@ class Decoder:
         av.error.FFmpegError
             At damage that the decoder cannot skip.
         """
-        if packet is not None and self.context.name in _WITH_ALPHA and _has_alpha(packet):
+        if packet is not None and self.context.name in _WITH_ALPHA and has_alpha(packet):
             self._switch_to_alpha_decoder()
         pictures: list[av.VideoFrame] = self.context.decode(packet)
         if self._is_replaced:
             for picture in pictures:
-                self._set_colours(picture)
+                self.set_colours(picture)
         if self._deinterlacer is None:
             return pictures
         ready = [shown for picture in pictures for shown in self._deinterlacer.push(picture)]
@@ -96,8 +96,11 @@ class Decoder:
         context.thread_type = _THREADS
         self.context = context
 
-    def _set_colours(self, picture: av.VideoFrame) -> None:
-        """Take colours that the codec leaves unspecified from the container."""
+    def set_colours(self, picture: av.VideoFrame) -> None:
+        """Give a picture of another decoder the stream's colours.
+
+        They are taken from the container where the codec leaves them unspecified.
+        """
         own: Any = self._stream.codec_context
         for part in ("colorspace", "color_primaries", "color_trc"):
             if getattr(picture, part) == UNSPECIFIED:
@@ -113,7 +116,8 @@ def has_alpha_mode(stream: VideoStream) -> bool:
     )
 
 
-def _has_alpha(packet: av.Packet[Any]) -> bool:
+def has_alpha(packet: av.Packet[Any]) -> bool:
+    """Whether a packet of WebM or Matroska carries alpha beside its picture."""
     if not packet.has_sidedata(_ADDITION):
         return False
     addition: Any = packet.get_sidedata(_ADDITION)

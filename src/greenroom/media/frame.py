@@ -39,7 +39,9 @@ __all__ = [
     "ONE_THREAD",
     "Frame",
     "Memory",
+    "colour_of",
     "fraction",
+    "is_hdr",
 ]
 
 
@@ -301,10 +303,10 @@ class Frame:
         """
         name = _FULL_RANGE_NAMES.get(frame.format.name, frame.format.name)
         wanted = format or _nearest_format(frame)
-        colour = _colour_of(frame)
-        if _is_hdr(colour):
+        colour = colour_of(frame)
+        if is_hdr(colour):
             frame = _tone_mapped(frame, wanted)
-            return cls._view(frame, Layout(frame.width, frame.height, wanted, _colour_of(frame)))
+            return cls._view(frame, Layout(frame.width, frame.height, wanted, colour_of(frame)))
         if wanted == _WITHOUT_ALPHA.get(name, name):
             return cls._view(frame, Layout(frame.width, frame.height, wanted, colour))
         layout = Layout(frame.width, frame.height, wanted, _converted_colour(colour, wanted))
@@ -528,7 +530,7 @@ def _nearest_format(frame: av.VideoFrame) -> Format:
     return "yuv420p" if any(part in frame.format.name for part in _QUARTER_CHROMA) else "yuv444p"
 
 
-def _colour_of(frame: av.VideoFrame) -> Colour:
+def colour_of(frame: av.VideoFrame) -> Colour:
     """Read the colour description of an FFmpeg frame."""
     full_name = frame.format.name in _FULL_RANGE_NAMES or frame.format.name.startswith("yuvj")
     is_rgb = frame.format.is_rgb or frame.format.has_palette
@@ -540,7 +542,7 @@ def _colour_of(frame: av.VideoFrame) -> Colour:
     )
 
 
-def _is_hdr(colour: Colour) -> bool:
+def is_hdr(colour: Colour) -> bool:
     """Whether the transfer is PQ (16) or HLG (18)."""
     return colour.transfer in (16, 18)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import av
 
+from greenroom.cuda.surfaces import SURFACE_FORMATS
 from greenroom.errors import SourceError, TruncatedError
 from greenroom.media.decoded_frames import UPRIGHT, flattened, orientation_of, oriented
 from greenroom.media.decoders import Decoder
@@ -25,8 +26,10 @@ from greenroom.media.decoding import (
 )
 from greenroom.media.deinterlacing import Deinterlacer
 from greenroom.media.frame import Frame, fraction
+from greenroom.media.gpu_decoder import GpuDecoder
 from greenroom.media.limits import MAX_SIDE_PX
 from greenroom.media.source_info import SourceInfo
+from greenroom.media.surface_frame import SurfaceFrame, downloaded, surface_format
 from greenroom.media.timeline import DecodingTimes, browser_duration_s, start_time_s
 from greenroom.sources.source import Source
 from greenroom.sources.video_packets import VideoPackets
@@ -63,7 +66,7 @@ class VideoSource(Source):
         Path of a file, or ``-`` for standard input.
     settings : Settings
         ``allow_truncated`` says whether a damaged file may end early, ``keep_interlaced``
-        whether interlaced video stays so.
+        whether interlaced video stays so, and ``device`` whether a GPU may decode.
 
     Raises
     ------
@@ -89,6 +92,7 @@ class VideoSource(Source):
         try:
             self._stream = video_stream(self._container)
             check_size(self._stream.width, self._stream.height, MAX_SIDE_PX)
+            self._uses_gpu = settings.device.is_nvidia and self._input is None
             self._keeps_fields = settings.keep_interlaced
             self._decoder = self._new_decoder()
         except ValueError as error:
@@ -186,7 +190,10 @@ class VideoSource(Source):
             packets.check_end()
 
     def _new_decoder(self) -> Decoder:
+        """Return a decoder. Standard input may be live: no frame of it waits for a comparison."""
         shown = None if self._keeps_fields else Deinterlacer(self._warn_of_fields)
+        if self._uses_gpu:
+            return GpuDecoder(self._stream, shown, self._name)
         return Decoder(self._stream, shown)
 
     def _decode_first(self) -> av.VideoFrame:
@@ -226,8 +233,10 @@ class VideoSource(Source):
             yield self._timed(frame, number)
 
     def _upright(self, picture: av.VideoFrame) -> Frame:
+        if self._orientation == UPRIGHT and surface_format(picture) in SURFACE_FORMATS:
+            return SurfaceFrame.of(picture)
         try:
-            return oriented(flattened(picture, "yuv420p"), self._orientation)
+            return oriented(flattened(downloaded(picture), "yuv420p"), self._orientation)
         except ValueError as error:  # a pixel format that appears in mid-stream
             raise self._error(str(error)) from error
 
@@ -349,10 +358,10 @@ class VideoSource(Source):
     def _timed(self, frame: Frame, number: int) -> Frame:
         time_base = self.info.time_base
         if frame.pts is not None:
-            return replace(
-                frame, pts=frame.pts - round(self._begin_s / (frame.time_base or time_base))
-            )
-        return replace(frame, pts=round(number / self.info.rate / time_base), time_base=time_base)
+            pts = frame.pts - round(self._begin_s / (frame.time_base or time_base))
+            return frame.shown_at(pts, frame.time_base, frame.duration)
+        pts = round(number / self.info.rate / time_base)
+        return frame.shown_at(pts, time_base, frame.duration)
 
     def _converted(self, frame: Frame, layout: Layout) -> Frame:
         if frame.size != layout.size:
@@ -450,4 +459,4 @@ def _until(frame: Frame, end_s: Fraction) -> Frame:
     length_s = end_s - _seconds(frame)
     if length_s <= 0 or not frame.time_base:
         return frame
-    return replace(frame, duration=round(length_s / frame.time_base))
+    return frame.shown_at(frame.pts, frame.time_base, round(length_s / frame.time_base))

@@ -1,0 +1,74 @@
+"""Pictures that a decoder left in the memory of a device, as planes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from greenroom.cuda.device import Device, DeviceArray
+
+__all__ = ["SURFACE_FORMATS", "Surface"]
+
+SURFACE_FORMATS: Final[dict[str, np.dtype[Any]]] = {
+    "nv12": np.dtype("u1"),
+    "p010le": np.dtype("<u2"),
+}
+"""Formats of surfaces, by FFmpeg's names, and the type of a sample. They have a plane of luma, and
+one of chroma in pairs; 10 bits are the upper ones of 16."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surface:
+    """A picture in memory of a decoder, which writes to it no more while its owner is there.
+
+    Attributes
+    ----------
+    place : (str, int)
+        Kind and number of the device, as `Device.place`.
+    format : str
+        One of `SURFACE_FORMATS`.
+    size : (int, int)
+        Width and height in pixels.
+    addresses, line_sizes : tuple of int
+        First byte of luma and of chroma, and bytes from one row to the next.
+    owner : object
+        Keeps the memory.
+    """
+
+    place: tuple[str, int]
+    format: str
+    size: tuple[int, int]
+    addresses: tuple[int, int]
+    line_sizes: tuple[int, int]
+    owner: object
+
+    def planes(self, device: Device) -> tuple[DeviceArray, DeviceArray, DeviceArray]:
+        """Return Y, U and V as new planes of 8 bits on the device.
+
+        Of 10 bits, the upper 8 are kept, rounded. Work of the decoder that is given to the device's
+        default stream is waited for there; nothing is waited for here.
+
+        Raises
+        ------
+        DeviceError
+            If the device fails.
+        """
+        width, height = self.size
+        kind = SURFACE_FORMATS[self.format]
+        half = (height + 1) // 2, (width + 1) // 2
+        step = kind.itemsize
+        device.wait_for_others()
+        made = device.empties([(height, width), half, half])
+        starts = self.addresses[0], self.addresses[1], self.addresses[1] + step
+        strides = self.line_sizes[0], self.line_sizes[1], self.line_sizes[1]
+        steps = step, 2 * step, 2 * step
+        for out, start, stride, apart in zip(made, starts, strides, steps, strict=True):
+            samples = device.adopt(start, out.shape, kind, self.owner, (stride, apart))
+            extent = out.shape[::-1]
+            arguments = samples, stride, apart, int(step > 1), out, out.strides[0], *out.shape
+            device.launch("take_samples", extent, *arguments)
+        device.keep(self.owner)
+        return made[0], made[1], made[2]

@@ -1,0 +1,139 @@
+"""Frames in the memory of a GPU's decoder."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+from greenroom.cuda.surfaces import SURFACE_FORMATS, Surface
+from greenroom.media.frame import ONE_THREAD, Frame, colour_of, fraction
+from greenroom.media.layout import Layout
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+    import av
+
+    from greenroom.cuda import Device
+    from greenroom.media.frame import Memory, Plane
+
+__all__ = ["SurfaceFrame", "downloaded", "surface_format"]
+
+# DLPack's numbers of kinds of devices (DLDeviceType), by what `Device.place` calls them.
+_KINDS: Final = {1: "cpu", 2: "cuda"}
+
+
+class SurfaceFrame(Frame):
+    """A ``yuv420p`` frame whose samples a decoder left in a GPU's memory.
+
+    `uploaded` makes planes there, without a copy through the host. Whoever looks at its planes
+    gets the host's: they are downloaded by FFmpeg when that is first done. It is a frame of the
+    host's in all else, so stages need not know of it.
+    """
+
+    # None in frames that were made of this one's planes, such as a part.
+    _picture: av.VideoFrame | None = None
+
+    @classmethod
+    def of(cls, picture: av.VideoFrame) -> SurfaceFrame:
+        """Wrap a decoded picture, which nobody writes to any more.
+
+        Parameters
+        ----------
+        picture : av.VideoFrame
+            Of `SURFACE_FORMATS`, on a GPU. High dynamic range is not for this kind of frame.
+        """
+        layout = Layout(picture.width, picture.height, "yuv420p", colour_of(picture))
+        time_base = fraction(picture.time_base) if picture.time_base else None
+        return cls._of(picture, layout, picture.pts, time_base, picture.duration or None)
+
+    @classmethod
+    def _of(
+        cls,
+        picture: av.VideoFrame,
+        layout: Layout,
+        pts: int | None,
+        time_base: Fraction | None,
+        duration: int | None,
+    ) -> SurfaceFrame:
+        """Make a frame without planes."""
+        frame = object.__new__(cls)
+        vars(frame).update(
+            _picture=picture,
+            layout=layout,
+            pts=pts,
+            time_base=time_base,
+            duration=duration,
+            alpha=None,
+        )
+        return frame
+
+    @cached_property
+    def _host(self) -> Frame:
+        """The frame in the host's memory, downloaded once."""
+        assert self._picture is not None
+        return Frame.from_av(downloaded(self._picture), "yuv420p")
+
+    @cached_property
+    def planes(self) -> tuple[Plane, ...]:
+        """The planes in the host's memory."""
+        return self._host.planes
+
+    @cached_property
+    def _memory(self) -> Memory | None:
+        return self._host.memory
+
+    @property
+    def device(self) -> Device | None:
+        """None: its planes are the host's."""
+        return None
+
+    def uploaded(self, device: Device) -> Frame:
+        """Return the frame with planes on a device, made there if the decoder's memory is its."""
+        surface = None if self._picture is None else _surface_of(self._picture)
+        if surface is None or surface.place != device.place:
+            return super().uploaded(device)
+        planes: Any = surface.planes(device)
+        return Frame(planes, self.layout, self.pts, self.time_base, self.duration)
+
+    def shown_at(
+        self, pts: int | None, time_base: Fraction | None, duration: int | None = None
+    ) -> Frame:
+        """Return a frame with the same samples, where they are, and another time."""
+        if self._picture is None:
+            return super().shown_at(pts, time_base, duration)
+        return self._of(self._picture, self.layout, pts, time_base, duration)
+
+
+def surface_format(picture: av.VideoFrame) -> str | None:
+    """Return the format of a picture's samples in a GPU's memory; None if they are not there."""
+    return None if picture.sw_format is None else picture.sw_format.name
+
+
+def downloaded(picture: av.VideoFrame) -> av.VideoFrame:
+    """Return a picture in the host's memory: itself, or a copy of one on a GPU.
+
+    Raises
+    ------
+    av.error.FFmpegError
+        If the GPU fails.
+    """
+    name = surface_format(picture)
+    return picture if name is None else picture.reformat(format=name, threads=ONE_THREAD)
+
+
+def _surface_of(picture: av.VideoFrame) -> Surface:
+    """Describe a picture's memory."""
+    planes: Any = picture.planes
+    luma, chroma = planes
+    kind, number = luma.__dlpack_device__()
+    name = surface_format(picture) or picture.format.name
+    assert name in SURFACE_FORMATS
+    return Surface(
+        (_KINDS.get(kind, ""), number),
+        name,
+        (picture.width, picture.height),
+        (luma.buffer_ptr, chroma.buffer_ptr),
+        (luma.line_size, chroma.line_size),
+        picture,
+    )

@@ -1,0 +1,140 @@
+"""Frames in a decoder's memory: on a device without the host, and the host's for all else."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, cast
+
+import av
+import numpy as np
+import pytest
+from host_device import HostDevice, LazyDevice, compiler, read
+from numpy.testing import assert_array_equal
+
+from greenroom.cuda.surfaces import Surface
+from greenroom.errors import DeviceError
+from greenroom.media.frame import Frame
+from greenroom.media.layout import Layout
+from greenroom.media.surface_frame import SurfaceFrame
+
+if TYPE_CHECKING:
+    from host_device import WatchedDevice
+
+SIZES = [(64, 48), (70, 50), (33, 17), (1, 1), (2, 3)]
+
+
+def picture(size: tuple[int, int], name: str = "nv12") -> av.VideoFrame:
+    """Make a picture as a GPU's decoder does, in memory that is the device's of these tests."""
+    made = av.VideoFrame(*size, name)
+    rng = np.random.default_rng(size[0])
+    for plane in cast("Any", made.planes):
+        samples = np.frombuffer(plane, np.uint8)
+        samples[:] = rng.integers(0, 256, samples.shape, np.uint8)
+        if name == "p010le":
+            samples.view("<u2")[:] &= 0xFFC0
+    made.pts, made.time_base, made.duration = 7, Fraction(1, 30), 2
+    made.colorspace, made.color_range = 1, 2
+    return made
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_planes_on_the_device_are_those_of_the_host(
+    size: tuple[int, int], device: WatchedDevice
+) -> None:
+    """Chroma in pairs becomes two planes, sample by sample, for sizes of every kind."""
+    if not isinstance(device, HostDevice):
+        pytest.skip("the picture is in the host's memory")
+    surface = SurfaceFrame.of(picture(size))
+    there = surface.uploaded(device)
+    host = Frame.from_av(picture(size), "yuv420p")
+    assert device.launched == ["take_samples"] * 3
+    assert not device.moved
+    assert there.layout == surface.layout == host.layout
+    assert (there.pts, there.time_base, there.duration) == (7, Fraction(1, 30), 2)
+    for plane, other, expected in zip(there.planes, surface.planes, host.planes, strict=True):
+        assert_array_equal(read(plane), expected)  # type: ignore[arg-type]
+        assert_array_equal(other, expected)
+
+
+def test_ten_bits_are_rounded(device: WatchedDevice) -> None:
+    """Of ten bits eight are kept, within a level of what FFmpeg's dither gives."""
+    if not isinstance(device, HostDevice):
+        pytest.skip("the picture is in the host's memory")
+    deep = picture((70, 50), "p010le")
+    there = SurfaceFrame.of(deep).uploaded(device)
+    host = Frame.from_av(picture((70, 50), "p010le"), "yuv420p")
+    luma: Any = deep.planes[0]
+    values = np.frombuffer(luma, "<u2").reshape(50, -1)[:, :70].astype(int) >> 6
+    assert_array_equal(read(there.planes[0]), np.minimum((values + 2) >> 2, 255))  # type: ignore[arg-type]
+    for plane, expected in zip(there.planes, host.planes, strict=True):
+        assert np.abs(read(plane).astype(int) - expected).max() <= 1  # type: ignore[arg-type]
+
+
+def test_another_device_gets_it_through_the_host(device: WatchedDevice) -> None:
+    """A device that the memory is not of has the samples uploaded."""
+    device.place = "cuda", 77
+    there = SurfaceFrame.of(picture((64, 48))).uploaded(device)
+    assert "take_samples" not in device.launched
+    for plane, expected in zip(
+        there.planes, Frame.from_av(picture((64, 48)), "yuv420p").planes, strict=True
+    ):
+        assert_array_equal(read(plane), expected)  # type: ignore[arg-type]
+
+
+def test_time_changes_without_a_look_at_the_samples() -> None:
+    """Another time, or no alpha, leaves the samples where they are."""
+    surface = SurfaceFrame.of(picture((64, 48)))
+    moved = surface.shown_at(3, Fraction(1, 5), 1).at(surface).opaque()
+    assert isinstance(moved, SurfaceFrame)
+    assert (moved.pts, moved.duration, moved.device) == (7, 2, None)
+    assert "planes" not in vars(moved)
+
+
+def test_it_is_a_frame_of_the_host_to_all_else() -> None:
+    """Parts, conversions and FFmpeg's view are those of an ordinary frame."""
+    surface = SurfaceFrame.of(picture((640, 640)))
+    host = Frame.from_av(picture((640, 640)), "yuv420p")
+    assert_array_equal(surface.to_rgb(), host.to_rgb())
+    assert_array_equal(surface.to_av().to_ndarray(), host.to_av().to_ndarray())
+    box = (0, 0, 64, 64)
+    for one, other in zip(surface.part(box).planes, host.part(box).planes, strict=True):
+        assert_array_equal(one, other)
+    layout = Layout(320, 320, "yuv444p", host.layout.colour)
+    assert_array_equal(surface.converted(layout).to_rgb(), host.converted(layout).to_rgb())
+    shown = surface.part(box).shown_at(1, Fraction(1, 2))
+    assert shown.pts == 1
+
+
+class Owner:
+    """What keeps a decoder's memory."""
+
+
+@pytest.mark.skipif(compiler() is None, reason="the kernels need a compiler of C++")
+def test_order_between_decoder_and_kernels() -> None:
+    """Kernels wait for what the decoder gave to the default stream, and it keeps the memory."""
+    device = LazyDevice()
+    memory, owner = np.zeros((3, 8), np.uint8), Owner()
+    start = memory.ctypes.data
+    surface = Surface(("cpu", 0), "nv12", (8, 2), (start, start + 16), (8, 8), owner)
+    device.default_stream.copy_in(start, np.full(24, 9, np.uint8))
+    luma, *_ = surface.planes(device)
+    alive = weakref.ref(owner)
+    del owner, surface
+    gc.collect()
+    assert alive() is not None
+    assert (read(luma) == 9).all()
+    other = Surface(("cpu", 0), "nv12", (8, 2), (start, start + 16), (8, 8), Owner())
+    other.planes(device)
+    gc.collect()
+    assert alive() is None
+
+
+def test_a_device_that_fails_is_an_error(device: WatchedDevice) -> None:
+    """What a device raises reaches whoever uploads, so that the engine covers the frame."""
+    if not isinstance(device, HostDevice):
+        pytest.skip("the picture is in the host's memory")
+    device.fails_at = "take_samples"
+    with pytest.raises(DeviceError, match="lost"):
+        SurfaceFrame.of(picture((64, 48))).uploaded(device)
