@@ -10,9 +10,6 @@ import numpy as np
 
 from greenroom.cuda import DeviceArray, calls
 from greenroom.errors import ModelOutputError
-from greenroom.media.colour import Colour
-from greenroom.media.frame import Frame
-from greenroom.media.layout import Layout
 from greenroom.media.timings import Timings
 from greenroom.segmenters.card import Task
 from greenroom.segmenters.foreground import recolour
@@ -26,6 +23,7 @@ from greenroom.segmenters.segmenter import (
     check_coarse_matte,
     check_matte_there,
 )
+from greenroom.segmenters.trial_picture import trial_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -33,13 +31,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from greenroom.cuda import Array
+    from greenroom.media.frame import Frame
     from greenroom.segmenters.card import Card
     from greenroom.segmenters.runtimes.runtime import Example, Runtime, TensorInfo
 
 __all__ = ["NetworkSegmenter", "example_inputs", "output_names"]
-
-# Common frame size, to try a network at.
-_EXAMPLE_SIZE = (1280, 720)
 
 
 class NetworkSegmenter(Segmenter):
@@ -209,17 +205,15 @@ def output_names(card: Card) -> tuple[str, ...]:
 
 
 def example_inputs(card: Card, path: object) -> Example:
-    """Return a factory of inputs to try a model with: stripes, at a common frame size."""
+    """Return a factory of inputs to try a model with: a drawn person, at a common frame size."""
     assert card.input is not None
     spec = card.input
 
     def make(inputs: Sequence[TensorInfo]) -> Trial:
         picture = PictureInput(card, inputs, path)
         check_further_inputs(card, inputs, picture.name, path)
-        size = picture.size_for(_EXAMPLE_SIZE)
-        frame = Frame.filled(Layout(*_EXAMPLE_SIZE, "yuv420p", Colour(1, 1)), (128, 128, 128))
-        # Edges everywhere, and every brightness.
-        frame.planes[0][...] = np.add.outer(*map(np.arange, frame.planes[0].shape)) % 256
+        frame = trial_frame()
+        size = picture.size_for(frame.size)
 
         def fill(tensor: NDArray[Any]) -> None:
             picture.fill(frame, size, tensor)
