@@ -49,7 +49,7 @@ _MISTAKES: Final = {
     "a colour": (("run", *_NULL, "--background", "color:gren"), "gren"),
     "a model": (("run", *_NULL, "--model", "selfi"), "did you mean"),
     "a model file": (("run", *_NULL, "--model", "no.tflite"), "no.tflite"),
-    "a device": (("run", *_NULL, "--device", "cuda"), "cannot run model"),
+    "a device": (("run", *_NULL, "--device", "directml"), "cannot run model"),
     "a sink": (("run", "--source", "clip.png", "--to", "camra"), "camra"),
     "a folder of a recording": (("run", "--source", "clip.png", "--to", "file:no/a.mp4"), "'no'"),
     "a port": (("run", "--source", "clip.png", "--to", "page", "--port", "PORT"), "in use"),

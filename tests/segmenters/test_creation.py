@@ -90,10 +90,12 @@ class TestNames:
         assert answers[0].max() > 0.99
         assert answers[0].min() < 0.01
 
-    @pytest.mark.parametrize("values", [{"device": "cuda"}, {"keep": "person"}])
+    @pytest.mark.parametrize("values", [{"device": "directml"}, {"keep": "person"}])
     def test_settings_that_do_not_fit(self, values: dict[str, Any]) -> None:
-        """LiteRT has no CUDA, and selfie no classes."""
-        with pytest.raises(SettingsError, match=r"'cuda' cannot run|no classes to keep") as error:
+        """LiteRT has no DirectML, and selfie no classes."""
+        with pytest.raises(
+            SettingsError, match=r"'directml' cannot run|no classes to keep"
+        ) as error:
             VirtualBackground(**values)
         assert error.value.name == next(iter(values))
 

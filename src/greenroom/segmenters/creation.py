@@ -11,11 +11,11 @@ from greenroom.segmenters.inspection import MODEL_SUFFIXES, card_of_file, runtim
 from greenroom.segmenters.network import NetworkSegmenter, example_inputs, output_names
 from greenroom.segmenters.output_decoders import selectable_classes
 from greenroom.segmenters.runtimes import check_runtime, load_runtime
-from greenroom.segmenters.runtimes.acceleration import Acceleration
+from greenroom.segmenters.runtimes.acceleration import Acceleration, GpuOptions
 from greenroom.segmenters.runtimes.runtime import check_file
 from greenroom.segmenters.runtimes.tensorrt import engine_cache
 from greenroom.segmenters.segmenter import Segmenter
-from greenroom.segmenters.store import Store
+from greenroom.segmenters.store import Store, cache_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,8 +134,9 @@ def _create_network_segmenter(
         states={} if card.input is None else card.input.states,
         member=None if card.file is None else card.file.member,
         example=example_inputs(card, path),
-        allowed=Acceleration(card.gpu.half, card.gpu.graph),
-        engines=engine_cache(),
+        gpu=GpuOptions(
+            Acceleration(card.gpu.half, card.gpu.graph), engine_cache(), cache_folder(card)
+        ),
         compute=compute,
     )
     try:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from greenroom.segmenters.runtimes.acceleration import NO_ACCELERATION, Acceleration
+from greenroom.segmenters.runtimes.acceleration import NO_GPU_OPTIONS, GpuOptions
 from greenroom.segmenters.runtimes.compute_devices import cpu_only
+from greenroom.segmenters.runtimes.converted import GPUS, run_converted, tries_gpu
 from greenroom.segmenters.runtimes.onnx import OnnxRuntime
 from greenroom.segmenters.runtimes.runtime import missing_extra_error
 from greenroom.segmenters.runtimes.tensorflow import TensorFlowRuntime
@@ -50,6 +52,11 @@ def check_runtime(kind: str, device: Device, model: str) -> None:
     SettingsError, MissingExtraError
         As in `load_runtime`.
     """
+    if kind == "litert" and device in GPUS:
+        if importlib.util.find_spec("onnxruntime") is None:
+            library = f"ONNX Runtime for device '{device}'"
+            raise missing_extra_error(library, "cuda", ModuleNotFoundError("onnxruntime"))
+        return
     if kind in _CPU_ONLY:
         cpu_only(device, _CPU_ONLY[kind], model)
     library, module = _EXTRAS.get(kind, ("", ""))
@@ -57,7 +64,7 @@ def check_runtime(kind: str, device: Device, model: str) -> None:
         raise missing_extra_error(library, kind, ModuleNotFoundError(module))
 
 
-def load_runtime(  # noqa: PLR0913 - most are for one of the runtimes
+def load_runtime(
     kind: str,
     path: Path,
     *,
@@ -67,8 +74,7 @@ def load_runtime(  # noqa: PLR0913 - most are for one of the runtimes
     states: Mapping[str, str] = MappingProxyType({}),
     member: str | None = None,
     example: Example | None = None,
-    allowed: Acceleration = NO_ACCELERATION,
-    engines: Path | None = None,
+    gpu: GpuOptions = NO_GPU_OPTIONS,
     compute: ComputeDevice | None = None,
 ) -> Runtime:
     """Load a model file.
@@ -90,14 +96,14 @@ def load_runtime(  # noqa: PLR0913 - most are for one of the runtimes
     member : str, optional
         Suffix of the file's name inside an archive.
     example : callable, optional
-        Creates inputs to try an ONNX model with on each candidate device. Without it the CPU is
-        used, untried.
-    allowed : Acceleration
-        What an ONNX model may use on NVIDIA's GPUs. It is used if the answers agree.
-    engines : Path, optional
-        Folder in which TensorRT keeps compiled models. Without it each start compiles.
+        Creates inputs to try a model with on each candidate device. Without it the CPU is used,
+        untried.
+    gpu : GpuOptions
+        What a model may use on NVIDIA's GPUs. There a TFLite model is converted, with ``auto`` if
+        ONNX Runtime is installed for them; if its answers are not LiteRT's it runs on the CPU,
+        with a warning.
     compute : greenroom.cuda.Device, optional
-        Device of the pictures. An ONNX model that runs on CUDA runs on that GPU.
+        Device of the pictures. A model that runs on CUDA runs on that GPU.
 
     Raises
     ------
@@ -108,20 +114,22 @@ def load_runtime(  # noqa: PLR0913 - most are for one of the runtimes
     ModelError
         If the file cannot be loaded, or the device cannot run it.
     """
-    if kind in _CPU_ONLY:
+    converts = kind == "litert" and example is not None and not states and tries_gpu(device)
+    if kind in _CPU_ONLY and not converts:
         cpu_only(device, _CPU_ONLY[kind], path.name)
+    load_onnx = partial(
+        OnnxRuntime,
+        threads=threads,
+        device=device,
+        outputs=outputs,
+        states=states,
+        example=example,
+        allowed=gpu.allowed,
+        engines=gpu.engines,
+        compute=compute,
+    )
     if kind == "onnx":
-        return OnnxRuntime(
-            path,
-            threads=threads,
-            device=device,
-            outputs=outputs,
-            states=states,
-            example=example,
-            allowed=allowed,
-            engines=engines,
-            compute=compute,
-        )
+        return load_onnx(path)
     if kind == "tensorflow":
         return TensorFlowRuntime(
             path, threads=threads, outputs=outputs, states=states, member=member
@@ -129,4 +137,8 @@ def load_runtime(  # noqa: PLR0913 - most are for one of the runtimes
     # It is not there on every platform, and a wrong command line is rejected without it.
     from greenroom.segmenters.runtimes.litert import LiteRTRuntime  # noqa: PLC0415
 
-    return LiteRTRuntime(path, threads=threads, outputs=outputs, states=states)
+    litert = LiteRTRuntime(path, threads=threads, outputs=outputs, states=states)
+    if not converts:
+        return litert
+    assert example is not None
+    return run_converted(litert, load_onnx, device=device, example=example, folder=gpu.conversions)

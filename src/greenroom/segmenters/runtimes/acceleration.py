@@ -8,12 +8,20 @@ import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     Outputs = Mapping[str, NDArray[Any]]
 
-__all__ = ["NO_ACCELERATION", "Acceleration", "outputs_agree", "ways_within"]
+__all__ = [
+    "NO_ACCELERATION",
+    "NO_GPU_OPTIONS",
+    "Acceleration",
+    "GpuOptions",
+    "outputs_agree",
+    "ways_within",
+]
 
 # Largest mean difference of an output, as a share of its range. Half precision differs by 0.001.
 _TOLERANCE: Final = 0.005
@@ -40,6 +48,27 @@ class Acceleration(NamedTuple):
 
 
 NO_ACCELERATION: Final = Acceleration()
+
+
+class GpuOptions(NamedTuple):
+    """What a model may use on an NVIDIA GPU, and folders for what is made of it.
+
+    Attributes
+    ----------
+    allowed : Acceleration
+        Used if the answers agree.
+    engines : Path, optional
+        Folder in which TensorRT keeps compiled models. Without it each start compiles.
+    conversions : Path, optional
+        Folder in which a TFLite model is kept as ONNX. Without it such a model is not run there.
+    """
+
+    allowed: Acceleration = NO_ACCELERATION
+    engines: Path | None = None
+    conversions: Path | None = None
+
+
+NO_GPU_OPTIONS: Final = GpuOptions()
 
 
 def ways_within(allowed: Acceleration) -> tuple[Acceleration, ...]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from greenroom.segmenters.card import Card, FileSpec
 
-__all__ = ["MODELS_DIR_VARIABLE", "Place", "Store", "size_text"]
+__all__ = ["MODELS_DIR_VARIABLE", "Place", "Store", "cache_folder", "size_text"]
 
 # Environment variable with the default models folder.
 MODELS_DIR_VARIABLE: Final = "GREENROOM_MODELS_DIR"
@@ -66,9 +66,7 @@ class Store:
     def __init__(self, models_dir: Path | None = None, cache_dir: Path | None = None) -> None:
         named = os.environ.get(MODELS_DIR_VARIABLE)
         self._models_dir = models_dir or (Path(named) if named else None)
-        self._cache_dir = (
-            cache_dir or platformdirs.user_cache_path("greenroom", appauthor=False) / "models"
-        )
+        self._cache_dir = cache_dir or _cache()
         if self._models_dir is not None and not is_folder(self._models_dir):
             message = (
                 f"models folder '{self._models_dir}' is not there. Give a folder with model files, "
@@ -285,6 +283,18 @@ class Store:
 
     def _folder(self, card: Card) -> Path:
         return self._cache_dir / card.name
+
+
+def cache_folder(card: Card) -> Path:
+    """Return the folder in the user's cache of what is downloaded for a model, or made of it.
+
+    It may not exist. `Store.remove` removes it.
+    """
+    return _cache() / card.name
+
+
+def _cache() -> Path:
+    return platformdirs.user_cache_path("greenroom", appauthor=False) / "models"
 
 
 def size_text(size: int | None) -> str:
