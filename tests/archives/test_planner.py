@@ -52,6 +52,8 @@ def test_a_long_file_is_split_done_in_parts_and_joined(clock: FakeClock) -> None
     first, second, other = planner.next(), planner.next(), planner.next()
     assert (first, second) == (Unit(0, Kind.SEGMENT, 0), Unit(0, Kind.SEGMENT, 1))
     assert other == Unit(1, Kind.WHOLE)
+    assert first is not None
+    assert second is not None
     assert planner.next() is None
     planner.finish(second)
     assert planner.next() is None

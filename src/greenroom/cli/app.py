@@ -36,6 +36,10 @@ _COMMANDS: Final = {
         "greenroom.cli.convert:convert",
         "Put another background behind the person in a video or picture.",
     ),
+    "batch": LazyCommand(
+        "greenroom.cli.batch:batch",
+        "Put another background behind the people in many videos and pictures.",
+    ),
     "matte": LazyCommand(
         "greenroom.cli.matte:matte",
         "Write the matte of a video or picture: white where the person is.",

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from greenroom.media.frame import Frame
     from greenroom.media.timings import StageTime
     from greenroom.segmenters import SegmenterInfo
+    from greenroom.sources import Source
 
-__all__ = ["Summary", "convert", "extract_matte"]
+__all__ = ["Summary", "convert", "convert_frames", "extract_matte"]
 
 logger = logging.getLogger(__name__)
 
@@ -122,6 +123,73 @@ def extract_matte(
     return _run(source, target, settings, progress, VirtualBackground.process_matte)
 
 
+def convert_frames(
+    engine: VirtualBackground,
+    frames: Source,
+    target: str | Path,
+    *,
+    name: str | Path = "",
+    process: Callable[[VirtualBackground, Frame], Frame] = VirtualBackground.process,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> Summary:
+    """Convert the frames of a source, which is closed at the end, with an engine, by its settings.
+
+    Parameters
+    ----------
+    engine : VirtualBackground
+        New, or one that was reset and whose timings were cleared: both give the same.
+    frames : Source
+        Open.
+    target : path
+        See `convert`.
+    name : str
+        That of the source in the summary; by default its own.
+    process : callable
+        Makes a frame of the target with the engine.
+    progress : callable, optional
+        See `convert`.
+
+    Returns
+    -------
+    Summary
+        Its timings are those of the engine since they were cleared.
+
+    Raises
+    ------
+    SettingsError, SourceError, ProcessingError, SinkError, IncompleteError
+        As `convert`.
+    """
+    info, covered = frames.info, engine.failures
+    if process is VirtualBackground.process_matte:
+        info = info.without_streams()
+    sink = create_sink(target, engine.settings, info)
+
+    def process_one(frame: Frame) -> Frame:
+        if info.pictures:
+            engine.reset()
+        return process(engine, frame)
+
+    def on_frame(done: int) -> None:
+        if progress is not None:
+            progress(done, info.frames)
+
+    statistics = Pipeline(frames, process_one, sink, on_frame=on_frame).run()
+    summary = Summary(
+        input=str(name) or info.name,
+        output=str(target),
+        frames=statistics.frames,
+        covered=engine.failures - covered,
+        seconds=statistics.seconds,
+        first_frame_s=statistics.first_frame_s or 0.0,
+        segmenter=engine.info,
+        stages=engine.timings.summary(),
+        compute=engine.compute,
+    )
+    if info.unreadable:
+        raise IncompleteError(info.unreadable, len(info.pictures), summary)
+    return summary
+
+
 def _run(
     source: str | Path,
     target: str | Path,
@@ -133,32 +201,6 @@ def _run(
         frames = create_source(source, settings)
         opened.callback(frames.close)
         engine = opened.enter_context(VirtualBackground(settings))
-        info = frames.info
-        if process is VirtualBackground.process_matte:
-            info = info.without_streams()
-        sink = create_sink(target, settings, info)
-
-        def process_one(frame: Frame) -> Frame:
-            if info.pictures:
-                engine.reset()
-            return process(engine, frame)
-
-        def on_frame(done: int) -> None:
-            if progress is not None:
-                progress(done, info.frames)
-
-        statistics = Pipeline(frames, process_one, sink, on_frame=on_frame).run()
-        summary = Summary(
-            input=str(source),
-            output=str(target),
-            frames=statistics.frames,
-            covered=engine.failures,
-            seconds=statistics.seconds,
-            first_frame_s=statistics.first_frame_s or 0.0,
-            segmenter=engine.info,
-            stages=engine.timings.summary(),
-            compute=engine.compute,
+        return convert_frames(
+            engine, frames, target, name=source, process=process, progress=progress
         )
-        if info.unreadable:
-            raise IncompleteError(info.unreadable, len(info.pictures), summary)
-        return summary

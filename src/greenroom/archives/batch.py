@@ -1,0 +1,358 @@
+"""A batch: many recordings to one folder, by workers, with what is done noted as it happens.
+
+::
+
+    recordings ──▶ resumption ──▶ manifest ──▶ planner ──▶ crew (workers)
+                                     ▲                        │
+                                     └── staged, named, done ◀┘
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from greenroom.archives.manifest import Manifest, State
+from greenroom.archives.planner import Kind, Planner, Retries, Unit, Verdict
+from greenroom.archives.resumption import Standing, take_up
+from greenroom.archives.setting_files import SettingsKeys
+from greenroom.archives.tasks import Failed, Fault, Finished, Lost, Said, Task, fault_of
+from greenroom.errors import ExistsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import TracebackType
+    from typing import Self
+
+    from greenroom.archives.inputs import Recording
+    from greenroom.archives.jobs import Crew
+    from greenroom.archives.manifest import FileRow
+    from greenroom.archives.output_folder import OutputFolder
+    from greenroom.archives.tasks import News
+    from greenroom.settings import Settings
+
+__all__ = ["Batch", "FileEnd", "Outcome", "task_of"]
+
+logger = logging.getLogger(__name__)
+
+# Longest wait for news, so that signals and pauses are noticed.
+_LOOK_S: Final = 0.5
+# Files in a row to which a storage gives no access, after their last attempts: more would follow.
+_MOST_DENIED: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class FileEnd:
+    """A file is done, or was given up.
+
+    Attributes
+    ----------
+    number : int
+        Of the file in the manifest.
+    input, output : str
+        Paths or addresses.
+    attempts : int
+        Including the last one.
+    error : str
+        Why it failed; empty if it is done.
+    summary : dict
+        Counts and timings, as of `greenroom convert --json`; empty if it failed.
+    """
+
+    number: int
+    input: str
+    output: str
+    attempts: int
+    error: str
+    summary: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is told of it in JSON."""
+        named = {"input": self.input, "output": self.output, "attempts": self.attempts}
+        return {**self.summary, **named, **({"error": self.error} if self.error else {})}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes
+    ----------
+    done_before, done : int
+        Files finished by earlier runs, and by this one.
+    failed, left : int
+        Files that were given up, and files that are not done for another reason.
+    stopped : str
+        Why the run stopped before its end; empty if it did not.
+    seconds : float
+        How long it took.
+    """
+
+    done_before: int
+    done: int
+    failed: int
+    left: int
+    stopped: str
+    seconds: float
+
+    @property
+    def is_good(self) -> bool:
+        """Whether every file is done."""
+        return not (self.failed or self.left)
+
+
+class Batch:
+    """One run over recordings, into a folder that it has locked.
+
+    Parameters
+    ----------
+    found : sequence of Recording
+    folder : OutputFolder
+        Open.
+    version : str
+        That of greenroom.
+    redo : bool
+        Whether what was finished with other settings is done again.
+    retries : Retries, optional
+    clock : callable
+        Returns seconds that do not run backwards.
+
+    Attributes
+    ----------
+    standing : Standing
+        What of earlier runs stands.
+    manifest : Manifest
+    run_number : int
+
+    Raises
+    ------
+    SettingsError, SinkError
+        See `take_up` and `Manifest`.
+
+    Notes
+    -----
+    State: the manifest, and the settings of each recording by their digest.
+    """
+
+    def __init__(
+        self,
+        found: Sequence[Recording],
+        folder: OutputFolder,
+        version: str,
+        *,
+        redo: bool = False,
+        retries: Retries | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._folder = folder
+        self._clock = clock
+        self._retries = retries
+        self._settings: dict[str, Settings] = {}
+        self._denied = 0
+        self._fail_fast = False
+        self._stopped = ""
+        self._done = 0
+        self._tell: Callable[[News | FileEnd], None] = lambda _: None
+        with ExitStack() as on_failure:
+            self.manifest = Manifest(folder.state, version)
+            on_failure.callback(self.manifest.close)
+            self.run_number = self.manifest.begin_run()
+            folder.mark(self.manifest.owner(secrets.token_hex(8)))
+            keys = SettingsKeys()
+            self._settings = {keys.key(one.settings).digest: one.settings for one in found}
+            self._name_staged()
+            self.standing: Standing = take_up(
+                self.manifest, self.run_number, found, keys, folder, redo=redo, version=version
+            )
+            folder.clean(self.manifest.parts_kept())
+            on_failure.pop_all()
+
+    def close(self) -> None:
+        """Close the manifest, and remove what is half-finished."""
+        try:
+            self._folder.clean(self.manifest.parts_kept())
+        finally:
+            self.manifest.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def size_to_do(self) -> int:
+        """What is left to do, in bytes of the inputs."""
+        return self.manifest.totals(self.run_number).get(State.PENDING, (0, 0))[1]
+
+    def size_of(self, number: int) -> int:
+        """Return the size of a file's input, in bytes."""
+        return self.manifest.file(number).size
+
+    def run(
+        self, crew: Crew, tell: Callable[[News | FileEnd], None], *, fail_fast: bool = False
+    ) -> Outcome:
+        """Do what is to be done.
+
+        Parameters
+        ----------
+        crew : Crew
+            The workers. It is closed if the run stops before its end.
+        tell : callable
+            Told what workers say, and of every file that ends.
+        fail_fast : bool
+            Whether the first file that fails ends the run.
+
+        Raises
+        ------
+        SinkError
+            If the manifest cannot be written.
+        ProcessingError
+            If workers cannot be started.
+        """
+        began_s = self._clock()
+        self._tell, self._fail_fast = tell, fail_fast
+        planner = Planner(
+            self.manifest.pending(self.run_number, split=False), self._clock, self._retries
+        )
+        while not (fail_fast and self._stopped):
+            while crew.free and (unit := planner.next()) is not None:
+                self.manifest.start(unit)
+                crew.give(self._task(unit))
+            if planner.is_finished:
+                break
+            pause_s = planner.wait_s()
+            for news in crew.news(_LOOK_S if pause_s is None else min(pause_s, _LOOK_S)):
+                self._hear(news, planner)
+            if self._stopped:
+                planner.stop()
+        if self._stopped:
+            crew.close()
+            self.manifest.put_back()
+        return self._outcome(self._clock() - began_s)
+
+    def _task(self, unit: Unit) -> Task:
+        row = self.manifest.file(unit.file)
+        return task_of(row, unit, self._folder, self._settings[row.settings])
+
+    def _hear(self, news: News, planner: Planner) -> None:
+        if isinstance(news, Finished):
+            self._take(news, planner)
+        elif isinstance(news, Failed):
+            self._fail(news.unit, news.fault, news.message, planner)
+        elif isinstance(news, Lost):
+            self._fail(news.unit, Fault.PASSING, news.message, planner)
+        elif isinstance(news, Said):
+            output = self.manifest.file(news.unit.file).output
+            self._tell(Said(news.unit, news.level, f"'{output}': {news.message}"))
+        else:
+            self._tell(news)
+
+    def _take(self, finished: Finished, planner: Planner) -> None:
+        """Note what was made, and give it its name."""
+        unit = finished.unit
+        assert finished.made is not None
+        self.manifest.stage(unit, finished.made, State.STAGED, finished.input)
+        try:
+            self._name(self.manifest.file(unit.file))
+        except (OSError, ExistsError) as error:
+            self._fail(unit, fault_of(error), str(error), planner)
+            return
+        planner.finish(unit)
+        self._denied = 0
+        self._done += 1
+        row = self.manifest.file(unit.file)
+        output = self._folder.final_name(row.output)
+        self._tell(FileEnd(row.number, row.input, output, row.attempts, "", finished.summary))
+
+    def _name(self, row: FileRow) -> None:
+        """Give a staged output its name."""
+        assert row.staged is not None
+        settings = self._settings.get(row.settings)
+        overwrite = settings is not None and settings.overwrite
+        entry = self._folder.commit(row.staged, row.output, row.written, overwrite=overwrite)
+        self.manifest.finish(row.number, entry.fingerprint)
+
+    def _name_staged(self) -> None:
+        """Finish what an interrupted run had finished but for the name, or had named already."""
+        for row in self.manifest.staged():
+            assert row.staged is not None
+            unit = Unit(row.number, Kind.WHOLE)
+            try:
+                staged = self._folder.storage.entry(row.staged)
+                final = self._folder.storage.entry(self._folder.final_name(row.output))
+                if staged is not None and staged.fingerprint == row.made:
+                    self._name(row)
+                elif final is not None and self._folder.is_of(final, row.made, row.written):
+                    self.manifest.finish(row.number, final.fingerprint)
+                else:
+                    self.manifest.set_state(unit, State.PENDING)
+            except (OSError, ExistsError) as error:
+                self.manifest.set_state(unit, State.PENDING, str(error))
+
+    def _fail(self, unit: Unit, fault: Fault, message: str, planner: Planner) -> None:
+        """Note a failure: the unit is tried again, or its file given up, or the run ends."""
+        if fault is Fault.FULL:
+            planner.fail(unit, may_pass=False)
+            self.manifest.set_state(unit, State.PENDING, message)
+            self._stopped = f"there is no space left ({message})"
+            return
+        if planner.fail(unit, may_pass=fault is not Fault.FILE) is Verdict.AGAIN:
+            logger.warning("%s It is tried again.", message)
+            self.manifest.set_state(unit, State.PENDING, message)
+            return
+        self._give_up(unit, message)
+        self._denied = self._denied + 1 if fault is Fault.DENIED else 0
+        if self._denied >= _MOST_DENIED:
+            self._stopped = (
+                f"the storage gave no access for {self._denied} files in a row ({message}). See to "
+                f"the credentials"
+            )
+        elif self._fail_fast:
+            self._stopped = "a file failed (--fail-fast)"
+
+    def _give_up(self, unit: Unit, message: str) -> None:
+        if unit.kind is Kind.SEGMENT:
+            self.manifest.set_state(unit, State.FAILED, message)
+        self.manifest.fail(unit.file, message)
+        row = self.manifest.file(unit.file)
+        output = self._folder.final_name(row.output)
+        self._tell(FileEnd(row.number, row.input, output, row.attempts, message, {}))
+
+    def _outcome(self, seconds: float) -> Outcome:
+        counts = {
+            state: count for state, (count, _) in self.manifest.totals(self.run_number).items()
+        }
+        done, failed = counts.pop(State.DONE, 0), counts.pop(State.FAILED, 0)
+        return Outcome(
+            done_before=done - self._done,
+            done=self._done,
+            failed=failed,
+            left=sum(counts.values()),
+            stopped=self._stopped,
+            seconds=max(0.0, seconds),
+        )
+
+
+def task_of(
+    row: FileRow, unit: Unit, folder: OutputFolder, settings: Settings, limit: int = 0
+) -> Task:
+    """Return a unit with all that a worker needs; see `Task` for ``limit``."""
+    return Task(
+        unit,
+        row.input,
+        folder.staged_name(unit, row.output),
+        folder.final_name(row.output),
+        settings.model_dump(mode="json", exclude_unset=True),
+        str(folder.scratch) if folder.is_open else "",
+        limit,
+    )

@@ -1,0 +1,176 @@
+"""The work of ``greenroom batch``: its messages, progress and exit status."""
+
+from __future__ import annotations
+
+import json
+import logging
+import tempfile
+from contextlib import ExitStack, closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import typer
+
+import greenroom
+from greenroom.archives.batch import Batch, FileEnd
+from greenroom.archives.inputs import recordings
+from greenroom.archives.jobs import ProcessCrew, default_jobs
+from greenroom.archives.output_folder import OutputFolder
+from greenroom.archives.rehearsal import rehearse
+from greenroom.archives.setting_files import with_local_files
+from greenroom.archives.summary import rehearsal_lines, standing_lines, summary_lines
+from greenroom.archives.tasks import Progress, Said
+from greenroom.backgrounds import check_background
+from greenroom.cli.downloads import fetch_weights
+from greenroom.cli.process_end import STATUS_FAILED
+from greenroom.cli.progress import progress_bar
+from greenroom.cli.standard_streams import say
+from greenroom.segmenters import check_model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Self
+
+    from greenroom.archives.batch import Outcome
+    from greenroom.archives.inputs import Recording
+    from greenroom.archives.tasks import News
+    from greenroom.settings import Settings
+
+__all__ = ["batch"]
+
+_VERSION: Final = str(greenroom.__version__)
+
+
+def batch(
+    inputs: Sequence[str] | None,
+    out_dir: str,
+    jobs: int | None,
+    state_dir: Path | None,
+    settings: Settings,
+    *,
+    dry_run: bool,
+    fail_fast: bool,
+    redo: bool,
+    as_json: bool,
+) -> None:
+    """Convert an archive; the exit status says whether every file is done.
+
+    Raises
+    ------
+    GreenroomError
+        If an argument cannot be used, or the work cannot go on.
+    """
+    folder = OutputFolder(out_dir, state_dir)
+    found = recordings(inputs or [], folder.name, settings)
+    count = jobs or default_jobs()
+    if dry_run:
+        _rehearse(found, folder, settings, count, redo=redo, as_json=as_json)
+        return
+    with ExitStack() as opened:
+        opened.enter_context(folder)
+        job = opened.enter_context(Batch(found, folder, _VERSION, redo=redo))
+        for line in standing_lines(job.standing):
+            say(line)
+        if job.standing.to_do:
+            _check(found, settings, folder.scratch)
+        count = max(1, min(count, job.standing.to_do))
+        crew = opened.enter_context(closing(ProcessCrew(count, str(folder.scratch))))
+        tell = opened.enter_context(_Reporting(job, as_json=as_json))
+        outcome = job.run(crew, tell, fail_fast=fail_fast)
+        _tell_end(outcome, job, as_json=as_json)
+    if not outcome.is_good:
+        raise typer.Exit(STATUS_FAILED)
+
+
+def _rehearse(
+    found: Sequence[Recording],
+    folder: OutputFolder,
+    settings: Settings,
+    count: int,
+    *,
+    redo: bool,
+    as_json: bool,
+) -> None:
+    """Print what would be done."""
+    with tempfile.TemporaryDirectory(prefix="greenroom-") as scratch:
+        _check(found, settings, Path(scratch))
+        count = max(1, min(count, len(found)))
+        with closing(ProcessCrew(count, scratch)) as crew:
+            result = rehearse(found, folder, crew, _VERSION, redo=redo)
+    for message in result.failures:
+        say(f"failed: {message}")
+    if as_json:
+        typer.echo(json.dumps(asdict(result)))
+        return
+    for line in rehearsal_lines(result, count):
+        typer.echo(line)
+
+
+def _check(found: Sequence[Recording], settings: Settings, folder: Path) -> None:
+    """Check what all files need, before work is begun; a list's own settings concern one file."""
+    distinct = list({id(one.settings): one.settings for one in found}.values())
+    for one in distinct:
+        if one == settings:
+            check_model(one)
+            check_background(with_local_files(one, folder, {}))
+        fetch_weights(one)
+
+
+def _tell_end(outcome: Outcome, job: Batch, *, as_json: bool) -> None:
+    if outcome.stopped:
+        say(f"stopped: {outcome.stopped}. The same command goes on from here.")
+    if as_json:
+        typer.echo(json.dumps({"batch": asdict(outcome)}))
+        return
+    for line in summary_lines(outcome, job.manifest, job.run_number):
+        typer.echo(line)
+
+
+class _Reporting:
+    """Tells the user what happens, as a context.
+
+    Parameters
+    ----------
+    job : Batch
+    as_json : bool
+        Whether files that end are printed.
+
+    State: the bytes that are done, of all and of each file that is being done.
+    """
+
+    def __init__(self, job: Batch, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self._size_of = job.size_of
+        self._total = job.size_to_do
+        self._done = 0
+        self._parts: dict[int, int] = {}
+        self._opened = ExitStack()
+        self._show: Callable[[int, int | None], None] | None = None
+
+    def __enter__(self) -> Self:
+        self._show = self._opened.enter_context(progress_bar("batch", counts_bytes=True))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
+
+    def __call__(self, news: News | FileEnd) -> None:
+        """Tell one thing."""
+        if isinstance(news, Said):
+            say(f"{logging.getLevelName(news.level).lower()}: {news.message}")
+        elif isinstance(news, Progress) and news.expected:
+            size = self._size_of(news.unit.file)
+            self._parts[news.unit.file] = size * min(news.done, news.expected) // news.expected
+        elif isinstance(news, FileEnd):
+            self._parts.pop(news.number, None)
+            self._done += self._size_of(news.number)
+            self._end(news)
+        if self._show is not None:
+            self._show(self._done + sum(self._parts.values()), self._total)
+
+    def _end(self, end: FileEnd) -> None:
+        if end.error:
+            say(f"failed: {end.error}")
+        if self._as_json:
+            typer.echo(json.dumps(end.to_dict()))
