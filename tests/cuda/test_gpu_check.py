@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import os
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from scripts_loaded import ROOT, script
 
 if TYPE_CHECKING:
     import pytest
     from host_device import WatchedDevice
-
-ROOT = Path(__file__).parents[2]
-
-
-def script(name: str) -> Any:
-    """Return a script as a module."""
-    path = ROOT / name
-    found = importlib.util.spec_from_file_location(path.stem, path)
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    sys.modules[path.stem] = module
-    found.loader.exec_module(module)
-    return module
 
 
 def test_times_and_differences(device: WatchedDevice, capsys: pytest.CaptureFixture[str]) -> None:

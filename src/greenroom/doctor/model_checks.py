@@ -188,7 +188,8 @@ def check_gpu_work(context: CheckContext) -> Iterator[Finding]:
         lines = [
             "# This lists the GPU and its driver, which must be as new as CuPy's CUDA.",
             "nvidia-smi",
-            pip("install", "--upgrade", "greenroom[cuda]"),
+            # The second brings NVIDIA's compiler and libraries, unless the system has them.
+            pip("install", "--upgrade", "greenroom[cuda]", "onnxruntime-gpu[cuda,cudnn]"),
         ]
     yield _SECTION.warning("gpu", f"only models can use the GPU: {reason}", "\n".join(lines))
 
