@@ -28,7 +28,12 @@ from greenroom.errors import DeviceError, MissingExtraError
 ROOT: Final = Path(__file__).resolve().parents[1]
 CLIPS: Final = ROOT.parent / "shared" / "data" / "clips"
 SANITIZERS: Final = ("compute-sanitizer", "/usr/local/cuda/bin/compute-sanitizer")
-TESTS: Final = ("tests/cuda", "tests/media/test_frames.py", "tests/engine/test_engine_on_device.py")
+TESTS: Final = (
+    "tests/cuda",
+    "tests/media/test_frames.py",
+    "tests/engine/test_engine_on_device.py",
+    "tests/media/test_gpu_decoder.py",
+)
 WATCHED: Final = "tests/cuda/test_conformance.py"
 PYTEST: Final = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
 

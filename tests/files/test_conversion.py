@@ -163,6 +163,7 @@ class TestConvert:
         assert (summary.input, summary.output) == (str(person), str(tmp_path / "out.mp4"))
         assert (summary.frames, summary.covered) == (6, 0)
         assert 0 < summary.first_frame_s <= summary.seconds
+        assert (summary.decoder, summary.encoder) == ("cpu", "libx264")
         assert summary.segmenter.model == "synthetic"
         expected = {"segment", "matte", "plausibility", "background", "edges", "composite"}
         assert set(summary.stages) == expected

@@ -12,17 +12,21 @@ import numpy as np
 import pytest
 from gpu_decoding import FakeWay
 
+from greenroom.cuda import CupyDevice
 from greenroom.media.decoded_frames import flattened
 from greenroom.media.decoders import Decoder
 from greenroom.media.gpu_contexts import WAYS, GpuError
 from greenroom.media.gpu_decoder import GpuDecoder
 from greenroom.media.kept_packets import KeptPackets
+from greenroom.media.surface_frame import SurfaceFrame, downloaded, surface_format
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from gpu_decoding import Change
+
+    from greenroom.media.gpu_contexts import Way
 
 FRAMES: Final = 72
 SIZE: Final = 96, 64
@@ -38,13 +42,19 @@ STREAMS: Final = {
 Seen = tuple[int | None, int | None, bytes]
 
 
-def video(path: Path, options: dict[str, str], pixel_format: str = "yuv420p") -> Path:
+def video(
+    path: Path,
+    options: dict[str, str],
+    pixel_format: str = "yuv420p",
+    size: tuple[int, int] = SIZE,
+    codec: str = "libx264",
+) -> Path:
     """Write pictures that all differ, at a rate that varies."""
     rng = np.random.default_rng(1)
-    still = rng.integers(0, 256, (SIZE[1], SIZE[0], 3), np.uint8)
+    still = rng.integers(0, 256, (size[1], size[0], 3), np.uint8)
     with av.open(str(path), "w") as container:
-        stream: Any = container.add_stream("libx264", rate=25, options={"threads": "1", **options})
-        stream.width, stream.height, stream.pix_fmt = *SIZE, pixel_format
+        stream: Any = container.add_stream(codec, rate=25, options={"threads": "1", **options})
+        stream.width, stream.height, stream.pix_fmt = *size, pixel_format
         stream.codec_context.time_base = Fraction(1, 100)
         for number in range(FRAMES):
             shifted = np.roll(still, (number, 2 * number), (0, 1))
@@ -249,10 +259,39 @@ def test_without_a_gpu_the_processor_decodes(
             pytest.skip("this machine has an NVIDIA GPU")
     expected, _ = decoded(path, Decoder)
     with caplog.at_level(logging.INFO, logger="greenroom"):
-        found, _ = decoded(path, lambda stream: GpuDecoder(stream, None, "a file"))
+        found, _ = decoded(path, lambda stream: GpuDecoder(stream, None, "a file", WAYS))
     assert found == expected
     for way in WAYS:
         assert f"{way.name}: " in caplog.text
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "yuv420p10le"])
+def test_on_a_gpu(way: Way, pixel_format: str, tmp_path: Path) -> None:
+    """Where there is a GPU, it decodes, and its pictures are the processor's, where they are."""
+    codec = "libx264" if pixel_format == "yuv420p" else "libx265"
+    path = video(tmp_path / "video.mkv", {}, pixel_format, (640, 480), codec)
+    with av.open(str(path)) as container:
+        try:
+            way.open(container.streams.video[0])
+        except GpuError as error:
+            pytest.skip(str(error))
+        stream = container.streams.video[0]
+        decoder = GpuDecoder(stream, None, "a file", [way])
+        pictures = [one for packet in container.demux(stream) for one in decoder.decode(packet)]
+    assert decoder.places == "cuda"
+    assert (surface_format(pictures[-1]) is not None) is way.stays
+    device = CupyDevice() if way.stays else None
+    expected, _ = decoded(path, Decoder)
+    for picture, (pts, _, samples) in zip(pictures, expected, strict=True):
+        assert picture.pts == pts
+        if device is None or surface_format(picture) is None:
+            planes = flattened(downloaded(picture), "yuv420p").planes
+        else:
+            planes = SurfaceFrame.of(picture).uploaded(device).downloaded().planes
+        found = np.concatenate([plane.ravel() for plane in planes]).astype(int)
+        levels = np.abs(found - np.frombuffer(samples, np.uint8))
+        assert levels.max() <= (0 if pixel_format == "yuv420p" else 1)
 
 
 @pytest.mark.parametrize(

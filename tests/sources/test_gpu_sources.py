@@ -53,6 +53,15 @@ def video(path: Path, size: Size = (96, 64), *, rotation: int = 0, fields: bool 
     return path
 
 
+def place_of_decoding(path: Path, **values: Any) -> str:
+    """Return where a file was decoded."""
+    source = VideoSource(str(path), Settings(**values))
+    assert source.decoder == "cpu"
+    assert sum(1 for _ in source) == COUNT
+    source.close()
+    return source.decoder
+
+
 def frames(path: Path, **values: Any) -> list[Frame]:
     """Return the frames of a file."""
     source = VideoSource(str(path), Settings(**values))
@@ -106,6 +115,22 @@ def test_files_are_decoded_on_the_gpu_if_it_is_the_device(
     assert not fed
     check_equal(frames(path, device="cuda"), expected)
     assert len(fed) == COUNT
+
+
+def test_source_says_where_it_was_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was the processor, the GPU, or one after the other."""
+    path = video(tmp_path / "video.mkv")
+
+    def fail(number: int, pictures: list[av.VideoFrame]) -> list[av.VideoFrame]:
+        if number > COUNT - 5:
+            raise av.error.ExternalError(542398533, "the GPU is lost")
+        return pictures
+
+    assert place_of_decoding(path) == "cpu"
+    use_fake_gpu(monkeypatch)
+    assert place_of_decoding(path, device="cuda") == "cuda"
+    use_fake_gpu(monkeypatch, fail)
+    assert place_of_decoding(path, device="cuda") == "cuda, cpu"
 
 
 @pytest.mark.usefixtures("_on_device")

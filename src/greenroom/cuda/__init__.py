@@ -8,7 +8,15 @@ imports CuPy. Kernels are called by functions of the same names and arguments as
 
 from __future__ import annotations
 
-from greenroom.cuda.cupy_device import CupyDevice, has_driver, make_context_current
+from greenroom.cuda.cupy_device import CupyDevice, has_cupy, has_driver, make_context_current
 from greenroom.cuda.device import Array, Device, DeviceArray
 
-__all__ = ["Array", "CupyDevice", "Device", "DeviceArray", "has_driver", "make_context_current"]
+__all__ = [
+    "Array",
+    "CupyDevice",
+    "Device",
+    "DeviceArray",
+    "has_cupy",
+    "has_driver",
+    "make_context_current",
+]

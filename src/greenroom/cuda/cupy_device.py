@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 import sys
 from contextlib import contextmanager
 from functools import lru_cache
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from greenroom.cuda.program import Kernel
 
-__all__ = ["CupyDevice", "has_driver", "make_context_current"]
+__all__ = ["CupyDevice", "has_cupy", "has_driver", "make_context_current"]
 
 _TO_DEVICE: Final = 1
 _TO_HOST: Final = 2
@@ -36,6 +37,11 @@ def has_driver() -> bool:
     except OSError:
         return False
     return True
+
+
+def has_cupy() -> bool:
+    """Whether CuPy is installed, without which nothing but models works on a GPU."""
+    return importlib.util.find_spec("cupy") is not None
 
 
 class _Gpu:

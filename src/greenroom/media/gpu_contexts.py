@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import av
 from av.codec.hwaccel import HWAccel
 
-from greenroom.cuda import make_context_current
+from greenroom.cuda import has_cupy, make_context_current
 from greenroom.errors import GreenroomError
 from greenroom.media.decoding import MEDIA_ERRORS, reason_of
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from av.video.stream import VideoStream
 
-__all__ = ["WAYS", "GpuError", "Way"]
+__all__ = ["WAYS", "GpuError", "Way", "ways_here"]
 
 
 class GpuError(ValueError):
@@ -93,3 +93,8 @@ WAYS: Final = (
     Way("a CUDA context of FFmpeg's, with downloads", (), stays=False),
 )
 """In the order in which they are tried."""
+
+
+def ways_here() -> tuple[Way, ...]:
+    """Return the ways that are of use: without CuPy nothing takes pictures from a GPU's memory."""
+    return WAYS if has_cupy() else tuple(way for way in WAYS if not way.stays)

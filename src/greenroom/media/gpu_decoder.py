@@ -14,7 +14,7 @@ from greenroom.media.decoded_frames import flattened
 from greenroom.media.decoders import Decoder, has_alpha, has_alpha_mode
 from greenroom.media.decoding import MEDIA_ERRORS, reason_of
 from greenroom.media.frame import colour_of, is_hdr
-from greenroom.media.gpu_contexts import WAYS, GpuError
+from greenroom.media.gpu_contexts import GpuError, ways_here
 from greenroom.media.kept_packets import MAX_DELAY, KeptPackets
 from greenroom.media.surface_frame import downloaded
 
@@ -67,8 +67,8 @@ class GpuDecoder(Decoder):
         As for `Decoder`; interlaced pictures are the processor's then.
     name : str
         The input, for the log.
-    ways : iterable of Way
-        Ways to open the GPU's decoder, which are tried in this order.
+    ways : iterable of Way, optional
+        Ways to open the GPU's decoder, which are tried in this order; `ways_here` if not given.
     """
 
     def __init__(
@@ -76,15 +76,16 @@ class GpuDecoder(Decoder):
         stream: VideoStream,
         deinterlacer: Deinterlacer | None,
         name: str,
-        ways: Iterable[Way] = WAYS,
+        ways: Iterable[Way] | None = None,
     ) -> None:
         super().__init__(stream, deinterlacer)
         self._video = stream
         self._is_deinterlaced = deinterlacer is not None
         self._name = name
-        self._all_ways = tuple(ways)
+        self._all_ways = tuple(ways_here() if ways is None else ways)
         self._stage = _Stage.WAITING
         self._kept = KeptPackets()
+        self._was_on_gpu = False
         self._late: list[av.VideoFrame] = []  # pictures that an error came before
         self._given_before: set[int] = set()  # times of pictures that the processor decodes again
         self._delay = 0  # packets until the last of these
@@ -92,6 +93,13 @@ class GpuDecoder(Decoder):
         reason = _unsuitable(stream, is_deinterlaced=self._is_deinterlaced)
         if reason is not None:
             self._leave_to_processor(reason)
+
+    @property
+    def places(self) -> str:
+        """See `Decoder.places`; what is decoded for comparison does not count."""
+        if self._stage is _Stage.GPU:
+            return "cuda"
+        return "cuda, cpu" if self._was_on_gpu else "cpu"
 
     def decode(self, packet: av.Packet[Any] | None) -> list[av.VideoFrame]:
         """See `Decoder.decode`. Pictures of the GPU may be in its memory."""
@@ -214,7 +222,7 @@ class GpuDecoder(Decoder):
         return True
 
     def _leave_to_gpu(self, way: Way) -> None:
-        self._stage = _Stage.GPU
+        self._stage, self._was_on_gpu = _Stage.GPU, True
         self._ahead = max(0, self._given - len(self._found))
         self._expected = []
         self.context.flush_buffers()  # of the processor's, which may have to go on

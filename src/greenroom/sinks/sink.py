@@ -23,6 +23,11 @@ class Sink(ABC):
     when it is closed, and never when it is aborted.
     """
 
+    @property
+    def encoder(self) -> str:
+        """FFmpeg's name of the encoder in use; empty without one, and before the first frame."""
+        return ""
+
     @abstractmethod
     def write(self, frame: Frame) -> None:
         """Take a frame. It is read only, and may be kept.

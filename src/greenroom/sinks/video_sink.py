@@ -63,6 +63,11 @@ class VideoSink(Sink):
         self._file = VideoFile(path, settings, info, live=live, room_bytes=room_bytes)
         self._encoder = FrameEncoder(path, settings, info, live=live)
 
+    @property
+    def encoder(self) -> str:
+        """See `Sink.encoder`."""
+        return "" if self._encoder.codec is None else self._encoder.codec.encoder
+
     def write(self, frame: Frame) -> None:
         """See `Sink.write`."""
         with writing(self._path):

@@ -29,6 +29,11 @@ class Source(ABC):
     info: SourceInfo
 
     @property
+    def decoder(self) -> str:
+        """Where video was decoded: ``cpu``, ``cuda``, or both in turn; empty if it is none."""
+        return ""
+
+    @property
     def damaged(self) -> int:
         """Number of frames left out because they could not be decoded completely."""
         return 0

@@ -83,6 +83,7 @@ class VideoSource(Source):
         self._layout: Layout | None = None
         self._found: list[str] = []
         self._said: set[str] = set()
+        self._decoded_in = ""  # once it is closed
         self._allow_truncated = settings.allow_truncated
         try:
             self._input = StandardInput() if name == STDIN else None
@@ -108,6 +109,12 @@ class VideoSource(Source):
             if self._input is not None:
                 self._input.check()
             raise
+
+    @property
+    def decoder(self) -> str:
+        """See `Source.decoder`."""
+        decoder: Decoder | None = vars(self).get("_decoder")
+        return self._decoded_in if decoder is None else decoder.places
 
     def __iter__(self) -> Iterator[Frame]:
         """See `Source.__iter__`.
@@ -274,6 +281,7 @@ class VideoSource(Source):
                 self._decoding.close()  # it refers to self, and so to FFmpeg's memory,
                 self._container.close()
             finally:
+                self._decoded_in = self.decoder
                 vars(self).pop("_decoder", None)  # as does the decoder's deinterlacer
                 vars(self).pop("_first", None)
                 self._reading.release()
