@@ -70,11 +70,11 @@ $ python benchmarks/models.py --data DATA --measure NAME...
 OWN: Final = """
 ## On a GPU
 
-`--device` says where a model for ONNX Runtime runs. `auto`, the default, takes the best device on
-which it really runs, and goes on on the CPU, with a warning, should that device fail in use (out of
-memory, lost). A device that is named stays: while it fails, every frame is covered, or the
-conversion stops. `greenroom doctor` lists what works, and for `cuda` and `tensorrt` the commands
-that install what is missing.
+`--device` says where a model runs. `auto`, the default, takes the best device on which it really
+runs, and goes on on the CPU, with a warning, should that device fail in use (out of memory, lost).
+A device that is named stays: while it fails, every frame is covered, or the conversion stops.
+`greenroom doctor` lists what works, and for `cuda` and `tensorrt` the commands that install what is
+missing. Models for LiteRT run on the CPU and on NVIDIA's GPUs, those for TensorFlow on the CPU.
 
 - `cuda` needs an NVIDIA GPU with its driver, and `pip install 'greenroom[cuda]'` in place of
   `onnxruntime`. Frames go up once, the matte (and the foreground's colours) come down; a recurrent
@@ -84,10 +84,18 @@ that install what is missing.
   keeps the engine in greenroom's cache (`tensorrt/`). A model that takes frames of any size is
   compiled for 1280x720, and again at the first frame of another size: until then frames are
   covered.
+- Models for LiteRT, the embedded ones among them, run with `cuda` and `tensorrt`, and with `auto`
+  where NVIDIA's driver and `greenroom[cuda]` are installed. When first used there they are
+  converted to ONNX, in a second, and kept in greenroom's cache (`models/`). A damaged file is made
+  again, and `greenroom models remove NAME` removes it. Each time the model is loaded the GPU has to
+  answer as LiteRT does: if not, LiteRT runs it on the CPU, with a warning. Quantised and recurrent
+  models, and those with other operators, are not converted: a device that is named is an error that
+  says so, `auto` uses LiteRT. `greenroom models info NAME` says what runs a model on these GPUs,
+  and where its converted file is.
 - A card can allow half precision and, with `cuda`, CUDA graphs (`[gpu]`, `half` and `graph`). They
   are used if the answers agree when the model is loaded. What runs is told with the model's name,
-  as in `ONNX Runtime 1.31.1, half precision, CUDA graphs`; the log says (INFO) why something is
-  not used.
+  as in `ONNX Runtime 1.31.1, half precision, CUDA graphs, converted from TFLite`; the log says
+  (INFO) why something is not used.
 
 ### The other work
 
@@ -108,7 +116,8 @@ blur, composite, effects) is done there. This holds for `run`, `convert`, the pa
 - The page, `greenroom bench`, `convert --json` (`compute`) and the metrics of `serve` say where it
   was done: `rvm-mobilenetv3 on ONNX Runtime 1.31.1, cuda; the rest on CUDA device 0`.
 
-Half precision, CUDA graphs, TensorRT and the other work have been tested without a GPU only: see
+Half precision, CUDA graphs, TensorRT, converted models and the other work have been tested without
+a GPU only: see
 [performance](performance.md#the-engines-work-on-a-gpu).
 
 ## A model of your own

@@ -13,7 +13,9 @@ import pytest
 from model_server import CONTENT, HOST, ModelServer
 
 from e2e.conftest import write_clip
-from greenroom.segmenters.store import MODELS_DIR_VARIABLE
+from greenroom.segmenters.catalogue import card_named
+from greenroom.segmenters.conversion import converted_file
+from greenroom.segmenters.store import MODELS_DIR_VARIABLE, Store, cache_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -145,6 +147,26 @@ class TestInfo:
         assert found["path"] == str(tmp_path / "mine.onnx")
         found = json.loads(run("models", "info", "selfie", "--json").out)
         assert found["chooses"] == ["selfie-general", "selfie-landscape"]
+
+    def test_on_gpu(self, run: Run) -> None:
+        """What runs a model on NVIDIA's GPUs is told, and the file that was made for them."""
+        pytest.importorskip("onnx", reason="onnx, of the extra dev, converts")
+
+        def found(name: str) -> tuple[str | None, str | None]:
+            row = json.loads(run("models", "info", name, "--json").out)
+            return row["on_nvidia"], row["converted"]
+
+        assert found("sinet") == ("onnx", None)
+        assert found("chroma") == (None, None)
+        assert found("selfie") == found("selfie-general") == ("onnx, converted", None)
+        given = card_named("selfie-general")
+        source = Store().find(given)
+        assert source is not None
+        path = str(converted_file(source, cache_folder(given)))
+        assert found("selfie-general") == ("onnx, converted", path)
+        assert path in run("models", "info", "selfie-general").out
+        assert run("models", "remove", "selfie-general").out == f"removed {path}\n"
+        assert found("selfie-general") == ("onnx, converted", None)
 
     def test_unknown_name(self, run: Run) -> None:
         """The nearest name is suggested."""

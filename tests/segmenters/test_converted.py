@@ -45,10 +45,15 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def gpu(monkeypatch: pytest.MonkeyPatch) -> FakeOnnxRuntime:
     """Put a build of ONNX Runtime with a GPU in the library's place, which computes on the CPU."""
     onnxruntime = load_onnxruntime()
-    real: dict[int, Any] = {}
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    real: dict[str | bytes, Any] = {}  # by their files
 
     def compute(given: Values, session: Session) -> Values:
-        model = real.setdefault(id(session), onnxruntime.InferenceSession(session.model))
+        if session.model not in real:
+            real[session.model] = onnxruntime.InferenceSession(session.model, options)
+        model = real[session.model]
         names = [each.name for each in model.get_outputs()]
         return dict(zip(names, model.run(None, given), strict=True))
 
@@ -86,9 +91,10 @@ class TestOnGpu:
         """The matte is LiteRT's, and what runs is told."""
         info, matte = answer(device, portrait)
         before, expected = answer(Device.CPU, portrait)
-        assert np.abs(matte - expected).max() < 1e-4
+        assert np.abs(matte - expected).max() < 0.03  # of half precision
         assert before.runtime.startswith("LiteRT")
-        assert info.runtime == "ONNX Runtime 1.99.0, converted from TFLite"
+        ways = {Device.CUDA: "half precision, CUDA graphs", Device.TENSORRT: "half precision"}
+        assert info.runtime == f"ONNX Runtime 1.99.0, {ways[device]}, converted from TFLite"
         assert info.device == device
         assert info.file.endswith(".onnx")
         assert gpu.runs[-1][0] == (CUDA if device is Device.CUDA else TENSORRT)
@@ -132,7 +138,7 @@ class TestOnGpu:
         frame = Frame.from_rgb(portrait)
         expected = segmenter.segment(frame)
         gpu.fault = lambda provider, _: Fail("lost") if provider == CUDA else None
-        assert np.abs(segmenter.segment(frame) - expected).max() < 1e-4
+        assert np.abs(segmenter.segment(frame) - expected).max() < 0.03
         assert segmenter.info.device == "cpu"
         assert "it runs on the CPU from now on" in caplog.text
         segmenter.close()

@@ -12,7 +12,8 @@ from greenroom.cli.downloads import get_weights
 from greenroom.cli.options import Json, plain_command
 from greenroom.errors import ModelError
 from greenroom.segmenters.catalogue import card_named, cards, read_cards, required_cards
-from greenroom.segmenters.store import Store, size_text
+from greenroom.segmenters.conversion import existing_conversion
+from greenroom.segmenters.store import Store, cache_folder, size_text
 from greenroom.segmenters.store.speeds import read_speeds
 from greenroom.segmenters.store.user_cards import add_card, remove_card
 
@@ -65,6 +66,8 @@ def info(name: _Name, *, models_dir: _ModelsDir = None, as_json: Json = False) -
         "url": card.file and card.file.url,
         "hash": store.expected_hash(card) or None,
         "path": str(found[1]) if (found := store.locate(card)) else None,
+        "on_nvidia": _runtime_on_nvidia(card),
+        "converted": _converted(card, store),
         "threshold": card.output.threshold,
         "classes": list(card.output.classes),
         "keep": list(card.output.keep) if card.output.classes else [],
@@ -181,6 +184,22 @@ def _row(card: Card, store: Store) -> dict[str, Any]:
         "runtime": card.runtime,
         "speed": f"{ran[0].ms:.3g} ms, {ran[0].device}" if ran else "not run yet",
     }
+
+
+def _runtime_on_nvidia(card: Card) -> str | None:
+    """Return what runs a model on NVIDIA's GPUs; None if nothing does."""
+    if card.choose is not None:
+        return _runtime_on_nvidia(card_named(card.choose.otherwise))
+    return {"onnx": "onnx", "litert": "onnx, converted"}.get(card.runtime)
+
+
+def _converted(card: Card, store: Store) -> str | None:
+    """Return the file that was made of a TFLite model for GPUs; None if there is none."""
+    found = store.locate(card)
+    if card.runtime != "litert" or found is None:
+        return None
+    path = existing_conversion(found[1], cache_folder(card))
+    return None if path is None else str(path)
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
