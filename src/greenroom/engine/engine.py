@@ -134,6 +134,26 @@ class VirtualBackground:
         self._maker.cadence = cadence
 
     @property
+    def second_every(self) -> int | None:
+        """Frames from one look of a model's larger member to the next, on a thread of its own.
+
+        With 0 it does not look. With None, as by default, both members look at every frame, and
+        the frame waits for both. Of a model of one member nothing is changed. It may be changed on
+        any thread, from the next frame on.
+        """
+        return self._maker.second_every
+
+    @second_every.setter
+    def second_every(self, every: int | None) -> None:
+        self._maker.second_every = every
+
+    @property
+    def second_look_s(self) -> float:
+        """CPU time of the larger member's last look, in seconds, for each frame until the next."""
+        second = self._exchange.stages.segmenter.second
+        return 0.0 if second is None or not self.second_every else second.each_s
+
+    @property
     def settings(self) -> Settings:
         """The settings in force."""
         return self._exchange.stages.settings

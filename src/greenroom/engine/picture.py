@@ -109,6 +109,8 @@ class PictureMaker:
         Of the background, which covers use too.
     low_light, framing : LowLight, Follow
         Effects that remember earlier frames.
+    second_every : int or None
+        See `VirtualBackground.second_every`.
     cadence : Cadence or None
         For which frames the model looks; None leaves that to the matting.
     """
@@ -123,6 +125,7 @@ class PictureMaker:
         self.low_light = LowLight()
         self.framing = Follow()
         self.cadence: Cadence | None = None
+        self.second_every: int | None = None
 
     def reset(self) -> None:
         """Forget earlier frames."""
@@ -315,6 +318,7 @@ class PictureMaker:
         start = time.perf_counter()
         if self.cadence is not None:
             stages.matting.cadence = self.cadence
+        self._set_second(stages)
         try:
             if frame.device is None:
                 matte = stages.matting.matte(frame, look)
@@ -329,6 +333,14 @@ class PictureMaker:
         with self.timings.stage("plausibility"):
             matte = self._plausibility.believed(frame, matte, stages.matting.exempt)
         return self._where(frame, matte)
+
+    def _set_second(self, stages: Stages) -> None:
+        """Have the second model asked with the first, or for every so many frames."""
+        second, every = stages.segmenter.second, self.second_every
+        stages.matting.second = None if every is None else second
+        if second is not None:
+            stages.segmenter.asks_second = every is None
+            second.every = every or 0
 
     def _where(self, frame: Frame, matte: Matte) -> Matte:
         """Return a matte where its frame is."""

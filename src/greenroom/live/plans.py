@@ -55,6 +55,8 @@ class Plan:
         For which frames the model looks.
     half_rate : bool
         Whether every second frame of the camera is left out.
+    second_every : int
+        Frames from one look of the model's larger member to the next; 0 if it has none.
     reason : str
         Why it was chosen, as a sentence. It does not count in comparisons.
     """
@@ -63,6 +65,7 @@ class Plan:
     model: str
     cadence: Cadence = Cadence.EVERY
     half_rate: bool = False
+    second_every: int = 0
     reason: str = field(default="", compare=False)
 
     @property

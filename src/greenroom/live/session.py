@@ -353,7 +353,7 @@ class Session:
             return
         measured = self.measures.frame()
         rendered = self._engine.render(frame, self.previews.due())
-        self._model_s += self._model_threads * self._looked_s
+        self._model_s += self._model_threads * self._looked_s + self._engine.second_look_s
         if self.gate.offer(rendered, ticket):
             measured.done(frame)
             self._note_frame(measured)
@@ -572,6 +572,7 @@ class Session:
                 return  # the governor has chosen another plan meanwhile
             self._engine.update(**plan.apply(self._settings))
             self._engine.cadence = plan.cadence
+            self._engine.second_every = plan.second_every
             self.gate.renew()
 
     # Listeners.

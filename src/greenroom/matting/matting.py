@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from greenroom.matting.clean_plate import CleanPlate
     from greenroom.media.frame import Frame
     from greenroom.media.matte import Matte
+    from greenroom.segmenters.second_model import SecondModel
 
     Look: TypeAlias = Callable[[Frame], NDArray[np.float32]]
 
@@ -30,11 +31,14 @@ class Matting(ABC):
         The frames for which the model looks; may be changed between any two.
     takes_device_mattes : bool
         Whether what a look at a frame on a device returns may be there, too, not as by default.
+    second : SecondModel or None
+        Looks at some of the frames, too, where answers are refined; likewise.
     """
 
     takes_device_mattes: bool = False
 
     cadence: Cadence
+    second: SecondModel | None = None
 
     @property
     def plate(self) -> CleanPlate | None:

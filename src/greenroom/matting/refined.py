@@ -1,11 +1,12 @@
 """Matting for coarse models: tracked region, evidence, temporal averaging, guided filter.
 
 A frame goes through these steps. The model looks at the part of the frame where the person is
-(`inference`). Colours and the clean plate are weighed in, and people who are not to be shown are
-left out (`selection`). Where the picture stands still the result is averaged over time
-(`temporal`). A guided filter [1]_ with the frame's own luma moves it to the edges of the picture;
-its coefficients are computed on a small grid [2]_ and applied at full size (`upsampling`). All but
-the last step work on small grids, where they cost little.
+(`inference`), and is corrected by what a second one found, if there is one (`correction`). Colours
+and the clean plate are weighed in, and people who are not to be shown are left out (`selection`).
+Where the picture stands still the result is averaged over time (`temporal`). A guided filter [1]_
+with the frame's own luma moves it to the edges of the picture; its coefficients are computed on a
+small grid [2]_ and applied at full size (`upsampling`). All but the last step work on small grids,
+where they cost little.
 
 References
 ----------
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from greenroom.matting.cadence import Cadence, Rest
+from greenroom.matting.correction import CorrectionStep
 from greenroom.matting.inference import Inference, RegionUpdate
 from greenroom.matting.matting import Matting
 from greenroom.matting.selection import (
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from greenroom.matting.step import Step
     from greenroom.media.frame import Frame
     from greenroom.media.matte import Matte
+    from greenroom.segmenters.second_model import SecondModel
     from greenroom.settings import Settings
 
 __all__ = ["RefinedMatting", "Steps"]
@@ -109,11 +112,13 @@ class RefinedMatting(Matting):
             needs_similarity=settings.keep_region is not None,
             key=(steps, settings.plate),
         )
+        self._correction = CorrectionStep(inference)
         self._people = PeopleSelection(settings.people)
         self._temporal = TemporalFilter(settings.smoothing)
         self._keeping = ObjectKeeping(settings, self._weighing)
         self.steps: tuple[Step, ...] = (
             inference,
+            self._correction,
             self._weighing,
             self._people,
             self._temporal,
@@ -123,6 +128,15 @@ class RefinedMatting(Matting):
             Upsampling(settings, is_guided=steps.guide),
             Hardening(settings.threshold),
         )
+
+    @property
+    def second(self) -> SecondModel | None:
+        """See `Matting.second`."""
+        return self._correction.model
+
+    @second.setter
+    def second(self, model: SecondModel | None) -> None:
+        self._correction.model = model
 
     def check(self, size: tuple[int, int]) -> None:
         """See `Matting.check`."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from greenroom.cuda import Array
     from greenroom.media.frame import Frame
+    from greenroom.segmenters.second_model import SecondModel
 
 __all__ = ["Segmenter", "SegmenterInfo", "check_coarse_matte", "check_matte_there"]
 
@@ -69,12 +70,19 @@ class Segmenter(ABC):
     remembers : bool
         Whether its results depend on earlier frames, as by default. One that makes mattes and
         does not remember is not called for frames without movement, except for their `foreground`.
+    second : SecondModel or None
+        A larger model that looks at some frames, on a thread of its own, if `asks_second` is set to
+        False: then `segment` does not ask it. By default there is none.
+    asks_second : bool
+        Whether `segment` asks both models, and fuses their answers.
     """
 
     takes_device_frames: bool = False
     info: SegmenterInfo = SegmenterInfo("unnamed", file="", runtime="", device="cpu", threads=1)
     makes_mattes: bool = True
     remembers: bool = True
+    second: SecondModel | None = None
+    asks_second: bool = True
 
     @abstractmethod
     def segment(self, frame: Frame) -> NDArray[np.float32]:
