@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 FULL: Final = "1920x1080"
 SMALL: Final = "1280x720"
+DEVICE: Final = "cuda"
 _RATE: Final = Fraction(30)
 # Frames before the first that is timed, and different frames in a loop.
 _WARM_UP: Final = 20
@@ -186,7 +187,7 @@ def conversion(model: str, size: str, count: int) -> tuple[float, str]:
         write_clip(source, clip(size, _DIFFERENT), count)
         target = Path(folder, "target.mp4")
         try:
-            made = convert(source, target, model=model, background="blur", device="cuda")
+            made = convert(source, target, model=model, background="blur", device=DEVICE)
         except SettingsError:
             made = convert(source, target, model=model, background="blur")
     seconds = made.seconds - made.first_frame_s
@@ -209,7 +210,7 @@ def write_clip(path: Path, pictures: Sequence[Frame], count: int) -> None:
 def opened(model: str, **values: Any) -> VirtualBackground:
     """Return an engine with everything on the GPU that can be there."""
     try:
-        return VirtualBackground(model=model, background="blur", device="cuda", **values)
+        return VirtualBackground(model=model, background="blur", device=DEVICE, **values)
     except SettingsError:  # a model that only the processor runs
         return VirtualBackground(model=model, background="blur", **values)
 
