@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,6 +29,9 @@ _TO_DEVICE: Final = 1
 _TO_HOST: Final = 2
 _DRIVER: Final = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 
+# CU_CTX_SCHED_BLOCKING_SYNC of the driver's interface.
+_BLOCKING_SYNC: Final = 4
+
 
 def has_driver() -> bool:
     """Whether NVIDIA's driver can be loaded, without which there is no need to import CuPy."""
@@ -42,6 +45,18 @@ def has_driver() -> bool:
 def has_cupy() -> bool:
     """Whether CuPy is installed, without which nothing but models works on a GPU."""
     return importlib.util.find_spec("cupy") is not None
+
+
+def _sleep_while_waiting(index: int) -> None:
+    """Have threads sleep while they wait for a GPU: the driver may have them spin.
+
+    FFmpeg asks the same of the process's context, and refuses one that has other flags. It has to
+    come before whoever makes the context, and where it fails, waiting costs CPU time.
+    """
+    with suppress(OSError, AttributeError):
+        driver, device = ctypes.CDLL(_DRIVER), ctypes.c_int()
+        if driver.cuInit(0) == 0 and driver.cuDeviceGet(ctypes.byref(device), index) == 0:
+            driver.cuDevicePrimaryCtxSetFlags_v2(device, _BLOCKING_SYNC)
 
 
 class _Gpu:
@@ -92,6 +107,7 @@ class CupyDevice(Device):
 
     def __init__(self, index: int = 0) -> None:
         self._gpu = _Gpu(_load_cupy(), index)
+        _sleep_while_waiting(index)
         self.name = self._gpu.name
         self.place = "cuda", index
         self._blocks: dict[int, Any] = {}

@@ -6,12 +6,11 @@ proof holds for the process, until the GPU fails: then the next engine wants ano
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import threading
 from typing import TYPE_CHECKING, Final
 
-from greenroom.cuda import CupyDevice, has_driver
+from greenroom.cuda import CupyDevice, has_cupy, has_driver
 from greenroom.engine.compute import HOST, Compute
 from greenroom.engine.device_proof import prove
 from greenroom.engine.worker import Supervisor
@@ -105,7 +104,7 @@ def _proved() -> str:
     """Return why the GPU cannot be used; empty if it can."""
     if not has_driver():
         return _DRIVER
-    if importlib.util.find_spec("cupy") is None:
+    if not has_cupy():
         return MISSING_CUPY
     supervisor: Supervisor[cuda.Device] = Supervisor()
     try:
