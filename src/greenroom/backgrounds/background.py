@@ -57,6 +57,15 @@ class Background(ABC):
     def reset(self) -> None:
         """Forget earlier frames."""
 
+    def resume(self, since_s: float) -> None:
+        """Go on as if it had been shown since a time, although the next picture is the first.
+
+        Parameters
+        ----------
+        since_s : float
+            By the clock of `render`.
+        """
+
     def close(self) -> None:
         """Release files."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -71,6 +72,8 @@ class Video(Scene):
         self._deinterlacer = Deinterlacer(
             lambda: logger.warning("background '%s' is interlaced: it is deinterlaced", path)
         )
+        self._since_s: float | None = None
+        self._length_s: float | None = None
         self._loop: Iterator[_TimedFrame] = iter(())
         self._current: _TimedFrame | None = None
         # Report an unreadable video now; warnings about it wait until it is shown.
@@ -81,7 +84,11 @@ class Video(Scene):
     def at(self, layout: Layout, time_s: float) -> Frame:
         """See `Scene.at`."""
         current = self._current
-        if current is None or layout != self._layout or not self._is_near(time_s, current):
+        if self._since_s is not None:
+            self._starts_s, self._since_s = self._since_s, None
+            self._layout, self._loop = layout, self._play(layout, time_s - self._starts_s)
+            current = next(self._loop)
+        elif current is None or layout != self._layout or not self._is_near(time_s, current):
             self._layout, self._starts_s, self._loop = layout, time_s, self._play(layout)
             current = next(self._loop)
         while time_s - self._starts_s >= current.end_s:
@@ -91,7 +98,11 @@ class Video(Scene):
 
     def reset(self) -> None:
         """See `Background.reset`: start from the beginning."""
-        self._current = None
+        self._current = self._since_s = None
+
+    def resume(self, since_s: float) -> None:
+        """See `Background.resume`."""
+        self._current, self._since_s = None, since_s
 
     def close(self) -> None:
         """See `Background.close`."""
@@ -100,13 +111,14 @@ class Video(Scene):
     def _is_near(self, time_s: float, current: _TimedFrame) -> bool:
         return current.start_s <= time_s - self._starts_s < current.end_s + LONGEST_JUMP_S
 
-    def _play(self, layout: Layout) -> Iterator[_TimedFrame]:
-        """Yield the frames in a loop, with increasing times."""
+    def _play(self, layout: Layout, from_s: float = 0.0) -> Iterator[_TimedFrame]:
+        """Yield the frames in a loop, with increasing times, from the turn at a time on."""
         kept: list[_TimedFrame] | None = []
-        starts_s, size = 0.0, 0
+        begin_s, size = self._turn_at(from_s), 0
+        starts_s = begin_s
         for shown in self._once(layout):
-            yield shown
-            starts_s = shown.end_s
+            starts_s = begin_s + shown.end_s
+            yield _TimedFrame(shown.frame, begin_s + shown.start_s, starts_s)
             size += _bytes_of(shown.frame)
             if kept is not None:
                 kept = [*kept, shown] if size <= KEPT_BYTES else None
@@ -120,7 +132,25 @@ class Video(Scene):
             starts_s = last_s
 
     def _once(self, layout: Layout) -> Iterator[_TimedFrame]:
-        """Decode and fit the frames once; each lasts until the next."""
+        """Decode and fit the frames once."""
+        for picture, start_s, end_s in self._timed():
+            yield _TimedFrame(fitted(picture, layout, self._fit).at(picture), start_s, end_s)
+
+    def _turn_at(self, time_s: float) -> float:
+        """Return when the turn of the loop begins that is shown at a time."""
+        if self._length_s is None and time_s > 0:
+            end_s = 0.0
+            for _, _, end_s in self._timed():
+                if end_s > time_s:
+                    return 0.0
+            self._length_s = end_s
+        begin_s, length_s = 0.0, self._length_s or math.inf
+        while begin_s + length_s <= time_s:  # added up as they are shown
+            begin_s += length_s
+        return begin_s
+
+    def _timed(self) -> Iterator[tuple[Frame, float, float]]:
+        """Decode the frames once, with start and end; each lasts until the next."""
         first_s = previous_s = None
         waiting: Frame | None = None
         length_s = SHORTEST_S
@@ -128,14 +158,14 @@ class Video(Scene):
             time_s = _time_s(picture, 0.0 if previous_s is None else previous_s + SHORTEST_S)
             if waiting is not None and first_s is not None and previous_s is not None:
                 length_s = max(SHORTEST_S, time_s - previous_s)
-                yield _TimedFrame(waiting, previous_s - first_s, previous_s - first_s + length_s)
+                yield waiting, previous_s - first_s, previous_s - first_s + length_s
                 time_s = max(time_s, previous_s + SHORTEST_S)
             first_s = time_s if first_s is None else first_s
-            waiting, previous_s = fitted(picture, layout, self._fit).at(picture), time_s
+            waiting, previous_s = picture, time_s
         if waiting is not None and first_s is not None and previous_s is not None:
             if waiting.duration and waiting.time_base:
                 length_s = max(SHORTEST_S, float(waiting.duration * waiting.time_base))
-            yield _TimedFrame(waiting, previous_s - first_s, previous_s - first_s + length_s)
+            yield waiting, previous_s - first_s, previous_s - first_s + length_s
 
     def _pictures(self, deinterlacer: Deinterlacer) -> Iterator[Frame]:
         """Decode the video once."""

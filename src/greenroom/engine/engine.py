@@ -386,6 +386,22 @@ class VirtualBackground:
         self._matte = None
         self._exchange.reset()
 
+    def resume(self, start_s: float, background_s: float = 0.0) -> None:
+        """Take the next frames for a part of a longer video, whose first frame was earlier.
+
+        A background that moves is then where it would be. Everything else is learned from the
+        frames themselves: give some before the part, and leave out their results.
+
+        Parameters
+        ----------
+        start_s : float
+            Time of the video's first frame, by the clock of the frames.
+        background_s : float
+            Time since then at which the background last began: after a gap in the video of more
+            than 10 s, a video as the background begins anew.
+        """
+        self._exchange.resume(start_s, background_s)
+
     def close(self) -> None:
         """Release the model and the background; hung threads are abandoned."""
         if self._exchange.closed:

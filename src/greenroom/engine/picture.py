@@ -89,6 +89,10 @@ class BackgroundClock:
         """Restart the clock with the next frame."""
         self._start_s = None
 
+    def begin(self, start_s: float) -> None:
+        """Run as if the first frame had been at a time."""
+        self._start_s, self._last_s = start_s, 0.0
+
 
 class PictureMaker:
     """Runs the stages on one thread. The fail-closed rule is the engine's.

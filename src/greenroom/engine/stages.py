@@ -167,6 +167,17 @@ class StageExchange:
             self._waiting += [self._forget, self._forget_background]
         self._settle_if_idle()
 
+    def resume(self, start_s: float, background_s: float) -> None:
+        """Have the background go on as `VirtualBackground.resume` says."""
+
+        def go_on() -> None:
+            self.stages.background.resume(background_s)
+            self._clock.begin(start_s)
+
+        with self._lock:
+            self._waiting.append(partial(self._with_background, go_on))
+        self._settle_if_idle()
+
     def check_open(self) -> None:
         """Raise `ProcessingError` if this is closed."""
         if self.closed:
