@@ -21,6 +21,7 @@
     ├── IncompleteError                 some of several inputs were not converted
     ├── DeviceError                     a GPU failed, is lost or has no memory left
     ├── ProcessingError                 a frame could not be processed and is not shown
+    ├── SeamError                       parts of a video do not fit together
     ├── SinkError                       an output cannot be written
     │   ├── ExistsError                 it exists already
     │   └── VirtualCameraError          there is no virtual camera, or it cannot be used
@@ -55,6 +56,7 @@ __all__ = [
     "ModelOutputError",
     "ModelTimeoutError",
     "ProcessingError",
+    "SeamError",
     "SettingsError",
     "SinkError",
     "SourceError",
@@ -176,6 +178,10 @@ class ProcessingError(GreenroomError):
 
     The cause is in ``__cause__``.
     """
+
+
+class SeamError(_PathError):
+    """Parts of a video do not fit together: it has to be processed as a whole."""
 
 
 class IncompleteError(GreenroomError):

@@ -169,7 +169,7 @@ class VideoSource(Source):
             ones, which are decoded after and shown before it: these are left out.
         """
         with self._reading:
-            self._layout = self._upright(self._first).layout
+            self._layout = self.layout
             del self._first
             self._decoding.close()
             self._decoding = self._pictures_from(place)
@@ -195,6 +195,16 @@ class VideoSource(Source):
             except av.error.FFmpegError as error:
                 self._stopped(error)
             packets.check_end()
+
+    @property
+    def layout(self) -> Layout:
+        """Layout of all frames; before the first iteration."""
+        return self._upright(self._first).layout
+
+    @property
+    def container_format(self) -> str:
+        """FFmpeg's name of the file's format."""
+        return self._container.format.name
 
     def _new_decoder(self) -> Decoder:
         """Return a decoder. Standard input may be live: no frame of it waits for a comparison."""
