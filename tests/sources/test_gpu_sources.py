@@ -224,13 +224,13 @@ def test_size_that_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_interlaced_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Interlaced video is deinterlaced as by the processor, or kept where that is asked for."""
+    """Interlaced video is the processor's, which deinterlaces it, unless it is kept as it is."""
     path = video(tmp_path / "fields.mp4", fields=True)
-    for values in ({}, {"keep_interlaced": True}):
-        expected = frames(path, **values)
-        with monkeypatch.context() as patch:
-            use_fake_gpu(patch)
-            check_equal(frames(path, device="cuda", **values), expected)
+    use_fake_gpu(monkeypatch)
+    for keeps, place in ((False, "cpu"), (True, "cuda")):
+        expected = frames(path, keep_interlaced=keeps)
+        check_equal(frames(path, device="cuda", keep_interlaced=keeps), expected)
+        assert place_of_decoding(path, device="cuda", keep_interlaced=keeps) == place
 
 
 def test_broken_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

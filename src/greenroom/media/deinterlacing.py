@@ -43,6 +43,11 @@ class Deinterlacer:
         self._kind: tuple[int, int, str] | None = None
         self._is_reported = False
 
+    @property
+    def has_seen_fields(self) -> bool:
+        """Whether a picture was interlaced so far."""
+        return self._is_reported
+
     def push(self, picture: av.VideoFrame) -> list[av.VideoFrame]:
         """Add a picture and return those that are ready."""
         kind = picture.width, picture.height, picture.format.name

@@ -35,8 +35,6 @@ _CODECS: Final = ("h264", "hevc", "vp9", "av1")
 # Their formats that NVIDIA's GPUs decode, and levels of 8 bits by which results may differ: with 10
 # bits FFmpeg dithers, differently for either format.
 _FORMATS: Final = {"yuv420p": 0, "yuvj420p": 0, "yuv420p10le": 1}
-# FFmpeg's order of fields (AVFieldOrder): 0 is not known, and those above have fields.
-_PROGRESSIVE: Final = 1
 # Pictures that are compared, and packets in which they have to come.
 _TRIAL_PICTURES: Final = 4
 _MAX_TRIAL_PACKETS: Final = 128
@@ -80,7 +78,7 @@ class GpuDecoder(Decoder):
     ) -> None:
         super().__init__(stream, deinterlacer)
         self._video = stream
-        self._is_deinterlaced = deinterlacer is not None
+        self._fields = deinterlacer
         self._name = name
         self._all_ways = tuple(ways_here() if ways is None else ways)
         self._stage = _Stage.WAITING
@@ -90,7 +88,7 @@ class GpuDecoder(Decoder):
         self._given_before: set[int] = set()  # times of pictures that the processor decodes again
         self._delay = 0  # packets until the last of these
         self._begin()
-        reason = _unsuitable(stream, is_deinterlaced=self._is_deinterlaced)
+        reason = _unsuitable(stream)
         if reason is not None:
             self._leave_to_processor(reason)
 
@@ -152,6 +150,8 @@ class GpuDecoder(Decoder):
             raise
         if packet is None or packet.size == 0:
             self._leave_to_processor("it is too short")
+        elif self._fields is not None and self._fields.has_seen_fields:
+            self._leave_to_processor("it is interlaced")
         elif any(picture.pts is None for picture in pictures):
             self._leave_to_processor("its pictures have no times")
         else:
@@ -265,7 +265,7 @@ class GpuDecoder(Decoder):
         reasons = {
             "a picture has no time": picture.pts is None,
             "a picture is damaged": picture.is_corrupt,
-            "it is interlaced": self._is_deinterlaced and picture.interlaced_frame,
+            "it is interlaced": self._fields is not None and picture.interlaced_frame,
             "it has a high dynamic range": is_hdr(colour_of(picture)),
         }
         for reason, is_so in reasons.items():
@@ -320,7 +320,7 @@ class GpuDecoder(Decoder):
         return new
 
 
-def _unsuitable(stream: VideoStream, *, is_deinterlaced: bool) -> str | None:
+def _unsuitable(stream: VideoStream) -> str | None:
     """Return why a stream is not for the GPU, or None."""
     context: Any = stream.codec_context
     codec = context.codec.canonical_name
@@ -332,8 +332,6 @@ def _unsuitable(stream: VideoStream, *, is_deinterlaced: bool) -> str | None:
         return "it can be seen through"
     if is_hdr(Colour(transfer=context.color_trc)):
         return "it has a high dynamic range"
-    if is_deinterlaced and context.field_order > _PROGRESSIVE:
-        return "it is interlaced"
     return None
 
 
