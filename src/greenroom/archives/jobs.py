@@ -132,6 +132,11 @@ class ProcessCrew(Crew):
         """See `Crew.free`."""
         return self._count - sum(worker.task is not None for worker in self._workers)
 
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The processes that have begun."""
+        return tuple(worker.pid for worker in self._workers if worker.has_begun)
+
     def give(self, task: Task) -> None:
         """See `Crew.give`."""
         worker = next((one for one in self._workers if one.task is None), None)
@@ -234,6 +239,10 @@ class _Worker:
         )
         self._process.start()
         theirs.close()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid or 0
 
     def give(self, task: Task, now_s: float) -> None:
         self.task, self.heard_s = task, now_s

@@ -37,6 +37,8 @@ __all__ = [
 
 _ADDRESS: Final = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://")
 _COPY_BYTES: Final = 1 << 20
+# Storages of objects, whose names may have / in them: a folder that is made there is a bucket.
+_WITHOUT_FOLDERS: Final = frozenset(("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci"))
 # What storages tell of a version of a file, the surest first.
 _VERSIONS: Final = (
     *("ETag", "etag", "md5Hash", "content_md5", "checksum", "generation"),
@@ -341,8 +343,9 @@ class RemoteStorage(Storage):
 
     def make_folder(self, name: str) -> None:
         """See `Storage.make_folder`."""
-        with _asked():
-            self._files.makedirs(name, exist_ok=True)
+        if self._protocol not in _WITHOUT_FOLDERS:
+            with _asked():
+                self._files.makedirs(name, exist_ok=True)
 
     def fetch(self, name: str, folder: Path, on_bytes: Callable[[int], None]) -> Path:
         """See `Storage.fetch`: it is copied, in pieces."""

@@ -111,6 +111,7 @@ class Workbench:
             raise SourceError(message, task.input)
         source = storage.fetch(task.input, scratch, lambda _: on_progress(0, None))
         target = self._local_target(task)
+        made: Made | None = None
         try:
             summary, expected = self._convert(task, source, target, on_progress)
             if storage.entry(task.input) != before:
@@ -121,18 +122,13 @@ class Workbench:
             entry = storage_of(task.target).deliver(
                 target, task.target, lambda _: on_progress(summary.frames, None)
             )
+            seconds = time.monotonic() - began_s
+            made = Made(entry.name, entry.fingerprint, summary.frames, summary.covered, seconds)
         finally:
             if source != Path(task.input):
                 source.unlink(missing_ok=True)
-            if target != Path(task.target):
+            if made is None or target != Path(task.target):
                 target.unlink(missing_ok=True)
-        made = Made(
-            entry.name,
-            entry.fingerprint,
-            summary.frames,
-            summary.covered,
-            time.monotonic() - began_s,
-        )
         return Finished(task.unit, made, before, summary.to_dict(), expected)
 
     def _local_target(self, task: Task) -> Path:
