@@ -23,6 +23,8 @@ from host_device import HostDevice, WatchedDevice, WatchedGpu, compiler
 from hypothesis import HealthCheck, settings
 from model_server import ModelServer, adapter_to
 
+from greenroom.engine import device_selection
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -106,6 +108,29 @@ def device() -> Iterator[WatchedDevice]:
     made = HostDevice()
     yield made
     made.check_margins()
+
+
+@pytest.fixture
+def fake_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[HostDevice]]:
+    """Have a GPU that has proved itself, which is the host; return the devices that are made.
+
+    Only engines use it, not models.
+    """
+    if compiler() is None:
+        pytest.skip("the kernels need a compiler of C++ to run on the host")
+    made: list[HostDevice] = []
+
+    def make() -> HostDevice:
+        made.append(HostDevice())
+        return made[-1]
+
+    monkeypatch.setattr(device_selection, "has_driver", lambda: True)
+    monkeypatch.setattr(device_selection, "has_cupy", lambda: True)
+    monkeypatch.setattr(device_selection, "CupyDevice", make)
+    monkeypatch.setattr(device_selection, "prove", lambda _: None)
+    device_selection.forget_proof()
+    yield made
+    device_selection.forget_proof()
 
 
 @pytest.fixture(autouse=True)

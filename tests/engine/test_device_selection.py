@@ -3,54 +3,26 @@
 from __future__ import annotations
 
 import logging
-import sys
 import threading
-from importlib.machinery import ModuleSpec
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from host_device import HostDevice, compiler
 
 from greenroom import VirtualBackground
 from greenroom.engine import device_selection
 from greenroom.engine.device_proof import prove
-from greenroom.engine.device_selection import MISSING_CUPY, forget_proof, reason_against_gpu
+from greenroom.engine.device_selection import MISSING_CUPY, reason_against_gpu
 from greenroom.errors import DeviceError
 from greenroom.settings import Device
 from greenroom.testing import PersonSegmenter, PersonSource, count_room_pixels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from host_device import WatchedDevice
+    from host_device import HostDevice, WatchedDevice
 
     from greenroom.media.frame import Frame
 
 pytestmark = pytest.mark.usefixtures("no_thread_left")
-
-
-@pytest.fixture
-def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[HostDevice]]:
-    """Have a machine with a GPU, which is the host, and CuPy; return the devices that are made."""
-    if compiler() is None:
-        pytest.skip("the kernels need a compiler of C++ to run on the host")
-    made: list[HostDevice] = []
-
-    def make() -> HostDevice:
-        made.append(HostDevice())
-        return made[-1]
-
-    cupy = ModuleType("cupy")
-    cupy.__spec__ = ModuleSpec("cupy", None)
-    monkeypatch.setitem(sys.modules, "cupy", cupy)
-    monkeypatch.setattr(device_selection, "has_driver", lambda: True)
-    monkeypatch.setattr(device_selection, "CupyDevice", make)
-    monkeypatch.setattr(device_selection, "prove", lambda _: None)
-    forget_proof()
-    yield made
-    forget_proof()
 
 
 def engine_on(device: str, **values: Any) -> VirtualBackground:
@@ -98,7 +70,7 @@ def test_a_device_that_is_wrong_does_not(
 
 
 @pytest.mark.parametrize("name", ["auto", "cuda", "tensorrt"])
-def test_the_engine_s_work_is_on_the_gpu(name: str, machine: list[HostDevice]) -> None:
+def test_the_engine_s_work_is_on_the_gpu(name: str, fake_gpu: list[HostDevice]) -> None:
     """Settings choose the GPU, which is proved once for all engines of the process."""
     with engine_on(name) as first, engine_on(name) as second:
         for engine in (first, second):
@@ -106,21 +78,21 @@ def test_the_engine_s_work_is_on_the_gpu(name: str, machine: list[HostDevice]) -
             assert engine.ran_on.endswith("cpu; the rest on host device")
             assert engine.notices == ()
             assert engine.render(frames(1)[0]).valid
-    assert len(machine) == 3
-    assert all("blend" in device.launched for device in machine[1:])
+    assert len(fake_gpu) == 3
+    assert all("blend" in device.launched for device in fake_gpu[1:])
 
 
 @pytest.mark.parametrize("name", ["cpu", "openvino", "coreml", "directml"])
-def test_other_devices_leave_it_alone(name: str, machine: list[HostDevice]) -> None:
+def test_other_devices_leave_it_alone(name: str, fake_gpu: list[HostDevice]) -> None:
     """Where another device is named no GPU is looked for."""
     with engine_on(name) as engine:
         assert engine.compute == "cpu"
         assert engine.notices == ()
-    assert not machine
+    assert not fake_gpu
 
 
 @pytest.mark.parametrize("fault", ["driver", "cupy", "device", "wrong", "unexpected", "hangs"])
-@pytest.mark.usefixtures("machine")
+@pytest.mark.usefixtures("fake_gpu")
 def test_a_gpu_that_cannot_be_used(
     fault: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -138,7 +110,7 @@ def test_a_gpu_that_cannot_be_used(
         case "driver":
             monkeypatch.setattr(device_selection, "has_driver", lambda: False)
         case "cupy":
-            monkeypatch.setitem(sys.modules, "cupy", None)
+            monkeypatch.setattr(device_selection, "has_cupy", lambda: False)
         case "device":
             monkeypatch.setattr(device_selection, "CupyDevice", missing)
         case "hangs":
@@ -170,7 +142,7 @@ def test_a_gpu_that_cannot_be_used(
 
 @pytest.mark.parametrize("makes_mattes", [True, False])
 def test_the_processor_takes_over_with_auto(
-    machine: list[HostDevice], caplog: pytest.LogCaptureFixture, *, makes_mattes: bool
+    fake_gpu: list[HostDevice], caplog: pytest.LogCaptureFixture, *, makes_mattes: bool
 ) -> None:
     """A GPU that fails in use loses no frame, is told of, and has to prove itself again."""
     segmenters = [PersonSegmenter(), PersonSegmenter()]
@@ -182,7 +154,7 @@ def test_the_processor_takes_over_with_auto(
     ):
         first, *rest = frames(4)
         engine.process(first)
-        machine[-1].fails_at = "blend"
+        fake_gpu[-1].fails_at = "blend"
         for frame in rest:
             made, expected = engine.process(frame), host.process(frame)
             assert count_room_pixels(made) == 0
@@ -192,35 +164,35 @@ def test_the_processor_takes_over_with_auto(
         assert "the device is lost" in notice
         assert "The processor does its work from now on" in notice
         assert sum(notice in one.getMessage() for one in caplog.records) == 1
-        proofs = len(machine)
+        proofs = len(fake_gpu)
         with engine_on("auto") as another:
             assert another.compute == "host device"
-        assert len(machine) == proofs + 2
+        assert len(fake_gpu) == proofs + 2
 
 
-def test_a_device_that_was_named_covers(machine: list[HostDevice]) -> None:
+def test_a_device_that_was_named_covers(fake_gpu: list[HostDevice]) -> None:
     """While a GPU that was named fails, frames are covered with the reason; then all goes on."""
     with engine_on("cuda") as engine:
         one, two, three = frames(3)
         assert engine.render(one).valid
-        machine[-1].fails_at = "blend"
+        fake_gpu[-1].fails_at = "blend"
         covered = engine.render(two)
         assert not covered.valid
         assert "the device is lost" in covered.error
         assert count_room_pixels(covered.frame) == 0
         assert engine.compute == "host device"
-        machine[-1].fails_at = None
+        fake_gpu[-1].fails_at = None
         assert engine.render(three).valid
 
 
 def test_a_device_that_hangs_covers(
-    machine: list[HostDevice], monkeypatch: pytest.MonkeyPatch
+    fake_gpu: list[HostDevice], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A GPU that does not answer is given up as a model is; what it makes never leaves."""
     ended = threading.Event()
     with engine_on("auto") as engine:
         one, two, three = frames(3)
-        launch = machine[-1].launch
+        launch = fake_gpu[-1].launch
 
         def hang(name: str, extent: tuple[int, ...], *arguments: Any) -> None:
             ended.wait(20)
@@ -228,7 +200,7 @@ def test_a_device_that_hangs_covers(
 
         assert engine.render(one).valid
         engine.update(timeout_s=0.1)
-        monkeypatch.setattr(machine[-1], "launch", hang)
+        monkeypatch.setattr(fake_gpu[-1], "launch", hang)
         for frame in (two, three):
             covered = engine.render(frame)
             assert not covered.valid
@@ -236,7 +208,7 @@ def test_a_device_that_hangs_covers(
         ended.set()
 
 
-def test_the_device_changes_while_running(machine: list[HostDevice]) -> None:
+def test_the_device_changes_while_running(fake_gpu: list[HostDevice]) -> None:
     """Another device takes over between two frames, and gives the same."""
     segmenters = [PersonSegmenter(), PersonSegmenter()]
     for segmenter in segmenters:
@@ -253,4 +225,4 @@ def test_the_device_changes_while_running(machine: list[HostDevice]) -> None:
                 host.reset()
             assert (engine.compute == "cpu") == (device == "cpu")
             assert apart(engine.process(frame), host.process(frame)) <= 2
-    assert len(machine) == 3
+    assert len(fake_gpu) == 3

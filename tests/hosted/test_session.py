@@ -13,12 +13,15 @@ from greenroom.hosted import segmenter_pool
 from greenroom.hosted.backgrounds import OperatorBackgrounds
 from greenroom.hosted.segmenter_pool import SegmenterPool
 from greenroom.hosted.session import HostedSession, SessionContext, hosted_settings
+from greenroom.live.status import Showing
 from greenroom.settings import OnFailure, Settings
 from greenroom.testing import PersonSegmenter, PersonSource
 from hosted.test_broadcast import Receiver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+    from host_device import HostDevice
 
     from greenroom.media.frame import Frame
 
@@ -122,3 +125,12 @@ def test_cover_is_sent_before_the_first_frame() -> None:
         assert session.status().showing == "cover"
         frame: Frame = session.snapshot()
         assert frame.size == (640, 480)
+
+
+@pytest.mark.usefixtures("no_thread_left")
+def test_work_on_a_gpu(fake_gpu: list[HostDevice]) -> None:
+    """A session's engine works on the GPU as any other, and its status says so."""
+    with running() as session:
+        feed_until(session, lambda: session.status().showing is Showing.PERSON)
+        assert session.status().device.endswith("; the rest on host device")
+    assert "blend" in fake_gpu[-1].launched

@@ -13,7 +13,7 @@ from greenroom import VirtualBackground
 from greenroom.errors import CameraMissingError, SettingsError
 from greenroom.live.parts import SessionParts
 from greenroom.live.session import Session
-from greenroom.live.status import CaptureState
+from greenroom.live.status import CaptureState, Showing
 from greenroom.settings import Settings
 from greenroom.testing import MemoryLiveSink, PersonSegmenter, PersonSource
 from live.rig import Rig
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from host_device import HostDevice
     from numpy.typing import NDArray
 
     from greenroom.live.previews import Preview
@@ -225,3 +226,33 @@ def test_model_s_threads_count_where_they_work(device: str, *, is_busy: bool) ->
         rig.until_shown()
         rig.until_sent(20)
         assert (rig.session.status().cpu_percent > 400) == is_busy
+
+
+class TestGpu:
+    """A session whose engine works on a GPU that is lost."""
+
+    def test_that_was_named(self, fake_gpu: list[HostDevice]) -> None:
+        """The cover is shown while it is, and nobody sees the room."""
+        with Rig(device="cuda") as rig:
+            rig.until_shown()
+            assert rig.session.status().device.endswith("; the rest on host device")
+            fake_gpu[-1].fails_at = "upsample"
+            rig.until_covered("failure")
+            assert "the device is lost" in rig.session.status().message
+            fake_gpu[-1].fails_at = None
+            rig.until_shown()
+            assert rig.room_pixels == 0
+
+    def test_that_nobody_named(self, fake_gpu: list[HostDevice]) -> None:
+        """The processor takes over, which is told."""
+        with Rig(device="auto") as rig:
+            rig.until_shown()
+            fake_gpu[-1].fails_at = "upsample"
+            rig.until(lambda: bool(rig.session.status().notices), "notice")
+            rig.until_sent(5)
+            status = rig.session.status()
+            assert status.showing is Showing.PERSON
+            assert "the device is lost" in status.notices[0]
+            assert not status.device.endswith("device")
+            assert "failure" not in status.drops
+            assert rig.room_pixels == 0
