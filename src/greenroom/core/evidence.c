@@ -1,27 +1,16 @@
 /* Evidence for each sample of the half grid from previous frames, besides the model's answer. */
+#include "evidence_samples.h"
 #include "grids.h"
 #include "window.h"
 
-/* As in `evidence_kernels`. Coverage, 0 to 255: from which a sample is certainly the person's,
- * below which it is certainly nobody's, and from which the model does not waver. Number of
- * frames in which the room must have been seen to be trusted, and to be certain. Squared
- * difference from which a sample is not the room. */
-static const float PERSON = 242, NOBODY = 25, LIKELY = 230;
-static const float TRUSTED = 3, SURE = 8, STRANGE = 9;
-/* Beyond these the model's answer is not questioned. */
-static const float LOWEST = 1e-3f, HIGHEST = 0.998f;
-
-/* Bits of each plane in a colour's number. */
-enum { BITS = 4 };
-
 /* Compute the number of each sample's colour in a histogram: some bits of each plane. */
 static void first_number(const uint8_t *restrict samples, uint16_t *restrict numbers, int count) {
-    for (int x = 0; x < count; x++) numbers[x] = samples[x] >> (8 - BITS);
+    for (int x = 0; x < count; x++) numbers[x] = samples[x] >> (8 - GR_COLOUR_BITS);
 }
 
 static void next_number(const uint8_t *restrict samples, uint16_t *restrict numbers, int count) {
     for (int x = 0; x < count; x++)
-        numbers[x] = (uint16_t)(numbers[x] << BITS | samples[x] >> (8 - BITS));
+        numbers[x] = (uint16_t)(numbers[x] << GR_COLOUR_BITS | samples[x] >> (8 - GR_COLOUR_BITS));
 }
 
 static void number_row(const uint8_t *planes, int number, size_t size, size_t at,
@@ -63,8 +52,8 @@ static void differ_more(const uint8_t *restrict samples, const float *restrict r
 /* Mark where the model is unsure of the person, and where it does not waver. */
 static void mark_row(const float *restrict prior, uint8_t *restrict unsure,
                      uint8_t *restrict likely, int count) {
-    for (int x = 0; x < count; x++) unsure[x] = !(prior[x] * 255 > PERSON + 0.5f);
-    for (int x = 0; x < count; x++) likely[x] = prior[x] * 255 > LIKELY + 0.5f;
+    for (int x = 0; x < count; x++) unsure[x] = (uint8_t)gr_is_unsure(prior[x]);
+    for (int x = 0; x < count; x++) likely[x] = (uint8_t)gr_is_likely(prior[x]);
 }
 
 /* Mark a row; return the span in which the model is in question. */
@@ -73,33 +62,17 @@ static GrSpan look_row(const float *prior, int y, int held, int wide, uint8_t *u
     const float *row = prior + (size_t)y * wide;
     size_t at = (size_t)(y % held) * wide;
     mark_row(row, unsure + at, likely + at, wide);
-    return gr_span(row, LOWEST, wide);
+    return gr_span(row, GR_LOWEST, wide);
 }
 
-/* Written without branches to be vectorised, with the logistic function as (1 + tanh(odds / 2))
- * / 2 and tanh by its continued fraction. `terms` are those of `gr_weigh`. */
 static void judge_row(const float *restrict colour, const float *restrict difference,
                       const float *restrict seen, const uint8_t *restrict shallow,
                       const uint8_t *restrict near, const float *restrict prior,
                       const float *restrict terms, float *restrict probability, int count) {
-    const float by_colour = terms[0], by_plate = terms[1], room = terms[2];
-    const float most = terms[3], doubt = terms[4];
-    for (int x = 0; x < count; x++) {
-        float trust = seen[x] >= TRUSTED ? gr_minf(seen[x] * (1 / SURE), 1) : 0;
-        float told = trust * gr_minf(by_plate * difference[x] - room, most);
-        float strange = gr_maxf(told, 0);
-        told = shallow[x] ? told : strange;
-        float doubted = near[x] ? 0 : doubt;
-        told -= trust == 0 ? doubted : 0;
-        float angle = 0.5f * (by_colour * colour[x] + told), square = angle * angle;
-        float upper = angle * (10395 + square * (1260 + square * 21));
-        float lower = 10395 + square * (4725 + square * (210 + square));
-        float found = 0.5f + 0.5f * upper / lower;
-        float sure = shallow[x] ? found : 0.5f;
-        sure = trust == 0 ? 0.5f : sure;
-        found = prior[x] > HIGHEST ? sure : found;
-        probability[x] = prior[x] < LOWEST ? 0.5f : found;
-    }
+    const GrTerms of = gr_terms(terms);
+    for (int x = 0; x < count; x++)
+        probability[x] =
+            gr_judged(colour[x], difference[x], seen[x], shallow[x], near[x], prior[x], of);
 }
 
 /* Compute the probability that a sample is foreground from the frame's colours and its
@@ -193,8 +166,8 @@ GR_EXPORT int gr_weigh(const uint8_t *planes, int number, const float *spread, c
 
 static void mark_surely(const float *restrict matte, uint8_t *restrict sure, uint8_t *restrict some,
                         int count) {
-    for (int x = 0; x < count; x++) sure[x] = matte[x] * 255 > PERSON + 0.5f;
-    for (int x = 0; x < count; x++) some[x] = !(matte[x] * 255 <= NOBODY - 0.5f);
+    for (int x = 0; x < count; x++) sure[x] = (uint8_t)gr_is_surely(matte[x]);
+    for (int x = 0; x < count; x++) some[x] = (uint8_t)gr_is_some(matte[x]);
 }
 
 static void larger(const float *restrict one, const float *restrict other, float *restrict row,
@@ -250,8 +223,8 @@ static void see_row(const uint8_t *restrict person, const uint8_t *restrict arou
     int known = 0, misfits = 0;
     for (int x = 0; x < count; x++) {
         float room = around[x] | person[x] ? 0 : 1;
-        float is_known = seen[x] >= TRUSTED ? room : 0;
-        float misfit = difference[x] > STRANGE ? is_known : 0;
+        float is_known = gr_known(seen[x], room);
+        float misfit = gr_misfit(difference[x], is_known);
         known += is_known > 0;
         misfits += misfit > 0;
         fits[x] = is_known - misfit;
@@ -287,31 +260,14 @@ static void fade(const uint32_t *restrict even, const uint32_t *restrict odd, fl
     uint32_t total = 0;
     for (int bin = 0; bin < bins; bin++) total += even[bin] + odd[bin];
     float scale = 1 / (float)(total > 1 ? total : 1);
-    for (int bin = 0; bin < bins; bin++) {
-        float moved = known[bin] + share * ((float)(even[bin] + odd[bin]) * scale - known[bin]);
-        known[bin] = moved < GR_NOTHING ? 0 : moved;
-    }
-}
-
-/* Natural logarithm of a positive normal number, accurate to 1e-6: its exponent, and a series
- * for the rest, between the square roots of 1/2 and 2. */
-static float log_of(float value) {
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    uint32_t from_root = bits - 0x3f3504f3u; /* of the square root of 1/2 */
-    int32_t exponent = (int32_t)from_root >> 23;
-    bits = (from_root & 0x007fffffu) + 0x3f3504f3u;
-    float mantissa;
-    memcpy(&mantissa, &bits, sizeof mantissa);
-    float part = (mantissa - 1) / (mantissa + 1), square = part * part;
-    float series = 1 + square * (1 / 3.0f + square * (0.2f + square * (1 / 7.0f + square / 9)));
-    return exponent * 0.693147181f + 2 * part * series;
+    for (int bin = 0; bin < bins; bin++)
+        known[bin] = gr_faded(known[bin], share, even[bin] + odd[bin], scale);
 }
 
 static void take_ratios(const float *restrict person, const float *restrict room, float unseen,
                         float far, float *restrict ratios, int bins) {
     for (int bin = 0; bin < bins; bin++)
-        ratios[bin] = gr_clampf(log_of((person[bin] + unseen) / (room[bin] + unseen)), -far, far);
+        ratios[bin] = gr_ratio(person[bin], room[bin], unseen, far);
 }
 
 /* Update the colours of the person and of the room, and average the room into the plate.
@@ -331,7 +287,7 @@ GR_EXPORT int gr_learn(const uint8_t *planes, int number, const float *matte, co
                        float *known, float share, float unseen, float far, float *ratios,
                        double *report, int high, int wide) {
     size_t row = (size_t)wide, size = row * (size_t)high;
-    size_t bins = (size_t)1 << (BITS * number), window = gr_window_bytes(wide, clear);
+    size_t bins = (size_t)1 << (GR_COLOUR_BITS * number), window = gr_window_bytes(wide, clear);
     int ahead = gr_max(clear, 1), held = gr_window_rows(ahead), marked = 0;
     size_t mask = (size_t)held * row;
     uint8_t *masks = malloc(window + 2 * mask + 3 * row + 2);

@@ -1,13 +1,10 @@
 /* Plausibility of answers and mattes: counts of samples, and a memory of the room in cells. */
 #include <math.h>
 
+#include "cell_samples.h"
 #include "grids.h"
 #include "halving.h"
 
-/* As in `plausibility_kernels`: marks of a cell; and coverage, 0 to 255, from which it is
- * visible, below which a cell is the room, and from which it is certainly somebody. */
-enum { PLAIN = 1, TEXTURED = 2, CHANGED = 3 };
-static const int CLAIMED = 13, ROOM = 8, SURELY = 128;
 /* Cells compared at a time. */
 enum { BLOCK = 512 };
 
@@ -41,13 +38,8 @@ static void add_steps(const float *restrict room, const float *restrict right,
 static void mark(const uint8_t *restrict values, const float *restrict seen,
                  const float *restrict of_room, const float *restrict steps, float alike,
                  float texture, float trusted, uint8_t *restrict marks, int count) {
-    for (int x = 0; x < count; x++) {
-        int differs = steps[x] >= texture ? CHANGED : 0;
-        int is_alike = steps[x] >= texture ? TEXTURED : PLAIN;
-        int of_kind = of_room[x] <= alike ? is_alike : differs;
-        of_kind = seen[x] >= trusted ? of_kind : 0;
-        marks[x] = (uint8_t)(values[x] >= CLAIMED ? of_kind : 0);
-    }
+    for (int x = 0; x < count; x++)
+        marks[x] = gr_mark(values[x], seen[x], of_room[x], steps[x], alike, texture, trusted);
 }
 
 static int count_from(const uint8_t *restrict values, int least, int count) {
@@ -68,17 +60,8 @@ static void see(const uint8_t *restrict values, const float *restrict of_held,
                 const float *restrict of_room, float alike, float memory, float *restrict owned,
                 float *restrict seen, float *restrict share, float *restrict fits, int count) {
     for (int x = 0; x < count; x++) {
-        float room = values[x] < ROOM ? 1 : 0;
-        float held = of_held[x] <= alike ? room : 0;
-        held = owned[x] > 1 ? held : 0;
-        float left = owned[x] - 1;
-        left = held > 0 ? left : 0;
-        owned[x] = room > 0 ? left : owned[x];
-        float learned = room - held, fit = of_room[x] <= alike ? learned : 0;
-        float times = fit > 0 ? gr_minf(seen[x] + 1, memory) : 1;
-        seen[x] = learned > 0 ? times : seen[x];
-        share[x] = learned / times;
-        fits[x] = fit;
+        GrSeen cell = gr_see(values[x], of_held[x], of_room[x], alike, memory, owned[x], seen[x]);
+        owned[x] = cell.owned, seen[x] = cell.seen, share[x] = cell.share, fits[x] = cell.fits;
     }
 }
 
@@ -112,12 +95,12 @@ static void brighten(float *restrict room, float by, int count) {
 /* Count the cells that are certainly somebody's: all, those at the border (corners twice), and
  * those in the first row. */
 static void count_surely(const uint8_t *values, int height, int width, int32_t *report) {
-    int first = count_from(values, SURELY, width);
-    int border = first + count_from(values + (size_t)(height - 1) * width, SURELY, width);
+    int first = count_from(values, GR_SURELY, width);
+    int border = first + count_from(values + (size_t)(height - 1) * width, GR_SURELY, width);
     for (int y = 0; y < height; y++)
-        border += (values[(size_t)y * width] >= SURELY) +
-                  (values[(size_t)y * width + width - 1] >= SURELY);
-    report[0] = count_from(values, SURELY, height * width);
+        border += (values[(size_t)y * width] >= GR_SURELY) +
+                  (values[(size_t)y * width + width - 1] >= GR_SURELY);
+    report[0] = count_from(values, GR_SURELY, height * width);
     report[1] = border;
     report[2] = first;
 }
@@ -185,16 +168,16 @@ GR_EXPORT int gr_compare(const uint8_t *planes, int number, int high, int wide,
         }
     }
     brighten(room, (float)(brighter / (known > 1 ? known : 1) / 2), size);
-    report[0] = count_from(values, CLAIMED, size);
-    report[1] = count_of(marks, PLAIN, size);
-    report[2] = count_of(marks, TEXTURED, size);
+    report[0] = count_from(values, GR_CLAIMED, size);
+    report[1] = count_of(marks, GR_PLAIN, size);
+    report[2] = count_of(marks, GR_TEXTURED, size);
     count_surely(values, height, width, report + 3);
     return GR_OK;
 }
 
 static void own(const uint8_t *restrict values, const uint8_t *restrict wrong, float *restrict mine,
                 int count) {
-    for (int x = 0; x < count; x++) mine[x] = values[x] >= SURELY ? 1.0f : 0.0f;
+    for (int x = 0; x < count; x++) mine[x] = values[x] >= GR_SURELY ? 1.0f : 0.0f;
     if (!wrong) return;
     for (int x = 0; x < count; x++) mine[x] = wrong[x] ? 0 : mine[x];
 }

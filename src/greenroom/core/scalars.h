@@ -18,6 +18,7 @@ typedef unsigned long long uint64_t;
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #define GR_SAMPLE static inline
 #endif
 
