@@ -294,6 +294,7 @@ class VideoSource(Source):
                 self._decoded_in = self.decoder
                 vars(self).pop("_decoder", None)  # as does the decoder's deinterlacer
                 vars(self).pop("_first", None)
+                vars(self).pop("_packets", None)  # whose callbacks refer to self
                 self._reading.release()
 
     def _pictures(self) -> Generator[av.VideoFrame]:
