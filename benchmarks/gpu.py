@@ -106,7 +106,7 @@ def compare(model: str, frames: Sequence[Frame], device: Callable[[], Device]) -
             f"| | model, too | {both.wall_ms:.2f} | {both.cpu_ms:.2f} | | |\n"
             f"| | its stages | {both.stages} | | | |"
         )
-    except GreenroomError as error:  # a model of LiteRT, or no ONNX Runtime for GPUs
+    except GreenroomError as error:  # no ONNX Runtime for GPUs, or it cannot run the model
         print(f"| | model, too | {error} | | | |")
     return levels <= MOST_LEVELS and common >= LEAST_COMMON
 

@@ -44,7 +44,7 @@ TOOLS: Final = (
 COMPILER: Final = ("nvidia-cuda-nvrtc>=13,<14", "nvidia-cuda-runtime>=13,<14")
 LIBRARIES: Final = ("onnxruntime-gpu[cuda,cudnn]",)
 # Files of the data folder that are packed.
-DATA: Final = ("data/clips/*", "models/*.onnx")
+DATA: Final = ("data/clips/*", "models/*.onnx", "models/selfie_*.tflite")
 
 
 def main() -> int:

@@ -33,6 +33,7 @@ TESTS: Final = (
     "tests/media/test_frames.py",
     "tests/engine/test_engine_on_device.py",
     "tests/media/test_gpu_decoder.py",
+    "tests/segmenters/test_converted.py::TestOnRealGpu",
 )
 WATCHED: Final = "tests/cuda/test_conformance.py"
 PYTEST: Final = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -226,6 +227,31 @@ class TestLeftToLiteRT:
         monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
         with pytest.raises(MissingExtraError, match=r"'cuda', which is.*'greenroom\[cuda\]'"):
             check_model(Settings(model="selfie", device=Device.CUDA))
+
+
+class TestOnRealGpu:
+    """On an NVIDIA GPU, which `make gpu-check` has."""
+
+    @pytest.mark.skipif(
+        os.environ.get("GREENROOM_TEST_DEVICE") != "cuda",
+        reason="the device is not a GPU",
+    )
+    @pytest.mark.usefixtures("cache")
+    @pytest.mark.parametrize("model", ["selfie-general", MODEL, "selfie-multiclass"])
+    def test_answers(self, model: str, portrait: Any, shared_model: SharedModel) -> None:
+        """The mattes are LiteRT's, as near as half precision is."""
+        file = card_named(model).file
+        assert file is not None
+        folder = None if file.embedded else shared_model(file.name).parent
+        mattes = []
+        for device in (Device.CPU, Device.CUDA):
+            segmenter = create_segmenter(Settings(model=model, device=device, models_dir=folder))
+            mattes.append(segmenter.segment(Frame.from_rgb(portrait)))
+            segmenter.close()
+        assert segmenter.info.device == "cuda"
+        assert segmenter.info.runtime.endswith("converted from TFLite")
+        assert np.abs(mattes[1] - mattes[0]).mean() < 0.001
+        assert np.abs(mattes[1] - mattes[0]).max() < 0.15
 
 
 def unused(_: object) -> Any:
