@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, cast
 
@@ -58,18 +59,21 @@ def test_planes_on_the_device_are_those_of_the_host(
         assert_array_equal(other, expected)
 
 
-def test_ten_bits_are_rounded(device: WatchedDevice) -> None:
-    """Of ten bits eight are kept, within a level of what FFmpeg's dither gives."""
+@pytest.mark.parametrize("range_", [0, 1, 2])
+def test_ten_bits_are_dithered_as_by_ffmpeg(range_: int, device: WatchedDevice) -> None:
+    """Of ten bits eight are left, sample by sample as of what the processor decodes."""
     if not isinstance(device, HostDevice):
         pytest.skip("the picture is in the host's memory")
     deep = picture((70, 50), "p010le")
-    there = SurfaceFrame.of(deep).uploaded(device)
-    host = Frame.from_av(picture((70, 50), "p010le"), "yuv420p")
-    luma: Any = deep.planes[0]
-    values = np.frombuffer(luma, "<u2").reshape(50, -1)[:, :70].astype(int) >> 6
-    assert_array_equal(read(there.planes[0]), np.minimum((values + 2) >> 2, 255))  # type: ignore[arg-type]
-    for plane, expected in zip(there.planes, host.planes, strict=True):
-        assert np.abs(read(plane).astype(int) - expected).max() <= 1  # type: ignore[arg-type]
+    deep.color_range = range_
+    decoded = deep.reformat(format="yuv420p10le", threads=1)
+    host = Frame.from_av(decoded, "yuv420p")
+    surface = SurfaceFrame.of(deep)
+    there = surface.uploaded(device)
+    assert there.layout == surface.layout == host.layout
+    for plane, other, expected in zip(there.planes, surface.planes, host.planes, strict=True):
+        assert_array_equal(read(plane), expected)  # type: ignore[arg-type]
+        assert_array_equal(other, expected)
 
 
 def test_another_device_gets_it_through_the_host(device: WatchedDevice) -> None:
@@ -117,7 +121,16 @@ def test_order_between_decoder_and_kernels() -> None:
     device = LazyDevice()
     memory, owner = np.zeros((3, 8), np.uint8), Owner()
     start = memory.ctypes.data
-    surface = Surface(("cpu", 0), "nv12", (8, 2), (start, start + 16), (8, 8), owner)
+    given = Surface(
+        place=("cpu", 0),
+        format="nv12",
+        size=(8, 2),
+        addresses=(start, start + 16),
+        line_sizes=(8, 8),
+        is_full_range=False,
+        owner=None,
+    )
+    surface = replace(given, owner=owner)
     device.default_stream.copy_in(start, np.full(24, 9, np.uint8))
     luma, *_ = surface.planes(device)
     alive = weakref.ref(owner)
@@ -125,8 +138,7 @@ def test_order_between_decoder_and_kernels() -> None:
     gc.collect()
     assert alive() is not None
     assert (read(luma) == 9).all()
-    other = Surface(("cpu", 0), "nv12", (8, 2), (start, start + 16), (8, 8), Owner())
-    other.planes(device)
+    replace(given, owner=Owner()).planes(device)
     gc.collect()
     assert alive() is None
 

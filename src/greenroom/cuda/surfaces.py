@@ -34,6 +34,8 @@ class Surface:
         Width and height in pixels.
     addresses, line_sizes : tuple of int
         First byte of luma and of chroma, and bytes from one row to the next.
+    is_full_range : bool
+        Whether luma has its full range.
     owner : object
         Keeps the memory.
     """
@@ -43,13 +45,14 @@ class Surface:
     size: tuple[int, int]
     addresses: tuple[int, int]
     line_sizes: tuple[int, int]
+    is_full_range: bool
     owner: object
 
     def planes(self, device: Device) -> tuple[DeviceArray, DeviceArray, DeviceArray]:
         """Return Y, U and V as new planes of 8 bits on the device.
 
-        Of 10 bits, the upper 8 are kept, rounded. Work of the decoder that is given to the device's
-        default stream is waited for there; nothing is waited for here.
+        Ten bits become eight with the dither of libswscale. Kernels wait for the decoder's work
+        on the device's default stream; the host waits for nothing.
 
         Raises
         ------
@@ -65,10 +68,11 @@ class Surface:
         starts = self.addresses[0], self.addresses[1], self.addresses[1] + step
         strides = self.line_sizes[0], self.line_sizes[1], self.line_sizes[1]
         steps = step, 2 * step, 2 * step
-        for out, start, stride, apart in zip(made, starts, strides, steps, strict=True):
+        full = int(self.is_full_range), 0, 0
+        for out, start, *given in zip(made, starts, strides, steps, full, strict=True):
+            stride, apart, is_full = given
             samples = device.adopt(start, out.shape, kind, self.owner, (stride, apart))
-            extent = out.shape[::-1]
-            arguments = samples, stride, apart, int(step > 1), out, out.strides[0], *out.shape
-            device.launch("take_samples", extent, *arguments)
+            read = samples, stride, apart, int(step > 1), is_full
+            device.launch("take_samples", out.shape[::-1], *read, out, out.strides[0], *out.shape)
         device.keep(self.owner)
         return made[0], made[1], made[2]

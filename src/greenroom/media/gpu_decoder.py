@@ -16,7 +16,7 @@ from greenroom.media.decoding import MEDIA_ERRORS, reason_of
 from greenroom.media.frame import colour_of, is_hdr
 from greenroom.media.gpu_contexts import GpuError, ways_here
 from greenroom.media.kept_packets import MAX_DELAY, KeptPackets
-from greenroom.media.surface_frame import downloaded
+from greenroom.media.surface_frame import downloaded, planar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -32,9 +32,8 @@ logger = logging.getLogger(__name__)
 
 # Codecs whose decoders all give the same samples, as their specifications say.
 _CODECS: Final = ("h264", "hevc", "vp9", "av1")
-# Their formats that NVIDIA's GPUs decode, and levels of 8 bits by which results may differ: with 10
-# bits FFmpeg dithers, differently for either format.
-_FORMATS: Final = {"yuv420p": 0, "yuvj420p": 0, "yuv420p10le": 1}
+# Their formats that NVIDIA's GPUs decode.
+_FORMATS: Final = ("yuv420p", "yuvj420p", "yuv420p10le")
 # Pictures that are compared, and packets in which they have to come.
 _TRIAL_PICTURES: Final = 4
 _MAX_TRIAL_PACKETS: Final = 128
@@ -218,7 +217,7 @@ class GpuDecoder(Decoder):
         if len(pairs) < _TRIAL_PICTURES:
             return False
         for expected, found in pairs:
-            _check_equal(expected, found, self._video.codec_context.pix_fmt or "")
+            _check_equal(expected, found)
         return True
 
     def _leave_to_gpu(self, way: Way) -> None:
@@ -254,7 +253,7 @@ class GpuDecoder(Decoder):
         if packet is not None and (packet.is_corrupt or has_alpha(packet)):
             message = "a part of it is damaged, or can be seen through"
             raise GpuError(message)
-        pictures: list[av.VideoFrame] = self._gpu.decode(packet)
+        pictures = [planar(picture) for picture in self._gpu.decode(packet)]
         for picture in pictures:
             self.set_colours(picture)
             self._check_kind(picture)
@@ -335,7 +334,7 @@ def _unsuitable(stream: VideoStream) -> str | None:
     return None
 
 
-def _check_equal(expected: av.VideoFrame, found: av.VideoFrame, pixel_format: str) -> None:
+def _check_equal(expected: av.VideoFrame, found: av.VideoFrame) -> None:
     """Raise GpuError if the GPU's picture is not the processor's."""
     times = [(one.pts, one.time_base, one.duration) for one in (expected, found)]
     if times[0] != times[1]:
@@ -347,6 +346,6 @@ def _check_equal(expected: av.VideoFrame, found: av.VideoFrame, pixel_format: st
         raise GpuError(message)
     for plane, other in zip(ours.planes, theirs.planes, strict=True):
         levels = int(np.abs(plane.astype(np.int16) - other).max())
-        if levels > _FORMATS.get(pixel_format, 0):
+        if levels:
             message = f"its pictures differ by {levels} levels"
             raise GpuError(message)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from greenroom.cuda import Device
     from greenroom.media.frame import Memory, Plane
 
-__all__ = ["SurfaceFrame", "downloaded", "surface_format"]
+__all__ = ["SurfaceFrame", "downloaded", "planar", "surface_format"]
 
 # DLPack's numbers of kinds of devices (DLDeviceType), by what `Device.place` calls them.
 _KINDS: Final = {1: "cpu", 2: "cuda"}
@@ -72,7 +72,7 @@ class SurfaceFrame(Frame):
     def _host(self) -> Frame:
         """The frame in the host's memory, downloaded once."""
         assert self._picture is not None
-        return Frame.from_av(downloaded(self._picture), "yuv420p")
+        return Frame.from_av(planar(downloaded(self._picture)), "yuv420p")
 
     @cached_property
     def planes(self) -> tuple[Plane, ...]:
@@ -90,7 +90,8 @@ class SurfaceFrame(Frame):
 
     def uploaded(self, device: Device) -> Frame:
         """Return the frame with planes on a device, made there if the decoder's memory is its."""
-        surface = None if self._picture is None else _surface_of(self._picture)
+        picture, full = self._picture, self.layout.colour.is_full_range
+        surface = None if picture is None else _surface_of(picture, is_full_range=full)
         if surface is None or surface.place != device.place:
             return super().uploaded(device)
         planes: Any = surface.planes(device)
@@ -111,7 +112,7 @@ def surface_format(picture: av.VideoFrame) -> str | None:
 
 
 def downloaded(picture: av.VideoFrame) -> av.VideoFrame:
-    """Return a picture in the host's memory: itself, or a copy of one on a GPU.
+    """Return a picture in the host's memory: itself, or a copy of one on a GPU (see `planar`).
 
     Raises
     ------
@@ -119,10 +120,20 @@ def downloaded(picture: av.VideoFrame) -> av.VideoFrame:
         If the GPU fails.
     """
     name = surface_format(picture)
-    return picture if name is None else picture.reformat(format=name, threads=ONE_THREAD)
+    return picture if name is None else planar(picture.reformat(format=name, threads=ONE_THREAD))
 
 
-def _surface_of(picture: av.VideoFrame) -> Surface:
+def planar(picture: av.VideoFrame) -> av.VideoFrame:
+    """Return a picture of 10 bits as a processor's decoder gives it; any other is unchanged.
+
+    libswscale dithers it in another way otherwise.
+    """
+    if picture.format.name != "p010le":
+        return picture
+    return picture.reformat(format="yuv420p10le", threads=ONE_THREAD)
+
+
+def _surface_of(picture: av.VideoFrame, *, is_full_range: bool) -> Surface:
     """Describe a picture's memory."""
     planes: Any = picture.planes
     luma, chroma = planes
@@ -135,5 +146,6 @@ def _surface_of(picture: av.VideoFrame) -> Surface:
         (picture.width, picture.height),
         (luma.buffer_ptr, chroma.buffer_ptr),
         (luma.line_size, chroma.line_size),
+        is_full_range,
         picture,
     )
