@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,9 +28,12 @@ if TYPE_CHECKING:
     from greenroom.media.frame import Frame
     from greenroom.media.timings import Timings
     from greenroom.segmenters.card import Card, ChooseSpec
+    from greenroom.segmenters.runtimes.runtime import Runtime
     from greenroom.settings import Settings
 
-__all__ = ["check_model", "classes_of", "create_segmenter"]
+    Load = Callable[[Card, Path], Runtime]
+
+__all__ = ["check_model", "classes_of", "create_segmenter", "load_model", "segmenter_of"]
 
 
 def create_segmenter(
@@ -56,9 +60,63 @@ def create_segmenter(
     ModelError
         If its weights are unavailable, cannot be loaded, or do not match the card.
     """
+    return segmenter_of(settings, timings, partial(load_model, settings, compute=compute))
+
+
+def segmenter_of(
+    settings: Settings,
+    timings: Timings | None,
+    load: Load,
+    inspect: Callable[[Path], Card] = card_of_file,
+) -> Segmenter:
+    """Create the segmenter for the settings, as `create_segmenter`, over runtimes made by ``load``.
+
+    ``load`` is called with each card that is used and its file, and returns the runtime, which is
+    closed with the segmenter; ``inspect`` with a bare model file, whose card it returns.
+    """
     if path := _model_file(settings.model):
-        return _create_network_segmenter(card_of_file(path), path, settings, timings, compute)
-    return _create_from_card(card_named(settings.model), settings, timings, compute)
+        card = inspect(path)
+        return _over(load(card, path), card, settings, timings)
+    return _of_card(card_named(settings.model), settings, timings, load)
+
+
+def load_model(
+    settings: Settings,
+    card: Card,
+    path: Path,
+    *,
+    compute: Device | None = None,
+    in_rows: bool = False,
+) -> Runtime:
+    """Load the model of a card as the settings say.
+
+    With ``in_rows`` it takes batches (`Runtime.run_rows`) where it can, without CUDA graphs.
+
+    Raises
+    ------
+    SettingsError, MissingExtraError, ModelError
+        As in `create_segmenter`.
+    """
+    spec = card.input
+    states = {} if spec is None else spec.states
+    rows = () if spec is None or not in_rows else (spec.name, *states)
+    return load_runtime(
+        card.runtime,
+        path,
+        threads=settings.threads,
+        device=settings.device,
+        outputs=output_names(card),
+        states=states,
+        member=None if card.file is None else card.file.member,
+        example=example_inputs(card, path),
+        gpu=GpuOptions(
+            Acceleration(card.gpu.half, card.gpu.graph and not in_rows),
+            engine_cache(),
+            cache_folder(card),
+        ),
+        compute=compute,
+        rows=rows,
+    )
 
 
 def check_model(settings: Settings) -> None:
@@ -103,42 +161,19 @@ def _model_file(model: str) -> Path | None:
     return Path(model) if model.lower().endswith(MODEL_SUFFIXES) else None
 
 
-def _create_from_card(
-    card: Card, settings: Settings, timings: Timings | None, compute: Device | None
-) -> Segmenter:
+def _of_card(card: Card, settings: Settings, timings: Timings | None, load: Load) -> Segmenter:
     if card.choose is not None:
-        return SegmenterByShape(
-            card.choose, lambda part: _create_from_card(part, settings, timings, compute)
-        )
+        return SegmenterByShape(card.choose, lambda part: _of_card(part, settings, timings, load))
     if card.runtime == "chroma":
         check_runtime(card.runtime, settings.device, card.name)
         return ChromaSegmenter(settings.key_color, timings)
-    store = Store(settings.models_dir)
-    path = store.get(card, accept_license=settings.accept_license)
-    return _create_network_segmenter(card, path, settings, timings, compute)
+    path = Store(settings.models_dir).get(card, accept_license=settings.accept_license)
+    return _over(load(card, path), card, settings, timings)
 
 
-def _create_network_segmenter(
-    card: Card,
-    path: Path,
-    settings: Settings,
-    timings: Timings | None,
-    compute: Device | None,
-) -> Segmenter:
-    runtime = load_runtime(
-        card.runtime,
-        path,
-        threads=settings.threads,
-        device=settings.device,
-        outputs=output_names(card),
-        states={} if card.input is None else card.input.states,
-        member=None if card.file is None else card.file.member,
-        example=example_inputs(card, path),
-        gpu=GpuOptions(
-            Acceleration(card.gpu.half, card.gpu.graph), engine_cache(), cache_folder(card)
-        ),
-        compute=compute,
-    )
+def _over(
+    runtime: Runtime, card: Card, settings: Settings, timings: Timings | None
+) -> NetworkSegmenter:
     try:
         return NetworkSegmenter(card, runtime, settings.keep, timings)
     except Exception:

@@ -64,7 +64,7 @@ def check_runtime(kind: str, device: Device, model: str) -> None:
         raise missing_extra_error(library, kind, ModuleNotFoundError(module))
 
 
-def load_runtime(
+def load_runtime(  # noqa: PLR0913 - most are for one of the runtimes
     kind: str,
     path: Path,
     *,
@@ -76,6 +76,7 @@ def load_runtime(
     example: Example | None = None,
     gpu: GpuOptions = NO_GPU_OPTIONS,
     compute: ComputeDevice | None = None,
+    rows: Sequence[str] = (),
 ) -> Runtime:
     """Load a model file.
 
@@ -104,6 +105,9 @@ def load_runtime(
         with a warning.
     compute : greenroom.cuda.Device, optional
         Device of the pictures. A model that runs on CUDA runs on that GPU.
+    rows : sequence of str
+        The picture and states of a model that is to take batches in ONNX Runtime
+        (`Runtime.run_rows`), if that works.
 
     Raises
     ------
@@ -127,6 +131,7 @@ def load_runtime(
         allowed=gpu.allowed,
         engines=gpu.engines,
         compute=compute,
+        rows=rows,
     )
     if kind == "onnx":
         return load_onnx(path)

@@ -20,11 +20,15 @@ __all__ = [
     "Acceleration",
     "GpuOptions",
     "outputs_agree",
+    "rows_agree",
     "ways_within",
 ]
 
 # Largest mean difference of an output, as a share of its range. Half precision differs by 0.001.
 _TOLERANCE: Final = 0.005
+# Largest difference of a value of one row of a batch from that beside other rows, as a share of the
+# output's range. On the processor there is none.
+_MOST: Final = 0.001
 
 
 class Acceleration(NamedTuple):
@@ -84,6 +88,18 @@ def outputs_agree(found: Sequence[Outputs], expected: Sequence[Outputs]) -> bool
         for outputs, other in zip(found, expected, strict=True)
         for name, wanted in other.items()
     )
+
+
+def rows_agree(row: Outputs, other: Outputs) -> bool:
+    """Whether the outputs of a row are, everywhere, those that it has beside other rows."""
+    for name, wanted in other.items():
+        found = row[name]
+        if found.shape != wanted.shape or not np.isfinite(found).all():
+            return False
+        span = max(1.0, float(np.ptp(wanted))) if wanted.size else 1.0
+        if wanted.size and float(np.abs(found.astype(np.float64) - wanted).max()) > _MOST * span:
+            return False
+    return True
 
 
 def _agrees(found: NDArray[np.float64], wanted: NDArray[np.float64]) -> bool:

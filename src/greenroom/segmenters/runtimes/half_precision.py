@@ -11,8 +11,10 @@ if TYPE_CHECKING:
 __all__ = ["in_half_precision"]
 
 
-def in_half_precision(path: Path) -> bytes:
-    """Return a model that computes in float16; its inputs and outputs keep their types.
+def in_half_precision(source: Path | bytes) -> bytes:
+    """Return a model, of a file or serialised, that computes in float16.
+
+    Its inputs and outputs keep their types.
 
     Raises
     ------
@@ -27,7 +29,7 @@ def in_half_precision(path: Path) -> bytes:
     )
 
     try:
-        model = onnx.load(path)
+        model = onnx.load_from_string(source) if isinstance(source, bytes) else onnx.load(source)
         _prepare(model.graph)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about constants beyond float16's range

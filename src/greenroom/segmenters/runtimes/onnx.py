@@ -16,9 +16,11 @@ from greenroom.segmenters.runtimes.acceleration import (
     NO_ACCELERATION,
     Acceleration,
     outputs_agree,
+    rows_agree,
     ways_within,
 )
 from greenroom.segmenters.runtimes.compute_devices import open_session
+from greenroom.segmenters.runtimes.free_batch import with_free_batch
 from greenroom.segmenters.runtimes.half_precision import in_half_precision
 from greenroom.segmenters.runtimes.native_stderr import captured_stderr
 from greenroom.segmenters.runtimes.onnx_binding import BoundSession, DeviceStates
@@ -27,6 +29,7 @@ from greenroom.segmenters.runtimes.runtime import (
     Runtime,
     TensorInfo,
     check_file,
+    first_states,
     load_error,
     missing_extra_error,
     run_error,
@@ -44,7 +47,7 @@ if TYPE_CHECKING:
     from greenroom.cuda import Array
     from greenroom.cuda import Device as ComputeDevice
     from greenroom.segmenters.runtimes.compute_devices import Provider
-    from greenroom.segmenters.runtimes.runtime import Example, Fill, FillThere, Trial
+    from greenroom.segmenters.runtimes.runtime import Example, Fill, FillThere, Row, Trial
     from greenroom.segmenters.runtimes.states import States
 
 __all__ = ["OnnxRuntime"]
@@ -97,6 +100,7 @@ class OnnxRuntime(Runtime):
         allowed: Acceleration = NO_ACCELERATION,
         engines: Path | None = None,
         compute: ComputeDevice | None = None,
+        rows: Sequence[str] = (),
     ) -> None:
         try:
             onnxruntime = load_onnxruntime()
@@ -115,6 +119,7 @@ class OnnxRuntime(Runtime):
         self._wanted = outputs
         self._allowed = allowed
         self._engines = engines
+        self._way = NO_ACCELERATION
         self._compute = None if compute is None or compute.place[0] != "cuda" else compute
         if example is None:
             session, self.device = self._open([(_CPU_PROVIDER, {})]), str(Device.CPU)
@@ -122,6 +127,9 @@ class OnnxRuntime(Runtime):
         else:
             self._bound, self.device = self._open_on(device, example)
         self.inputs, self.outputs = self._bound.inputs, self._bound.outputs
+        self._of_rows: str | bytes | None = None
+        if rows and example is not None:
+            self._free_rows(rows, example(self.inputs))
 
     def run(
         self,
@@ -171,6 +179,45 @@ class OnnxRuntime(Runtime):
         self._take_over()
         return self._run(picture, shape, fill, others, kept, there=there)
 
+    def run_rows(
+        self, picture: str, rows: Sequence[Row], others: Mapping[str, NDArray[Any]]
+    ) -> list[dict[str, NDArray[Any]]]:
+        """See `Runtime.run_rows`; if a device chosen by ``auto`` fails, the CPU takes over."""
+        if not self.takes_rows:
+            return super().run_rows(picture, rows, others)
+        given = {picture: _stacked([row.picture for row in rows]), **others}
+        for name in self.states:
+            given[name] = _stacked([row.values[name] for row in rows])
+        try:
+            with self._model_faults():
+                outputs = self._bound.run_arrays(given)
+        except _DeviceFaultError as error:
+            if self._asked is not Device.AUTO:
+                raise
+            logger.warning("%s; it runs on the CPU from now on", error)
+            self._take_over()
+            with self._model_faults():
+                outputs = self._bound.run_arrays(given)
+        return self._split(outputs, len(rows))
+
+    def _split(
+        self, outputs: Mapping[str, NDArray[Any]], count: int
+    ) -> list[dict[str, NDArray[Any]]]:
+        """Return the outputs of each row, or raise if it is not clear which are whose."""
+        for name, values in outputs.items():
+            if not values.ndim or len(values) != count:
+                message = (
+                    f"model '{self.path.name}' answers {count} pictures with an output '{name}' of "
+                    f"shape {values.shape}"
+                )
+                raise ModelOutputError(message, self.path)
+        if count == 1:
+            return [dict(outputs)]
+        return [
+            {name: values[number : number + 1].copy() for name, values in outputs.items()}
+            for number in range(count)
+        ]
+
     def new_states(self) -> DeviceStates:
         """See `Runtime.new_states`."""
         return DeviceStates(self._bound)
@@ -211,7 +258,7 @@ class OnnxRuntime(Runtime):
 
     def _take_over(self) -> None:
         """Go on on the CPU."""
-        session = self._open([(_CPU_PROVIDER, {})])
+        session = self._open([(_CPU_PROVIDER, {})], self._of_rows)
         # Freed with the runtime: to free what a lost device holds can end the process.
         self._failed = self._bound
         self._bound = self._bind(session)
@@ -273,10 +320,71 @@ class OnnxRuntime(Runtime):
             else:
                 if outputs_agree(found, expected):
                     self.name = f"{self.name}, {way}"
+                    self._way = way
                     return bound
                 reason = "its answers differ"
             logger.info("model '%s' is not run with %s: %s", self.path.name, way, reason)
         return plain
+
+    def _free_rows(self, rows: Sequence[str], trial: Trial) -> None:
+        """Take batches from now on, if the model answers each row as if it were alone."""
+        is_cpu = self.device == Device.CPU
+        if not is_cpu and self.device != Device.CUDA:
+            return
+        faults: tuple[type[Exception], ...] = (*self._errors, ImportError, ModelOutputError)
+        plain = self._bound
+        try:
+            rows = [name or self.inputs[0].name for name in rows]
+            free = all(info.shape[:1] == (None,) for info in self.inputs if info.name in rows)
+            source = str(self.path) if free else with_free_batch(self.path, rows)
+            model: str | bytes = source
+            if self._way.half:
+                model = in_half_precision(self.path if free else source)  # type: ignore[arg-type]
+            providers: list[Provider] = [(_CPU_PROVIDER, {})]
+            if not is_cpu:
+                providers.insert(0, (_CUDA_PROVIDER, {}))
+            with contextlib.redirect_stdout(io.StringIO()), captured_stderr():
+                bound = self._bind(self._open(providers, model))
+                self._try_rows(bound, plain, trial)
+        except faults as error:
+            logger.info("model '%s' takes one picture at a time: %s", self.path.name, error)
+        else:
+            self._bound, self._of_rows, self.takes_rows = bound, source, True
+
+    def _try_rows(self, bound: BoundSession, plain: BoundSession, trial: Trial) -> None:
+        """Raise unless a row of a batch is answered the same whatever the others are.
+
+        That is as in a batch of that row alone, repeated, and as by the plain model. The pictures
+        differ, change places from run to run, and have states where the model has.
+        """
+        picture = np.array(plain.picture(trial.picture, trial.shape))
+        trial.fill(picture)
+        pictures = [picture, picture[..., ::-1].copy(), np.flip(picture, 2).copy()]
+        of_plain = [DeviceStates(plain) if self.states else None for _ in pictures]
+        values = [first_states(self.states, self.inputs) for _ in pictures]
+        for _ in range(_TRIALS_OF_STATES):
+            given = [
+                {trial.picture: each, **own} for each, own in zip(pictures, values, strict=True)
+            ]
+            together = self._rows_of(bound, given, trial)
+            for number, own in enumerate(given):
+                row = together[number]
+                repeated = self._rows_of(bound, [own] * len(given), trial)[number]
+                plain.picture(trial.picture, trial.shape)[...] = own[trial.picture]
+                expected = plain.run(trial.picture, trial.others, of_plain[number])
+                if not (rows_agree(row, repeated) and outputs_agree([row], [expected])):
+                    message = "its answers depend on the other pictures"
+                    raise ModelOutputError(message, self.path)
+            values = [
+                {name: row[output] for name, output in self.states.items()} for row in together
+            ]
+            pictures.append(pictures.pop(0))
+
+    def _rows_of(
+        self, bound: BoundSession, given: Sequence[Mapping[str, NDArray[Any]]], trial: Trial
+    ) -> list[dict[str, NDArray[Any]]]:
+        stacked = {name: _stacked([one[name] for one in given]) for name in given[0]}
+        return self._split(bound.run_arrays({**trial.others, **stacked}), len(given))
 
     def _open_way(self, way: Acceleration) -> Any:
         options = {"enable_cuda_graph": "1"} if way.graph else self._stream_options
@@ -373,6 +481,11 @@ class OnnxRuntime(Runtime):
             if first != _CPU_PROVIDER:
                 raise
             raise load_error(self.path, _LIBRARY, error) from error
+
+
+def _stacked(rows: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Return arrays one after the other along the first dimension."""
+    return rows[0] if len(rows) == 1 else np.concatenate(rows)
 
 
 def _infos(path: Path, tensors: Sequence[Any]) -> tuple[TensorInfo, ...]:

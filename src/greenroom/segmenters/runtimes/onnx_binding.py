@@ -234,6 +234,11 @@ class BoundSession:
         )
         return self._read(computed)
 
+    def run_arrays(self, given: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Run the model on NumPy arrays; its outputs, states included, are in new memory."""
+        outputs = self._session.run(self._names, dict(given))
+        return dict(zip(self._names, outputs, strict=True))
+
     def _note_sizes(self, others: Mapping[str, NDArray[Any]]) -> None:
         """Release the outputs' tensors if their sizes may be others now."""
         more = ((name, values.shape, values.tobytes()) for name, values in others.items())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -26,6 +27,7 @@ __all__ = [
     "Example",
     "Fill",
     "FillThere",
+    "Row",
     "Runtime",
     "TensorInfo",
     "Trial",
@@ -59,6 +61,24 @@ class Trial(NamedTuple):
     others: Mapping[str, NDArray[Any]]
 
 
+class Row(NamedTuple):
+    """One stream's part of a batch.
+
+    Attributes
+    ----------
+    picture : (1, ...) array
+        Its input. Read only.
+    values : mapping
+        Its states by input, with 1 as the first length. Read only.
+    states : callable, optional
+        Returns its states for a runtime that does not take rows: `Runtime.new_states`.
+    """
+
+    picture: NDArray[Any]
+    values: Mapping[str, NDArray[Any]]
+    states: Callable[[], States] | None = None
+
+
 if TYPE_CHECKING:
     Example = Callable[[Sequence[TensorInfo]], Trial]
 
@@ -80,8 +100,11 @@ class Runtime(ABC):
         Inputs of the model, and its outputs that are computed.
     states : mapping of str to str
         For recurrent models: each state's input, and the output that feeds it in the next run.
+    takes_rows : bool
+        Whether `run_rows` takes several pictures at once, not as by default.
     """
 
+    takes_rows: bool = False
     name: str
     device: str
     threads: int
@@ -145,6 +168,39 @@ class Runtime(ABC):
         """
         return self.run(picture, shape, fill, others, states)
 
+    def run_rows(
+        self, picture: str, rows: Sequence[Row], others: Mapping[str, NDArray[Any]]
+    ) -> list[dict[str, NDArray[Any]]]:
+        """Run the model on pictures of several streams, with a batch of 1 each.
+
+        Parameters
+        ----------
+        picture : str
+            Name of the input.
+        rows : sequence of Row
+            All of one size. One if `takes_rows` is false.
+        others : mapping
+            The further inputs, the same for all. Read only.
+
+        Returns
+        -------
+        list of mappings
+            The outputs of each row, as if it were alone: in new memory, those that feed its
+            ``values`` included.
+
+        Raises
+        ------
+        ModelOutputError
+            If the model fails.
+        """
+        answers = []
+        for row in rows:
+            states = None if row.states is None else row.states()
+            fill = partial(_copy, row.picture)
+            outputs = self.run(picture, row.picture.shape, fill, others, states)
+            answers.append({name: np.array(values) for name, values in outputs.items()})
+        return answers
+
     def new_states(self) -> States:
         """Return first states for a stream of a recurrent model."""
         return HostStates(self.states, first_states(self.states, self.inputs))
@@ -152,6 +208,10 @@ class Runtime(ABC):
     @abstractmethod
     def close(self) -> None:
         """Release the model."""
+
+
+def _copy(values: NDArray[Any], tensor: NDArray[Any]) -> None:
+    tensor[...] = values
 
 
 def first_states(names: Mapping[str, str], inputs: Sequence[TensorInfo]) -> dict[str, NDArray[Any]]:
