@@ -64,7 +64,9 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> FakeOnnxRuntime:
         compute,
         available=[TENSORRT, CUDA, CPU],
     )
-    monkeypatch.setattr("greenroom.segmenters.runtimes.onnx.load_onnxruntime", lambda: fake)
+    for module in ("onnx", "converted"):
+        name = f"greenroom.segmenters.runtimes.{module}.load_onnxruntime"
+        monkeypatch.setattr(name, lambda: fake)
     monkeypatch.setattr("greenroom.segmenters.runtimes.tensorrt.load_libraries", lambda: None)
     return fake
 
@@ -214,6 +216,13 @@ class TestLeftToLiteRT:
         options = GpuOptions(Acceleration(), conversions=tmp_path)
         with pytest.raises(ModelError, match=r"_quant\.tflite' cannot be converted.*UINT8"):
             load_runtime("litert", path, device=Device.CUDA, example=unused, gpu=options)
+
+    @pytest.mark.parametrize("device", [Device.CUDA, Device.TENSORRT])
+    def test_other_builds(self, device: Device, cache: Path) -> None:
+        """Where ONNX Runtime is not built for the device nothing is converted."""
+        with pytest.raises(ModelError, match=f"'selfie_landscape.tflite' .*'{device}' cannot run"):
+            create_segmenter(Settings(model=MODEL, device=device))
+        assert not cache.exists()
 
     def test_recurrent(self, tmp_path: Path) -> None:
         """A recurrent model's states are LiteRT's."""

@@ -24,7 +24,14 @@ if TYPE_CHECKING:
     Provider = tuple[str, dict[str, str]]
     CreateSession = Callable[[list[Provider]], Any]
 
-__all__ = ["AUTO_ORDER", "DEVICES", "DOCTOR_HINT", "cpu_only", "open_session"]
+__all__ = [
+    "AUTO_ORDER",
+    "DEVICES",
+    "DOCTOR_HINT",
+    "cpu_only",
+    "missing_provider",
+    "open_session",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -152,12 +159,8 @@ def _open_verified(
     errors: tuple[type[Exception], ...],
 ) -> Any:
     spec = DEVICES[device]
-    if spec.provider not in available:
-        message = (
-            f"this build of ONNX Runtime has no {spec.provider}, only {', '.join(available)}; "
-            f"what brings it is {spec.package}"
-        )
-        raise _DeviceUnusableError(message)
+    if reason := missing_provider(device, available):
+        raise _DeviceUnusableError(reason)
     names = [spec.provider, *(name for name in spec.before_cpu if name in available)]
     if device is not Device.CPU:
         names.append(_CPU)
@@ -179,6 +182,17 @@ def _open_verified(
         message = f"ONNX Runtime did not take {spec.provider}, but {', '.join(used)}: {reason}"
         raise _DeviceUnusableError(message)
     return session
+
+
+def missing_provider(device: Device, available: Sequence[str]) -> str:
+    """Return why a build with these providers cannot use a device; empty if it can."""
+    spec = DEVICES[device]
+    if spec.provider in available:
+        return ""
+    return (
+        f"this build of ONNX Runtime has no {spec.provider}, only {', '.join(available)}; what "
+        f"brings it is {spec.package}"
+    )
 
 
 def _missing_library(text: str) -> str:

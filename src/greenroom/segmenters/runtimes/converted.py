@@ -13,6 +13,9 @@ from greenroom.cuda import has_driver
 from greenroom.errors import MissingExtraError, ModelError
 from greenroom.segmenters.conversion import converted_file
 from greenroom.segmenters.runtimes.acceleration import outputs_agree
+from greenroom.segmenters.runtimes.compute_devices import missing_provider
+from greenroom.segmenters.runtimes.onnx_library import load_onnxruntime
+from greenroom.segmenters.runtimes.runtime import missing_extra_error
 from greenroom.settings import Device
 
 if TYPE_CHECKING:
@@ -78,7 +81,7 @@ def run_converted(
         If the device was named, and the model cannot be converted, or not run there.
     """
     try:
-        runtime = _loaded(litert.path, load, folder)
+        runtime = _loaded(litert.path, load, device, folder)
         if runtime.device == Device.CPU:  # with auto, if the GPU cannot run it
             runtime.close()
             return litert
@@ -101,7 +104,10 @@ def run_converted(
     return litert
 
 
-def _loaded(path: Path, load: Callable[[Path], Runtime], folder: Path | None) -> Runtime:
+def _loaded(
+    path: Path, load: Callable[[Path], Runtime], device: Device, folder: Path | None
+) -> Runtime:
+    _check_build(path, Device.CUDA if device is Device.AUTO else device)
     if folder is None:
         message = f"model file '{path}' is not run on a GPU: there is no folder to convert it to."
         raise ModelError(message, path)
@@ -114,6 +120,21 @@ def _loaded(path: Path, load: Callable[[Path], Runtime], folder: Path | None) ->
             f"by XDG_CACHE_HOME."
         )
         raise ModelError(message, path) from error
+
+
+def _check_build(path: Path, device: Device) -> None:
+    """Raise if ONNX Runtime is not there, or cannot use the device: nothing is converted then."""
+    try:
+        available = load_onnxruntime().get_available_providers()
+    except ImportError as error:
+        library = f"ONNX Runtime for device '{device}'"
+        raise missing_extra_error(library, "cuda", error) from error
+    if reason := missing_provider(device, available):
+        message = (
+            f"model '{path.name}' cannot be run: device '{device}' cannot run it: {reason}. Use "
+            f"--device cpu or auto."
+        )
+        raise ModelError(message, path)
 
 
 def _agree(runtime: Runtime, litert: Runtime, trial: Trial) -> bool:
