@@ -185,7 +185,7 @@ class TestCuts:
             b_frames=drawn["b_frames"],
             open_gop=drawn["open_gop"],
         )
-        values = Settings(background="color:teal", quality="fast", codec="ffv1", smoothing=0)
+        values = Settings(background="none", codec="ffv1")
         with pytest.MonkeyPatch.context() as patch:  # so that decoding begins at later key frames
             patch.setattr("greenroom.archives.segments.WARM_UP_S", 0.2)
             plan = divided(source, folder / "parts.mkv", values, drawn["segment_s"])
@@ -265,7 +265,7 @@ class TestJoining:
     )
     def test_every_codec(self, tmp_path: Path, target: str, values: dict[str, Any]) -> None:
         """Times, durations and parameter sets are those of one piece, and all of it decodes."""
-        given = Settings(**({"background": "color:teal", "quality": "fast"} | values))
+        given = Settings(**({"background": "color:teal"} | values))
         source = recorded(tmp_path / "in.mp4", [FRAME * number for number in range(40)])
         plan = divided(source, tmp_path / target, given, 0.5)
         assert len(plan.segments) == 3
@@ -284,7 +284,7 @@ class TestJoining:
 
     def test_sound_chapters_and_tags(self, tmp_path: Path) -> None:
         """They come from the source once, as without segments."""
-        values = Settings(background="color:teal", quality="fast")
+        values = Settings(background="color:teal")
         times = [FRAME * number for number in range(40)]
         source = recorded(tmp_path / "in.mkv", times, sound=True)
         assert divided(source, tmp_path / "out.mp4", values, 0.5).segments
@@ -294,7 +294,7 @@ class TestJoining:
 
     def test_warm_up_is_not_counted(self, tmp_path: Path) -> None:
         """A frame that fails in the warm-up is the other segment's: written and counted there."""
-        values = Settings(background="color:teal", quality="fast", on_failure="cover")
+        values = Settings(background="color:teal", on_failure="cover")
         source = recorded(tmp_path / "in.mp4", [FRAME * number for number in range(40)])
         plan = plan_segments(source, tmp_path / "out.mp4", values, 0.5)
         early = plan.segments[1].warm_up_frames
@@ -310,7 +310,7 @@ class TestJoining:
 
     def test_parts_that_do_not_fit(self, tmp_path: Path) -> None:
         """Wrong order, another encoder, another picture at a seam, damage: nothing is written."""
-        values = Settings(background="color:teal", quality="fast")
+        values = Settings(background="color:teal")
         source = recorded(tmp_path / "in.mp4", [FRAME * number for number in range(40)])
         target = tmp_path / "out.mp4"
         plan = plan_segments(source, target, values, 0.5)
