@@ -13,7 +13,7 @@ from greenroom import VirtualBackground
 from greenroom.engine import device_selection
 from greenroom.engine.device_proof import prove
 from greenroom.engine.device_selection import MISSING_CUPY, reason_against_gpu
-from greenroom.errors import DeviceError
+from greenroom.errors import DeviceError, ModelOutputError
 from greenroom.settings import Device
 from greenroom.testing import PersonSegmenter, PersonSource, count_room_pixels
 
@@ -168,6 +168,36 @@ def test_the_processor_takes_over_with_auto(
         with engine_on("auto") as another:
             assert another.compute == "host device"
         assert len(fake_gpu) == proofs + 2
+
+
+def test_what_nobody_foresaw_is_taken_over(
+    fake_gpu: list[HostDevice], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With auto any fault of the work on the GPU has the processor do it, if that can."""
+    with engine_on("auto") as engine:
+        one, two = frames(2)
+        assert engine.render(one).valid
+        monkeypatch.setattr(fake_gpu[-1], "upload", None)
+        assert engine.render(two).valid
+        assert engine.compute == "cpu"
+        assert engine.notices[0].startswith("host device failed: TypeError: ")
+
+
+@pytest.mark.usefixtures("fake_gpu")
+def test_a_model_that_fails_does_not_cost_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A frame that the model cannot do is covered, and the processor is not tried with it."""
+    with engine_on("auto") as engine:
+        one, two = frames(2)
+
+        def fail(*_: object) -> None:
+            message = "the model's answer is not a matte"
+            raise ModelOutputError(message)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(PersonSegmenter, "segment", fail)
+            assert "not a matte" in engine.render(one).error
+        assert engine.compute == "host device"
+        assert engine.render(two).valid
 
 
 def test_a_device_that_was_named_covers(fake_gpu: list[HostDevice]) -> None:

@@ -14,7 +14,7 @@ from greenroom.effects import create_overlay
 from greenroom.engine.compute import Compute
 from greenroom.engine.device_selection import choose, forget_proof
 from greenroom.engine.picture import Stages
-from greenroom.errors import DeviceError, ProcessingError, SettingsError
+from greenroom.errors import DeviceError, GreenroomError, ProcessingError, SettingsError
 from greenroom.segmenters import Segmenter, create_segmenter
 from greenroom.settings import Stage
 
@@ -118,8 +118,8 @@ class StageExchange:
                     raise fault
                 try:
                     return make(stages)
-                except DeviceError as error:
-                    if stages.compute.device is None:
+                except Exception as error:
+                    if stages.compute.device is None or not _may_be_of_device(error):
                         raise
                     forget_proof()
                     if not stages.compute.is_replaceable:
@@ -238,9 +238,12 @@ class StageExchange:
             steps.append(self._forget)  # what is remembered may be arrays of the device before
         return steps
 
-    def _leave_device(self, stages: Stages, error: DeviceError) -> Stages:
+    def _leave_device(self, stages: Stages, error: Exception) -> Stages:
         """Have the processor do a failed device's work, from the frame that failed on."""
-        notice = f"{error}. The processor does its work from now on."
+        said = str(error)
+        if not isinstance(error, DeviceError):
+            said = f"{stages.compute.name} failed: {type(error).__name__}: {said}"
+        notice = f"{said}. The processor does its work from now on."
         logger.warning("%s", notice)
         # Freed with the engine: to free what a lost device holds can end the process.
         self._failed = stages.compute
@@ -334,6 +337,11 @@ def _checked(segmenter: object) -> Segmenter:
         "derived from greenroom.segmenters.Segmenter."
     )
     raise SettingsError(message)
+
+
+def _may_be_of_device(error: Exception) -> bool:
+    """Whether the processor may do better: not if a model or a background says what is wrong."""
+    return isinstance(error, DeviceError) or not isinstance(error, GreenroomError)
 
 
 def _close(stage: Segmenter | Background) -> None:
