@@ -151,6 +151,24 @@ half = true                    # half precision
 graph = true                   # CUDA graphs
 ```
 
+A card can also fuse two models whose answers are refined (not matting models). Both look at every
+frame, the second at the square around what the first looks at; the log odds of their answers are
+added with weights and a bias, and a person whom the second misses stays as the first found them
+([Quality](quality.md#two-models)). `greenroom models get` gets the weights of both.
+
+```toml
+name = "my-duo"
+description = "Mine and another, fused"
+license = "MIT"
+runtime = "onnx"
+
+members = ["selfie", "mine"]
+
+[fusion]
+weights = [0.12, 0.24]
+bias = 0.8
+```
+
 - `--model mine.toml` uses the model.
 - `greenroom models add mine.toml mine.onnx` stores the card and the weights, so that `--model mine`
   works from any folder.

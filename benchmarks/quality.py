@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from greenroom.evaluation.evaluate import MEASURES, evaluate
+from greenroom.settings import Quality, Settings
 
 if TYPE_CHECKING:
     from greenroom.evaluation.evaluate import Evaluation, Scores
@@ -32,18 +33,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure greenroom's matte on labelled data.")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--model", default="selfie")
+    parser.add_argument("--quality", type=Quality, choices=Quality, default=Quality.BALANCED)
     parser.add_argument("--set", choices=(*PHOTO_SETS, CLIPS), help="only this one")
     options = parser.parse_args()
     wanted = (options.set,) if options.set else (*PHOTO_SETS, CLIPS)
+    settings = Settings(model=options.model, quality=options.quality)
     photos = {
-        name: evaluate(options.data / name, model=options.model)
-        for name in PHOTO_SETS
-        if name in wanted
+        name: evaluate(options.data / name, settings) for name in PHOTO_SETS if name in wanted
     }
     if photos:
         print(photo_table(options.model, photos) + "\n")
     if CLIPS in wanted:
-        print(clip_table(options.model, evaluate(options.data / CLIPS, model=options.model).cases))
+        print(clip_table(options.model, evaluate(options.data / CLIPS, settings).cases))
 
 
 def photo_table(model: str, results: dict[str, Evaluation]) -> str:

@@ -94,7 +94,7 @@ class TestList:
         result = run("models", "list")
         assert (result.status, result.err) == (0, "")
         rows = {line.split()[0]: line for line in result.out.splitlines()}
-        assert len(rows) == 1 + 15
+        assert len(rows) == 1 + 16
         for word in ("matting", "GPL-3.0-only", "15.0 MB", "not here", "onnx"):
             assert word in rows["rvm-mobilenetv3"]
         assert "embedded" in rows["selfie"]
@@ -116,7 +116,7 @@ class TestList:
         card(own, "name = 3", "broken.toml")
         result = run("models", "list")
         assert result.status == 0
-        assert len(result.out.splitlines()) == 1 + 15
+        assert len(result.out.splitlines()) == 1 + 16
         assert result.err.startswith("greenroom: warning: ")
         assert "broken.toml" in result.err
         assert "line 1" in sentence(run("models", "info", "broken"), 1)
@@ -147,6 +147,9 @@ class TestInfo:
         assert found["path"] == str(tmp_path / "mine.onnx")
         found = json.loads(run("models", "info", "selfie", "--json").out)
         assert found["chooses"] == ["selfie-general", "selfie-landscape"]
+        found = json.loads(run("models", "info", "selfie-duo", "--json").out)
+        assert found["members"] == ["selfie", "selfie-multiclass"]
+        assert (found["license"], found["where"]) == ("Apache-2.0", "not here")
 
     def test_on_gpu(self, run: Run) -> None:
         """What runs a model on NVIDIA's GPUs is told, and the file that was made for them."""

@@ -32,7 +32,7 @@ class TestCards:
         found = cards()
         assert set(found) == {
             "chroma", "deeplabv3", "deeplabv3-513-quant", "deeplabv3-mnv2", "deeplabv3-xception",
-            "modnet", "pp-humanseg", "rvm-mobilenetv3", "rvm-resnet50", "selfie",
+            "modnet", "pp-humanseg", "rvm-mobilenetv3", "rvm-resnet50", "selfie", "selfie-duo",
             "selfie-general", "selfie-landscape", "selfie-multiclass", "sinet", "u2net-human",
         }  # fmt: skip
         for name, card in found.items():

@@ -72,6 +72,7 @@ def info(name: _Name, *, models_dir: _ModelsDir = None, as_json: Json = False) -
         "classes": list(card.output.classes),
         "keep": list(card.output.keep) if card.output.classes else [],
         "chooses": [card.choose.otherwise, card.choose.wide] if card.choose else [],
+        "members": list(card.members or ()),
     }
     if as_json:
         typer.echo(json.dumps(row))
@@ -171,14 +172,15 @@ def _row(card: Card, store: Store) -> dict[str, Any]:
     """Return the columns that the list shows of a model."""
     needed = required_cards(card)
     speeds = read_speeds()
-    ran = [speeds[part.name] for part in needed if part.name in speeds]
+    timed = needed if card.members is None else [card]
+    ran = [speeds[part.name] for part in timed if part.name in speeds]
     sizes = [part.file.size for part in needed if part.file is not None]
     places = [found[0].value if (found := store.locate(part)) else None for part in needed]
-    place = "not here" if None in places else str(places[0])
+    place = "not here" if None in places else ", ".join(dict.fromkeys(filter(None, places)))
     return {
         "name": card.name,
         "task": card.task.value,
-        "license": card.license,
+        "license": " AND ".join(dict.fromkeys(part.license for part in needed)),
         "size": sum(size or 0 for size in sizes) if all(sizes) else None,
         "where": place if sizes else "needs none",
         "runtime": card.runtime,

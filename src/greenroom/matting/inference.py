@@ -13,13 +13,13 @@ from greenroom.matting.following import Follower
 from greenroom.matting.newcomers import Newcomers
 from greenroom.matting.region import GridBox, RegionTracker, box_of, extent
 from greenroom.matting.step import Step
-from greenroom.media.frame import Frame
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from greenroom.matting.matting import Look
     from greenroom.matting.step import Work
+    from greenroom.media.frame import Frame
 
     Floats = NDArray[np.float32]
 
@@ -164,7 +164,4 @@ class RegionUpdate(Step):
 
 def _looked(part: Frame, look: Look, *, is_mirrored: bool) -> Floats:
     """Look at a part of a frame, or at its mirror image."""
-    if not is_mirrored:
-        return look(part)
-    planes = tuple(np.ascontiguousarray(plane[:, ::-1]) for plane in part.planes)
-    return look(Frame(planes, part.layout).at(part))[:, ::-1]
+    return look(part.flipped())[:, ::-1] if is_mirrored else look(part)

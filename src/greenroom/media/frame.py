@@ -73,6 +73,24 @@ class Memory:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Origin:
+    """The frame that another one is a part of.
+
+    Attributes
+    ----------
+    whole : Frame
+    box : (int, int, int, int)
+        The part, see `Frame.part`.
+    is_flipped : bool
+        Whether the part is shown in a mirror.
+    """
+
+    whole: Frame
+    box: tuple[int, int, int, int]
+    is_flipped: bool = False
+
+
 @dataclass(frozen=True, eq=False)
 class Frame:
     """One picture: planes, their layout, and a presentation time.
@@ -103,6 +121,7 @@ class Frame:
     alpha: Plane | None = None
     # FFmpeg's memory that the planes view, if any.
     _memory: Memory | None = field(default=None, repr=False)
+    _origin: Origin | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if len(self.planes) != len(self.layout.plane_shapes):
@@ -209,7 +228,22 @@ class Frame:
         """
         views = crop(self.planes, self._pyramid, box)
         layout = _part_layout(self.layout, views[0].shape)
-        return self._showing(views, layout, self.pts, self.time_base, self.duration)
+        part = self._showing(views, layout, self.pts, self.time_base, self.duration)
+        vars(part)["_origin"] = Origin(self, box)
+        return part
+
+    @property
+    def origin(self) -> Origin | None:
+        """The frame that this was made a part of by `part`; None for others."""
+        return self._origin
+
+    def flipped(self) -> Frame:
+        """Return the mirror image of a frame in the host's memory, without alpha."""
+        planes = tuple(np.ascontiguousarray(plane[:, ::-1]) for plane in self.planes)
+        flipped = Frame(planes, self.layout).at(self)
+        if (origin := self._origin) is not None:
+            vars(flipped)["_origin"] = replace(origin, is_flipped=not origin.is_flipped)
+        return flipped
 
     def reduced(self, shape: tuple[int, int]) -> tuple[Plane, ...]:
         """Return all planes resized to one shape, not much larger than the frame.
@@ -421,6 +455,7 @@ class Frame:
             duration=duration,
             alpha=alpha,
             _memory=memory,
+            _origin=None,
         )
         return frame
 

@@ -29,6 +29,7 @@ __all__ = [
     "Card",
     "ChooseSpec",
     "FileSpec",
+    "FusionSpec",
     "GpuSpec",
     "InputSpec",
     "OutputSpec",
@@ -255,6 +256,21 @@ class ChooseSpec(_CardModel):
     wide_from: Annotated[float, Field(gt=0)]
 
 
+class FusionSpec(_CardModel):
+    """Fusion of the answers of two models, see `greenroom.segmenters.fusion`.
+
+    Attributes
+    ----------
+    weights : (float, float)
+        Weight of each member's log odds.
+    bias : float
+        Log odds that are added.
+    """
+
+    weights: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+    bias: float = 0.0
+
+
 class Card(_CardModel):
     """Description of a model.
 
@@ -284,6 +300,11 @@ class Card(_CardModel):
         What it may use on NVIDIA's GPUs.
     choose : ChooseSpec, optional
         Instead of weights: other models by aspect ratio.
+    members : (str, str), optional
+        Instead of weights: two models that both look at every frame. The second looks at the
+        square around the part of the frame that the first looks at.
+    fusion : FusionSpec, optional
+        With ``members``: fusion of their answers.
     """
 
     name: Annotated[str, Field(pattern=f"^{_NAME}$")]
@@ -300,6 +321,8 @@ class Card(_CardModel):
     output: OutputSpec = OutputSpec()
     gpu: GpuSpec = GpuSpec()
     choose: ChooseSpec | None = None
+    members: tuple[str, str] | None = None
+    fusion: FusionSpec | None = None
     _folder: Path | None = PrivateAttr(None)
 
     @property
@@ -309,7 +332,14 @@ class Card(_CardModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        network = self.choose is None and self.runtime != "chroma"
+        if (self.members is None) != (self.fusion is None):
+            message = f"expected {'members' if self.members is None else 'fusion'}"
+            raise ValueError(message)
+        own = [name for name in ("file", "input", "choose") if getattr(self, name) is not None]
+        if self.members is not None and own:
+            message = f"{own[0]}: not with members, each of which has its own card"
+            raise ValueError(message)
+        network = self.choose is None and self.members is None and self.runtime != "chroma"
         if network and (self.file is None or self.input is None):
             message = f"expected {'file' if self.file is None else 'input'}"
             raise ValueError(message)

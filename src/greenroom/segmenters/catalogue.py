@@ -13,8 +13,7 @@ from greenroom.errors import ModelError, SettingsError
 from greenroom.segmenters.card import Card
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from collections.abc import Iterator, Mapping
 
 __all__ = [
     "CARD_SUFFIX",
@@ -45,7 +44,10 @@ def read_cards() -> tuple[Mapping[str, Card], list[ModelError]]:
     found, errors = {}, []
     for name, path in _paths().items():
         try:
-            found[name] = _read(path)
+            card = _read(path)
+            if card.members is not None:
+                required_cards(card)
+            found[name] = card
         except ModelError as error:
             errors.append(error)
     return found, errors
@@ -78,10 +80,40 @@ def card_named(model: str) -> Card:
 
 
 def required_cards(card: Card) -> list[Card]:
-    """Return the cards of the weights that a model needs: its own, or those it chooses from."""
-    if card.choose is None:
-        return [card]
-    return [card_named(card.choose.otherwise), card_named(card.choose.wide)]
+    """Return the cards of the weights that a model needs, without repetition.
+
+    They are its own, or those of the models that it chooses from or fuses.
+
+    Raises
+    ------
+    SettingsError, ModelError
+        As `card_named`; also if a model consists of itself.
+    """
+    return list({part.name: part for part in _required(card, ())}.values())
+
+
+def _required(card: Card, within: tuple[str, ...]) -> Iterator[Card]:
+    """Yield the cards of weights, in order; ``within`` are the models that this is a part of."""
+    way = (*within, card.name)
+    if card.name in within:
+        message = f"model '{card.name}' consists of itself: {' -> '.join(way)}. Correct its card."
+        raise ModelError(message, card.folder)
+    parts: tuple[str, ...] = card.members or ()
+    if card.choose is not None:
+        parts = card.choose.otherwise, card.choose.wide
+    if not parts:
+        yield card
+    for part in parts:
+        yield from _required(_part_of(card, part), way)
+
+
+def _part_of(card: Card, part: str) -> Card:
+    """Return the card of a model that a card names."""
+    try:
+        return card_named(part)
+    except SettingsError as error:
+        message = f"model '{card.name}' consists of '{part}' and others: {error}"
+        raise ModelError(message, card.folder) from error
 
 
 def _paths() -> dict[str, Path]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from greenroom.segmenters.catalogue import card_named, required_cards
 from greenroom.segmenters.chroma import ChromaSegmenter
+from greenroom.segmenters.fused import FusedSegmenter
 from greenroom.segmenters.inspection import MODEL_SUFFIXES, card_of_file, runtime_of_file
 from greenroom.segmenters.network import NetworkSegmenter, example_inputs, output_names
 from greenroom.segmenters.output_decoders import selectable_classes
@@ -19,7 +21,7 @@ from greenroom.segmenters.segmenter import Segmenter
 from greenroom.segmenters.store import Store, cache_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from greenroom.cuda import Array, Device
     from greenroom.media.frame import Frame
     from greenroom.media.timings import Timings
-    from greenroom.segmenters.card import Card, ChooseSpec
+    from greenroom.segmenters.card import Card, ChooseSpec, FusionSpec
     from greenroom.segmenters.runtimes.runtime import Runtime
     from greenroom.settings import Settings
 
@@ -164,11 +166,34 @@ def _model_file(model: str) -> Path | None:
 def _of_card(card: Card, settings: Settings, timings: Timings | None, load: Load) -> Segmenter:
     if card.choose is not None:
         return SegmenterByShape(card.choose, lambda part: _of_card(part, settings, timings, load))
+    if card.members is not None and card.fusion is not None:
+        required_cards(card)  # raises for an unknown member, and for a circle
+        members = [
+            partial(_of_card, card_named(name), settings, None, load) for name in card.members
+        ]
+        return _fused(card.name, members, card.fusion, timings)
     if card.runtime == "chroma":
         check_runtime(card.runtime, settings.device, card.name)
         return ChromaSegmenter(settings.key_color, timings)
     path = Store(settings.models_dir).get(card, accept_license=settings.accept_license)
     return _over(load(card, path), card, settings, timings)
+
+
+def _fused(
+    name: str,
+    members: Sequence[Callable[[], Segmenter]],
+    fusion: FusionSpec,
+    timings: Timings | None,
+) -> Segmenter:
+    """Create a segmenter of two others; what was created is closed if anything fails."""
+    with ExitStack() as on_failure:
+        created = []
+        for create in members:
+            created.append(create())
+            on_failure.callback(created[-1].close)
+        fused = FusedSegmenter(name, (created[0], created[1]), fusion, timings)
+        on_failure.pop_all()
+    return fused
 
 
 def _over(

@@ -27,7 +27,8 @@ def list_models(models_dir: Path | None) -> list[dict[str, Any]]:
     for card in cards().values():
         needed = required_cards(card)
         sizes = [part.file.size for part in needed if part.file is not None]
-        ran = [speeds[part.name] for part in needed if part.name in speeds]
+        timed = needed if card.members is None else [card]
+        ran = [speeds[part.name] for part in timed if part.name in speeds]
         models.append(
             {
                 "name": card.name,
