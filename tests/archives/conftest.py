@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -117,12 +118,12 @@ def go(tmp_path: Path) -> Go:
         redo: bool = False,
         fail_fast: bool = False,
         clock: Callable[[], float] | None = None,
+        segment_s: float | None = None,
         retries: Retries | None = None,
     ) -> Ran:
         folder = OutputFolder(out or str(tmp_path / "done"), tmp_path / "state" if out else None)
         found = recordings(inputs or [str(tmp_path / "talks")], folder.name, settings or Settings())
         crew, told = InlineCrew(work), list["News | FileEnd"]()
-        options = {} if clock is None else {"clock": clock}
         with (
             folder,
             Batch(
@@ -131,7 +132,8 @@ def go(tmp_path: Path) -> Go:
                 VERSION,
                 redo=redo,
                 retries=retries or Retries(first_s=0.0),
-                **options,
+                clock=clock or time.monotonic,
+                segment_s=segment_s,
             ) as batch,
         ):
             outcome = batch.run(crew, told.append, fail_fast=fail_fast)

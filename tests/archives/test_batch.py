@@ -16,9 +16,11 @@ import pytest
 from archives.conftest import VERSION, copy
 from greenroom.archives.batch import Batch, FileEnd
 from greenroom.archives.inputs import recordings
+from greenroom.archives.manifest import Made
 from greenroom.archives.output_folder import OutputFolder
-from greenroom.archives.planner import Retries
-from greenroom.archives.tasks import Failed, Fault, Lost, fault_of
+from greenroom.archives.planner import Kind, Retries
+from greenroom.archives.storage import LocalStorage
+from greenroom.archives.tasks import Failed, Fault, Finished, Lost, fault_of
 from greenroom.errors import SettingsError, SinkError
 from greenroom.settings import Settings
 
@@ -368,3 +370,93 @@ def test_results_of_abandoned_attempts_are_not_used(go: Go, tmp_path: Path) -> N
     assert len(set(targets)) == 4
     assert b"late" not in outputs(tmp_path / "done").values()
     assert left_over(tmp_path / "done") == []
+
+
+def divided(task: Task) -> News:
+    """Do a task by copying the input, the largest in three segments."""
+    kind, entry = task.unit.kind, LocalStorage().entry(task.input)
+    assert entry is not None
+    if kind is Kind.SPLIT:
+        texts = ("a", "b", "c") if task.input.endswith("three.mp4") else ()
+        assert task.segment_s == 60
+        return Finished(task.unit, None, entry, {}, segments=texts)
+    if kind is Kind.WHOLE:
+        return copy(task)
+    assert task.fingerprint == entry.fingerprint
+    made = Path(task.target)
+    if kind is Kind.SEGMENT:
+        made.write_bytes(task.segment.encode())
+    else:
+        made.write_bytes(b"joined " + b"".join(Path(part).read_bytes() for part in task.parts))
+    end = LocalStorage().entry(task.target)
+    assert end is not None
+    return Finished(task.unit, Made(end.name, end.fingerprint, 5, 1, 0.5), entry, {"frames": 5})
+
+
+def test_long_files_are_done_in_segments(go: Go, tmp_path: Path) -> None:
+    """Short ones as a whole; the results of segments go when they are joined."""
+    ran = go(divided, segment_s=60.0)
+    assert ran.outcome.is_good
+    assert outputs(tmp_path / "done")["three.mp4"] == b"joined abc"
+    assert outputs(tmp_path / "done")["two.mp4"] == b"converted twotwo"
+    assert left_over(tmp_path / "done") == []
+    (end,) = [one for one in ran.told if isinstance(one, FileEnd) and "three" in one.output]
+    assert (end.attempts, end.summary["seconds"]) == (1, 2.0)
+    assert go(divided, segment_s=60.0).names == []
+
+
+def test_segments_that_are_done_survive_an_interruption(go: Go, tmp_path: Path) -> None:
+    """But for one whose result is gone; --segment-seconds need not be the same."""
+    done: list[str] = []
+
+    def interrupted(task: Task) -> News:
+        if task.unit.kind is Kind.SEGMENT and len(done) == 2:
+            raise Killed
+        if task.unit.kind is Kind.SEGMENT:
+            done.append(task.target)
+        return divided(task)
+
+    with pytest.raises(Killed):
+        go(interrupted, segment_s=60.0)
+    assert [Path(name).exists() for name in done] == [True, True]
+    Path(done[0]).unlink()
+    again: list[str] = []
+
+    def work(task: Task) -> News:
+        if task.unit.kind is Kind.SEGMENT:
+            again.append(task.segment)
+        return divided(task)
+
+    assert go(work).outcome.is_good
+    assert again == ["a", "c"]
+    assert outputs(tmp_path / "done")["three.mp4"] == b"joined abc"
+    assert left_over(tmp_path / "done") == []
+
+
+def test_a_file_whose_segments_do_not_fit_is_done_as_a_whole(go: Go, tmp_path: Path) -> None:
+    """It is not shown with a seam, and not given up either."""
+
+    def work(task: Task) -> News:
+        if task.unit.kind is Kind.JOIN:
+            return Failed(task.unit, Fault.SEAM, "neighbours do not agree.")
+        return divided(task)
+
+    assert go(work, segment_s=60.0).outcome.is_good
+    assert outputs(tmp_path / "done")["three.mp4"] == b"converted threethreethree"
+    assert left_over(tmp_path / "done") == []
+
+
+def test_a_segment_that_is_given_up_fails_its_file_alone(go: Go, tmp_path: Path) -> None:
+    """The next run does what is left of it."""
+
+    def work(task: Task) -> News:
+        if task.segment == "b":
+            return Failed(task.unit, Fault.FILE, "it is damaged.")
+        return divided(task)
+
+    ran = go(work, segment_s=60.0)
+    assert (ran.outcome.done, ran.outcome.failed) == (2, 1)
+    (failed,) = [one for one in ran.told if isinstance(one, FileEnd) and one.error]
+    assert (failed.error, failed.attempts) == ("it is damaged.", 1)
+    assert go(divided, segment_s=60.0).outcome.is_good
+    assert outputs(tmp_path / "done")["three.mp4"] == b"joined abc"

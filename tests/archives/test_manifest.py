@@ -52,7 +52,7 @@ def test_segments_that_are_done_are_kept(manifest: Manifest) -> None:
     run = manifest.begin_run()
     number = manifest.add("long.mp4", Entry("long", 9, "f"), KEY, run)
     assert list(manifest.pending(run, split=True)) == [(Unit(number, Kind.SPLIT),)]
-    manifest.set_segments(number, ["first", "second"])
+    manifest.set_segments(number, ["first", "second"], Entry("long", 9, "f"))
     parts = [Unit(number, Kind.SEGMENT, part) for part in range(2)]
     for part in parts:
         manifest.start(part)
@@ -63,7 +63,10 @@ def test_segments_that_are_done_are_kept(manifest: Manifest) -> None:
     assert list(manifest.pending(run, split=True)) == [(parts[1],)]
     manifest.stage(parts[1], made, State.DONE, Entry("long", 9, "f"))
     assert list(manifest.pending(run, split=True)) == [(Unit(number, Kind.JOIN),)]
-    assert manifest.segments(number) == [("first", "staged-0"), ("second", "staged-0")]
+    assert [(one.described, one.staged) for one in manifest.segments(number)] == [
+        ("first", "staged-0"),
+        ("second", "staged-0"),
+    ]
     assert manifest.parts_kept() == {"staged-0"}
     manifest.finish(number, "f1")
     assert manifest.parts_kept() == set()

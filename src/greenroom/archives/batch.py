@@ -12,15 +12,15 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.archives.manifest import Manifest, State
 from greenroom.archives.planner import Kind, Planner, Retries, Unit, Verdict
 from greenroom.archives.resumption import Standing, take_up
 from greenroom.archives.setting_files import SettingsKeys
-from greenroom.archives.tasks import Failed, Fault, Finished, Lost, Said, Task, fault_of
+from greenroom.archives.tasks import Failed, Fault, Finished, Lost, Progress, Said, Task, fault_of
 from greenroom.errors import ExistsError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from greenroom.archives.inputs import Recording
     from greenroom.archives.jobs import Crew
-    from greenroom.archives.manifest import FileRow
+    from greenroom.archives.manifest import FileRow, SegmentRow
     from greenroom.archives.output_folder import OutputFolder
     from greenroom.archives.tasks import News
     from greenroom.settings import Settings
@@ -117,6 +117,8 @@ class Batch:
         That of greenroom.
     redo : bool
         Whether what was finished with other settings is done again.
+    segment_s : float, optional
+        Length of the segments of long videos to aim at, in seconds; by default none is divided.
     retries : Retries, optional
     clock : callable
         Returns seconds that do not run backwards.
@@ -145,17 +147,21 @@ class Batch:
         version: str,
         *,
         redo: bool = False,
+        segment_s: float | None = None,
         retries: Retries | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._folder = folder
         self._clock = clock
         self._retries = retries
+        self._segment_s = segment_s
         self._settings: dict[str, Settings] = {}
         self._denied = 0
         self._fail_fast = False
         self._stopped = ""
         self._done = 0
+        self._size_done = 0
+        self._parts: dict[Unit, float] = {}  # bytes of files that are being done
         self._tell: Callable[[News | FileEnd], None] = lambda _: None
         with ExitStack() as on_failure:
             self.manifest = Manifest(folder.state, version)
@@ -168,6 +174,7 @@ class Batch:
             self.standing: Standing = take_up(
                 self.manifest, self.run_number, found, keys, folder, redo=redo, version=version
             )
+            self.manifest.check_segments(self.run_number, self._is_there)
             folder.clean(self.manifest.parts_kept())
             on_failure.pop_all()
 
@@ -191,12 +198,13 @@ class Batch:
 
     @property
     def size_to_do(self) -> int:
-        """What is left to do, in bytes of the inputs."""
+        """What is left to do at the beginning, in bytes of the inputs."""
         return self.manifest.totals(self.run_number).get(State.PENDING, (0, 0))[1]
 
-    def size_of(self, number: int) -> int:
-        """Return the size of a file's input, in bytes."""
-        return self.manifest.file(number).size
+    @property
+    def size_done(self) -> int:
+        """What was done since, parts of files included, in bytes of the inputs."""
+        return self._size_done + round(sum(self._parts.values()))
 
     def run(
         self, crew: Crew, tell: Callable[[News | FileEnd], None], *, fail_fast: bool = False
@@ -221,9 +229,8 @@ class Batch:
         """
         began_s = self._clock()
         self._tell, self._fail_fast = tell, fail_fast
-        planner = Planner(
-            self.manifest.pending(self.run_number, split=False), self._clock, self._retries
-        )
+        pending = self.manifest.pending(self.run_number, split=self._segment_s is not None)
+        planner = Planner(pending, self._clock, self._retries)
         while not (fail_fast and self._stopped):
             while crew.free and (unit := planner.next()) is not None:
                 self.manifest.start(unit)
@@ -242,7 +249,20 @@ class Batch:
 
     def _task(self, unit: Unit) -> Task:
         row = self.manifest.file(unit.file)
-        return task_of(row, unit, self._folder, self._settings[row.settings])
+        task = task_of(row, unit, self._folder, self._settings[row.settings])
+        if unit.kind is Kind.SPLIT:
+            return replace(task, segment_s=self._segment_s or 0.0)
+        if unit.kind is Kind.WHOLE:
+            return task
+        segments = self.manifest.segments(unit.file)
+        if unit.kind is Kind.SEGMENT:
+            described = segments[unit.part].described
+            return replace(task, segment=described, fingerprint=row.fingerprint)
+        parts = tuple(one.staged for one in segments if one.staged is not None)
+        return replace(task, parts=parts, fingerprint=row.fingerprint)
+
+    def _is_there(self, name: str) -> bool:
+        return self._folder.storage.entry(name) is not None
 
     def _hear(self, news: News, planner: Planner) -> None:
         if isinstance(news, Finished):
@@ -251,28 +271,63 @@ class Batch:
             self._fail(news.unit, news.fault, news.message, planner)
         elif isinstance(news, Lost):
             self._fail(news.unit, Fault.PASSING, news.message, planner)
+        elif isinstance(news, Progress):
+            self._advance(news.unit, news.done / max(1, news.expected or 0, news.done))
+            self._tell(news)
         elif isinstance(news, Said):
             output = self.manifest.file(news.unit.file).output
             self._tell(Said(news.unit, news.level, f"'{output}': {news.message}"))
-        else:
-            self._tell(news)
+
+    def _advance(self, unit: Unit, share: float) -> None:
+        """Note which share of a unit is done."""
+        if unit.kind in (Kind.WHOLE, Kind.SEGMENT):
+            count = len(self.manifest.segments(unit.file)) if unit.kind is Kind.SEGMENT else 1
+            self._parts[unit] = share * self.manifest.file(unit.file).size / max(1, count)
+
+    def _end_file(self, end: FileEnd) -> None:
+        """Note that a file is done, or given up, and tell it."""
+        for unit in [unit for unit in self._parts if unit.file == end.number]:
+            del self._parts[unit]
+        self._size_done += self.manifest.file(end.number).size
+        self._tell(end)
 
     def _take(self, finished: Finished, planner: Planner) -> None:
-        """Note what was made, and give it its name."""
+        """Note what was made, and give it its name if it is an output."""
         unit = finished.unit
+        self._denied = 0
+        if unit.kind is Kind.SPLIT:
+            self.manifest.set_segments(unit.file, finished.segments, finished.input)
+            planner.finish(unit, len(finished.segments))
+            return
         assert finished.made is not None
-        self.manifest.stage(unit, finished.made, State.STAGED, finished.input)
+        if unit.kind is Kind.SEGMENT:
+            self.manifest.stage(unit, finished.made, State.DONE, finished.input)
+            self._advance(unit, 1.0)
+            planner.finish(unit)
+            return
+        segments = self.manifest.segments(unit.file)
+        seconds = finished.made.seconds + sum(one.seconds or 0.0 for one in segments)
+        made = replace(finished.made, seconds=seconds)
+        self.manifest.stage(unit, made, State.STAGED, finished.input)
         try:
             self._name(self.manifest.file(unit.file))
         except (OSError, ExistsError) as error:
             self._fail(unit, fault_of(error), str(error), planner)
             return
         planner.finish(unit)
-        self._denied = 0
         self._done += 1
+        self._remove(segments)
         row = self.manifest.file(unit.file)
         output = self._folder.final_name(row.output)
-        self._tell(FileEnd(row.number, row.input, output, row.attempts, "", finished.summary))
+        summary = {"seconds": seconds, **finished.summary}
+        self._end_file(FileEnd(row.number, row.input, output, row.attempts, "", summary))
+
+    def _remove(self, segments: Sequence[SegmentRow]) -> None:
+        """Remove the results of segments that are joined; what stays goes at the end."""
+        for one in segments:
+            if one.staged is not None:
+                with suppress(OSError):
+                    self._folder.storage.remove(one.staged)
 
     def _name(self, row: FileRow) -> None:
         """Give a staged output its name."""
@@ -306,6 +361,13 @@ class Batch:
             self.manifest.set_state(unit, State.PENDING, message)
             self._stopped = f"there is no space left ({message})"
             return
+        if fault is Fault.SEAM:
+            logger.warning("%s It is done as a whole.", message)
+            self._remove(self.manifest.segments(unit.file))
+            self.manifest.set_state(unit, State.PENDING, message)
+            self.manifest.forget_segments(unit.file)
+            planner.do_whole(unit)
+            return
         if planner.fail(unit, may_pass=fault is not Fault.FILE) is Verdict.AGAIN:
             logger.warning("%s It is tried again.", message)
             self.manifest.set_state(unit, State.PENDING, message)
@@ -321,12 +383,11 @@ class Batch:
             self._stopped = "a file failed (--fail-fast)"
 
     def _give_up(self, unit: Unit, message: str) -> None:
-        if unit.kind is Kind.SEGMENT:
-            self.manifest.set_state(unit, State.FAILED, message)
+        self.manifest.set_state(unit, State.FAILED, message)
         self.manifest.fail(unit.file, message)
         row = self.manifest.file(unit.file)
         output = self._folder.final_name(row.output)
-        self._tell(FileEnd(row.number, row.input, output, row.attempts, message, {}))
+        self._end_file(FileEnd(row.number, row.input, output, row.attempts, message, {}))
 
     def _outcome(self, seconds: float) -> Outcome:
         counts = {

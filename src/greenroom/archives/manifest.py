@@ -11,20 +11,20 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from greenroom.archives.planner import Kind, Unit
 from greenroom.errors import SinkError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
     from typing import Self
 
     from greenroom.archives.setting_files import SettingsKey
     from greenroom.archives.storage import Entry
 
-__all__ = ["FileRow", "Made", "Manifest", "State"]
+__all__ = ["FileRow", "Made", "Manifest", "SegmentRow", "State"]
 
 _FORMAT: Final = "1"
 # Rows that are read at a time, so that memory does not grow with the number of files.
@@ -96,6 +96,15 @@ class FileRow:
     covered: int | None
     seconds: float | None
     greenroom: str | None
+
+
+class SegmentRow(NamedTuple):
+    """A segment of the manifest; see its table for the columns."""
+
+    described: str
+    state: str
+    staged: str | None
+    seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,9 +334,10 @@ class Manifest:
         )
         return left or (Unit(number, Kind.JOIN),)
 
-    def set_segments(self, number: int, described: list[str]) -> None:
-        """Note where a file is divided."""
+    def set_segments(self, number: int, described: Sequence[str], source: Entry) -> None:
+        """Note where a file is divided, and which version of it; with nothing it is not divided."""
         with self.transaction():
+            self._note_input(number, source)
             self._do("DELETE FROM segments WHERE file = ?", number)
             for part, text in enumerate(described):
                 self._do(
@@ -335,28 +345,47 @@ class Manifest:
                     *(number, part, text, State.PENDING),
                 )
 
-    def segments(self, number: int) -> list[tuple[str, str | None]]:
-        """Return the descriptions of a file's segments, and where their results are."""
-        return self._all(
-            "SELECT described, staged FROM segments WHERE file = ? ORDER BY part", number
+    def forget_segments(self, number: int) -> None:
+        """Have a file not be divided."""
+        self._do("DELETE FROM segments WHERE file = ?", number)
+
+    def segments(self, number: int) -> list[SegmentRow]:
+        """Return the segments of a file, in order; none if it is not divided."""
+        found = self._all(
+            "SELECT described, state, staged, seconds FROM segments WHERE file = ? ORDER BY part",
+            number,
         )
+        return [SegmentRow(*one) for one in found]
+
+    def check_segments(self, run: int, is_there: Callable[[str], bool]) -> None:
+        """Have segments of a run done again whose results are not there any more."""
+        found = self._all(
+            "SELECT file, part, staged FROM segments WHERE state = ? "
+            "AND file IN (SELECT number FROM files WHERE run = ?)",
+            *(State.DONE, run),
+        )
+        for file, part, staged in found:
+            if not is_there(staged):
+                self.set_state(Unit(file, Kind.SEGMENT, part), State.PENDING)
 
     def start(self, unit: Unit) -> None:
-        """Note that a unit is being worked on, which is one attempt."""
+        """Note that a unit is being worked on."""
         table, where, place = _place(unit)
         self._do(
-            f"UPDATE {table} SET state = ?, attempts = attempts + 1, began = ? WHERE {where}",  # noqa: S608 - no input
+            f"UPDATE {table} SET state = ?, began = ? WHERE {where}",  # noqa: S608 - no input
             *(State.RUNNING, _now(), *place),
         )
 
     def set_state(self, unit: Unit, state: State, error: str | None = None) -> None:
-        """Note what became of a unit that did not succeed."""
+        """Note what became of a unit that did not succeed: with an error, which is an attempt."""
         table, where, place = _place(unit)
         self._do(
-            f"UPDATE {table} SET state = ?, error = ?, ended = ?, staged = NULL, made = NULL "  # noqa: S608 - no input
-            f"WHERE {where}",
-            *(state, error, _now(), *place),
+            f"UPDATE {table} SET state = ?, error = ?, ended = ?, staged = NULL, made = NULL, "  # noqa: S608 - no input
+            f"attempts = attempts + ? WHERE {where}",
+            *(state, error, _now(), error is not None, *place),
         )
+        if unit.kind is Kind.SEGMENT and error is not None:
+            self._do("UPDATE files SET attempts = attempts + 1 WHERE number = ?", unit.file)
 
     def fail(self, number: int, error: str) -> None:
         """Note that a file is given up."""
@@ -376,14 +405,17 @@ class Manifest:
         with self._on_disk(), self.transaction():
             self._do(
                 f"UPDATE {table} SET state = ?, staged = ?, made = ?, frames = ?, covered = ?, "  # noqa: S608 - no input
-                f"seconds = ?, greenroom = ?, error = NULL WHERE {where}",
+                f"seconds = ?, greenroom = ?, error = NULL, attempts = attempts + 1 WHERE {where}",
                 *(state, made.staged, made.fingerprint, made.frames, made.covered),
                 *(made.seconds, self._version, *place),
             )
-            self._do(
-                "UPDATE files SET fingerprint = ?, size = ? WHERE number = ?",
-                *(source.fingerprint, source.size, unit.file),
-            )
+            self._note_input(unit.file, source)
+
+    def _note_input(self, number: int, source: Entry) -> None:
+        self._do(
+            "UPDATE files SET fingerprint = ?, size = ? WHERE number = ?",
+            *(source.fingerprint, source.size, number),
+        )
 
     def finish(self, number: int, written: str) -> None:
         """Note that a file's output has its name; its segments are forgotten."""

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 import platformdirs
 
+from greenroom.archives.planner import Kind, Unit
 from greenroom.archives.storage import Entry, below, is_address, join, storage_of
 from greenroom.errors import ExistsError, SettingsError, SinkError
 from greenroom.media.file_locks import lock_file
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from types import TracebackType
     from typing import IO, Self
-
-    from greenroom.archives.planner import Unit
 
 __all__ = ["OutputFolder"]
 
@@ -185,8 +184,8 @@ class OutputFolder:
             raise self._unwritable(error) from error
 
     def staged_name(self, unit: Unit, output: str) -> str:
-        """Return a new name for the result of an attempt."""
-        suffix = PurePosixPath(output).suffix
+        """Return a new name for the result of an attempt; of a segment it is no video."""
+        suffix = ".part" if unit.kind is Kind.SEGMENT else PurePosixPath(output).suffix
         name = f"{unit.file}-{unit.kind}-{unit.part}-{secrets.token_hex(4)}{suffix}"
         return join(self._own, f"{_STAGED}/{name}")
 

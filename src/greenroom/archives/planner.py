@@ -213,11 +213,11 @@ class Planner:
         self._abandon(unit.file)
         return Verdict.GIVEN_UP
 
-    def put_back(self, unit: Unit) -> None:
-        """Take back a unit that did not begin: its worker was lost before, say."""
+    def do_whole(self, unit: Unit) -> None:
+        """Take back the join of a file whose segments do not fit, and plan it as a whole."""
         self._running.discard(unit)
-        if not self._was_abandoned(unit):
-            self._ready.appendleft(unit)
+        self._failures.pop(unit, None)
+        self._ready.appendleft(Unit(unit.file, Kind.WHOLE))
 
     def stop(self) -> None:
         """Hand out nothing more; what runs may end."""

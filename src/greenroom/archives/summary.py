@@ -100,4 +100,4 @@ def summary_lines(outcome: Outcome, manifest: Manifest, run: int) -> Iterator[st
         yield f"{name:<{width}}  {value}"
     for row in manifest.rows(run, State.FAILED):
         attempts = "1 attempt" if row.attempts == 1 else f"{row.attempts} attempts"
-        yield f"failed: {row.output} ({attempts}): {row.error}"
+        yield f"failed: {row.output} ({attempts if row.attempts else 'not tried'}): {row.error}"

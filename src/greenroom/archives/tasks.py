@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import errno
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from greenroom.errors import DeviceError, ModelTimeoutError
+from greenroom.errors import DeviceError, ModelTimeoutError, SeamError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +29,7 @@ _PASSING: Final = frozenset(
         *(errno.EBUSY, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENETDOWN),
     )
 )
+_PASSING_ERRORS: Final = (ConnectionError, TimeoutError, DeviceError, ModelTimeoutError)
 
 
 class Fault(StrEnum):
@@ -42,6 +43,8 @@ class Fault(StrEnum):
     """The storage refuses: so it may for all files."""
     FULL = "full"
     """There is no space left: for no file."""
+    SEAM = "seam"
+    """Segments of a file do not fit together: it is done as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +66,14 @@ class Task:
         Folder for files that are needed meanwhile; empty for the system's own.
     limit : int
         Frames after which to stop, for a sample, of which nothing is kept; 0 for all.
-    details : dict
-        What else the kind of unit needs.
+    segment_s : float
+        Of a split: length of segments to aim at, in seconds.
+    segment : str
+        Of a segment: where it begins and ends, as JSON.
+    parts : tuple of str
+        Of a join: paths or addresses of the segments' results, in order.
+    fingerprint : str
+        Of a segment and a join: that of the input that was divided.
     """
 
     unit: Unit
@@ -74,7 +83,10 @@ class Task:
     settings: dict[str, Any]
     scratch: str = ""
     limit: int = 0
-    details: dict[str, Any] = field(default_factory=dict)
+    segment_s: float = 0.0
+    segment: str = ""
+    parts: tuple[str, ...] = ()
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,13 +181,11 @@ def fault_of(error: BaseException) -> Fault:
             return Fault.FULL
         if number in _DENIED or isinstance(one, PermissionError):
             return Fault.DENIED
-        if number in _PASSING or isinstance(one, (ConnectionError, TimeoutError)):
-            return Fault.PASSING
-        if (
-            type(one) is OSError and number is None
-        ):  # of a storage: see `greenroom.archives.storage`
-            return Fault.PASSING
-        if isinstance(one, (DeviceError, ModelTimeoutError)):
+        if isinstance(one, SeamError):
+            return Fault.SEAM
+        # A plain OSError is of a storage: see `greenroom.archives.storage`.
+        is_of_storage = type(one) is OSError and number is None
+        if number in _PASSING or is_of_storage or isinstance(one, _PASSING_ERRORS):
             return Fault.PASSING
     return Fault.FILE
 

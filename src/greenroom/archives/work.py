@@ -7,16 +7,21 @@ import secrets
 import tempfile
 import time
 from contextlib import closing, suppress
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from greenroom.archives.joining import join
 from greenroom.archives.manifest import Made
+from greenroom.archives.planner import Kind
+from greenroom.archives.processing import process_segment
+from greenroom.archives.segments import Segment, plan_segments
 from greenroom.archives.setting_files import with_local_files
-from greenroom.archives.storage import is_address, storage_of
+from greenroom.archives.storage import Entry, is_address, storage_of
 from greenroom.archives.tasks import Failed, Fault, Finished, fault_of
 from greenroom.engine.engine import VirtualBackground
 from greenroom.errors import GreenroomError, SourceError
-from greenroom.files.convert import Summary, convert_frames
+from greenroom.files.convert import convert_frames
 from greenroom.settings import Settings
 from greenroom.sources import Source, create_source
 
@@ -28,9 +33,23 @@ if TYPE_CHECKING:
     from greenroom.archives.tasks import Task
     from greenroom.media.frame import Frame
 
+    _OnProgress = Callable[[int, int | None], None]
+
 __all__ = ["Workbench"]
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """What was made of a unit; ``is_kept`` if it is a file."""
+
+    frames: int = 0
+    covered: int = 0
+    summary: dict[str, Any] = field(default_factory=dict)
+    expected: int | None = None
+    segments: tuple[str, ...] = ()
+    is_kept: bool = False
 
 
 class Workbench:
@@ -43,7 +62,8 @@ class Workbench:
 
     Notes
     -----
-    State: the engine, with the settings that it was made for, and a folder that goes with `close`.
+    State: the engine, with the settings that it was made for; a folder that goes with `close`, and
+    in it the last input that came from an address.
     """
 
     def __init__(self, scratch: str = "") -> None:
@@ -53,10 +73,9 @@ class Workbench:
         self._engine: VirtualBackground | None = None
         self._settings: dict[str, Any] = {}
         self._fetched: dict[str, str] = {}
+        self._input: tuple[Entry, Path] | None = None
 
-    def perform(
-        self, task: Task, on_progress: Callable[[int, int | None], None]
-    ) -> Finished | Failed:
+    def perform(self, task: Task, on_progress: _OnProgress) -> Finished | Failed:
         """Do a unit; return how it ended.
 
         Parameters
@@ -100,36 +119,59 @@ class Workbench:
     ) -> None:
         self.close()
 
-    def _perform(
-        self, task: Task, on_progress: Callable[[int, int | None], None]
-    ) -> Finished | Failed:
+    def _perform(self, task: Task, on_progress: _OnProgress) -> Finished | Failed:
         began_s = time.monotonic()
-        storage, scratch = storage_of(task.input), Path(self._folder.name)
-        before = storage.entry(task.input)
+        before = storage_of(task.input).entry(task.input)
         if before is None:
             message = f"input '{task.input}' cannot be read: there is no such file."
             raise SourceError(message, task.input)
-        source = storage.fetch(task.input, scratch, lambda _: on_progress(0, None))
+        if task.fingerprint not in ("", before.fingerprint):
+            message = f"input '{task.input}' was changed after it was divided."
+            return Failed(task.unit, Fault.FILE, message)
+        source = self._fetched_input(task, before, on_progress)
         target = self._local_target(task)
-        made: Made | None = None
+        delivered: Entry | None = None
         try:
-            summary, expected = self._convert(task, source, target, on_progress)
-            if storage.entry(task.input) != before:
+            result = self._make(task, source, target, on_progress)
+            if storage_of(task.input).entry(task.input) != before:
                 message = f"input '{task.input}' was changed while it was read."
                 return Failed(task.unit, Fault.PASSING, message)
-            if task.limit:
-                return Finished(task.unit, None, before, summary.to_dict(), expected)
-            entry = storage_of(task.target).deliver(
-                target, task.target, lambda _: on_progress(summary.frames, None)
-            )
-            seconds = time.monotonic() - began_s
-            made = Made(entry.name, entry.fingerprint, summary.frames, summary.covered, seconds)
+            if result.is_kept:
+                delivered = storage_of(task.target).deliver(
+                    target, task.target, lambda _: on_progress(result.frames, None)
+                )
         finally:
-            if source != Path(task.input):
-                source.unlink(missing_ok=True)
-            if made is None or target != Path(task.target):
+            if task.unit.kind in (Kind.WHOLE, Kind.JOIN):
+                self._forget_input()
+            if delivered is None or target != Path(task.target):
                 target.unlink(missing_ok=True)
-        return Finished(task.unit, made, before, summary.to_dict(), expected)
+        made = None
+        if delivered is not None:
+            made = Made(
+                delivered.name,
+                delivered.fingerprint,
+                result.frames,
+                result.covered,
+                time.monotonic() - began_s,
+            )
+        return Finished(task.unit, made, before, result.summary, result.expected, result.segments)
+
+    def _fetched_input(self, task: Task, entry: Entry, on_progress: _OnProgress) -> Path:
+        """Return a file of this machine; it is kept while its next segment may follow."""
+        if self._input is not None and self._input[0] == entry:
+            return self._input[1]
+        self._forget_input()
+        path = storage_of(task.input).fetch(
+            task.input, Path(self._folder.name), lambda _: on_progress(0, None)
+        )
+        if path != Path(task.input):
+            self._input = entry, path
+        return path
+
+    def _forget_input(self) -> None:
+        forgotten, self._input = self._input, None
+        if forgotten is not None:
+            forgotten[1].unlink(missing_ok=True)
 
     def _local_target(self, task: Task) -> Path:
         """Return a path of this machine for the result."""
@@ -138,17 +180,53 @@ class Workbench:
         suffix = PurePosixPath(task.target).suffix
         return Path(self._folder.name, f"{secrets.token_hex(8)}{suffix}")
 
-    def _convert(
-        self,
-        task: Task,
-        source: Path,
-        target: Path,
-        on_progress: Callable[[int, int | None], None],
-    ) -> tuple[Summary, int | None]:
-        # The source comes first: a file that cannot be read needs no engine.
+    def _make(self, task: Task, source: Path, target: Path, on_progress: _OnProgress) -> _Result:
+        """Do what the kind of unit says."""
         settings = with_local_files(
             Settings(**task.settings), Path(self._folder.name), self._fetched
         )
+        if task.unit.kind is Kind.SPLIT:
+            plan = plan_segments(source, task.shown, settings, task.segment_s)
+            return _Result(segments=tuple(one.to_json() for one in plan.segments))
+        if task.unit.kind is Kind.SEGMENT:
+            engine = self._engine_for(task.settings, settings)
+            segment = process_segment(
+                Segment.from_json(task.segment),
+                source,
+                target,
+                settings,
+                target=task.shown,
+                engine=engine,
+                progress=on_progress,
+            )
+            return _Result(segment.frames, segment.covered, is_kept=True)
+        if task.unit.kind is Kind.JOIN:
+            return self._join(task, source, target, settings, on_progress)
+        return self._convert(task, source, target, settings, on_progress)
+
+    def _join(
+        self, task: Task, source: Path, target: Path, settings: Settings, on_progress: _OnProgress
+    ) -> _Result:
+        parts: list[Path] = []
+        try:
+            for name in task.parts:
+                parts.append(  # noqa: PERF401 - those that came are removed if one does not
+                    storage_of(name).fetch(
+                        name, Path(self._folder.name), lambda _: on_progress(0, None)
+                    )
+                )
+            joined = join(source, parts, target, settings)
+        finally:
+            for path, name in zip(parts, task.parts, strict=False):
+                if path != Path(name):
+                    path.unlink(missing_ok=True)
+        facts = {"frames": joined.frames, "covered": joined.covered, "segments": len(parts)}
+        return _Result(joined.frames, joined.covered, facts, is_kept=True)
+
+    def _convert(
+        self, task: Task, source: Path, target: Path, settings: Settings, on_progress: _OnProgress
+    ) -> _Result:
+        # The source comes first: a file that cannot be read needs no engine.
         with closing(create_source(source, settings)) as frames:
             engine = self._engine_for(task.settings, settings)
             summary = convert_frames(
@@ -158,7 +236,13 @@ class Workbench:
                 name=task.input,
                 progress=on_progress,
             )
-            return summary, frames.info.frames
+        return _Result(
+            summary.frames,
+            summary.covered,
+            summary.to_dict(),
+            frames.info.frames,
+            is_kept=not task.limit,
+        )
 
     def _engine_for(self, key: dict[str, Any], settings: Settings) -> VirtualBackground:
         """Return an engine for settings that remembers no frames."""

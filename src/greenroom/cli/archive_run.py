@@ -20,7 +20,7 @@ from greenroom.archives.output_folder import OutputFolder
 from greenroom.archives.rehearsal import rehearse
 from greenroom.archives.setting_files import with_local_files
 from greenroom.archives.summary import rehearsal_lines, standing_lines, summary_lines
-from greenroom.archives.tasks import Progress, Said
+from greenroom.archives.tasks import Said
 from greenroom.backgrounds import check_background
 from greenroom.cli.downloads import fetch_weights
 from greenroom.cli.process_end import STATUS_FAILED
@@ -49,6 +49,7 @@ def batch(
     state_dir: Path | None,
     settings: Settings,
     *,
+    segment_seconds: float | None,
     dry_run: bool,
     fail_fast: bool,
     redo: bool,
@@ -69,7 +70,9 @@ def batch(
         return
     with ExitStack() as opened:
         opened.enter_context(folder)
-        job = opened.enter_context(Batch(found, folder, _VERSION, redo=redo))
+        job = opened.enter_context(
+            Batch(found, folder, _VERSION, redo=redo, segment_s=segment_seconds)
+        )
         for line in standing_lines(job.standing):
             say(line)
         if job.standing.to_do:
@@ -136,15 +139,13 @@ class _Reporting:
     as_json : bool
         Whether files that end are printed.
 
-    State: the bytes that are done, of all and of each file that is being done.
+    State: the progress bar, while it is open.
     """
 
     def __init__(self, job: Batch, *, as_json: bool) -> None:
+        self._job = job
         self._as_json = as_json
-        self._size_of = job.size_of
         self._total = job.size_to_do
-        self._done = 0
-        self._parts: dict[int, int] = {}
         self._opened = ExitStack()
         self._show: Callable[[int, int | None], None] | None = None
 
@@ -159,15 +160,10 @@ class _Reporting:
         """Tell one thing."""
         if isinstance(news, Said):
             say(f"{logging.getLevelName(news.level).lower()}: {news.message}")
-        elif isinstance(news, Progress) and news.expected:
-            size = self._size_of(news.unit.file)
-            self._parts[news.unit.file] = size * min(news.done, news.expected) // news.expected
         elif isinstance(news, FileEnd):
-            self._parts.pop(news.number, None)
-            self._done += self._size_of(news.number)
             self._end(news)
         if self._show is not None:
-            self._show(self._done + sum(self._parts.values()), self._total)
+            self._show(self._job.size_done, self._total)
 
     def _end(self, end: FileEnd) -> None:
         if end.error:

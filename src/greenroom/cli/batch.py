@@ -53,6 +53,17 @@ def batch(
             show_default=False,
         ),
     ] = None,
+    segment_seconds: Annotated[
+        float | None,
+        typer.Option(
+            min=10.0,
+            help=(
+                "Divide longer videos into segments of about this length, which are done side by "
+                "side and joined without encoding again."
+            ),
+            show_default=False,
+        ),
+    ] = None,
     dry_run: Annotated[
         bool,
         typer.Option(
