@@ -24,7 +24,7 @@ from gpu import clip
 
 from greenroom import VirtualBackground, convert
 from greenroom.errors import GreenroomError, SettingsError
-from greenroom.hosted.segmenter_pool import SegmenterPool
+from greenroom.hosted.segmenter_loans import SegmenterLoans
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -137,7 +137,7 @@ def many_streams(
     model: str, size: str, engines: int, seconds: float = _LOOP_S
 ) -> tuple[float, str]:
     """Return the frames a second of engines that work at once and share the model."""
-    pictures, pool = clip(size, _DIFFERENT), SegmenterPool()
+    pictures, loans = clip(size, _DIFFERENT), SegmenterLoans()
     counts = [0] * engines
     faults: list[GreenroomError] = []
     ready = threading.Barrier(engines + 1)
@@ -156,7 +156,7 @@ def many_streams(
             faults.append(error)
             ready.abort()
 
-    made = [opened(model, load=pool.take) for _ in range(engines)]
+    made = [opened(model, load=loans.take) for _ in range(engines)]
     threads = [threading.Thread(target=work, args=pair) for pair in enumerate(made)]
     for thread in threads:
         thread.start()

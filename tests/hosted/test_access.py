@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from greenroom.errors import SettingsError
-from greenroom.hosted import segmenter_pool, tokens
+from greenroom.hosted import segmenter_loans, tokens
 from greenroom.hosted.tokens import AccessDeniedError, Action, Grant, TokenFile, new_token
 from greenroom.testing import PersonSegmenter
 from hosted.client import Client, PersonTrack
@@ -49,7 +49,7 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def _drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the drawn person found by colour, in no time."""
-    monkeypatch.setattr(segmenter_pool, "create_segmenter", lambda *_: PersonSegmenter())
+    monkeypatch.setattr(segmenter_loans, "create_segmenter", lambda *_: PersonSegmenter())
 
 
 def _replace(file: Path, text: str) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from greenroom.errors import BackgroundError, SettingsError
-from greenroom.hosted import backgrounds, segmenter_pool
+from greenroom.hosted import backgrounds, segmenter_loans
 from greenroom.hosted.backgrounds import OperatorBackgrounds, Uploads
 from greenroom.specs import BUILTIN
 from greenroom.testing import PersonSegmenter
@@ -164,7 +164,7 @@ def test_no_room_for_uploads(monkeypatch: pytest.MonkeyPatch) -> None:
 @asynchronous
 async def test_uploads_are_converted_two_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Large pictures that come at once are not all in memory at once."""
-    monkeypatch.setattr(segmenter_pool, "create_segmenter", lambda *_: PersonSegmenter())
+    monkeypatch.setattr(segmenter_loans, "create_segmenter", lambda *_: PersonSegmenter())
     counts, lock, running = [], threading.Lock(), 0
 
     def make(upload: Path, target: Path, _name: str) -> Path:
@@ -192,7 +192,7 @@ async def test_uploads_are_converted_two_at_a_time(monkeypatch: pytest.MonkeyPat
 @asynchronous
 async def test_upload_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client's picture is put behind by the value that it was told, and no error leaks a path."""
-    monkeypatch.setattr(segmenter_pool, "create_segmenter", lambda *_: PersonSegmenter())
+    monkeypatch.setattr(segmenter_loans, "create_segmenter", lambda *_: PersonSegmenter())
     async with serving() as service, Client(service.http, PersonTrack()) as client:
         await client.connect()
         await until(lambda: client.count > 5, "frames")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from greenroom.hosted import segmenter_pool
+from greenroom.hosted import segmenter_loans
 from greenroom.settings import Settings
 from greenroom.testing import Fault, FaultySegmenter, PersonSegmenter
 from hosted.client import Client, PersonTrack, until
@@ -43,7 +43,7 @@ def is_near(colour: tuple[int, ...], expected: tuple[int, int, int]) -> bool:
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the drawn person found by colour, in no time."""
-    monkeypatch.setattr(segmenter_pool, "create_segmenter", lambda *_: PersonSegmenter())
+    monkeypatch.setattr(segmenter_loans, "create_segmenter", lambda *_: PersonSegmenter())
 
 
 @pytest.mark.parametrize("codec", ["VP8", "H264"])
@@ -154,7 +154,7 @@ async def test_faults_show_the_cover(
     faults: Mapping[int, Fault], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While the model fails the viewer gets the cover, and then the person; never the room."""
-    monkeypatch.setattr(segmenter_pool, "create_segmenter", lambda *_: FaultySegmenter(faults))
+    monkeypatch.setattr(segmenter_loans, "create_segmenter", lambda *_: FaultySegmenter(faults))
     async with serving() as service, Client(service.http, PersonTrack()) as client:
         await client.connect()
         await until(lambda: bool(client.told("status")), "a status")
@@ -273,7 +273,7 @@ async def test_end_while_a_session_begins(monkeypatch: pytest.MonkeyPatch) -> No
         loaded.wait(10)
         return PersonSegmenter()
 
-    monkeypatch.setattr(segmenter_pool, "create_segmenter", load)
+    monkeypatch.setattr(segmenter_loans, "create_segmenter", load)
     async with serving() as service, Client(service.http, PersonTrack()) as client:
         connecting = asyncio.ensure_future(client.connect())
         await until(loading.is_set, "the loading")
@@ -282,7 +282,7 @@ async def test_end_while_a_session_begins(monkeypatch: pytest.MonkeyPatch) -> No
         response = await connecting
         assert response.status_code == 503
         assert not service.sessions.calls
-        assert service.sessions.pool.count == 0
+        assert service.sessions.loans.count == 0
 
 
 @pytest.mark.usefixtures("drawn")

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from greenroom.hosted import segmenter_pool
+from greenroom.hosted import segmenter_loans
 from greenroom.testing import PersonSegmenter
 from hosted.client import SIZE, Client, PersonTrack, until
 from hosted.service import SDP, Service, asynchronous, serving
@@ -43,7 +43,7 @@ KINDS = st.sampled_from(
 @pytest.fixture(autouse=True)
 def _drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the drawn person found by colour, in no time."""
-    monkeypatch.setattr(segmenter_pool, "create_segmenter", lambda *_: PersonSegmenter())
+    monkeypatch.setattr(segmenter_loans, "create_segmenter", lambda *_: PersonSegmenter())
 
 
 @asynchronous

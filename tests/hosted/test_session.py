@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from greenroom.errors import SettingsError
-from greenroom.hosted import segmenter_pool
+from greenroom.hosted import segmenter_loans
 from greenroom.hosted.backgrounds import OperatorBackgrounds
-from greenroom.hosted.segmenter_pool import SegmenterPool
+from greenroom.hosted.segmenter_loans import SegmenterLoans
 from greenroom.hosted.session import HostedSession, SessionContext, hosted_settings
 from greenroom.live.status import Showing
 from greenroom.settings import OnFailure, Settings
@@ -32,13 +32,13 @@ PERIOD_S = 0.02
 @pytest.fixture(autouse=True)
 def _drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the drawn person found by colour, in no time."""
-    monkeypatch.setattr(segmenter_pool, "create_segmenter", lambda *_: PersonSegmenter())
+    monkeypatch.setattr(segmenter_loans, "create_segmenter", lambda *_: PersonSegmenter())
 
 
 @contextmanager
 def running(**values: object) -> Iterator[HostedSession]:
     """Run a session."""
-    context = SessionContext(hosted_settings(Settings()), SegmenterPool(), OperatorBackgrounds())
+    context = SessionContext(hosted_settings(Settings()), SegmenterLoans(), OperatorBackgrounds())
     session = HostedSession("test", context, {"background": "color:teal"} | values, 50.0)
     session.start()
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from greenroom.hosted import segmenter_pool
+from greenroom.hosted import segmenter_loans
 from greenroom.hosted.rtc import IceServer
 from greenroom.testing import PersonSegmenter
 from hosted.client import Client, PersonTrack
@@ -18,7 +18,7 @@ FRAGMENT = {"Content-Type": "application/trickle-ice-sdpfrag"}
 @pytest.fixture(autouse=True)
 def _drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the drawn person found by colour, in no time."""
-    monkeypatch.setattr(segmenter_pool, "create_segmenter", lambda *_: PersonSegmenter())
+    monkeypatch.setattr(segmenter_loans, "create_segmenter", lambda *_: PersonSegmenter())
 
 
 @asynchronous

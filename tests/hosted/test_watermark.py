@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from greenroom.hosted import segmenter_pool
+from greenroom.hosted import segmenter_loans
 from greenroom.testing import Fault, FaultySegmenter
 from hosted.client import Client, PersonTrack, until
 from hosted.service import asynchronous, serving
@@ -50,7 +50,7 @@ def faulty(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[FaultySegmenter]]:
         made.append(FaultySegmenter(FAULTS if not made else {2: Fault.RAISE, 11: Fault.NAN}))
         return made[-1]
 
-    monkeypatch.setattr(segmenter_pool, "create_segmenter", create)
+    monkeypatch.setattr(segmenter_loans, "create_segmenter", create)
     yield made
     for one in made:
         one.released.set()

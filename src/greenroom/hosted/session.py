@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from greenroom.hosted.backgrounds import OperatorBackgrounds
-    from greenroom.hosted.segmenter_pool import SegmenterPool
+    from greenroom.hosted.segmenter_loans import SegmenterLoans
     from greenroom.live.measures import Measured
     from greenroom.live.status import Status
 
@@ -53,14 +53,14 @@ class SessionContext:
     ----------
     settings : Settings
         What they begin with.
-    pool : SegmenterPool
+    loans : SegmenterLoans
     backgrounds : OperatorBackgrounds
     observe_frame : callable
         Told of the milliseconds of each stage, and of the whole frame, of every frame.
     """
 
     settings: Settings
-    pool: SegmenterPool
+    loans: SegmenterLoans
     backgrounds: OperatorBackgrounds
     observe_frame: Callable[[Mapping[str, float], float], None] = lambda _stages, _frame_ms: None
 
@@ -106,7 +106,7 @@ class HostedSession(Session):
         self._observe_frame = context.observe_frame
         self._stages_seen: dict[str, int] = {}
         settings = context.settings.changed(**self.uploads.resolve(values), budget_cpu=share)
-        engine = VirtualBackground(settings, load=context.pool.take)
+        engine = VirtualBackground(settings, load=context.loans.take)
         try:
             rate, cores = float(wanted_rate(settings)), os.cpu_count() or 1
             steering = Steering(Governor(settings, rate=rate, cores=cores, is_alone=False))

@@ -29,7 +29,7 @@ from greenroom.hosted.refusals import (
     too_many_requests,
 )
 from greenroom.hosted.rtc.signalling import read_offer
-from greenroom.hosted.segmenter_pool import SegmenterPool
+from greenroom.hosted.segmenter_loans import SegmenterLoans
 from greenroom.hosted.session import SessionContext, hosted_settings
 from greenroom.hosted.upload_folders import delete_abandoned_uploads
 from greenroom.web.page_state import run_quick, run_slow
@@ -104,11 +104,11 @@ class Sessions:
         self._holds = holds
         self._peer_options = options.peer_options()
         self.backgrounds = OperatorBackgrounds(options.backgrounds)
-        self.pool = SegmenterPool()
+        self.loans = SegmenterLoans()
         self.metrics = Metrics(self._running_counts)
         self._context = SessionContext(
             hosted_settings(options.settings),
-            self.pool,
+            self.loans,
             self.backgrounds,
             self.metrics.observe_frame,
         )

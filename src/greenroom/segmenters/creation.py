@@ -92,7 +92,7 @@ def load_model(
 ) -> Runtime:
     """Load the model of a card as the settings say.
 
-    With ``in_rows`` it takes batches (`Runtime.run_rows`) where it can, without CUDA graphs.
+    With ``in_rows`` it takes batches (`Runtime.run_rows`) where it can, then without CUDA graphs.
 
     Raises
     ------
@@ -112,9 +112,7 @@ def load_model(
         member=None if card.file is None else card.file.member,
         example=example_inputs(card, path),
         gpu=GpuOptions(
-            Acceleration(card.gpu.half, card.gpu.graph and not in_rows),
-            engine_cache(),
-            cache_folder(card),
+            Acceleration(card.gpu.half, card.gpu.graph), engine_cache(), cache_folder(card)
         ),
         compute=compute,
         rows=rows,

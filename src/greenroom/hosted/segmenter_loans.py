@@ -14,11 +14,13 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from greenroom.errors import ModelTimeoutError
 from greenroom.media.timings import Timings
-from greenroom.segmenters import Segmenter, create_segmenter
+from greenroom.segmenters import Segmenter, SegmenterPool, create_segmenter
+from greenroom.settings import Device
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from greenroom.media.frame import Frame
     from greenroom.settings import Settings
 
-__all__ = ["PooledSegmenter", "SegmenterPool"]
+__all__ = ["PooledSegmenter", "SegmenterLoans"]
 
 # Time-out of waiting for one that is free.
 _WAIT_S: Final = 2.0
@@ -69,7 +71,7 @@ class _Shelf:
     freed: threading.Condition = field(default_factory=threading.Condition)
 
 
-class SegmenterPool:
+class SegmenterLoans:
     """Lends segmenters. All methods may be called on any thread.
 
     Parameters
@@ -89,8 +91,9 @@ class SegmenterPool:
     ) -> None:
         self._create = create
         self._most = most or os.cpu_count() or 1
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a stream that fails to open ends its pool
         self._shelves: dict[Hashable, _Shelf] = {}
+        self._pools: dict[Hashable, SegmenterPool] = {}
 
     @property
     def count(self) -> int:
@@ -109,6 +112,8 @@ class SegmenterPool:
             As `create_segmenter`.
         """
         key = _key(settings)
+        if settings.device is Device.CUDA:
+            return self._stream(key, settings, timings)
         with self._lock:  # a second session waits rather than load the same
             shelf = self._shelves.get(key)
             if shelf is None:
@@ -119,6 +124,27 @@ class SegmenterPool:
                 shelf = self._shelves[key] = _Shelf([first])
             shelf.users += 1
         return PooledSegmenter(self, settings, key, timings)
+
+    def _stream(self, key: Hashable, settings: Settings, timings: Timings) -> Segmenter:
+        """Return one more segmenter over the model that all sessions have in common."""
+        with self._lock:
+            pool = self._pools.get(key)
+            if pool is None:
+                pool = SegmenterPool(settings, on_unused=partial(self._close_unused, key))
+                self._pools[key] = pool
+            try:
+                return pool.segmenter(timings)
+            finally:
+                self._close_unused(key)  # it could not be opened
+
+    def _close_unused(self, key: Hashable) -> None:
+        """Close the model of sessions that have all ended."""
+        with self._lock:
+            pool = self._pools.get(key)
+            if pool is None or pool.count:
+                return
+            del self._pools[key]
+        pool.close()
 
     @contextmanager
     def lend(self, settings: Settings, key: Hashable, timings: Timings) -> Iterator[Segmenter]:
@@ -195,19 +221,19 @@ class PooledSegmenter(Segmenter):
     remembers = False
 
     def __init__(
-        self, pool: SegmenterPool, settings: Settings, key: Hashable, timings: Timings
+        self, loans: SegmenterLoans, settings: Settings, key: Hashable, timings: Timings
     ) -> None:
-        self._pool = pool
+        self._loans = loans
         self._settings = settings
         self._key = key
         self._timings = timings
         self._closed = False
-        with pool.lend(settings, key, timings) as segmenter:
+        with loans.lend(settings, key, timings) as segmenter:
             self.info = segmenter.info
 
     def segment(self, frame: Frame) -> NDArray[np.float32]:
         """See `Segmenter.segment`."""
-        with self._pool.lend(self._settings, self._key, self._timings) as segmenter:
+        with self._loans.lend(self._settings, self._key, self._timings) as segmenter:
             coarse = segmenter.segment(frame)
             self.info = segmenter.info
             return coarse
@@ -216,7 +242,7 @@ class PooledSegmenter(Segmenter):
         """See `Segmenter.close`."""
         if not self._closed:
             self._closed = True
-            self._pool.give_back(self._key)
+            self._loans.give_back(self._key)
 
 
 def _key(settings: Settings) -> Hashable:
