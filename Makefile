@@ -10,6 +10,7 @@ PIP := -m pip --quiet --disable-pip-version-check
 INSTALLED := .venv/.has
 WHEEL_TOOLS := 'auditwheel>=6' 'hatchling>=1.27' 'macholib>=1.16' 'pefile>=2023' 'pip>=23' 'ziglang>=0.13'
 TEST_TOOLS := hypothesis pytest pytest-randomly pytest-socket pytest-timeout scipy
+GPU_TOOLS := 'nvidia-cuda-nvrtc<14' 'nvidia-cuda-runtime<14' 'nvidia-cuda-sanitizer-api<14' 'onnxruntime-gpu[cuda,cudnn]'
 BUILD := pyproject.toml hatch_build.py build_core.py $(wildcard src/greenroom/core/*.[ch])
 
 demo: $(INSTALLED)-demo
@@ -98,7 +99,7 @@ $(INSTALLED)-%: $(BUILD) | .venv/bin/python
 	@touch $@
 
 .venv-gpu/.has: $(BUILD) | .venv-gpu/bin/python
-	.venv-gpu/bin/python $(PIP) install --editable '.[cuda,demo,hosted]' $(TEST_TOOLS)
+	.venv-gpu/bin/python $(PIP) install --editable '.[cuda,demo,hosted]' $(TEST_TOOLS) $(GPU_TOOLS)
 	@touch $@
 
 .venv-wheels/.has: build_core.py Makefile | .venv-wheels/bin/python

@@ -40,8 +40,11 @@ TOOLS: Final = (
     # Where the machine's Python has no pip, as on Debian, this one is run from its wheel.
     "pip",
 )
-# NVIDIA's compiler and runtime, which CuPy loads; and what ONNX Runtime's networks need, 1 GB.
-COMPILER: Final = ("nvidia-cuda-nvrtc>=13,<14", "nvidia-cuda-runtime>=13,<14")
+# NVIDIA's compiler and runtime, which CuPy loads, and the sanitizer; and what ONNX Runtime's
+# networks need, 1 GB.
+COMPILER: Final = tuple(
+    f"nvidia-cuda-{part}>=13,<14" for part in ("nvrtc", "runtime", "sanitizer-api")
+)
 LIBRARIES: Final = ("onnxruntime-gpu[cuda,cudnn]",)
 # Files of the data folder that are packed.
 DATA: Final = ("data/clips/*", "models/*.onnx", "models/selfie_*.tflite")

@@ -17,6 +17,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import time
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -27,7 +28,7 @@ from greenroom.errors import DeviceError, MissingExtraError
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 CLIPS: Final = ROOT.parent / "shared" / "data" / "clips"
-SANITIZERS: Final = ("compute-sanitizer", "/usr/local/cuda/bin/compute-sanitizer")
+SANITIZER: Final = "compute-sanitizer"
 TESTS: Final = (
     "tests/cuda",
     "tests/media/test_frames.py",
@@ -88,7 +89,7 @@ def parts(model: str, matting: str, clips: Path) -> list[Part]:
     """Return what can be done here; print what is left out."""
     python = sys.executable
     found = [Part("tests", [*PYTEST, *TESTS], 90)]
-    if sanitizer := next(filter(None, map(shutil.which, SANITIZERS)), None):
+    if sanitizer := find_sanitizer():
         watch = [sanitizer, "--error-exitcode", "1", "--target-processes", "all"]
         found.append(Part("sanitizer", [*watch, *PYTEST, WATCHED, "-k", "composites"], 45))
     else:
@@ -102,6 +103,13 @@ def parts(model: str, matting: str, clips: Path) -> list[Part]:
     both = ["--model", model, "--matting-model", matting]
     found.append(Part("to reach", [python, "benchmarks/gpu_targets.py", *both], 70))
     return found
+
+
+def find_sanitizer() -> str | None:
+    """Return NVIDIA's sanitizer: of the system, of CUDA, or of its wheel; None if there is none."""
+    wheel = Path(sysconfig.get_path("platlib"), "nvidia").glob(f"*/{SANITIZER}/{SANITIZER}")
+    places = (SANITIZER, f"/usr/local/cuda/bin/{SANITIZER}", *map(str, wheel))
+    return next(filter(None, map(shutil.which, places)), None)
 
 
 def passes(part: Part) -> bool:

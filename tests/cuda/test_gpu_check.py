@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from scripts_loaded import ROOT, script
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pytest
     from host_device import WatchedDevice
 
@@ -87,6 +89,27 @@ def test_what_is_to_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
     assert speed > 0
     assert ran_on.endswith("; the rest on cpu")
     assert 0 < targets.cpu_time("selfie", small, 2)[0] < 1000
+
+
+def test_parts_fit_into_five_minutes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the sanitizer and clips at hand nothing is left out; otherwise it is told what is."""
+    check = script("scripts/gpu_check.py")
+    sanitizer = tmp_path / "compute-sanitizer"
+    sanitizer.write_text("")
+    sanitizer.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    parts = check.parts("selfie", "rvm", tmp_path)
+    names = [part.name for part in parts]
+    assert names == ["tests", "sanitizer", "times", "clips", "to reach"]
+    assert parts[1].command[0] == str(sanitizer)
+    assert sum(part.timeout_s for part in parts) < 300
+    assert not capsys.readouterr().err
+    monkeypatch.setattr(check, "find_sanitizer", lambda: None)
+    left = check.parts("selfie", "rvm", tmp_path / "gone")
+    assert [part.name for part in left] == ["tests", "times", "to reach"]
+    assert capsys.readouterr().err.count("that part is left out") == 2
 
 
 def test_without_a_gpu_nothing_is_passed() -> None:
