@@ -11,7 +11,6 @@ with elsewhere. With ``--time`` one long clip is converted whole, and in segment
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -115,7 +114,8 @@ def compare(
 def measure_time(given: argparse.Namespace, folder: Path) -> None:
     """Print how long one piece takes, and how long segments do in some processes."""
     clip = min(given.clips.glob("*.mp4"))
-    size = tuple(int(side) for side in given.size.split("x")) if given.size else None
+    sides = [int(side) for side in given.size.split("x")] if given.size else []
+    size = (sides[0], sides[1]) if sides else None
     source = lengthened(clip, folder / "long.mp4", given.seconds, size)
     settings = Settings(background="blur", overwrite=True, quality=given.quality)
     whole_s = min(_timed(lambda: convert(source, folder / "whole.mp4", settings)) for _ in range(2))
@@ -199,4 +199,4 @@ def dtssd(mattes: Sequence[Plane], truth: Sequence[Plane]) -> NDArray[np.float64
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
