@@ -23,6 +23,7 @@ from greenroom.sources import Source, VideoSource
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from greenroom.archives.report import QualityMeter
     from greenroom.archives.segments import Segment
     from greenroom.media.frame import Frame
     from greenroom.media.source_info import SourceInfo
@@ -86,6 +87,7 @@ def process_segment(
     target: str | Path,
     is_matte: bool = False,
     engine: VirtualBackground | None = None,
+    meter: QualityMeter | None = None,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> SegmentSummary:
     """Process one segment of a video.
@@ -106,6 +108,8 @@ def process_segment(
         Whether the matte is to be written.
     engine : VirtualBackground, optional
         One with these settings, which is then warm. It is reset, and stays open.
+    meter : QualityMeter, optional
+        Measures the frames that are written.
     progress : callable, optional
         Called with the number of frames processed, and of those expected, warm-up included.
 
@@ -123,7 +127,8 @@ def process_segment(
         maker.reset()
         maker.resume(segment.first_s, segment.background_s)
         info = frames.info.without_streams() if is_matte else frames.info
-        process = maker.process_matte if is_matte else maker.process
+        process = VirtualBackground.process_matte if is_matte else VirtualBackground.process
+        measured = process if meter is None else meter.watching(process)
         before = maker.failures
         start = segment.start
 
@@ -131,7 +136,7 @@ def process_segment(
             nonlocal before, start
             if start is not None and (frame.pts or 0) >= start:
                 before, start = maker.failures, None
-            return process(frame)
+            return (measured if start is None else process)(maker, frame)
 
         def report() -> dict[str, Any]:
             return {

@@ -184,6 +184,13 @@ class VirtualBackground:
         """
         return None if self._matte is None else self._matte.downloaded().values
 
+    def sampled_matte(self, shape: tuple[int, int]) -> NDArray[np.uint8] | None:
+        """Return evenly spaced samples of `matte`, in new memory; None where that is None.
+
+        It costs little, where ``matte`` may have to be made at full size first.
+        """
+        return None if self._matte is None else self._matte.sampled(shape)
+
     @property
     def clean_plate(self) -> CleanPlate | None:
         """The clean plate learned so far; None if the model does not need one.
