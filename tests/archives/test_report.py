@@ -93,6 +93,7 @@ def test_segments_add_up() -> None:
     assert abs(whole.flicker - 0.002) < 1e-12
     assert list(whole.thumbnails) == sorted(whole.thumbnails)
     assert len(whole.thumbnails) == 6
+    assert QualityReport.from_text(whole.to_text()) == whole
     assert whole.to_dict()["faults"] == ["without a person", "covered"]
 
 

@@ -151,7 +151,8 @@ def divided(source: Path, target: Path, values: Settings, segment_s: float) -> S
     plan = plan_segments(source, target, values, segment_s)
     assert tuple(Segment.from_json(one.to_json()) for one in plan.segments) == plan.segments
     if plan.segments:
-        join(source, parts_of(plan, source, target, values), target, values)
+        joined = join(source, parts_of(plan, source, target, values), target, values)
+        assert joined.quality.frames == joined.frames == sum(one.frames for one in plan.segments)
     else:
         whole(source, target, values)
     return plan

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from greenroom.archives.part_files import PartReader
 from greenroom.archives.processing import encoder_facts
+from greenroom.archives.report import QualityReport
 from greenroom.errors import SeamError
 from greenroom.media.colour import Colour
 from greenroom.media.frame import Frame
@@ -42,10 +43,13 @@ class JoinSummary:
         Frames of the whole video.
     covered : int
         Of these, frames without a valid matte.
+    quality : QualityReport
+        What was measured when the segments were processed.
     """
 
     frames: int
     covered: int
+    quality: QualityReport
 
 
 def join(
@@ -99,6 +103,9 @@ def join(
     return JoinSummary(
         frames=sum(reader.report["frames"] for reader in readers),
         covered=sum(reader.report["covered"] for reader in readers),
+        quality=QualityReport.joined(
+            [QualityReport.from_text(reader.report["quality"]) for reader in readers]
+        ),
     )
 
 

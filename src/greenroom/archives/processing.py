@@ -13,6 +13,7 @@ import av
 
 from greenroom import __version__
 from greenroom.archives.part_files import PartWriter
+from greenroom.archives.report import QualityMeter
 from greenroom.engine.engine import VirtualBackground
 from greenroom.files.pipeline import Pipeline
 from greenroom.sinks.frame_encoder import FrameEncoder
@@ -23,7 +24,6 @@ from greenroom.sources import Source, VideoSource
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from greenroom.archives.report import QualityMeter
     from greenroom.archives.segments import Segment
     from greenroom.media.frame import Frame
     from greenroom.media.source_info import SourceInfo
@@ -87,7 +87,6 @@ def process_segment(
     target: str | Path,
     is_matte: bool = False,
     engine: VirtualBackground | None = None,
-    meter: QualityMeter | None = None,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> SegmentSummary:
     """Process one segment of a video.
@@ -108,8 +107,6 @@ def process_segment(
         Whether the matte is to be written.
     engine : VirtualBackground, optional
         One with these settings, which is then warm. It is reset, and stays open.
-    meter : QualityMeter, optional
-        Measures the frames that are written.
     progress : callable, optional
         Called with the number of frames processed, and of those expected, warm-up included.
 
@@ -128,7 +125,8 @@ def process_segment(
         maker.resume(segment.first_s, segment.background_s)
         info = frames.info.without_streams() if is_matte else frames.info
         process = VirtualBackground.process_matte if is_matte else VirtualBackground.process
-        measured = process if meter is None else meter.watching(process)
+        meter = QualityMeter()
+        measured = meter.watching(process)
         before = maker.failures
         start = segment.start
 
@@ -145,6 +143,7 @@ def process_segment(
                 "covered": maker.failures - before,
                 "first": frames.first,
                 "next": frames.following,
+                "quality": meter.report.to_text(),
             }
 
         encoder = FrameEncoder(Path(target), settings, info)

@@ -7,7 +7,9 @@ processed. A sheet has the files with the worst numbers first, with thumbnails o
 
 from __future__ import annotations
 
+import base64
 import html
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -103,6 +105,24 @@ class QualityReport:
     def badness(self) -> float:
         """How conspicuous it is, to sort by: from 0 on."""
         return self.shares["without a person"] + 2 * self.shares["covered"] + 50 * self.flicker
+
+    def to_text(self) -> str:
+        """Return all of it as JSON."""
+        pictures = [base64.b64encode(one).decode() for one in self.thumbnails]
+        return json.dumps([self.frames, self.without_person, self.covered, self.flicker, pictures])
+
+    @classmethod
+    def from_text(cls, text: str) -> QualityReport:
+        """Read what `to_text` returned.
+
+        Raises
+        ------
+        ValueError
+            If it is something else.
+        """
+        frames, without_person, covered, flicker, pictures = json.loads(text)
+        thumbnails = tuple(base64.b64decode(one) for one in pictures)
+        return cls(frames, without_person, covered, flicker, thumbnails)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers as plain values, for JSON, without thumbnails."""
