@@ -249,6 +249,20 @@ class TestPeople:
                 assert found.values.max() == 0
         assert metrics.iou(found.values, matte) > 0.95
 
+    def test_who_is_too_small_for_the_whole_frame_is_not_lost(self) -> None:
+        """Looks at the whole frame that see a speck of somebody change nothing for them."""
+        matting, matte, look = refined(), person(centre=(0.5, 0.6), height=0.3), finder()
+
+        def near_sighted(part: Frame) -> Any:
+            found = look(part)
+            if part.layout.width == SIZE[0] and number:
+                found[:56] = 0  # all but the feet
+            return found
+
+        for number in range(60):  # the whole frame is looked at each second
+            found = matting.matte(frame_of(matte, number), near_sighted).values
+            assert metrics.iou(found, matte) > 0.9, number
+
     def test_few_looks_at_a_quiet_room(self) -> None:
         """While nothing else changes, the model looks at the whole once a second."""
         matting, seen = refined(), []  # type: ignore[var-annotated]

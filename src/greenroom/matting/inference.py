@@ -99,7 +99,10 @@ class Inference(Step):
         if not self._in_region:
             return self._confirmed(work, whole)
         if region.needs_whole(frame) or region.box is None:
+            known = self.newcomers.known
             detection = self._confirmed(work, whole)
+            if region.box is not None and not detection.stats.area:
+                self.newcomers.known = known  # who is too small to be seen there is not gone
             region.found(frame, box_of(detection.half, detection.coarse))
             if region.box is None:
                 return detection

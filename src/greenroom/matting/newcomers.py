@@ -88,6 +88,15 @@ class Newcomers:
         self._rejected_cells: Bytes = np.empty((0, 0), np.uint8)
         self._rejected_luma: Bytes = np.empty((0, 0), np.uint8)
 
+    @property
+    def known(self) -> tuple[Bytes | None, Bytes | None]:
+        """Where known people may be, which a look that finds nobody forgets."""
+        return self._known_cells, self._last_cells
+
+    @known.setter
+    def known(self, known: tuple[Bytes | None, Bytes | None]) -> None:
+        self._known_cells, self._last_cells = known
+
     def confirmed(
         self, frame: Frame, half: Floats, look_at: LookAt, *, photograph: bool = False
     ) -> Floats | None:
