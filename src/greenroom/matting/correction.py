@@ -113,6 +113,8 @@ class Correction:
         moved = _sampled(change, self._places) * same
         size = coarse.shape[1], coarse.shape[0]
         result = np.asarray(cv2.resize(moved, size, interpolation=cv2.INTER_LINEAR), np.float32)
+        # Where the first model is sure of somebody, they stay.
+        result *= np.where(result < 0, 1 - coarse, 1)
         result += coarse
         return np.clip(result, 0, 1, out=result)
 
