@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections import deque
 from pathlib import Path, PurePosixPath
@@ -72,15 +73,16 @@ class InlineCrew(Crew):
 
 def copy(task: Task) -> News:
     """Do a task by copying the input, through storages as a worker would."""
-    storage, scratch = storage_of(task.input), Path(task.scratch)
+    storage = storage_of(task.input)
     entry = storage.entry(task.input)
     if entry is None:
         return Failed(task.unit, Fault.FILE, f"input '{task.input}' cannot be read: no such file.")
     try:
         content = storage.read(task.input)
-        made = scratch / f"made-{task.unit.file}"
+        made = Path(tempfile.mkdtemp()) / "made"
         made.write_bytes(b"converted " + content)
         end = storage_of(task.target).deliver(made, task.target, lambda _: None)
+        made.parent.rmdir()
     except OSError as error:
         return Failed(task.unit, fault_of(error), str(error))
     return Finished(task.unit, Made(end.name, end.fingerprint, 5, 0, 0.1), entry, {"frames": 5})

@@ -76,17 +76,17 @@ def test_a_worker_that_is_killed_loses_its_file_alone(stuck: Task, picture: Task
 
 
 def test_a_worker_that_hangs_is_ended(stuck: Task) -> None:
-    """It is silent for longer than a frame and the end of a file can take."""
+    """It is silent for longer than a frame can take, and the end of a file of that size."""
     now_s = 0.0
     with closing(ProcessCrew(1, silence_s=600.0, clock=lambda: now_s)) as crew:
-        crew.give(stuck)
+        crew.give(replace(stuck, size=400 << 20))
         wait_for(crew, lambda _: len(crew.pids) == 1)
-        now_s = 599.0
+        now_s = 699.0
         assert list(crew.news(0.1)) == []
-        now_s = 601.0
+        now_s = 701.0
         (lost,) = wait_for(crew, lambda news: len(news) == 1)
         assert isinstance(lost, Lost)
-        assert "silent for 600 s" in lost.message
+        assert "silent for 701 s" in lost.message
         assert crew.pids == ()
 
 

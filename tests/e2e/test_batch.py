@@ -135,20 +135,22 @@ def start(folder: Path) -> subprocess.Popen[str]:
     )
 
 
-def kill_at(folder: Path, moment_s: float, *, worker: bool) -> bool:
-    """Start a batch, and kill it or one of its workers; return whether it ended by that."""
+def kill_at(folder: Path, moment_s: float, how: str) -> bool:
+    """Start a batch, and end it or one of its workers; return whether it ended by that."""
     with start(folder) as process:
         try:
             process.wait(timeout=moment_s)
         except subprocess.TimeoutExpired:
             workers = children(process.pid)
-            if worker and workers:
+            if how == "ctrl-c":
+                os.killpg(process.pid, signal.SIGINT)
+            elif how == "worker" and workers:
                 os.kill(workers[-1], signal.SIGKILL)
             else:
                 process.kill()
                 end(workers)
         out, _ = process.communicate(timeout=DEADLINE_S)
-        assert process.returncode in (0, -signal.SIGKILL), out
+        assert process.returncode in (0, 130, -signal.SIGKILL), out
         return process.returncode != 0
 
 
@@ -180,15 +182,20 @@ linux_only = pytest.mark.skipif(
 
 @linux_only
 def test_killed_again_and_again(clips: Path, tmp_path: Path) -> None:
-    """At three random moments, a worker alone among them; then it is all there, written once."""
+    """At three random moments, a worker alone and by Ctrl-C, too; then all is there, once."""
     chance = random.Random(time.time_ns())  # noqa: S311 - not a secret
     before: dict[str, tuple[int, int]] = {}
-    for number in range(3):
-        kill_at(tmp_path, chance.uniform(0.8, 2.0), worker=number == 1)
-        seen = state(tmp_path / "out") if (tmp_path / "out").exists() else {}
+    for how in ("all", "worker", "ctrl-c"):
+        kill_at(tmp_path, chance.uniform(0.8, 2.0), how)
+        seen = state_or_empty(tmp_path / "out")
         assert before.items() <= seen.items()
         before = seen
     check_end(tmp_path, clips, before)
+
+
+def state_or_empty(folder: Path) -> dict[str, tuple[int, int]]:
+    """Return the outputs in a folder that may not be there yet."""
+    return state(folder) if folder.exists() else {}
 
 
 @pytest.fixture
@@ -208,7 +215,7 @@ def test_killed_at_twenty_moments(clips: Path, tmp_path: Path, moments: Iterator
         folder = tmp_path / str(number)
         folder.mkdir()
         (folder / "in").symlink_to(clips)
-        killed += kill_at(folder, moment_s, worker=number % 4 == 3)
-        before = state(folder / "out") if (folder / "out").exists() else {}
+        killed += kill_at(folder, moment_s, "worker" if number % 4 == 3 else "all")
+        before = state_or_empty(folder / "out")
         check_end(folder, clips, before)
     assert killed >= 10

@@ -21,7 +21,7 @@ from greenroom.archives.planner import Kind, Planner, Retries, Unit, Verdict
 from greenroom.archives.resumption import Standing, take_up
 from greenroom.archives.setting_files import SettingsKeys
 from greenroom.archives.tasks import Failed, Fault, Finished, Lost, Progress, Said, Task, fault_of
-from greenroom.errors import ExistsError
+from greenroom.errors import ExistsError, SinkError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -179,9 +179,11 @@ class Batch:
             on_failure.pop_all()
 
     def close(self) -> None:
-        """Close the manifest, and remove what is half-finished."""
+        """Close the manifest, and remove what is half-finished, or leave it to the next run."""
         try:
             self._folder.clean(self.manifest.parts_kept())
+        except SinkError as error:
+            logger.warning("what is half-finished stays for now: %s", error)
         finally:
             self.manifest.close()
 
@@ -414,6 +416,6 @@ def task_of(
         folder.staged_name(unit, row.output),
         folder.final_name(row.output),
         settings.model_dump(mode="json", exclude_unset=True),
-        str(folder.scratch) if folder.is_open else "",
+        row.size,
         limit,
     )

@@ -31,10 +31,10 @@ logger = logging.getLogger(__name__)
 
 # Not fork: it would copy locks that other threads hold.
 _SPAWN: Final = multiprocessing.get_context("spawn")
-# A worker that makes no frame and copies no byte for this long hangs; a frame itself may take as
-# long as the setting timeout_s allows. The end of a long file takes the longest: its index is
-# written to its beginning.
+# A worker that makes no frame and copies no byte for this long hangs, and the longer the larger the
+# file is: it may be read as a whole to be divided, be joined, or get its index at its beginning.
 _SILENCE_S: Final = 600.0
+_SLOWEST_BYTES_S: Final = 4 << 20
 _PROGRESS_S: Final = 0.5
 _END_S: Final = 5.0
 # Workers that end before they have begun; then there is something wrong that concerns them all.
@@ -102,7 +102,7 @@ class ProcessCrew(Crew):
     scratch : str
         Folder for files that workers need meanwhile; empty for the system's own.
     silence_s : float
-        How long a worker may be silent before it is ended, in seconds.
+        How long a worker may be silent before it is ended, in seconds; longer for large files.
     clock : callable
         Returns seconds that do not run backwards.
 
@@ -157,9 +157,13 @@ class ProcessCrew(Crew):
         for pipe in ready:
             found += self._hear(by_pipe[cast("Connection", pipe)])
         for worker in list(self._workers):
-            if worker.task is not None and self._clock() - worker.heard_s > self._silence_s:
-                found += self._lose(worker, f"it was silent for {self._silence_s:g} s")
+            silent_s = self._clock() - worker.heard_s
+            if worker.task is not None and silent_s > self._longest_silence_s(worker.task):
+                found += self._lose(worker, f"it was silent for {silent_s:.0f} s")
         return found
+
+    def _longest_silence_s(self, task: Task) -> float:
+        return self._silence_s + task.size / _SLOWEST_BYTES_S
 
     def close(self) -> None:
         """See `Crew.close`."""

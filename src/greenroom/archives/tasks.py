@@ -62,8 +62,8 @@ class Task:
         Name for messages.
     settings : dict
         Settings by name, as JSON has them; those that are not the default.
-    scratch : str
-        Folder for files that are needed meanwhile; empty for the system's own.
+    size : int
+        Of the input, in bytes.
     limit : int
         Frames after which to stop, for a sample, of which nothing is kept; 0 for all.
     segment_s : float
@@ -81,7 +81,7 @@ class Task:
     target: str
     shown: str
     settings: dict[str, Any]
-    scratch: str = ""
+    size: int = 0
     limit: int = 0
     segment_s: float = 0.0
     segment: str = ""

@@ -77,7 +77,8 @@ def batch(
             say(line)
         if job.standing.to_do:
             _check(found, settings, folder.scratch)
-        count = max(1, min(count, job.standing.to_do))
+        if segment_seconds is None:  # which gives one file work for several
+            count = max(1, min(count, job.standing.to_do))
         crew = opened.enter_context(closing(ProcessCrew(count, str(folder.scratch))))
         tell = opened.enter_context(_Reporting(job, as_json=as_json))
         outcome = job.run(crew, tell, fail_fast=fail_fast)
