@@ -165,8 +165,8 @@ runtime = "onnx"
 members = ["selfie", "mine"]
 
 [fusion]
-weights = [0.12, 0.24]
-bias = 0.8
+weights = [0.12, 0.28]
+bias = 0.7
 ```
 
 - `--model mine.toml` uses the model.

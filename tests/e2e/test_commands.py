@@ -70,6 +70,18 @@ class TestConvert:
         assert [round(25 * (frame.time or 0)) for frame in frames] == list(range(20))
         assert {(frame.width, frame.height) for frame in frames} == {(96, 64)}
 
+    def test_best_says_what_it_lacks(
+        self, run: Run, clip: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Without the second model's weights quality best goes on with one, and says so."""
+        monkeypatch.delenv("GREENROOM_MODELS_DIR", raising=False)
+        result = run("convert", clip, "best.mp4", "--quality", "best", "--json")
+        assert result.status == 0
+        assert json.loads(result.out)["segmenter"]["model"] == "selfie-general"
+        (line,) = result.err.splitlines()
+        assert "greenroom models get selfie-multiclass" in line
+        assert run("convert", clip, "named.mp4", "--quality", "best", "--model", "selfie").err == ""
+
     def test_json(self, run: Run, clip: Path) -> None:
         """A summary that programs can read is all there is on standard output."""
         result = run("convert", clip, "out.mp4", "--json", "--model", "selfie-landscape")

@@ -21,6 +21,7 @@ from greenroom.testing import PersonSegmenter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from greenroom.media.frame import Frame
 
@@ -160,6 +161,24 @@ class TestLadder:
     def test_no_other_model_in_place_of_a_special_one(self, values: dict[str, Any]) -> None:
         """What finds something else than people, or has to run elsewhere, stays."""
         assert {one.model for one in ladder(Settings(**values))} == {values["model"]}
+
+    @pytest.mark.parametrize("device", ["auto", "cuda"])
+    def test_two_models_on_a_gpu(
+        self, device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """On a GPU quality best begins with two models, and goes on with that of the settings."""
+        (tmp_path / "selfie_multiclass_256x256.tflite").touch()
+        settings = Settings(quality="best", device=device, models_dir=tmp_path)
+        monkeypatch.setattr("greenroom.live.plans.tries_gpu", lambda _: True)
+        plans = ladder(settings)
+        assert plans[0] == Plan(Quality.BEST, "selfie-duo", Cadence.MOVED)
+        assert plans[0].apply(settings) == {"quality": "best", "model": "selfie-duo"}
+        assert next(one for one in plans if one.model == "selfie").quality is Quality.BEST
+        named = settings.changed(model="mine.onnx")
+        assert {one.model for one in ladder(named)} == {"mine.onnx"}
+        assert plans[0].apply(named)["model"] == "mine.onnx"
+        monkeypatch.setattr("greenroom.live.plans.tries_gpu", lambda _: False)
+        assert "selfie-duo" not in {one.model for one in ladder(settings)}
 
     def test_no_looks_are_left_out_of_models_that_make_mattes(self) -> None:
         """Nor are there qualities of theirs."""

@@ -18,6 +18,7 @@ from greenroom.media.image_files import PICTURE_SUFFIXES
 from greenroom.media.limits import MAX_PHOTO_SIDE_PX
 from greenroom.media.numbered_names import NUMBER
 from greenroom.media.paths import user_path
+from greenroom.segmenters.best import with_best_model
 from greenroom.settings import Settings
 from greenroom.sinks import CONTAINERS, WRITTEN_SUFFIXES, written_name
 
@@ -176,7 +177,7 @@ def _named(found: _Found) -> Recording:
         else:
             transparent = found.settings.background == "transparent"
             name = name.with_name(written_name(name.name, transparent=transparent))
-    return Recording(found.entry, name.as_posix(), found.settings)
+    return Recording(found.entry, name.as_posix(), with_best_model(found.settings))
 
 
 def _identity(name: str) -> str:

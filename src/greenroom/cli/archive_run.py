@@ -27,6 +27,7 @@ from greenroom.cli.process_end import STATUS_FAILED
 from greenroom.cli.progress import progress_bar
 from greenroom.cli.standard_streams import say
 from greenroom.segmenters import check_model
+from greenroom.segmenters.best import best_notice, with_best_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -62,6 +63,8 @@ def batch(
     GreenroomError
         If an argument cannot be used, or the work cannot go on.
     """
+    if notice := best_notice(settings):
+        say(notice)
     folder = OutputFolder(out_dir, state_dir)
     found = recordings(inputs or [], folder.name, settings)
     count = jobs or default_jobs()
@@ -115,7 +118,7 @@ def _check(found: Sequence[Recording], settings: Settings, folder: Path) -> None
     """Check what all files need, before work is begun; a list's own settings concern one file."""
     distinct = list({id(one.settings): one.settings for one in found}.values())
     for one in distinct:
-        if one == settings:
+        if one == with_best_model(settings):
             check_model(one)
             check_background(with_local_files(one, folder, {}))
         fetch_weights(one)

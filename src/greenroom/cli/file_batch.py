@@ -11,6 +11,7 @@ import typer
 from greenroom.backgrounds import check_background
 from greenroom.cli.downloads import fetch_weights
 from greenroom.cli.progress import progress_bar
+from greenroom.cli.standard_streams import say
 from greenroom.errors import (
     GreenroomError,
     IncompleteError,
@@ -25,6 +26,7 @@ from greenroom.media.limits import MAX_PHOTO_SIDE_PX
 from greenroom.media.numbered_names import NUMBER
 from greenroom.media.paths import is_folder, path_exists
 from greenroom.segmenters import check_model
+from greenroom.segmenters.best import best_notice, with_best_model
 from greenroom.segmenters.store.speeds import remember_speed
 from greenroom.sinks import check_sink, written_name
 from greenroom.sources import check_source
@@ -91,6 +93,9 @@ def _each_file(
     as_json: bool,
 ) -> None:
     """Run a conversion for every input, once the model is here."""
+    if notice := best_notice(settings):
+        say(notice)
+    settings = with_best_model(settings)
     check_model(settings)
     fetch_weights(settings)
     failures: list[GreenroomError] = []

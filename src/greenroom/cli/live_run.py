@@ -18,6 +18,7 @@ from greenroom.cli.downloads import fetch_weights
 from greenroom.cli.options import ignore_signals
 from greenroom.cli.page_client import open_page as open_in_browser
 from greenroom.cli.run_messages import HeldWarnings, RunReporter, is_known
+from greenroom.cli.standard_streams import say
 from greenroom.desktop.instance import InstanceRecord, check_none_runs
 from greenroom.desktop.launch import Launch, start_live
 from greenroom.doctor import run_checks
@@ -29,6 +30,8 @@ from greenroom.media.image_files import is_picture
 from greenroom.media.paths import is_folder
 from greenroom.media.workers import Worker
 from greenroom.segmenters import check_model
+from greenroom.segmenters.best import best_notice
+from greenroom.segmenters.runtimes.converted import tries_gpu
 from greenroom.settings import OnFailure
 from greenroom.sinks.destinations import PAGE, create_live_sinks, destinations
 from greenroom.specs import BACKGROUND_KINDS, source_kind
@@ -76,6 +79,8 @@ def run(
     if context.args:
         raise _unexpected_name(context.args[0])
     _check(settings, port)
+    if tries_gpu(settings.device) and (notice := best_notice(settings)):
+        say(notice)
     fetch_weights(settings)
     settings = settings.changed(on_failure=OnFailure.COVER)
     with ExitStack() as opened:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from greenroom.engine.engine import VirtualBackground
 from greenroom.errors import IncompleteError
 from greenroom.files.pipeline import Pipeline
+from greenroom.segmenters.best import with_best_model
 from greenroom.settings import Settings
 from greenroom.sinks import create_sink
 from greenroom.sources import create_source
@@ -209,7 +210,7 @@ def _run(
     with ExitStack() as opened:
         frames = create_source(source, settings)
         opened.callback(frames.close)
-        engine = opened.enter_context(VirtualBackground(settings))
+        engine = opened.enter_context(VirtualBackground(with_best_model(settings)))
         return convert_frames(
             engine, frames, target, name=source, process=process, progress=progress
         )

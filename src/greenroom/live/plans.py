@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.matting import Cadence, cadence_of
+from greenroom.segmenters.best import with_best_model
 from greenroom.segmenters.card import Task
 from greenroom.segmenters.catalogue import PACKAGE_CARDS, card_named
+from greenroom.segmenters.runtimes.converted import tries_gpu
 from greenroom.settings import Device, Quality
 
 if TYPE_CHECKING:
@@ -85,7 +87,8 @@ class Plan:
         settings : Settings
             The user's. What they say of other things is not changed.
         """
-        if self.model != settings.model and not _has_substitutes(settings):
+        own = {settings.model, _first_model(settings)}
+        if self.model not in own and not _has_substitutes(settings):
             return {"quality": settings.quality, "model": settings.model}  # changed meanwhile
         quality = self.quality
         if quality is Quality.FAST and _needs_room(settings):  # asked for since this was chosen
@@ -108,9 +111,9 @@ def ladder(settings: Settings) -> tuple[Plan, ...]:
     is_refined = _is_refined(settings.model)
     is_every = not is_refined or cadence_of(settings.quality) is Cadence.EVERY
     cadence = Cadence.MOVED if is_every else Cadence.FOURTH
-    first = Plan(settings.quality, settings.model, cadence)
+    first = Plan(settings.quality, _first_model(settings), cadence)
     plans = [first, *(_less(first, settings) if is_refined else ())]
-    for model in _CHEAPER_MODELS if _has_substitutes(settings) else ():
+    for model in _CHEAPER_MODELS if _has_substitutes(settings) else (settings.model,):
         if _look_ms(model) >= _look_ms(plans[-1].model):
             continue
         if _FULL_QUALITY_RATIO * _look_ms(model) <= _look_ms(
@@ -138,6 +141,11 @@ def _less(plan: Plan, settings: Settings) -> list[Plan]:
     if plan.quality is not Quality.FAST and not _needs_room(settings):
         plans.append(replace((plans or [plan])[-1], quality=Quality.FAST))
     return plans
+
+
+def _first_model(settings: Settings) -> str:
+    """Return the model of the first plan: on a GPU there is time for that of quality best."""
+    return with_best_model(settings).model if tries_gpu(settings.device) else settings.model
 
 
 def _needs_room(settings: Settings) -> bool:

@@ -232,7 +232,8 @@ class Settings(BaseModel):
             description=(
                 "How much is done for a good matte: fast follows the person and steadies the "
                 "edge, balanced also learns colours and the room and finds the picture's own "
-                "edges, best looks at every frame twice"
+                "edges, best looks at every frame twice, in files and on a GPU with two models "
+                "where the second one's weights are there"
             )
         ),
     ] = Quality.BALANCED
