@@ -10,6 +10,7 @@ import ctypes
 import shutil
 import subprocess
 import tempfile
+import threading
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -83,8 +84,17 @@ def compiler() -> str | None:
     return shutil.which("g++") or shutil.which("clang++")
 
 
-@cache
+_COMPILING: Final = threading.Lock()
+
+
 def _library() -> ctypes.CDLL:
+    """Return the compiled program; threads that ask at once wait for one compiler."""
+    with _COMPILING:
+        return _compiled()
+
+
+@cache
+def _compiled() -> ctypes.CDLL:
     """Compile the program, once for each text of it."""
     runs = "".join(
         _RUN.format(name=kernel.name, symbol=kernel.symbol) for kernel in kernels().values()
@@ -146,6 +156,8 @@ class HostDevice(WatchedDevice):
     place = "cpu", 0
 
     def __init__(self) -> None:
+        if compiler() is not None:
+            _library()  # not within the time of the first frame
         self.moved: list[int] = []
         self._blocks: dict[int, NDArray[np.uint8]] = {}
         super().__init__()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
+from greenroom.engine.compute import Compute
 from greenroom.errors import ModelError, ModelTimeoutError
 from greenroom.hosted import segmenter_loans
 from greenroom.hosted.segmenter_loans import SegmenterLoans
@@ -144,7 +145,10 @@ def test_sessions_on_a_gpu_meet_in_batches(monkeypatch: pytest.MonkeyPatch) -> N
     class FakePool:
         """Counts its streams."""
 
-        def __init__(self, settings: Settings, on_unused: Callable[[], None]) -> None:
+        def __init__(
+            self, settings: Settings, *, compute: object, on_unused: Callable[[], None]
+        ) -> None:
+            assert compute is gpu
             self.settings, self.on_unused = settings, on_unused
             self.count, self.closed, self.fails = 0, False, False
             made.append(self)
@@ -169,6 +173,8 @@ def test_sessions_on_a_gpu_meet_in_batches(monkeypatch: pytest.MonkeyPatch) -> N
             """See `SegmenterPool.close`."""
             self.closed = True
 
+    gpu: Any = object()
+    monkeypatch.setattr(segmenter_loans, "choose", lambda _: Compute(gpu))
     monkeypatch.setattr(segmenter_loans, "SegmenterPool", FakePool)
     loans, settings = SegmenterLoans(), Settings(device="cuda")
     first, second = (loans.take(settings, Timings()) for _ in range(2))

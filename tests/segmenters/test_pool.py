@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pytest
 from cards import card_of
+from host_device import HostDevice, LazyDevice
 
 from greenroom import VirtualBackground
 from greenroom.errors import ModelOutputError, ModelTimeoutError
@@ -91,7 +92,7 @@ def moving(stream: int, picture: int) -> Frame:
     return frame
 
 
-def loaded(card: Card, path: Path, **more: Any) -> SharedModel:
+def loaded(card: Card, path: Path, compute: Any = None, **more: Any) -> SharedModel:
     """Load a model for streams, which is closed with `SharedModel.close`."""
     assert card.input is not None
     states = card.input.states
@@ -101,6 +102,7 @@ def loaded(card: Card, path: Path, **more: Any) -> SharedModel:
         outputs=output_names(card),
         states=states,
         example=example_inputs(card, path),
+        compute=compute,
         rows=(card.input.name, *states),
     )
     return SharedModel(runtime, **{"most": 16, "wait_s": 0.02, **more})
@@ -113,6 +115,19 @@ def alone(card: Card, path: Path) -> NetworkSegmenter:
     return NetworkSegmenter(
         card, load_runtime("onnx", path, outputs=output_names(card), states=states)
     )
+
+
+def _gathered(model: SharedModel, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return the numbers of pictures of the batches that are gathered from now on."""
+    counts: list[int] = []
+    run = model.runtime.run_gathered
+
+    def run_gathered(given: Mapping[str, Sequence[Any]], others: Mapping[str, Any]) -> Any:
+        counts.append(len(next(iter(given.values()))))
+        return run(given, others)
+
+    monkeypatch.setattr(model.runtime, "run_gathered", run_gathered)
+    return counts
 
 
 def counted(model: SharedModel, monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -267,6 +282,93 @@ class TestModels:
                     np.testing.assert_allclose(coarse, wanted, atol=1e-5)
         assert shared[0].info.device == "cpu"
         model.close()
+
+
+@pytest.mark.usefixtures("device")
+class TestOnDevices:
+    """Frames on devices of the model's memory, each stream's its own, as late as they may be."""
+
+    def test_streams_get_their_own(
+        self, make_onnx: MakeOnnx, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Matte and memory are of their own pictures, over resets, and none is transferred."""
+        path = _remembering(make_onnx)
+        model = loaded(RECURRENT, path, compute=LazyDevice())
+        assert model.runtime.takes_rows
+        counts = _gathered(model, monkeypatch)
+
+        def stream(number: int) -> None:
+            chance = random.Random(number)  # noqa: S311 - no secret
+            device, apart = LazyDevice(), HostDevice()
+            shared, own = NetworkSegmenter(RECURRENT, model.stream()), alone(RECURRENT, path)
+            for _ in range(30):
+                frame = moving(number, chance.randrange(9))
+                there = frame.uploaded(device)
+                matte: Any = shared.segment_there(there)
+                assert matte.device is device
+                wanted = own.segment(frame.uploaded(apart))
+                np.testing.assert_allclose(device.download(matte)[0], wanted, atol=1e-6)
+                if chance.random() < 0.15:
+                    shared.reset()
+                    own.reset()
+                if chance.random() < 0.1:  # a frame of the host between, which begins anew
+                    coarse = shared.segment(frame)
+                    own.reset()
+                    np.testing.assert_allclose(coarse, own.segment(frame), atol=1e-6)
+                    own.reset()
+            device.check_margins()
+            shared.close()
+            own.close()
+
+        with ThreadPoolExecutor(STREAMS) as threads:
+            list(threads.map(stream, range(STREAMS)))
+        assert sum(counts) == 30 * STREAMS
+        assert max(counts) > 1
+        model.close()
+
+    def test_robust_video_matting(
+        self, shared_model: FindModel, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Mattes and colours are those of a model alone; input and matte are not transferred."""
+        path, card = shared_model("rvm_mobilenetv3_from_tfjs_int8.onnx"), card_of(**RVM)
+        gatherer = HostDevice()
+        model = loaded(card, path, compute=gatherer)
+        counts = _gathered(model, monkeypatch)
+        devices = [LazyDevice() for _ in range(2)]
+        shared = [NetworkSegmenter(card, model.stream()) for _ in devices]
+        own = [alone(card, path) for _ in devices]
+        apart, source = HostDevice(), PersonSource((320, 180))
+
+        def look(number: int, frame: Frame) -> tuple[Any, Frame | None]:
+            there = frame.uploaded(devices[number])
+            devices[number].synchronize()
+            devices[number].moved.clear()
+            coarse: Any = shared[number].segment_there(there)
+            colours = shared[number].foreground(there)
+            assert max(devices[number].moved) < 192 * 104  # no input, matte or colours
+            return (
+                devices[number].download(coarse)[0],
+                None if colours is None else colours.downloaded(),
+            )
+
+        with ThreadPoolExecutor(2) as threads:
+            for picture in range(3):
+                frames = [source.frame(picture), source.frame(40 + picture)]
+                for number, (coarse, colours) in enumerate(threads.map(look, range(2), frames)):
+                    there = frames[number].uploaded(apart)
+                    np.testing.assert_allclose(coarse, own[number].segment(there), atol=2e-6)
+                    expected = own[number].foreground(there)
+                    assert colours is not None
+                    assert expected is not None
+                    for mine, theirs in zip(
+                        colours.planes, expected.downloaded().planes, strict=True
+                    ):
+                        assert np.abs(mine.astype(int) - theirs).max() <= 1
+        assert 2 in counts
+        for segmenter in [*shared, *own]:
+            segmenter.close()
+        model.close()
+        gatherer.check_margins()
 
 
 class Gated(Runtime):

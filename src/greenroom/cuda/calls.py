@@ -28,6 +28,7 @@ __all__ = [
     "add_enlarged",
     "blend",
     "copied",
+    "copy_bytes",
     "copy_plane",
     "coverage_bytes",
     "device_of",
@@ -154,6 +155,20 @@ def copied(plane: Array) -> Any:
     out = _device(plane).empty(plane.shape)
     copy_plane(plane, out)
     return out
+
+
+def copy_bytes(array: Array, out: Array) -> None:
+    """Copy a contiguous array to another of its size, of any type; both may be others' memory."""
+    size = array.nbytes
+    if not size or size != out.nbytes:
+        message = f"{size} bytes cannot be copied to {out.nbytes}"
+        raise TypeError(message)
+    device = _device(out)
+    views = [
+        device.adopt(_contiguous(each, each.dtype.char, each.shape).address, (1, size), "B", each)
+        for each in (array, out)
+    ]
+    copy_plane(*views)
 
 
 def packed(plane: Array) -> Any:

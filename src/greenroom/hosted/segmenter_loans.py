@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from greenroom.engine.device_selection import choose
 from greenroom.errors import ModelTimeoutError
 from greenroom.media.timings import Timings
 from greenroom.segmenters import Segmenter, SegmenterPool, create_segmenter
@@ -130,7 +131,9 @@ class SegmenterLoans:
         with self._lock:
             pool = self._pools.get(key)
             if pool is None:
-                pool = SegmenterPool(settings, on_unused=partial(self._close_unused, key))
+                compute = choose(settings.device).device
+                unused = partial(self._close_unused, key)
+                pool = SegmenterPool(settings, compute=compute, on_unused=unused)
                 self._pools[key] = pool
             try:
                 return pool.segmenter(timings)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from greenroom.cuda import Device
     from greenroom.media.timings import Timings
     from greenroom.segmenters.card import Card
     from greenroom.segmenters.runtimes.runtime import Runtime
@@ -48,6 +49,9 @@ class SegmenterPool:
         Most pictures of a batch.
     wait_s : float
         Longest time for which a picture waits for those of streams that have asked of late.
+    compute : greenroom.cuda.Device, optional
+        Gathers the pictures of frames that are on the model's GPU, whatever their own devices are;
+        nobody else may use it. Without it they go through the host's memory.
     on_unused : callable, optional
         Called when the last segmenter was closed, on the thread that did. The pool can be used
         again, until it is closed.
@@ -74,11 +78,13 @@ class SegmenterPool:
         *,
         most: int = _MOST,
         wait_s: float = _WAIT_S,
+        compute: Device | None = None,
         on_unused: Callable[[], None] = lambda: None,
         **values: Any,
     ) -> None:
         self._settings = (settings or Settings()).changed(**values)
         self._most, self._wait_s = most, wait_s
+        self._compute = compute
         self._on_unused = on_unused
         self._inspect = cache(card_of_file)
         self._lock = threading.Lock()  # a second stream waits rather than load the same
@@ -133,7 +139,7 @@ class SegmenterPool:
             model = self._models.get(card.name)
             if model is None:
                 model = self._models[card.name] = SharedModel(
-                    load_model(self._settings, card, path, in_rows=True),
+                    load_model(self._settings, card, path, compute=self._compute, in_rows=True),
                     most=self._most,
                     wait_s=self._wait_s,
                     on_unused=self._check_unused,

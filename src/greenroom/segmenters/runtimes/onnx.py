@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from greenroom.cuda import Array
+    from greenroom.cuda import Array, DeviceArray
     from greenroom.cuda import Device as ComputeDevice
     from greenroom.segmenters.runtimes.compute_devices import Provider
     from greenroom.segmenters.runtimes.runtime import Example, Fill, FillThere, Row, Trial
@@ -120,6 +120,7 @@ class OnnxRuntime(Runtime):
         self._allowed = allowed
         self._engines = engines
         self._way = NO_ACCELERATION
+        self._gatherer = compute
         self._compute = None if compute is None or compute.place[0] != "cuda" else compute
         if example is None:
             session, self.device = self._open([(_CPU_PROVIDER, {})]), str(Device.CPU)
@@ -200,17 +201,51 @@ class OnnxRuntime(Runtime):
                 outputs = self._bound.run_arrays(given)
         return self._split(outputs, len(rows))
 
+    @property
+    def gathers_on(self) -> ComputeDevice | None:  # type: ignore[override]
+        """See `Runtime`."""
+        device = self._gatherer
+        is_there = device is not None and device.place == self._bound.place
+        return device if is_there and self.takes_rows else None
+
+    def run_gathered(
+        self,
+        given: Mapping[str, Sequence[DeviceArray]],
+        others: Mapping[str, NDArray[Any]],
+    ) -> dict[str, DeviceArray]:
+        """See `Runtime.run_gathered`.
+
+        If a device chosen by ``auto`` fails, this fails, and the CPU takes over for later calls.
+        """
+        assert self.gathers_on is not None
+        try:
+            with self._model_faults():
+                outputs = self._bound.run_gathered(self.gathers_on, given, others)
+        except _DeviceFaultError as error:
+            if self._asked is Device.AUTO:
+                logger.warning("%s; it runs on the CPU from now on", error)
+                self._take_over()
+            raise
+        counts = {len(rows) for rows in given.values()}
+        for name, values in outputs.items():
+            if not values.ndim or {len(values)} != counts:
+                raise self._unclear(name, values.shape, max(counts))
+        return outputs
+
+    def _unclear(self, name: str, shape: tuple[int, ...], count: int) -> ModelOutputError:
+        message = (
+            f"model '{self.path.name}' answers {count} pictures with an output '{name}' of shape "
+            f"{shape}"
+        )
+        return ModelOutputError(message, self.path)
+
     def _split(
         self, outputs: Mapping[str, NDArray[Any]], count: int
     ) -> list[dict[str, NDArray[Any]]]:
         """Return the outputs of each row, or raise if it is not clear which are whose."""
         for name, values in outputs.items():
             if not values.ndim or len(values) != count:
-                message = (
-                    f"model '{self.path.name}' answers {count} pictures with an output '{name}' of "
-                    f"shape {values.shape}"
-                )
-                raise ModelOutputError(message, self.path)
+                raise self._unclear(name, values.shape, count)
         if count == 1:
             return [dict(outputs)]
         return [

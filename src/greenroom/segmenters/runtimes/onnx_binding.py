@@ -17,16 +17,17 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from greenroom.cuda import calls
 from greenroom.errors import DeviceError
 from greenroom.segmenters.runtimes.runtime import first_states
 from greenroom.segmenters.runtimes.states import States
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Hashable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from greenroom.cuda import Array, Device
+    from greenroom.cuda import Array, Device, DeviceArray
     from greenroom.segmenters.runtimes.runtime import TensorInfo
 
     Value = Any  # an OrtValue
@@ -37,6 +38,8 @@ _CPU: Final = "cpu"
 _NONE: Final = np.empty(0)
 # Runs without a graph, and the most graphs of a session: one stream has three at one size.
 _NO_GRAPH: Final = -1
+# Most tensors for batches: of each input, for each number of rows and size of picture.
+_MAX_GATHERING: Final = 64
 # Option of a run that ends when all work is given to the stream, not when that is done.
 _NO_WAIT: Final = "disable_synchronize_execution_providers"
 _MAX_GRAPHS: Final = 12
@@ -137,7 +140,7 @@ class BoundSession:
         self._has_graphs = graphs
         self._graphs: dict[tuple[int, ...], list[Value]] = {}
         self._session = session
-        self._place = place
+        self.place = place
         self._memory = place[0]
         self._stream_of = stream_of
         self._there: Device | None = None  # whose memory the picture is in
@@ -156,6 +159,7 @@ class BoundSession:
         self._fits: Hashable = None
         self._outputs: dict[str, tuple[NDArray[Any], Value]] = {}
         self._sizes_vary = False
+        self._gathering: dict[tuple[str, tuple[int, ...]], Value] = {}
 
     def first_tensors(self) -> dict[str, Value]:
         """Upload first states for a stream."""
@@ -169,7 +173,7 @@ class BoundSession:
 
     def picture_on(self, device: Device | None, name: str, shape: tuple[int, ...]) -> Array:
         """Return the same as an array of a device if its memory is the session's."""
-        if device is None or device.place != self._place:
+        if device is None or device.place != self.place:
             return self.picture(name, shape)
         self._turn_to(device)
         self._make_input(name, shape)
@@ -239,6 +243,44 @@ class BoundSession:
         outputs = self._session.run(self._names, dict(given))
         return dict(zip(self._names, outputs, strict=True))
 
+    def run_gathered(
+        self,
+        device: Device,
+        given: Mapping[str, Sequence[DeviceArray]],
+        others: Mapping[str, NDArray[Any]],
+    ) -> dict[str, DeviceArray]:
+        """Run the model on rows that are anywhere in its memory, one after the other as a batch.
+
+        ``device`` copies them; its kernels, and others that wrote the rows, are waited for. All
+        outputs are in new memory, which no later run uses, as arrays of ``device``.
+        """
+        values = {name: self._gathered(device, rows, name) for name, rows in given.items()}
+        values.update((name, self._constant(name, each)) for name, each in others.items())
+        if device is not self._stream_of:
+            device.finish_kernels()
+        return self._adopted(device, self._run(values, {}, _NO_GRAPH))
+
+    def _gathered(self, device: Device, rows: Sequence[DeviceArray], name: str) -> Value:
+        """Return a tensor with copies of the rows. The library has ended all runs on it."""
+        shape = (len(rows), *rows[0].shape[1:])
+        if (name, shape) not in self._gathering:
+            if len(self._gathering) >= _MAX_GATHERING:
+                self._gathering.clear()
+            self._gathering[name, shape] = self._uploaded(np.zeros(shape, self._types[name]))
+        value = self._gathering[name, shape]
+        target = device.adopt(value.data_ptr(), shape, self._types[name], value)
+        for number, row in enumerate(rows):
+            calls.copy_bytes(row, target[number : number + 1])
+        return value
+
+    def _adopted(self, device: Device, computed: Mapping[str, Value]) -> dict[str, DeviceArray]:
+        return {
+            name: device.adopt(
+                value.data_ptr(), tuple(value.shape()), self._output_types[name], value
+            )
+            for name, value in computed.items()
+        }
+
     def _note_sizes(self, others: Mapping[str, NDArray[Any]]) -> None:
         """Release the outputs' tensors if their sizes may be others now."""
         more = ((name, values.shape, values.tobytes()) for name, values in others.items())
@@ -275,7 +317,7 @@ class BoundSession:
             if name in known:
                 binding.bind_ortvalue_output(name, known[name])
             else:
-                binding.bind_output(name, *self._place)
+                binding.bind_output(name, *self.place)
         entries = {"gpu_graph_id": str(graph)} if self._has_graphs else {}
         if self._there is not None and self._there is self._stream_of:
             entries[_NO_WAIT] = "1"
@@ -304,12 +346,7 @@ class BoundSession:
         """Return outputs as arrays, and keep their tensors for the next run."""
         if self._there is not None:
             self._outputs = {name: (_NONE, value) for name, value in computed.items()}
-            return {
-                name: self._there.adopt(
-                    value.data_ptr(), tuple(value.shape()), self._output_types[name], value
-                )
-                for name, value in computed.items()
-            }
+            return self._adopted(self._there, computed)
         if self._memory != _CPU:
             self._outputs = {name: (_NONE, value) for name, value in computed.items()}
             return {name: value.numpy() for name, value in computed.items()}
@@ -330,7 +367,7 @@ class BoundSession:
 
     def _uploaded(self, values: NDArray[Any]) -> Value:
         """Return a tensor with these values; on the CPU it is their memory."""
-        return self._values.ortvalue_from_numpy(values, *self._place)
+        return self._values.ortvalue_from_numpy(values, *self.place)
 
 
 def _read_only(array: NDArray[Any]) -> NDArray[Any]:

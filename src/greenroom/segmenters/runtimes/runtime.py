@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from greenroom.cuda import Array, Device
+    from greenroom.cuda import Array, Device, DeviceArray
     from greenroom.segmenters.runtimes.states import States
 
     Fill = Callable[[NDArray[Any]], None]
@@ -67,16 +67,19 @@ class Row(NamedTuple):
     Attributes
     ----------
     picture : (1, ...) array
-        Its input. Read only.
+        Its input, of NumPy's or a device's. Read only.
     values : mapping
         Its states by input, with 1 as the first length. Read only.
     states : callable, optional
         Returns its states for a runtime that does not take rows: `Runtime.new_states`.
+    there : States, optional
+        Its states on a device, with a picture there.
     """
 
-    picture: NDArray[Any]
+    picture: Any
     values: Mapping[str, NDArray[Any]]
     states: Callable[[], States] | None = None
+    there: Any = None
 
 
 if TYPE_CHECKING:
@@ -102,9 +105,12 @@ class Runtime(ABC):
         For recurrent models: each state's input, and the output that feeds it in the next run.
     takes_rows : bool
         Whether `run_rows` takes several pictures at once, not as by default.
+    gathers_on : Device or None
+        The device that gathers rows for `run_gathered`; None, as by default, if it cannot.
     """
 
     takes_rows: bool = False
+    gathers_on: Device | None = None
     name: str
     device: str
     threads: int
@@ -200,6 +206,32 @@ class Runtime(ABC):
             outputs = self.run(picture, row.picture.shape, fill, others, states)
             answers.append({name: np.array(values) for name, values in outputs.items()})
         return answers
+
+    def run_gathered(
+        self,
+        given: Mapping[str, Sequence[DeviceArray]],
+        others: Mapping[str, NDArray[Any]],
+    ) -> dict[str, DeviceArray]:
+        """Run the model on rows in the memory of `gathers_on`, which kernels have written.
+
+        Parameters
+        ----------
+        given : mapping of sequences of (1, ...) arrays
+            The rows of the picture and of each state, by input. Read only.
+        others : mapping
+            The further inputs. Read only.
+
+        Returns
+        -------
+        mapping of arrays
+            The outputs of all rows, in new memory, as arrays of `gathers_on`; ready to be read.
+
+        Raises
+        ------
+        ModelOutputError
+            If the model fails.
+        """
+        raise NotImplementedError
 
     def new_states(self) -> States:
         """Return first states for a stream of a recurrent model."""

@@ -15,16 +15,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from greenroom.cuda import DeviceArray, calls
 from greenroom.errors import ModelError, ModelOutputError, ModelTimeoutError
 from greenroom.segmenters.runtimes.runtime import Row, Runtime, first_states
 from greenroom.segmenters.runtimes.states import HostStates, States
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from greenroom.segmenters.runtimes.runtime import Fill
+    from greenroom.cuda import Array, Device
+    from greenroom.segmenters.runtimes.runtime import Fill, FillThere
 
 __all__ = ["SharedModel", "StreamRuntime"]
 
@@ -63,7 +65,7 @@ class _Request:
     others: Mapping[str, NDArray[Any]]
     due_s: float
     done: threading.Event = field(default_factory=threading.Event)
-    outputs: dict[str, NDArray[Any]] | None = None
+    outputs: Mapping[str, Any] | None = None
     error: Exception | None = None
 
 
@@ -142,13 +144,14 @@ class SharedModel:
         row: Row,
         others: Mapping[str, NDArray[Any]],
         sizes: Hashable,
-    ) -> dict[str, NDArray[Any]]:
+    ) -> Mapping[str, Any]:
         """Return the outputs for a stream's picture, in memory of its own.
 
-        ``sizes`` are those of its states. Raises what `Runtime.run` does.
+        For a picture on a device they are parts of the batch's outputs there, which nobody writes
+        any more. ``sizes`` are those of its states. Raises what `Runtime.run` does.
         """
         shared = tuple((name, values.shape, values.tobytes()) for name, values in others.items())
-        key = (name, row.picture.shape, shared, sizes)
+        key = (name, type(row.picture), row.picture.shape, shared, sizes)
         now_s = time.monotonic()
         request = _Request(stream, key, name, row, others, now_s + self._wait_s)
         with self._changed:
@@ -225,7 +228,7 @@ class SharedModel:
         """Run the model, and answer each request of a batch."""
         rows = [request.row for request in batch]
         try:
-            answers = self.runtime.run_rows(batch[0].name, rows, batch[0].others)
+            answers = self._answers(batch[0].name, rows, batch[0].others)
             pairs = list(zip(batch, answers, strict=True))
         except Exception as error:  # noqa: BLE001 - raised again on the streams' threads
             _answer_all(batch, error)
@@ -233,6 +236,28 @@ class SharedModel:
         for request, outputs in pairs:
             request.outputs = outputs
             request.done.set()
+
+    def _answers(
+        self, name: str, rows: list[Row], others: Mapping[str, NDArray[Any]]
+    ) -> Sequence[Mapping[str, Any]]:
+        if not isinstance(rows[0].picture, DeviceArray):
+            return self.runtime.run_rows(name, rows, others)
+        device = self.runtime.gathers_on
+        if device is None:
+            message = f"model '{self.runtime.path.name}' is no longer on the device of its pictures"
+            raise ModelOutputError(message, self.runtime.path)
+        given = [{name: row.picture, **(row.there.on(device) if row.there else {})} for row in rows]
+        outputs = self.runtime.run_gathered(
+            {each: [one[each] for one in given] for each in given[0]}, others
+        )
+        for number, row in enumerate(rows):
+            if row.there is not None:
+                row.there.take(device, outputs, number)
+        device.finish_kernels()  # before streams give up the batch's outputs
+        return [
+            {each: values[number : number + 1] for each, values in outputs.items()}
+            for number in range(len(rows))
+        ]
 
 
 def _answer_all(requests: list[_Request], error: Exception) -> None:
@@ -264,6 +289,78 @@ class _LateStates(States):
             self._is_reset_due = False
             self._states.reset()
         return self._states
+
+
+class _StatesThere(States):
+    """States of a stream on the device that gathers rows, used on the model's thread only.
+
+    A reset is done there before the next run, so that a run that was given up cannot undo it.
+    """
+
+    def __init__(self, names: Mapping[str, str], first: Mapping[str, NDArray[Any]]) -> None:
+        self._names = names
+        self._first = first
+        self._values: dict[str, DeviceArray] = {}
+        self._is_reset_due = False
+
+    @property
+    def sizes(self) -> Hashable:
+        """Sizes of the states that the next run takes."""
+        if self._is_reset_due:
+            return ()
+        return tuple(values.shape for values in self._values.values())
+
+    def reset(self) -> None:
+        """See `States.reset`."""
+        self._is_reset_due = True
+
+    def on(self, device: Device) -> Mapping[str, DeviceArray]:
+        """Return the states for a run."""
+        if self._is_reset_due or not self._values:
+            self._is_reset_due = False
+            uploaded = device.upload(*self._first.values())
+            self._values = dict(zip(self._first, uploaded, strict=True))
+        return self._values
+
+    def take(self, device: Device, outputs: Mapping[str, DeviceArray], number: int) -> None:
+        """Copy one row of the outputs that become states."""
+        values = {}
+        for name, output in self._names.items():
+            row = outputs[output][number : number + 1]
+            values[name] = device.empty(row.shape, row.dtype)
+            calls.copy_bytes(row, values[name])
+        self._values = values
+
+
+class _StreamStates(States):
+    """States of a stream: of one kind for pictures of the host, of another for those on a device.
+
+    A stream that changes between both begins anew.
+    """
+
+    def __init__(self, here: States, there: _StatesThere) -> None:
+        self._here, self._there = here, there
+        self._is_there = False
+
+    def here(self) -> States:
+        """Return those for a picture of the host."""
+        self._turn(is_there=False)
+        return self._here
+
+    def there(self) -> _StatesThere:
+        """Return those for a picture on a device."""
+        self._turn(is_there=True)
+        return self._there
+
+    def reset(self) -> None:
+        """See `States.reset`."""
+        self._here.reset()
+        self._there.reset()
+
+    def _turn(self, *, is_there: bool) -> None:
+        if is_there != self._is_there:
+            self.reset()
+            self._is_there = is_there
 
 
 class StreamRuntime(Runtime):
@@ -301,9 +398,11 @@ class StreamRuntime(Runtime):
         if tensor is None or tensor.shape != shape:
             tensor = np.zeros(shape, self._types[picture])
         fill(tensor)
-        own = states if isinstance(states, HostStates) else None
+        kept = _StreamStates.checked(states)
+        here = None if kept is None else kept.here()
+        own = here if isinstance(here, HostStates) else None
         values = {} if own is None else dict(own.values)
-        late = states.now if isinstance(states, _LateStates) else None
+        late = here.now if isinstance(here, _LateStates) else None
         row = Row(tensor, values, late)
         sizes = tuple(each.shape for each in values.values())
         outputs = self._model.answer(self, picture, row, others, sizes)
@@ -313,11 +412,43 @@ class StreamRuntime(Runtime):
             own.take(outputs)
         return {name: each for name, each in outputs.items() if name not in self.states.values()}
 
+    def run_on(
+        self,
+        picture: str,
+        shape: tuple[int, ...],
+        fill: FillThere,
+        others: Mapping[str, NDArray[Any]],
+        states: States | None = None,
+        *,
+        device: Device | None,
+    ) -> Mapping[str, Array]:
+        """See `Runtime.run_on`; the outputs are in new memory of the device."""
+        gatherer = self._model.runtime.gathers_on
+        if device is None or gatherer is None or device.place != gatherer.place:
+            return self.run(picture, shape, fill, others, states)
+        # New for each picture: a run that was given up may still read the last one.
+        tensor = device.empty(shape, self._types[picture])
+        fill(tensor)
+        device.finish_kernels()
+        kept = _StreamStates.checked(states)
+        there = None if kept is None else kept.there()
+        sizes = () if there is None else there.sizes
+        outputs = self._model.answer(self, picture, Row(tensor, {}, None, there), others, sizes)
+        self.name, self.device = self._model.runtime.name, self._model.runtime.device
+        own = {}
+        for name, values in outputs.items():
+            if name not in self.states.values():
+                own[name] = device.empty(values.shape, values.dtype)
+                calls.copy_bytes(values, own[name])
+        device.finish_kernels()  # before the batch's outputs may be given up
+        return own
+
     def new_states(self) -> States:
         """See `Runtime.new_states`."""
-        if self._model.runtime.takes_rows:
-            return HostStates(self.states, first_states(self.states, self.inputs))
-        return _LateStates(self._model.runtime)
+        runtime = self._model.runtime
+        first = first_states(self.states, self.inputs)
+        here = HostStates(self.states, first) if runtime.takes_rows else _LateStates(runtime)
+        return _StreamStates(here, _StatesThere(self.states, first))
 
     def close(self) -> None:
         """See `Runtime.close`; the model stays, for the other streams."""
