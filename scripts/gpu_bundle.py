@@ -40,11 +40,8 @@ TOOLS: Final = (
     # Where the machine's Python has no pip, as on Debian, this one is run from its wheel.
     "pip",
 )
-# NVIDIA's compiler and runtime, which CuPy loads, and the sanitizer; and what ONNX Runtime's
-# networks need, 1 GB.
-COMPILER: Final = tuple(
-    f"nvidia-cuda-{part}>=13,<14" for part in ("nvrtc", "runtime", "sanitizer-api")
-)
+# NVIDIA's sanitizer; and what ONNX Runtime's networks need, 1 GB.
+SANITIZER: Final = "nvidia-cuda-sanitizer-api>=13,<14"
 LIBRARIES: Final = ("onnxruntime-gpu[cuda,cudnn]",)
 # Files of the data folder that are packed.
 DATA: Final = ("data/clips/*", "models/*.onnx", "models/selfie_*.tflite")
@@ -58,7 +55,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared")
     parser.add_argument("--without-libraries", action="store_true")
     arguments = parser.parse_args()
-    tools = (*TOOLS, *COMPILER, *(() if arguments.without_libraries else LIBRARIES))
+    tools = (*TOOLS, SANITIZER, *(() if arguments.without_libraries else LIBRARIES))
     with tempfile.TemporaryDirectory(prefix="greenroom-gpu-") as folder:
         wheels = Path(folder, "wheels")
         try:

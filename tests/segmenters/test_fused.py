@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from fractions import Fraction
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
+import cv2
 import numpy as np
 import pytest
 
@@ -21,6 +25,7 @@ from greenroom.segmenters.fused import FusedSegmenter
 from greenroom.segmenters.fusion import fuse
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -313,3 +318,66 @@ class TestCards:
         assert "selfie_general" in segmenter.info.file
         assert "multiclass" in segmenter.info.file
         segmenter.close()
+
+
+def bright(value: float) -> Callable[[Frame], Floats]:
+    """Make an answer that covers what is bright by a value."""
+
+    def answer(frame: Frame) -> Floats:
+        luma = cv2.resize(frame.planes[0], (64, 64), interpolation=cv2.INTER_AREA)
+        return (luma > 150) * np.float32(value)
+
+    return answer
+
+
+def timed(number: int) -> Frame:
+    """Make a frame of a bright person who goes to the right, at 25 frames a second."""
+    frame = Frame.filled(Layout(*SIZE, "yuv420p", Colour(1, 1)), (40, 40, 40))
+    frame.planes[0][100:, 200 + number : 400 + number] = 200
+    return frame.shown_at(number, Fraction(1, 25))
+
+
+class TestSecondLooks:
+    """The second member looks at some frames only, where the engine is told so."""
+
+    def test_an_engine_asks_it_now_and_then(self) -> None:
+        """With a number, the second is asked on another thread; with 0 not; with None always."""
+        first, second = Scripted("small", bright(1.0)), Scripted("large", bright(1.0))
+        segmenter = FusedSegmenter("duo", (first, second), FUSION)
+        with VirtualBackground(background="color:#004080", segmenter=segmenter) as engine:
+            engine.second_every = 4
+            for number in range(40):
+                engine.process(timed(number))
+                while segmenter.second.used.locked():
+                    time.sleep(0.001)
+            asked = len(second.seen)
+            assert 2 <= asked <= 10
+            assert engine.second_look_s >= 0
+            engine.second_every = 0
+            engine.process(timed(40))
+            assert len(second.seen) == asked
+            engine.second_every = None
+            engine.process(timed(41))
+            assert len(second.seen) > asked
+
+    def test_its_failure_is_no_failure_of_the_frame(self) -> None:
+        """A second member that fails on its own thread leaves the first one's mattes."""
+        first, second = Scripted("small", bright(1.0)), Scripted("large", filled(2.0))
+        segmenter = FusedSegmenter("duo", (first, second), FUSION)
+        with VirtualBackground(background="color:#004080", segmenter=segmenter) as engine:
+            engine.second_every = 4
+            for number in range(12):
+                engine.process(timed(number))
+            assert engine.failures == 0
+
+    def test_one_that_hangs_is_not_closed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Its library may be at work: only the first is closed."""
+        monkeypatch.setattr("greenroom.segmenters.second_looks._CLOSE_S", 0.05)
+        may = threading.Event()
+        waiting = Scripted("large", lambda frame: may.wait(10) and bright(1.0)(frame))
+        first = Scripted("small", bright(1.0))
+        segmenter = FusedSegmenter("duo", (first, waiting), FUSION)
+        segmenter.second.look(timed(0))
+        segmenter.close()
+        assert (first.is_closed, waiting.is_closed) == (True, False)
+        may.set()

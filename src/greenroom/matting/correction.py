@@ -22,6 +22,7 @@ from greenroom.cuda import calls
 from greenroom.matting.detection import Detection, halved, put
 from greenroom.matting.region import GridBox
 from greenroom.matting.step import Step
+from greenroom.segmenters.fused import square_around
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -195,29 +196,11 @@ class CorrectionStep(Step):
         detection = work.detection
         if not detection.stats.area:
             return
-        box = _squared(self._inference.region.box or detection.box, detection.coarse.shape)
+        seen = self._inference.region.box or detection.box
+        box = GridBox(*square_around(seen, detection.coarse.shape))
         model.look(work.frame.part(box))
         self._next = Correction(detection.coarse.copy(), box, luma)
         self._since = 0
-
-
-def _squared(box: GridBox, shape: tuple[int, ...]) -> GridBox:
-    """Return a square around a box, as far as a grid goes: the model's input is one, too."""
-    height, width = shape
-    side = max(box.right - box.left, box.bottom - box.top)
-    left, right = _widened(box.left, box.right, side, width)
-    top, bottom = _widened(box.top, box.bottom, side, height)
-    return GridBox(left, top, right, bottom)
-
-
-def _widened(first: int, last: int, length: int, limit: int) -> tuple[int, int]:
-    """Return an even place, and one that is as far from it as a length or the limit."""
-    if length >= limit:
-        return 0, limit
-    begin = min(max(0, (first + last - length) // 2), limit - length)
-    begin -= begin % 2
-    end = min(begin + length + length % 2, limit)
-    return min(begin, first), max(end, last)
 
 
 def _sampled(values: Any, places: Floats) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 import cv2
@@ -12,6 +13,7 @@ import numpy as np
 from greenroom.errors import ModelError, ModelOutputError
 from greenroom.media.timings import Timings
 from greenroom.segmenters.fusion import fuse
+from greenroom.segmenters.second_looks import SecondLooks
 from greenroom.segmenters.segmenter import Segmenter, SegmenterInfo, check_coarse_matte
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     # Left, top, right and bottom as shares of a picture's width and height.
     Shares = tuple[float, float, float, float]
 
-__all__ = ["FusedSegmenter", "look_around"]
+__all__ = ["FusedSegmenter", "look_around", "square_around"]
 
 
 class FusedSegmenter(Segmenter):
@@ -51,6 +53,8 @@ class FusedSegmenter(Segmenter):
     ----------
     members : (Segmenter, Segmenter)
     fusion : FusionSpec
+    second : SecondLooks
+        Looks of the second model for some frames, while `asks_second` is False.
 
     Raises
     ------
@@ -81,6 +85,7 @@ class FusedSegmenter(Segmenter):
         self._timings = timings or Timings()
         self._names = tuple([member.info.model for member in members])
         self.info = self._described()
+        self.second: SecondLooks = SecondLooks(members[1], partial(fuse, fusion=fusion))
 
     def segment(self, frame: Frame) -> Floats:
         """See `Segmenter.segment`.
@@ -92,7 +97,10 @@ class FusedSegmenter(Segmenter):
         """
         start = time.perf_counter()
         first = self._asked(0, frame)
-        second = look_around(frame, lambda around: self._asked(1, around), first.shape)
+        if not self.asks_second:
+            return first
+        with self.second.used:
+            second = look_around(frame, lambda around: self._asked(1, around), first.shape)
         self._timings.add("invoke", time.perf_counter() - start)
         self.info = self._described()
         return fuse(first, second, self.fusion)
@@ -103,9 +111,13 @@ class FusedSegmenter(Segmenter):
             member.reset()
 
     def close(self) -> None:
-        """See `Segmenter.close`; each is closed even if another fails."""
+        """See `Segmenter.close`; each is closed even if another fails.
+
+        A second model that hangs is left behind.
+        """
+        is_idle = self.second.close()
         with ExitStack() as all_of_them:
-            for member in self.members:
+            for member in self.members if is_idle else self.members[:1]:
                 all_of_them.callback(member.close)
 
     def _asked(self, index: int, frame: Frame) -> Floats:
@@ -144,7 +156,7 @@ def look_around(frame: Frame, look: Callable[[Frame], Floats], shape: tuple[int,
     origin = frame.origin
     if origin is None:
         return _taken(look(frame), (0.0, 0.0, 1.0, 1.0), shape)
-    around = _square_around(origin.box, origin.whole.small_planes[0].shape)
+    around = square_around(origin.box, origin.whole.small_planes[0].shape)
     if around == origin.box:
         return _taken(look(frame), (0.0, 0.0, 1.0, 1.0), shape)
     wide = origin.whole.part(around)
@@ -152,7 +164,7 @@ def look_around(frame: Frame, look: Callable[[Frame], Floats], shape: tuple[int,
     return _taken(look(wide.flipped() if origin.is_flipped else wide), shares, shape)
 
 
-def _square_around(box: Box, shape: tuple[int, ...]) -> Box:
+def square_around(box: Box, shape: tuple[int, ...]) -> Box:
     """Return the square around a box of a grid, moved into the grid, or cut where it is larger."""
     left, top, right, bottom = box
     height, width = shape
