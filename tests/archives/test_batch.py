@@ -230,6 +230,21 @@ def test_lost_workers_cost_an_attempt(go: Go) -> None:
     assert (failed.attempts, "SIGSEGV" in failed.error) == (3, True)
 
 
+def test_lost_machines_cost_no_attempt(go: Go) -> None:
+    """A file whose machines are lost more often than it may fail is done in the end."""
+    lost: list[str] = []
+
+    def work(task: Task) -> News:
+        if task.input.endswith("two.mp4") and len(lost) < 5:
+            lost.append(task.target)
+            return Lost(task.unit, "its machine was lost.", with_machine=True)
+        return copy(task)
+
+    ran = go(work)
+    assert ran.names.count("two.mp4") == 6
+    assert ran.outcome.is_good
+
+
 def test_a_full_disk_stops_the_run(go: Go, tmp_path: Path) -> None:
     """Other files would fail alike; they are left for the next run, which does them."""
 

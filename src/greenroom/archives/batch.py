@@ -272,7 +272,8 @@ class Batch:
         elif isinstance(news, Failed):
             self._fail(news.unit, news.fault, news.message, planner)
         elif isinstance(news, Lost):
-            self._fail(news.unit, Fault.PASSING, news.message, planner)
+            fault = Fault.MACHINE if news.with_machine else Fault.PASSING
+            self._fail(news.unit, fault, news.message, planner)
         elif isinstance(news, Progress):
             self._advance(news.unit, news.done / max(1, news.expected or 0, news.done))
             self._tell(news)
@@ -370,7 +371,11 @@ class Batch:
             self.manifest.forget_segments(unit.file)
             planner.do_whole(unit)
             return
-        if planner.fail(unit, may_pass=fault is not Fault.FILE) is Verdict.AGAIN:
+        if fault is Fault.MACHINE:
+            verdict = planner.lose(unit)
+        else:
+            verdict = planner.fail(unit, may_pass=fault is not Fault.FILE)
+        if verdict is Verdict.AGAIN:
             logger.warning("%s It is tried again.", message)
             self.manifest.set_state(unit, State.PENDING, message)
             return

@@ -70,12 +70,17 @@ class Retries:
         Pause before the second attempt, and the longest one, in seconds.
     factor : float
         Every pause is that many times the one before.
+    machines : int
+        Machines that may be lost with a unit, before its file is taken for the reason. They are
+        no attempts: where machines are lost every few hours, one of a hundred thousand segments
+        meets three of them.
     """
 
     attempts: int = 3
     first_s: float = 1.0
     longest_s: float = 60.0
     factor: float = 4.0
+    machines: int = 20
 
     def pause_s(self, failures: int) -> float:
         """Return the pause after so many failures, in seconds.
@@ -131,6 +136,7 @@ class Planner:
         self._waiting: list[_Waiting] = []
         self._running: set[Unit] = set()
         self._failures: dict[Unit, int] = {}
+        self._machines_lost: dict[Unit, int] = {}
         self._left: dict[int, int] = {}
         self._abandoned: dict[int, int] = {}  # units of a given-up file that still run
         self._has_more = True
@@ -170,7 +176,7 @@ class Planner:
             Of a split: how many segments the file has; with 0 it is done as a whole.
         """
         self._running.discard(unit)
-        self._failures.pop(unit, None)
+        self._forget_failures(unit)
         if self._was_abandoned(unit):
             return
         if unit.kind is Kind.SPLIT and segments:
@@ -186,7 +192,7 @@ class Planner:
                 self._ready.appendleft(Unit(unit.file, Kind.JOIN))
 
     def fail(self, unit: Unit, *, may_pass: bool) -> Verdict:
-        """Note that a unit failed, or that its worker is lost.
+        """Note that a unit failed, or that its worker ended.
 
         Parameters
         ----------
@@ -200,23 +206,31 @@ class Planner:
         Verdict
             With `Verdict.GIVEN_UP` nothing more of its file is handed out.
         """
-        self._running.discard(unit)
-        if self._was_abandoned(unit):
-            return Verdict.GIVEN_UP
-        failures = self._failures.pop(unit, 0) + 1
-        if may_pass and failures < self._retries.attempts:
-            self._failures[unit] = failures
-            self._number += 1
-            due_s = self._clock() + self._retries.pause_s(failures)
-            heapq.heappush(self._waiting, _Waiting(due_s, self._number, unit))
-            return Verdict.AGAIN
-        self._abandon(unit.file)
-        return Verdict.GIVEN_UP
+        failures = self._failures.get(unit, 0) + 1
+        may_pass = may_pass and failures < self._retries.attempts
+        return self._take_back(unit, self._failures, failures, may_pass=may_pass)
+
+    def lose(self, unit: Unit) -> Verdict:
+        """Note that a unit was lost with its machine, for which its file is hardly the reason.
+
+        Parameters
+        ----------
+        unit : Unit
+            One that was handed out.
+
+        Returns
+        -------
+        Verdict
+            See `fail`.
+        """
+        lost = self._machines_lost.get(unit, 0) + 1
+        may_pass = lost <= self._retries.machines
+        return self._take_back(unit, self._machines_lost, lost, may_pass=may_pass)
 
     def do_whole(self, unit: Unit) -> None:
         """Take back the join of a file whose segments do not fit, and plan it as a whole."""
         self._running.discard(unit)
-        self._failures.pop(unit, None)
+        self._forget_failures(unit)
         self._ready.appendleft(Unit(unit.file, Kind.WHOLE))
 
     def stop(self) -> None:
@@ -224,6 +238,26 @@ class Planner:
         self._ready.clear()
         self._waiting.clear()
         self._has_more = False
+
+    def _take_back(
+        self, unit: Unit, counts: dict[Unit, int], count: int, *, may_pass: bool
+    ) -> Verdict:
+        """Have a unit wait for its next attempt, or give its file up."""
+        self._running.discard(unit)
+        if self._was_abandoned(unit):
+            return Verdict.GIVEN_UP
+        if not may_pass:
+            self._abandon(unit.file)
+            return Verdict.GIVEN_UP
+        counts[unit] = count
+        self._number += 1
+        due_s = self._clock() + self._retries.pause_s(count)
+        heapq.heappush(self._waiting, _Waiting(due_s, self._number, unit))
+        return Verdict.AGAIN
+
+    def _forget_failures(self, unit: Unit) -> None:
+        self._failures.pop(unit, None)
+        self._machines_lost.pop(unit, None)
 
     def _due(self) -> Unit | None:
         """Return a unit whose pause is over."""
@@ -257,8 +291,9 @@ class Planner:
         if any(waiting.unit.file == file for waiting in self._waiting):
             self._waiting = [one for one in self._waiting if one.unit.file != file]
             heapq.heapify(self._waiting)
-        for unit in [unit for unit in self._failures if unit.file == file]:
-            del self._failures[unit]
+        for counts in (self._failures, self._machines_lost):
+            for unit in [unit for unit in counts if unit.file == file]:
+                del counts[unit]
         still = sum(unit.file == file for unit in self._running)
         if still:
             self._abandoned[file] = still

@@ -39,6 +39,8 @@ class Fault(StrEnum):
     """The file itself: another attempt would fail alike."""
     PASSING = "passing"
     """A network, a device, the worker: another attempt may succeed."""
+    MACHINE = "machine"
+    """The machine was lost: that is no attempt."""
     DENIED = "denied"
     """The storage refuses: so it may for all files."""
     FULL = "full"
@@ -135,10 +137,20 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """A worker ended, or hung and was ended, while it did a unit."""
+    """A worker ended, or hung and was ended, while it did a unit.
+
+    Attributes
+    ----------
+    unit : Unit
+    message : str
+        What happened.
+    with_machine : bool
+        Whether its machine is lost, for which the file is hardly the reason.
+    """
 
     unit: Unit
     message: str
+    with_machine: bool = False
 
 
 @dataclass(frozen=True, slots=True)
