@@ -44,6 +44,7 @@ struct Place { int x, y, z; };
 static thread_local Place blockIdx, blockDim, threadIdx;
 static inline void atomicMin(int *at, int value) { *at = value < *at ? value : *at; }
 static inline void atomicMax(int *at, int value) { *at = value > *at ? value : *at; }
+template <typename Type> static inline void atomicAdd(Type *at, Type value) { *at += value; }
 """
 _AFTER: Final = """
 template <typename... Types, std::size_t... Numbers>

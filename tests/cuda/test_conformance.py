@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import cv2
 import numpy as np
@@ -16,13 +16,21 @@ import core_cases
 from core_fuzz import Draw, name
 
 from greenroom.compositing import tiles
-from greenroom.cuda import DeviceArray, calls
+from greenroom.cuda import DeviceArray, calls, grid_calls
 from greenroom.cuda.program import kernels
 from greenroom.errors import ImplausibleMatteError, ModelOutputError
 from greenroom.matting import Plausibility
 from greenroom.matting.decontamination import edge_maps
-from greenroom.matting.grid_kernels import settle
+from greenroom.matting.evidence_kernels import BINS, learn, weigh
+from greenroom.matting.grid_kernels import halve_part, mask_coverage, settle
+from greenroom.matting.plausibility_kernels import (
+    CellMemory,
+    CellMemoryThere,
+    compare,
+    remember,
+)
 from greenroom.media import pyramid, resizing
+from greenroom.media.matte import Matte
 from greenroom.segmenters.segmenter import check_matte_there
 
 if TYPE_CHECKING:
@@ -246,11 +254,128 @@ def test_temporal_filter(seed: int, device: WatchedDevice) -> None:
         named["is_nobody"] = seed == 0 and number == 4
         expected = settle(history, reference, coarse, prior, odds, half_luma, luma, **named)
         arrays: list[Any] = [coarse, prior, odds, half_luma, luma]
-        copies = [None if one is None else placed(device, one) for one in arrays]
-        found = settle(there, picture, *copies, **named)  # type: ignore[arg-type]
+        copies: list[Any] = [None if one is None else placed(device, one) for one in arrays]
+        there_coarse, _, *others = copies
+        found = grid_calls.settle(there, picture, there_coarse, *others, **named)
         np.testing.assert_allclose(read(there), history, rtol=1e-3, atol=1e-3)
         assert np.abs(read(picture).astype(int) - reference).max() <= 2
-        assert np.abs(np.subtract(found, expected)).max() <= 1
+        check_box(found, expected)
+
+
+def check_box(found: grid_calls.Pending, expected: tuple[int, ...]) -> None:
+    """Check a box up to a sample, which may be at the limit by rounding."""
+    box = found.wait().tolist()
+    assert np.abs(np.subtract(box if box[2] else (0, 0, 0, 0), expected)).max() <= 1
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_masked_mattes(seed: int, device: WatchedDevice) -> None:
+    """A mask takes the same from the steadied matte, and the same box is left."""
+    rng = np.random.default_rng(seed)
+    height, width = shape = (int(rng.integers(1, 70)), int(rng.integers(1, 70)))
+    half = (height + 1) // 2, (width + 1) // 2
+    history = np.zeros(height * width + 3 * half[0] * half[1], np.float32)
+    steady = history[: height * width].reshape(shape)
+    steady[...] = random_plane(seed, shape) / 255
+    mask = (random_plane(seed + 1, half) > 120 + 200 * (seed == 3)).astype(np.uint8)
+    there = placed(device, history)
+    found = grid_calls.mask_matte(placed(device, np.ascontiguousarray(mask)), there, shape)
+    mask_coverage(np.ascontiguousarray(mask), steady)
+    halved = np.empty(half, np.float32)
+    stats = halve_part(steady, (0, 0, width, height), halved)
+    np.testing.assert_allclose(read(there)[: steady.size], steady.ravel(), atol=1e-6)
+    np.testing.assert_allclose(
+        read(there)[steady.size : steady.size + halved.size], halved.ravel(), atol=1e-6
+    )
+    check_box(found, stats[1:5])
+
+
+EVIDENCE: Final[dict[str, Any]] = {"memory": 25.0, "share": 0.15, "unseen": 1e-4, "far": 3.0}
+
+
+@pytest.mark.parametrize("number", [1, 3])
+@pytest.mark.parametrize("seed", range(12))
+def test_evidence(seed: int, number: int, device: WatchedDevice) -> None:
+    """What is learned of room and colours, and the probability, are those of the core."""
+    rng = np.random.default_rng(seed)
+    height, width = shape = (int(rng.integers(2, 60)), int(rng.integers(2, 60)))
+    bins, deep, clear = BINS**number, 1 + seed % 5, 1 + seed % 3
+    spread = np.full(number, 0.02, np.float32)
+    terms = np.array([0.6, 0.5, 3, 2, seed % 2], np.float32)
+    plate, seen = np.zeros((number, *shape), np.float32), np.zeros(shape, np.float32)
+    colours, ratios = np.zeros((2, bins), np.float32), np.zeros(bins, np.float32)
+    state: tuple[Any, ...] = tuple(placed(device, one) for one in (plate, seen, colours, ratios))
+    room_there, seen_there, colours_there, ratios_there = state
+    ours: Any = [device.empty(shape, np.float32) for _ in range(2)]
+    theirs = [np.empty(shape, np.float32) for _ in range(2)]
+    y, x = np.mgrid[:height, :width]
+    for frame in range(6):
+        planes = np.stack([random_plane(of + frame // 5, shape) for of in range(number)])
+        apart = np.hypot((x - width / 2 - frame) / (0.3 * width), (y - height) / (0.8 * height))
+        prior = np.clip(3 * (1.1 - apart), 0, 1).astype(np.float32)
+        other = np.roll(prior, 1, 1) if seed % 2 else None
+        planes_there, prior_there, other_there = (
+            cast("Any", None if one is None else placed(device, one))
+            for one in (planes, prior, other)
+        )
+        in_part = frame == 4
+        core = plate, seen, ratios, prior, terms, theirs[0]
+        weigh(planes, spread, *core, None if in_part else theirs[1], deep=deep, clear=clear)
+        same = room_there, seen_there, ratios_there, prior_there, terms, ours[0]
+        weigh(planes_there, spread, *same, None if in_part else ours[1], deep=deep, clear=clear)
+        check(read(ours[0]), theirs[0])
+        check(read(ours[1]), theirs[1])
+        known = plate, seen, colours, ratios
+        expected = learn(planes, prior, other, theirs[1], *known, clear=clear, **EVIDENCE)
+        told = grid_calls.learn(
+            *(planes_there, prior_there, other_there, ours[1]),
+            *(room_there, seen_there, colours_there, ratios_there),
+            clear=clear,
+            **EVIDENCE,
+        )
+        np.testing.assert_allclose(grid_calls.learned(told), expected, rtol=1e-5, atol=0.01)
+        for mine, wanted in zip(state, known, strict=True):
+            check(read(mine), wanted)
+    assert seen.max() > 0
+
+
+@pytest.mark.parametrize("number", [1, 3])
+@pytest.mark.parametrize("seed", range(12))
+def test_cells_of_plausibility(seed: int, number: int, device: WatchedDevice) -> None:
+    """Marks and counts, by which mattes are refused, are those of the core, frame after frame."""
+    rng = np.random.default_rng(seed)
+    high, wide = half = (int(rng.integers(1, 50)), int(rng.integers(1, 50)))
+    shape = (high + 1) // 2, (wide + 1) // 2
+    size = int(rng.integers(2 * high, 7 * high)), int(rng.integers(2 * wide, 7 * wide))
+    core, there = CellMemory.empty(number, shape), CellMemoryThere(number, shape, device)
+    limits = {"alike": 4.0, "texture": 6.0, "trusted": 3.0, "frames": 25.0}
+    y, x = np.mgrid[: size[0], : size[1]]
+    marks: set[int] = set()
+    for frame in range(9):
+        planes = np.stack([random_plane(of, half) for of in range(number)]) + np.uint8(frame // 3)
+        apart = np.hypot((x - frame * size[1] / 9) / (0.3 * size[1]), (y - size[0]) / size[0])
+        values = np.clip(300 * (1 - apart), 0, 255).astype(np.uint8)
+        if frame == 8:  # the room is taken for somebody, half of it rightly
+            values[...] = 255
+            planes[:, :, wide // 2 :] ^= np.uint8(64)
+        exempt = (random_plane(9, shape) > 150).astype(np.uint8) if frame == 7 else None
+        sampled = Matte(values).sampled(shape)
+        if exempt is not None:
+            sampled[exempt > 0] = 12
+        planes_there: Any = placed(device, planes)
+        found = there.compare(planes_there, placed(device, values), exempt, **limits)  # type: ignore[arg-type]
+        expected = compare(planes, sampled, core, **limits)
+        assert (found.claimed, found.surely) == (expected.claimed, expected.surely)
+        np.testing.assert_array_equal(read(there.values), sampled)
+        assert np.count_nonzero(read(there.marks) != core.marks) <= 1  # at a limit, by rounding
+        assert abs(found.plain - expected.plain) <= 1
+        assert abs(found.textured - expected.textured) <= 1
+        wrong = (core.marks == 1).astype(np.uint8) if frame == 5 else None
+        remember(core, sampled, wrong, 250.0)
+        there.remember(wrong, 250.0)
+        marks |= set(core.marks.ravel().tolist())
+    if min(shape) > 8:
+        assert marks == {0, 1, 2, 3}
 
 
 @pytest.mark.parametrize("wrong", ["shape", "type", "host"])

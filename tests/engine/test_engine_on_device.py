@@ -15,6 +15,7 @@ from host_device import LazyDevice
 from greenroom import VirtualBackground
 from greenroom.engine.demo import demo_source
 from greenroom.errors import ProcessingError
+from greenroom.matting import Cadence
 from greenroom.media.colour import COVER_RGB, Colour
 from greenroom.media.frame import Frame
 from greenroom.media.layout import Format, Layout
@@ -157,15 +158,93 @@ def test_picture_and_overlay(make_picture: Make, device: WatchedDevice) -> None:
         {"background": "color:#204060", "edge_shift": 0.8, "low_light": 1.0},
         {"background": "transparent", "edge_softness": 1.0},
         {"background": "blur", "quality": "fast"},
+        {"background": "blur", "quality": "best", "people": "main"},
+        {"background": "blur", "keep_region": "5,5,40,40"},
     ],
     ids=str,
 )
 def test_refined_mattes(values: dict[str, Any], device: WatchedDevice) -> None:
     """A matte that is refined from a coarse one by the frame's edges gives the same."""
-    frames = pictures("yuv420p", count=6)
+    frames = pictures("yuv420p", count=8)
     check_alike(frames, device, lambda: SoftSegmenter(makes_mattes=False), **values)
-    is_guided = not {"edge_softness", "quality"} & values.keys()
+    is_guided = "edge_softness" not in values and values.get("quality") != "fast"
     assert ("guide_apply" in device.launched) == is_guided
+
+
+class WrongSegmenter(SoftSegmenter):
+    """Sees a person, or nobody, and from a frame on something else."""
+
+    def __init__(self, wrong: str, *, sees: bool, makes_mattes: bool) -> None:
+        super().__init__(makes_mattes=makes_mattes)
+        self._wrong, self._sees, self._random = wrong, sees, np.random.default_rng(1)
+        self.is_wrong = False
+
+    def segment(self, frame: Frame) -> NDArray[np.float32]:
+        """See `Segmenter.segment`."""
+        right = super().segment(frame)
+        if not self.is_wrong:
+            return right if self._sees else np.zeros_like(right)
+        wrong = {
+            "ones": np.ones_like(right),
+            "unsure": np.full_like(right, 0.5),
+            "noise": self._random.random(right.shape, np.float32),
+            "inverted": 1 - right,
+            "room": right,
+        }
+        return wrong[self._wrong]
+
+
+@pytest.mark.parametrize("makes_mattes", [True, False], ids=["mattes", "refined"])
+@pytest.mark.parametrize("wrong", ["ones", "unsure", "noise", "inverted", "room"])
+def test_refused_is_what_the_processor_refuses(
+    wrong: str, makes_mattes: bool, device: WatchedDevice
+) -> None:
+    """Wrong answers, and a known room that is taken for somebody, show nothing on a device."""
+    engines: list[VirtualBackground] = []
+    segmenters = []
+    for compute in (None, device):
+        segmenter = WrongSegmenter(wrong, sees=wrong != "room", makes_mattes=makes_mattes)
+        segmenters.append(segmenter)
+        engines.append(VirtualBackground(segmenter=segmenter, compute=compute, background="blur"))
+    host, there = engines
+    still = pictures("yuv420p", count=1)[0]
+    with host, there:
+        host.cadence = there.cadence = Cadence.EVERY
+        for number in range(24):
+            frame = still.shown_at(number, Fraction(1, 25))
+            for segmenter in segmenters:
+                segmenter.is_wrong = number >= 14
+            expected, found = host.process_matte(frame), there.process_matte(frame)
+            assert difference(found, expected) <= LEVELS
+            assert found.planes[0].any() == expected.planes[0].any()
+            if number >= 14:
+                assert not found.planes[0].any() or (wrong == "room" and not makes_mattes)
+            elif wrong != "room" and number > 2:
+                assert found.planes[0].any()
+    assert {"compare_cells", "weigh"} <= {*device.launched} or makes_mattes
+
+
+def test_what_is_learned_goes_on_with_other_settings(device: WatchedDevice) -> None:
+    """A change of settings keeps what was learned on the device, and gives the same."""
+
+    def make() -> Segmenter:
+        return SoftSegmenter(makes_mattes=False)
+
+    with (
+        VirtualBackground(segmenter=make(), background="blur") as host,
+        VirtualBackground(segmenter=make(), compute=device, background="blur") as there,
+    ):
+        for number, frame in enumerate(pictures("yuv420p", count=8)):
+            for engine in (host, there):
+                if number == 4:
+                    engine.update(smoothing=0.3, edge_shift=0.5)
+            assert difference(there.process(frame), host.process(frame)) <= LEVELS
+        ours, theirs = there.clean_plate, host.clean_plate
+    assert ours is not None
+    assert theirs is not None
+    assert theirs.seen.max() >= 3
+    np.testing.assert_array_equal(ours.seen > 0, theirs.seen > 0)
+    assert np.abs(ours.planes - theirs.planes).max() < 1
 
 
 def test_segmenters_of_users_see_frames_of_the_host(device: WatchedDevice) -> None:
@@ -177,7 +256,7 @@ def test_segmenters_of_users_see_frames_of_the_host(device: WatchedDevice) -> No
     assert "blend" in device.launched
 
 
-@pytest.mark.parametrize("kernel", ["halve", "upsample", "blend", "edge_maps"])
+@pytest.mark.parametrize("kernel", ["halve", "upsample", "blend", "edge_maps", "compare_cells"])
 def test_a_device_that_fails_shows_the_cover(kernel: str, device: WatchedDevice) -> None:
     """Whatever fails on the device, what leaves is the cover, and says why; then all goes on."""
     source = PersonSource(frames=3)

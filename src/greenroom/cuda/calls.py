@@ -13,6 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from greenroom.cuda.checks import check_smaller as _check_smaller
+from greenroom.cuda.checks import contiguous as _contiguous
+from greenroom.cuda.checks import device_of_all as _device
+from greenroom.cuda.checks import launch as _launch
+from greenroom.cuda.checks import plane as _plane
+from greenroom.cuda.checks import strided as _strided
+from greenroom.cuda.checks import table as _table
+from greenroom.cuda.checks import tables as _tables
 from greenroom.cuda.device import DeviceArray
 
 if TYPE_CHECKING:
@@ -54,7 +62,6 @@ __all__ = [
     "picked",
     "resize",
     "scale_chroma",
-    "settle",
     "shrink",
     "shrunk",
     "spill",
@@ -62,6 +69,7 @@ __all__ = [
     "tone_rgb",
     "two_thirds",
     "upsample",
+    "zeros",
 ]
 
 _LEVELS = (256,)
@@ -87,6 +95,12 @@ def empty(shape: Shape, like: Array, dtype: DTypeLike = np.uint8) -> Any:
     if isinstance(like, DeviceArray):
         return like.device.empty(shape, dtype)
     return np.empty(shape, dtype)
+
+
+def zeros(shape: Shape, like: Array, dtype: DTypeLike = np.uint8) -> Any:
+    """Return an array of zeros in the memory that another array is in."""
+    made = np.zeros(shape, dtype)
+    return like.device.upload(made)[0] if isinstance(like, DeviceArray) else made
 
 
 def device_of(array: object) -> Device | None:
@@ -466,45 +480,6 @@ def guide(
     _launch("guide_apply", shape[::-1], *applied, *written, *shape)
 
 
-def settle(
-    history: Array,
-    reference: Array,
-    coarse: Array,
-    probability: Array | None,
-    half_luma: Array,
-    luma: Array,
-    *,
-    surest: float,
-    still: float,
-    least: float,
-    is_nobody: bool,
-) -> tuple[int, int, int, int]:
-    """See `greenroom.matting.grid_kernels.settle`; the box is waited for."""
-    shape = height, width = coarse.shape
-    half = (height + 1) // 2, (width + 1) // 2
-    whole, part = height * width, half[0] * half[1]
-    _contiguous(history, "f", (whole + 3 * part,))
-    steady = history[:whole].reshape(*shape)
-    steady_half, reference_half, age = (
-        history[whole + index * part : whole + (index + 1) * part].reshape(*half)
-        for index in range(3)
-    )
-    there = None if probability is None else _contiguous(probability, "f", half)
-    device = _device(history)
-    changes, shares = device.empty(half, np.float32), device.empty(half, np.int16)
-    small = _contiguous(half_luma, "B", half)
-    _launch("settle_changes", (part,), small, reference_half, changes, part)
-    moved = changes, small, still, least, age, reference_half, shares
-    _launch("settle_shares", half[::-1], *moved, *half)
-    applied = shares, *_plane(luma, shape), _contiguous(coarse, "f", shape), surest, there
-    changed = _contiguous(reference, "h", shape), steady
-    _launch("settle_apply", shape[::-1], *applied, is_nobody, *changed, *shape)
-    (box,) = device.upload(np.array([*half[::-1], 0, 0], np.int32))
-    _launch("settle_half", half[::-1], steady, steady_half, box, *shape)
-    left, top, right, bottom = device.download(box)[0].tolist()
-    return (left, top, right, bottom) if right else (0, 0, 0, 0)
-
-
 def look_up(plane: Array, table: Array, out: Array) -> None:
     """Look samples up in a table (256,) uint8."""
     found = _table(table, "B", _LEVELS)
@@ -549,86 +524,3 @@ def enlarge(
     """See `greenroom.effects.effect_kernels.enlarge`."""
     arguments = (*_plane(plane), *plane.shape, left, top, scale, sharp, *_plane(out), *out.shape)
     _launch("enlarge", out.shape[::-1], *arguments)
-
-
-def _device(*arrays: object) -> Device:
-    return next(one.device for one in arrays if isinstance(one, DeviceArray))
-
-
-def _launch(name: str, extent: tuple[int, ...], *arguments: Any) -> None:
-    """Run a kernel on the device of its arrays, which were checked; upload what is the host's."""
-    device = _device(*arguments)
-    values = (device.constant(one) if isinstance(one, np.ndarray) else one for one in arguments)
-    device.launch(name, extent, *values)
-
-
-def _plane(array: Array, shape: Shape | None = None, kind: str = "B") -> tuple[DeviceArray, int]:
-    """Return a plane whose rows may be padded, and its stride in samples; checked."""
-    if (
-        not isinstance(array, DeviceArray)
-        or array.dtype.char != kind
-        or array.ndim != 2
-        or (array.strides[1] != array.itemsize and array.shape[1] > 1)
-        or array.strides[0] % array.itemsize
-        or (not array.size if shape is None else array.shape != shape)
-    ):
-        raise _error(array, f"a plane of type '{kind}'", shape)
-    return array, array.strides[0] // array.itemsize
-
-
-def _contiguous(array: Array, kind: str, shape: Shape | None = None) -> DeviceArray:
-    """Return a contiguous array, checked; any of two dimensions without a shape."""
-    if (
-        not isinstance(array, DeviceArray)
-        or array.dtype.char != kind
-        or not array.is_contiguous
-        or (not array.size or array.ndim != 2 if shape is None else array.shape != shape)
-    ):
-        raise _error(array, f"a contiguous array of type '{kind}'", shape)
-    return array
-
-
-def _strided(array: Array, shape: Shape) -> tuple[Any, ...]:
-    """Return a float32 array of a shape and its strides in values, checked."""
-    if (
-        not isinstance(array, DeviceArray)
-        or array.dtype.char != "f"
-        or array.shape != shape
-        or any(stride % array.itemsize for stride in array.strides)
-    ):
-        raise _error(array, "an array of type 'f'", shape)
-    return (array, *(stride // array.itemsize for stride in array.strides))
-
-
-def _table(array: Array, kind: str, shape: Shape) -> Array:
-    """Return a small array, checked; if it is the host's, launching uploads it."""
-    if isinstance(array, np.ndarray):
-        if array.dtype.char != kind or array.shape != shape:
-            raise _error(array, f"a table of type '{kind}'", shape)
-        return array
-    return _contiguous(array, kind, shape)
-
-
-def _tables(source: Shape, target: Shape, down: Array, across: Array) -> tuple[Array, Array]:
-    """Return two tables of weights, checked to be for these shapes."""
-    for table, length, wanted in zip((down, across), source, target, strict=True):
-        if isinstance(table, np.ndarray):
-            taps, count = table[:2].tolist()
-            if count != wanted or table.shape != (2 + count * (taps + 1),) or taps > length:
-                message = f"a table of {count} results does not resize {source} to {target}"
-                raise TypeError(message)
-    return _table(down, "i", down.shape), _table(across, "i", across.shape)
-
-
-def _check_smaller(source: Shape, target: Shape) -> None:
-    if any(length > most for length, most in zip(target, source, strict=True)):
-        message = f"a plane of {source} cannot be shrunk to {target}"
-        raise TypeError(message)
-
-
-def _error(array: object, what: str, shape: Shape | None) -> TypeError:
-    of = " that has height and width" if shape is None else f" of shape {shape}"
-    message = f"expected {what}{of} on a device, not {array!r}"
-    if isinstance(array, DeviceArray):
-        message += f" with strides {array.strides}"
-    return TypeError(message)

@@ -198,7 +198,7 @@ class Device(ABC):
         self._kept: dict[int, list[tuple[int, Event]]] = {}
         self._kept_bytes = 0
         self._staging: list[tuple[NDArray[np.uint8], Event | None]] = []
-        self._downloads: list[tuple[Event, tuple[DeviceArray, ...]]] = []
+        self._downloads: list[tuple[Event, tuple[Array, ...]]] = []
         self._read_last: deque[tuple[Event, object]] = deque()
         self._constants: OrderedDict[tuple[Any, ...], DeviceArray] = OrderedDict()
         self._work = self._stream()
@@ -283,7 +283,7 @@ class Device(ABC):
         event = self._copies.record()
         with self._lock:  # their memory is not used again before
             going_on = [one for one in self._downloads if not one[0].is_done]
-            self._downloads = [*going_on, (event, arrays)]
+            self._downloads = [*going_on, (event, (*arrays, buffer))]
         parts = [
             buffer[place : place + array.nbytes].view(array.dtype).reshape(array.shape)
             for array, place in zip(arrays, places, strict=False)

@@ -15,7 +15,7 @@ functions are used."""
 
 _FILES: Final = (
     *("resampling.cu", "network.cu", "compositing.cu", "edges.cu", "effects.cu", "grids.cu"),
-    "surfaces.cu",
+    *("evidence.cu", "cells.cu", "surfaces.cu"),
 )
 _FOLDERS: Final = ("greenroom.cuda.kernels", "greenroom.core")
 _INCLUDE: Final = re.compile(r'^#include "([\w.]+)"$', re.MULTILINE)

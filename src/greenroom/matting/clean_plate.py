@@ -7,11 +7,13 @@ leaves the engine but in a file that the user asks for.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Self
+from copy import copy
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import cv2
 import numpy as np
 
+from greenroom.cuda import calls, grid_calls
 from greenroom.matting.evidence_kernels import SURE, TRUSTED
 from greenroom.media.colour import FULL_RANGE_RGB
 from greenroom.media.frame import Frame
@@ -19,6 +21,8 @@ from greenroom.media.layout import Layout
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from greenroom.cuda import Device
 
 __all__ = ["MEMORY", "CleanPlate"]
 
@@ -49,6 +53,8 @@ class CleanPlate:
     seen : (h, w) float32
         Number of frames in which a sample was learned, up to 25.
 
+    Both may be arrays of a device, for frames there.
+
     State: these, and the number of frames in a row that did not fit.
     """
 
@@ -56,6 +62,25 @@ class CleanPlate:
         self.planes = np.zeros((planes, *shape), np.float32)
         self.seen = np.zeros(shape, np.float32)
         self._misfits = 0
+
+    def uploaded(self, device: Device) -> Self:
+        """Return a copy on a device; itself if it is there."""
+        if calls.device_of(self.seen) is device:
+            return self
+        there: Any = device.upload(*calls.on_host(self.planes, self.seen))
+        return self._placed(*there)
+
+    def downloaded(self) -> Self:
+        """Return a copy in the host's memory; itself if it is there."""
+        if calls.device_of(self.seen) is None:
+            return self
+        planes: Any = self.planes
+        return self._placed(*planes.device.download(planes, self.seen))
+
+    def _placed(self, planes: NDArray[np.float32], seen: NDArray[np.float32]) -> Self:
+        plate = copy(self)
+        plate.planes, plate.seen = planes, seen
+        return plate
 
     @property
     def confidence(self) -> NDArray[np.float32]:
@@ -112,9 +137,12 @@ class CleanPlate:
                 self.forget()
         else:
             self._misfits = 0
-            self.planes[0] += np.float32(brighter / 2)
+            if calls.on_device(self.planes):
+                grid_calls.brighten(self.planes[0], brighter / 2)
+            else:
+                self.planes[0] += np.float32(brighter / 2)
 
     def forget(self) -> None:
         """Drop the plate: the camera has moved, or another scene has begun."""
-        self.seen[...] = 0
+        self.seen = calls.zeros(self.seen.shape, self.seen, np.float32)
         self._misfits = 0

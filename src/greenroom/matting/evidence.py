@@ -14,16 +14,18 @@ References
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from greenroom.cuda import calls, grid_calls
 from greenroom.matting.clean_plate import MEMORY, CleanPlate
 from greenroom.matting.evidence_kernels import BINS, learn, weigh
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from greenroom.cuda.grid_calls import Pending
     from greenroom.media.frame import Frame
 
     Floats = NDArray[np.float32]
@@ -36,6 +38,7 @@ _MAX_LOG_RATIO: Final = 3.0
 _UNSEEN_SHARE: Final = 1e-4
 # Weight of earlier frames in the moving average of the histograms.
 _COLOUR_MEMORY: Final = 0.85
+_MEMORY: Final[dict[str, Any]] = {"memory": MEMORY, "unseen": _UNSEEN_SHARE, "far": _MAX_LOG_RATIO}
 # Standard deviation of the room's samples, in 8-bit levels of luma; differences of chroma, which
 # shadows change less, count double.
 _ROOM_SIGMA: Final = 10.0
@@ -60,13 +63,15 @@ class Evidence:
     colours, plate : bool
         Whether each of the two counts.
 
-    State: colour histograms, the clean plate, and the last frame's difference from it.
+    All is where the frames are. State: colour histograms, the clean plate, the last frame's
+    difference from it, and what was learned that the plate has not been checked by.
     """
 
     def __init__(self, *, colours: bool = True, plate: bool = True) -> None:
         by_plate = (0.5, _ROOM_LOG_ODDS, _MAX_STRANGE, _DOUBT) if plate else (0, 0, 0, 0)
         self._terms = np.array([_COLOUR_WEIGHT if colours else 0, *by_plate], np.float32)
-        self.plate: CleanPlate | None = None
+        self._plate: CleanPlate | None = None
+        self._learned: Pending | None = None
         self._colours: Floats | None = None
         self._ratios: Floats = np.empty(0, np.float32)
         self._difference: Floats | None = None
@@ -74,15 +79,29 @@ class Evidence:
 
     def reset(self, plate: CleanPlate | None = None) -> None:
         """Forget colours and room; start with a recorded plate, if there is one."""
-        self.plate = plate
+        self._plate, self._learned = plate, None
         self._colours = self._difference = None
+
+    @property
+    def plate(self) -> CleanPlate | None:
+        """The clean plate; None before the first frame."""
+        learned, self._learned = self._learned, None
+        if learned is not None:
+            self._check(*grid_calls.learned(learned))
+        return self._plate
+
+    def _check(self, known: float, misfits: float, brighter: float) -> None:
+        assert self._plate is not None
+        self._plate.check(known, misfits, brighter / max(known - misfits, 1))
 
     @property
     def similarity(self) -> Floats | None:
         """Similarity of the last weighed frame to the room, (h, w) float32, 0 to 1."""
-        if self.plate is None or self._difference is None:
+        plate = self.plate
+        if plate is None or self._difference is None:
             return None
-        return np.asarray(self.plate.confidence * np.exp(-self._difference / 2), np.float32)
+        (difference,) = calls.on_host(self._difference)
+        return np.asarray(plate.downloaded().confidence * np.exp(-difference / 2), np.float32)
 
     def weigh(self, frame: Frame, prior: Floats, *, in_part: bool = False) -> Floats:
         """Return the probability of foreground by colours and clean plate.
@@ -104,12 +123,12 @@ class Evidence:
             is overwritten for the next frame.
         """
         planes = frame.half_planes
-        if self.plate is None:
-            self.plate = CleanPlate(planes.shape[1:], len(planes))
+        plate = self.plate or CleanPlate(planes.shape[1:], len(planes))
+        self._plate = plate if frame.device is None else plate.uploaded(frame.device)
         terms = self._terms
         if self._colours is None:  # the first frame is weighed with its own colours, without doubt
             terms = np.array([*terms[:4], 0], np.float32)
-            self._ratios = np.zeros(BINS ** len(planes), np.float32)
+            self._ratios = calls.zeros((BINS ** len(planes),), planes, np.float32)
             self._weigh(frame, prior, terms, in_part=False)
             self.learn(frame, prior)
         return self._weigh(frame, prior, terms, in_part=in_part)
@@ -118,9 +137,10 @@ class Evidence:
         plate = self.plate
         assert plate is not None
         planes = frame.half_planes
+        is_there = calls.device_of(self._memory) is frame.device
         spread = _SPREADS[len(planes) if frame.format != "gbrp" else 0]
-        if self._memory.shape[1:] != prior.shape:
-            self._memory = np.empty((2, *prior.shape), np.float32)
+        if self._memory.shape[1:] != prior.shape or not is_there:
+            self._memory = calls.empty((2, *prior.shape), planes, np.float32)
         probability: Floats = self._memory[0]
         self._difference = None if in_part else self._memory[1]
         weigh(
@@ -154,23 +174,15 @@ class Evidence:
         share = 1 - _COLOUR_MEMORY
         if self._colours is None:
             share = 1.0
-            self._colours = np.zeros((2, BINS ** len(planes)), np.float32)
-        known, misfits, brighter = learn(
-            planes,
-            matte,
-            other,
-            self._difference,
-            plate.planes,
-            plate.seen,
-            self._colours,
-            self._ratios,
-            clear=_reach(matte, _CLEAR_OF_PERSON),
-            memory=MEMORY,
-            share=share,
-            unseen=_UNSEEN_SHARE,
-            far=_MAX_LOG_RATIO,
-        )
-        plate.check(known, misfits, brighter / max(known - misfits, 1))
+            self._colours = calls.zeros((2, BINS ** len(planes)), planes, np.float32)
+        given = planes, matte, other, self._difference
+        changed = plate.planes, plate.seen, self._colours, self._ratios
+        clear = _reach(matte, _CLEAR_OF_PERSON)
+        if frame.device is None:
+            self._check(*learn(*given, *changed, clear=clear, share=share, **_MEMORY))
+        else:  # the device is not waited for: the plate is not needed before the next frame
+            there = grid_calls.learn(*given, *changed, clear=clear, share=share, **_MEMORY)
+            self._learned = there
 
 
 # Weight of each plane's squared difference, by the number of planes; 0 stands for RGB.

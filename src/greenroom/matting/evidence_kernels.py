@@ -6,6 +6,7 @@ import ctypes
 from typing import TYPE_CHECKING
 
 from greenroom import core
+from greenroom.cuda import calls, grid_calls
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,6 +88,10 @@ def weigh(
         doubt.
     """
     shape, number = prior.shape, len(planes)
+    if calls.on_device(planes, plate, seen, ratios, prior, probability):
+        known = plate, seen, ratios, prior, terms
+        grid_calls.weigh(planes, spread, *known, probability, difference, deep=deep, clear=clear)
+        return
     _weigh(
         core.contiguous(planes, "B", (number, *shape)),
         number,

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from greenroom import core
-from greenroom.cuda import calls
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -289,14 +288,6 @@ def settle(
         two exclusive; all 0 without any.
     """
     shape, half = coarse.shape, half_of(coarse.shape)
-    if calls.on_device(history, reference, coarse, prior, half_luma, luma):
-        return calls.settle(
-            *(history, reference, coarse, probability, half_luma, luma),
-            surest=surest,
-            still=still,
-            least=least,
-            is_nobody=is_nobody,
-        )
     size = coarse.size + 3 * prior.size
     report = (ctypes.c_int32 * 4)()
     _settle(

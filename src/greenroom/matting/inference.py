@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from greenroom.cuda import calls
 from greenroom.errors import ImplausibleMatteError
 from greenroom.matting.detection import Detection, DetectionBuffer, halved, put
 from greenroom.matting.following import Follower
@@ -157,12 +158,14 @@ class RegionUpdate(Step):
 
     def apply(self, work: Work) -> None:
         """See `Step.apply`."""
-        box = work.extent
-        if self._with_others:
-            coverage = np.maximum(work.detection.half, work.history.steady_half)
-            box = extent(coverage, work.detection.coarse)
         self._inference.is_crowded = work.left_out is not None
-        self._inference.region.follow(work.frame, box)
+        region, detection = self._inference.region, work.detection
+        if self._with_others:
+            (steady,) = calls.on_host(work.history.steady_half)
+            coverage = np.maximum(detection.half, steady)
+            region.follow(work.frame, extent(coverage, detection.coarse))
+        else:
+            region.follow_later(work.frame, work.extent)
 
 
 def _looked(part: Frame, look: Look, *, is_mirrored: bool) -> Floats:

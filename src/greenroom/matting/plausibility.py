@@ -19,8 +19,11 @@ from greenroom.matting.plausibility_kernels import (
     CHANGED,
     CLAIMED,
     PLAIN,
+    SURELY,
     TEXTURED,
+    CellCounts,
     CellMemory,
+    CellMemoryThere,
     SureShares,
     compare,
     look_at,
@@ -31,7 +34,7 @@ from greenroom.media.matte import Matte
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from greenroom.cuda import Array
+    from greenroom.cuda import Array, Device
     from greenroom.media.frame import Frame
 
     Bytes = NDArray[np.uint8]
@@ -69,6 +72,12 @@ _TEXTURE_LEVELS: Final = 6.0
 _TRUSTED_FRAMES: Final = 8.0
 _ROOM_MEMORY_FRAMES: Final = 25.0
 _PERSON_MEMORY_FRAMES: Final = 250.0
+_LIMITS: Final = {
+    "alike": _SAME_LEVELS,
+    "texture": _TEXTURE_LEVELS,
+    "trusted": _TRUSTED_FRAMES,
+    "frames": _ROOM_MEMORY_FRAMES,
+}
 # A connected part that looks like the room is removed, with a margin, if it has at least this share
 # of the frame, this share of textured cells, and this ratio of textured cells to changed ones
 # around it.
@@ -99,7 +108,7 @@ class Plausibility:
 
     def reset(self) -> None:
         """Forget earlier frames."""
-        self._memory: CellMemory | None = None
+        self._cells: _Cells | _CellsThere | None = None
         self._share = 0.0
         self._since_s: float | None = None
 
@@ -160,30 +169,12 @@ class Plausibility:
         ImplausibleMatteError
             See the class.
         """
-        (planes,) = calls.on_host(frame.half_planes)
-        number, high, wide = planes.shape
-        shape = (high + 1) // 2, (wide + 1) // 2
-        values = matte.sampled(shape)
-        if exempt is not None:
-            around = cv2.resize(exempt, values.shape[::-1], interpolation=cv2.INTER_LINEAR)
-            values[cv2.dilate(np.asarray(around), _MARGIN_KERNEL) > 0] = CLAIMED - 1
-        memory = self._memory
-        if memory is None or memory.every != (number, *shape):
-            self.reset()
-            self._memory = memory = CellMemory.empty(number, shape)
-        marks = memory.marks
-        claimed, plain, textured, surely = compare(
-            planes,
-            values,
-            memory,
-            alike=_SAME_LEVELS,
-            texture=_TEXTURE_LEVELS,
-            trusted=_TRUSTED_FRAMES,
-            frames=_ROOM_MEMORY_FRAMES,
-        )
+        cells = self._cells_of(frame)
+        counts = cells.compare(frame, matte, exempt)
+        claimed, plain, textured, surely = counts
         wrong: Bytes | None = None
-        if plain + textured >= _MIN_PART * values.size:
-            wrong = _wrong(marks)
+        if plain + textured >= _MIN_PART * cells.size:
+            wrong = _wrong(cells.marks)
         if wrong is not None and np.count_nonzero(wrong) > _MAX_WRONG * claimed:
             self._share = 0.0  # somebody has left, and part of the room is taken for them
             return _nobody(frame)
@@ -191,9 +182,21 @@ class Plausibility:
             return self.refused(frame, _error(_IS_EVERYWHERE))
         if _is_around(surely):
             return self.refused(frame, _error(_IS_AROUND))
-        self._share = remember(memory, values, wrong, _PERSON_MEMORY_FRAMES)
+        self._share = cells.remember(wrong, surely)
         self._since_s = None
-        return matte if wrong is None else _without(matte, wrong, marks)
+        return matte if wrong is None else _without(matte, wrong, cells.marks)
+
+    def _cells_of(self, frame: Frame) -> _Cells | _CellsThere:
+        """Return the cells' memory, where the frame is; an empty one where that has changed."""
+        number, high, wide = frame.half_planes.shape
+        every = number, (high + 1) // 2, (wide + 1) // 2
+        cells = self._cells
+        if cells is None or cells.every != every or cells.device is not frame.device:
+            self.reset()
+            device = frame.device
+            cells = _Cells(every) if device is None else _CellsThere(every, device)
+            self._cells = cells
+        return cells
 
     def refused(self, frame: Frame, error: ImplausibleMatteError) -> Matte:
         """Return an empty matte in place of a refused one, or raise the error after a while."""
@@ -206,6 +209,72 @@ class Plausibility:
         if time_s - self._since_s >= _REFUSAL_TIMEOUT_S:
             raise error
         return _nobody(frame)
+
+
+class _Cells:
+    """Cells of frames of one size, in the host's memory."""
+
+    device = None
+
+    def __init__(self, every: tuple[int, int, int]) -> None:
+        number, height, width = self.every = every
+        self.size = height * width
+        self._memory = CellMemory.empty(number, (height, width))
+        self._values: Bytes = np.empty((0, 0), np.uint8)
+
+    @property
+    def marks(self) -> Bytes:
+        """Marks of the last frame's cells."""
+        return self._memory.marks
+
+    def compare(self, frame: Frame, matte: Matte, exempt: Floats | None) -> CellCounts:
+        """Compare a frame with the room."""
+        self._values = matte.sampled(self.every[1:])
+        if exempt is not None:
+            self._values[_excused(exempt, self.every[1:])] = CLAIMED - 1
+        return compare(frame.half_planes, self._values, self._memory, **_LIMITS)
+
+    def remember(self, wrong: Bytes | None, surely: SureShares) -> float:  # noqa: ARG002
+        """Remember what is surely somebody's; return its share."""
+        return remember(self._memory, self._values, wrong, _PERSON_MEMORY_FRAMES)
+
+
+class _CellsThere:
+    """Cells of frames of one size, on a device."""
+
+    def __init__(self, every: tuple[int, int, int], device: Device) -> None:
+        number, height, width = self.every = every
+        self.size, self.device = height * width, device
+        self._memory = CellMemoryThere(number, (height, width), device)
+
+    @property
+    def marks(self) -> Bytes:
+        """Marks of the last frame's cells, downloaded."""
+        marks: Bytes
+        (marks,) = calls.on_host(self._memory.marks)
+        return marks
+
+    def compare(self, frame: Frame, matte: Matte, exempt: Floats | None) -> CellCounts:
+        """Compare a frame with the room."""
+        excused = None
+        if exempt is not None:
+            excused = _excused(exempt, self.every[1:]).view(np.uint8)
+        values = matte.uploaded(self.device).values
+        return self._memory.compare(frame.half_planes, values, excused, **_LIMITS)
+
+    def remember(self, wrong: Bytes | None, surely: SureShares) -> float:
+        """Remember what is surely somebody's; return its share."""
+        self._memory.remember(wrong, _PERSON_MEMORY_FRAMES)
+        if wrong is None:
+            return surely.share
+        (values,) = calls.on_host(self._memory.values)
+        return float(np.count_nonzero((values >= SURELY) & (wrong == 0)) / self.size)
+
+
+def _excused(exempt: Floats, shape: tuple[int, int]) -> Cells:
+    """Return the cells that an exempt part covers, with a margin."""
+    around = cv2.resize(exempt, shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.dilate(np.asarray(around), _MARGIN_KERNEL) > 0)
 
 
 def _wrong(marks: Bytes) -> Bytes | None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ctypes
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from greenroom import core
+from greenroom.cuda import grid_calls
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from greenroom.cuda import Device
 
     Bytes = NDArray[np.uint8]
     Floats = NDArray[np.float32]
@@ -24,6 +27,7 @@ __all__ = [
     "TEXTURED",
     "CellCounts",
     "CellMemory",
+    "CellMemoryThere",
     "SureShares",
     "compare",
     "look_at",
@@ -117,6 +121,93 @@ class CellMemory:
         room, seen, held, owned = (np.zeros(of, np.float32) for of in (every, shape, every, shape))
         cells, marks = np.empty(every, np.uint8), np.empty(shape, np.uint8)
         return cls(room, seen, held, owned, cells, marks)
+
+
+class CellMemoryThere:
+    """The same on a device, for frames there.
+
+    Parameters
+    ----------
+    number : int
+        Of planes.
+    shape : (int, int)
+        Height and width of the cells.
+    device : Device
+
+    Attributes
+    ----------
+    values, marks : (h, w) uint8
+        The last matte in cells, and their marks.
+
+    Three frames have counts of their own, two the room: a frame reads those of the one before.
+    """
+
+    def __init__(self, number: int, shape: tuple[int, int], device: Device) -> None:
+        self.every = every = (number, *shape)
+        self.device = device
+        zeros: list[Any] = [np.zeros(of, np.float32) for of in (every, every, shape, every, shape)]
+        counts = [np.zeros(grid_calls.CELL_COUNTS, np.uint64)] * 3
+        room, other, seen, held, owned, *numbers = device.upload(*zeros, *counts)
+        self._rooms: tuple[Any, Any] = (room, other)
+        self._state: tuple[Any, Any, Any] = (seen, held, owned)
+        self._counts: tuple[Any, ...] = tuple(numbers)
+        self.values: Any
+        self.marks: Any
+        self.values, self.marks = device.empties([shape, shape])
+        self._cells: Any = device.empty(every)
+
+    def compare(
+        self,
+        planes: Bytes,
+        matte: Bytes,
+        exempt: Bytes | None,
+        *,
+        alike: float,
+        texture: float,
+        trusted: float,
+        frames: float,
+    ) -> CellCounts:
+        """Do what `compare` does; the counts are waited for.
+
+        Parameters
+        ----------
+        planes : (planes, H, W) uint8
+            The frame on the half grid, on the device.
+        matte : (H', W') uint8
+            Of the frame's size, on the device.
+        exempt : (h, w) uint8, optional
+            The host's: not 0 in cells whose coverage counts as just below `CLAIMED`.
+        alike, texture, trusted, frames : float
+            See `compare`.
+        """
+        excused = None if exempt is None else self.device.upload(exempt)[0]
+        before, now, after = self._counts
+        pending = grid_calls.compare_cells(
+            planes,
+            matte,
+            excused,
+            room=self._rooms,
+            state=self._state,
+            frame=(self.values, self._cells, self.marks),
+            counts=(before, now, after),
+            alike=alike,
+            texture=texture,
+            trusted=trusted,
+            frames=frames,
+        )
+        self._rooms, self._counts = self._rooms[::-1], (now, after, before)
+        claimed, plain, textured, *surely = pending.wait()[2:].tolist()
+        height, width = self.every[1:]
+        number, border, top = surely
+        return CellCounts(claimed, plain, textured, _shares((number, border, top), height, width))
+
+    def remember(self, wrong: Bytes | None, times: float) -> None:
+        """Do what `remember` does, after `compare`; ``wrong`` is the host's."""
+        there = None if wrong is None else self.device.upload(wrong)[0]
+        _, held, owned = self._state
+        grid_calls.remember_cells(
+            self._cells, self.values, there, times=times, held=held, owned=owned
+        )
 
 
 def _shares(counts: tuple[int, int, int], height: int, width: int) -> SureShares:

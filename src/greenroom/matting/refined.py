@@ -1,8 +1,8 @@
 """Matting for coarse models: tracked region, evidence, temporal averaging, guided filter.
 
 A frame goes through these steps. The model looks at the part of the frame where the person is
-(`inference`), and is corrected by what a second one found, if there is one (`correction`). Colours
-and the clean plate are weighed in, and people who are not to be shown are left out (`selection`).
+(`inference`), and is corrected by what a second one found, if there is one (`correction`). People
+who are not to be shown are left out, and colours and the clean plate weighed in (`selection`).
 Where the picture stands still the result is averaged over time (`temporal`). A guided filter [1]_
 with the frame's own luma moves it to the edges of the picture; its coefficients are computed on a
 small grid [2]_ and applied at full size (`upsampling`). All but the last step work on small grids,
@@ -40,6 +40,7 @@ from greenroom.settings import People
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from greenroom.cuda import Device
     from greenroom.matting.clean_plate import CleanPlate
     from greenroom.matting.matting import Look
     from greenroom.matting.step import Step
@@ -104,6 +105,7 @@ class RefinedMatting(Matting):
         self._rest = Rest()
         self._cuts = CutDetector()
         self._size: tuple[int, int] | None = None
+        self._device: Device | None = None
         inference = Inference(in_region=steps.region, is_mirrored=steps.mirror)
         self._weighing = EvidenceWeighing(
             colours=steps.colours,
@@ -119,8 +121,8 @@ class RefinedMatting(Matting):
         self.steps: tuple[Step, ...] = (
             inference,
             self._correction,
-            self._weighing,
             self._people,
+            self._weighing,
             self._temporal,
             EvidenceUpdate(self._weighing),
             RegionUpdate(inference, with_others=settings.people is People.MAIN),
@@ -146,7 +148,8 @@ class RefinedMatting(Matting):
     @property
     def plate(self) -> CleanPlate | None:
         """See `Matting.plate`."""
-        return self._weighing.evidence.plate
+        plate = self._weighing.evidence.plate
+        return None if plate is None else plate.downloaded()
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -168,6 +171,7 @@ class RefinedMatting(Matting):
 
     def _continue(self, previous: RefinedMatting) -> None:
         self._cuts, self._size = previous._cuts, previous._size
+        self._device = previous._device
         for step, before in zip(self.steps, previous.steps, strict=True):
             step.take_over(before)
 
@@ -187,10 +191,18 @@ class RefinedMatting(Matting):
         return self._rest.matte(frame, self.cadence, lambda: self._make(frame, look))
 
     def matte_there(self, frame: Frame, there: Frame, look: Look) -> Matte:
-        """See `Matting.matte_there`: the full size, and the guided filter, are there."""
+        """See `Matting.matte_there`.
+
+        Evidence, history, guided filter and the full size are there; what the model found, and
+        where it looks, is the host's.
+        """
+        frame.take_small_planes(there)
         return self._rest.matte(frame, self.cadence, lambda: self._make(frame, look, there))
 
     def _make(self, frame: Frame, look: Look, there: Frame | None = None) -> Matte:
+        device = None if there is None else there.device
+        if device is not self._device:  # what was learned is where it was
+            self._device, self._size = device, None
         if frame.size != self._size or self._cuts.is_cut(frame):
             self.reset()
             self._size = frame.size

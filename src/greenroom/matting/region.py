@@ -9,7 +9,7 @@ the region, so that a newcomer is found, and once a second in any case.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 import cv2
 import numpy as np
@@ -17,13 +17,15 @@ import numpy as np
 from greenroom.media.cuts import changes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from greenroom.media.frame import Frame
 
     Floats = NDArray[np.float32]
 
-__all__ = ["GridBox", "RegionTracker", "box_of", "doubled", "extent"]
+__all__ = ["Extent", "GridBox", "RegionTracker", "box_of", "doubled", "extent"]
 
 # Margins around a person, as shares of their width and height: the region must leave at least the
 # first on each side, is made with the second, and made anew where it leaves more than the third.
@@ -55,7 +57,7 @@ class GridBox(NamedTuple):
     right: int
     bottom: int
 
-    def with_margin(self, share: float, shape: tuple[int, int]) -> GridBox:
+    def with_margin(self, share: float, shape: tuple[int, ...]) -> GridBox:
         """Add a share of the width and height on each side, within a grid, at even samples."""
         x, y = share * (self.right - self.left), share * (self.bottom - self.top)
         height, width = shape
@@ -136,6 +138,10 @@ def doubled(left: int, top: int, right: int, bottom: int, shape: tuple[int, ...]
     )
 
 
+Extent: TypeAlias = "Callable[[], GridBox | None]"
+"""Returns the box around all foreground of a frame, or None."""
+
+
 @dataclass(slots=True)
 class _RegionState:
     box: GridBox | None = None  # the region
@@ -153,7 +159,17 @@ class RegionTracker:
     """
 
     def __init__(self) -> None:
-        self._state = _RegionState()
+        self._known = _RegionState()
+        self._later: tuple[tuple[int, ...], Extent] | None = None
+
+    @property
+    def _state(self) -> _RegionState:
+        """The state, up to the last frame."""
+        later, self._later = self._later, None
+        if later is not None:
+            shape, person = later
+            self._follow(shape, person())
+        return self._known
 
     @property
     def box(self) -> GridBox | None:
@@ -162,7 +178,8 @@ class RegionTracker:
 
     def reset(self) -> None:
         """Begin with a look at the whole frame."""
-        self._state = _RegionState()
+        self._known = _RegionState()
+        self._later = None
 
     def needs_whole(self, frame: Frame) -> bool:
         """Whether the model has to look at the whole of a new frame, besides the region."""
@@ -189,12 +206,27 @@ class RegionTracker:
 
     def follow(self, frame: Frame, person: GridBox | None) -> None:
         """Take the person's box in a frame: the next region is where they will be."""
+        self._follow(frame.small_planes[0].shape, person)
+
+    def follow_later(self, frame: Frame, person: Extent) -> None:
+        """Take the person's box, as `follow` does, when it is needed: a device is not waited for.
+
+        Parameters
+        ----------
+        frame : Frame
+            Not kept.
+        person : callable
+            Returns the box; called once, or not at all.
+        """
+        self._known = self._state  # with the frame before
+        self._later = frame.small_planes[0].shape, person
+
+    def _follow(self, shape: tuple[int, ...], person: GridBox | None) -> None:
         state = self._state
         last, state.person = state.person, person
         if person is None:
             state.box = None
             return
-        shape = frame.small_planes[0].shape
         soon = person if last is None else person.moved_on(last)
         if (
             state.box is None
@@ -204,7 +236,7 @@ class RegionTracker:
             state.box = _region(soon, shape)
 
 
-def _region(person: GridBox, shape: tuple[int, int]) -> GridBox:
+def _region(person: GridBox, shape: tuple[int, ...]) -> GridBox:
     """Return the region around a person; the whole frame if it is nearly as large."""
     box = person.with_margin(_NEW_MARGIN, shape)
     whole = GridBox(0, 0, shape[1], shape[0])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from greenroom.cuda import calls
 from greenroom.matting.clean_plate import CleanPlate
 from greenroom.matting.detection import halved
 from greenroom.matting.evidence import Evidence
@@ -96,8 +97,8 @@ class EvidenceWeighing(Step):
             self._has_begun = True
         if self.is_active:
             in_part = not self.learns(work) and not self._needs_similarity
-            prior = work.detection.half
-            work.probability = self.evidence.weigh(work.frame, prior, in_part=in_part)
+            _, prior = work.found
+            work.probability = self.evidence.weigh(work.grids, prior, in_part=in_part)
 
     def _recorded(self, frame: Frame) -> CleanPlate | None:
         """Return the recorded picture as a clean plate for a frame's size."""
@@ -120,7 +121,8 @@ class EvidenceUpdate(Step):
         """See `Step.apply`."""
         if self._weighing.learns(work):
             evidence = self._weighing.evidence
-            evidence.learn(work.frame, work.detection.half, work.history.steady_half)
+            _, half = work.found
+            evidence.learn(work.grids, half, work.history.steady_half)
 
 
 class PeopleSelection(Step):
@@ -186,8 +188,10 @@ class ObjectKeeping(Step):
             return
         evidence, frame = self._weighing.evidence, work.frame
         nothing = np.zeros(frame.half_planes.shape[1:], np.float32)
-        kept = self.regions.apply(nothing, evidence.plate, evidence.similarity, frame.layout)
+        plate = None if evidence.plate is None else evidence.plate.downloaded()
+        kept = self.regions.apply(nothing, plate, evidence.similarity, frame.layout)
         self.kept = kept
         height, width = work.coarse.shape
         enlarged = cv2.resize(kept, (width, height))
-        work.coarse = np.asarray(np.maximum(work.coarse, enlarged), np.float32)
+        (coarse,) = calls.on_host(work.coarse)
+        work.coarse = np.asarray(np.maximum(coarse, enlarged), np.float32)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from greenroom.cuda import grid_calls
 from greenroom.matting.grid_kernels import half_of, halve_part, mask_coverage, settle
 from greenroom.matting.region import doubled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from greenroom.matting.detection import Detection
-    from greenroom.matting.region import GridBox
+    from greenroom.cuda import Device
+    from greenroom.cuda.grid_calls import Pending
+    from greenroom.matting.region import Extent, GridBox
     from greenroom.media.frame import Frame
 
     Floats = NDArray[np.float32]
@@ -36,6 +38,8 @@ class SteadyMatte:
     ----------
     shape : (int, int)
         Height and width of the working grid.
+    device : Device, optional
+        Where it is, as the frames are; None is the host.
 
     Attributes
     ----------
@@ -47,49 +51,85 @@ class SteadyMatte:
         The picture on the working grid, in 128ths of a level.
     """
 
-    def __init__(self, shape: tuple[int, int]) -> None:
+    def __init__(self, shape: tuple[int, int], device: Device | None = None) -> None:
         self._shape = shape
+        self._device = device
         half = half_of(shape)
         whole, part = math.prod(shape), math.prod(half)
-        self._memory = np.zeros(whole + 3 * part, np.float32)
-        self.steady: Floats = self._memory[:whole].reshape(shape)
-        halves = self._memory[whole:].reshape(3, *half)
+        memory: Any = np.zeros(whole + 3 * part, np.float32)
+        reference: Any = np.zeros(shape, np.int16)
+        if device is not None:
+            memory, reference = device.upload(memory, reference)
+        self._memory, self.reference = memory, reference
+        self.steady: Floats = memory[:whole].reshape(*shape)
+        halves = memory[whole:].reshape(3, *half)
         self.steady_half, self.reference_half = halves[0], halves[1]
-        self.reference = np.zeros(shape, np.int16)
         self._maps: Floats = np.empty((0, 0, 0), np.float32)
         self._own_references = 0  # to the maps, while nobody else has any
 
     def follow(
         self,
         frame: Frame,
-        detection: Detection,
+        coarse: Floats,
+        half: Floats,
         probability: Floats | None,
         *,
         smoothing: float,
         is_nobody: bool,
-    ) -> GridBox | None:
-        """Move the matte toward a frame's detection; return the box around all foreground."""
-        box = settle(
-            self._memory,
-            self.reference,
-            detection.coarse,
-            detection.half,
-            probability,
-            frame.half_planes[0],
-            frame.small_planes[0],
-            surest=1.0 if probability is None else _MAX_PROBABILITY,
-            still=_STILL_LEVELS,
-            least=1 - smoothing,
-            is_nobody=is_nobody,
-        )
-        return doubled(*box, self._shape) if any(box) else None
+    ) -> Extent:
+        """Move the matte toward what was found in a frame.
 
-    def masked(self, mask: NDArray[np.uint8]) -> GridBox | None:
-        """Multiply the matte with a mask on the half grid; return the box around all foreground."""
+        Parameters
+        ----------
+        frame : Frame
+            Read only.
+        coarse, half : (H, W) and (h, w) float32
+            The model's coverage on both grids. Read only.
+        probability : (h, w) float32, optional
+            See `settle`.
+        smoothing : float
+            Share of the matte that is kept at the most.
+        is_nobody : bool
+            Whether there is no foreground.
+
+        Returns
+        -------
+        callable
+            Returns the box around all foreground; on a device, once it is known.
+        """
+        planes = frame.half_planes[0], frame.small_planes[0]
+        limits: Any = {
+            "surest": 1.0 if probability is None else _MAX_PROBABILITY,
+            "still": _STILL_LEVELS,
+            "least": 1 - smoothing,
+            "is_nobody": is_nobody,
+        }
+        memory = self._memory, self.reference
+        if self._device is not None:
+            pending = grid_calls.settle(*memory, coarse, probability, *planes, **limits)
+            return self._later(pending)
+        box = settle(*memory, coarse, half, probability, *planes, **limits)
+        return lambda: doubled(*box, self._shape) if any(box) else None
+
+    def masked(self, mask: NDArray[np.uint8]) -> Extent:
+        """Multiply the matte with a mask on the half grid; return its box as `follow` does."""
+        if self._device is not None:
+            (there,) = self._device.upload(mask)
+            memory: Any = self._memory
+            return self._later(grid_calls.mask_matte(there, memory, self._shape))
         mask_coverage(mask, self.steady)
         height, width = self._shape
         stats = halve_part(self.steady, (0, 0, width, height), self.steady_half)
-        return doubled(*stats[1:5], self._shape) if stats.area else None
+        return lambda: doubled(*stats[1:5], self._shape) if stats.area else None
+
+    def _later(self, pending: Pending) -> Extent:
+        """Return the box that a device finds."""
+
+        def box() -> GridBox | None:
+            left, top, right, bottom = pending.wait().tolist()
+            return doubled(left, top, right, bottom, self._shape) if right else None
+
+        return box
 
     def maps(self) -> Floats:
         """Return memory for a guided matte, (3, H, W) float32: the last if nobody else has it.

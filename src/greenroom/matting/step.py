@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from typing import Self
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from greenroom.matting.detection import Detection
     from greenroom.matting.matting import Look
-    from greenroom.matting.region import GridBox
+    from greenroom.matting.region import Extent
     from greenroom.matting.steady import SteadyMatte
     from greenroom.media.frame import Frame
     from greenroom.media.matte import Matte
@@ -40,11 +40,12 @@ class Work:
         Into how many frames in a row the cadence allows following a detection instead of asking
         the model.
     there : Frame or None
-        The same frame on a device, where the full-size matte is wanted.
+        The same frame on a device, where the matte is wanted, and evidence and the matte's history
+        are.
     detection : Detection
         The model's coverage.
     probability : (h, w) float32 or None
-        The evidence's probability of foreground, on the half grid.
+        The evidence's probability of foreground, on the half grid, where `grids` are.
     is_nobody : bool
         Whether no foreground is left after `detection` was masked.
     left_out : (h, w) float32 or None
@@ -53,10 +54,10 @@ class Work:
         Mask for the steadied matte as well, 0 or 1 on the half grid.
     history : SteadyMatte
         The matte averaged over time.
-    extent : GridBox or None
-        The box around all foreground.
+    extent : callable
+        Returns the box around all foreground, or None.
     coarse : (H, W) float32
-        The matte of this frame on the working grid.
+        The matte of this frame on the working grid, where `grids` are.
     matte : Matte
         The matte of this frame at full size.
     """
@@ -72,9 +73,28 @@ class Work:
     left_out: Floats | None = None
     shown: NDArray[np.uint8] | None = None
     history: SteadyMatte = field(init=False)
-    extent: GridBox | None = None
+    extent: Extent = field(init=False)
     coarse: Floats = field(init=False)
     matte: Matte = field(init=False)
+    _found: tuple[Floats, Floats] | None = None
+
+    @property
+    def grids(self) -> Frame:
+        """The frame where its small planes are worked on: on a device, if it is on one."""
+        return self.frame if self.there is None else self.there
+
+    @property
+    def found(self) -> tuple[Floats, Floats]:
+        """The detection on the working grid and on the half grid, where `grids` are.
+
+        It is uploaded once: after this it may not be changed.
+        """
+        if self._found is None:
+            found = self.detection.coarse, self.detection.half
+            device = self.grids.device
+            there: Any = found if device is None else device.upload(*found)
+            self._found = there
+        return self._found
 
     @property
     def is_photograph(self) -> bool:

@@ -43,11 +43,12 @@ class TemporalFilter(Step):
     def apply(self, work: Work) -> None:
         """See `Step.apply`."""
         if self._history is None:
-            self._history = SteadyMatte(work.frame.small_planes[0].shape)
+            frame = work.grids
+            self._history = SteadyMatte(frame.small_planes[0].shape, frame.device)
         work.history = history = self._history
         work.extent = history.follow(
-            work.frame,
-            work.detection,
+            work.grids,
+            *work.found,
             work.probability,
             smoothing=self._smoothing,
             is_nobody=work.is_nobody,

@@ -79,11 +79,14 @@ class Upsampling(Step):
     def apply(self, work: Work) -> None:
         """See `Step.apply`."""
         frame = work.frame
-        work.coarse = coarse = shifted(work.coarse, self._shift, frame.size)
+        if self._shift:
+            work.coarse = shifted(calls.on_host(work.coarse)[0], self._shift, frame.size)
+        coarse = work.coarse
         if self._is_guided and min(coarse.shape) > 1 and not work.is_photograph:
             device = None if work.there is None else work.there.device
             work.matte = self._guided(work) if device is None else self._guided_on(device, work)
             return
+        (coarse,) = calls.on_host(coarse)
         values = np.empty(frame.layout.plane_shapes[0], np.uint8)
         if self._is_guided and min(coarse.shape) > 1:
             refine_photograph(frame, coarse, _MIDDLE, _GAIN, values)
@@ -114,15 +117,17 @@ class Upsampling(Step):
         return TiledMatte(Guide(maps[0], maps[1], maps[2], kinds, luma, noise, coverage))
 
     def _guided_on(self, device: Device, work: Work) -> Matte:
-        """Return the same made on a device, from the small grids of the host."""
+        """Return the same made on a device, where the history is."""
         assert work.there is not None
         coarse, history = work.coarse, work.history
-        half = history.steady_half if coarse is history.steady else halved(coarse)
-        uploaded: Any = device.upload(history.reference_half, half, history.reference)
+        half: Any = history.steady_half
+        if coarse is not history.steady:  # changed by the host
+            (half,) = device.upload(halved(coarse))
+        given: Any = (history.reference_half, half, history.reference)
         kinds, coverage = device.empties([half.shape, coarse.shape])
         maps = device.empty((3, *coarse.shape), np.float32)
         written: Any = (kinds, maps, coverage)
-        guide(*uploaded, *written, flat=_FLAT, middle=_MIDDLE, gain=_GAIN, beside=1)
+        guide(*given, *written, flat=_FLAT, middle=_MIDDLE, gain=_GAIN, beside=1)
         luma = work.there.planes[0]
         values = calls.guided_matte(tuple(maps), kinds, luma, self._noise_of(work))
         return GuidedMatte(values, written[2])

@@ -210,6 +210,18 @@ class Frame:
     def _pyramid(self) -> Pyramid:
         return pyramid(self.planes)
 
+    def take_small_planes(self, there: Frame) -> None:
+        """Take the small planes of the same frame on a device, rather than make them again.
+
+        They are downloaded together. A frame that has its own keeps them.
+        """
+        if "_pyramid" in self.__dict__:
+            return
+        made = there._pyramid
+        *small, halves, glance = calls.on_host(*made.small, made.halves, made.glance)
+        taken = Pyramid(tuple(small), halves, glance, made.halvings)
+        self.__dict__["_pyramid"] = taken  # as `cached_property` does
+
     def part(self, box: tuple[int, int, int, int]) -> Frame:
         """Return a part of the picture as a frame, halved while it stays large enough.
 

@@ -1,33 +1,7 @@
 /* The small grids: the guided filter and the temporal filter; as core/guided.c and core/settle.c.
  *
  * The core looks only at the parts of rows that have coverage; elsewhere all is 0 here, too. */
-#include "kernel.cuh"
-#include "grid_samples.h"
-
-/* Mean of 3x3 samples, mirrored beyond the border: of one grid, or of the product of two. */
-GR_SAMPLE float gr_mean_around(const float *one, const float *other, int x, int y, int height,
-                               int width) {
-    float total = 0;
-    for (int column = x - 1; column <= x + 1; column++) {
-        float sum = 0;
-        for (int row = y - 1; row <= y + 1; row++) {
-            ptrdiff_t at = (ptrdiff_t)gr_mirrored(row, height) * width + gr_mirrored(column, width);
-            sum += other ? one[at] * other[at] : one[at];
-        }
-        total += sum * (1 / 9.0f);
-    }
-    return total;
-}
-
-/* Sample (x, y) of a grid (high, wide) at twice its size. */
-GR_SAMPLE float gr_doubled(const float *grid, int x, int y, int high, int wide) {
-    const float *near = grid + (ptrdiff_t)(y / 2) * wide;
-    const float *far = grid + (ptrdiff_t)gr_far(y, high) * wide;
-    int here = x / 2, beside = gr_far(x, wide);
-    float first = 0.75f * near[here] + 0.25f * far[here];
-    float second = 0.75f * near[beside] + 0.25f * far[beside];
-    return 0.75f * first + 0.25f * second;
-}
+#include "grids.cuh"
 
 /* Fit a linear model from the reference to the matte in the window around every sample; its slope
  * and offset. */
@@ -80,10 +54,13 @@ GR_KERNEL(guide_apply)(const float *slopes, const float *offsets, const int16_t 
     coverage[at] = gr_byte(gr_within(base * 255 + 0.5f, 0.5f, 255.0f));
 }
 
-/* How much luma has changed. */
-GR_KERNEL(settle_changes)(const uint8_t *luma, const float *reference, float *changes, int count) {
-    GR_WITHIN(count, 1)
-    changes[x] = fabsf(luma[x] - reference[x]);
+/* How much luma has changed; and a box that begins beyond the ends of a grid (high, wide). */
+GR_KERNEL(settle_changes)(const uint8_t *luma, const float *reference, float *changes,
+                          int32_t *box, int high, int wide) {
+    GR_WITHIN(wide, high)
+    ptrdiff_t at = (ptrdiff_t)y * wide + x;
+    changes[at] = fabsf(luma[at] - reference[at]);
+    if (at == 0) box[0] = wide, box[1] = high, box[2] = box[3] = 0;
 }
 
 /* Find each sample's share of the way to its new value, and go it with the picture. */
@@ -132,4 +109,17 @@ GR_KERNEL(settle_half)(const float *steady, float *half, int32_t *box, int heigh
         atomicMin(box, x), atomicMin(box + 1, y);
         atomicMax(box + 2, x + 1), atomicMax(box + 3, y + 1);
     }
+}
+
+/* Multiply the matte (height, width) by a mask of 0 and 1 on the half grid, enlarged; the box
+ * begins as above. */
+GR_KERNEL(mask_matte)(const uint8_t *mask, float *steady, int32_t *box, int height, int width) {
+    GR_WITHIN(width, height)
+    int high = (height + 1) / 2, wide = (width + 1) / 2, beside = gr_far(x, wide);
+    const uint8_t *near = mask + (ptrdiff_t)(y / 2) * wide;
+    const uint8_t *far = mask + (ptrdiff_t)gr_far(y, high) * wide;
+    float first = 0.75f * near[x / 2] + 0.25f * far[x / 2];
+    float second = 0.75f * near[beside] + 0.25f * far[beside];
+    steady[(ptrdiff_t)y * width + x] *= 0.75f * first + 0.25f * second;
+    if (x == 0 && y == 0) box[0] = wide, box[1] = high, box[2] = box[3] = 0;
 }

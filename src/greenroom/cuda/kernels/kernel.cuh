@@ -32,4 +32,10 @@ GR_SAMPLE float gr_bilinear(const float *grid, int high, int wide, int x, int y,
     return first + (second - first) * down;
 }
 
+/* The sample that OpenCV picks of `count`, for one of `length` evenly spaced ones: its steps are one
+ * by the ratio of the lengths in double, rounded twice. */
+GR_SAMPLE int gr_picked(int index, int count, int length) {
+    return gr_min((int)(index * (1.0 / ((double)length / count))), count - 1);
+}
+
 #endif

@@ -63,13 +63,11 @@ GR_KERNEL(shrink_to_bytes)(const uint8_t *plane, ptrdiff_t stride, int high, int
     out[(ptrdiff_t)y * width + x] = gr_byte(gr_within(rintf(mean), 0.0f, 255.0f));
 }
 
-/* Take evenly spaced samples of a plane (high, wide): those that OpenCV takes, whose steps are one by
- * the ratio of the lengths in double, rounded twice. */
+/* Take evenly spaced samples of a plane (high, wide). */
 GR_KERNEL(pick_samples)(const uint8_t *plane, ptrdiff_t stride, int high, int wide, uint8_t *out,
                         int height, int width) {
     GR_WITHIN(width, height)
-    int row = gr_min((int)(y * (1.0 / ((double)height / high))), high - 1);
-    int column = gr_min((int)(x * (1.0 / ((double)width / wide))), wide - 1);
+    ptrdiff_t row = gr_picked(y, high, height), column = gr_picked(x, wide, width);
     out[(ptrdiff_t)y * width + x] = plane[row * stride + column];
 }
 
