@@ -36,6 +36,7 @@ class Machine:
     looks: dict[str, float] = field(
         default_factory=lambda: {
             "selfie": 3.0,
+            "selfie-duo": 3.0,
             "selfie-landscape": 1.5,
             "u2net-human": 400.0,
             "rvm-mobilenetv3": 70.0,
@@ -44,6 +45,7 @@ class Machine:
     mattes: dict[Quality, float] = field(
         default_factory=lambda: {Quality.FAST: 1.0, Quality.BALANCED: 2.5, Quality.BEST: 2.6}
     )
+    large: float = 100.0  # a look of the larger model, on a thread of its own
     rest: float = 0.7
     other_cpu: float = 0.0
     threads: float = 1.0
@@ -76,9 +78,13 @@ class Machine:
         period = (2 if plan.half_rate else 1) * 1000 / RATE
         load = mean / min(period, values.budget_ms or period)
         if values.budget_cpu < 100:
-            cpu = self.threads * mean + self.other_cpu
+            cpu = self.threads * mean + self.other_cpu + self.second(plan)
             load = max(load, cpu / (values.budget_cpu / 100 * cores * period))
         return load
+
+    def second(self, plan: Plan) -> float:
+        """Return what looks of the larger model take, spread over frames."""
+        return self.large / plan.second_every if plan.second_every else 0.0
 
     def run(self, governor: Governor, seconds: float) -> None:
         """Make frames for a while."""
@@ -101,8 +107,10 @@ class Machine:
             frame_ms = frame * factor
             period_s = (2 if plan.half_rate else 1) / RATE
             self.now_s += max(period_s, frame_ms / 1000)
-            cpu_ms = frame_ms * self.threads + self.other_cpu * factor
+            second_ms = self.second(plan) * factor
+            cpu_ms = frame_ms * self.threads + self.other_cpu * factor + second_ms
             stages = {"segment": segment * factor, "matte": matte * factor}
+            stages["second look"] = second_ms
             governor.observe(self.now_s, frame_ms, cpu_ms, stages)
 
     def changes_after(self, start_s: float) -> int:
@@ -177,8 +185,27 @@ class TestLadder:
         named = settings.changed(model="mine.onnx")
         assert {one.model for one in ladder(named)} == {"mine.onnx"}
         assert plans[0].apply(named)["model"] == "mine.onnx"
+
+    @pytest.mark.parametrize("quality", QUALITIES)
+    def test_a_second_model_looks_now_and_then_on_a_processor(
+        self, quality: Quality, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """First often, then seldom, then not, before anything else is given up."""
         monkeypatch.setattr("greenroom.live.plans.tries_gpu", lambda _: False)
-        assert "selfie-duo" not in {one.model for one in ladder(settings)}
+        (tmp_path / "selfie_multiclass_256x256.tflite").touch()
+        model = {} if quality is Quality.BEST else {"model": "selfie-duo"}
+        settings = Settings(quality=quality, models_dir=tmp_path, **model)
+        plans = ladder(settings)
+        with_second = [one for one in plans if one.model == "selfie-duo"]
+        assert list(plans[: len(with_second)]) == with_second
+        assert (plans[0].quality, plans[0].second_every) == (quality, 60)
+        assert with_second[-1].second_every == 240
+        without = plans[len(with_second)]
+        assert (without.model, without.second_every) == ("selfie", None)
+        assert without.quality is min(quality, Quality.BALANCED, key=QUALITIES.index)
+        assert plans[0].apply(settings)["model"] == "selfie-duo"
+        assert without.apply(settings)["model"] == "selfie"
+        assert "every 60th by the larger model" in plans[0].text
 
     def test_no_looks_are_left_out_of_models_that_make_mattes(self) -> None:
         """Nor are there qualities of theirs."""
@@ -243,6 +270,19 @@ class TestConvergence:
         assert when <= 2.4  # the first of the frames of 400 ms is left out, four are counted
         assert plan.model == "selfie"
         assert governor.plan.quality is Quality.BALANCED
+
+    @pytest.mark.parametrize(("budget", "every"), [(20.0, 60), (8.0, 240), (6.8, None)])
+    def test_a_second_model_looks_as_often_as_fits(
+        self, budget: float, every: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Its CPU time counts, though it is another thread's; then quality is as balanced's."""
+        monkeypatch.setattr("greenroom.live.plans.tries_gpu", lambda _: False)
+        (tmp_path / "selfie_multiclass_256x256.tflite").touch()
+        values: dict[str, Any] = {"quality": "best", "models_dir": tmp_path, "budget_cpu": budget}
+        machine, governor = Machine(), governor_of(**values)
+        machine.run(governor, 60)
+        assert governor.plan.second_every == every
+        assert governor.plan == best_that_fits(machine, Settings(**values), 2)
 
     def test_what_fits_is_left_alone(self) -> None:
         """On a machine that can do it, there is no change in ten minutes."""

@@ -55,7 +55,7 @@ def looks_of(model: Waiting) -> SecondLooks:
 def answered(looks: SecondLooks) -> Any:
     """Wait for the answer."""
     end_s = time.monotonic() + 10
-    while (answer := looks.answer()) is None and time.monotonic() < end_s and looks.every:
+    while (answer := looks.answer()) is None and time.monotonic() < end_s and not looks.has_failed:
         time.sleep(0.001)
     return answer
 
@@ -92,7 +92,7 @@ def test_a_failure_ends_the_looks(
     looks.look(Frame.filled(LAYOUT, (100, 100, 100)))
     assert answered(looks) is None
     assert not looks.is_free
-    assert looks.every == 0
+    assert looks.has_failed
     assert "the first goes on alone" in caplog.text
     assert looks.close()
 

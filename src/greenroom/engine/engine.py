@@ -148,12 +148,6 @@ class VirtualBackground:
         self._maker.second_every = every
 
     @property
-    def second_look_s(self) -> float:
-        """CPU time of the larger member's last look, in seconds, for each frame until the next."""
-        second = self._exchange.stages.segmenter.second
-        return 0.0 if second is None or not self.second_every else second.each_s
-
-    @property
     def settings(self) -> Settings:
         """The settings in force."""
         return self._exchange.stages.settings

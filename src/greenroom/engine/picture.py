@@ -345,6 +345,8 @@ class PictureMaker:
         if second is not None:
             stages.segmenter.asks_second = every is None
             second.every = every or 0
+            if every:
+                self.timings.add("second look", second.each_s)
 
     def _where(self, frame: Frame, matte: Matte) -> Matte:
         """Return a matte where its frame is."""

@@ -12,6 +12,7 @@ affordable because the person sits still for a moment.
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from greenroom.live.plans import Cost, Plan, ladder, least_cost
@@ -135,7 +136,7 @@ class Governor:
             What it took by the clock, and of all processors since the frame before.
         stages_ms : mapping of str to float
             Of that what each stage took; ``segment`` are the model's looks, and ``matte`` is what
-            is made of them.
+            is made of them. ``second look`` is CPU time of another thread.
         plan : Plan, optional
             By which it was made, if that is known: a new plan may have to wait for its model.
         """
@@ -143,7 +144,8 @@ class Governor:
             return
         segment_ms = stages_ms.get("segment", 0.0)
         self._looks.append(segment_ms > 0)
-        cost = Cost(frame_ms, cpu_ms, segment_ms, stages_ms.get("matte", 0.0))
+        matte_ms, second_ms = (stages_ms.get(name, 0.0) for name in ("matte", "second look"))
+        cost = Cost(frame_ms, cpu_ms, segment_ms, matte_ms, second_ms)
         is_hopeless = self._load(cost, self._plan) > _WARM_UP_MAX_LOAD
         self._hopeless = self._hopeless + 1 if is_hopeless else 0
         rests = "segment" in stages_ms and not self._has_moved()
@@ -167,11 +169,11 @@ class Governor:
 
     def _begin(self) -> None:
         settings = self._settings
-        cadence = cadence_of(settings.quality)
-        plans: tuple[Plan, ...] = (Plan(settings.quality, settings.model, cadence),)
+        plans = ladder(settings)
         reason = "There is no budget to hold."
-        if not self.is_off:
-            plans = ladder(settings)
+        if self.is_off:
+            plans = (replace(plans[0], cadence=cadence_of(settings.quality)),)
+        else:
             reason = "This is what the settings ask for."
         self._ladder = plans
         self._rung = 0
@@ -351,7 +353,7 @@ def _typical(frames: Sequence[Cost], outliers: float = _SHORT_WINDOW_OUTLIERS) -
     means = [
         share * _mean_of_most([getattr(one, name) for one in looks], outliers)
         + (1 - share) * _mean_of_most([getattr(one, name) for one in others], outliers)
-        for name in ("frame_ms", "cpu_ms", "segment_ms", "matte_ms")
+        for name in ("frame_ms", "cpu_ms", "segment_ms", "matte_ms", "second_ms")
     ]
     return Cost(*means)
 

@@ -33,6 +33,8 @@ _FULL_QUALITY_RATIO: Final = 5.0
 # Least share of the matting cost that remains at a lower quality.
 _MIN_MATTING_SHARE: Final = {Quality.BEST: 1.0, Quality.BALANCED: 0.8, Quality.FAST: 0.25}
 _INFERENCES: Final = {Quality.BEST: 2.0, Quality.BALANCED: 1.0, Quality.FAST: 1.0}
+# Frames from one look of a fused model's larger member to the next, on a processor.
+_SECOND_EVERY: Final = (60, 240)
 # Expected savings by another model or cadence are halved.
 _SAVINGS_SHARE: Final = 0.5
 
@@ -57,8 +59,9 @@ class Plan:
         For which frames the model looks.
     half_rate : bool
         Whether every second frame of the camera is left out.
-    second_every : int
-        Frames from one look of the model's larger member to the next; 0 if it has none.
+    second_every : int or None
+        Frames from one look of a fused model's larger member to the next; with None it looks at
+        every frame.
     reason : str
         Why it was chosen, as a sentence. It does not count in comparisons.
     """
@@ -67,14 +70,16 @@ class Plan:
     model: str
     cadence: Cadence = Cadence.EVERY
     half_rate: bool = False
-    second_every: int = 0
+    second_every: int | None = None
     reason: str = field(default="", compare=False)
 
     @property
     def text(self) -> str:
         """Description of the plan, as a sentence."""
         rate = ", at half the camera's rate" if self.half_rate else ""
-        return f"Quality {self.quality}, model {self.model}: {_CADENCES[self.cadence]}{rate}."
+        second = self.second_every
+        also = "" if second is None else f", every {second}th by the larger model, too"
+        return f"Quality {self.quality}, model {self.model}: {_CADENCES[self.cadence]}{also}{rate}."
 
     def apply(self, settings: Settings) -> dict[str, Any]:
         """Return the settings that replace the user's, by name.
@@ -87,7 +92,7 @@ class Plan:
         settings : Settings
             The user's. What they say of other things is not changed.
         """
-        own = {settings.model, _first_model(settings)}
+        own = {settings.model, with_best_model(settings).model}
         if self.model not in own and not _has_substitutes(settings):
             return {"quality": settings.quality, "model": settings.model}  # changed meanwhile
         quality = self.quality
@@ -108,10 +113,14 @@ def ladder(settings: Settings) -> tuple[Plan, ...]:
     settings : Settings
         What the user asks for.
     """
+    best = with_best_model(settings)
+    fused = _members(best.model)
+    if fused and not tries_gpu(settings.device):
+        return _with_second(best, ladder(settings.changed(model=fused[0])))
     is_refined = _is_refined(settings.model)
     is_every = not is_refined or cadence_of(settings.quality) is Cadence.EVERY
     cadence = Cadence.MOVED if is_every else Cadence.FOURTH
-    first = Plan(settings.quality, _first_model(settings), cadence)
+    first = Plan(settings.quality, best.model, cadence)
     plans = [first, *(_less(first, settings) if is_refined else ())]
     for model in _CHEAPER_MODELS if _has_substitutes(settings) else (settings.model,):
         if _look_ms(model) >= _look_ms(plans[-1].model):
@@ -143,9 +152,25 @@ def _less(plan: Plan, settings: Settings) -> list[Plan]:
     return plans
 
 
-def _first_model(settings: Settings) -> str:
-    """Return the model of the first plan: on a GPU there is time for that of quality best."""
-    return with_best_model(settings).model if tries_gpu(settings.device) else settings.model
+def _with_second(settings: Settings, others: tuple[Plan, ...]) -> tuple[Plan, ...]:
+    """Return plans with looks of a larger model, before those of the smaller one alone.
+
+    To look twice at every frame costs more than these, and is worth less (docs/governor.md).
+    """
+    often, seldom = _SECOND_EVERY
+    first = replace(others[0], model=settings.model, second_every=often)
+    plans = [first]
+    if first.quality is Quality.BEST:
+        first = replace(first, quality=Quality.BALANCED, cadence=Cadence.FOURTH)
+        plans.append(first)
+    plans.append(replace(first, second_every=seldom))
+    return (*plans, *(one for one in others if one.quality is not Quality.BEST))
+
+
+def _members(model: str) -> tuple[str, ...]:
+    """Return the members of a bundled fused model, the larger last; none of other models."""
+    card = _card(model)
+    return () if card is None or card.members is None else card.members
 
 
 def _needs_room(settings: Settings) -> bool:
@@ -177,8 +202,10 @@ def _card(model: str) -> Card | None:
     return card_named(model) if is_ours else None
 
 
-def _look_ms(model: str) -> float:
-    return _INFERENCE_MS.get(model, _UNKNOWN_INFERENCE_MS)
+def _look_ms(model: str, *, is_fused: bool = True) -> float:
+    """Return the time of a look; of a fused model that of the smaller member if both are apart."""
+    name = model if is_fused else _members(model)[0]
+    return _INFERENCE_MS.get(name, _UNKNOWN_INFERENCE_MS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,12 +218,15 @@ class Cost:
         By the clock, and of all processors together.
     segment_ms, matte_ms : float
         Of the first, what the model's looks take, and what is made of them.
+    second_ms : float
+        Of CPU time, what looks of a larger model take on a thread of its own.
     """
 
     frame_ms: float
     cpu_ms: float
     segment_ms: float = 0.0
     matte_ms: float = 0.0
+    second_ms: float = 0.0
 
 
 def least_cost(cost: Cost, now: Plan, other: Plan) -> Cost:
@@ -209,8 +239,13 @@ def least_cost(cost: Cost, now: Plan, other: Plan) -> Cost:
     frame_ms = max(0.0, cost.frame_ms - saved_ms)
     # Several threads may have worked in that time.
     each = max(1.0, cost.cpu_ms / max(cost.frame_ms, 1e-9))
-    return Cost(frame_ms, max(0.0, cost.cpu_ms - each * saved_ms), segment_ms, matte_ms)
+    second_ms = cost.second_ms
+    if now.second_every:
+        second_ms *= now.second_every / other.second_every if other.second_every else 0.0
+    cpu_ms = cost.cpu_ms - each * saved_ms - cost.second_ms + second_ms
+    return Cost(frame_ms, max(0.0, cpu_ms), segment_ms, matte_ms, second_ms)
 
 
 def _looks(plan: Plan) -> float:
-    return _look_ms(plan.model) * _INFERENCES[plan.quality]
+    is_fused = plan.second_every is None
+    return _look_ms(plan.model, is_fused=is_fused) * _INFERENCES[plan.quality]

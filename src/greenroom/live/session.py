@@ -353,17 +353,17 @@ class Session:
             return
         measured = self.measures.frame()
         rendered = self._engine.render(frame, self.previews.due())
-        self._model_s += self._model_threads * self._looked_s + self._engine.second_look_s
+        self._model_s += self._model_threads * self._stage_s("segment")
+        self._model_s += self._stage_s("second look")
         if self.gate.offer(rendered, ticket):
             measured.done(frame)
             self._note_frame(measured)
             if self._steering is not None:
                 self._steering.observe(measured, self._engine.timings)
 
-    @property
-    def _looked_s(self) -> float:
-        """Time of the last frame's looks, by the clock."""
-        return self._engine.timings.latest.get("segment", 0.0) / 1000
+    def _stage_s(self, name: str) -> float:
+        """Return the time of a stage of the last frame, in seconds."""
+        return self._engine.timings.latest.get(name, 0.0) / 1000
 
     @property
     def _model_threads(self) -> int:

@@ -157,7 +157,7 @@ class CorrectionStep(Step):
     def apply(self, work: Work) -> None:
         """See `Step.apply`."""
         model = self.model
-        if model is None or not model.every:
+        if model is None or not model.every or model.has_failed:
             self.reset()
             return
         luma = calls.on_host(work.frame.half_planes[0])[0]

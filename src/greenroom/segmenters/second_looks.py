@@ -68,13 +68,12 @@ class SecondLooks(SecondModel):
         )
         self._coming: queue.SimpleQueue[_Answer] | None = None
         self._thread: threading.Thread | None = None
-        self._has_failed = False
         self.used = threading.Lock()
 
     @property
     def is_free(self) -> bool:
         """See `SecondModel.is_free`."""
-        return self._coming is None and not self._has_failed
+        return self._coming is None and not self.has_failed
 
     def look(self, part: Frame) -> None:
         """See `SecondModel.look`."""
@@ -98,8 +97,8 @@ class SecondLooks(SecondModel):
         self._coming = None
         self.each_s = answer.cpu_s / max(self.every, 1)
         if isinstance(answer.found, Exception):
-            self._has_failed = True
-            self.each_s, self.every = 0.0, 0
+            self.has_failed = True
+            self.each_s = 0.0
             logger.warning("the second model failed, and the first goes on alone: %s", answer.found)
             return None
         return answer.found
@@ -110,7 +109,7 @@ class SecondLooks(SecondModel):
 
     def close(self) -> bool:
         """End the thread; return False if it hangs and is abandoned."""
-        self._has_failed = True
+        self.has_failed = True
         self._asked.put(None)
         if self._thread is None:
             return True

@@ -21,6 +21,8 @@ class SecondModel(ABC):
 
     every: int = 0
     """Frames from one look to the next, at least; 0 for no looks."""
+    has_failed: bool = False
+    """Whether it looks no more."""
     each_s: float = 0.0
     """CPU time of the last look, in seconds, spread over the frames until the next."""
 
