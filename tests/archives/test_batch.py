@@ -461,6 +461,20 @@ def test_a_file_whose_segments_do_not_fit_is_done_as_a_whole(go: Go, tmp_path: P
     assert left_over(tmp_path / "done") == []
 
 
+def test_a_file_is_told_of_once_however_many_of_its_segments_fail(go: Go) -> None:
+    """Those that still run when it is given up fail as well."""
+
+    def work(task: Task) -> News:
+        if task.segment in ("b", "c"):
+            return Failed(task.unit, Fault.FILE, f"{task.segment} is damaged.")
+        return divided(task)
+
+    ran = go(work, segment_s=60.0)
+    assert (ran.outcome.done, ran.outcome.failed) == (2, 1)
+    (end,) = [one for one in ran.told if isinstance(one, FileEnd) and one.error]
+    assert end.error == "b is damaged."
+
+
 def test_a_segment_that_is_given_up_fails_its_file_alone(go: Go, tmp_path: Path) -> None:
     """The next run does what is left of it."""
 

@@ -125,7 +125,7 @@ def test_one_segment_given_up_ends_its_file_alone(clock: FakeClock) -> None:
     assert planner.fail(second, may_pass=False) is Verdict.GIVEN_UP
     other = planner.next()
     assert other == Unit(1, Kind.WHOLE)
-    assert planner.fail(first, may_pass=True) is Verdict.GIVEN_UP
+    assert planner.fail(first, may_pass=True) is Verdict.IGNORED
     planner.finish(other)
     assert planner.next() is None
     assert planner.is_finished

@@ -375,8 +375,9 @@ class Batch:
             verdict = planner.lose(unit)
         else:
             verdict = planner.fail(unit, may_pass=fault is not Fault.FILE)
-        if verdict is Verdict.AGAIN:
-            logger.warning("%s It is tried again.", message)
+        if verdict is not Verdict.GIVEN_UP:
+            if verdict is Verdict.AGAIN:
+                logger.warning("%s It is tried again.", message)
             self.manifest.set_state(unit, State.PENDING, message)
             return
         self._give_up(unit, message)

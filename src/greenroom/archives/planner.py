@@ -96,6 +96,8 @@ class Verdict(StrEnum):
 
     AGAIN = "again"
     GIVEN_UP = "given up"
+    IGNORED = "ignored"
+    """Its file was given up before."""
 
 
 class _Waiting(NamedTuple):
@@ -245,7 +247,7 @@ class Planner:
         """Have a unit wait for its next attempt, or give its file up."""
         self._running.discard(unit)
         if self._was_abandoned(unit):
-            return Verdict.GIVEN_UP
+            return Verdict.IGNORED
         if not may_pass:
             self._abandon(unit.file)
             return Verdict.GIVEN_UP
