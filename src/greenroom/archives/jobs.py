@@ -10,7 +10,8 @@ import signal
 import threading
 import time
 from abc import ABC, abstractmethod
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
@@ -19,7 +20,7 @@ from greenroom.archives.work import Workbench
 from greenroom.errors import ProcessingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from multiprocessing.connection import Connection
     from multiprocessing.context import SpawnProcess
 
@@ -241,7 +242,8 @@ class _Worker:
             name=f"greenroom worker {number}",
             daemon=True,
         )
-        self._process.start()
+        with _without_ctrl_c():
+            self._process.start()
         theirs.close()
 
     @property
@@ -278,9 +280,23 @@ class _Worker:
         return f"its process was ended by {names.get(code, code)}{hint}"
 
 
+@contextmanager
+def _without_ctrl_c() -> Iterator[None]:
+    """Have processes that are started never see Ctrl-C: it is for the process in front."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # its start would end the blocking
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _run_worker(pipe: Connection, processors: tuple[int, ...], scratch: str) -> None:
     """Do tasks until the process in front closes the pipe, or has ended; a main function."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process in front
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it could not be blocked
     if processors:
         os.sched_setaffinity(0, processors)
     _Errand(pipe).run(scratch)
