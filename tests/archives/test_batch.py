@@ -287,6 +287,19 @@ def test_lost_credentials_stop_the_run(go: Go, talks: Path) -> None:
     assert go(work).outcome.is_good
 
 
+def test_a_network_that_is_down_stops_the_run(go: Go, talks: Path) -> None:
+    """Files are not listed by the hundred for what they are not to blame for."""
+    for number in range(50):
+        (talks / f"more-{number}.mp4").write_bytes(bytes([number]))
+
+    def work(task: Task) -> News:
+        return Failed(task.unit, Fault.PASSING, "the network is down.")
+
+    ran = go(work, retries=Retries(attempts=2, first_s=0.0))
+    assert (ran.outcome.failed, ran.outcome.left) == (10, 43)
+    assert "the network is down" in ran.outcome.stopped
+
+
 def test_one_file_without_access_does_not_stop_the_run(go: Go) -> None:
     """Its owner may have closed it alone."""
 

@@ -118,16 +118,22 @@ def test_whatever_a_storage_raises_may_pass() -> None:
     pytest.importorskip("fsspec", reason="addresses need fsspec")
     storage = RemoteStorage("memory")
 
+    class NoCredentialsError(Exception):
+        """As botocore raises it."""
+
     class Broken:
         """A file system whose library fails."""
 
         def cat_file(self, name: str) -> bytes:
-            raise RuntimeError(name)
+            raise NoCredentialsError if name.endswith("two") else RuntimeError(name)
 
     storage._files = Broken()  # noqa: SLF001 - stands for a library
     with pytest.raises(OSError, match="RuntimeError: memory://one") as failed:
         storage.read("memory://one")
     assert fault_of(failed.value) is Fault.PASSING
+    with pytest.raises(PermissionError, match="NoCredentialsError") as failed:
+        storage.read("memory://two")
+    assert fault_of(failed.value) is Fault.DENIED
 
 
 def test_addresses_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,8 +41,11 @@ logger = logging.getLogger(__name__)
 
 # Longest wait for news, so that signals and pauses are noticed.
 _LOOK_S: Final = 0.5
-# Files in a row to which a storage gives no access, after their last attempts: more would follow.
-_MOST_DENIED: Final = 3
+# Files in a row that are given up for one of these reasons: more would follow.
+_MOST_IN_A_ROW: Final = {
+    Fault.DENIED: (3, "the storage gave no access for", "See to the credentials"),
+    Fault.PASSING: (10, "something that should pass did not, for", "See to network and machine"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +159,8 @@ class Batch:
         self._retries = retries
         self._segment_s = segment_s
         self._settings: dict[str, Settings] = {}
-        self._denied = 0
+        self._last_fault: Fault | None = None
+        self._in_a_row = 0
         self._fail_fast = False
         self._stopped = ""
         self._done = 0
@@ -297,7 +301,7 @@ class Batch:
     def _take(self, finished: Finished, planner: Planner) -> None:
         """Note what was made, and give it its name if it is an output."""
         unit = finished.unit
-        self._denied = 0
+        self._last_fault, self._in_a_row = None, 0
         if unit.kind is Kind.SPLIT:
             self.manifest.set_segments(unit.file, finished.segments, finished.input)
             planner.finish(unit, len(finished.segments))
@@ -381,17 +385,19 @@ class Batch:
             self.manifest.set_state(unit, State.PENDING, message)
             return
         self._give_up(unit, message)
-        self._denied = self._denied + 1 if fault is Fault.DENIED else 0
-        if self._denied >= _MOST_DENIED:
-            self._stopped = (
-                f"the storage gave no access for {self._denied} files in a row ({message}). See to "
-                f"the credentials"
-            )
+        self._in_a_row = self._in_a_row + 1 if fault is self._last_fault else 1
+        self._last_fault = fault
+        most, what, hint = _MOST_IN_A_ROW.get(fault, (self._in_a_row + 1, "", ""))
+        if self._in_a_row >= most:
+            self._stopped = f"{what} {most} files in a row ({message}). {hint}"
         elif self._fail_fast:
             self._stopped = "a file failed (--fail-fast)"
 
     def _give_up(self, unit: Unit, message: str) -> None:
+        has_ended = self.manifest.file(unit.file).state is State.FAILED
         self.manifest.set_state(unit, State.FAILED, message)
+        if has_ended:  # by another segment
+            return
         self.manifest.fail(unit.file, message)
         row = self.manifest.file(unit.file)
         output = self._folder.final_name(row.output)

@@ -77,16 +77,16 @@ class Retries:
     """
 
     attempts: int = 3
-    first_s: float = 1.0
+    first_s: float = 5.0
     longest_s: float = 60.0
-    factor: float = 4.0
+    factor: float = 6.0
     machines: int = 20
 
     def pause_s(self, failures: int) -> float:
         """Return the pause after so many failures, in seconds.
 
-        >>> [Retries().pause_s(failures) for failures in (1, 2, 3, 4, 5)]
-        [1.0, 4.0, 16.0, 60.0, 60.0]
+        >>> [Retries().pause_s(failures) for failures in (1, 2, 3)]
+        [5.0, 30.0, 60.0]
         """
         return min(self.longest_s, self.first_s * self.factor ** min(failures - 1, 32))
 

@@ -6,6 +6,7 @@ a storage raises.
 
 from __future__ import annotations
 
+import errno
 import glob
 import hashlib
 import importlib
@@ -39,6 +40,8 @@ _ADDRESS: Final = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://")
 _COPY_BYTES: Final = 1 << 20
 # Storages of objects, whose names may have / in them: a folder that is made there is a bucket.
 _WITHOUT_FOLDERS: Final = frozenset(("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci"))
+# In the names of errors about credentials: NoCredentialsError, ClientAuthenticationError.
+_OF_ACCESS: Final = ("Credential", "Auth", "Token")
 # What storages tell of a version of a file, the surest first.
 _VERSIONS: Final = (
     *("ETag", "etag", "md5Hash", "content_md5", "checksum", "generation"),
@@ -402,5 +405,8 @@ def _asked() -> Iterator[None]:
     except OSError:
         raise
     except Exception as error:  # storages raise what the libraries below them do
-        message = f"{type(error).__name__}: {error}"
+        name = type(error).__name__
+        message = f"{name}: {error}"
+        if any(word in name for word in _OF_ACCESS):
+            raise PermissionError(errno.EACCES, message) from error
         raise OSError(message) from error
