@@ -11,6 +11,7 @@ with elsewhere. With ``--time`` one long clip is converted whole, and in segment
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -112,44 +113,76 @@ def compare(
 
 
 def measure_time(given: argparse.Namespace, folder: Path) -> None:
-    """Print how long one piece takes, and how long segments do in some processes."""
-    clip = min(given.clips.glob("*.mp4"))
+    """Print how long a worker takes for the whole video, and how long several do for segments.
+
+    Every worker keeps to one processor, as those of ``greenroom batch`` do, and is started before.
+    Where others use the processors, too, what counts is the CPU time of the worker that has most.
+    """
+    clip = min(given.clips.glob("*[!a].mp4"))
     sides = [int(side) for side in given.size.split("x")] if given.size else []
     size = (sides[0], sides[1]) if sides else None
     source = lengthened(clip, folder / "long.mp4", given.seconds, size)
     settings = Settings(background="blur", overwrite=True, quality=given.quality)
-    whole_s = min(_timed(lambda: convert(source, folder / "whole.mp4", settings)) for _ in range(2))
-    parts_s = min(_timed(lambda: in_parts(given, source, folder, settings)) for _ in range(2))
+    target = folder / "parts.mp4"
+    start, cpu_start = time.monotonic(), time.process_time()
+    plan = plan_segments(source, target, settings, given.seconds / given.jobs)
+    plan_s, plan_cpu = time.monotonic() - start, time.process_time() - cpu_start
+    files = [folder / f"{one.number}.part" for one in plan.segments]
+    with _workers(1) as pool:
+        whole_s, whole_cpu = _timed(pool, [(_whole, source, folder / "whole.mp4", settings)])
+    with _workers(given.jobs) as pool:
+        work = [
+            (_segment, one, source, file, settings, target)
+            for one, file in zip(plan.segments, files, strict=True)
+        ]
+        parts_s, parts_cpu = _timed(pool, work)
+    start, cpu_start = time.monotonic(), time.process_time()
+    join(source, files, target, settings)
+    join_s, join_cpu = time.monotonic() - start, time.process_time() - cpu_start
+    split_s, split_cpu = plan_s + parts_s + join_s, plan_cpu + parts_cpu + join_cpu
     print(
-        f"{given.seconds:g} s of {clip.name} {given.size}: whole {whole_s:.1f} s, with "
-        f"{given.jobs} processes {parts_s:.1f} s, {whole_s / parts_s:.2f} times as fast; warm-up "
-        f"{WARM_UP_S:g} s"
+        f"{given.seconds:g} s of {clip.name} {given.size}, warm-up {WARM_UP_S:g} s: whole "
+        f"{whole_s:.1f} s (CPU {whole_cpu:.1f} s), in {len(files)} segments {split_s:.1f} s (CPU "
+        f"of the longest {split_cpu:.1f} s, dividing and joining {plan_cpu + join_cpu:.1f} s): "
+        f"{whole_s / split_s:.2f} times as fast, {whole_cpu / split_cpu:.2f} by CPU time"
     )
 
 
-def in_parts(given: argparse.Namespace, source: Path, folder: Path, settings: Settings) -> None:
-    """Convert a video in as many segments as processes, start of these included."""
-    target = folder / "parts.mp4"
-    plan = plan_segments(source, target, settings, given.seconds / given.jobs)
-    files = [folder / f"{one.number}.part" for one in plan.segments]
-    with ProcessPoolExecutor(given.jobs, mp_context=get_context("spawn")) as pool:
-        done = [
-            pool.submit(_process, one, source, file, settings, target)
-            for one, file in zip(plan.segments, files, strict=True)
-        ]
-        for one in done:
-            one.result()
-    join(source, files, target, settings)
+def _workers(jobs: int) -> ProcessPoolExecutor:
+    """Start processes, each on a processor of its own."""
+    numbers = get_context("spawn").Queue()
+    for number in range(jobs):
+        numbers.put(number)
+    pool = ProcessPoolExecutor(
+        jobs, mp_context=get_context("spawn"), initializer=_pin, initargs=(numbers,)
+    )
+    for one in [pool.submit(time.sleep, 1) for _ in range(jobs)]:
+        one.result()
+    return pool
 
 
-def _process(segment: Segment, source: Path, part: Path, settings: Settings, target: Path) -> None:
-    process_segment(segment, source, part, settings, target=target)
+def _pin(numbers: Any) -> None:
+    processors = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {processors[numbers.get() % len(processors)]})
 
 
-def _timed(work: Any) -> float:
+def _timed(pool: ProcessPoolExecutor, work: Sequence[tuple[Any, ...]]) -> tuple[float, float]:
+    """Return the time that all take, and the CPU time of the one that takes most."""
     start = time.monotonic()
-    work()
-    return time.monotonic() - start
+    cpu = [one.result() for one in [pool.submit(*item) for item in work]]
+    return time.monotonic() - start, max(cpu)
+
+
+def _whole(source: Path, target: Path, settings: Settings) -> float:
+    start = time.process_time()
+    convert(source, target, settings)
+    return time.process_time() - start
+
+
+def _segment(one: Segment, source: Path, part: Path, settings: Settings, target: Path) -> float:
+    start = time.process_time()
+    process_segment(one, source, part, settings, target=target)
+    return time.process_time() - start
 
 
 def there_and_back(frames: int, seconds: float) -> list[int]:
