@@ -54,9 +54,12 @@ def test_an_archive_with_a_bad_file(run: Run, archive: Path, tmp_path: Path) -> 
     assert (rehearsal.status, (tmp_path / "out").exists()) == (0, False)
     assert "4 files to do" in rehearsal.out
     assert "with 2 workers, measured on" in rehearsal.out
-    result = run("batch", "in", "--out-dir", "out", "--jobs", 2)
+    result = run("batch", "in", "--out-dir", "out", "--jobs", 2, "--report", "sheet")
     assert result.status == 1
     assert "done         3\n" in result.out
+    sheet = (tmp_path / "sheet" / "index.html").read_text()
+    assert sheet.index("bad.mp4") < sheet.index("2024/two.mp4")
+    assert len(list((tmp_path / "sheet" / "thumbnails").iterdir())) == 18
     assert "failed: bad.mp4 (1 attempt): input " in result.out
     assert "bad.mp4' cannot be read" in result.err
     written = state(tmp_path / "out")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.archives.manifest import Manifest, State
 from greenroom.archives.planner import Kind, Planner, Retries, Unit, Verdict
+from greenroom.archives.report import QualityReport
 from greenroom.archives.resumption import Standing, take_up
 from greenroom.archives.setting_files import SettingsKeys
 from greenroom.archives.tasks import Failed, Fault, Finished, Lost, Progress, Said, Task, fault_of
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from greenroom.archives.jobs import Crew
     from greenroom.archives.manifest import FileRow, SegmentRow
     from greenroom.archives.output_folder import OutputFolder
+    from greenroom.archives.quality_files import QualityFiles
     from greenroom.archives.tasks import News
     from greenroom.settings import Settings
 
@@ -122,6 +124,8 @@ class Batch:
         Whether what was finished with other settings is done again.
     segment_s : float, optional
         Length of the segments of long videos to aim at, in seconds; by default none is divided.
+    quality : QualityFiles, optional
+        Keeps the quality report of every file; by default none is kept.
     retries : Retries, optional
     clock : callable
         Returns seconds that do not run backwards.
@@ -151,6 +155,7 @@ class Batch:
         *,
         redo: bool = False,
         segment_s: float | None = None,
+        quality: QualityFiles | None = None,
         retries: Retries | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -158,6 +163,7 @@ class Batch:
         self._clock = clock
         self._retries = retries
         self._segment_s = segment_s
+        self._quality = quality
         self._settings: dict[str, Settings] = {}
         self._last_fault: Fault | None = None
         self._in_a_row = 0
@@ -327,7 +333,19 @@ class Batch:
         row = self.manifest.file(unit.file)
         output = self._folder.final_name(row.output)
         summary = {"seconds": seconds, **finished.summary}
+        if finished.quality:
+            summary["quality"] = self._noted(row, finished.quality)
         self._end_file(FileEnd(row.number, row.input, output, row.attempts, "", summary))
+
+    def _noted(self, row: FileRow, quality: str) -> dict[str, Any]:
+        """Keep a file's quality report, and return its numbers."""
+        report = QualityReport.from_text(quality)
+        if self._quality is not None:
+            try:
+                self._quality.keep(row.number, report)
+            except OSError as error:
+                logger.warning("the quality report of '%s' is not kept: %s", row.output, error)
+        return report.to_dict()
 
     def _remove(self, segments: Sequence[SegmentRow]) -> None:
         """Remove the results of segments that are joined; what stays goes at the end."""

@@ -211,20 +211,30 @@ class SheetRow:
     name : str
         Shown; the output's name.
     report : QualityReport or None
-        None if it failed.
+        None if it failed, or was not measured.
     error : str
         Why it failed.
+    pictures : callable or None
+        Returns the thumbnails, in place of those of the report.
     """
 
     name: str
     report: QualityReport | None = None
     error: str = ""
+    pictures: Callable[[], Sequence[bytes]] | None = None
+
+    @property
+    def thumbnails(self) -> Sequence[bytes]:
+        """JPEG pictures of it."""
+        if self.pictures is not None:
+            return self.pictures()
+        return () if self.report is None else self.report.thumbnails
 
     @property
     def rank(self) -> tuple[int, float, str]:
-        """Place on the sheet: failures, then the conspicuous, then by badness."""
+        """Place on the sheet: failures, then the conspicuous, then by badness, then the rest."""
         if self.report is None:
-            return 0, 0.0, self.name
+            return 0 if self.error else 3, 0.0, self.name
         return 1 if self.report.faults else 2, -self.report.badness, self.name
 
 
@@ -256,7 +266,7 @@ def write_sheet(folder: Path, rows: Iterable[SheetRow]) -> Path:
         lines = []
         for row in page:
             pictures = []
-            for picture in () if row.report is None else row.report.thumbnails:
+            for picture in row.thumbnails:
                 path = folder / "thumbnails" / f"{number:06}.jpg"
                 write_atomically(path, picture, private=False)
                 pictures.append(f"thumbnails/{path.name}")
@@ -271,7 +281,8 @@ def _line(row: SheetRow, pictures: list[str]) -> str:
     """Return the row of a file."""
     name = html.escape(row.name)
     if row.report is None:
-        return f'<tr class="bad"><th>{name}</th><td colspan="5">{html.escape(row.error)}</td></tr>'
+        text, kind = (row.error, "bad") if row.error else ("finished by a run without it", "")
+        return f'<tr class="{kind}"><th>{name}</th><td colspan="5">{html.escape(text)}</td></tr>'
     shares, faults = row.report.shares, row.report.faults
     cells = "".join(
         f'<td class="{"bad" if label in faults else ""}">{1000 * share:.1f}</td>'

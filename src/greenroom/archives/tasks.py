@@ -108,6 +108,8 @@ class Finished:
         Frames of the whole input, if that is known.
     segments : tuple of str
         Of a split: where the file is divided, as JSON.
+    quality : str
+        Of a file: its quality report, as `QualityReport.to_text`.
     """
 
     unit: Unit
@@ -116,6 +118,7 @@ class Finished:
     summary: dict[str, Any]
     expected: int | None = None
     segments: tuple[str, ...] = ()
+    quality: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from greenroom.archives.joining import join
 from greenroom.archives.manifest import Made
 from greenroom.archives.planner import Kind
 from greenroom.archives.processing import process_segment
+from greenroom.archives.report import QualityMeter
 from greenroom.archives.segments import Segment, plan_segments
 from greenroom.archives.setting_files import with_local_files
 from greenroom.archives.storage import Entry, is_address, storage_of
@@ -50,6 +51,7 @@ class _Result:
     expected: int | None = None
     segments: tuple[str, ...] = ()
     is_kept: bool = False
+    quality: str = ""
 
 
 class Workbench:
@@ -154,7 +156,15 @@ class Workbench:
                 result.covered,
                 time.monotonic() - began_s,
             )
-        return Finished(task.unit, made, before, result.summary, result.expected, result.segments)
+        return Finished(
+            task.unit,
+            made,
+            before,
+            result.summary,
+            result.expected,
+            result.segments,
+            result.quality,
+        )
 
     def _fetched_input(self, task: Task, entry: Entry, on_progress: _OnProgress) -> Path:
         """Return a file of this machine; it is kept while its next segment may follow."""
@@ -221,12 +231,14 @@ class Workbench:
                 if path != Path(name):
                     path.unlink(missing_ok=True)
         facts = {"frames": joined.frames, "covered": joined.covered, "segments": len(parts)}
-        return _Result(joined.frames, joined.covered, facts, is_kept=True)
+        quality = joined.quality.to_text()
+        return _Result(joined.frames, joined.covered, facts, is_kept=True, quality=quality)
 
     def _convert(
         self, task: Task, source: Path, target: Path, settings: Settings, on_progress: _OnProgress
     ) -> _Result:
         # The source comes first: a file that cannot be read needs no engine.
+        meter = QualityMeter()
         with closing(create_source(source, settings)) as frames:
             engine = self._engine_for(task.settings, settings)
             summary = convert_frames(
@@ -234,6 +246,7 @@ class Workbench:
                 _Beginning(frames, task.limit) if task.limit else frames,
                 target,
                 name=task.input,
+                process=meter.watching(VirtualBackground.process),
                 progress=on_progress,
             )
         return _Result(
@@ -242,6 +255,7 @@ class Workbench:
             summary.to_dict(),
             frames.info.frames,
             is_kept=not task.limit,
+            quality=meter.report.to_text(),
         )
 
     def _engine_for(self, key: dict[str, Any], settings: Settings) -> VirtualBackground:

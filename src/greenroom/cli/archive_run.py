@@ -17,7 +17,9 @@ from greenroom.archives.batch import Batch, FileEnd
 from greenroom.archives.inputs import recordings
 from greenroom.archives.jobs import ProcessCrew, default_jobs
 from greenroom.archives.output_folder import OutputFolder
+from greenroom.archives.quality_files import QualityFiles
 from greenroom.archives.rehearsal import rehearse
+from greenroom.archives.report import write_sheet
 from greenroom.archives.setting_files import with_local_files
 from greenroom.archives.summary import rehearsal_lines, standing_lines, summary_lines
 from greenroom.archives.tasks import Said
@@ -26,15 +28,17 @@ from greenroom.cli.downloads import fetch_weights
 from greenroom.cli.process_end import STATUS_FAILED
 from greenroom.cli.progress import progress_bar
 from greenroom.cli.standard_streams import say
+from greenroom.errors import SinkError
 from greenroom.segmenters import check_model
 from greenroom.segmenters.best import best_notice, with_best_model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Self
 
     from greenroom.archives.batch import Outcome
     from greenroom.archives.inputs import Recording
+    from greenroom.archives.report import SheetRow
     from greenroom.archives.tasks import News
     from greenroom.settings import Settings
 
@@ -43,7 +47,7 @@ __all__ = ["batch"]
 _VERSION: Final = str(greenroom.__version__)
 
 
-def batch(
+def batch(  # noqa: PLR0913 - one for each flag
     inputs: Sequence[str] | None,
     out_dir: str,
     jobs: int | None,
@@ -54,6 +58,7 @@ def batch(
     dry_run: bool,
     fail_fast: bool,
     redo: bool,
+    report: Path | None,
     as_json: bool,
 ) -> None:
     """Convert an archive; the exit status says whether every file is done.
@@ -73,8 +78,9 @@ def batch(
         return
     with ExitStack() as opened:
         opened.enter_context(folder)
+        quality = None if report is None else QualityFiles(folder.state)
         job = opened.enter_context(
-            Batch(found, folder, _VERSION, redo=redo, segment_s=segment_seconds)
+            Batch(found, folder, _VERSION, redo=redo, segment_s=segment_seconds, quality=quality)
         )
         for line in standing_lines(job.standing):
             say(line)
@@ -85,6 +91,8 @@ def batch(
         crew = opened.enter_context(closing(ProcessCrew(count, str(folder.scratch))))
         tell = opened.enter_context(_Reporting(job, as_json=as_json))
         outcome = job.run(crew, tell, fail_fast=fail_fast)
+        if report is not None and quality is not None:
+            _write_report(report, quality.rows(job.manifest, job.run_number))
         _tell_end(outcome, job, as_json=as_json)
     if not outcome.is_good:
         raise typer.Exit(STATUS_FAILED)
@@ -122,6 +130,14 @@ def _check(found: Sequence[Recording], settings: Settings, folder: Path) -> None
             check_model(one)
             check_background(with_local_files(one, folder, {}))
         fetch_weights(one)
+
+
+def _write_report(folder: Path, rows: Iterator[SheetRow]) -> None:
+    try:
+        say(f"report: {write_sheet(folder, rows)}")
+    except OSError as error:
+        message = f"report '{folder}' cannot be written: {(error.strerror or str(error)).lower()}."
+        raise SinkError(message, folder) from error
 
 
 def _tell_end(outcome: Outcome, job: Batch, *, as_json: bool) -> None:

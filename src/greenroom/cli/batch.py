@@ -24,7 +24,7 @@ __all__ = ["batch"]
     Group.OUTPUT,
     work="greenroom.cli.archive_run:batch",
 )
-def batch(
+def batch(  # noqa: PLR0913 - one for each flag
     inputs: Annotated[
         list[str] | None,
         typer.Argument(
@@ -85,6 +85,16 @@ def batch(
             help=(
                 "Folder on this machine for the manifest, which knows what is done; by default "
                 "in the output folder, or the user's own if that is an address."
+            ),
+            show_default=False,
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help=(
+                "Write a sheet of all files there, with thumbnails, the worst first: index.html."
             ),
             show_default=False,
         ),
