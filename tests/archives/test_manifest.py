@@ -52,7 +52,9 @@ def test_segments_that_are_done_are_kept(manifest: Manifest) -> None:
     run = manifest.begin_run()
     number = manifest.add("long.mp4", Entry("long", 9, "f"), KEY, run)
     assert list(manifest.pending(run, split=True)) == [(Unit(number, Kind.SPLIT),)]
+    assert manifest.segment_count(number) == 0
     manifest.set_segments(number, ["first", "second"], Entry("long", 9, "f"))
+    assert (manifest.segment_count(number), manifest.segment(number, 1)) == (2, "second")
     parts = [Unit(number, Kind.SEGMENT, part) for part in range(2)]
     for part in parts:
         manifest.start(part)

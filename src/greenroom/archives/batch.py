@@ -266,10 +266,10 @@ class Batch:
             return replace(task, segment_s=self._segment_s or 0.0)
         if unit.kind is Kind.WHOLE:
             return task
-        segments = self.manifest.segments(unit.file)
         if unit.kind is Kind.SEGMENT:
-            described = segments[unit.part].described
+            described = self.manifest.segment(unit.file, unit.part)
             return replace(task, segment=described, fingerprint=row.fingerprint)
+        segments = self.manifest.segments(unit.file)
         parts = tuple(one.staged for one in segments if one.staged is not None)
         return replace(task, parts=parts, fingerprint=row.fingerprint)
 
@@ -294,7 +294,7 @@ class Batch:
     def _advance(self, unit: Unit, share: float) -> None:
         """Note which share of a unit is done."""
         if unit.kind in (Kind.WHOLE, Kind.SEGMENT):
-            count = len(self.manifest.segments(unit.file)) if unit.kind is Kind.SEGMENT else 1
+            count = self.manifest.segment_count(unit.file) if unit.kind is Kind.SEGMENT else 1
             self._parts[unit] = share * self.manifest.file(unit.file).size / max(1, count)
 
     def _end_file(self, end: FileEnd) -> None:

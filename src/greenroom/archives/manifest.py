@@ -357,6 +357,21 @@ class Manifest:
         )
         return [SegmentRow(*one) for one in found]
 
+    def segment(self, number: int, part: int) -> str:
+        """Return where a segment begins and ends, as JSON."""
+        found = self._one(
+            "SELECT described FROM segments WHERE file = ? AND part = ?", number, part
+        )
+        assert found is not None
+        return str(found[0])
+
+    def segment_count(self, number: int) -> int:
+        """Return how many segments a file has; 0 if it is not divided."""
+        # Not COUNT, which reads all of them: a day in minutes has 1440.
+        found = self._one("SELECT MAX(part) FROM segments WHERE file = ?", number)
+        assert found is not None
+        return 0 if found[0] is None else int(found[0]) + 1
+
     def check_segments(self, run: int, is_there: Callable[[str], bool]) -> None:
         """Have segments of a run done again whose results are not there any more."""
         found = self._all(
