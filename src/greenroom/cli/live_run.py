@@ -31,7 +31,6 @@ from greenroom.media.paths import is_folder
 from greenroom.media.workers import Worker
 from greenroom.segmenters import check_model
 from greenroom.segmenters.best import best_notice
-from greenroom.segmenters.runtimes.converted import tries_gpu
 from greenroom.settings import OnFailure
 from greenroom.sinks.destinations import PAGE, create_live_sinks, destinations
 from greenroom.specs import BACKGROUND_KINDS, source_kind
@@ -79,7 +78,7 @@ def run(
     if context.args:
         raise _unexpected_name(context.args[0])
     _check(settings, port)
-    if tries_gpu(settings.device) and (notice := best_notice(settings)):
+    if notice := best_notice(settings):
         say(notice)
     fetch_weights(settings)
     settings = settings.changed(on_failure=OnFailure.COVER)
