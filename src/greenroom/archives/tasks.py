@@ -29,7 +29,13 @@ _PASSING: Final = frozenset(
         *(errno.EBUSY, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENETDOWN),
     )
 )
-_PASSING_ERRORS: Final = (ConnectionError, TimeoutError, DeviceError, ModelTimeoutError)
+_PASSING_ERRORS: Final = (
+    ConnectionError,
+    TimeoutError,
+    MemoryError,
+    DeviceError,
+    ModelTimeoutError,
+)
 
 
 class Fault(StrEnum):

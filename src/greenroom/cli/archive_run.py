@@ -88,9 +88,11 @@ def batch(  # noqa: PLR0913 - one for each flag
             _check(found, settings, folder.scratch)
         if segment_seconds is None:  # which gives one file work for several
             count = max(1, min(count, job.standing.to_do))
-        crew = opened.enter_context(closing(ProcessCrew(count, str(folder.scratch))))
-        tell = opened.enter_context(_Reporting(job, as_json=as_json))
-        outcome = job.run(crew, tell, fail_fast=fail_fast)
+        with (
+            closing(ProcessCrew(count, str(folder.scratch))) as crew,
+            _Reporting(job, as_json=as_json) as tell,
+        ):
+            outcome = job.run(crew, tell, fail_fast=fail_fast)
         if report is not None and quality is not None:
             _write_report(report, quality.rows(job.manifest, job.run_number))
         _tell_end(outcome, job, as_json=as_json)
