@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
-__all__ = ["fuse"]
+__all__ = ["fuse", "pool"]
 
 # Log odds from which an answer is certain.
 _CERTAIN: Final = 12.0
@@ -53,13 +53,16 @@ def fuse(first: Floats, second: Floats, fusion: FusionSpec) -> Floats:
     (h, w) float32
         Coverage, in new memory; 0 where both are 0, and 1 where both are 1.
     """
-    pooled = _pooled(first, second, fusion)
+    pooled = pool(first, second, fusion)
     seen = _seen_share(first, second)
     return np.asarray(seen * pooled + (1 - seen) * np.maximum(first, pooled), np.float32)
 
 
-def _pooled(first: Floats, second: Floats, fusion: FusionSpec) -> Floats:
-    """Return the pool of both, 0 and 1 where both are certain."""
+def pool(first: Floats, second: Floats, fusion: FusionSpec) -> Floats:
+    """Add the log odds of two answers; where both are certain, so is the result.
+
+    Parameters and result are those of `fuse`, which also asks whether the second sees the person.
+    """
     odds = np.full(first.shape, fusion.bias, np.float32)
     for answer, weight in zip((first, second), fusion.weights, strict=True):
         odds += np.float32(weight) * _log_odds(answer)
