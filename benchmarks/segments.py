@@ -27,7 +27,7 @@ import numpy as np
 from greenroom.archives.joining import join
 from greenroom.archives.processing import process_segment
 from greenroom.archives.segments import WARM_UP_S, Segment, plan_segments
-from greenroom.files.convert import convert, extract_matte
+from greenroom.files.convert import convert
 from greenroom.settings import Settings
 
 if TYPE_CHECKING:
@@ -71,15 +71,15 @@ def measure_mattes(given: argparse.Namespace, folder: Path) -> None:
     for clip in sorted(given.clips.glob("*.alpha.mkv")):
         name = clip.name.removesuffix(".alpha.mkv")
         source = lengthened(given.clips / f"{name}.mp4", folder / f"{name}.mp4", given.seconds)
-        settings = Settings(quality=given.quality, overwrite=True)
+        settings = Settings(quality=given.quality, overwrite=True, view="matte")
         whole, parts = folder / "whole.mkv", folder / "parts.mkv"
-        extract_matte(source, whole, settings)
-        plan = plan_segments(source, parts, settings, given.segment_seconds, is_matte=True)
+        convert(source, whole, settings)
+        plan = plan_segments(source, parts, settings, given.segment_seconds)
         files = []
         for one in plan.segments:
             files.append(folder / f"{one.number}.part")
-            process_segment(one, source, files[-1], settings, target=parts, is_matte=True)
-        join(source, files, parts, settings, is_matte=True)
+            process_segment(one, source, files[-1], settings, target=parts)
+        join(source, files, parts, settings)
         starts = np.cumsum([one.frames for one in plan.segments])[:-1]
         order = there_and_back(len(planes(given.clips / f"{name}.mp4")), given.seconds)
         truth = planes(clip)

@@ -21,6 +21,7 @@ from greenroom.backgrounds import create_background
 from greenroom.engine.engine import VirtualBackground
 from greenroom.errors import SeamError, SettingsError, SinkError, TruncatedError
 from greenroom.files.pipeline import Pipeline
+from greenroom.files.views import process_for
 from greenroom.media.colour import Colour
 from greenroom.media.frame import Frame
 from greenroom.media.layout import Layout
@@ -131,7 +132,8 @@ def whole(source: Path, target: Path, values: Settings) -> Path:
     frames = create_source(source, values)
     with VirtualBackground(values, segmenter=PersonSegmenter()) as engine:
         sink = create_sink(target, values, frames.info)
-        Pipeline(frames, engine.process, sink).run()
+        make = process_for(values)
+        Pipeline(frames, lambda frame: make(engine, frame), sink).run()
     return target
 
 
@@ -261,8 +263,13 @@ class TestJoining:
             ("out.webm", {"background": "transparent"}),
             ("out.mov", {"background": "transparent"}),
             ("out.mkv", {"background": "transparent"}),
+            ("out.mkv", {"view": "matte"}),
+            ("out.mp4", {"view": "side-by-side"}),
         ],
-        ids=["h264", "hevc", "av1", "vp9", "vp9 alpha", "prores alpha", "ffv1 alpha"],
+        ids=[
+            *("h264", "hevc", "av1", "vp9", "vp9 alpha", "prores alpha", "ffv1 alpha"),
+            *("matte", "side by side"),
+        ],
     )
     def test_every_codec(self, tmp_path: Path, target: str, values: dict[str, Any]) -> None:
         """Times, durations and parameter sets are those of one piece, and all of it decodes."""

@@ -14,6 +14,7 @@ from greenroom.errors import SeamError
 from greenroom.media.colour import Colour
 from greenroom.media.frame import Frame
 from greenroom.media.layout import Layout
+from greenroom.settings import View
 from greenroom.sinks.frame_encoder import FrameEncoder
 from greenroom.sinks.staging import writing
 from greenroom.sinks.video_file import VideoFile
@@ -57,8 +58,6 @@ def join(
     parts: Sequence[Path],
     target: str | Path,
     settings: Settings,
-    *,
-    is_matte: bool = False,
 ) -> JoinSummary:
     """Write a video from its parts, with sound, subtitles, chapters and tags of the source.
 
@@ -74,8 +73,6 @@ def join(
         See `greenroom.files.convert`.
     settings : Settings
         Those with which the parts were made.
-    is_matte : bool
-        Whether they are of the matte: then other streams are not copied.
 
     Raises
     ------
@@ -91,7 +88,7 @@ def join(
     _check_order(source, target, readers)
     opened = create_source(source, settings)
     opened.close()
-    info = opened.info.without_streams() if is_matte else opened.info
+    info = opened.info.without_streams() if settings.view is View.MATTE else opened.info
     file = VideoFile(target, settings, info)
     try:
         with writing(target):

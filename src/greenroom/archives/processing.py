@@ -16,6 +16,7 @@ from greenroom.archives.part_files import PartWriter
 from greenroom.archives.report import QualityMeter
 from greenroom.engine.engine import VirtualBackground
 from greenroom.files.pipeline import Pipeline
+from greenroom.files.views import process_for
 from greenroom.sinks.frame_encoder import FrameEncoder
 from greenroom.sinks.sink import Sink
 from greenroom.sinks.staging import writing
@@ -85,7 +86,6 @@ def process_segment(
     settings: Settings,
     *,
     target: str | Path,
-    is_matte: bool = False,
     engine: VirtualBackground | None = None,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> SegmentSummary:
@@ -103,8 +103,6 @@ def process_segment(
         Those with which it was divided.
     target : path
         Name of the whole output, which decides about codec and format.
-    is_matte : bool
-        Whether the matte is to be written.
     engine : VirtualBackground, optional
         One with these settings, which is then warm. It is reset, and stays open.
     progress : callable, optional
@@ -123,8 +121,8 @@ def process_segment(
         maker = engine
         maker.reset()
         maker.resume(segment.first_s, segment.background_s)
-        info = frames.info.without_streams() if is_matte else frames.info
-        process = VirtualBackground.process_matte if is_matte else VirtualBackground.process
+        info = frames.info
+        process = process_for(settings)
         meter = QualityMeter()
         measured = meter.watching(process)
         before = maker.failures

@@ -19,7 +19,7 @@ from greenroom.errors import SettingsError
 from greenroom.media.colour import FULL, Colour
 from greenroom.media.frame import Frame
 from greenroom.media.layout import Layout
-from greenroom.settings import Framing, People
+from greenroom.settings import Framing, People, View
 from greenroom.sinks.codecs import CONTAINERS
 from greenroom.sinks.frame_encoder import FrameEncoder
 from greenroom.sources import VideoSource, create_source
@@ -137,8 +137,6 @@ def plan_segments(
     target: str | Path,
     settings: Settings,
     segment_s: float,
-    *,
-    is_matte: bool = False,
 ) -> SegmentPlan:
     """Divide a video into segments of about the same length.
 
@@ -154,8 +152,6 @@ def plan_segments(
         Those that it is processed with.
     segment_s : float
         Length to aim at, in seconds; more than 0.
-    is_matte : bool
-        Whether the matte is to be written.
 
     Raises
     ------
@@ -181,7 +177,7 @@ def plan_segments(
         if opened.container_format in _WITHOUT_PTS:
             reason = f"files of the kind {opened.container_format} do not say when to show a frame"
             return SegmentPlan(reason=reason)
-        encoder = _encoder(opened.layout, Path(target), settings, opened.info, is_matte=is_matte)
+        encoder = _encoder(opened.layout, Path(target), settings, opened.info)
         if encoder not in _JOINABLE:
             return SegmentPlan(reason=f"what {encoder} encodes in parts is not joined")
         if opened.info.frames and opened.info.frames / opened.info.rate < segment_s:
@@ -192,10 +188,9 @@ def plan_segments(
     return listing.divided(segment_s)
 
 
-def _encoder(
-    layout: Layout, target: Path, settings: Settings, info: SourceInfo, *, is_matte: bool
-) -> str:
+def _encoder(layout: Layout, target: Path, settings: Settings, info: SourceInfo) -> str:
     """Return FFmpeg's name of the encoder for frames of a layout."""
+    is_matte = settings.view is View.MATTE
     if is_matte:
         layout = Layout(*layout.size, "gray", Colour(range=FULL))
     is_clear = settings.background == "transparent" and not is_matte

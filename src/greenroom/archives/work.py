@@ -23,6 +23,7 @@ from greenroom.archives.tasks import Failed, Fault, Finished, fault_of
 from greenroom.engine.engine import VirtualBackground
 from greenroom.errors import GreenroomError, SourceError
 from greenroom.files.convert import convert_frames
+from greenroom.files.views import process_for
 from greenroom.settings import Settings
 from greenroom.sources import Source, create_source
 
@@ -246,7 +247,7 @@ class Workbench:
                 _Beginning(frames, task.limit) if task.limit else frames,
                 target,
                 name=task.input,
-                process=meter.watching(VirtualBackground.process),
+                process=meter.watching(process_for(settings)),
                 progress=on_progress,
             )
         return _Result(

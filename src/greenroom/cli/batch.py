@@ -22,6 +22,7 @@ __all__ = ["batch"]
     Group.PICTURE,
     Group.FAILURE,
     Group.OUTPUT,
+    Group.VIEW,
     work="greenroom.cli.archive_run:batch",
 )
 def batch(  # noqa: PLR0913 - one for each flag

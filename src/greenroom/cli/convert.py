@@ -21,6 +21,7 @@ __all__ = ["convert"]
     Group.PICTURE,
     Group.FAILURE,
     Group.OUTPUT,
+    Group.VIEW,
     work="greenroom.cli.file_batch:convert",
 )
 def convert(

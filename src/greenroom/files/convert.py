@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from greenroom.engine.engine import VirtualBackground
 from greenroom.errors import IncompleteError
 from greenroom.files.pipeline import Pipeline
+from greenroom.files.views import process_for
 from greenroom.segmenters.best import with_best_model
-from greenroom.settings import Settings
+from greenroom.settings import Settings, View
 from greenroom.sinks import create_sink
 from greenroom.sources import create_source
 
@@ -111,7 +112,7 @@ def convert(
         If some pictures of a folder cannot be read; the others are written.
     """
     settings = (settings or Settings()).changed(**values)
-    return _run(source, target, settings, progress, VirtualBackground.process)
+    return _run(source, target, settings, progress, process_for(settings))
 
 
 def extract_matte(
@@ -168,7 +169,7 @@ def convert_frames(
         As `convert`.
     """
     info, covered = frames.info, engine.failures
-    if process is VirtualBackground.process_matte:
+    if process is VirtualBackground.process_matte or engine.settings.view is View.MATTE:
         info = info.without_streams()
     sink = create_sink(target, engine.settings, info)
 

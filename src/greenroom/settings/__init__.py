@@ -8,6 +8,7 @@ from greenroom.settings.choices import (
     OnFailure,
     People,
     Quality,
+    View,
 )
 from greenroom.settings.declaration import Settings
 from greenroom.settings.metadata import About, Group, PathKind, Stage
@@ -25,4 +26,5 @@ __all__ = [
     "Quality",
     "Settings",
     "Stage",
+    "View",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = ["CaptureLibrary", "Device", "Fit", "Framing", "OnFailure", "People", "Quality"]
+__all__ = ["CaptureLibrary", "Device", "Fit", "Framing", "OnFailure", "People", "Quality", "View"]
 
 
 class Fit(StrEnum):
@@ -14,6 +14,14 @@ class Fit(StrEnum):
     CONTAIN = "contain"
     STRETCH = "stretch"
     TILE = "tile"
+
+
+class View(StrEnum):
+    """What is written of each frame of a file."""
+
+    PICTURE = "picture"
+    MATTE = "matte"
+    SIDE_BY_SIDE = "side-by-side"
 
 
 class OnFailure(StrEnum):

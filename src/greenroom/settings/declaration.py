@@ -31,6 +31,7 @@ from greenroom.settings.choices import (
     OnFailure,
     People,
     Quality,
+    View,
 )
 from greenroom.settings.messages import repeated, settings_error
 from greenroom.settings.metadata import About, Group, PathKind, Stage
@@ -455,6 +456,16 @@ class Settings(BaseModel):
         About(Group.OUTPUT, on_page=False),
         Field(description="Replace an output that is there already"),
     ] = False
+    view: Annotated[
+        View,
+        About(Group.VIEW, on_page=False),
+        Field(
+            description=(
+                "What is written: the picture, its matte, or the input beside the picture, which "
+                "shows the room"
+            )
+        ),
+    ] = View.PICTURE
 
     def __init__(self, /, **values: Any) -> None:
         try:

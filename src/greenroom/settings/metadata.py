@@ -21,6 +21,7 @@ class Group(StrEnum):
     LIVE = "Live"
     FAILURE = "When something fails"
     OUTPUT = "Output"
+    VIEW = "View"
 
 
 class Stage(StrEnum):
