@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, Response
 
-from greenroom.hosted.options import is_loopback
+from greenroom.cluster.addresses import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
+from greenroom.cluster.addresses import RAY_HERE, is_loopback, parse_ray_address
 from greenroom.errors import SettingsError
 from greenroom.hosted.rtc import IceServer, PeerOptions
 from greenroom.settings import Settings
@@ -17,20 +16,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_PORT",
-    "RAY_HERE",
     "Part",
     "ServeOptions",
-    "is_loopback",
     "parse_ice_server",
-    "parse_ray_address",
     "parse_replicas",
     "parse_udp_ports",
 ]
 
 DEFAULT_PORT: Final = 8478
-RAY_HERE: Final = "here"
-"""In place of the address of a cluster: Ray is started on this machine, for this service."""
-_RAY_PORT: Final = 6379
 _ICE_SCHEMES: Final = ("stun", "stuns", "turn", "turns")
 
 
@@ -210,16 +203,6 @@ class ServeOptions:
         )
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address means this machine alone."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
 def parse_udp_ports(text: str) -> range:
     """Read a range of ports.
 
@@ -236,28 +219,6 @@ def parse_udp_ports(text: str) -> range:
         return range(int(first), int(last) + 1)
     message = f"--udp-ports: expected FIRST-LAST such as 40000-40100, from 1024 on, not {text!r}"
     raise SettingsError(message, "udp_ports")
-
-
-def parse_ray_address(text: str) -> tuple[str, int]:
-    """Read the address of a cluster's head.
-
-    >>> parse_ray_address("10.0.0.5")
-    ('10.0.0.5', 6379)
-
-    Raises
-    ------
-    SettingsError
-        If it is not one.
-    """
-    parts = urlsplit(f"//{text}")
-    try:
-        host, port = parts.hostname, parts.port or _RAY_PORT
-    except ValueError:
-        host, port = None, 0
-    if host and parts.netloc == text and parts.username is None:
-        return host, port
-    message = f"--ray: expected HOST or HOST:PORT such as 10.0.0.5:6379, not {text!r}"
-    raise SettingsError(message, "ray")
 
 
 def parse_replicas(text: str) -> tuple[int, int]:

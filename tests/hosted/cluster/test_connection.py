@@ -1,4 +1,4 @@
-"""How a cluster is reached, and what is refused before that."""
+"""What of one machine a cluster does not have, and what is not public of Ray Serve."""
 
 from __future__ import annotations
 
@@ -9,17 +9,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from cluster.conftest import NEEDS_RAY
 
-from greenroom.errors import SettingsError, SinkError
+from greenroom.cluster.addresses import RAY_HERE
+from greenroom.errors import SettingsError
 from greenroom.hosted.cluster import ray_internals
-from greenroom.hosted.cluster.connection import connected
-from greenroom.hosted.options import (
-    RAY_HERE,
-    ServeOptions,
-    parse_ray_address,
-    parse_replicas,
-)
-from hosted.cluster.conftest import NEEDS_RAY
+from greenroom.hosted.options import ServeOptions, parse_replicas
 
 
 @pytest.mark.parametrize(
@@ -43,44 +38,11 @@ def test_ports_are_shared_by_replicas() -> None:
     ServeOptions(ray="10.0.0.5", udp_ports=range(40000, 40001)).check()
 
 
-@pytest.mark.parametrize("text", ["", "10.0.0.5:x", "10.0.0.5:99999", "u@10.0.0.5", ":6379"])
-def test_wrong_addresses(text: str) -> None:
-    """An address that is none is refused."""
-    with pytest.raises(SettingsError, match="HOST:PORT"):
-        parse_ray_address(text)
-
-
-def test_addresses() -> None:
-    """The port is Ray's own unless it is given."""
-    assert parse_ray_address("head.example") == ("head.example", 6379)
-    assert parse_ray_address("[fd00::5]:7000") == ("fd00::5", 7000)
-
-
 @pytest.mark.parametrize("text", ["", "-", "2-", "-2", "a", "1-2-3", "1.5"])
 def test_wrong_numbers_of_replicas(text: str) -> None:
     """What is no range of numbers is refused."""
     with pytest.raises(SettingsError, match="MIN-MAX"):
         parse_replicas(text)
-
-
-def test_ray_without_tokens_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Ray that lets everybody in is neither started nor joined."""
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-    with pytest.raises(SettingsError, match="RAY_AUTH_MODE=token"):
-        ray_internals.prepare(is_loopback=True, is_own=True)
-
-
-def test_environment_of_a_ray_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It sends no usage reports, and has a token that is new each time."""
-    monkeypatch.setattr(os, "environ", dict[str, str]())
-    ray_internals.prepare(is_loopback=True, is_own=True)
-    first = dict(os.environ)
-    assert first["RAY_USAGE_STATS_ENABLED"] == "0"
-    assert first["RAY_AUTH_MODE"] == "token"
-    assert len(first["RAY_AUTH_TOKEN"]) == 64
-    os.environ.clear()
-    ray_internals.prepare(is_loopback=False, is_own=False)
-    assert "RAY_AUTH_TOKEN" not in os.environ
 
 
 def test_calls_between_replicas_are_not_taken_from_elsewhere(
@@ -101,17 +63,6 @@ def test_calls_between_replicas_are_not_taken_from_elsewhere(
     ray_internals.listen_at("fd00::5")
     module.add_port_to_grpc_server(None, "[::]:0")
     assert asked == ["127.0.0.1:0", "[fd00::5]:0"]
-
-
-@NEEDS_RAY
-@pytest.mark.allow_hosts(["127.0.0.1"])
-def test_nobody_answers() -> None:
-    """An address where no Ray is gives an error that says how to start it, and at once."""
-    with (
-        pytest.raises(SinkError, match="ray start --head"),
-        connected("127.0.0.1:1"),
-    ):
-        pass
 
 
 @NEEDS_RAY

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from cluster.conftest import NEEDS_RAY
 
 from hosted.client import Client, PersonTrack, until
-from hosted.cluster.conftest import NEEDS_RAY
 from hosted.cluster.metrics import count, reach
 from hosted.service import SDP, asynchronous
 from hosted.workers.served import await_end, descendants, served

@@ -7,11 +7,11 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from cluster.conftest import NEEDS_RAY
 
 from greenroom.hosted.cluster.scaling import load_of, replicas_wanted, wanted
 from greenroom.hosted.options import ServeOptions
 from greenroom.hosted.workers.reports import Held, WorkerReport
-from hosted.cluster.conftest import NEEDS_RAY
 
 
 def test_load_is_what_is_taken_of_the_room() -> None:

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from cluster.conftest import NEEDS_RAY
 
 from hosted.client import Client, PersonTrack, until
-from hosted.cluster.conftest import NEEDS_RAY
 from hosted.cluster.metrics import reach
 from hosted.service import asynchronous
 from hosted.workers.served import Served, served
 
 if TYPE_CHECKING:
-    from hosted.cluster.conftest import TwoNodes
+    from cluster.conftest import TwoNodes
 
 pytestmark = [
     NEEDS_RAY,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import ray
 from ray.exceptions import RayError
 
+from greenroom.cluster.ray_environment import require_token
 from greenroom.errors import GreenroomError, SinkError
 from greenroom.hosted.cluster import ray_internals
 from greenroom.hosted.cluster.control import Control
@@ -56,7 +57,7 @@ class ReplicaProcess:
     """
 
     def __init__(self, options: ServeOptions) -> None:
-        ray_internals.require_token()
+        require_token()
         host = ray.util.get_node_ip_address()
         ray_internals.listen_at(host)
         name = secrets.token_hex(_NAME_BYTES)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from greenroom.cluster.connection import connected
 from greenroom.hosted.cluster.cluster_fleet import ClusterFleet
-from greenroom.hosted.cluster.connection import connected
+from greenroom.hosted.cluster.names import NAMESPACE
 from greenroom.hosted.tokens import TokenFile
 from greenroom.hosted.workers.front import run_front
 
@@ -38,7 +39,7 @@ def serve_with_ray(
     options.check()
     assert options.ray is not None
     tokens = None if options.tokens is None else TokenFile(options.tokens)
-    with connected(options.ray):
+    with connected(options.ray, NAMESPACE):
         # Ray reads its environment when it is imported.
         from greenroom.hosted.cluster.ray_replicas import RayReplicas  # noqa: PLC0415
 

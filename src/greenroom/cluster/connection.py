@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import socket
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
+from greenroom.cluster.addresses import RAY_HERE, is_loopback, parse_ray_address
+from greenroom.cluster.ray_environment import prepare
 from greenroom.errors import MissingExtraError, SinkError
-from greenroom.hosted.cluster import ray_internals
-from greenroom.hosted.cluster.names import NAMESPACE
-from greenroom.hosted.options import RAY_HERE, is_loopback, parse_ray_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,11 +23,15 @@ _LOOPBACK: Final = "127.0.0.1"
 _REACH_S: Final = 5.0
 # The least that Ray takes: nothing is kept in its store.
 _STORE_BYTES: Final = 80 << 20
+# RFC 9113, 3.4: both sides begin with their settings, of which a client may have none.
+_HTTP2_GREETING: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+_HTTP2_HEADER_BYTES: Final = 9
+_HTTP2_SETTINGS: Final = b"\x04"
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def connected(address: str) -> Iterator[None]:
+def connected(address: str, namespace: str) -> Iterator[None]:
     """Be connected to a cluster within the block.
 
     Parameters
@@ -35,6 +39,8 @@ def connected(address: str) -> Iterator[None]:
     address : str
         Of its head, or `RAY_HERE`: Ray is started here then, at the loopback interface, and ends
         with the block.
+    namespace : str
+        Where names of actors are looked up.
 
     Raises
     ------
@@ -55,7 +61,7 @@ def connected(address: str) -> Iterator[None]:
     before = {one: signal.getsignal(one) for one in _SIGNALS}
     try:
         ray.init(
-            namespace=NAMESPACE,
+            namespace=namespace,
             log_to_driver=False,
             logging_level=logging.ERROR,
             **arguments,
@@ -80,7 +86,7 @@ def _is_serious(record: logging.LogRecord) -> bool:
 def _arguments(address: str) -> dict[str, Any]:
     """Prepare Ray's environment; return how to connect."""
     if address == RAY_HERE:
-        ray_internals.prepare(is_loopback=True, is_own=True)
+        prepare(is_loopback=True, is_own=True)
         return {
             "address": "local",
             "_node_ip_address": _LOOPBACK,
@@ -89,12 +95,25 @@ def _arguments(address: str) -> dict[str, Any]:
         }
     host, port = parse_ray_address(address)
     try:
-        socket.create_connection((host, port), _REACH_S).close()
+        _reach(host, port)
     except OSError as error:
         message = (
             f"no Ray answers at {host}:{port} ({error}). Start it with: ray start --head "
             f"--node-ip-address {host} --port {port}"
         )
         raise SinkError(message, address) from error
-    ray_internals.prepare(is_loopback=is_loopback(host), is_own=False)
+    prepare(is_loopback=is_loopback(host), is_own=False)
     return {"address": f"{host}:{port}"}
+
+
+def _reach(host: str, port: int) -> None:
+    """Raise `OSError` if no server for gRPC answers in time; Ray itself would wait for minutes."""
+    with socket.create_connection((host, port), _REACH_S) as connection:
+        if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
+            return
+        connection.settimeout(_REACH_S)
+        connection.sendall(_HTTP2_GREETING)
+        answer = connection.recv(_HTTP2_HEADER_BYTES, socket.MSG_WAITALL)
+        if answer[3:4] != _HTTP2_SETTINGS:
+            message = "what listens there is something else"
+            raise ConnectionError(message)
