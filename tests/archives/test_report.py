@@ -114,3 +114,6 @@ def test_sheet_has_the_worst_first(tmp_path: Path) -> None:
     assert "page-2.html" in text
     assert (tmp_path / "sheet" / "page-2.html").is_file()
     assert len(list((tmp_path / "sheet" / "thumbnails").iterdir())) == 250
+    write_sheet(tmp_path / "sheet", rows[:3])
+    assert not (tmp_path / "sheet" / "page-2.html").exists()
+    assert len(list((tmp_path / "sheet" / "thumbnails").iterdir())) == 3

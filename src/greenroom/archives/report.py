@@ -259,6 +259,8 @@ def write_sheet(folder: Path, rows: Iterable[SheetRow]) -> Path:
         If it cannot be written.
     """
     (folder / "thumbnails").mkdir(parents=True, exist_ok=True)
+    for old in (*folder.glob("page-*.html"), *(folder / "thumbnails").glob("[0-9]*.jpg")):
+        old.unlink()
     ordered = sorted(rows, key=lambda row: row.rank)
     pages = [ordered[at : at + _ROWS_A_PAGE] for at in range(0, len(ordered), _ROWS_A_PAGE)] or [[]]
     number = 0
@@ -282,7 +284,7 @@ def _line(row: SheetRow, pictures: list[str]) -> str:
     name = html.escape(row.name)
     if row.report is None:
         text, kind = (row.error, "bad") if row.error else ("finished by a run without it", "")
-        return f'<tr class="{kind}"><th>{name}</th><td colspan="5">{html.escape(text)}</td></tr>'
+        return f'<tr class="{kind}"><th>{name}</th><td class="error" colspan="5">{html.escape(text)}</td></tr>'
     shares, faults = row.report.shares, row.report.faults
     cells = "".join(
         f'<td class="{"bad" if label in faults else ""}">{1000 * share:.1f}</td>'
@@ -311,8 +313,10 @@ def _page(lines: list[str], index: int, pages: int, files: int) -> str:
 <style>
 body {{ font: 14px system-ui, sans-serif; margin: 1em; }}
 th, td {{ padding: 2px 8px; text-align: left; vertical-align: middle; }}
-th {{ font-weight: normal; max-width: 20em; overflow-wrap: anywhere; }}
-thead th {{ font-weight: bold; }}
+tbody th {{ font-weight: normal; min-width: 10em; overflow-wrap: anywhere; }}
+thead th {{ max-width: 6em; }}
+td:last-child {{ white-space: nowrap; }}
+td.error {{ white-space: normal; }}
 .bad {{ background: #f9d0c4; }}
 </style></head><body>
 <p>{files} files, the worst first. Pages: {links}</p>
