@@ -284,7 +284,8 @@ def _line(row: SheetRow, pictures: list[str]) -> str:
     name = html.escape(row.name)
     if row.report is None:
         text, kind = (row.error, "bad") if row.error else ("finished by a run without it", "")
-        return f'<tr class="{kind}"><th>{name}</th><td class="error" colspan="5">{html.escape(text)}</td></tr>'
+        cell = f'<td class="error" colspan="5">{html.escape(text)}</td>'
+        return f'<tr class="{kind}"><th>{name}</th>{cell}</tr>'
     shares, faults = row.report.shares, row.report.faults
     cells = "".join(
         f'<td class="{"bad" if label in faults else ""}">{1000 * share:.1f}</td>'
