@@ -46,10 +46,10 @@ if TYPE_CHECKING:
     from greenroom.archives.tasks import News, Task
 
 # Work of a second of video in CPU seconds (docs/scale.md), and how often it comes.
-_WORK_S: Final = (0.15, 0.4, 0.7, 2.6)  # 360p, 720p, 1080p, 4K at 30 frames a second
+_WORK_S: Final = (0.3, 0.6, 1.1, 5.1)  # 360p, 720p, 1080p, 4K at 30 frames a second
 _SHARES: Final = (2, 4, 4, 1)
 _SPLIT_S: Final = 2.0
-_JOIN_S: Final = 0.02  # for each second of work in the segments
+_JOIN_S: Final = 0.005  # for each second of work in the segments: they are copied
 _NOTICED_S: Final = 30.0
 _AWAY_S: Final = 300.0
 _IN_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a folder of its own is made there
@@ -64,6 +64,8 @@ class Case:
     name : str
     segments : int
         About so many of all recordings together.
+    recordings : int
+        So many in place of that; 0 for as many as have the segments.
     machines, workers : int
         Machines, and workers on each of them.
     segment_s : float
@@ -77,6 +79,7 @@ class Case:
 
     name: str
     segments: int = 100_000
+    recordings: int = 0
     machines: int = 16
     workers: int = 16
     segment_s: float = 600.0
@@ -94,6 +97,11 @@ CASES: Final = (
     Case("64 machines, lost every 2 h", machines=64, life_s=2 * 3600.0),
     Case("16 machines, a quarter at half speed", slow=0.25),
     Case("16 machines, recordings in one piece", segment_s=0.0),
+    Case("4000 recordings in one piece", recordings=4000, segment_s=0.0),
+    Case("4000 recordings, segments of 600 s", recordings=4000),
+    Case("4000 recordings, segments of 120 s", recordings=4000, segment_s=120.0),
+    Case("4000, 600 s, 64 machines", recordings=4000, machines=64),
+    Case("4000, 120 s, 64 machines", recordings=4000, machines=64, segment_s=120.0),
 )
 
 
@@ -164,7 +172,7 @@ class Archive:
         chance = random.Random(case.seed)  # noqa: S311 - not a secret
         drawn: list[tuple[float, float, int]] = []
         planned = 0
-        while planned < case.segments:
+        while len(drawn) < case.recordings or (not case.recordings and planned < case.segments):
             length_s = min(chance.lognormvariate(7.9, 0.8), 10 * 3600.0)  # median 45 min
             (work,) = chance.choices(_WORK_S, _SHARES)
             count = max(1, round(length_s / case.segment_s)) if case.segment_s else 1
@@ -429,6 +437,18 @@ def _resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+def row(case: Case, result: Result) -> str:
+    """Return a row of the table."""
+    over = 100 * (result.end_s / result.ideal_s - 1)
+    return (
+        f"{case.name:<38} {case.machines * case.workers:>7} {result.segments:>7} "
+        f"{result.ideal_s / 3600:>6.1f} h {result.end_s / 3600:>6.1f} h {over:>+5.2f} % "
+        f"{result.last_s / 3600:>5.2f} h {result.lost:>6} {result.given_up:>8} "
+        f"{result.most_begun:>6} {result.most_parts:>6} "
+        f"{1e6 * result.planner_s / result.units:>5.1f}"
+    )
+
+
 def main() -> None:
     """Simulate, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -438,20 +458,10 @@ def main() -> None:
     if options.driver:
         drive(options.segments)
         return
-    print(
-        f"{'':<38} {'workers':>7} {'ideal':>8} {'end':>8} {'over':>7} {'of it last':>10} "
-        f"{'lost':>6} {'given up':>8} {'begun':>6} {'parts':>6} {'us':>5}"
-    )
+    print(f"{'':<38} {'workers':>7} {'units':>7} {'ideal':>8} {'end':>8} {'over':>7}", end=" ")
+    print("longest   lost given up  begun  parts    us")
     for case in (replace(one, segments=options.segments) for one in CASES):
-        result = simulate(case)
-        over, last = result.end_s / result.ideal_s - 1, result.last_s / result.ideal_s
-        print(
-            f"{case.name:<38} {case.machines * case.workers:>7} {result.ideal_s / 3600:>6.1f} h "
-            f"{result.end_s / 3600:>6.1f} h {100 * over:>+5.2f} % {100 * last:>8.2f} % "
-            f"{result.lost:>6} {result.given_up:>8} {result.most_begun:>6} {result.most_parts:>6} "
-            f"{1e6 * result.planner_s / result.units:>5.1f}",
-            flush=True,
-        )
+        print(row(case, simulate(case)), flush=True)
     for segments in (options.segments // 10, options.segments):
         size = planner_bytes(replace(CASES[1], segments=segments))
         print(f"{segments:>7} segments: {size / 1024:.0f} KiB, {size / segments:.1f} bytes each")

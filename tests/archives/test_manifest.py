@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import tracemalloc
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,21 @@ def test_pending_files_come_the_largest_first_while_others_end(manifest: Manifes
     assert sorted(numbers) == list(range(1, 1001))
     assert manifest.totals(run) == {State.FAILED: (1000, sum(sizes))}
     assert len(list(manifest.rows(run, State.FAILED))) == 1000
+
+
+def test_pending_files_are_not_held(manifest: Manifest) -> None:
+    """What is in memory is a page, however many files there are."""
+    run = manifest.begin_run()
+    with manifest.transaction():
+        for number in range(4000):
+            manifest.add(f"{number}.mp4", Entry(f"in/{number}", number, "f"), KEY, run)
+    tracemalloc.start()
+    try:
+        assert sum(len(units) for units in manifest.pending(run, split=True)) == 4000
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 64 << 10
 
 
 def test_segments_that_are_done_are_kept(manifest: Manifest) -> None:
