@@ -31,6 +31,7 @@ from greenroom.media.limits import MAX_SIDE_PX
 from greenroom.media.source_info import SourceInfo
 from greenroom.media.surface_frame import SurfaceFrame, downloaded, surface_format
 from greenroom.media.timeline import DecodingTimes, browser_duration_s, start_time_s
+from greenroom.sources.frame_durations import seconds_of, with_durations
 from greenroom.sources.source import Source
 from greenroom.sources.video_packets import VideoPackets
 
@@ -129,7 +130,9 @@ class VideoSource(Source):
                 self._log_found()
                 # Standard input may be live, so no frame of it is delayed.
                 frames = self._frames()
-                yield from frames if self._input is not None else self._with_durations(frames)
+                if self._input is None:
+                    frames = with_durations(frames, self._end_of_last)
+                yield from frames
 
     def rewind(self) -> bool:
         """See `Source.rewind`: the decoder and its memory are reused.
@@ -257,31 +260,16 @@ class VideoSource(Source):
         except ValueError as error:  # a pixel format that appears in mid-stream
             raise self._error(str(error)) from error
 
-    def _with_durations(self, frames: Iterator[Frame]) -> Iterator[Frame]:
-        """Set each frame's duration: until the next one, or to the end of the file."""
-        held: Frame | None = None
-        try:
-            for frame in frames:
-                if held is not None:
-                    yield _until(held, _seconds(frame))
-                held = frame
-        except TruncatedError:
-            if held is not None:
-                yield held
-            raise
-        if held is not None:
-            end_s = self._packets.extents.last_end_s(
-                _seconds(held) + self._begin_s, _length_s(held)
-            )
-            yield held if end_s is None else self._ended(held, end_s - self._begin_s)
-
-    def _ended(self, last: Frame, end_s: Fraction) -> Frame:
-        """Extend the last frame to the end, which the container may have rounded to its ticks."""
-        usual_s = 1 / self.info.rate
-        length_s = end_s - _seconds(last)
-        if last.time_base and abs(length_s - usual_s) < last.time_base:
-            length_s = usual_s
-        return _until(last, _seconds(last) + length_s)
+    def _end_of_last(self, last: Frame) -> Fraction | None:
+        """Return when the last frame ends, which the container may have rounded to its ticks."""
+        begin_s = seconds_of(last)
+        length_s = (last.duration or 0) * (last.time_base or Fraction(0))
+        end_s = self._packets.extents.last_end_s(begin_s + self._begin_s, length_s)
+        if end_s is None:
+            return None
+        usual_s, length_s = 1 / self.info.rate, end_s - self._begin_s - begin_s
+        is_usual = bool(last.time_base) and abs(length_s - usual_s) < (last.time_base or 0)
+        return begin_s + (usual_s if is_usual else length_s)
 
     def close(self) -> None:
         """See `Source.close`; while a thread is reading, the file stays open."""
@@ -461,21 +449,3 @@ def _rate(stream: VideoStream) -> Fraction:
     if average and guessed and fraction(average) * fraction(stream.time_base or 0) == 1:
         average = guessed  # DV: the average counts ticks
     return fraction(average or guessed or stream.base_rate or 25)
-
-
-def _seconds(frame: Frame) -> Fraction:
-    """Return the time of a frame, in seconds."""
-    return (frame.pts or 0) * (frame.time_base or Fraction(0))
-
-
-def _length_s(frame: Frame) -> Fraction:
-    """Return the duration of a frame in the file, or 0 if unknown."""
-    return (frame.duration or 0) * (frame.time_base or Fraction(0))
-
-
-def _until(frame: Frame, end_s: Fraction) -> Frame:
-    """Return the frame with a duration up to a later time."""
-    length_s = end_s - _seconds(frame)
-    if length_s <= 0 or not frame.time_base:
-        return frame
-    return frame.shown_at(frame.pts, frame.time_base, round(length_s / frame.time_base))
