@@ -389,7 +389,7 @@ class Batch:
         if fault is Fault.SEAM:
             logger.warning("%s It is done as a whole.", message)
             self._remove(self.manifest.segments(unit.file))
-            self.manifest.set_state(unit, State.PENDING, message)
+            self.manifest.set_state(unit, State.RUNNING, message)
             self.manifest.forget_segments(unit.file)
             planner.do_whole(unit)
             return
@@ -400,7 +400,8 @@ class Batch:
         if verdict is not Verdict.GIVEN_UP:
             if verdict is Verdict.AGAIN:
                 logger.warning("%s It is tried again.", message)
-            self.manifest.set_state(unit, State.PENDING, message)
+            # Not pending: the planner has it, and must not be given it once more.
+            self.manifest.set_state(unit, State.RUNNING, message)
             return
         self._give_up(unit, message)
         self._in_a_row = self._in_a_row + 1 if fault is self._last_fault else 1
@@ -412,10 +413,7 @@ class Batch:
             self._stopped = "a file failed (--fail-fast)"
 
     def _give_up(self, unit: Unit, message: str) -> None:
-        has_ended = self.manifest.file(unit.file).state is State.FAILED
         self.manifest.set_state(unit, State.FAILED, message)
-        if has_ended:  # by another segment
-            return
         self.manifest.fail(unit.file, message)
         row = self.manifest.file(unit.file)
         output = self._folder.final_name(row.output)
