@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from archives.conftest import VERSION, copy
+from archives.conftest import VERSION, InlineCrew, copy
 from greenroom.archives.batch import Batch, FileEnd
 from greenroom.archives.inputs import recordings
 from greenroom.archives.manifest import Made
@@ -486,6 +486,22 @@ def test_a_file_is_told_of_once_however_many_of_its_segments_fail(go: Go) -> Non
     assert (ran.outcome.done, ran.outcome.failed) == (2, 1)
     (end,) = [one for one in ran.told if isinstance(one, FileEnd) and one.error]
     assert end.error == "b is damaged."
+
+
+def test_what_is_done_is_never_more_than_what_was_to_be_done(talks: Path, tmp_path: Path) -> None:
+    """Segments that end after their file was given up do not count once more."""
+
+    def work(task: Task) -> News:
+        if task.segment == "b":
+            return Failed(task.unit, Fault.FILE, "it is damaged.")
+        return divided(task)
+
+    folder = OutputFolder(str(tmp_path / "done"))
+    found = recordings([str(talks)], folder.name, Settings())
+    with folder, Batch(found, folder, VERSION, segment_s=60.0) as batch:
+        to_do = batch.size_to_do
+        batch.run(InlineCrew(work), lambda _: None)
+        assert batch.size_done == to_do
 
 
 def test_a_segment_that_is_given_up_fails_its_file_alone(go: Go, tmp_path: Path) -> None:

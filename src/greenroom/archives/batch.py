@@ -293,9 +293,11 @@ class Batch:
 
     def _advance(self, unit: Unit, share: float) -> None:
         """Note which share of a unit is done."""
-        if unit.kind in (Kind.WHOLE, Kind.SEGMENT):
+        row = self.manifest.file(unit.file)
+        # Of a file that was given up, segments may still run; it counts as a whole already.
+        if unit.kind in (Kind.WHOLE, Kind.SEGMENT) and row.state is not State.FAILED:
             count = self.manifest.segment_count(unit.file) if unit.kind is Kind.SEGMENT else 1
-            self._parts[unit] = share * self.manifest.file(unit.file).size / max(1, count)
+            self._parts[unit] = share * row.size / max(1, count)
 
     def _end_file(self, end: FileEnd) -> None:
         """Note that a file is done, or given up, and tell it."""
