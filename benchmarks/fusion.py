@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from unittest import mock
 
 import numpy as np
-from quality import CLIPS, DANCERS, table
+from quality import CLIPS, DANCERS, TIMEOUT_S, table
 
 from greenroom.evaluation.evaluate import MEASURES, evaluate
 from greenroom.segmenters import fused, fusion
@@ -89,7 +89,7 @@ def main() -> None:
 
 def _measured(row: _Row, data: Path) -> list[str]:
     """Return a row's figures: of talkers, then of dancers."""
-    settings = Settings(model=row.model, quality=Quality.BEST)
+    settings = Settings(model=row.model, quality=Quality.BEST, timeout_s=TIMEOUT_S)
     with ExitStack() as patches:
         if row.fuse is not None:
             patches.enter_context(mock.patch.object(fused, "fuse", row.fuse))

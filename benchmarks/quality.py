@@ -25,6 +25,8 @@ PHOTO_SETS: Final = ("portraits", "mixed")
 CLIPS: Final = "clips"
 # Clips named so hold a whole body in fast motion; all others, someone who talks.
 DANCERS: Final = "dancer"
+# Time for a frame: a busy machine changes no figure.
+TIMEOUT_S: Final = 600.0
 CLIP_MEASURES: Final = ("mad", "mse", "iou", "band_iou", "dtssd", "leak")
 
 
@@ -37,7 +39,7 @@ def main() -> None:
     parser.add_argument("--set", choices=(*PHOTO_SETS, CLIPS), help="only this one")
     options = parser.parse_args()
     wanted = (options.set,) if options.set else (*PHOTO_SETS, CLIPS)
-    settings = Settings(model=options.model, quality=options.quality)
+    settings = Settings(model=options.model, quality=options.quality, timeout_s=TIMEOUT_S)
     photos = {
         name: evaluate(options.data / name, settings) for name in PHOTO_SETS if name in wanted
     }
