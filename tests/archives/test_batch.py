@@ -6,6 +6,7 @@ import errno
 import itertools
 import os
 import sqlite3
+import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -109,6 +110,20 @@ def test_killed_at_any_step(
 def _resolve(name: str) -> object:
     module, _, owner = name.rpartition(".")
     return getattr(__import__(module, fromlist=[owner]), owner)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are Unicode there")
+def test_names_that_are_not_unicode(go: Go, talks: Path) -> None:
+    """Old archives have them; such a file is done, and listed, as any other."""
+    odd = talks / os.fsdecode(b"caf\xe9.mp4")
+    odd.write_bytes(b"odd")
+
+    def work(task: Task) -> News:
+        return Failed(task.unit, Fault.FILE, f"'{task.shown}' is damaged.")
+
+    ran = go(work)
+    assert odd.name in ran.names
+    assert (ran.outcome.failed, go().outcome.done, go().names) == (4, 4, [])
 
 
 def test_changed_inputs_are_done_again(go: Go, talks: Path, tmp_path: Path) -> None:

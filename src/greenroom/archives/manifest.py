@@ -517,16 +517,36 @@ class Manifest:
 
     def _do(self, statement: str, *values: object) -> None:
         with self._explained():
-            self._database.execute(statement, values)
+            self._database.execute(statement, tuple(map(_stored, values)))
 
     def _one(self, statement: str, *values: object) -> tuple[Any, ...] | None:
-        with self._explained():
-            found: tuple[Any, ...] | None = self._database.execute(statement, values).fetchone()
-        return found
+        found = self._all(statement, *values)
+        return found[0] if found else None
 
     def _all(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         with self._explained():
-            return self._database.execute(statement, values).fetchall()
+            rows = self._database.execute(statement, tuple(map(_stored, values))).fetchall()
+        return [tuple(map(_restored, row)) for row in rows]
+
+
+def _stored(value: object) -> object:
+    """Return a value as the database takes it: names of files need not be Unicode."""
+    if isinstance(value, str) and not value.isascii():
+        return _undecodable(value) or value
+    return value
+
+
+def _undecodable(text: str) -> bytes | None:
+    """Return a name as bytes if it is not Unicode, else None."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode(errors="surrogateescape")
+    return None
+
+
+def _restored(value: Any) -> Any:
+    return value.decode(errors="surrogateescape") if isinstance(value, bytes) else value
 
 
 def _row(found: tuple[Any, ...]) -> FileRow:
