@@ -525,8 +525,8 @@ class Manifest:
 
     def _all(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         with self._explained():
-            rows = self._database.execute(statement, tuple(map(_stored, values))).fetchall()
-        return [tuple(map(_restored, row)) for row in rows]
+            rows = self._database.execute(statement, tuple(map(_stored, values)))
+            return [tuple(map(_restored, row)) for row in rows]
 
 
 def _stored(value: object) -> object:
