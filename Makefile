@@ -25,7 +25,7 @@ test: $(INSTALLED)-dev
 
 # Those that need Ray, which is not in dev: it wants a newer FastAPI than `make lowest` has.
 test-cluster: $(INSTALLED)-dev $(INSTALLED)-cluster
-	.venv/bin/python -m pytest -m "not slow" tests/cluster tests/hosted/cluster
+	.venv/bin/python -m pytest -m "not slow" tests/cluster tests/archives/cluster tests/hosted/cluster
 
 # Those with clients in JavaScript, which need Node.js.
 test-clients: $(INSTALLED)-dev tests/hosted/clients/node_modules

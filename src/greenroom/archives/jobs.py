@@ -26,22 +26,30 @@ if TYPE_CHECKING:
 
     from greenroom.archives.tasks import News, Task
 
-__all__ = ["Crew", "ProcessCrew", "default_jobs"]
+__all__ = [
+    "SILENCE_S",
+    "WORKER_BYTES",
+    "Crew",
+    "Forwarding",
+    "ProcessCrew",
+    "default_jobs",
+    "longest_silence_s",
+    "processors_of",
+]
 
 logger = logging.getLogger(__name__)
 
 # Not fork: it would copy locks that other threads hold.
 _SPAWN: Final = multiprocessing.get_context("spawn")
-# A worker that makes no frame and copies no byte for this long hangs, and the longer the larger the
-# file is: it may be read as a whole to be divided, be joined, or get its index at its beginning.
-_SILENCE_S: Final = 600.0
+SILENCE_S: Final = 600.0
+"""A worker that makes no frame and copies no byte for this long hangs; see `longest_silence_s`."""
 _SLOWEST_BYTES_S: Final = 4 << 20
 _PROGRESS_S: Final = 0.5
 _END_S: Final = 5.0
 # Workers that end before they have begun; then there is something wrong that concerns them all.
 _MOST_FALSE_STARTS: Final = 3
-# Memory of a worker at 1080p, with some to spare (docs/performance.md).
-_WORKER_BYTES: Final = 768 << 20
+WORKER_BYTES: Final = 768 << 20
+"""Memory of a worker at 1080p, with some to spare (docs/performance.md)."""
 
 
 def default_jobs() -> int:
@@ -49,13 +57,21 @@ def default_jobs() -> int:
     if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
         return _processors()
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return max(1, min(_processors(), memory // _WORKER_BYTES))
+    return max(1, min(_processors(), memory // WORKER_BYTES))
 
 
 def _processors() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def longest_silence_s(task: Task, silence_s: float) -> float:
+    """Return how long a worker may be silent over a task, in seconds: longer for large files.
+
+    They may be read as a whole to be divided, be joined, or get their index at the beginning.
+    """
+    return silence_s + task.size / _SLOWEST_BYTES_S
 
 
 class Crew(ABC):
@@ -65,6 +81,11 @@ class Crew(ABC):
     @abstractmethod
     def free(self) -> int:
         """Number of workers that could be given a task."""
+
+    @property
+    def size(self) -> int:
+        """Number of units that are done at a time; for when none is given."""
+        return self.free
 
     @abstractmethod
     def give(self, task: Task) -> None:
@@ -118,7 +139,7 @@ class ProcessCrew(Crew):
         count: int,
         scratch: str = "",
         *,
-        silence_s: float = _SILENCE_S,
+        silence_s: float = SILENCE_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._count = count
@@ -144,7 +165,7 @@ class ProcessCrew(Crew):
         if worker is None:
             taken = {one.number for one in self._workers}
             number = next(number for number in range(self._count) if number not in taken)
-            worker = _Worker(number, _share(number, self._count), self._scratch)
+            worker = _Worker(number, processors_of(number, self._count), self._scratch)
             self._workers.append(worker)
         worker.give(task, self._clock())
 
@@ -159,12 +180,11 @@ class ProcessCrew(Crew):
             found += self._hear(by_pipe[cast("Connection", pipe)])
         for worker in list(self._workers):
             silent_s = self._clock() - worker.heard_s
-            if worker.task is not None and silent_s > self._longest_silence_s(worker.task):
+            if worker.task is not None and silent_s > longest_silence_s(
+                worker.task, self._silence_s
+            ):
                 found += self._lose(worker, f"it was silent for {silent_s:.0f} s")
         return found
-
-    def _longest_silence_s(self, task: Task) -> float:
-        return self._silence_s + task.size / _SLOWEST_BYTES_S
 
     def close(self) -> None:
         """See `Crew.close`."""
@@ -206,8 +226,16 @@ class ProcessCrew(Crew):
         return [Lost(task.unit, f"'{task.shown}': its worker was lost: {reason}.")]
 
 
-def _share(number: int, count: int) -> tuple[int, ...]:
-    """Return the processors of one of several workers; empty where they are not divided."""
+def processors_of(number: int, count: int) -> tuple[int, ...]:
+    """Return the processors of one of several workers; empty where they are not divided.
+
+    Parameters
+    ----------
+    number : int
+        Of the worker, from 0 on.
+    count : int
+        Workers of this machine.
+    """
     if count == 1 or not hasattr(os, "sched_getaffinity"):
         return ()
     processors = sorted(os.sched_getaffinity(0))
@@ -317,7 +345,7 @@ class _Errand:
 
     def run(self, scratch: str) -> None:
         log = logging.getLogger("greenroom")
-        log.addHandler(_Forwarding(self._say))
+        log.addHandler(Forwarding(self._say))
         log.propagate = False
         with Workbench(scratch) as bench:
             threading.Thread(target=self._receive, args=(bench,), daemon=True).start()
@@ -349,12 +377,19 @@ class _Errand:
             self._pipe.send(news)
 
 
-class _Forwarding(logging.Handler):
-    """Passes messages of the library on."""
+class Forwarding(logging.Handler):
+    """Passes warnings and errors of the library on.
+
+    Parameters
+    ----------
+    say : callable
+        Called with the level of `logging` and the message.
+    """
 
     def __init__(self, say: Callable[[int, str], None]) -> None:
         super().__init__(logging.WARNING)
         self._say = say
 
     def emit(self, record: logging.LogRecord) -> None:
+        """See `logging.Handler.emit`."""
         self._say(record.levelno, record.getMessage())

@@ -166,6 +166,24 @@ class OutputFolder:
             )
             raise SettingsError(message)
 
+    def leave_mark(self) -> tuple[str, bytes]:
+        """Write a small file, by which other machines know the folder; return name and content.
+
+        It goes with what is half-finished (`clean`).
+
+        Raises
+        ------
+        SinkError
+            If it cannot be written.
+        """
+        name = join(self._own, f"{_STAGED}/mark-{secrets.token_hex(8)}")
+        content = secrets.token_bytes(16)
+        try:
+            self.storage.write_new(name, content)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        return name, content
+
     def outputs(self) -> dict[str, Entry]:
         """Return what is in the folder, by name.
 

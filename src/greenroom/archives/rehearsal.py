@@ -114,7 +114,7 @@ def rehearse(
     }
     parts = [_extrapolated(kind, rates) for kind in kinds if kind]
     known = [part for part in parts if part is not None]
-    workers = max(1, min(crew.free, len(rows)))
+    workers = max(1, min(crew.size, len(rows)))
     return Rehearsal(
         standing,
         sum(row.size for row in rows),

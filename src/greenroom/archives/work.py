@@ -102,6 +102,17 @@ class Workbench:
             message = f"'{task.shown}': {type(error).__name__}: {error} (a bug)"
             return Failed(task.unit, Fault.FILE, message)
 
+    def warm_up(self, settings: dict[str, Any]) -> None:
+        """Make the engine for the first units that have these settings.
+
+        Raises
+        ------
+        GreenroomError
+            If the model or the background cannot be used.
+        """
+        local = with_local_files(Settings(**settings), Path(self._folder.name), self._fetched)
+        self._engine_for(settings, local)
+
     def close(self) -> None:
         """Release the engine, and remove what was fetched."""
         self._discard_engine()

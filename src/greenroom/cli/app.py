@@ -39,6 +39,7 @@ _COMMANDS: Final = {
     "batch": LazyCommand(
         "greenroom.cli.batch:batch",
         "Put another background behind the people in many videos and pictures.",
+        optional_values=(("--ray", "here"),),
     ),
     "matte": LazyCommand(
         "greenroom.cli.matte:matte",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
-from contextlib import ExitStack, closing
-from dataclasses import asdict
+from contextlib import ExitStack, closing, contextmanager, nullcontext
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +14,7 @@ import typer
 
 import greenroom
 from greenroom.archives.batch import Batch, FileEnd
+from greenroom.archives.cluster import cluster_connection, job_of, ray_crew
 from greenroom.archives.inputs import recordings
 from greenroom.archives.jobs import ProcessCrew, default_jobs
 from greenroom.archives.output_folder import OutputFolder
@@ -38,9 +39,11 @@ if TYPE_CHECKING:
 
     from greenroom.archives.batch import Outcome
     from greenroom.archives.inputs import Recording
+    from greenroom.archives.jobs import Crew
     from greenroom.archives.report import SheetRow
     from greenroom.archives.tasks import News
     from greenroom.settings import Settings
+    from greenroom.settings.choices import Device
 
 __all__ = ["batch"]
 
@@ -54,6 +57,8 @@ def batch(  # noqa: PLR0913 - one for each flag
     state_dir: Path | None,
     settings: Settings,
     *,
+    ray: str | None,
+    worker_cpus: int,
     segment_seconds: float | None,
     dry_run: bool,
     fail_fast: bool,
@@ -72,11 +77,13 @@ def batch(  # noqa: PLR0913 - one for each flag
         say(notice)
     folder = OutputFolder(out_dir, state_dir)
     found = recordings(inputs or [], folder.name, settings)
-    count = jobs or default_jobs()
+    workers = _Workers(jobs, ray, worker_cpus, settings.device)
     if dry_run:
-        _rehearse(found, folder, settings, count, redo=redo, as_json=as_json)
+        with workers.reached():
+            _rehearse(found, folder, settings, workers, redo=redo, as_json=as_json)
         return
     with ExitStack() as opened:
+        opened.enter_context(workers.reached())
         opened.enter_context(folder)
         quality = None if report is None else QualityFiles(folder.state)
         job = opened.enter_context(
@@ -86,10 +93,10 @@ def batch(  # noqa: PLR0913 - one for each flag
             say(line)
         if job.standing.to_do:
             _check(found, settings, folder.scratch)
-        if segment_seconds is None:  # which gives one file work for several
-            count = max(1, min(count, job.standing.to_do))
+        # Segments give one file work for several.
+        most = job.standing.to_do if segment_seconds is None else None
         with (
-            closing(ProcessCrew(count, str(folder.scratch))) as crew,
+            workers.crew(found, folder.scratch, most, folder.leave_mark) as crew,
             _Reporting(job, as_json=as_json) as tell,
         ):
             outcome = job.run(crew, tell, fail_fast=fail_fast)
@@ -100,11 +107,60 @@ def batch(  # noqa: PLR0913 - one for each flag
         raise typer.Exit(STATUS_FAILED)
 
 
+@dataclass(frozen=True, slots=True)
+class _Workers:
+    """Which workers there are: processes of this machine, or of a cluster.
+
+    Attributes
+    ----------
+    jobs : int or None
+        Most at a time.
+    ray : str or None
+        Address of a cluster.
+    processors : int
+        What each takes there.
+    device : Device
+        Where models run.
+    """
+
+    jobs: int | None
+    ray: str | None
+    processors: int
+    device: Device
+
+    @contextmanager
+    def reached(self) -> Iterator[None]:
+        """Be connected to the cluster within the block, if there is one."""
+        with nullcontext() if self.ray is None else cluster_connection(self.ray):
+            yield
+
+    @contextmanager
+    def crew(
+        self,
+        found: Sequence[Recording],
+        scratch: Path,
+        most: int | None,
+        leave_mark: Callable[[], tuple[str, bytes]] = lambda: ("", b""),
+    ) -> Iterator[Crew]:
+        """Have the workers within the block, not more than a number of them."""
+        if self.ray is None:
+            count = self.jobs or default_jobs()
+            count = count if most is None else max(1, min(count, most))
+            with closing(ProcessCrew(count, str(scratch))) as crew:
+                yield crew
+            return
+        told = job_of(found, _VERSION, leave_mark())
+        limits = [one for one in (self.jobs, most) if one is not None]
+        limit = max(1, min(limits)) if limits else None
+        with ray_crew(told, self.device, processors=self.processors, most=limit) as far:
+            yield far
+
+
 def _rehearse(
     found: Sequence[Recording],
     folder: OutputFolder,
     settings: Settings,
-    count: int,
+    workers: _Workers,
     *,
     redo: bool,
     as_json: bool,
@@ -112,9 +168,9 @@ def _rehearse(
     """Print what would be done."""
     with tempfile.TemporaryDirectory(prefix="greenroom-") as scratch:
         _check(found, settings, Path(scratch))
-        count = max(1, min(count, len(found)))
-        with closing(ProcessCrew(count, scratch)) as crew:
+        with workers.crew(found, Path(scratch), len(found)) as crew:
             result = rehearse(found, folder, crew, _VERSION, redo=redo)
+            count = max(1, min(crew.size, len(found)))
     for message in result.failures:
         say(f"failed: {message}")
     if as_json:

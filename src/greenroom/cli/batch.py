@@ -54,6 +54,25 @@ def batch(  # noqa: PLR0913 - one for each flag
             show_default=False,
         ),
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[ADDRESS]",
+            help=(
+                "Work on the machines of a Ray cluster, by the address of its head such as "
+                "10.0.0.5:6379; without an address (at the end of the line, or before another "
+                "option), Ray is started here. --jobs is then the most workers."
+            ),
+        ),
+    ] = None,
+    worker_cpus: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=64,
+            help="With --ray: processors that each worker takes, on machines without GPUs.",
+        ),
+    ] = 1,
     segment_seconds: Annotated[
         float | None,
         typer.Option(
