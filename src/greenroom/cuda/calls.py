@@ -61,6 +61,7 @@ __all__ = [
     "packed",
     "picked",
     "resize",
+    "samples",
     "scale_chroma",
     "shrink",
     "shrunk",
@@ -155,6 +156,15 @@ def picked(plane: Array, shape: tuple[int, int]) -> Any:
     out = _device(plane).empty(shape)
     arguments = (*_plane(plane), *plane.shape, out, *shape)
     _launch("pick_samples", shape[::-1], *arguments)
+    return out
+
+
+def samples(plane: Array, step: int) -> Any:
+    """Return one sample of every ``step`` in each direction of a plane, in new memory."""
+    out = _device(plane).empty(tuple([-(-length // step) for length in plane.shape]))
+    first, stride = _plane(plane)
+    read = first, stride * step, step, 0, 0
+    _launch("take_samples", out.shape[::-1], *read, *_plane(out), *out.shape)
     return out
 
 

@@ -27,6 +27,7 @@ from greenroom.engine.render import (
 )
 from greenroom.errors import FormatError, ImplausibleMatteError
 from greenroom.matting import Cadence, Plausibility, edge_colours
+from greenroom.media.deferred_frame import DeferredFrame
 from greenroom.segmenters.segmenter import check_coarse_matte, check_matte_there
 from greenroom.settings import Framing
 
@@ -155,7 +156,7 @@ class PictureMaker:
             return self._camera(stages, frame, self._lit(stages, frame), views)
         placed = self._placed_for_work(stages, frame)
         seen = self._lit(stages, placed)
-        matte = self._find(stages, seen, frame if seen is placed else seen.downloaded())
+        matte = self._find(stages, seen, _own(frame, placed, seen))
         layers = self._layers(stages, seen, matte)
         canvas = self._pool.take(seen.layout, layers.background)
         result = compose(layers, self.timings, canvas)
@@ -165,7 +166,7 @@ class PictureMaker:
                 if "after" in views:
                     rendered.views["after"] = self._after(stages, layers, result)
                 if "before" in views:
-                    rendered.views["before"] = _mirrored_small(frame)
+                    rendered.views["before"] = _mirrored_small(placed)
                 if "matte" in views:
                     rendered.views["matte"] = matte_view(matte, frame)
         self._decorate(stages, result)
@@ -180,7 +181,7 @@ class PictureMaker:
         """Make the matte of a frame, as a gray picture."""
         placed = self._placed_for_work(stages, frame)
         seen = self._lit(stages, placed)
-        matte = self._find(stages, seen, frame if seen is placed else seen.downloaded())
+        matte = self._find(stages, seen, _own(frame, placed, seen))
         matte = matte.downloaded()
         return Rendered(gray(matte.values, frame), matte=matte)
 
@@ -188,7 +189,7 @@ class PictureMaker:
         """Return the frame where it is processed."""
         device = stages.compute.device
         if device is None:
-            return frame
+            return frame.downloaded()
         with self.timings.stage("upload"):
             return frame.uploaded(device)
 
@@ -256,7 +257,7 @@ class PictureMaker:
         """Return the person's own colours, where the frame is."""
         if frame.device is None or segmenter.takes_device_frames:
             return segmenter.foreground(frame)
-        colours = segmenter.foreground(frame.downloaded())
+        colours = segmenter.foreground(DeferredFrame.of(frame))
         return None if colours is None else colours.uploaded(frame.device)
 
     def _decorate(self, stages: Stages, frame: Frame) -> None:
@@ -301,7 +302,7 @@ class PictureMaker:
         return rendered
 
     def _find(self, stages: Stages, frame: Frame, own: Frame) -> Matte:
-        """Return the matte of a frame, where that is; ``own`` is it in the host's memory."""
+        """Return the matte of a frame, where that is; ``own`` is it to those of the host."""
         looked_s = 0.0
         whole = frame.size, frame.halved_size
 
@@ -351,6 +352,13 @@ class PictureMaker:
     def _where(self, frame: Frame, matte: Matte) -> Matte:
         """Return a matte where its frame is."""
         return matte if frame.device is None else matte.uploaded(frame.device)
+
+
+def _own(frame: Frame, placed: Frame, seen: Frame) -> Frame:
+    """Return a frame as those of the host see it, without a transfer so far."""
+    if placed.device is None:
+        return seen
+    return frame if seen is placed and frame.device is None else DeferredFrame.of(seen)
 
 
 def _check_matte(matte: Matte, frame: Frame) -> None:

@@ -80,7 +80,7 @@ class StillTest:
     def remember(self, frame: Frame) -> None:
         """Make a frame the reference of later comparisons. Its small planes are kept."""
         planes, now = frame.small_planes, self._now
-        if planes is frame.planes:  # whose memory may be overwritten
+        if planes[0].shape == frame.layout.plane_shapes[0]:  # its own, which may be overwritten
             planes = tuple(np.array(plane) for plane in calls.on_host(*planes))
         planes = calls.on_host(*planes)
         is_checked = now is not None and now.planes is planes

@@ -198,7 +198,7 @@ class CorrectionStep(Step):
             return
         seen = self._inference.region.box or detection.box
         box = GridBox(*square_around(seen, detection.coarse.shape))
-        model.look(work.frame.part(box))
+        model.look(work.grids.part(box))
         self._next = Correction(detection.coarse.copy(), box, luma)
         self._since = 0
 

@@ -122,7 +122,7 @@ class Inference(Step):
         def look_at(box: GridBox, *, is_mirrored: bool) -> Floats:
             coarse = np.zeros_like(detection.coarse)
             with suppress(ImplausibleMatteError):  # then this look finds nobody
-                answer = _looked(frame.part(box), work.look, is_mirrored=is_mirrored)
+                answer = _looked(work.grids.part(box), work.look, is_mirrored=is_mirrored)
                 put(answer, coarse[box.slices])
             return halved(coarse)
 
@@ -133,7 +133,7 @@ class Inference(Step):
 
     def _placed(self, work: Work, box: GridBox) -> Detection:
         """Look at a part, and place the answer on the working grid; elsewhere it is 0."""
-        part = work.frame.part(box)
+        part = work.grids.part(box)
         answer = work.look(part)
         if self._is_mirrored or work.is_photograph:
             answer = (answer + _looked(part, work.look, is_mirrored=True)) / np.float32(2)

@@ -92,7 +92,8 @@ class Matting(ABC):
         ----------
         frame, there : Frame
             The same frame, with planes of NumPy's and of the device. Read only, and not to be
-            kept after the call.
+            kept after the call. Those of NumPy's may be downloaded, all of them, when one is
+            first looked at.
         look : callable
             See `matte`; it takes parts of either.
         """

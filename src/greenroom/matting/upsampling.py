@@ -134,7 +134,7 @@ class Upsampling(Step):
 
     def _noise_of(self, work: Work) -> float:
         """Return the difference of luma that counts as the camera's noise."""
-        return _NOISE_SIGMAS * self._noise.follow(work.frame, work.number + 1)
+        return _NOISE_SIGMAS * self._noise.follow(work.grids, work.number + 1)
 
 
 class _NoiseEstimate:
@@ -154,12 +154,20 @@ class _NoiseEstimate:
     def follow(self, frame: Frame, number: int) -> float:
         """Return the standard deviation of the noise in 8-bit levels; ``number`` counts frames."""
         if number % _NOISE_PERIOD < 2:  # a pair of frames in a row
-            samples = frame.planes[0][::_NOISE_STRIDE_PX, ::_NOISE_STRIDE_PX].copy()
+            samples = _samples_of(frame.planes[0])
             if self._samples is not None and number % _NOISE_PERIOD == 1:
                 median = float(np.median(cv2.absdiff(samples, self._samples)))
                 self._sigma += _NOISE_WEIGHT * (median / _MEDIAN_DIFFERENCE - self._sigma)
             self._samples = samples
         return self._sigma
+
+
+def _samples_of(luma: Bytes) -> Bytes:
+    """Return samples of luma that are evenly apart, in new memory of the host."""
+    if calls.on_device(luma):
+        samples: Bytes = calls.on_host(calls.samples(luma, _NOISE_STRIDE_PX))[0]
+        return samples
+    return luma[::_NOISE_STRIDE_PX, ::_NOISE_STRIDE_PX].copy()
 
 
 class Hardening(Step):

@@ -158,7 +158,8 @@ class Frame:
     def downloaded(self, into: Frame | None = None) -> Frame:
         """Return the frame with its planes in the host's memory; itself if they are there.
 
-        Memory that they are put into may be given: of a frame of this layout.
+        Memory that they are put into may be given: of a frame of this layout. What it is a part
+        of (`origin`) stays where it is.
         """
         device = self.device
         if device is None:
@@ -166,7 +167,9 @@ class Frame:
         packed = [calls.packed(plane) for plane in self.all_planes]
         frame = into or Frame.empty(self.layout, alpha=self.alpha is not None)
         device.start_download(*packed).into(frame.all_planes)
-        return frame.at(self)
+        frame = frame.at(self)
+        vars(frame)["_origin"] = self._origin
+        return frame
 
     def _with_planes(self, planes: tuple[Any, ...]) -> Frame:
         """Return a frame of this layout and time with other planes, alpha the last if there is."""
@@ -250,8 +253,8 @@ class Frame:
         return self._origin
 
     def flipped(self) -> Frame:
-        """Return the mirror image of a frame in the host's memory, without alpha."""
-        planes = tuple(np.ascontiguousarray(plane[:, ::-1]) for plane in self.planes)
+        """Return the mirror image of a frame, without alpha, where that is."""
+        planes = tuple([_mirrored(plane) for plane in self.planes])
         flipped = Frame(planes, self.layout).at(self)
         if (origin := self._origin) is not None:
             vars(flipped)["_origin"] = replace(origin, is_flipped=not origin.is_flipped)
@@ -539,6 +542,15 @@ def _part_layout(layout: Layout, shape: tuple[int, int]) -> Layout:
     if colour.matrix != RGB and colour.matrix != (matrix := colour.resolved_matrix(layout.size)):
         colour = replace(colour, matrix=matrix)
     return Layout(shape[1], shape[0], layout.format, colour)
+
+
+def _mirrored(plane: Plane) -> Plane:
+    """Return a plane with left and right exchanged, in new memory."""
+    if not calls.on_device(plane):
+        return np.ascontiguousarray(plane[:, ::-1])
+    out: Plane = calls.empty(plane.shape, plane)
+    calls.mirror(plane, out)
+    return out
 
 
 def _check_plane(plane: Plane, shape: tuple[int, int]) -> None:

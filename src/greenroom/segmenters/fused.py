@@ -85,6 +85,7 @@ class FusedSegmenter(Segmenter):
         self._timings = timings or Timings()
         self._names = tuple([member.info.model for member in members])
         self.info = self._described()
+        self.takes_device_frames = all(member.takes_device_frames for member in members)
         self.second: SecondLooks = SecondLooks(members[1], partial(fuse, fusion=fusion))
 
     def segment(self, frame: Frame) -> Floats:
@@ -160,6 +161,8 @@ def look_around(frame: Frame, look: Callable[[Frame], Floats], shape: tuple[int,
     if around == origin.box:
         return _taken(look(frame), (0.0, 0.0, 1.0, 1.0), shape)
     wide = origin.whole.part(around)
+    if frame.device is None:
+        wide = wide.downloaded()
     shares = _shares(origin.box, around, is_flipped=origin.is_flipped)
     return _taken(look(wide.flipped() if origin.is_flipped else wide), shares, shape)
 
