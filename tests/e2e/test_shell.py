@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 COMMAND: Final = [sys.executable, "-m", "greenroom"]
 DEADLINE_S: Final = 60.0
 GROUPS: Final = {
-    "run": tuple(Group),
+    "run": tuple(group for group in Group if group is not Group.VIEW),
     "convert": tuple(group for group in Group if group not in (Group.CAMERA, Group.LIVE)),
     "matte": (Group.MODEL, Group.STAYS, Group.EDGE, Group.FAILURE, Group.OUTPUT),
     "demo": (Group.MODEL, Group.EDGE),
