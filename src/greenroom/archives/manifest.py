@@ -526,7 +526,7 @@ class Manifest:
     def _all(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         with self._explained():
             rows = self._database.execute(statement, tuple(map(_stored, values)))
-            return [tuple(map(_restored, row)) for row in rows]
+            return [_restored(row) for row in rows]
 
 
 def _stored(value: object) -> object:
@@ -545,8 +545,14 @@ def _undecodable(text: str) -> bytes | None:
     return None
 
 
-def _restored(value: Any) -> Any:
-    return value.decode(errors="surrogateescape") if isinstance(value, bytes) else value
+def _restored(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return a row with the names that were stored as bytes."""
+    if not any(isinstance(value, bytes) for value in row):
+        return row
+    return tuple(
+        value.decode(errors="surrogateescape") if isinstance(value, bytes) else value
+        for value in row
+    )
 
 
 def _row(found: tuple[Any, ...]) -> FileRow:
