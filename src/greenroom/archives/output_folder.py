@@ -16,6 +16,7 @@ import hashlib
 import json
 import platform
 import secrets
+import shutil
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
@@ -257,9 +258,8 @@ class OutputFolder:
             for entry in list(self.storage.entries(join(self._own, _STAGED), hidden=True)):
                 if PurePosixPath(entry.name).name not in names:
                     self.storage.remove(entry.name)
-            for path in self.scratch.glob("**/*"):
-                if path.is_file():
-                    path.unlink(missing_ok=True)
+            shutil.rmtree(self.scratch, ignore_errors=True)
+            self.scratch.mkdir(exist_ok=True)
         except OSError as error:
             raise self._unwritable(error) from error
 
