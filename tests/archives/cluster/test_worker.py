@@ -99,7 +99,15 @@ def test_another_version_is_refused(job: Job) -> None:
 def test_inputs_that_are_not_the_same_there(job: Job, clip: Path) -> None:
     """A machine without the storage would fail every file, so it gets none."""
     clip.write_bytes(b"another")
-    assert f"does not see the input '{clip}' as it is here" in Worker(job, PLACE).begin()
+    assert f"does not see the input '{clip}' as it was here" in Worker(job, PLACE).begin()
+
+
+def test_an_input_that_was_moved_meanwhile(job: Job, clip: Path) -> None:
+    """A worker that starts late sees other inputs, and that is enough."""
+    gone = replace(job.inputs[0], name=str(clip.with_name("moved.mkv")))
+    worker = Worker(replace(job, inputs=(gone, *job.inputs)), PLACE)
+    assert worker.begin() == ""
+    worker.end()
 
 
 @pytest.mark.parametrize("content", [None, b"another"])

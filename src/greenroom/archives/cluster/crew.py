@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import secrets
 from contextlib import ExitStack, contextmanager
@@ -23,8 +24,12 @@ if TYPE_CHECKING:
 
 __all__ = ["cluster_connection", "ray_crew"]
 
+logger = logging.getLogger(__name__)
+
 # Units that are given for each that is being done, so that no worker waits for the driver.
 _AHEAD: Final = 2
+# Ray itself gives up a silent head after 60 s, and ends the process at once.
+_SILENCE_OF_HEAD_S: Final = 15.0
 
 
 @contextmanager
@@ -98,6 +103,7 @@ class _RayCrew(Crew):
         self._news = news
         self._given = 0
         self._is_closed = False
+        self._has_said = False
 
     @property
     def free(self) -> int:
@@ -116,6 +122,7 @@ class _RayCrew(Crew):
 
     def news(self, timeout_s: float) -> Sequence[News]:
         """See `Crew.news`."""
+        self._look_at_head()
         found: list[News] = []
         try:
             one = self._news.get(timeout=timeout_s)
@@ -127,6 +134,16 @@ class _RayCrew(Crew):
                 one = self._news.get_nowait()
         except queue.Empty:
             return found
+
+    def _look_at_head(self) -> None:
+        """Say that the head is silent, before Ray ends this process."""
+        is_silent = self._foreman.silent_s > _SILENCE_OF_HEAD_S
+        if is_silent and not self._has_said:
+            logger.warning(
+                "the head of the cluster does not answer. If that lasts for a minute, this run "
+                "ends; the same command goes on from there."
+            )
+        self._has_said = is_silent
 
     def close(self) -> None:
         """See `Crew.close`."""

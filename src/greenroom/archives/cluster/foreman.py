@@ -133,8 +133,14 @@ class Foreman:
         self._is_ended = False
         self.units = 0
         """Units that all workers, those that start included, do at a time; for any thread."""
+        self._looked_s = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="foreman", daemon=True)
         self._thread.start()
+
+    @property
+    def silent_s(self) -> float:
+        """How long Ray has not said which machines there are, in seconds; for any thread."""
+        return time.monotonic() - self._looked_s
 
     def give(self, task: Task) -> None:
         """Have a task done; for any thread."""
@@ -152,7 +158,8 @@ class Foreman:
                 now_s = time.monotonic()
                 if now_s >= look_s:
                     self._look()
-                    look_s = now_s + _LOOK_S
+                    self._looked_s = time.monotonic()
+                    look_s = self._looked_s + _LOOK_S
                 try:
                     step = self._steps.get(timeout=max(0.0, look_s - time.monotonic()))
                 except queue.Empty:

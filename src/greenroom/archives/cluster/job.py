@@ -39,7 +39,7 @@ class Job:
     settings : dict
         Settings of most files by name, as JSON has them, for which engines are made ready.
     inputs : tuple of Entry
-        Some inputs, which it has to see as they are.
+        Some inputs, of which it has to see one as it is here.
     mark : str
         Path or address of a file in the output folder; empty in a rehearsal.
     content : bytes

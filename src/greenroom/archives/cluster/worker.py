@@ -77,6 +77,7 @@ class Worker:
             require_token()
             return self._other_version() or self._other_storage() or self._make_ready()
         except (GreenroomError, OSError) as error:
+            self.end()
             return f"machine '{self._place.machine}': {error}"
 
     def perform(self, task: Task) -> tuple[Finished | Failed, list[Progress | Said]]:
@@ -114,6 +115,8 @@ class Worker:
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
             self._scratch.with_suffix(".lock").unlink(missing_ok=True)
+        if self._lock is not None:
+            self._lock.close()
 
     def _take_processors(self) -> None:
         """Have this thread, and those that it starts, run on the worker's share of processors.
@@ -133,14 +136,15 @@ class Worker:
         return other_version(self._place.machine, ours, self._job.version)
 
     def _other_storage(self) -> str:
-        """Tell what of the files it does not see as they are."""
+        """Tell what of the files it does not see as the driver does."""
         machine = self._place.machine
-        for one in self._job.inputs:
-            if storage_of(one.name).entry(one.name) != one:
-                return (
-                    f"machine '{machine}' does not see the input '{one.name}' as it is here. All "
-                    f"machines need the inputs at the same paths or addresses."
-                )
+        inputs = self._job.inputs
+        # One will do: others may have been moved since the run began.
+        if inputs and not any(storage_of(one.name).entry(one.name) == one for one in inputs):
+            return (
+                f"machine '{machine}' does not see the input '{inputs[0].name}' as it was here. "
+                f"All machines need the inputs at the same paths or addresses."
+            )
         mark = self._job.mark
         if not mark:
             return ""
