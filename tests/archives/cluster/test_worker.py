@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import pickle
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import av
 import pytest
 
 import greenroom
@@ -88,6 +90,32 @@ def test_a_unit_is_small_to_send_and_the_worker_leaves_nothing(
     assert Path(target).is_file()
     worker.end()
     assert scratch(tmp_path) == []
+
+
+def test_several_units_at_a_time(job: Job, clip: Path, tmp_path: Path) -> None:
+    """Each has an engine of its own, and what is told is of the right one."""
+    worker = Worker(job, replace(PLACE, share=Share(1, 2, 1, 2)))
+    assert worker.begin() == ""
+    tasks = [
+        Task(
+            Unit(number, Kind.WHOLE), str(clip), str(tmp_path / f"{number}.mkv"), "x", job.settings
+        )
+        for number in range(4)
+    ]
+    with ThreadPoolExecutor(2) as threads:
+        answers = list(threads.map(worker.perform, tasks))
+    assert [ended.unit for ended, _ in answers if isinstance(ended, Finished)] == [
+        task.unit for task in tasks
+    ]
+    first, *others = (shown(tmp_path / f"{number}.mkv") for number in range(4))
+    assert all(one == first for one in others)
+    worker.end()
+
+
+def shown(path: Path) -> list[bytes]:
+    """Return the pictures of a clip."""
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray().tobytes() for frame in container.decode(video=0)]
 
 
 def test_another_version_is_refused(job: Job) -> None:

@@ -52,6 +52,8 @@ _SAY_S: Final = 30.0
 _START_S: Final = 600.0
 # Workers of a machine that end before they are ready, one after the other.
 _MOST_FALSE_STARTS: Final = 3
+# Time for all machines to say their version, before a limited number of workers is divided.
+_ANSWER_S: Final = 10.0
 _END_S: Final = 3.0
 _WORK, _ASK = "work", "ask"
 
@@ -133,7 +135,7 @@ class Foreman:
         self._is_ended = False
         self.units = 0
         """Units that all workers, those that start included, do at a time; for any thread."""
-        self._looked_s = time.monotonic()
+        self._began_s = self._looked_s = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="foreman", daemon=True)
         self._thread.start()
 
@@ -222,7 +224,6 @@ class Foreman:
             version = str(answer.result())
         if version != self._job.version:
             self._refuse(machine, other_version(machine.address, version, self._job.version))
-            return
         machine.is_known = True
         self._fill()
 
@@ -240,6 +241,9 @@ class Foreman:
     def _fill(self) -> None:
         """Start the workers that are missing, on all machines in turn."""
         machines = [one for one in self._machines.values() if one.is_known and not one.refused]
+        unknown = len(machines) < sum(not one.refused for one in self._machines.values())
+        if self._most is not None and unknown and time.monotonic() - self._began_s < _ANSWER_S:
+            return  # the first that answers would get all workers
         count = sum(len(machine.workers) for machine in machines)
         for step in range(max((machine.share.workers for machine in machines), default=0)):
             for machine in machines:
