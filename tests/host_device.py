@@ -181,6 +181,12 @@ class HostDevice(WatchedDevice):
     def _default_stream(self) -> Stream:
         return _HostStream(self)
 
+    def exported(self, array: DeviceArray) -> Any:
+        """See `Device.exported`."""
+        memory = (ctypes.c_uint8 * _span(array)).from_address(array.address)
+        memory.owner = array  # type: ignore[attr-defined]
+        return np.ndarray(array.shape, array.dtype, memoryview(memory), 0, array.strides)
+
     def check_margins(self) -> None:
         """Check that nothing was written beside the memory that was given."""
         for block in self._blocks.values():

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 import av
 import numpy as np
 import pytest
-from host_device import HostDevice, placed
+from host_device import HostDevice, LazyDevice, placed, read
 
 from greenroom import VirtualBackground
+from greenroom.errors import DeviceError
 from greenroom.media.deferred_frame import DeferredFrame
 from greenroom.media.frame import Frame
-from greenroom.media.surface_frame import SurfaceFrame
-from greenroom.testing import PersonSegmenter
+from greenroom.media.surface_frame import EncoderFrame, SurfaceFrame
+from greenroom.testing import PersonSegmenter, PersonSource
 
 if TYPE_CHECKING:
     from host_device import WatchedDevice
@@ -142,3 +143,49 @@ def test_mirrored_parts_of_a_device_know_their_whole(device: WatchedDevice) -> N
     assert found.origin is not None
     assert found.origin.whole is there
     assert (found.origin.box, found.origin.is_flipped) == (box, True)
+
+
+@pytest.mark.parametrize("background", ["blur", "transparent"])
+def test_results_stay_on_the_device_if_asked(background: str, device: WatchedDevice) -> None:
+    """They are what is downloaded otherwise, and nothing of a frame's size is transferred."""
+    if not isinstance(device, HostDevice):
+        pytest.skip("the picture is in the host's memory")
+    model, other = Oval(takes_device_frames=True), Oval(takes_device_frames=True)
+    settings: dict[str, Any] = {"background": background, "on_failure": "cover"}
+    with (
+        VirtualBackground(segmenter=model, compute=device, **settings) as there,
+        VirtualBackground(segmenter=other, compute=HostDevice(), **settings) as down,
+    ):
+        first, second, third = surfaces(3)
+        for frame in (first, second):
+            device.moved.clear()
+            made = there.process(frame, leave=lambda made: made)
+            assert made.device is device
+            assert LUMA not in device.moved
+            expected = down.process(frame)
+            assert made.pts == expected.pts
+            for plane, wanted in zip(made.all_planes, expected.all_planes, strict=True):
+                np.testing.assert_array_equal(read(plane), wanted)  # type: ignore[arg-type]
+
+        def fail(_: Frame) -> Frame:
+            message = "no memory"
+            raise DeviceError(message)
+
+        covered = there.process(third, leave=fail)
+        assert (covered.device, there.failures) == (None, 1)
+        assert covered.layout == third.layout
+        assert there.matte is None
+
+
+def test_what_is_left_to_an_encoder_is_finished(device: WatchedDevice) -> None:
+    """An encoder may read at once: kernels that work as late as they may have written all."""
+    lazy = LazyDevice()
+    with (
+        VirtualBackground(segmenter=PersonSegmenter(), compute=lazy, background="blur") as late,
+        VirtualBackground(segmenter=PersonSegmenter(), compute=device, background="blur") as eager,
+    ):
+        for frame in PersonSource(frames=2, size=(192, 108)):
+            made = late.process(frame, leave=EncoderFrame.left)
+            assert isinstance(made, EncoderFrame)
+            assert apart(made, eager.process(frame)) == 0
+    lazy.check_margins()

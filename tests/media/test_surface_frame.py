@@ -14,11 +14,12 @@ import pytest
 from host_device import HostDevice, LazyDevice, compiler, read
 from numpy.testing import assert_array_equal
 
+from greenroom.cuda import surfaces
 from greenroom.cuda.surfaces import Surface
 from greenroom.errors import DeviceError
 from greenroom.media.frame import Frame
 from greenroom.media.layout import Layout
-from greenroom.media.surface_frame import SurfaceFrame
+from greenroom.media.surface_frame import EncoderFrame, SurfaceFrame
 
 if TYPE_CHECKING:
     from host_device import WatchedDevice
@@ -150,3 +151,37 @@ def test_a_device_that_fails_is_an_error(device: WatchedDevice) -> None:
     device.fails_at = "take_samples"
     with pytest.raises(DeviceError, match="lost"):
         SurfaceFrame.of(picture((64, 48))).uploaded(device)
+
+
+@pytest.mark.parametrize("size", [(64, 48), (70, 50), (2, 2), (33, 18)])
+def test_an_encoder_reads_what_a_device_made(
+    size: tuple[int, int], device: WatchedDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Planes become NV12 in one block, sample by sample, without a transfer; not of odd sizes."""
+    monkeypatch.setattr(surfaces, "_MAX_ROWS", 100)
+    host = Frame.from_av(picture(size), "yuv420p")
+    there = host.uploaded(device)
+    if isinstance(device, HostDevice):
+        device.moved.clear()
+    made = EncoderFrame.left(there)
+    device.finish_kernels()
+    assert (made.layout, made.pts, made.device) == (host.layout, 7, None)
+    assert isinstance(made, EncoderFrame) == (size[0] % 2 == 0)
+    if not isinstance(made, EncoderFrame):
+        return
+    if isinstance(device, HostDevice):
+        assert not device.moved
+    moved = made.shown_at(9, Fraction(1, 5), 3)
+    assert isinstance(moved, EncoderFrame)
+    frame = moved.encoded_as()
+    assert frame is not None
+    luma, chroma = cast("Any", frame.planes)
+    assert chroma.buffer_ptr == luma.buffer_ptr + luma.line_size * size[1]
+    assert (luma.line_size, chroma.line_size) == (256, 256)
+    assert (frame.pts, frame.time_base, frame.duration) == (9, Fraction(1, 5), 3)
+    assert (frame.colorspace, frame.color_range) == (1, 2)
+    del there, luma, chroma
+    gc.collect()
+    device.empties([(48, 64)] * 8)  # memory that FFmpeg has is not used again
+    for plane, expected in zip(made.planes, host.planes, strict=True):
+        assert_array_equal(plane, expected)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from greenroom.cuda.device import DeviceArray
     from greenroom.cuda.program import Kernel
 
 __all__ = ["CupyDevice", "has_cupy", "has_driver", "make_context_current"]
@@ -133,12 +134,26 @@ class CupyDevice(Device):
     def _default_stream(self) -> Stream:
         return _CupyStream(self._gpu, self._gpu.cupy.cuda.Stream.null)
 
+    def exported(self, array: DeviceArray) -> Any:
+        """See `Device.exported`."""
+        span = sum((length - 1) * stride for length, stride in _pairs(array)) + array.itemsize
+        with self._gpu.calls():
+            cuda = self._gpu.cupy.cuda
+            memory = cuda.UnownedMemory(array.address, span, array.memory, self.place[1])
+            start = cuda.MemoryPointer(memory, 0)
+            return self._gpu.cupy.ndarray(array.shape, array.dtype, start, array.strides)
+
     def compile(self) -> None:
         """See `Device.compile`."""
         with self._gpu.calls():
             compiled = _compiled(self._gpu.cupy)
             for kernel in kernels().values():
                 compiled.get_function(kernel.symbol)
+
+
+def _pairs(array: DeviceArray) -> Iterator[tuple[int, int]]:
+    """Return the length and the stride of each dimension."""
+    return zip(array.shape, array.strides, strict=True)
 
 
 class _CupyEvent(Event):

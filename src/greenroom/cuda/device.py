@@ -224,6 +224,13 @@ class Device(ABC):
     def _default_stream(self) -> Stream:
         """Return the stream of libraries that have none of their own."""
 
+    @abstractmethod
+    def exported(self, array: DeviceArray) -> Any:
+        """Return an array as other libraries take it, by DLPack; that keeps its memory.
+
+        They may read it after `finish_kernels`.
+        """
+
     def empty(self, shape: tuple[int, ...], dtype: DTypeLike = np.uint8) -> DeviceArray:
         """Return a contiguous array with undefined values."""
         return self.empties([shape], dtype)[0]

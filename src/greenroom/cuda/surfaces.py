@@ -1,4 +1,4 @@
-"""Pictures that a decoder left in the memory of a device, as planes of it."""
+"""Pictures in the memory of a device as decoders leave and encoders take them, and its planes."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from greenroom.cuda import calls
+
 if TYPE_CHECKING:
     from greenroom.cuda.device import Device, DeviceArray
 
-__all__ = ["SURFACE_FORMATS", "Surface"]
+__all__ = ["SURFACE_FORMATS", "Surface", "joined"]
 
 SURFACE_FORMATS: Final[dict[str, np.dtype[Any]]] = {
     "nv12": np.dtype("u1"),
@@ -18,6 +20,11 @@ SURFACE_FORMATS: Final[dict[str, np.dtype[Any]]] = {
 }
 """Formats of surfaces, by FFmpeg's names, and the type of a sample. They have a plane of luma, and
 one of chroma in pairs; 10 bits are the upper ones of 16."""
+
+# Rows of a surface begin at multiples of this, as FFmpeg lays them out for NVENC.
+_ROW_BYTES: Final = 256
+# The grid of a launch has 65,535 blocks of 8 rows at most.
+_MAX_ROWS: Final = 65535 * 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +83,39 @@ class Surface:
             device.launch("take_samples", out.shape[::-1], *read, out, out.strides[0], *out.shape)
         device.keep(self.owner)
         return made[0], made[1], made[2]
+
+
+def joined(planes: tuple[DeviceArray, DeviceArray, DeviceArray]) -> tuple[DeviceArray, DeviceArray]:
+    """Return Y, U and V of 4:2:0 as luma and chroma in pairs (NV12), in new memory there.
+
+    Both are in one block, chroma after luma with the same line size: NVENC is given where luma
+    begins, and no more.
+
+    Parameters
+    ----------
+    planes : tuple of (H, W) uint8
+        On one device, of even height and width. Read only.
+
+    Returns
+    -------
+    tuple of (H, W) and (H / 2, W) uint8
+    """
+    luma, *others = planes
+    height, width = luma.shape
+    block = luma.device.empty((height + height // 2, -(-width // _ROW_BYTES) * _ROW_BYTES))
+    out, chroma = block[:height, :width], block[height:, :width]
+    calls.copy_plane(luma, out)
+    pairs = luma.device.empty((height // 2, width))
+    for start, plane in enumerate(others):
+        _spread(calls.packed(plane), pairs, start)
+    calls.copy_plane(pairs, chroma)
+    return out, chroma
+
+
+def _spread(plane: DeviceArray, pairs: DeviceArray, start: int) -> None:
+    """Write samples to every second place, some rows at a time."""
+    rows = max(1, _MAX_ROWS // plane.shape[1])
+    for top in range(0, plane.shape[0], rows):
+        part = plane[top : top + rows]
+        out = pairs[top : top + rows].reshape(2 * part.size)[start:]
+        part.device.launch("take_samples", (1, part.size), part, 1, 1, 0, 0, out, 2, part.size, 1)

@@ -208,13 +208,18 @@ class VirtualBackground:
         stages = self._exchange.stages
         return (*stages.matting.notices, *filter(None, (stages.compute.notice,)))
 
-    def process(self, frame: Frame) -> Frame:
+    def process(self, frame: Frame, *, leave: Callable[[Frame], Frame] | None = None) -> Frame:
         """Replace the background of a frame.
 
         Parameters
         ----------
         frame : Frame
-            Read only; not kept.
+            Read only; not kept. It may be on a device.
+        leave : callable, optional
+            For a result on a device, called on the thread that uses the device: what it returns
+            is the result, such as the same frame, which then stays there
+            (``leave=lambda made: made``), and is finished. If it is not given, the result is
+            downloaded. What the processor makes, and a cover, is in the host's memory.
 
         Returns
         -------
@@ -227,7 +232,7 @@ class VirtualBackground:
         ProcessingError
             If there is no valid result and ``on_failure`` is ``stop``.
         """
-        make = partial(self._maker.picture, frame)
+        make = partial(self._maker.picture, frame, leave=leave)
         return self._guarded(frame, make, self._covering, self._on_failure).frame
 
     def render(self, frame: Frame, views: frozenset[str] = frozenset()) -> Rendered:

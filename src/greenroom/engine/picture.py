@@ -32,6 +32,8 @@ from greenroom.segmenters.segmenter import check_coarse_matte, check_matte_there
 from greenroom.settings import Framing
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from greenroom.backgrounds import Background
     from greenroom.compositing import Canvas
     from greenroom.cuda import Array
@@ -147,10 +149,12 @@ class PictureMaker:
         views: frozenset[str] = frozenset(),
         *,
         is_read_only: bool = False,
+        leave: Callable[[Frame], Frame] | None = None,
     ) -> Rendered:
         """Make the picture of a frame, and views of it.
 
         If the picture is read-only, it is remembered what it shows, once nobody has it any more.
+        One on a device is downloaded, or what ``leave`` returns for it.
         """
         if not stages.background.needs_matte:
             return self._camera(stages, frame, self._lit(stages, frame), views)
@@ -171,7 +175,7 @@ class PictureMaker:
                     rendered.views["matte"] = matte_view(matte, frame)
         self._decorate(stages, result)
         if result.device is not None:
-            return self._downloaded(rendered, canvas)
+            return self._downloaded(rendered, canvas, leave)
         is_plain = stages.overlay is None and not layers.light_wrap
         if is_read_only and is_plain and isinstance(stages.background, Scene):
             self._pool.remember(canvas, layers.background)
@@ -193,11 +197,21 @@ class PictureMaker:
         with self.timings.stage("upload"):
             return frame.uploaded(device)
 
-    def _downloaded(self, rendered: Rendered, canvas: Canvas) -> Rendered:
-        """Return results on a device in the host's memory: the picture in that of the pool."""
+    def _downloaded(
+        self, rendered: Rendered, canvas: Canvas, leave: Callable[[Frame], Frame] | None
+    ) -> Rendered:
+        """Return results on a device in the host's memory: the picture in that of the pool.
+
+        What is left on the device is finished, so that no fault of it comes later.
+        """
+        device = rendered.frame.device
         with self.timings.stage("download"):
             views = {name: view.downloaded() for name, view in rendered.views.items()}
-            frame = rendered.frame.downloaded(canvas.frame)
+            if leave is None or device is None:
+                frame = rendered.frame.downloaded(canvas.frame)
+            else:
+                frame = leave(rendered.frame)
+                device.finish_kernels()
         return replace(rendered, frame=frame, views=views)
 
     def _lit(self, stages: Stages, frame: Frame) -> Frame:

@@ -11,6 +11,7 @@ from greenroom.engine.engine import VirtualBackground
 from greenroom.errors import IncompleteError
 from greenroom.files.pipeline import Pipeline
 from greenroom.files.views import process_for
+from greenroom.media.surface_frame import EncoderFrame
 from greenroom.segmenters.best import with_best_model
 from greenroom.settings import Settings, View
 from greenroom.sinks import create_sink
@@ -176,6 +177,8 @@ def convert_frames(
     def process_one(frame: Frame) -> Frame:
         if info.pictures:
             engine.reset()
+        if process is VirtualBackground.process and sink.takes_surfaces:
+            return engine.process(frame, leave=EncoderFrame.left)
         return process(engine, frame)
 
     def on_frame(done: int) -> None:

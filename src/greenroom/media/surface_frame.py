@@ -1,23 +1,28 @@
-"""Frames in the memory of a GPU's decoder."""
+"""Frames in the memory of a GPU's decoder, or in memory that its encoder reads."""
 
 from __future__ import annotations
 
-from functools import cached_property
+import logging
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from greenroom.cuda.surfaces import SURFACE_FORMATS, Surface
+import av
+from av.video.frame import CudaContext
+
+from greenroom.cuda.surfaces import SURFACE_FORMATS, Surface, joined
+from greenroom.media.decoding import MEDIA_ERRORS, reason_of
 from greenroom.media.frame import ONE_THREAD, Frame, colour_of, fraction
 from greenroom.media.layout import Layout
 
 if TYPE_CHECKING:
     from fractions import Fraction
 
-    import av
-
     from greenroom.cuda import Device
     from greenroom.media.frame import Memory, Plane
 
-__all__ = ["SurfaceFrame", "downloaded", "planar", "surface_format"]
+__all__ = ["EncoderFrame", "SurfaceFrame", "downloaded", "planar", "surface_format"]
+
+logger = logging.getLogger(__name__)
 
 # DLPack's numbers of kinds of devices (DLDeviceType), by what `Device.place` calls them.
 _KINDS: Final = {1: "cpu", 2: "cuda"}
@@ -104,6 +109,62 @@ class SurfaceFrame(Frame):
         if self._picture is None:
             return super().shown_at(pts, time_base, duration)
         return self._of(self._picture, self.layout, pts, time_base, duration)
+
+
+class EncoderFrame(SurfaceFrame):
+    """A ``yuv420p`` frame that a device made, in memory that an encoder there reads.
+
+    For all else it is a frame of the host's, as any `SurfaceFrame`.
+    """
+
+    @classmethod
+    def left(cls, frame: Frame) -> Frame:
+        """Return a frame on a device so, or downloaded where encoders take none of its kind.
+
+        To be called on the thread that uses the device. Encoders may read it once the kernels have
+        finished (`greenroom.cuda.Device.finish_kernels`).
+
+        Raises
+        ------
+        DeviceError
+            If the device fails.
+        """
+        device, (width, height) = frame.device, frame.size
+        is_fit = frame.format == "yuv420p" and frame.alpha is None and not (width % 2 or height % 2)
+        if device is None or not is_fit:
+            return frame.downloaded()
+        planes: Any = frame.planes
+        exported = tuple([device.exported(plane) for plane in joined(planes)])
+        kind, number = device.place
+        try:
+            context = _context(number) if kind == "cuda" else None
+            picture = av.VideoFrame.from_dlpack(exported, "nv12", cuda_context=context)
+        except (*MEDIA_ERRORS, NotImplementedError) as error:
+            logger.info("a frame is downloaded to be encoded: %s", reason_of(error))
+            return frame.downloaded()
+        return cls._of(picture, frame.layout, frame.pts, frame.time_base, frame.duration)
+
+    def encoded_as(self) -> av.VideoFrame | None:
+        """Return FFmpeg's frame, with this one's time and colour, for an encoder that takes NV12.
+
+        None if this was made of a frame's planes, such as a part.
+        """
+        picture, colour = self._picture, self.layout.colour
+        if picture is None:
+            return None
+        picture.colorspace, picture.color_range = colour.matrix, colour.range
+        picture.color_primaries, picture.color_trc = colour.primaries, colour.transfer
+        picture.pts = self.pts
+        if self.time_base is not None:
+            picture.time_base = self.time_base
+        picture.duration = self.duration or 0
+        return picture
+
+
+@lru_cache(maxsize=8)
+def _context(number: int) -> CudaContext:
+    """Return FFmpeg's view of a GPU's primary context, in which CuPy works, too."""
+    return CudaContext(device_id=number, primary_ctx=True)
 
 
 def surface_format(picture: av.VideoFrame) -> str | None:

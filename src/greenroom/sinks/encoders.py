@@ -9,9 +9,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import av
+from av.codec.hwaccel import HWAccel
 
 from greenroom.errors import SettingsError
 from greenroom.media.decoding import MEDIA_ERRORS, reason_of
+from greenroom.settings import Device
 from greenroom.sinks.codecs import CODECS, named_codec
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from greenroom.settings import Settings
     from greenroom.sinks.codecs import Codec
 
-__all__ = ["check_encoder", "choose_encoder", "trial"]
+__all__ = ["accelerator", "check_encoder", "choose_encoder", "takes_surfaces", "trial"]
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +31,8 @@ logger = logging.getLogger(__name__)
 _TRIAL_FRAMES: Final = 6
 # Size of the trial before there is a frame; every encoder takes it.
 _USUAL_SIZE: Final = 640, 360
+# FFmpeg's name of the format of surfaces.
+_SURFACES: Final = "nv12"
 _NO_DRIVER: Final = (
     "NVIDIA's driver with its library of encoders (libcuda, libnvidia-encode) is not there: "
     "install the driver, and in a container pass the GPU on with the capability 'video'"
@@ -105,6 +109,37 @@ def choose_encoder(
     return codec
 
 
+def accelerator() -> HWAccel | None:
+    """Return FFmpeg's way to the GPU for an encoder that reads surfaces in its memory.
+
+    It is the context in which the engine works there.
+    """
+    return HWAccel("cuda", options={"primary_ctx": "1"})
+
+
+def takes_surfaces(
+    codec: Codec, settings: Settings, size: tuple[int, int], layout: Layout, path: Path
+) -> bool:
+    """Whether an encoder of a GPU reads frames of a layout in its memory; that is tried, too.
+
+    Parameters
+    ----------
+    codec : Codec
+        Which works here.
+    settings, size, layout, path
+        See `choose_encoder`.
+    """
+    is_fit = layout.format == "yuv420p" and size == layout.size and not (size[0] % 2 or size[1] % 2)
+    may_be_there = settings.device.is_nvidia or settings.device is Device.AUTO
+    if not codec.is_hardware or not may_be_there or not is_fit:
+        return False
+    options = tuple(sorted(codec.all_options(settings).items()))
+    fault = trial(codec.encoder, options, size, _SURFACES, on_surfaces=True)
+    if fault is not None:
+        logger.info("output '%s': frames are downloaded to be encoded: %s", path, fault)
+    return fault is None
+
+
 def _check(codec: Codec, settings: Settings, size: tuple[int, int], pixel_format: str) -> None:
     fault = _fault(codec, settings, size, pixel_format) if codec.is_hardware else None
     if fault is not None:
@@ -125,7 +160,12 @@ def _fault(
 
 @lru_cache(maxsize=64)
 def trial(
-    encoder: str, options: tuple[tuple[str, str], ...], size: tuple[int, int], pixel_format: str
+    encoder: str,
+    options: tuple[tuple[str, str], ...],
+    size: tuple[int, int],
+    pixel_format: str,
+    *,
+    on_surfaces: bool = False,
 ) -> str | None:
     """Encode a few pictures with one of FFmpeg's encoders; remembered for the process.
 
@@ -139,6 +179,8 @@ def trial(
         Width and height.
     pixel_format : str
         FFmpeg's name.
+    on_surfaces : bool
+        Whether the encoder reads the pictures in a GPU's memory, where FFmpeg puts them.
 
     Returns
     -------
@@ -147,7 +189,8 @@ def trial(
     """
     width, height = size
     try:
-        context: Any = av.CodecContext.create(encoder, "w")
+        hardware = accelerator() if on_surfaces else None
+        context: Any = av.CodecContext.create(encoder, "w", hardware)
         context.width, context.height, context.pix_fmt = width, height, pixel_format
         context.framerate, context.time_base = Fraction(25), Fraction(1, 25)
         context.options = dict(options)
@@ -157,7 +200,7 @@ def trial(
             frame.pts, frame.time_base = number, Fraction(1, 25)
             packets += len(context.encode(frame))
         packets += len(context.encode(None))
-    except MEDIA_ERRORS as error:
+    except (*MEDIA_ERRORS, NotImplementedError) as error:
         number = getattr(error, "errno", None) or 0
         return f"{_MEANINGS.get(number, 'FFmpeg cannot use it')} ({reason_of(error)})"
     if packets != _TRIAL_FRAMES:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import av
@@ -12,8 +11,9 @@ import av
 from greenroom.errors import SettingsError
 from greenroom.media.colour import Colour
 from greenroom.media.shapes import padded_to_even, scaled_to_square_pixels, square_size
+from greenroom.media.surface_frame import EncoderFrame
 from greenroom.sinks.codecs import CONTAINERS, check_fits, choose_codec
-from greenroom.sinks.encoders import choose_encoder
+from greenroom.sinks.encoders import accelerator, choose_encoder, takes_surfaces
 from greenroom.sinks.sink import check_layout
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ class FrameEncoder:
         Facts about the source: rate, time base, aspect.
     live : bool
         Whether it is a live recording, which the processor encodes.
+    surfaces : bool
+        Whether it may be given frames in a GPU's memory.
 
     Attributes
     ----------
@@ -59,6 +61,9 @@ class FrameEncoder:
         The codec, once it is chosen.
     options : dict
         The encoder's options.
+    takes_surfaces : bool
+        Whether the encoder reads an `EncoderFrame` in the GPU's memory. Frames of the host's are
+        uploaded then.
     stream : VideoStream or None
         The stream that the packets belong to, once it is made.
     end_pts : int
@@ -68,15 +73,23 @@ class FrameEncoder:
     """
 
     def __init__(
-        self, path: Path, settings: Settings, info: SourceInfo, *, live: bool = False
+        self,
+        path: Path,
+        settings: Settings,
+        info: SourceInfo,
+        *,
+        live: bool = False,
+        surfaces: bool = False,
     ) -> None:
         self._path = path
         self._live = live
+        self._may_take_surfaces = surfaces and not live
         self._settings = settings
         self._info = info
         self.stream: VideoStream | None = None
         self.codec: Codec | None = None
         self.options: dict[str, str] = {}
+        self.takes_surfaces = False
         self.end_pts = 0
         self._alpha = False
         self._size = (0, 0)
@@ -84,6 +97,7 @@ class FrameEncoder:
         self._square: tuple[int, int] | None = None
         self._layout: Layout | None = None
         self._colour = Colour()
+        self._pixel_format = ""
         self._last_pts: int | None = None
         self._lengths: dict[int | None, int] = {}
         self._frames = 0
@@ -108,6 +122,8 @@ class FrameEncoder:
             size = self._even_size(size)
         self.codec, self._size, self._layout = codec, size, layout
         self._alpha = frame.alpha is not None
+        if self._may_take_surfaces and not self._alpha:
+            self.takes_surfaces = takes_surfaces(codec, self._settings, size, layout, self._path)
         self._time_base = frame.time_base or self._info.time_base
 
     def add_to(self, container: OutputContainer) -> VideoStream:
@@ -124,17 +140,25 @@ class FrameEncoder:
         check_fits(codec, self._path, container)
         stream = cast(
             "VideoStream",
-            container.add_stream(codec.encoder, rate=self._info.rate, options=self.options),
+            container.add_stream(
+                codec.encoder,
+                rate=self._info.rate,
+                options=self.options,
+                hwaccel=accelerator() if self.takes_surfaces else None,
+            ),
         )
         stream.width, stream.height = self._size
-        stream.pix_fmt = codec.pixel_format(layout, alpha=self._alpha)
+        self._pixel_format = codec.pixel_format(layout, alpha=self._alpha)
+        if self.takes_surfaces:
+            self._pixel_format = "nv12"
+        stream.pix_fmt = self._pixel_format
         stream.codec_context.time_base = self._time_base
         if self._square is None:
             stream.codec_context.sample_aspect_ratio = self._info.sample_aspect_ratio
         stream.thread_type = "AUTO"
         # Otherwise every packet gets the average duration.
         stream.codec_context.flags |= av.codec.context.Flags.frame_duration
-        self._colour = colour = codec.colour(layout, stream.pix_fmt)
+        self._colour = colour = codec.colour(layout, self._pixel_format)
         stream.colorspace, stream.color_range = colour.matrix, colour.range
         stream.color_primaries, stream.color_trc = colour.primaries, colour.transfer
         self.stream = stream
@@ -151,7 +175,7 @@ class FrameEncoder:
         assert self.stream is not None
         self._check(frame)
         self._frames += 1
-        return self._timed(self.stream.encode(self._picture(frame, self.stream)))
+        return self._timed(self.stream.encode(self._picture(frame)))
 
     def finish(self) -> Packets:
         """Return the packets still inside the encoder."""
@@ -202,7 +226,7 @@ class FrameEncoder:
         if self._layout is not None:
             check_layout(frame, self._layout, self._path)
 
-    def _picture(self, frame: Frame, stream: VideoStream) -> av.VideoFrame:
+    def _picture(self, frame: Frame) -> av.VideoFrame:
         """Convert a frame for the encoder: even size, its pixel format, increasing time."""
         if self._square is not None:
             frame = scaled_to_square_pixels(frame, self._square)
@@ -212,15 +236,20 @@ class FrameEncoder:
         if (pts := frame.pts) is not None:
             if self._last_pts is not None and pts <= self._last_pts:
                 pts = self._last_pts + 1
-                frame = replace(frame, pts=pts)
+                frame = frame.shown_at(pts, frame.time_base, frame.duration)
             self._last_pts = self.end_pts = pts
             if frame.duration:
                 self.end_pts, self._lengths[pts] = pts + frame.duration, frame.duration
                 if len(self._lengths) > _MAX_DURATIONS:  # an encoder that changes times
                     del self._lengths[next(iter(self._lengths))]
-        picture = frame.to_av(stream.pix_fmt, self._colour)
+        picture = self._surface(frame) or frame.to_av(self._pixel_format, self._colour)
         picture.pict_type = 0
         return picture
+
+    def _surface(self, frame: Frame) -> av.VideoFrame | None:
+        """Return a frame that the encoder reads where it is, or None."""
+        is_fit = self.takes_surfaces and self._colour.means(frame.layout.colour, frame.size)
+        return frame.encoded_as() if is_fit and isinstance(frame, EncoderFrame) else None
 
     def _timed(self, packets: Packets) -> Packets:
         """Set durations, as not every encoder passes on those of pictures."""

@@ -28,6 +28,11 @@ class Sink(ABC):
         """FFmpeg's name of the encoder in use; empty without one, and before the first frame."""
         return ""
 
+    @property
+    def takes_surfaces(self) -> bool:
+        """Whether it reads an `EncoderFrame` where that is; to be asked again with every frame."""
+        return False
+
     @abstractmethod
     def write(self, frame: Frame) -> None:
         """Take a frame. It is read only, and may be kept.

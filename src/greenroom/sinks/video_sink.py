@@ -61,12 +61,17 @@ class VideoSink(Sink):
         self._path = path
         self._live = live
         self._file = VideoFile(path, settings, info, live=live, room_bytes=room_bytes)
-        self._encoder = FrameEncoder(path, settings, info, live=live)
+        self._encoder = FrameEncoder(path, settings, info, live=live, surfaces=True)
 
     @property
     def encoder(self) -> str:
         """See `Sink.encoder`."""
         return "" if self._encoder.codec is None else self._encoder.codec.encoder
+
+    @property
+    def takes_surfaces(self) -> bool:
+        """See `Sink.takes_surfaces`: after the first frame, which decides about the encoder."""
+        return self._encoder.stream is not None and self._encoder.takes_surfaces
 
     def write(self, frame: Frame) -> None:
         """See `Sink.write`."""
