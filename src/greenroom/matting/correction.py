@@ -20,6 +20,7 @@ import numpy as np
 
 from greenroom.cuda import calls
 from greenroom.matting.detection import Detection, halved, put
+from greenroom.matting.grid_kernels import place
 from greenroom.matting.region import GridBox
 from greenroom.matting.step import Step
 from greenroom.segmenters.fused import square_around
@@ -42,6 +43,10 @@ _SAME_LEVELS: Final = 8.0
 _OTHER_LEVELS: Final = 16.0
 # Side of the square around a place, in samples of the half grid.
 _AROUND: Final = 5
+# The share that counts, for each mean difference.
+_SHARES: Final = np.clip(
+    (_OTHER_LEVELS - np.arange(256, dtype=np.float32)) / (_OTHER_LEVELS - _SAME_LEVELS), 0, 1
+)
 # Changes of coverage up to this are not worth carrying along.
 _LEAST_CHANGE: Final = 0.02
 
@@ -109,15 +114,21 @@ class Correction:
         change = self._change
         assert change is not None
         apart = cv2.absdiff(_sampled(self._luma, self._places), luma)
-        apart = cv2.blur(apart.astype(np.float32), (_AROUND, _AROUND))
-        same = np.clip((_OTHER_LEVELS - apart) / (_OTHER_LEVELS - _SAME_LEVELS), 0, 1)
+        # Mean over the square, and the share of the change that it leaves, as 8-bit numbers.
+        same = cv2.LUT(cv2.blur(apart, (_AROUND, _AROUND)), _SHARES)
         moved = _sampled(change, self._places) * same
-        size = coarse.shape[1], coarse.shape[0]
-        result = np.asarray(cv2.resize(moved, size, interpolation=cv2.INTER_LINEAR), np.float32)
+        result = coarse.copy()
+        left, top, wide, high = cv2.boundingRect(np.asarray(moved != 0).view(np.uint8))
+        part = result[2 * top : 2 * (top + high), 2 * left : 2 * (left + wide)]
+        if not part.size:
+            return result
+        added = np.empty_like(part)
+        place(np.ascontiguousarray(moved[top : top + high, left : left + wide]), added)
         # Where the first model is sure of somebody, they stay.
-        result *= np.where(result < 0, 1 - coarse, 1)
-        result += coarse
-        return np.clip(result, 0, 1, out=result)
+        np.multiply(added, 1 - part, out=added, where=added < 0)
+        part += added
+        np.clip(part, 0, 1, out=part)
+        return result
 
 
 class CorrectionStep(Step):
