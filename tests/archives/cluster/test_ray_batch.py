@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import signal
 import sqlite3
@@ -147,6 +148,17 @@ def test_a_lost_node_loses_no_file(nodes: TwoNodes, talks: Path, tmp_path: Path)
         expected_times, expected = shown(alone)
         assert times == expected_times
         assert np.abs(pictures - expected).mean(axis=(1, 2)).max() < MEAN_LEVELS
+
+
+def test_lost_machines_are_told_from_processes_that_ended() -> None:
+    """For the first no file is given up soon; the second is an attempt."""
+    exceptions = importlib.import_module("ray.exceptions")
+    foreman = importlib.import_module("greenroom.archives.cluster.foreman")
+    assert foreman.is_of_machine(exceptions.ActorUnavailableError("no connection", None))
+    died = exceptions.ActorDiedError(None)
+    assert not foreman.is_of_machine(died)
+    died.error_msg += " The actor died because its node has died. Node Id: 5f"
+    assert foreman.is_of_machine(died)
 
 
 def test_interrupted_and_taken_up(talks: Path) -> None:

@@ -24,7 +24,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import ActorUnavailableError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from greenroom.archives.cluster.job import Place, everywhere, share_of
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from greenroom.archives.tasks import News, Task
     from greenroom.settings.choices import Device
 
-__all__ = ["Foreman"]
+__all__ = ["Foreman", "is_of_machine"]
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +55,8 @@ _MOST_FALSE_STARTS: Final = 3
 # Time for all machines to say their version, before a limited number of workers is divided.
 _ANSWER_S: Final = 10.0
 _END_S: Final = 3.0
+# What Ray says of an actor that was lost with its node; the error has no other sign of it.
+_NODE_DIED: Final = "its node has died"
 _WORK, _ASK = "work", "ask"
 
 
@@ -194,7 +196,7 @@ class Foreman:
         for node in set(self._machines) - set(alive):
             machine = self._machines.pop(node)
             for worker in list(machine.workers):
-                self._lose(machine, worker, "the machine does not answer")
+                self._lose(machine, worker, "the machine does not answer", with_machine=True)
         for node in sorted(set(alive) - set(self._machines)):
             resources = alive[node]["Resources"]
             machine = _Machine(
@@ -236,7 +238,7 @@ class Foreman:
         logger.warning("%s It is not used.", reason)
         machine.refused = reason
         for worker in list(machine.workers):
-            self._lose(machine, worker, "it is not used any more")
+            self._lose(machine, worker, "it is not used any more", with_machine=True)
 
     def _fill(self) -> None:
         """Start the workers that are missing, on all machines in turn."""
@@ -329,7 +331,8 @@ class Foreman:
         error = answer.exception()
         if error is not None:
             logger.debug("'%s' is lost", task.shown, exc_info=error)
-            self._lose(self._machine_of(worker), worker, _reason(error))
+            machine, with_machine = self._machine_of(worker), is_of_machine(error)
+            self._lose(machine, worker, _reason(error), with_machine=with_machine)
             return
         ended, news = answer.result()
         assert isinstance(ended, (Finished, Failed))
@@ -342,14 +345,16 @@ class Foreman:
     def _machine_of(self, worker: _Worker) -> _Machine:
         return next(one for one in self._machines.values() if worker in one.workers)
 
-    def _lose(self, machine: _Machine, worker: _Worker, reason: str) -> None:
-        """Give up a worker; its units are attempts that failed."""
+    def _lose(
+        self, machine: _Machine, worker: _Worker, reason: str, *, with_machine: bool = False
+    ) -> None:
+        """Give up a worker; its units failed, for which its machine may be the reason."""
         machine.workers.remove(worker)
         self.units -= worker.place.share.units
         ray.kill(worker.actor)
         for task, _ in worker.at.values():
             message = f"'{task.shown}': its worker on '{machine.address}' was lost: {reason}."
-            self._tell(Lost(task.unit, message))
+            self._tell(Lost(task.unit, message, with_machine))
         worker.at.clear()
 
     def _watch(self, worker: _Worker) -> None:
@@ -412,6 +417,15 @@ class Foreman:
             ray.wait(ends, num_returns=len(ends), timeout=_END_S)
         for worker in workers:
             ray.kill(worker.actor)
+
+
+def is_of_machine(error: BaseException) -> bool:
+    """Whether a worker was lost with its machine.
+
+    Of a process that ended, its machine tells Ray at once. Where nobody tells, the worker is
+    unavailable, and some time later its node has died.
+    """
+    return isinstance(error, ActorUnavailableError) or _NODE_DIED in str(error)
 
 
 def _reason(error: BaseException) -> str:
