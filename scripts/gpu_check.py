@@ -32,7 +32,9 @@ SANITIZER: Final = "compute-sanitizer"
 TESTS: Final = (
     "tests/cuda",
     "tests/media/test_frames.py",
+    "tests/media/test_surface_frame.py",
     "tests/engine/test_engine_on_device.py",
+    "tests/engine/test_engine_transfers.py",
     "tests/media/test_gpu_decoder.py",
     "tests/segmenters/test_converted.py::TestOnRealGpu",
 )

@@ -244,7 +244,7 @@ class PictureMaker:
         if device is None or background.takes_device_frames:
             return background.render(frame, matte, time_s)
         if not isinstance(background, Scene):
-            room = background.render(frame.downloaded(), matte.downloaded(), time_s)
+            room = background.render(DeferredFrame.of(frame), matte.downloaded(), time_s)
             return room.uploaded(device)
         scene = background.at(frame.layout, time_s)
         if self._background is None or self._background[0] is not scene:
