@@ -223,7 +223,7 @@ def test_the_lowest_versions_are_the_lower_bounds() -> None:
     """What `make lowest` installs is exactly what pyproject.toml allows at least."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = project["optional-dependencies"]
-    installed = ("demo", "hosted", "onnx", "window")
+    installed = ("archives", "demo", "hosted", "onnx", "window")
     wanted = project["dependencies"] + [one for name in installed for one in extras[name]]
     lines = (ROOT / "tests" / "lowest.txt").read_text("utf-8").splitlines()
     pinned = dict(line.split("==") for line in lines if not line.startswith("#"))

@@ -224,11 +224,12 @@ class TestOtherCommands:
         assert run("bench", "--size", "64").status == 2
 
     def test_help_names_every_setting(self, run: Run) -> None:
-        """The help has every setting, in groups."""
+        """The help has every setting, in groups; that of files alone has the view."""
         result = run("run", "--help")
         assert result.status == 0
         for name in Settings.model_fields:
-            assert f"--{name.replace('_', '-')}" in result.out
+            assert (f"--{name.replace('_', '-')}" in result.out) == (name != "view"), name
+        assert "--view" in run("convert", "--help").out
         for group in ("Background", "Model", "Edge", "Belonging to the scene", "Output"):
             assert group in result.out
         for command in get_command(app).commands:  # type: ignore[attr-defined]
