@@ -63,6 +63,11 @@ class Correction:
     luma : (h, w) uint8
         Of that frame, on the half grid; kept.
 
+    Attributes
+    ----------
+    is_nothing : bool
+        Whether it is known that both models say the same.
+
     State: the place, in that frame, of each sample of the half grid now.
     """
 
@@ -75,11 +80,7 @@ class Correction:
         rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
         self._places: Floats = np.dstack([columns, rows])
         self._begin = self._places
-
-    @property
-    def is_nothing(self) -> bool:
-        """Whether it is known that both models say the same."""
-        return self._change is not None and not self._change.any()
+        self.is_nothing = False
 
     def know(self, answer: Floats, model: SecondModel) -> None:
         """Take the second model's coverage (any size) of the part."""
@@ -90,6 +91,7 @@ class Correction:
         change[self._box.slices] = model.fused(first, second) - first
         self._change = halved(change)
         self._change[np.abs(self._change) < _LEAST_CHANGE] = 0
+        self.is_nothing = not self._change.any()
 
     def carry(self, flow: Any) -> None:
         """Go on to the next frame.
@@ -185,7 +187,8 @@ class CorrectionStep(Step):
 
     def _carry(self, luma: Bytes) -> None:
         """Carry the corrections to a frame."""
-        carried = [one for one in (self._last, self._next) if one is not None]
+        both = (self._last, self._next)
+        carried = [one for one in both if one is not None and not one.is_nothing]
         if not carried or self._luma is None:
             return
         nothing: Any = None
@@ -196,11 +199,12 @@ class CorrectionStep(Step):
     def _take(self, model: SecondModel) -> None:
         """Put a correction in force if its answer has come."""
         answer = model.answer()
-        known, self._next = (None, self._next) if answer is None else (self._next, None)
-        if answer is None or known is None:  # none, or of a frame before a reset
+        if answer is None:
             return
-        known.know(answer, model)
-        self._last = known
+        known, self._next = self._next, None
+        if known is not None:  # otherwise it is of a frame before a reset
+            known.know(answer, model)
+            self._last = known
 
     def _look(self, model: SecondModel, work: Work, luma: Bytes) -> None:
         """Have the second model look at where the first found somebody."""
