@@ -11,10 +11,41 @@ if TYPE_CHECKING:
     from greenroom.cuda import Device
     from greenroom.media.frame import Memory, Plane
 
-__all__ = ["DeferredFrame"]
+__all__ = ["DeferredFrame", "HostFrame"]
 
 
-class DeferredFrame(Frame):
+class HostFrame(Frame):
+    """A frame of the host's whose samples are elsewhere until somebody looks at them."""
+
+    def _downloaded(self) -> Frame:
+        """Return the frame in the host's memory; called once."""
+        raise NotImplementedError
+
+    @cached_property
+    def _host(self) -> Frame:
+        return self._downloaded()
+
+    @cached_property
+    def planes(self) -> tuple[Plane, ...]:
+        """The planes in the host's memory."""
+        return self._host.planes
+
+    @cached_property
+    def alpha(self) -> Plane | None:
+        """Alpha in the host's memory, if there is one."""
+        return self._host.alpha
+
+    @cached_property
+    def _memory(self) -> Memory | None:
+        return self._host.memory
+
+    @property
+    def device(self) -> Device | None:
+        """None: its planes are the host's."""
+        return None
+
+
+class DeferredFrame(HostFrame):
     """A frame on a device, as a frame of the host's.
 
     Its planes are downloaded, all together, when somebody first looks at one. Small planes can be
@@ -37,30 +68,9 @@ class DeferredFrame(Frame):
         )
         return frame
 
-    @cached_property
-    def _host(self) -> Frame:
-        """The frame in the host's memory, downloaded once."""
+    def _downloaded(self) -> Frame:
         assert self._there is not None
         return self._there.downloaded()
-
-    @cached_property
-    def planes(self) -> tuple[Plane, ...]:
-        """The planes in the host's memory."""
-        return self._host.planes
-
-    @cached_property
-    def alpha(self) -> Plane | None:
-        """Alpha in the host's memory, if there is one."""
-        return self._host.alpha
-
-    @cached_property
-    def _memory(self) -> Memory | None:
-        return self._host.memory
-
-    @property
-    def device(self) -> Device | None:
-        """None: its planes are the host's."""
-        return None
 
     def uploaded(self, device: Device) -> Frame:
         """Return the frame with its planes on a device: as it was, if that is the one."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import av
@@ -11,6 +11,7 @@ from av.video.frame import CudaContext
 
 from greenroom.cuda.surfaces import SURFACE_FORMATS, Surface, joined
 from greenroom.media.decoding import MEDIA_ERRORS, reason_of
+from greenroom.media.deferred_frame import HostFrame
 from greenroom.media.frame import ONE_THREAD, Frame, colour_of, fraction
 from greenroom.media.layout import Layout
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from fractions import Fraction
 
     from greenroom.cuda import Device
-    from greenroom.media.frame import Memory, Plane
 
 __all__ = ["EncoderFrame", "SurfaceFrame", "downloaded", "planar", "surface_format"]
 
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 _KINDS: Final = {1: "cpu", 2: "cuda"}
 
 
-class SurfaceFrame(Frame):
+class SurfaceFrame(HostFrame):
     """A ``yuv420p`` frame whose samples a decoder left in a GPU's memory.
 
     `uploaded` makes planes there, without a copy through the host. Whoever looks at its planes
@@ -73,25 +73,9 @@ class SurfaceFrame(Frame):
         )
         return frame
 
-    @cached_property
-    def _host(self) -> Frame:
-        """The frame in the host's memory, downloaded once."""
+    def _downloaded(self) -> Frame:
         assert self._picture is not None
         return Frame.from_av(planar(downloaded(self._picture)), "yuv420p")
-
-    @cached_property
-    def planes(self) -> tuple[Plane, ...]:
-        """The planes in the host's memory."""
-        return self._host.planes
-
-    @cached_property
-    def _memory(self) -> Memory | None:
-        return self._host.memory
-
-    @property
-    def device(self) -> Device | None:
-        """None: its planes are the host's."""
-        return None
 
     def uploaded(self, device: Device) -> Frame:
         """Return the frame with planes on a device, made there if the decoder's memory is its."""
